@@ -1,0 +1,60 @@
+"""The transform for 28×28 grey pictures of Löhdefink et al. 2022 (CVPR Workshops), for MNIST."""
+
+from torch import Tensor, nn
+
+from omega_core.contracts.architecture import Architecture
+from omega_core.errors import ComponentError, ImageError
+
+
+class MnistArchitecture(Architecture):
+    """Three strided convolutions to a latent of 3×3 positions, and three transposed ones back.
+
+        image 1×28×28 ─conv k3 s3─ 16×10×10 ─conv k3 s2─ 16×5×5 ─conv k3 s2─ latent D×3×3
+        latent D×3×3 ─convᵀ k3 s2─ 16×7×7 ─convᵀ k5 s2─ 8×15×15 ─convᵀ k2 s2─ image 1×28×28
+
+    with ReLU between and tanh at the end, on pictures normalised to [−1, 1].
+    """
+
+    colours = 1
+    image_size = (28, 28)
+
+    def __init__(self, *, latent_channels: int = 32) -> None:
+        super().__init__()
+        if latent_channels < 1:
+            raise ComponentError(f"latent-channels has to be at least 1, not {latent_channels}.")
+        self.latent_channels = latent_channels
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, 16, 3, stride=3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 16, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, latent_channels, 3, stride=2, padding=1),
+        )
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(latent_channels, 16, 3, stride=2),
+            nn.ReLU(),
+            nn.ConvTranspose2d(16, 8, 5, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(8, 1, 2, stride=2, padding=1),
+            nn.Tanh(),
+        )
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """Always (3, 3)."""
+        if (height, width) != self.image_size:
+            raise ImageError(f"the architecture mnist takes grey pictures of 28×28 pixels, not {width}×{height}.")
+        return 3, 3
+
+    def analysis(self, image: Tensor) -> Tensor:
+        """Image (B, 1, 28, 28) to latent (B, D, 3, 3)."""
+        latent: Tensor = self.encoder(self.normalise(image))
+        return latent
+
+    def synthesis(self, latent: Tensor, height: int, width: int) -> Tensor:
+        """Latent (B, D, 3, 3) to image (B, 1, 28, 28), within [0, 1]."""
+        image: Tensor = self.decoder(latent)
+        return image * 0.5 + 0.5
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """From [0, 1] to [−1, 1]."""
+        return (image - 0.5) / 0.5

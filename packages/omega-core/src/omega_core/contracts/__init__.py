@@ -1,0 +1,43 @@
+"""What the six kinds of component promise each other. Each contract is imported when it is first used."""
+
+from typing import TYPE_CHECKING
+
+from omega_core.lazy import lazily
+
+if TYPE_CHECKING:
+    from omega_core.contracts.architecture import Architecture as Architecture
+    from omega_core.contracts.coder import Coder as Coder
+    from omega_core.contracts.dataset import Dataset as Dataset
+    from omega_core.contracts.dataset import Images as Images
+    from omega_core.contracts.prior import FrozenPrior as FrozenPrior
+    from omega_core.contracts.prior import Prior as Prior
+    from omega_core.contracts.quantizer import Quantized as Quantized
+    from omega_core.contracts.quantizer import Quantizer as Quantizer
+    from omega_core.contracts.trainer import Trainer as Trainer
+
+__all__ = [
+    "Architecture",
+    "Coder",
+    "Dataset",
+    "FrozenPrior",
+    "Images",
+    "Prior",
+    "Quantized",
+    "Quantizer",
+    "Trainer",
+]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "Architecture": "omega_core.contracts.architecture",
+        "Coder": "omega_core.contracts.coder",
+        "Dataset": "omega_core.contracts.dataset",
+        "Images": "omega_core.contracts.dataset",
+        "FrozenPrior": "omega_core.contracts.prior",
+        "Prior": "omega_core.contracts.prior",
+        "Quantized": "omega_core.contracts.quantizer",
+        "Quantizer": "omega_core.contracts.quantizer",
+        "Trainer": "omega_core.contracts.trainer",
+    },
+)

@@ -1,0 +1,45 @@
+"""Symbols to bytes and back, without loss. No torch here."""
+
+from abc import ABC, abstractmethod
+
+from omega_core.tables import Integers, Tables
+
+
+class Decoder(ABC):
+    """One stream being decoded, from its beginning."""
+
+    @abstractmethod
+    def decode(self, tables: Tables) -> Integers:
+        """The next `tables.size` symbols, flat. Raises CoderError if the bytes cannot be decoded."""
+
+
+class Coder(ABC):
+    """Codes integers with tables: lossless for every input, or a CoderError that says why not."""
+
+    @abstractmethod
+    def encode(self, symbols: Integers, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+        """One stream for `symbols`, flat and in the order of `tables`, and where it may be cut.
+
+        Of the stream (data, cuts), the first `cuts[i]` bytes, followed by zeros, decode the first
+        `ends[i]` symbols. `ends` rises; the last is the number of symbols.
+        """
+
+    @abstractmethod
+    def decoder(self, data: bytes) -> Decoder:
+        """A decoder of a stream or of what was left of it by a cut."""
+
+    def decode(self, data: bytes, tables: Tables) -> Integers:
+        """All `tables.size` symbols of a stream at once."""
+        return self.decoder(data).decode(tables)
+
+
+def check_symbols(symbols: Integers, tables: Tables) -> None:
+    """Raise CoderError unless `symbols` are what `tables` are for."""
+    from omega_core.errors import CoderError
+
+    if symbols.size != tables.size:
+        raise CoderError(f"{symbols.size} symbols were given with tables for {tables.size}.")
+    if symbols.size and not (symbols.min() >= 0 and symbols.max() < tables.alphabet):
+        raise CoderError(
+            f"symbols from {symbols.min()} to {symbols.max()} do not fit an alphabet of {tables.alphabet}."
+        )

@@ -1,0 +1,30 @@
+"""Pictures to train on."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Images(Protocol):
+    """Numbered pictures."""
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int, seed: int) -> NDArray[np.uint8]:
+        """Picture `index` as (colours, H, W); whatever is random about it follows from `seed`."""
+
+
+class Dataset(ABC):
+    """A data set, split for training. Made as `Class(data=folder or None, seed=…, **options)`.
+
+    Raises DataError if the pictures are not there or damaged.
+    """
+
+    train: Images
+    validation: Images
+
+    @abstractmethod
+    def __init__(self, *, data: Path | None, seed: int) -> None: ...

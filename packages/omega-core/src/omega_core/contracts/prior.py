@@ -1,0 +1,59 @@
+"""The probabilities of symbols: learned in training, integers afterwards."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from omega_core.tables import FrozenTables, Integers, Tables
+
+
+class FrozenPrior(Protocol):
+    """A prior after training: integer tables, and nothing that could differ between machines."""
+
+    def tables(self, channels: range, size: tuple[int, int], decoded: Integers) -> Tables:
+        """Tables for as many of `channels`, from the first on, as can be given now; at least one.
+
+        size: (h, w) of the latent.
+        decoded: (channels.start, h, w), the symbols of all earlier channels.
+        """
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a model file keeps of it."""
+
+
+class Prior(nn.Module, ABC):
+    """The probability of each symbol of each channel.
+
+    Made as `Class(channels=C, alphabet=S, lowest=…, latent_size=(h, w) or None, **options)`.
+    """
+
+    observes: bool = False
+    """Whether it learns from `observe`, and is to be shown the whole training set at the end."""
+
+    @abstractmethod
+    def code_lengths(self, height: int, width: int) -> Tensor:
+        """−log2 of the probability of every symbol, in bits.
+
+        (C, 1, S) where all positions of a channel share a table, (C, h·w, S) where each has its own.
+        """
+
+    def likelihood(self, values: Tensor) -> Tensor:
+        """The probability of real values (B, C, h, w), where the prior is a density that can tell."""
+        raise NotImplementedError(f"{type(self).__name__} has no likelihood of real values")
+
+    def observe(self, symbols: Tensor, kept: Tensor) -> None:
+        """See the symbols (B, C, h, w) of a training batch, of which kept (B,) channels count."""
+
+    def recount(self) -> None:
+        """Forget what was observed: the whole training set is about to be shown once, unchanged."""
+
+    @abstractmethod
+    def freeze(self) -> FrozenPrior:
+        """The prior as integer tables, for coding."""
+
+    @classmethod
+    def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
+        """A frozen prior from what a model file kept of it. Raises ValueError or KeyError if it does not fit."""
+        return FrozenTables.from_arrays(arrays)

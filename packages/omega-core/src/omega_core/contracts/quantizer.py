@@ -1,0 +1,94 @@
+"""Latents to symbols and back."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from omega_core.contracts.prior import Prior
+
+
+@dataclass
+class Quantized:
+    """What a quantizer makes of a latent.
+
+    latent: (B, D, h, w), the dequantized latent, with a gradient to the one that came in.
+    bits: (B,), estimated bits of each sample's kept channels, with a gradient.
+    symbols: (B, C, h, w), integers; those of channels that are not kept mean nothing.
+    """
+
+    latent: Tensor
+    bits: Tensor
+    symbols: Tensor
+
+
+class Quantizer(nn.Module, ABC):
+    """Turns latents into symbols, channels in order of importance, and any prefix of them back.
+
+    Made as `Class(latent_channels=D, channels=C, alphabet=S, **options)`.
+    """
+
+    channels: int
+    """C, the channels of symbols."""
+    alphabet: int
+    """S: symbols are integers in [0, S)."""
+    lowest: int = 0
+    """The value that symbol 0 stands for, where symbols are consecutive values."""
+    needs_prior: bool = True
+    """False where symbols have no probabilities."""
+    needs_likelihood: bool = False
+    """True where training asks the prior for the likelihood of real values."""
+    sample_seeds: Tensor | None = None
+    """(B,), set by a trainer before `forward`: what makes `noise` a function of seed, step and sample."""
+
+    @abstractmethod
+    def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
+        """Quantize and dequantize, differentiably while training.
+
+        latent: (B, D, h, w).
+        prior: where the bits come from; without one they are zero.
+        kept: (B,), how many leading channels of each sample are kept; all of them if None.
+        """
+
+    @abstractmethod
+    def symbols(self, latent: Tensor) -> Tensor:
+        """Latent (B, D, h, w) to symbols (B, C, h, w), int64 in [0, S)."""
+
+    @abstractmethod
+    def latent(self, symbols: Tensor) -> Tensor:
+        """The first n ≤ C channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
+
+    def noise(self, like: Tensor) -> Tensor:
+        """Uniform in [−½, ½), of the shape of `like` (B, …).
+
+        Where a trainer set `sample_seeds` it depends on them alone, not on batch, device or process.
+        """
+        if self.sample_seeds is None:
+            return torch.rand_like(like) - 0.5
+        bits = hashed(self.sample_seeds.to(like.device)[:, None], torch.arange(like[0].numel(), device=like.device))
+        uniform = (bits >> 40 & 0xFFFFFF).to(torch.float64) / 2**24 - 0.5
+        return uniform.to(like.dtype).reshape(like.shape)
+
+
+def hashed(*numbers: Tensor) -> Tensor:
+    """64 well-mixed bits for every tuple of the integers given, which are broadcast (SplitMix64)."""
+    state = torch.zeros((), dtype=torch.int64)
+    for number in numbers:
+        state = _mixed(state.to(number.device) ^ (number.to(torch.int64) * -7046029254386353131))
+    return state
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """SplitMix64's finalizer (Steele, Lea, Flood 2014); torch's int64 wraps around."""
+    x = x + -7046029254386353131  # 0x9E3779B97F4A7C15
+    x = (x ^ _shifted(x, 30)) * -4658895280553007687  # 0xBF58476D1CE4E5B9
+    x = (x ^ _shifted(x, 27)) * -7723592293110705685  # 0x94D049BB133111EB
+    return x ^ _shifted(x, 31)
+
+
+def _shifted(x: Tensor, by: int) -> Tensor:
+    """A logical shift to the right: torch's own copies the sign."""
+    return (x >> by) & ((1 << (64 - by)) - 1)

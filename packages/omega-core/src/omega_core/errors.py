@@ -1,0 +1,60 @@
+"""What can go wrong in a way that the user can mend.
+
+Every message is one sentence about what was seen and, where it helps, one about what to do.
+"""
+
+
+class OmegaError(Exception):
+    """Base of all errors that Omega raises on purpose."""
+
+
+class ComponentError(OmegaError):
+    """A component is unknown, ambiguous, not importable, or does not take the given options."""
+
+
+class RecipeError(OmegaError):
+    """A recipe or a setting in it is wrong."""
+
+
+class DataError(OmegaError):
+    """A data set is missing, empty or damaged."""
+
+
+class ImageError(OmegaError):
+    """A picture cannot be read, or is not of a kind that the model takes."""
+
+
+class CoderError(OmegaError):
+    """A coder was given symbols or tables that it cannot code, or bytes that it cannot decode."""
+
+
+class ModelFileError(OmegaError):
+    """A file is not a model, is damaged, or does not fit the installed components."""
+
+
+class OutputError(OmegaError):
+    """A result could not be written."""
+
+
+class TrainingError(OmegaError):
+    """Training cannot start or go on."""
+
+
+class FileFormatError(OmegaError):
+    """Bytes are not a whole `.omega` file."""
+
+
+class DamagedFileError(FileFormatError):
+    """An `.omega` file was changed after it was written."""
+
+
+class CutOffError(FileFormatError):
+    """An `.omega` file breaks off; its first `intact` channels are still there."""
+
+    def __init__(self, message: str, *, intact: int) -> None:
+        super().__init__(message)
+        self.intact = intact
+
+
+class WrongModelError(OmegaError):
+    """An `.omega` file was made with another model."""

@@ -1,0 +1,145 @@
+"""Model files: one `.safetensors` file with the weights, the frozen tables and what they belong to.
+
+Nothing is unpickled, and reading a description needs no torch.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from omega_core.errors import ModelFileError
+from omega_core.files import replacing
+
+FORMAT = 1
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A component by its qualified name, and the options that it was made with."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """All of a model but its numbers.
+
+    prior: None where symbols have no probabilities.
+    coder: qualified name of the coder that its files are coded with, where no other is asked for.
+    latent_channels, channels, alphabet: D, C and S.
+    channels_min: the fewest channels that it was trained for; C for a model of one rate.
+    text: what its maker says about it.
+    recipe, versions: how it was trained, and with which packages.
+    """
+
+    architecture: Choice
+    quantizer: Choice
+    prior: Choice | None
+    coder: str
+    latent_channels: int
+    channels: int
+    alphabet: int
+    channels_min: int
+    text: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether it was trained for several channel counts."""
+        return self.channels_min < self.channels
+
+    @classmethod
+    def from_json(cls, text: str) -> "Description":
+        """Raises TypeError or ValueError if the text is not a description."""
+        values = json.loads(text)
+        for key in ("architecture", "quantizer", "prior"):
+            if values.get(key) is not None:
+                values[key] = Choice(**values[key])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a model file holds. fingerprint: 64 hexadecimal digits."""
+
+    description: Description
+    fingerprint: str
+    arrays: Arrays
+
+
+def fingerprint(description: Description, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of all that decoding depends on: components, options, sizes, weights and tables."""
+    parts = asdict(description)
+    for key in ("coder", "text", "recipe", "versions"):
+        del parts[key]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
+
+
+def write_model(path: Path, description: Description, arrays: Arrays) -> str:
+    """Write a model file and return its fingerprint. Raises OutputError."""
+    mark = fingerprint(description, arrays)
+    metadata = {"format": f"omega {FORMAT}", "omega": json.dumps(asdict(description)), "fingerprint": mark}
+    with replacing(path) as temporary:
+        try:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata)
+        except SafetensorError as problem:  # how it reports a full disk
+            raise OSError(str(problem)) from problem
+    return mark
+
+
+def read_description(path: Path) -> tuple[Description, str]:
+    """The description and fingerprint of a model, without its numbers. Raises ModelFileError."""
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            return _description(path, opened.metadata() or {})
+    except (SafetensorError, OSError) as problem:
+        raise _unreadable(path, problem) from problem
+
+
+def read_model(path: Path) -> ModelFile:
+    """All of a model file. Raises ModelFileError if it is none, or was changed since it was written."""
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            description, mark = _description(path, opened.metadata() or {})
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, TypeError, ValueError) as problem:
+        raise _unreadable(path, problem) from problem
+    if fingerprint(description, arrays) != mark:
+        raise ModelFileError(f"the model {path} is damaged: its fingerprint does not match. Get it again.")
+    return ModelFile(description, mark, arrays)
+
+
+def _description(path: Path, metadata: Mapping[str, str]) -> tuple[Description, str]:
+    made_by = metadata.get("format", "")
+    if not made_by.startswith("omega "):
+        raise ModelFileError(f"{path} is a .safetensors file, but not an Omega model.")
+    if made_by != f"omega {FORMAT}":
+        raise ModelFileError(f"the model {path} has the format {made_by!r}; this Omega reads 'omega {FORMAT}'.")
+    try:
+        return Description.from_json(metadata["omega"]), metadata["fingerprint"]
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise ModelFileError(f"the model {path} has a description that cannot be read ({problem}).") from problem
+
+
+def _unreadable(path: Path, problem: Exception) -> ModelFileError:
+    if not path.exists():
+        return ModelFileError(f"there is no model {path}. Name a .safetensors file that `omega train` wrote.")
+    if path.is_dir():
+        return ModelFileError(f"{path} is a folder; a model is a .safetensors file in it, such as model.safetensors.")
+    return ModelFileError(f"{path} is not a model ({problem}). Name a .safetensors file that `omega train` wrote.")

@@ -1,0 +1,15 @@
+"""The components of omega-core."""
+
+from omega_core.components import Component
+from omega_core.hookspecs import hookimpl
+
+
+@hookimpl
+def omega_register_architectures() -> list[Component]:
+    return [
+        Component(
+            name="mnist",
+            target="omega_core.architectures.mnist:MnistArchitecture",
+            summary="three strided convolutions for 28×28 grey pictures, latent 3×3 (Löhdefink 2022)",
+        ),
+    ]

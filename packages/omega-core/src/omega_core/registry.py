@@ -1,0 +1,171 @@
+"""Finds components by name among the installed distributions, and imports them when they are asked for.
+
+First-party packages come in through the same entry points as everybody's. The environment variable
+OMEGA_PLUGINS limits what is loaded: empty, only Omega's own; a comma-separated list of distributions,
+only those.
+"""
+
+import difflib
+import inspect
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from omega_core import hookspecs
+from omega_core.components import KINDS, Component
+from omega_core.errors import ComponentError
+
+FIRST_PARTY = frozenset({"omega-core", "omega-quant", "omega-entropy", "omega-train", "omega-cli"})
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A component and the distribution that it comes from."""
+
+    kind: str
+    component: Component
+    distribution: str
+
+    @property
+    def qualified_name(self) -> str:
+        return f"{self.distribution}/{self.component.name}"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An entry point of the group `omega`: what it registered, or why it could not."""
+
+    distribution: str
+    version: str
+    module: str
+    components: tuple[Registered, ...] = ()
+    error: str = ""
+    left_out: bool = False
+
+
+class Registry:
+    """The components of a set of plugins."""
+
+    def __init__(self, plugins: Iterable[Plugin]) -> None:
+        self.plugins = tuple(sorted(plugins, key=lambda plugin: (plugin.distribution, plugin.module)))
+
+    def components(self, kind: str | None = None) -> list[Registered]:
+        """All registered components, of one kind if given, by kind and name."""
+        found = [c for plugin in self.plugins for c in plugin.components if kind in (None, c.kind)]
+        return sorted(found, key=lambda c: (KINDS.index(c.kind), c.component.name, c.distribution))
+
+    def find(self, kind: str, name: str) -> Registered:
+        """The component of that bare or qualified name. Raises ComponentError if there is not exactly one."""
+        if kind not in KINDS:
+            raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
+        available = self.components(kind)
+        found = [c for c in available if name in (c.component.name, c.qualified_name)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            choices = " or ".join(c.qualified_name for c in found)
+            raise ComponentError(f"{len(found)} plugins have a {kind} {name!r}; say which: {choices}.")
+        raise ComponentError(self._unknown(kind, name, available))
+
+    def _unknown(self, kind: str, name: str, available: list[Registered]) -> str:
+        message = f"there is no {kind} {name!r}."
+        names = [c.component.name for c in available]
+        if near := difflib.get_close_matches(name, [*names, *(c.qualified_name for c in available)], n=1):
+            message += f" Did you mean {near[0]!r}?"
+        message += f" Available: {', '.join(sorted(set(names))) or 'none'}."
+        if failed := [f"{p.distribution} ({p.error})" for p in self.plugins if p.error]:
+            message += f" It might be in a plugin that failed to load: {'; '.join(failed)}."
+        if left_out := [p.distribution for p in self.plugins if p.left_out]:
+            message += f" OMEGA_PLUGINS leaves out: {', '.join(left_out)}."
+        return message
+
+
+def load_plugins(points: Iterable[EntryPoint], only: str | None) -> list[Plugin]:
+    """Load each entry point on its own, so that a broken one never breaks the others.
+
+    only: the value of OMEGA_PLUGINS, or None where it is not set.
+    """
+    allowed = None if only is None else {_normalised(name) for name in only.split(",") if name.strip()} or FIRST_PARTY
+    return [_load(point, allowed) for point in points]
+
+
+def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugin:
+    distribution = _normalised(point.dist.name) if point.dist else "unknown"
+    version = point.dist.version if point.dist else ""
+    if allowed is not None and distribution not in allowed:
+        return Plugin(distribution, version, point.value, left_out=True)
+    try:
+        return Plugin(distribution, version, point.value, _registered(point.load(), distribution))
+    except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
+        return Plugin(distribution, version, point.value, error=f"{type(problem).__name__}: {problem}")
+
+
+def _registered(module: object, distribution: str) -> tuple[Registered, ...]:
+    """What the hooks of one plugin return, checked."""
+    manager = pluggy.PluginManager("omega")
+    manager.add_hookspecs(hookspecs)
+    manager.register(module)
+    manager.check_pending()
+    found: dict[tuple[str, str], Registered] = {}
+    for kind in KINDS:
+        for components in getattr(manager.hook, f"omega_register_{kind}s")():
+            for component in components:
+                if not isinstance(component, Component):
+                    raise TypeError(f"the {kind} hook returned {component!r} instead of a Component")
+                if (kind, component.name) in found:
+                    raise ValueError(f"the {kind} {component.name!r} is registered twice")
+                found[kind, component.name] = Registered(kind, component, distribution)
+    return tuple(found.values())
+
+
+def _normalised(name: str) -> str:
+    return name.strip().lower().replace("_", "-").replace(".", "-")
+
+
+@cache
+def registry() -> Registry:
+    """The registry of everything installed, loaded once a process."""
+    return Registry(load_plugins(entry_points(group="omega"), os.environ.get("OMEGA_PLUGINS")))
+
+
+def resolve(kind: str, name: str) -> Any:
+    """Import the component of that kind and bare or qualified name, and return its class.
+
+    Raises ComponentError if it is unknown or ambiguous, or cannot be imported.
+    """
+    return import_component(registry().find(kind, name))
+
+
+def import_component(found: Registered) -> Any:
+    """Import what a registered component points at. Raises ComponentError if that fails."""
+    module, _, attribute = found.component.target.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as problem:
+        hint = f" Install {found.component.install}." if found.component.install else ""
+        raise ComponentError(
+            f"the {found.kind} {found.qualified_name} could not be imported ({problem}).{hint}"
+        ) from problem
+
+
+def build(kind: str, name: str, options: Mapping[str, Any], **required: Any) -> Any:
+    """Make an instance of a component from what the codec gives and the options that the user chose.
+
+    Raises ComponentError if the component does not take an option of that name.
+    """
+    target = resolve(kind, name)
+    accepted = [p for p in inspect.signature(target).parameters if p not in required]
+    for option in options:
+        if option not in accepted:
+            near = difflib.get_close_matches(option, accepted, n=1)
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            raise ComponentError(
+                f"the {kind} {name!r} has no option {option!r}.{guess} Its options: {', '.join(accepted) or 'none'}."
+            )
+    return target(**required, **options)

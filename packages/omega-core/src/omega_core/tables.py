@@ -1,0 +1,183 @@
+"""Probabilities as integers: what coders code with, the same on every machine.
+
+A float that is computed again on another device may differ in its last bit, and one such bit turns the
+rest of a stream into noise. So probabilities are turned into integers once, when a model is exported,
+and travel inside the model file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PRECISION = 16
+TOTAL = 1 << PRECISION
+"""What the counts of every row sum to."""
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A cumulative table for every symbol of some channels.
+
+    cumulative: (T, S+1), each row from 0 to 2¹⁶ with every step at least 1; None where symbols have no
+        probabilities (`identity`).
+    rows: (channels, positions) or, where all positions of a channel share one, (channels, 1): the row of
+        `cumulative` for each symbol.
+    positions: symbols per channel, h·w.
+    alphabet: S, the number of different symbols.
+    derived: what a coder has worked out from `cumulative`; it lives as long as the table does.
+    """
+
+    cumulative: Integers | None
+    rows: Integers
+    positions: int
+    alphabet: int
+    derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def channels(self) -> int:
+        return len(self.rows)
+
+    @property
+    def size(self) -> int:
+        """How many symbols these tables are for."""
+        return self.channels * self.positions
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """(row, how many symbols in a row use it), in coding order: channel after channel."""
+        if self.rows.shape[1] == 1:
+            yield from ((row, self.positions) for row in self.rows[:, 0].tolist())
+        else:
+            for row, same in groupby(self.rows.reshape(-1).tolist()):
+                yield row, sum(1 for _ in same)
+
+    def bits(self, symbols: Integers) -> float:
+        """−Σ log2 p of `symbols` (channels, h, w) or flat, in coding order."""
+        if self.cumulative is None:
+            return 32.0 * self.size
+        rows = np.broadcast_to(self.rows, (self.channels, self.positions)).reshape(-1)
+        flat = symbols.reshape(-1)
+        counts = self.cumulative[rows, flat + 1] - self.cumulative[rows, flat]
+        return float(np.sum(PRECISION - np.log2(counts)))
+
+
+def concatenate(parts: list[Tables]) -> Tables:
+    """The tables of several groups of channels, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    if all(part.cumulative is first.cumulative and part.rows.shape[1] == first.rows.shape[1] for part in parts):
+        rows = np.concatenate([part.rows for part in parts])
+        return Tables(first.cumulative, rows, first.positions, first.alphabet, first.derived)
+    offsets = np.cumsum([0, *(len(_table(part)) for part in parts)])
+    rows = np.concatenate(
+        [
+            np.broadcast_to(part.rows, (part.channels, part.positions)) + offset
+            for part, offset in zip(parts, offsets, strict=False)
+        ]
+    )
+    return Tables(np.concatenate([_table(part) for part in parts]), rows, first.positions, first.alphabet)
+
+
+def _table(part: Tables) -> Integers:
+    if part.cumulative is None:
+        raise ValueError("tables without probabilities cannot be joined to tables with them")
+    return part.cumulative
+
+
+def cumulative_counts(probabilities: NDArray[np.float64]) -> Integers:
+    """Probabilities (T, S), not necessarily normalised, as cumulative integer counts (T, S+1).
+
+    Every count is at least 1, so that every symbol can be coded, and every row sums to 2¹⁶. Within that
+    the counts are those that cost the fewest bits: units are given, or taken back, where −p·log2(count)
+    changes most, or least.
+    """
+    size = probabilities.shape[1]
+    if not 1 <= size <= TOTAL // 2:
+        raise ValueError(f"an alphabet has 1 to {TOTAL // 2} symbols, not {size}")
+    if not np.isfinite(probabilities).all() or (probabilities < 0).any():
+        raise ValueError("probabilities have to be finite and not negative")
+    share = probabilities + 1e-12
+    share = share / share.sum(axis=1, keepdims=True)
+    counts = np.maximum(1, np.rint(share * TOTAL).astype(np.int64))
+    for row, p in zip(counts, share, strict=True):
+        missing = TOTAL - int(row.sum())
+        while missing:
+            step = min(abs(missing), size)
+            if missing > 0:
+                best = np.argsort(-p * np.log2((row + 1) / row), kind="stable")[: max(1, step // 2)]
+                row[best] += 1
+                missing -= len(best)
+            else:
+                loss = np.where(row > 1, p * np.log2(row / np.maximum(row - 1, 1)), np.inf)
+                best = np.argsort(loss, kind="stable")[: max(1, min(step, int((row > 1).sum())) // 2)]
+                row[best] -= 1
+                missing += len(best)
+    return np.concatenate([np.zeros((len(counts), 1), np.int64), np.cumsum(counts, axis=1)], axis=1)
+
+
+@dataclass(frozen=True)
+class FrozenTables:
+    """A prior whose tables depend on nothing but the channel and, for a fixed latent size, the position.
+
+    cumulative: (T, S+1), as in `Tables`.
+    rows: (C, 1), or (C, h·w) for a fixed latent size.
+
+    Raises ValueError if the integers are not such tables.
+    """
+
+    cumulative: Integers
+    rows: Integers
+    derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        cumulative, rows = self.cumulative, self.rows
+        if cumulative.ndim != 2 or rows.ndim != 2 or cumulative.dtype != np.int64 or rows.dtype != np.int64:
+            raise ValueError("a frozen prior needs cumulative (T, S+1) and rows (C, positions), as 64-bit integers")
+        if (cumulative[:, 0] != 0).any() or (cumulative[:, -1] != TOTAL).any() or (np.diff(cumulative) < 1).any():
+            raise ValueError(f"every row of cumulative has to rise from 0 to {TOTAL} by at least 1 a symbol")
+        if rows.size == 0 or rows.min() < 0 or rows.max() >= len(cumulative):
+            raise ValueError(f"rows point outside the {len(cumulative)} tables")
+
+    def tables(self, channels: range, size: tuple[int, int], decoded: Integers) -> Tables:
+        """The tables of all of `channels`: what is decoded already does not matter here."""
+        positions = size[0] * size[1]
+        rows = self.rows[channels.start : channels.stop]
+        if rows.shape[1] not in (1, positions):
+            raise ValueError(f"the tables are for {rows.shape[1]} positions a channel, the latent has {positions}")
+        return Tables(self.cumulative, rows, positions, self.cumulative.shape[1] - 1, self.derived)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a model file keeps of it."""
+        return {"cumulative": self.cumulative.astype(np.int32), "rows": self.rows.astype(np.int32)}
+
+    @classmethod
+    def from_probabilities(cls, probabilities: NDArray[np.float64]) -> FrozenTables:
+        """From probabilities (C, 1 or h·w, S)."""
+        channels, positions, alphabet = probabilities.shape
+        rows = np.arange(channels * positions, dtype=np.int64).reshape(channels, positions)
+        return cls(cumulative_counts(probabilities.reshape(-1, alphabet)), rows)
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> FrozenTables:
+        """The inverse of `arrays`."""
+        return cls(arrays["cumulative"].astype(np.int64), arrays["rows"].astype(np.int64))
+
+
+class NoPrior:
+    """Stands in where symbols have no probabilities: they are coded as they are, 32 bits each."""
+
+    def tables(self, channels: range, size: tuple[int, int], decoded: Integers) -> Tables:
+        """Tables without probabilities for all of `channels`."""
+        return Tables(None, np.zeros((len(channels), 1), np.int64), size[0] * size[1], 1 << 32)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Nothing."""
+        return {}
