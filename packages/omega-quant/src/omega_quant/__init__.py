@@ -1,0 +1,23 @@
+"""Quantizers for learned compression: one-hot max (Ω), integer and identity."""
+
+from typing import TYPE_CHECKING
+
+from omega_core.lazy import lazily
+
+if TYPE_CHECKING:
+    from omega_quant.identity import IdentityQuantizer as IdentityQuantizer
+    from omega_quant.integer import IntegerQuantizer as IntegerQuantizer
+    from omega_quant.omega import OmegaQuantizer as OmegaQuantizer
+
+__version__ = "0.1.0"
+
+__all__ = ["IdentityQuantizer", "IntegerQuantizer", "OmegaQuantizer"]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "IdentityQuantizer": "omega_quant.identity",
+        "IntegerQuantizer": "omega_quant.integer",
+        "OmegaQuantizer": "omega_quant.omega",
+    },
+)

@@ -1,0 +1,50 @@
+"""No quantization: how well a transform does where bits are free."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.errors import ComponentError
+
+if TYPE_CHECKING:
+    from omega_core.contracts.prior import Prior
+
+
+class IdentityQuantizer(Quantizer):
+    """Passes the latent on. Its symbols are the 32-bit patterns of float32 values, for the coder `raw`.
+
+    latent_channels, channels: D and C, which have to be equal.
+    alphabet: 2³² whatever is given: there is one symbol for every pattern.
+    """
+
+    needs_prior = False
+
+    def __init__(self, *, latent_channels: int, channels: int, alphabet: int = 1 << 32) -> None:
+        super().__init__()
+        if latent_channels != channels or channels < 1:
+            raise ComponentError(
+                f"the quantizer identity needs as many latent channels as channels, not {latent_channels} and"
+                f" {channels}: set latent-channels to {channels}."
+            )
+        self.channels, self.alphabet = channels, 1 << 32
+
+    def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
+        """See `Quantizer.forward`. There is no rate: bits are 0."""
+        if kept is not None:
+            mask = torch.arange(self.channels, device=latent.device) < kept[:, None]
+            latent = latent * mask[:, :, None, None]
+        return Quantized(latent, latent.new_zeros(len(latent)), self.symbols(latent.detach()))
+
+    def symbols(self, latent: Tensor) -> Tensor:
+        """Latent (B, C, h, w) to bit patterns (B, C, h, w), int64 in [0, 2³²)."""
+        return latent.float().contiguous().view(torch.int32).long() & 0xFFFFFFFF
+
+    def latent(self, symbols: Tensor) -> Tensor:
+        """The first n channels of bit patterns (B, n, h, w) to a latent (B, C, h, w)."""
+        batch, channels, height, width = symbols.shape
+        latent = torch.zeros(batch, self.channels, height, width, device=symbols.device)
+        signed = torch.where(symbols >= 1 << 31, symbols - (1 << 32), symbols).to(torch.int32)
+        latent[:, :channels] = signed.view(torch.float32)
+        return latent

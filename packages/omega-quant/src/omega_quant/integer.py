@@ -1,0 +1,68 @@
+"""Rounding, the quantizer of most learned codecs: Ballé, Minnen, Singh, Hwang and Johnston, "Variational
+image compression with a scale hyperprior", ICLR 2018 (arXiv 1802.01436).
+
+    training    y + U(−½, ½), whose likelihood is the density of the noisy latent
+    evaluation  round(y)
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.errors import ComponentError
+
+if TYPE_CHECKING:
+    from omega_core.contracts.prior import Prior
+
+
+class IntegerQuantizer(Quantizer):
+    """Rounds to S integers from −(S/2 − 1) to S/2. Needs D = C and a prior with a likelihood.
+
+    latent_channels, channels, alphabet: D, C and S.
+    """
+
+    needs_likelihood = True
+
+    def __init__(self, *, latent_channels: int, channels: int, alphabet: int) -> None:
+        super().__init__()
+        if latent_channels != channels:
+            raise ComponentError(
+                f"the quantizer integer needs as many latent channels as channels, not {latent_channels} and"
+                f" {channels}: set latent-channels to {channels}."
+            )
+        if channels < 1 or alphabet < 2 or alphabet % 2:
+            raise ComponentError(
+                f"the quantizer integer needs at least 1 channel and an even alphabet, not {channels} and {alphabet}."
+            )
+        self.channels, self.alphabet = channels, alphabet
+        self.lowest = -(alphabet // 2 - 1)
+        self.highest = alphabet // 2
+
+    def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
+        """See `Quantizer.forward`. Channels that are not kept are 0 and cost nothing."""
+        latent = latent.float() if latent.dtype in (torch.float16, torch.bfloat16) else latent
+        batch = len(latent)
+        values = latent + self.noise(latent) if self.training else latent.round()
+        values = values.clamp(self.lowest, self.highest)
+        mask = latent.new_ones(())
+        if kept is not None:
+            mask_BC = torch.arange(self.channels, device=latent.device) < kept[:, None]
+            mask = mask_BC[:, :, None, None].to(latent.dtype)
+        bits = latent.new_zeros(batch)
+        if prior is not None:
+            with torch.autocast(latent.device.type, enabled=False):
+                bits = -(prior.likelihood(values).log2() * mask).sum(dim=(1, 2, 3))
+        return Quantized(values * mask, bits, self.symbols(latent.detach()))
+
+    def symbols(self, latent: Tensor) -> Tensor:
+        """Latent (B, C, h, w) to symbols (B, C, h, w): 0 stands for −(S/2 − 1)."""
+        return latent.round().clamp(self.lowest, self.highest).long() - self.lowest
+
+    def latent(self, symbols: Tensor) -> Tensor:
+        """The first n channels of symbols (B, n, h, w) to a latent (B, C, h, w)."""
+        batch, channels, height, width = symbols.shape
+        latent = torch.zeros(batch, self.channels, height, width, device=symbols.device)
+        latent[:, :channels] = (symbols + self.lowest).float()
+        return latent

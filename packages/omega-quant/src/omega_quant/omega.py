@@ -1,0 +1,146 @@
+"""One-hot max (Ω) quantization: Löhdefink, Sitzmann, Bär and Fingscheidt, "Adaptive Bitrate Quantization
+Scheme Without Codebook for Learned Image Compression", CVPR Workshops 2022.
+
+    latent y ─ReLU─1×1 conv─ a (S for each channel) ─argmin |a|─ symbol ─table─Σ over channels─ReLU─ y_hat
+"""
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.errors import ComponentError
+from omega_quant.straight_through import one_hot_max
+
+if TYPE_CHECKING:
+    from omega_core.contracts.prior import Prior
+
+
+class OmegaQuantizer(Quantizer):
+    """Ω: the symbol of a channel is the one whose activation is nearest to zero.
+
+    latent_channels, channels, alphabet: D, C and S.
+    start: "random", as published; or "scalar", in which each channel starts as a uniform scalar quantizer
+        of one direction of the latent, with steps of 1, and which has no ReLUs: quicker where there are
+        many channels.
+    temperature: of the softmax behind the straight-through gradient; 100 or, for "scalar", 2.
+
+    `weight` (C, S, D) and `bias` (C, S) are the first 1×1 convolution, `table` (C, S, D) and
+    `table_bias` (D,) the second, whose columns stand where others have a codebook.
+    """
+
+    def __init__(
+        self,
+        *,
+        latent_channels: int,
+        channels: int,
+        alphabet: int,
+        start: Literal["random", "scalar"] = "random",
+        temperature: float | None = None,
+    ) -> None:
+        super().__init__()
+        if start not in ("random", "scalar"):
+            raise ComponentError(f"the quantizer omega starts 'random' or 'scalar', not {start!r}.")
+        if min(latent_channels, channels) < 1 or alphabet < 2:
+            raise ComponentError(
+                "the quantizer omega needs at least 1 latent channel, 1 channel and 2 symbols, not"
+                f" {latent_channels}, {channels} and {alphabet}."
+            )
+        if temperature is None:
+            temperature = 100.0 if start == "random" else 2.0
+        if not temperature > 0:
+            raise ComponentError(f"the temperature has to be above 0, not {temperature}.")
+        self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
+        self.rectified = start == "random"
+        self.weight = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
+        self.bias = nn.Parameter(torch.empty(channels, alphabet))
+        self.table = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
+        self.table_bias = nn.Parameter(torch.zeros(latent_channels))
+        # the logarithm is learned, so that a temperature stays positive
+        self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
+        if start == "random":
+            self._start_randomly()
+        else:
+            self._start_as_scalar_quantizer()
+
+    def _start_randomly(self) -> None:
+        """As torch starts 1×1 convolutions D → S·C and S·C → D."""
+        for parameter, fan_in in (
+            (self.weight, self.latent_channels),
+            (self.bias, self.latent_channels),
+            (self.table, self.channels * self.alphabet),
+            (self.table_bias, self.channels * self.alphabet),
+        ):
+            nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+
+    def _start_as_scalar_quantizer(self) -> None:
+        """a[s] = direction·y − level[s], so that the nearest level wins; table[s] = level[s]·direction."""
+        levels_S = torch.arange(self.alphabet, dtype=torch.float32) - (self.alphabet // 2 - 1)
+        directions_CD = torch.empty(self.channels, self.latent_channels)
+        if self.channels == self.latent_channels:
+            directions_CD.copy_(torch.eye(self.channels))
+        else:
+            nn.init.orthogonal_(directions_CD)
+        with torch.no_grad():
+            self.weight.copy_(directions_CD[:, None, :].expand_as(self.weight))
+            self.bias.copy_(-levels_S.expand_as(self.bias))
+            self.table.copy_(levels_S[:, None] * directions_CD[:, None, :])
+
+    def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
+        """See `Quantizer.forward`. Computed in float32 at least, under mixed precision too.
+
+        Raises ValueError if the latent does not have D channels.
+        """
+        self._check(latent)
+        batch, _, height, width = latent.shape
+        if kept is None:
+            kept = torch.full((batch,), self.channels, device=latent.device)
+        with torch.autocast(latent.device.type, enabled=False):
+            z = self._rectify(latent.to(self.weight.dtype))
+            if prior is None:
+                lengths = z.new_zeros(self.channels, 1, self.alphabet)
+            else:
+                lengths = prior.code_lengths(height, width).to(z.dtype)
+            y, bits, symbols = one_hot_max(
+                rearrange(z, "n d h w -> n (h w) d"),
+                self.weight,
+                self.bias,
+                self.log_temperature.exp(),
+                self.table,
+                lengths,
+                kept,
+            )
+            y = self._rectify(rearrange(y + self.table_bias, "n (h w) d -> n d h w", h=height))
+        return Quantized(y, bits, rearrange(symbols, "n c (h w) -> n c h w", h=height))
+
+    def symbols(self, latent: Tensor) -> Tensor:
+        """Latent (B, D, h, w) to symbols (B, C, h, w)."""
+        self._check(latent)
+        z = rearrange(self._rectify(latent.to(self.weight.dtype)), "n d h w -> (n h w) d")
+        symbols = [
+            torch.addmm(bias_S, z, weight_SD.T).abs_().argmin(dim=1)
+            for weight_SD, bias_S in zip(self.weight, self.bias, strict=True)
+        ]
+        batch, _, height, width = latent.shape
+        return rearrange(torch.stack(symbols), "c (n h w) -> n c h w", n=batch, h=height, w=width)
+
+    def latent(self, symbols: Tensor) -> Tensor:
+        """The first n channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
+        batch, _, height, width = symbols.shape
+        flat_CN = rearrange(symbols, "n c h w -> c (n h w)")
+        y = self.table_bias.expand(flat_CN.shape[1] if len(flat_CN) else batch * height * width, -1).clone()
+        for channel, table_SD in zip(flat_CN, self.table, strict=False):
+            y += table_SD[channel]
+        return self._rectify(rearrange(y, "(n h w) d -> n d h w", n=batch, h=height, w=width))
+
+    def _rectify(self, x: Tensor) -> Tensor:
+        return torch.relu(x) if self.rectified else x
+
+    def _check(self, latent: Tensor) -> None:
+        if latent.ndim != 4 or latent.shape[1] != self.latent_channels:
+            raise ValueError(
+                f"the quantizer omega was made for latents (B, {self.latent_channels}, h, w), not {tuple(latent.shape)}"
+            )
