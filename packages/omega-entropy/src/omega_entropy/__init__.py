@@ -1,0 +1,29 @@
+"""Priors (the learned probabilities of symbols) and entropy coders (symbols to bytes, without loss)."""
+
+from typing import TYPE_CHECKING
+
+from omega_core.lazy import lazily
+
+if TYPE_CHECKING:
+    from omega_entropy.coders.fixed import FixedCoder as FixedCoder
+    from omega_entropy.coders.range import RangeCoder as RangeCoder
+    from omega_entropy.coders.raw import RawCoder as RawCoder
+    from omega_entropy.coders.torchac import TorchacCoder as TorchacCoder
+    from omega_entropy.priors.factorized import FactorizedPrior as FactorizedPrior
+    from omega_entropy.priors.static import StaticPrior as StaticPrior
+
+__version__ = "0.1.0"
+
+__all__ = ["FactorizedPrior", "FixedCoder", "RangeCoder", "RawCoder", "StaticPrior", "TorchacCoder"]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "FactorizedPrior": "omega_entropy.priors.factorized",
+        "FixedCoder": "omega_entropy.coders.fixed",
+        "RangeCoder": "omega_entropy.coders.range",
+        "RawCoder": "omega_entropy.coders.raw",
+        "StaticPrior": "omega_entropy.priors.static",
+        "TorchacCoder": "omega_entropy.coders.torchac",
+    },
+)

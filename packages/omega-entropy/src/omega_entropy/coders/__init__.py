@@ -1,0 +1,1 @@
+"""The entropy coders of Omega. NumPy integers in and out, no torch but in `torchac`."""

@@ -1,0 +1,46 @@
+"""Symbols packed into ⌈log2 S⌉ bits each: the paper's fixed bitrate, and what needs no probabilities."""
+
+import numpy as np
+
+from omega_core.contracts.coder import Coder, Decoder, check_symbols
+from omega_core.errors import CoderError
+from omega_core.tables import Integers, Tables
+
+
+class FixedCoder(Coder):
+    """Most significant bit first, the last byte filled up with zeros."""
+
+    def encode(self, symbols: Integers, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+        """See `Coder.encode`."""
+        check_symbols(symbols, tables)
+        width = _width(tables)
+        octets = symbols.astype(">u4").view(np.uint8).reshape(-1, 4)
+        bits = np.unpackbits(octets, axis=1)[:, 32 - width :]
+        return np.packbits(bits.reshape(-1)).tobytes(), [-(-end * width // 8) for end in ends]
+
+    def decoder(self, data: bytes) -> Decoder:
+        """See `Coder.decoder`."""
+        return _FixedDecoder(data)
+
+
+class _FixedDecoder(Decoder):
+    def __init__(self, data: bytes) -> None:
+        self.data, self.done = data, 0
+
+    def decode(self, tables: Tables) -> Integers:
+        """See `Decoder.decode`."""
+        width = _width(tables)
+        first, last = self.done, self.done + tables.size * width
+        self.done = last
+        octets = np.frombuffer(self.data, np.uint8)[first // 8 : -(-last // 8)]
+        octets = np.pad(octets, (0, -(-last // 8) - first // 8 - len(octets)))
+        bits = np.unpackbits(octets)[first % 8 :][: last - first].reshape(-1, width)
+        padded = np.pad(bits, ((0, 0), (32 - width, 0)))
+        symbols = np.packbits(padded, axis=1).view(">u4").reshape(-1).astype(np.int64)
+        if symbols.size and symbols.max() >= tables.alphabet:
+            raise CoderError(f"the stream has the symbol {symbols.max()}, the alphabet ends at {tables.alphabet - 1}.")
+        return symbols
+
+
+def _width(tables: Tables) -> int:
+    return (tables.alphabet - 1).bit_length()

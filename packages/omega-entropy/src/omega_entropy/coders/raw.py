@@ -1,0 +1,31 @@
+"""Symbols as they are, 32 bits each."""
+
+import numpy as np
+
+from omega_core.contracts.coder import Coder, Decoder, check_symbols
+from omega_core.tables import Integers, Tables
+
+
+class RawCoder(Coder):
+    """Little-endian unsigned 32-bit integers: the float32 values of the quantizer identity, bit by bit."""
+
+    def encode(self, symbols: Integers, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+        """See `Coder.encode`."""
+        check_symbols(symbols, tables)
+        return symbols.astype("<u4").tobytes(), [4 * end for end in ends]
+
+    def decoder(self, data: bytes) -> Decoder:
+        """See `Coder.decoder`."""
+        return _RawDecoder(data)
+
+
+class _RawDecoder(Decoder):
+    def __init__(self, data: bytes) -> None:
+        self.data, self.done = data, 0
+
+    def decode(self, tables: Tables) -> Integers:
+        """See `Decoder.decode`."""
+        first, last = 4 * self.done, 4 * (self.done + tables.size)
+        self.done += tables.size
+        octets = self.data[first:last].ljust(last - first, b"\0")
+        return np.frombuffer(octets, "<u4").astype(np.int64)

@@ -1,0 +1,102 @@
+"""The factorized density of Ballé, Minnen, Singh, Hwang and Johnston, "Variational image compression with
+a scale hyperprior", ICLR 2018 (arXiv 1802.01436), section 6.1.
+
+For each channel a small network F of one number to one number, increasing by construction, gives the
+logit of a cumulative distribution; the likelihood of v is that of the interval v ± ½.
+"""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from omega_core.contracts.prior import Prior
+from omega_core.tables import FrozenTables
+
+FILTERS = (1, 3, 3, 3, 1)
+INITIAL_SCALE = 10.0
+LEAST = 1e-9
+
+
+class FactorizedPrior(Prior):
+    """A learned density for each channel, of values that noise or rounding left around integers.
+
+    channels, alphabet: C and S.
+    lowest: the value of symbol 0; the quantizer clamps to [lowest, lowest + S − 1], and the end symbols
+        carry the tails of the density, so that estimate and file agree.
+    latent_size: not used; all positions of a channel share their density.
+    """
+
+    def __init__(
+        self, *, channels: int, alphabet: int, lowest: int = 0, latent_size: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__()
+        self.alphabet, self.lowest, self.highest = alphabet, lowest, lowest + alphabet - 1
+        scale = INITIAL_SCALE ** (1 / (len(FILTERS) - 1))
+        self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
+        for inner, outer in pairwise(FILTERS):
+            start = math.log(math.expm1(1 / scale / outer))
+            self.matrices.append(nn.Parameter(torch.full((channels, outer, inner), start)))
+            self.biases.append(nn.Parameter(torch.rand(channels, outer, 1) - 0.5))
+            if outer > 1:
+                self.factors.append(nn.Parameter(torch.zeros(channels, outer, 1)))
+
+    def _logits(self, values_CN: Tensor) -> Tensor:
+        """F, the logit of the cumulative distribution of each channel."""
+        x = values_CN[:, None, :]
+        for k, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True)):
+            x = torch.matmul(functional.softplus(matrix), x) + bias
+            if k < len(self.factors):
+                x = x + torch.tanh(self.factors[k]) * torch.tanh(x)
+        return x[:, 0, :]
+
+    def _probability(self, values_CN: Tensor) -> Tensor:
+        lower, upper = self._logits(values_CN - 0.5), self._logits(values_CN + 0.5)
+        lower = lower.masked_fill(values_CN <= self.lowest, -math.inf)
+        upper = upper.masked_fill(values_CN >= self.highest, math.inf)
+        # both on the side of zero where a sigmoid is precise
+        side = torch.where((lower + upper).detach() > 0, -1.0, 1.0).to(values_CN.dtype)
+        return (torch.sigmoid(side * upper) - torch.sigmoid(side * lower)).abs()
+
+    def likelihood(self, values: Tensor) -> Tensor:
+        """The probability of values (B, C, h, w), at least 1e-9; its gradient may still push it up."""
+        values_CN = values.transpose(0, 1).reshape(values.shape[1], -1)
+        at_least = cast(Callable[[Tensor, float], Tensor], _AtLeast.apply)
+        probability = at_least(self._probability(values_CN), LEAST)
+        shape = (values.shape[1], values.shape[0], *values.shape[2:])
+        return probability.reshape(shape).transpose(0, 1)
+
+    def _symbol_probabilities(self, dtype: torch.dtype) -> Tensor:
+        values = torch.arange(self.lowest, self.highest + 1, dtype=dtype, device=self.matrices[0].device)
+        return self._probability(values.expand(len(self.matrices[0]), -1))
+
+    def code_lengths(self, height: int, width: int) -> Tensor:
+        """(C, 1, S)."""
+        return -self._symbol_probabilities(self.matrices[0].dtype).clamp_min(LEAST).log2()[:, None, :]
+
+    @torch.no_grad()
+    def freeze(self) -> FrozenTables:
+        """The probabilities of all symbols as integer tables, worked out in float64."""
+        single = self.matrices[0].dtype
+        probabilities = self.double()._symbol_probabilities(torch.float64)[:, None, :].cpu().numpy()
+        self.to(single)
+        return FrozenTables.from_probabilities(probabilities)
+
+
+class _AtLeast(torch.autograd.Function):
+    """max(x, bound) that lets the gradient through where it would raise x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bound = bound
+        return x.clamp_min(bound)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return gradients[0] * ((x >= ctx.bound) | (gradients[0] < 0)), None
