@@ -1,0 +1,204 @@
+"""Recipes: all that a training run depends on, as TOML or from Python.
+
+A recipe is checked once, when it is made; the rest of the package trusts it.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from omega_core.errors import RecipeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to train, on what, and how. Raises RecipeError if the settings do not fit together.
+
+    architecture, quantizer, prior, coder, dataset, trainer: names of components; prior "none" for a
+        quantizer that needs none.
+    latent_channels, channels, symbols: D, C and S.
+    channels_min: C_min, fewer than C for a model of many rates: each sample of training then keeps
+        between C_min + 1 and C channels.
+    lambda_min, lambda_max: λ of the loss λ·MSE + (1 − λ)·bpp, at the fewest and the most channels.
+    epochs or steps: how long.
+    validate_every: steps between validations, an epoch if None.
+    ..._options: what the components take besides.
+    """
+
+    name: str
+    description: str = ""
+    architecture: str = "mnist"
+    quantizer: str = "omega"
+    prior: str = "static"
+    coder: str = "range"
+    dataset: str = "mnist"
+    trainer: str = "lightning"
+    latent_channels: int = 32
+    channels: int = 16
+    channels_min: int = 16
+    symbols: int = 256
+    lambda_min: float = 0.95
+    lambda_max: float = 0.95
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    validate_every: int | None = None
+    seed: int = 42
+    architecture_options: Mapping[str, Any] = field(default_factory=dict)
+    quantizer_options: Mapping[str, Any] = field(default_factory=dict)
+    prior_options: Mapping[str, Any] = field(default_factory=dict)
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for setting in ("latent_channels", "channels", "symbols", "batch_size"):
+            _check(getattr(self, setting) >= 1, f"{_key(setting)} has to be at least 1, not {getattr(self, setting)}")
+        _check(
+            0 <= self.channels_min <= self.channels,
+            f"channels {self.channels_min}:{self.channels}: the fewest cannot be more than the most, nor negative",
+        )
+        _check(
+            0 <= self.lambda_min <= self.lambda_max <= 1,
+            f"lambda {self.lambda_min}:{self.lambda_max}: λ rises, and lies between 0 and 1",
+        )
+        _check(
+            self.adaptive or self.lambda_min == self.lambda_max,
+            "a model of one rate takes one lambda; a range of lambda goes with a range of channels, such as 0:16",
+        )
+        _check((self.epochs is None) != (self.steps is None), "a recipe has either epochs or steps")
+        for setting in ("epochs", "steps", "validate_every"):
+            value = getattr(self, setting)
+            _check(value is None or value >= 1, f"{_key(setting)} has to be at least 1, not {value}")
+        _check(self.learning_rate > 0, f"learning-rate has to be above 0, not {self.learning_rate}")
+        _check(self.weight_decay >= 0, f"weight-decay cannot be negative, as {self.weight_decay}")
+        _check(self.seed >= 0, f"seed cannot be negative, as {self.seed}")
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether one model is trained for several channel counts."""
+        return self.channels_min < self.channels
+
+    def to_toml(self) -> str:
+        """The recipe as a file that `load_recipe` reads."""
+        values: dict[str, Any] = {}
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if entry.name in ("channels_min", "lambda_min") or value is None or value == {}:
+                continue
+            values[_key(entry.name).replace("lambda-max", "lambda")] = dict(value) if _is_table(entry.name) else value
+        if self.adaptive:
+            values["channels"] = f"{self.channels_min}:{self.channels}"
+            values["lambda"] = f"{self.lambda_min!r}:{self.lambda_max!r}"
+        return tomli_w.dumps(values)
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes that come with this package."""
+    folder = files("omega_train") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A shipped recipe by name, or one from a TOML file, with some settings replaced.
+
+    overrides: settings by their names in the file, such as "batch-size"; None stands for no change.
+    Raises RecipeError for an unknown recipe, an unknown setting, or a wrong value.
+    """
+    text, source = _read(name_or_path)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise RecipeError(f"{source} is not TOML: {problem}.") from problem
+    changes = {key: value for key, value in (overrides or {}).items() if value is not None}
+    for length, other in (("epochs", "steps"), ("steps", "epochs")):
+        if length in changes and other not in changes:
+            values.pop(other, None)
+    for kind in ("architecture", "quantizer", "prior", "dataset"):
+        if kind in changes and changes[kind] != values.get(kind):
+            values.pop(f"{kind}-options", None)  # they were another component's
+    values.setdefault("name", Path(name_or_path).stem)
+    return _parse({**values, **changes}, source)
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    shipped = recipe_names()
+    if name_or_path in shipped:
+        return (files("omega_train") / "recipes" / f"{name_or_path}.toml").read_text("utf-8"), name_or_path
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.exists():
+        try:
+            return path.read_text("utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as problem:
+            raise RecipeError(f"cannot read the recipe {path}: {problem}.") from problem
+    near = difflib.get_close_matches(name_or_path, shipped, n=1)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    names = ", ".join(shipped)
+    raise RecipeError(f"there is no recipe {name_or_path!r}.{guess} Shipped: {names}; or name a .toml file.")
+
+
+def _parse(values: dict[str, Any], source: str) -> Recipe:
+    settings: dict[str, Any] = {}
+    known = {_key(entry.name): entry for entry in fields(Recipe)}
+    known["lambda"] = known["lambda-max"]
+    for hidden in ("lambda-max", "lambda-min", "channels-min"):
+        del known[hidden]
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            settings_known = ", ".join(known)
+            raise RecipeError(f"{source} has a setting {key!r} that no recipe has.{guess} Settings: {settings_known}.")
+        if key in ("channels", "lambda"):
+            settings[f"{key}_min"], most = _range(key, value)
+            settings["channels" if key == "channels" else "lambda_max"] = most
+        else:
+            settings[known[key].name] = _typed(key, value, known[key].type, source)
+    return Recipe(**settings)
+
+
+def _range(key: str, value: object) -> tuple[Any, Any]:
+    """16 or "0:16" as the least and the most."""
+    number = int if key == "channels" else float
+    parts = str(value).split(":")
+    try:
+        least, most = (number(parts[0]), number(parts[-1])) if len(parts) < 3 and value is not True else (None, None)
+    except ValueError:
+        least = most = None
+    if least is None:
+        example = "16 or 0:16" if key == "channels" else "0.95 or 0.95:0.999"
+        raise RecipeError(f"{key} is a number or a range, such as {example}, not {value!r}.")
+    return least, most
+
+
+def _typed(key: str, value: Any, kind: Any, source: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    wanted: Any = {str: str, int: int, float: float, int | None: int}.get(kind, dict)
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        names = {str: "a text", int: "a whole number", float: "a number", dict: "a table"}
+        raise RecipeError(f"{source}: {key} has to be {names[wanted]}, not {value!r}.")
+    return {_name(option): inner for option, inner in value.items()} if wanted is dict else value
+
+
+def _check(holds: bool, message: str) -> None:
+    if not holds:
+        raise RecipeError(f"{message}.")
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _name(key: str) -> str:
+    return key.replace("-", "_")
+
+
+def _is_table(name: str) -> bool:
+    return name.endswith("_options")

@@ -1,0 +1,63 @@
+"""One run: a recipe, a folder, and what is in it afterwards.
+
+model.safetensors   the best model so far
+last.ckpt           what `resume` goes on from
+metrics.csv         see `omega_train.metrics`
+recipe.toml         the recipe with all overrides
+train.log           what was said
+"""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from omega_core.contracts.trainer import Trainer
+from omega_core.errors import OutputError, TrainingError
+from omega_core.files import write_whole
+from omega_core.registry import build
+from omega_train.progress import Log
+from omega_train.recipe import Recipe, load_recipe
+
+_MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every")
+
+
+def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: bool = False, **machine: Any) -> Path:
+    """Train a recipe into a folder and return the path of the best model.
+
+    data: the folder of the pictures, for data sets that need one.
+    resume: go on with the run that is in the folder.
+    machine: options of the trainer, such as accelerator and precision.
+
+    Raises OmegaError where something is wrong that the user can mend; TrainingError if the folder holds
+    another run already, or none to resume.
+    """
+    if resume:
+        _check_resumable(recipe, folder)
+    else:
+        _check_unused(folder)
+    trainer: Trainer = build("trainer", recipe.trainer, machine, recipe=recipe, data=data)
+    write_whole(folder / "recipe.toml", recipe.to_toml().encode())
+    try:
+        log = Log(folder / "train.log")
+    except OSError as problem:
+        raise OutputError(f"cannot write into {folder}: {problem.strerror}.") from problem
+    with log:
+        return trainer.train(folder, resume=resume)
+
+
+def _check_unused(folder: Path) -> None:
+    if any((folder / name).exists() for name in ("last.ckpt", "model.safetensors")):
+        raise TrainingError(f"{folder} already holds a run. Continue it with --resume, or name another --output.")
+
+
+def _check_resumable(recipe: Recipe, folder: Path) -> None:
+    if not (folder / "last.ckpt").exists():
+        raise TrainingError(f"there is no run to resume in {folder}: it has no last.ckpt.")
+    before = load_recipe(str(folder / "recipe.toml"))
+    changed = [
+        f"{entry.name.replace('_', '-')} ({getattr(before, entry.name)} before, {getattr(recipe, entry.name)} now)"
+        for entry in fields(Recipe)
+        if entry.name not in _MAY_CHANGE and getattr(before, entry.name) != getattr(recipe, entry.name)
+    ]
+    if changed:
+        raise TrainingError(f"the run in {folder} has another recipe: {', '.join(changed)}. Name another --output.")

@@ -1,0 +1,114 @@
+"""What is random about training, as functions of seed, step and sample.
+
+Nothing here has a state. So a run that is resumed, even in the middle of an epoch, goes on exactly, and
+several processes do together what one would do.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from omega_core.contracts.dataset import Images
+from omega_core.contracts.quantizer import hashed
+from omega_train.recipe import Recipe
+
+_ORDER, _CHANNELS, _NOISE, _PICTURE = range(4)
+
+
+@dataclass
+class Batch:
+    """pixels: (B, colours, H, W), uint8. samples: (B,), their numbers in the data set. step: of training."""
+
+    pixels: Tensor
+    samples: Tensor
+    step: int
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """The batch on a device; Lightning calls this."""
+        return Batch(self.pixels.to(device, non_blocking=non_blocking), self.samples.to(device), self.step)
+
+
+class StepSampler(Sampler[list[tuple[int, int]]]):
+    """The batches of training from a step on, without end, as lists of (step, sample).
+
+    Each epoch shuffles anew and leaves out what does not fill a batch. Of `processes` processes, each
+    takes its share of a batch that is `processes` times as large.
+    """
+
+    def __init__(self, *, size: int, batch: int, seed: int, first: int, process: int = 0, processes: int = 1) -> None:
+        self.size, self.batch, self.seed, self.first = size, batch, seed, first
+        self.process, self.processes = process, processes
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        whole = self.batch * self.processes
+        steps = self.size // whole
+        step = self.first
+        while True:
+            epoch, place = divmod(step, steps)
+            order = np.random.default_rng([self.seed, _ORDER, epoch]).permutation(self.size)
+            for start in range(place * whole, steps * whole, whole):
+                chosen = order[start : start + whole][self.process :: self.processes]
+                yield [(step, sample) for sample in chosen.tolist()]
+                step += 1
+
+
+class BatchedImages(Dataset[Batch]):
+    """Pictures as batches for a DataLoader."""
+
+    def __init__(self, images: Images, seed: int) -> None:
+        self.images, self.seed = images, seed
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
+        steps = torch.tensor([step for step, _ in keys])
+        samples = torch.tensor([sample for _, sample in keys])
+        seeds = _draws(self.seed, _PICTURE, steps, samples) & 0x7FFFFFFF
+        pixels = [self.images.load(sample, seed) for (_, sample), seed in zip(keys, seeds.tolist(), strict=True)]
+        return Batch(torch.from_numpy(np.stack(pixels)), samples, keys[0][0])
+
+
+@dataclass
+class Rates:
+    """kept: (B,), channels kept per sample. weight: (B,), λ of each."""
+
+    kept: Tensor
+    weight: Tensor
+
+
+def draw_rates(recipe: Recipe, batch: Batch) -> Rates:
+    """Channel counts and λ of the samples of a batch: f = √U, n = C_min + ⌈f·(C − C_min)⌉, λ likewise."""
+    bits = _draws(recipe.seed, _CHANNELS, torch.tensor(batch.step), batch.samples)
+    uniform = ((bits >> 11 & ((1 << 53) - 1)) + 1).to(torch.float64) / 2**53  # in (0, 1]
+    return rates_at(recipe, uniform.sqrt())
+
+
+def rates_at(recipe: Recipe, f: Tensor) -> Rates:
+    """The channel count and λ at a share f in (0, 1] of the range that a recipe trains for."""
+    span = recipe.channels - recipe.channels_min
+    kept = recipe.channels_min + (f * span).ceil().long()
+    weight = recipe.lambda_min + f * (recipe.lambda_max - recipe.lambda_min)
+    return Rates(kept, weight.float())
+
+
+def noise_seeds(recipe: Recipe, batch: Batch) -> Tensor:
+    """What a quantizer's noise depends on, (B,)."""
+    return _draws(recipe.seed, _NOISE, torch.tensor(batch.step), batch.samples)
+
+
+def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
+    """Channel counts, the share f at each, and how often training draws each."""
+    span = recipe.channels - recipe.channels_min
+    if span == 0:
+        return [recipe.channels], np.ones(1), np.ones(1)
+    steps = np.arange(1, span + 1)
+    return (recipe.channels_min + steps).tolist(), steps / span, (2 * steps - 1) / span**2
+
+
+def _draws(seed: int, purpose: int, steps: Tensor, samples: Tensor) -> Tensor:
+    """64 random bits for each sample."""
+    device = samples.device
+    return hashed(torch.tensor(seed, device=device), torch.tensor(purpose, device=device), steps.to(device), samples)
