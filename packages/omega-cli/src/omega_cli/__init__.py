@@ -1,0 +1,3 @@
+"""The command `omega`."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,71 @@
+"""Which files a command works on, where the results go, and what happens to the ones that fail."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from omega_core.errors import OmegaError, OutputError
+from omega_core.files import write_whole
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to read and the file to make of it."""
+
+    source: Path
+    target: Path
+
+
+def find_jobs(inputs: Iterable[Path], output: Path, suffix: str, wanted: Callable[[Path], bool]) -> list[Job]:
+    """Files, and those in folders that are `wanted`, with targets in the same structure under `output`.
+
+    Raises OmegaError for an input that is not there, a folder with nothing in it, or two files that would
+    become one.
+    """
+    found: dict[Path, Job] = {}
+    for given in inputs:
+        if not given.exists():
+            raise OmegaError(f"there is no file or folder {given}.")
+        inside = [given]
+        if given.is_dir():
+            inside = sorted(path for path in given.rglob("*") if path.is_file() and wanted(path))
+        if not inside:
+            raise OmegaError(f"the folder {given} has nothing in it for this command.")
+        for source in inside:
+            relative = source.relative_to(given) if given.is_dir() else Path(source.name)
+            job = Job(source, output / relative.with_suffix(suffix))
+            if job.target in found and found[job.target].source != source:
+                raise OutputError(
+                    f"{found[job.target].source} and {source} would both become {job.target};"
+                    " compress them into different folders."
+                )
+            found[job.target] = job
+    return list(found.values())
+
+
+def carry_out(work: list[Job], unit: str, make: Callable[[Path], bytes]) -> int:
+    """Write what `make` makes of each source, and return how many failed.
+
+    A source that fails is named, and does not stop the others. Raises OutputError where nothing can be
+    written.
+    """
+    from tqdm import tqdm
+
+    failed = 0
+    for job in tqdm(work, unit=unit, disable=None):
+        try:
+            data = make(job.source)
+        except OmegaError as problem:
+            typer.echo(f"error: {job.source}: {problem}", err=True)
+            failed += 1
+        else:
+            write_whole(job.target, data)
+    return failed
+
+
+def exit_status(failed: int, of: int) -> None:
+    """Raise Exit with status 1 if some of the sources failed, 2 if all did."""
+    if failed:
+        raise typer.Exit(1 if failed < of else 2)

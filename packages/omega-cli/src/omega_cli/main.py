@@ -1,0 +1,68 @@
+"""The program: its commands, and how errors reach the user.
+
+Each command has a module of its own, which parses, calls and prints. What is heavy is imported where it
+is used, so that `omega --help` is quick.
+"""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from omega_cli import __version__
+from omega_cli.compress import compress
+from omega_cli.decompress import decompress
+from omega_cli.info import info
+from omega_cli.listing import list_components, list_plugins
+from omega_cli.train import train
+from omega_core.errors import OmegaError
+
+# click's, of which newer versions of typer bring their own
+UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,  # noqa: ARG001 (see run)
+) -> None:
+    """Learned image compression: one model for every bitrate."""
+    if version:
+        typer.echo(f"omega {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command()(train)
+app.command()(compress)
+app.command()(decompress)
+app.command()(info)
+app.command("list")(list_components)
+app.command("plugins")(list_plugins)
+
+
+def run() -> None:
+    """Run the command line and exit: 0 when all went well, 2 for what the user can mend, 1 for the rest."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        status = app(args=arguments, prog_name="omega", standalone_mode=False)
+    except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort) as problem:
+        if debug:
+            traceback.print_exc()
+        status = _report(problem)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _report(problem: BaseException) -> int:
+    """Say in one line what went wrong, and return the exit status."""
+    if isinstance(problem, (KeyboardInterrupt, typer.Abort)):
+        typer.echo("error: stopped.", err=True)
+        return 130
+    message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    return getattr(problem, "status", 2)
