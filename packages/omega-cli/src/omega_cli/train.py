@@ -21,9 +21,7 @@ def train(
     latent_channels: Annotated[int | None, typer.Option(help="D, channels of the latent.")] = None,
     channels: Annotated[str | None, typer.Option(help="C, or C_min:C for a model of many rates.")] = None,
     symbols: Annotated[int | None, typer.Option(help="S, the alphabet of each channel.")] = None,
-    weight: Annotated[
-        str | None, typer.Option("--lambda", help="λ, or λ_min:λ_max: more is better and larger.")
-    ] = None,
+    weight: Annotated[str | None, typer.Option("--lambda", help="λ, or λ_min:λ_max: the weight of quality.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How long, in passes over the data.")] = None,
     steps: Annotated[int | None, typer.Option(help="How long, in batches.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step, for each process.")] = None,

@@ -34,15 +34,15 @@ class Codec:
         if len(pixels) != self.architecture.colours:
             raise ImageError(f"the picture is {_colour(len(pixels))}, the model is for {_colour(self.colours)}.")
         self.architecture.latent_size(*pixels.shape[1:])
-        weight = next(self.architecture.parameters())
-        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(weight.device, weight.dtype) / 255
+        weight = next(self.architecture.parameters(), torch.empty(0))
+        image = torch.from_numpy(pixels.copy()).to(weight.device, weight.dtype) / 255
         symbols = self.quantizer.symbols(self.architecture.analysis(image[None]))
         return symbols[0].cpu().numpy().astype(np.int64, copy=False)
 
     @torch.inference_mode()
     def pixels(self, symbols: Integers, height: int, width: int) -> Pixels:
         """The first n channels of symbols (n, h, w) to pixels (colours, height, width)."""
-        device = next(self.architecture.parameters()).device
+        device = next(self.architecture.parameters(), torch.empty(0)).device
         latent = self.quantizer.latent(torch.from_numpy(np.ascontiguousarray(symbols))[None].to(device))
         image = self.architecture.synthesis(latent, height, width)[0]
         return (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()

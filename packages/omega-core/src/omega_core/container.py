@@ -5,21 +5,22 @@
     flags      1   bits 0–1: mode, 0 L (grey), 1 RGB
                    bit 2: height and width are one byte each, less one
                    bit 3: 0, kept for extensions
-                   bits 4–7: channels per group, or 0: the number follows
+                   bits 4–7: channels per group, as an index of GROUPS, or 0: the number follows
     model      4   the first bytes of the model's fingerprint
     height, width  one byte each, less one; or two varints
     [coder]        varint length and name in UTF-8
     [group]        varint: channels per group
     groups     1   bits 0–4: groups, less one; bit 5: the last group lacks channels
-                   bits 6–7: bytes of the stream's length, less one
+                   bits 6–7: bytes of the last group's size, less one
     [lacking]      varint: how many channels the last group lacks
-    length     1–4 of the stream, little-endian
-    sizes      1   for each group but the last: how far it reaches into the stream, see `_size`
+    sizes      1   for each group but the last: its bytes of the stream, as `_size` reads them
+    last       1–4 the last group's bytes of the stream, little-endian
     stream
     checksum   4   CRC-32 of all bytes before it, little-endian
 
 Varints are LEB128. A group is what one cut adds: a file shortened at a cut is a whole file again, whose
-stream is a prefix of the longer one's.
+stream is a prefix of the longer one's. For a grey picture under 256×256 all this takes 16 bytes, and one
+for each cut, at the most, if channels come in whole groups of GROUPS.
 """
 
 import zlib
@@ -34,6 +35,7 @@ CODERS = ("", "omega-entropy/range", "omega-entropy/torchac", "omega-entropy/fix
 """Coders with a number of their own. Numbers are never given to another coder; 15 is the last."""
 MODES = ("L", "RGB")
 MAX_GROUPS = 32
+GROUPS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 30, 32)
 _CHECKSUM = 4
 
 
@@ -66,29 +68,32 @@ class Container:
     @property
     def cuts(self) -> dict[int, int]:
         """How many channels are in how many bytes of the stream, for every cut."""
-        reached = accumulate(_size(code) for code in self.sizes)
-        lengths = [*(min(length, len(self.stream)) for length in reached), len(self.stream)]
+        return self._cuts(len(self.stream))
+
+    def _cuts(self, length: int) -> dict[int, int]:
         channels = [min(self.group * (i + 1), self.channels) for i in range(self.groups)]
-        return dict(zip(channels, lengths, strict=True))
+        return dict(zip(channels, [*accumulate(_size(code) for code in self.sizes), length], strict=True))
 
 
 def group_size(channels: int) -> int:
     """Channels from one cut to the next, so that a file of all C channels has at most 32 cuts."""
-    return -(-channels // MAX_GROUPS)
+    least = -(-channels // MAX_GROUPS)
+    return next((size for size in GROUPS if size >= least), least)
 
 
-def size_codes(cuts: list[int]) -> bytes:
-    """One byte for each of the rising `cuts`, of which no cut comes out shorter than it is.
+def divide(stream: bytes, cuts: list[int]) -> tuple[bytes, bytes]:
+    """The sizes of groups that end at the rising `cuts`, one byte for all but the last, and the stream.
 
     A byte holds a size as a floating-point number with 3 bits of mantissa, rounded up: exact up to 16
-    bytes, at most an eighth too much above. What is too much is bytes of the next group.
+    bytes, at most an eighth too much above. What is too much is bytes of the next group, or zeros at the
+    end of the stream.
     """
     codes, reached = bytearray(), 0
-    for cut in cuts:
+    for cut in cuts[:-1]:
         code = _size_code(max(0, cut - reached))
         reached += _size(code)
         codes.append(code)
-    return bytes(codes)
+    return bytes(codes), stream.ljust(reached, b"\0")
 
 
 def _size(code: int) -> int:
@@ -128,7 +133,7 @@ def pack(container: Container) -> bytes:
     """The bytes of an `.omega` file."""
     small = 1 <= container.height <= 256 and 1 <= container.width <= 256
     coder = CODERS.index(container.coder) if container.coder in CODERS else 0
-    group = container.group if container.group < 16 else 0
+    group = GROUPS.index(container.group) if container.group in GROUPS else 0
     flags = MODES.index(container.mode) | small << 2 | group << 4
     head = bytearray(MAGIC + bytes([VERSION << 4 | coder, flags]) + container.fingerprint)
     if small:
@@ -140,13 +145,13 @@ def pack(container: Container) -> bytes:
         head += _varint(len(name)) + name
     if not group:
         head += _varint(container.group)
-    length = len(container.stream)
-    octets = max(1, -(-length.bit_length() // 8))
+    last = len(container.stream) - sum(map(_size, container.sizes))
+    octets = max(1, -(-last.bit_length() // 8))
     lacking = container.groups * container.group - container.channels
     head.append(container.groups - 1 | (lacking > 0) << 5 | octets - 1 << 6)
     if lacking:
         head += _varint(lacking)
-    head += length.to_bytes(octets, "little") + container.sizes
+    head += container.sizes + last.to_bytes(octets, "little")
     body = bytes(head) + container.stream
     return body + zlib.crc32(body).to_bytes(_CHECKSUM, "little")
 
@@ -166,10 +171,9 @@ def unpack(data: bytes, *, partial: bool = False) -> Container:
             raise DamagedFileError("the file is damaged: its checksum does not match. Get it again.")
         return replace(container, stream=data[start:-_CHECKSUM])
     there = data[start : start + length]
-    whole = replace(container, stream=bytes(length)).cuts
-    intact = max((channels for channels, size in whole.items() if size <= len(there)), default=0)
+    intact = max((channels for channels, size in container._cuts(length).items() if size <= len(there)), default=0)
     if partial and intact:
-        return shorten(replace(container, stream=there + bytes(length - len(there))), intact)
+        return shorten(replace(container, stream=there), intact)
     hope = f"Its first {intact} of {container.channels} channels are intact" if intact else "No channel is intact"
     raise CutOffError(f"the file breaks off: {missing} bytes are missing. {hope}.", intact=intact)
 
@@ -193,12 +197,12 @@ def _head(data: bytes) -> tuple[Container, int, int]:
     if coder_number >= len(CODERS):
         raise FileFormatError(f"this .omega file has coder number {coder_number}, unknown to this Omega. Update it.")
     coder = CODERS[coder_number] or reader.bytes(reader.varint()).decode(errors="replace")
-    group = flags >> 4 or reader.varint()
+    group = GROUPS[flags >> 4] or reader.varint()
     counts = reader.byte()
     groups = (counts & 31) + 1
     lacking = reader.varint() if counts & 32 else 0
-    length = int.from_bytes(reader.bytes((counts >> 6) + 1), "little")
     sizes = reader.bytes(groups - 1)
+    length = sum(map(_size, sizes)) + int.from_bytes(reader.bytes((counts >> 6) + 1), "little")
     if not height or not width or not 0 <= lacking < group:
         raise DamagedFileError("the file is damaged: its header contradicts itself. Get it again.")
     container = Container(

@@ -1,7 +1,9 @@
 """Pictures ↔ arrays of 8-bit values."""
 
 import io
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ Pixels = NDArray[np.uint8]
 Picture = str | PathLike[str] | Image.Image | NDArray[Any]
 """What a picture may be given as: a path, a Pillow image, or an array (H, W) or (H, W, 3) of uint8."""
 
-MAX_PIXELS = 1 << 28
+MAX_PIXELS = 89_478_485  # as Pillow warns of
 """Pictures with more pixels than this are refused before anything is allocated."""
 
 
@@ -26,20 +28,33 @@ def read_picture(picture: Picture) -> Pixels:
     """A picture as pixels. Raises ImageError if it is none, or not grey or RGB with 8 bits."""
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
-    if isinstance(picture, Image.Image):
-        return _from_pillow(picture)
-    try:
+    with _naming_errors():
+        if isinstance(picture, Image.Image):
+            return _from_pillow(picture)
         with Image.open(picture) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise ImageError(f"{opened.width}×{opened.height} pixels are more than {MAX_PIXELS}.")
             return _from_pillow(opened)
-    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError, EOFError) as problem:
+
+
+@contextmanager
+def _naming_errors() -> Iterator[None]:
+    """Turn the many ways in which Pillow fails into an ImageError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    except Image.DecompressionBombError as problem:
+        raise ImageError(f"the picture is too large: {problem}") from problem
+    except UnidentifiedImageError as problem:
         raise ImageError("this is not a picture that can be read.") from problem
     except OSError as problem:
         raise ImageError(f"the picture cannot be read: {problem.strerror or problem}.") from problem
+    except (SyntaxError, ValueError, EOFError, RuntimeError, TypeError, MemoryError) as problem:  # by format
+        raise ImageError(f"the picture is damaged: {problem}.") from problem
 
 
 def _from_pillow(image: Image.Image) -> Pixels:
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(f"{image.width}×{image.height} pixels are more than {MAX_PIXELS}.")
     if image.mode == "1":
         image = image.convert("L")
     if image.mode not in ("L", "RGB"):
@@ -59,7 +74,7 @@ def _from_array(array: NDArray[Any]) -> Pixels:
 
 def is_picture_name(path: Path) -> bool:
     """Whether a file's name is that of a picture that Pillow reads."""
-    return path.suffix.lower() in Image.registered_extensions()
+    return Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN
 
 
 def to_pillow(pixels: Pixels) -> Image.Image:

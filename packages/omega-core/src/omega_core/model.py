@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from omega_core.codec import Codec
-from omega_core.container import Container, group_size, pack, shorten, shorten_between, size_codes, unpack
+from omega_core.container import Container, divide, group_size, pack, shorten, shorten_between, unpack
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.coder import Coder
 from omega_core.contracts.prior import FrozenPrior
@@ -68,11 +68,12 @@ class Model:
         symbols = self.codec.symbols(pixels)
         name = self._coder_name(coder)
         group = group_size(self.channels) if self.description.adaptive else self.channels
-        last = channels or self.channels
+        last = self.check_channels(channels)
         cuts = [*range(group, self.channels, group), self.channels]
         ends = sorted({*cuts, last})
         stream, lengths = self.codec.encode(symbols, _coder(name), ends)
         length = dict(zip(ends, lengths, strict=True))
+        sizes, stream = divide(stream, [length[cut] for cut in cuts])
         container = Container(
             fingerprint=bytes.fromhex(self.fingerprint)[:4],
             coder=name,
@@ -81,7 +82,7 @@ class Model:
             width=pixels.shape[2],
             channels=self.channels,
             group=group,
-            sizes=size_codes([length[cut] for cut in cuts[:-1]]),
+            sizes=sizes,
             stream=stream,
         )
         if last not in cuts:
@@ -97,8 +98,8 @@ class Model:
 
         Raises ImageError for the picture, CoderError for the coder or the number of channels.
         """
-        wanted = self.check_channels(channels)
-        return self.encode(picture, channels=wanted, coder=coder).file(wanted)
+        encoded = self.encode(picture, channels=channels, coder=coder)
+        return encoded.file(channels or self.channels)
 
     def check_channels(self, channels: int | None) -> int:
         """`channels`, or C for None. Raises CoderError for a number that this model does not do."""

@@ -85,7 +85,7 @@ def fingerprint(description: Description, arrays: Mapping[str, NDArray[Any]]) ->
         del parts[key]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name], order="C")
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.data if array.size else b"")
     return digest.hexdigest()
@@ -97,7 +97,7 @@ def write_model(path: Path, description: Description, arrays: Arrays) -> str:
     metadata = {"format": f"omega {FORMAT}", "omega": json.dumps(asdict(description)), "fingerprint": mark}
     with replacing(path) as temporary:
         try:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata)
+            save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary, metadata)
         except SafetensorError as problem:  # how it reports a full disk
             raise OSError(str(problem)) from problem
     return mark
@@ -118,9 +118,10 @@ def read_model(path: Path) -> ModelFile:
         with safe_open(path, framework="numpy") as opened:
             description, mark = _description(path, opened.metadata() or {})
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, TypeError, ValueError) as problem:
+        whole = fingerprint(description, arrays) == mark
+    except (SafetensorError, OSError, TypeError, ValueError, RecursionError) as problem:
         raise _unreadable(path, problem) from problem
-    if fingerprint(description, arrays) != mark:
+    if not whole:
         raise ModelFileError(f"the model {path} is damaged: its fingerprint does not match. Get it again.")
     return ModelFile(description, mark, arrays)
 
@@ -133,7 +134,7 @@ def _description(path: Path, metadata: Mapping[str, str]) -> tuple[Description, 
         raise ModelFileError(f"the model {path} has the format {made_by!r}; this Omega reads 'omega {FORMAT}'.")
     try:
         return Description.from_json(metadata["omega"]), metadata["fingerprint"]
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
         raise ModelFileError(f"the model {path} has a description that cannot be read ({problem}).") from problem
 
 

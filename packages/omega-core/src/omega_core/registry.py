@@ -8,7 +8,9 @@ only those.
 import difflib
 import inspect
 import os
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -69,6 +71,8 @@ class Registry:
         if len(found) == 1:
             return found[0]
         if found:
+            if len({c.distribution for c in found}) == 1:
+                raise ComponentError(f"{found[0].distribution} has the {kind} {name!r} twice; that is a mistake in it.")
             choices = " or ".join(c.qualified_name for c in found)
             raise ComponentError(f"{len(found)} plugins have a {kind} {name!r}; say which: {choices}.")
         raise ComponentError(self._unknown(kind, name, available))
@@ -96,8 +100,10 @@ def load_plugins(points: Iterable[EntryPoint], only: str | None) -> list[Plugin]
 
 
 def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugin:
-    distribution = _normalised(point.dist.name) if point.dist else "unknown"
-    version = point.dist.version if point.dist else ""
+    distribution, version = "unknown", ""
+    with suppress(Exception):  # a folder that says it is installed, but not what it is
+        distribution = _normalised(point.dist.name)  # type: ignore[union-attr]
+        version = point.dist.version or ""  # type: ignore[union-attr]
     if allowed is not None and distribution not in allowed:
         return Plugin(distribution, version, point.value, left_out=True)
     try:
@@ -125,7 +131,7 @@ def _registered(module: object, distribution: str) -> tuple[Registered, ...]:
 
 
 def _normalised(name: str) -> str:
-    return name.strip().lower().replace("_", "-").replace(".", "-")
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 @cache
@@ -147,7 +153,7 @@ def import_component(found: Registered) -> Any:
     module, _, attribute = found.component.target.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as problem:
+    except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
         hint = f" Install {found.component.install}." if found.component.install else ""
         raise ComponentError(
             f"the {found.kind} {found.qualified_name} could not be imported ({problem}).{hint}"
@@ -160,12 +166,22 @@ def build(kind: str, name: str, options: Mapping[str, Any], **required: Any) -> 
     Raises ComponentError if the component does not take an option of that name.
     """
     target = resolve(kind, name)
-    accepted = [p for p in inspect.signature(target).parameters if p not in required]
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError) as problem:
+        raise ComponentError(f"the {kind} {name!r} is no class: {target!r}.") from problem
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    accepted = [option for option, p in signature.parameters.items() if option not in required and p.kind in named]
     for option in options:
-        if option not in accepted:
+        if option not in accepted and not takes_any:
             near = difflib.get_close_matches(option, accepted, n=1)
             guess = f" Did you mean {near[0]!r}?" if near else ""
             raise ComponentError(
                 f"the {kind} {name!r} has no option {option!r}.{guess} Its options: {', '.join(accepted) or 'none'}."
             )
+    try:
+        signature.bind(**required, **options)
+    except TypeError as problem:
+        raise ComponentError(f"the {kind} {name!r} cannot be made: {problem}.") from problem
     return target(**required, **options)

@@ -19,6 +19,8 @@ PRECISION = 16
 TOTAL = 1 << PRECISION
 """What the counts of every row sum to."""
 
+MAX_ALPHABET = 1 << 12
+
 Integers = NDArray[np.int64]
 
 
@@ -95,13 +97,13 @@ def _table(part: Tables) -> Integers:
 def cumulative_counts(probabilities: NDArray[np.float64]) -> Integers:
     """Probabilities (T, S), not necessarily normalised, as cumulative integer counts (T, S+1).
 
-    Every count is at least 1, so that every symbol can be coded, and every row sums to 2¹⁶. Within that
-    the counts are those that cost the fewest bits: units are given, or taken back, where −p·log2(count)
-    changes most, or least.
+    Every count is at least 1, so that every symbol can be coded, and every row sums to 2¹⁶. Counts are
+    rounded, and what is then missing or too much is given, or taken back, where −p·log2(count) changes
+    most, or least.
     """
     size = probabilities.shape[1]
-    if not 1 <= size <= TOTAL // 2:
-        raise ValueError(f"an alphabet has 1 to {TOTAL // 2} symbols, not {size}")
+    if not 2 <= size <= MAX_ALPHABET:
+        raise ValueError(f"an alphabet has 2 to {MAX_ALPHABET} symbols, not {size}")
     if not np.isfinite(probabilities).all() or (probabilities < 0).any():
         raise ValueError("probabilities have to be finite and not negative")
     share = probabilities + 1e-12

@@ -34,7 +34,7 @@ class IdentityQuantizer(Quantizer):
         """See `Quantizer.forward`. There is no rate: bits are 0."""
         if kept is not None:
             mask = torch.arange(self.channels, device=latent.device) < kept[:, None]
-            latent = latent * mask[:, :, None, None]
+            latent = torch.where(mask[:, :, None, None], latent, 0.0)
         return Quantized(latent, latent.new_zeros(len(latent)), self.symbols(latent.detach()))
 
     def symbols(self, latent: Tensor) -> Tensor:

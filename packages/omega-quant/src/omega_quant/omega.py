@@ -67,12 +67,12 @@ class OmegaQuantizer(Quantizer):
             self._start_as_scalar_quantizer()
 
     def _start_randomly(self) -> None:
-        """As torch starts 1×1 convolutions D → S·C and S·C → D."""
+        """As torch starts 1×1 convolutions, but for the fan-in of the second: of S·C inputs only C are not 0."""
         for parameter, fan_in in (
             (self.weight, self.latent_channels),
             (self.bias, self.latent_channels),
-            (self.table, self.channels * self.alphabet),
-            (self.table_bias, self.channels * self.alphabet),
+            (self.table, self.channels),
+            (self.table_bias, self.channels),
         ):
             nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
 
@@ -119,11 +119,12 @@ class OmegaQuantizer(Quantizer):
     def symbols(self, latent: Tensor) -> Tensor:
         """Latent (B, D, h, w) to symbols (B, C, h, w)."""
         self._check(latent)
-        z = rearrange(self._rectify(latent.to(self.weight.dtype)), "n d h w -> (n h w) d")
-        symbols = [
-            torch.addmm(bias_S, z, weight_SD.T).abs_().argmin(dim=1)
-            for weight_SD, bias_S in zip(self.weight, self.bias, strict=True)
-        ]
+        with torch.autocast(latent.device.type, enabled=False):
+            z = rearrange(self._rectify(latent.to(self.weight.dtype)), "n d h w -> (n h w) d")
+            symbols = [
+                torch.addmm(bias_S, z, weight_SD.T).abs_().argmin(dim=1)
+                for weight_SD, bias_S in zip(self.weight, self.bias, strict=True)
+            ]
         batch, _, height, width = latent.shape
         return rearrange(torch.stack(symbols), "c (n h w) -> n c h w", n=batch, h=height, w=width)
 
@@ -131,7 +132,7 @@ class OmegaQuantizer(Quantizer):
         """The first n channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
         batch, _, height, width = symbols.shape
         flat_CN = rearrange(symbols, "n c h w -> c (n h w)")
-        y = self.table_bias.expand(flat_CN.shape[1] if len(flat_CN) else batch * height * width, -1).clone()
+        y = self.table_bias.expand(flat_CN.shape[1], -1).clone()
         for channel, table_SD in zip(flat_CN, self.table, strict=False):
             y += table_SD[channel]
         return self._rectify(rearrange(y, "(n h w) d -> n d h w", n=batch, h=height, w=width))

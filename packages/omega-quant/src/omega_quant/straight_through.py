@@ -61,7 +61,9 @@ class _OneHotMax(torch.autograd.Function):
         bits = z.new_zeros(samples)
         symbols_NCP = torch.zeros(samples, channels, positions, dtype=torch.int64, device=z.device)
         for c, n in enumerate(keeping):
-            rows = z[:n].reshape(n * positions, -1)
+            if n == 0:
+                break
+            rows = z[:n].flatten(0, 1)
             distance = torch.addmm(bias_CS[c], rows, weight_CSD[c].T).abs_()
             symbols = distance.argmin(dim=1)
             latent[:n] += table_CSD[c][symbols].view(n, positions, -1)
@@ -79,46 +81,51 @@ class _OneHotMax(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        z, weight, bias, temperature, table, code_lengths, symbols_NCP, order_N, back_N = ctx.saved_tensors
-        _, positions, dims = z.shape
-        g_latent = gradients[0][order_N]
-        g_bits = gradients[1][order_N]
-        g_z = torch.zeros_like(z)
-        g_weight, g_bias, g_temperature, g_table, g_lengths = (
-            torch.zeros_like(t) for t in (weight, bias, temperature, table, code_lengths)
+        with torch.autocast(gradients[0].device.type, enabled=False):
+            return _gradients(ctx, *gradients)
+
+
+def _gradients(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    z, weight, bias, temperature, table, code_lengths, symbols_NCP, order_N, back_N = ctx.saved_tensors
+    _, positions, dims = z.shape
+    g_latent = gradients[0][order_N]
+    g_bits = gradients[1][order_N]
+    g_z = torch.zeros_like(z)
+    g_weight, g_bias, g_temperature, g_table, g_lengths = (
+        torch.zeros_like(t) for t in (weight, bias, temperature, table, code_lengths)
+    )
+    wants_lengths = ctx.needs_input_grad[5]
+    for c, n in enumerate(ctx.keeping):
+        if n == 0:
+            break
+        rows = z[:n].flatten(0, 1)
+        out = g_latent[:n].flatten(0, 1)
+        activation = torch.addmm(bias[c], rows, weight[c].T)
+        distance = activation.abs()
+        soft = torch.softmax(distance * -temperature[c], dim=1)
+        # the gradient of the one-hot vector: through the table, and through the rate
+        g_hot = torch.addmm(
+            (g_bits[:n, None, None] * code_lengths[c]).expand(n, positions, -1).reshape(n * positions, -1),
+            out,
+            table[c].T,
         )
-        wants_lengths = ctx.needs_input_grad[5]
-        for c, n in enumerate(ctx.keeping):
-            if n == 0:
-                break
-            rows = z[:n].reshape(n * positions, dims)
-            out = g_latent[:n].reshape(n * positions, dims)
-            activation = torch.addmm(bias[c], rows, weight[c].T)
-            distance = activation.abs()
-            soft = torch.softmax(distance * -temperature[c], dim=1)
-            # the gradient of the one-hot vector: through the table, and through the rate
-            g_hot = torch.addmm(
-                (g_bits[:n, None, None] * code_lengths[c]).expand(n, positions, -1).reshape(n * positions, -1),
-                out,
-                table[c].T,
+        # softmax's own gradient, then that of −temperature·|a|
+        g_hot.sub_((soft * g_hot).sum(dim=1, keepdim=True)).mul_(soft)
+        g_temperature[c] = -(g_hot * distance).sum()
+        g_activation = g_hot.mul_(activation.sign_()).mul_(-temperature[c])
+        g_weight[c] = g_activation.T @ rows
+        g_bias[c] = g_activation.sum(dim=0)
+        g_z[:n] += (g_activation @ weight[c]).view(n, positions, dims)
+        symbols = symbols_NCP[:n, c]
+        g_table[c].index_add_(0, symbols.reshape(-1), out)
+        if wants_lengths:
+            tables = torch.arange(positions, device=z.device) % code_lengths.shape[1]
+            g_lengths[c].index_put_(
+                (tables.expand(n, positions), symbols),
+                g_bits[:n, None].expand(n, positions),
+                accumulate=True,
             )
-            # softmax's own gradient, then that of −temperature·|a|
-            g_hot.sub_((soft * g_hot).sum(dim=1, keepdim=True)).mul_(soft)
-            g_temperature[c] = -(g_hot * distance).sum()
-            g_activation = g_hot.mul_(activation.sign_()).mul_(-temperature[c])
-            g_weight[c] = g_activation.T @ rows
-            g_bias[c] = g_activation.sum(dim=0)
-            g_z[:n] += (g_activation @ weight[c]).view(n, positions, dims)
-            symbols = symbols_NCP[:n, c]
-            g_table[c].index_add_(0, symbols.reshape(-1), out)
-            if wants_lengths:
-                tables = torch.arange(positions, device=z.device) % code_lengths.shape[1]
-                g_lengths[c].index_put_(
-                    (tables.expand(n, positions), symbols),
-                    g_bits[:n, None].expand(n, positions),
-                    accumulate=True,
-                )
-        return g_z[back_N], g_weight, g_bias, g_temperature, g_table, g_lengths if wants_lengths else None, None
+    return g_z[back_N], g_weight, g_bias, g_temperature, g_table, g_lengths if wants_lengths else None, None
 
 
 def _keeping(kept_N: Tensor, channels: int) -> list[int]:

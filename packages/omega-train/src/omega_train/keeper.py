@@ -114,9 +114,9 @@ class Keeper(Callback):
         self.metrics.add(step=step, epoch=(step - 1) // self.epoch, split="validation", loss=loss)
         for score in scores:
             self._log_score(step, score)
-        shown = [scores[round(i * (len(scores) - 1) / 3)] for i in range(4)] if len(scores) > 4 else scores
-        curve = ", ".join(f"{s.psnr:.2f} dB at {s.bpp:.3f} bpp ({s.channels})" for s in shown)
-        self.progress.say(f"step {step} of {self.steps}: validation loss {loss:.5f}{' (best)' * better}; {curve}")
+        self.progress.say(
+            f"step {step} of {self.steps}: validation loss {loss:.5f}{' (best)' * better}; {_curve(scores)}"
+        )
         if better:
             export(task, self.folder / "model.safetensors")
 
@@ -157,3 +157,9 @@ class Keeper(Callback):
             signal.signal(number, handler)
         self.handlers.clear()
         self.progress.stop()
+
+
+def _curve(scores: list[Score]) -> str:
+    """PSNR and rate at four channel counts at the most."""
+    shown = [scores[round(i * (len(scores) - 1) / 3)] for i in range(4)] if len(scores) > 4 else scores
+    return ", ".join(f"{s.psnr:.2f} dB at {s.bpp:.3f} bpp ({s.channels})" for s in shown)

@@ -62,7 +62,7 @@ class Quantizer(nn.Module, ABC):
         """The first n ≤ C channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
 
     def noise(self, like: Tensor) -> Tensor:
-        """Uniform in [−½, ½), of the shape of `like` (B, …).
+        """Uniform between −½ and ½, of the shape of `like` (B, …).
 
         Where a trainer set `sample_seeds` it depends on them alone, not on batch, device or process.
         """

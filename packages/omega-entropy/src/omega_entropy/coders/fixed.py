@@ -3,7 +3,6 @@
 import numpy as np
 
 from omega_core.contracts.coder import Coder, Decoder, check_symbols
-from omega_core.errors import CoderError
 from omega_core.tables import Integers, Tables
 
 
@@ -37,8 +36,7 @@ class _FixedDecoder(Decoder):
         bits = np.unpackbits(octets)[first % 8 :][: last - first].reshape(-1, width)
         padded = np.pad(bits, ((0, 0), (32 - width, 0)))
         symbols = np.packbits(padded, axis=1).view(">u4").reshape(-1).astype(np.int64)
-        if symbols.size and symbols.max() >= tables.alphabet:
-            raise CoderError(f"the stream has the symbol {symbols.max()}, the alphabet ends at {tables.alphabet - 1}.")
+        check_symbols(symbols, tables)
         return symbols
 
 

@@ -28,4 +28,6 @@ class _RawDecoder(Decoder):
         first, last = 4 * self.done, 4 * (self.done + tables.size)
         self.done += tables.size
         octets = self.data[first:last].ljust(last - first, b"\0")
-        return np.frombuffer(octets, "<u4").astype(np.int64)
+        symbols = np.frombuffer(octets, "<u4").astype(np.int64)
+        check_symbols(symbols, tables)
+        return symbols

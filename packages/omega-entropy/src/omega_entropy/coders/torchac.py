@@ -21,7 +21,8 @@ class TorchacCoder(Coder):
         check_symbols(symbols, tables)
         cdf = _cdf(tables)
         data = _encode(cdf, symbols) if symbols.size else b""
-        return data, [self._cut(data, cdf[:end], symbols[:end]) for end in ends]
+        cuts = [self._cut(data, cdf[:end], symbols[:end]) for end in ends]
+        return data[: cuts[-1]], cuts
 
     def _cut(self, data: bytes, cdf: torch.Tensor, symbols: Integers) -> int:
         if not symbols.size:

@@ -35,8 +35,8 @@ class StaticPrior(Prior):
         lowest: int = 0,
         latent_size: tuple[int, int] | None = None,
         per_position: bool = True,
-        decay: float = 0.99,
-        smoothing: float = 0.1,
+        decay: float = 0.9,
+        smoothing: float = 1.0,
     ) -> None:
         super().__init__()
         if not 0 <= decay < 1:
