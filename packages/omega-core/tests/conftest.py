@@ -1,0 +1,215 @@
+"""A small model whose parts are made here, so that these tests need no other package."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import omega_core.model
+import omega_core.registry
+from omega_core.components import Component
+from omega_core.contracts import Architecture, Coder, Prior, Quantized, Quantizer
+from omega_core.contracts.coder import Decoder, check_symbols
+from omega_core.errors import CoderError, ImageError
+from omega_core.modelfile import Choice, Description, write_model
+from omega_core.registry import Plugin, Registered, Registry
+from omega_core.tables import FrozenTables, Tables
+
+settings.register_profile("omega-core", deadline=None, database=None, derandomize=True)
+settings.load_profile("omega-core")
+
+
+class Blocks(Architecture):
+    """Each latent channel is one pixel of every block, so that the whole latent is the picture, without loss."""
+
+    def __init__(self, *, latent_channels: int, colours: int = 1, block: int = 2) -> None:
+        super().__init__()
+        assert latent_channels == colours * block**2
+        self.latent_channels, self.colours, self.block = latent_channels, colours, block
+        self.peak = nn.Parameter(torch.tensor(1.0))
+
+    def latent_size(self, height, width):
+        if height % self.block or width % self.block:
+            raise ImageError(f"toy blocks are {self.block} pixels wide, not {width}×{height}.")
+        return height // self.block, width // self.block
+
+    def analysis(self, image):
+        return F.pixel_unshuffle(image, self.block) * self.peak
+
+    def synthesis(self, latent, height, width):
+        return F.pixel_shuffle(latent, self.block) / self.peak
+
+
+class Rounding(Quantizer):
+    """Rounds to whole numbers from 0 to S−1; channels that are not there are 0."""
+
+    def __init__(self, *, latent_channels: int, channels: int, alphabet: int) -> None:
+        super().__init__()
+        self.channels, self.alphabet = channels, alphabet
+
+    def forward(self, latent: Tensor, prior: Prior | None = None, kept: Tensor | None = None) -> Quantized:
+        symbols = self.symbols(latent)
+        return Quantized(self.latent(symbols), latent.new_zeros(len(latent)), symbols)
+
+    def symbols(self, latent):
+        return latent.round().long().clamp(0, self.alphabet - 1)
+
+    def latent(self, symbols):
+        return F.pad(symbols.float(), (0, 0, 0, 0, 0, self.channels - symbols.shape[1]))
+
+
+class TablePrior(Prior):
+    """Has tables only once it is frozen."""
+
+    def code_lengths(self, height, width):
+        raise NotImplementedError
+
+    def freeze(self):
+        raise NotImplementedError
+
+
+class OneAtATime:
+    """A frozen prior that knows one channel at a time, from the sum of all symbols before it."""
+
+    def __init__(self, tables: FrozenTables) -> None:
+        self.frozen = tables
+        self.asked: list[int] = []
+
+    def tables(self, channels, size, decoded):
+        assert decoded.shape == (channels.start, *size)
+        self.asked.append(channels.start)
+        row = int(decoded.sum()) % len(self.frozen.cumulative)
+        return Tables(self.frozen.cumulative, np.array([[row]]), size[0] * size[1], self.frozen.cumulative.shape[1] - 1)
+
+    def arrays(self):
+        return self.frozen.arrays()
+
+
+class TwoBytes(Coder):
+    """Two bytes a symbol, plus the place in the table that it has: another table decodes other symbols."""
+
+    def encode(self, symbols, tables, ends):
+        check_symbols(symbols, tables)
+        data = ((symbols + _offsets(tables)) % 2**16).astype("<u2").tobytes()
+        return data, [2 * end for end in ends]
+
+    def decoder(self, data):
+        return TwoBytesDecoder(data)
+
+
+class TwoBytesDecoder(Decoder):
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def decode(self, tables):
+        taken, self.data = self.data[: 2 * tables.size], self.data[2 * tables.size :]
+        taken = taken.ljust(2 * tables.size, b"\0")
+        symbols = (np.frombuffer(taken, "<u2").astype(np.int64) - _offsets(tables)) % 2**16
+        if symbols.size and symbols.max() >= tables.alphabet:
+            raise CoderError("toy symbols are too large.")
+        return symbols
+
+
+def _offsets(tables):
+    if tables.cumulative is None:
+        raise CoderError("the toy coder needs probabilities.")
+    return np.repeat([tables.cumulative[row, 1] for row, _ in tables.runs()], [many for _, many in tables.runs()])
+
+
+COMPONENTS = {
+    "architecture": {"blocks": Blocks},
+    "quantizer": {"rounding": Rounding},
+    "prior": {"table": TablePrior},
+    "coder": {"two-bytes": TwoBytes},
+}
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    """The only plugin there is, with the components of this file."""
+    module = ModuleType("omega_toys")
+    components = []
+    for kind, classes in COMPONENTS.items():
+        for name, target in classes.items():
+            setattr(module, target.__name__, target)
+            component = Component(name=name, target=f"omega_toys:{target.__name__}", summary="A toy.")
+            components.append(Registered(kind, component, "omega-toys"))
+    monkeypatch.setitem(sys.modules, "omega_toys", module)
+    only = Registry([Plugin("omega-toys", "1.0", "omega_toys", tuple(components))])
+    for module_with_registry in (omega_core.registry, omega_core.model):
+        monkeypatch.setattr(module_with_registry, "registry", lambda: only)
+    omega_core.model._coder.cache_clear()
+    yield module
+    omega_core.model._coder.cache_clear()
+
+
+@pytest.fixture
+def frozen_tables():
+    """Makes frozen tables of one row a channel, all different."""
+
+    def make(channels: int, alphabet: int) -> FrozenTables:
+        probabilities = np.random.default_rng(channels).dirichlet(np.full(alphabet, 5.0), (channels, 1))
+        return FrozenTables.from_probabilities(probabilities)
+
+    return make
+
+
+@pytest.fixture
+def codec_parts(frozen_tables):
+    """Makes the architecture, quantizer and frozen prior of a codec for pictures of `colours`."""
+
+    def make(colours: int = 1, block: int = 2, alphabet: int = 256) -> tuple[Blocks, Rounding, FrozenTables]:
+        channels = colours * block**2
+        architecture = Blocks(latent_channels=channels, colours=colours, block=block)
+        architecture.peak.data.fill_(alphabet - 1)
+        quantizer = Rounding(latent_channels=channels, channels=channels, alphabet=alphabet)
+        return architecture.eval(), quantizer.eval(), frozen_tables(channels, alphabet)
+
+    return make
+
+
+@pytest.fixture
+def one_at_a_time():
+    return OneAtATime
+
+
+@pytest.fixture
+def model_file(tmp_path, toys, codec_parts):
+    """Writes a model file of the toy components and returns its path."""
+
+    def write(*, colours: int = 1, block: int = 2, channels_min: int = 1, name: str = "model", **changed) -> Path:
+        architecture, _, tables = codec_parts(colours, block)
+        channels = colours * block**2
+        values = {
+            "architecture": Choice(name="omega-toys/blocks", options={"colours": colours, "block": block}),
+            "quantizer": Choice(name="omega-toys/rounding"),
+            "prior": Choice(name="omega-toys/table"),
+            "coder": "omega-toys/two-bytes",
+            "latent_channels": channels,
+            "channels": channels,
+            "alphabet": 256,
+            "channels_min": channels_min,
+        } | changed
+        arrays = {"architecture.peak": architecture.peak.detach().numpy()}
+        arrays |= {f"prior.{key}": array for key, array in tables.arrays().items()}
+        path = tmp_path / f"{name}.safetensors"
+        write_model(path, Description(**values), arrays)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def noise_picture():
+    """Makes reproducible noise: (height, width), or (height, width, 3) for RGB."""
+
+    def make(*shape: int, seed: int = 0):
+        return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+    return make

@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from omega_core.architectures.mnist import MnistArchitecture
+from omega_core.errors import ComponentError, ImageError
+
+
+@pytest.fixture
+def architecture():
+    torch.manual_seed(0)
+    return MnistArchitecture(latent_channels=5).eval()
+
+
+@torch.inference_mode()
+def sizes(layers, x):
+    """The shapes between layers that change them."""
+    shapes = []
+    for layer in layers:
+        before, x = x.shape, layer(x)
+        if x.shape != before:
+            shapes.append(tuple(x.shape[1:]))
+    return shapes
+
+
+def test_the_transforms_have_the_shapes_of_the_paper(architecture):
+    assert sizes(architecture.encoder, torch.zeros(1, 1, 28, 28)) == [(16, 10, 10), (16, 5, 5), (5, 3, 3)]
+    assert sizes(architecture.decoder, torch.zeros(1, 5, 3, 3)) == [(16, 7, 7), (8, 15, 15), (1, 28, 28)]
+
+
+def test_a_latent_has_the_size_that_was_announced(architecture):
+    latent = architecture.analysis(torch.rand(2, 1, 28, 28))
+    assert latent.shape == (2, architecture.latent_channels, *architecture.latent_size(28, 28))
+
+
+def test_pictures_come_out_between_0_and_1(architecture):
+    image = architecture.synthesis(torch.randn(4, 5, 3, 3) * 100, 28, 28)
+    assert image.shape == (4, 1, 28, 28)
+    assert 0 <= image.min() < 0.5 < image.max() <= 1
+
+
+def test_pictures_are_normalised_to_plus_and_minus_1(architecture):
+    assert architecture.normalise(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-1, 0, 1]
+    image = torch.rand(2, 1, 28, 28)
+    assert torch.equal(architecture.analysis(image), architecture.encoder(2 * image - 1))
+
+
+def test_a_picture_is_coded_alike_alone_and_in_a_batch(architecture):
+    images = torch.rand(3, 1, 28, 28)
+    alone = torch.cat([architecture.analysis(image[None]) for image in images])
+    assert torch.allclose(architecture.analysis(images), alone, atol=1e-6)
+
+
+def test_every_weight_has_a_gradient(architecture):
+    architecture.synthesis(architecture.analysis(torch.rand(2, 1, 28, 28)), 28, 28).sum().backward()
+    assert all(weight.grad is not None for weight in architecture.parameters())
+
+
+def test_it_has_32_latent_channels_where_none_are_asked_for():
+    architecture = MnistArchitecture()
+    assert (architecture.latent_channels, architecture.colours, architecture.image_size) == (32, 1, (28, 28))
+
+
+@pytest.mark.parametrize(("height", "width"), [(28, 32), (32, 28), (1, 1), (56, 56)])
+def test_another_size_is_refused_by_its_width_and_height(architecture, height, width):
+    with pytest.raises(ImageError, match=f"28×28 pixels, not {width}×{height}"):
+        architecture.latent_size(height, width)
+
+
+@pytest.mark.parametrize("latent_channels", [0, -1])
+def test_a_latent_without_channels_is_refused(latent_channels):
+    with pytest.raises(ComponentError, match=f"at least 1, not {latent_channels}"):
+        MnistArchitecture(latent_channels=latent_channels)

@@ -1,0 +1,94 @@
+"""What one-hot max costs in memory, and its corner cases. Its values are tested in test_omega.py."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from omega_quant.straight_through import one_hot_max
+
+N, P, D, C, S = 3, 40, 4, 16, 32
+
+
+class Largest(TorchDispatchMode):
+    """The number of elements of the largest tensor that any operation returned."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self.elements = max(self.elements, tensor.untyped_storage().nbytes() // tensor.element_size())
+        return result
+
+
+@pytest.fixture
+def arguments(normal):
+    return [
+        normal(N, P, D, seed=1),
+        normal(C, S, D, seed=2),
+        normal(C, S, seed=3),
+        torch.full((C,), 5.0),
+        normal(C, S, D, seed=4),
+        normal(C, P, S, seed=5).square(),
+        torch.tensor([C, 3, C]),
+    ]
+
+
+def test_nothing_is_ever_as_large_as_a_value_for_every_symbol_of_every_channel(arguments):
+    saved = []
+    inputs = [x.requires_grad_() for x in arguments[:5]]
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x)
+    with Largest() as largest, hooks:
+        latent, bits, _ = one_hot_max(*arguments)
+        (latent.sum() + bits.sum()).backward()
+    assert all(x.grad is not None for x in inputs)
+    # activations of one channel, parameters and symbols: nothing else
+    bound = max(N * P * S, C * P * S, N * P * C)
+    assert bound < N * P * C * S
+    assert 0 < max(saved) <= bound
+    assert largest.elements <= bound
+
+
+def test_of_equally_near_symbols_the_first_wins():
+    weight, bias = torch.zeros(1, 3, 1), torch.tensor([[2.0, -1.0, 1.0]])
+    table = torch.arange(3.0).reshape(1, 3, 1)
+    lengths = torch.tensor([[[1.0, 2.0, 3.0]]])
+    latent, bits, symbols = one_hot_max(
+        torch.zeros(1, 2, 1), weight, bias, torch.ones(1), table, lengths, torch.tensor([1])
+    )
+    assert symbols.tolist() == [[[1, 1]]]
+    assert latent.tolist() == [[[1.0], [1.0]]]
+    assert bits.tolist() == [4.0]
+
+
+def test_channels_that_are_not_kept_have_symbol_0(arguments):
+    _, _, symbols = one_hot_max(*arguments)
+    assert (symbols[1, 3:] == 0).all()
+    assert (symbols[[0, 2], 3:] > 0).any()
+
+
+@pytest.mark.parametrize(("asked", "meant"), [(C + 5, C), (-1, 0)])
+def test_more_channels_than_there_are_mean_all_and_fewer_than_none_mean_none(arguments, asked, meant):
+    results = []
+    for kept in (asked, meant):
+        arguments[6] = torch.tensor([C, kept, 1])
+        results.append(one_hot_max(*arguments))
+    for one, other in zip(*results, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_channels_that_no_sample_keeps_have_no_gradient(arguments, most):
+    inputs = [x.requires_grad_() for x in arguments[:6]]
+    arguments[6] = torch.tensor([most, 0, most])
+    latent, bits, symbols = one_hot_max(*arguments)
+    gradients = torch.autograd.grad(latent.square().sum() + bits.sum(), inputs)
+    assert (bits > 0).tolist() == [most > 0, False, most > 0]
+    assert (latent != 0).any().item() == (most > 0)
+    assert (symbols[:, most:] == 0).all()
+    for gradient in gradients[1:]:
+        assert (gradient[most:] == 0).all()
+        assert all(channel.abs().max() > 0 for channel in gradient[:most])
+    assert (gradients[0].abs().amax(dim=(1, 2)) > 0).tolist() == [most > 0, False, most > 0]

@@ -1,0 +1,100 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omega_core.errors import RecipeError
+from omega_train.recipe import Recipe, load_recipe, recipe_names
+
+PUBLISHED = [
+    ("mnist-omega-8", "omega", (0, 8), (0.95, 0.999)),
+    ("mnist-omega-16", "omega", (0, 16), (0.95, 0.999)),
+    ("mnist-omega-32", "omega", (0, 32), (0.95, 0.999)),
+    ("mnist-integer-8", "integer", (0, 8), (0.95, 0.999)),
+    ("mnist-integer-16", "integer", (0, 16), (0.95, 0.999)),
+    ("mnist-integer-32", "integer", (0, 32), (0.95, 0.999)),
+    ("mnist-omega-16-lambda0.9-0.999", "omega", (0, 16), (0.9, 0.999)),
+    ("mnist-omega-16-lambda0.85-0.9", "omega", (0, 16), (0.85, 0.9)),
+    ("mnist-omega-16-min8-lambda0.95-0.999", "omega", (8, 16), (0.95, 0.999)),
+    ("mnist-omega-16-min8-lambda0.9-0.999", "omega", (8, 16), (0.9, 0.999)),
+    ("mnist-omega-16-min8-lambda0.85-0.9", "omega", (8, 16), (0.85, 0.9)),
+    ("mnist-integer-16-min8-lambda0.9-0.999", "integer", (8, 16), (0.9, 0.999)),
+]
+
+
+@pytest.mark.parametrize(("name", "quantizer", "channels", "weights"), PUBLISHED)
+def test_a_shipped_recipe_has_the_published_settings(
+    name: str, quantizer: str, channels: tuple[int, int], weights: tuple[float, float]
+) -> None:
+    recipe = load_recipe(name)
+    assert (recipe.quantizer, recipe.symbols, recipe.batch_size, recipe.epochs) == (quantizer, 256, 512, 1000)
+    assert (recipe.channels_min, recipe.channels) == channels
+    assert (recipe.lambda_min, recipe.lambda_max) == weights
+    assert (recipe.learning_rate, recipe.weight_decay) == (1e-3, 1e-5)
+    assert recipe.latent_channels == (32 if quantizer == "omega" else recipe.channels)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    assert recipe.description
+    (tmp_path / "again.toml").write_text(recipe.to_toml())
+    assert load_recipe(str(tmp_path / "again.toml")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        ({"channels": "9:3"}, "the fewest cannot be more"),
+        ({"channels": "many"}, "such as 16 or 0:16"),
+        ({"channels": "1:2:3"}, "such as 16 or 0:16"),
+        ({"channels": 16}, "one rate takes one lambda"),
+        ({"channels": 0}, "channels has to be at least 1"),
+        ({"lambda": "0.9:1.2"}, "between 0 and 1"),
+        ({"lambda": "0.9:0.8"}, "λ rises"),
+        ({"lambda": "nan"}, "between 0 and 1"),
+        ({"epochs": 3, "steps": 3}, "either epochs or steps"),
+        ({"steps": 0}, "steps has to be at least 1"),
+        ({"batch-size": "large"}, "batch-size has to be a whole number, not 'large'"),
+        ({"batch-size": True}, "batch-size has to be a whole number"),
+        ({"learning-rate": -1.0}, "learning-rate has to be above 0"),
+        ({"seed": -1}, "seed cannot be negative"),
+        ({"batchsize": 3}, "Did you mean 'batch-size'?"),
+        ({"quantizer-options": 3}, "quantizer-options has to be a table"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(overrides: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("mnist-omega-8", overrides)
+    assert complaint in str(caught.value)
+
+
+def test_a_misspelt_recipe_is_answered_with_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="Did you mean 'mnist-omega-16'"):
+        load_recipe("mnist-omga-16")
+
+
+def test_a_recipe_that_is_not_toml_or_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("channels = ")
+    with pytest.raises(RecipeError, match=r"bad\.toml is not TOML"):
+        load_recipe(str(tmp_path / "bad.toml"))
+    with pytest.raises(RecipeError, match=r"cannot read the recipe .*none\.toml"):
+        load_recipe(str(tmp_path / "none.toml"))
+
+
+def test_steps_replace_epochs_and_none_replaces_nothing() -> None:
+    recipe = load_recipe("mnist-omega-8", {"steps": 7, "seed": None})
+    assert (recipe.steps, recipe.epochs, recipe.seed) == (7, None, 42)
+
+
+def test_another_component_does_not_inherit_options(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('steps = 1\nquantizer = "omega"\n[quantizer-options]\nstart = "scalar"\n')
+    assert load_recipe(str(path)).quantizer_options == {"start": "scalar"}
+    assert load_recipe(str(path), {"quantizer": "integer"}).quantizer_options == {}
+
+
+def test_a_recipe_from_python_is_checked_too(tiny: Callable[..., Recipe]) -> None:
+    with pytest.raises(RecipeError, match="the fewest cannot be more"):
+        tiny(channels_min=9)

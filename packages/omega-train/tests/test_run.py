@@ -1,0 +1,158 @@
+"""Runs that are stopped and resumed, and runs that cannot be."""
+
+import csv
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import omega_core
+from omega_core.errors import OutputError, RecipeError, TrainingError
+from omega_core.modelfile import read_model
+from omega_train import keeper, train
+from omega_train.keeper import Interrupted
+from omega_train.recipe import Recipe
+from omega_train.sampling import Batch
+from omega_train.task import CodecTask
+
+CPU = {"accelerator": "cpu", "devices": "1"}
+Make = Callable[..., Recipe]
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: signal.Signals) -> None:
+    """Send this process a signal in the middle of a step."""
+    original = CodecTask.training_step
+
+    def training_step(self: CodecTask, batch: Batch, index: int) -> torch.Tensor:
+        if batch.step == step:
+            os.kill(os.getpid(), number)
+        return original(self, batch, index)
+
+    monkeypatch.setattr(CodecTask, "training_step", training_step)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
+    return state
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """What was recorded, but for speed."""
+    with (folder / "metrics.csv").open() as file:
+        return [{**row, "images_per_second": ""} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("quantizer", ["omega", "integer"])
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [(2, signal.SIGTERM), (4, signal.SIGINT), (6, signal.SIGTERM)],
+    ids=["in the middle of the first epoch", "at the end of an epoch", "in the middle of the second"],
+)
+def test_a_run_that_was_stopped_goes_on_exactly(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantizer: str, step: int, number: signal.Signals
+) -> None:
+    parts = {} if quantizer == "omega" else {"quantizer": "integer", "prior": "factorized", "latent_channels": 3}
+    recipe = tiny(**parts)
+    train(recipe, tmp_path / "whole", **CPU)
+
+    with monkeypatch.context() as patch:
+        stop_at(patch, step, number)
+        with pytest.raises(Interrupted, match=f"{number.name} at step {step + 1} of 12") as caught:
+            train(recipe, tmp_path / "parts", **CPU)
+    assert caught.value.status == 128 + number
+    train(recipe, tmp_path / "parts", resume=True, **CPU)
+
+    whole, parted = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parted[name]) for name in whole)
+    assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
+    models = [omega_core.load_model(tmp_path / name / "model.safetensors") for name in ("whole", "parts")]
+    assert models[0].fingerprint == models[1].fingerprint
+
+
+def test_signals_are_given_back_after_a_run(tiny: Make, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    train(tiny(steps=1), tmp_path / "run", **CPU)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_finished_run_can_be_made_longer(tiny: Make, tmp_path: Path) -> None:
+    train(tiny(steps=7), tmp_path / "long", **CPU)
+    train(tiny(steps=7), tmp_path / "long", resume=True, **CPU)
+    train(tiny(steps=12), tmp_path / "long", resume=True, **CPU)
+    train(tiny(steps=12), tmp_path / "once", **CPU)
+    once, longer = weights(tmp_path / "once"), weights(tmp_path / "long")
+    assert all(torch.equal(once[name], longer[name]) for name in once)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tiny: Make, tmp_path: Path) -> None:
+    train(tiny(steps=1), tmp_path, **CPU)
+    with pytest.raises(TrainingError, match="already holds a run"):
+        train(tiny(steps=1), tmp_path, **CPU)
+
+
+def test_a_run_is_not_resumed_with_another_recipe(tiny: Make, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no run to resume"):
+        train(tiny(), tmp_path, resume=True, **CPU)
+    train(tiny(steps=1), tmp_path, **CPU)
+    with pytest.raises(TrainingError, match=r"batch-size \(16 before, 8 now\)"):
+        train(tiny(batch_size=8), tmp_path, resume=True, **CPU)
+
+
+@pytest.mark.parametrize(
+    ("settings", "machine", "error", "complaint"),
+    [
+        ({"batch_size": 100}, {}, RecipeError, "more than the 80"),
+        ({}, {"precision": "7"}, TrainingError, "Precision '7' is invalid"),
+        ({}, {"accelerator": "abacus"}, TrainingError, "abacus"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_nothing_behind(
+    tiny: Make,
+    tmp_path: Path,
+    settings: dict[str, int],
+    machine: dict[str, str],
+    error: type[Exception],
+    complaint: str,
+) -> None:
+    with pytest.raises(error, match=complaint):
+        train(tiny(**settings), tmp_path / "run", **{**CPU, **machine})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tiny(steps=5), tmp_path, **CPU)
+    good = (tmp_path / "last.ckpt").read_bytes()
+    monkeypatch.setattr(CodecTask, "configure_optimizers", lambda task: torch.optim.SGD(task.parameters(), lr=1e30))
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at step \d, samples"):
+        train(tiny(), tmp_path / "other", **CPU)
+    assert (tmp_path / "last.ckpt").read_bytes() == good
+
+
+def test_a_full_disk_is_one_clear_error(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputError, match=r"cannot write .*last\.ckpt"):
+        train(tiny(steps=1), tmp_path, **CPU)
+    assert not list(tmp_path.glob(".*.part"))
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_the_best_model_is_kept_not_the_last(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(keeper, "validate", lambda *_: (next(losses), []))
+    exported = []
+    original = keeper.export
+
+    def export(task: CodecTask, path: Path) -> str:
+        exported.append(task.trainer.global_step)
+        return original(task, path)
+
+    monkeypatch.setattr(keeper, "export", export)
+    train(tiny(validate_every=4), tmp_path, **CPU)
+    assert exported == [4, 8]
+    assert read_model(tmp_path / "model.safetensors").description.channels == 3

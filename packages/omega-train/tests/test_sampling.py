@@ -1,0 +1,83 @@
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from omega_train.data.arrays import ArrayImages
+from omega_train.recipe import Recipe
+from omega_train.sampling import Batch, BatchedImages, StepSampler, draw_rates, noise_seeds, rates_at, shares
+
+
+def sampler(**changes: int) -> StepSampler:
+    return StepSampler(**{"size": 23, "batch": 5, "seed": 3, "first": 0, **changes})
+
+
+def batch(step: int, samples: torch.Tensor) -> Batch:
+    return Batch(torch.zeros(len(samples), 1, 1, 1, dtype=torch.uint8), samples, step)
+
+
+def test_an_epoch_shows_every_sample_at_most_once_and_the_next_another_order() -> None:
+    steps = list(islice(sampler(), 8))
+    first, second = ([sample for step in part for _, sample in step] for part in (steps[:4], steps[4:]))
+    assert len(set(first)) == len(set(second)) == 20
+    assert first != second
+
+
+@pytest.mark.parametrize("first", range(10))
+def test_batches_from_any_step_are_those_of_a_run_from_the_start(first: int) -> None:
+    assert list(islice(sampler(first=first), 5)) == list(islice(sampler(), first + 5))[first:]
+
+
+def test_two_processes_share_the_batches_of_one_that_takes_twice_as_many() -> None:
+    one = islice(sampler(batch=10), 6)
+    shared = zip(*(sampler(process=p, processes=2) for p in range(2)), strict=False)
+    for whole, halves in zip(one, islice(shared, 6), strict=True):
+        assert Counter(whole) == Counter([*halves[0], *halves[1]])
+        assert len(halves[0]) == len(halves[1]) == 5
+
+
+def test_pictures_of_a_batch_come_with_their_numbers_and_step() -> None:
+    pixels = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
+    loaded = BatchedImages(ArrayImages(pixels), seed=0).__getitems__([(7, 4), (7, 1)])
+    assert loaded.pixels.flatten().tolist() == [4, 1]
+    assert (loaded.samples.tolist(), loaded.step) == ([4, 1], 7)
+
+
+def test_what_is_drawn_for_a_sample_does_not_depend_on_its_batch(tiny: Callable[..., Recipe]) -> None:
+    recipe = tiny()
+    samples = torch.arange(50)
+    together = draw_rates(recipe, batch(9, samples))
+    seeds = noise_seeds(recipe, batch(9, samples))
+    for part in (samples[:7], samples[30:], samples[[4]]):
+        alone = draw_rates(recipe, batch(9, part))
+        assert torch.equal(alone.kept, together.kept[part])
+        assert torch.equal(alone.weight, together.weight[part])
+        assert torch.equal(noise_seeds(recipe, batch(9, part)), seeds[part])
+    assert not torch.equal(draw_rates(recipe, batch(10, samples)).weight, together.weight)
+    assert not torch.equal(draw_rates(tiny(seed=1), batch(9, samples)).weight, together.weight)
+
+
+def test_channel_counts_are_drawn_as_published(tiny: Callable[..., Recipe]) -> None:
+    """n = C_min + ⌈√U·(C − C_min)⌉, so that P(n) = (i² − (i − 1)²)/span² for the i-th count."""
+    recipe = tiny(channels_min=2, channels=6, lambda_min=0.9, lambda_max=1.0)
+    rates = draw_rates(recipe, batch(0, torch.arange(100_000)))
+    seen = torch.bincount(rates.kept, minlength=7) / 100_000
+    assert seen.tolist() == pytest.approx([0, 0, 0, 1 / 16, 3 / 16, 5 / 16, 7 / 16], abs=0.01)
+    counts, f, often = shares(recipe)
+    assert counts == [3, 4, 5, 6]
+    assert often == pytest.approx([1 / 16, 3 / 16, 5 / 16, 7 / 16])
+    assert f == pytest.approx([0.25, 0.5, 0.75, 1])
+    expected = 0.9 + 0.1 * torch.linspace(0, 1, 11).double()
+    assert rates_at(recipe, torch.linspace(0, 1, 11)).weight.tolist() == pytest.approx(expected.tolist())
+    assert float(rates.weight.mean()) == pytest.approx(0.9 + 0.1 * 2 / 3, abs=1e-3)
+
+
+def test_a_model_of_one_rate_always_keeps_all_channels(tiny: Callable[..., Recipe]) -> None:
+    recipe = tiny(channels_min=3, lambda_min=0.5, lambda_max=0.5)
+    rates = draw_rates(recipe, batch(0, torch.arange(100)))
+    assert set(rates.kept.tolist()) == {3}
+    assert set(rates.weight.tolist()) == {0.5}
+    assert shares(recipe)[0] == [3]

@@ -1,0 +1,111 @@
+"""The loss and its parts, against the formulas written out."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from omega_core.errors import ComponentError
+from omega_train.recipe import Recipe
+from omega_train.sampling import Batch, draw_rates
+from omega_train.task import CodecTask
+from omega_train.validation import channel_bits, recount, validate
+
+
+@pytest.fixture
+def task(tiny: Callable[..., Recipe]) -> CodecTask:
+    torch.manual_seed(0)
+    return CodecTask(tiny())
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randint(0, 256, (6, 1, 28, 28), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+
+class Pictures:
+    def __init__(self, pixels: torch.Tensor) -> None:
+        self.pixels = pixels.numpy()
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def load(self, index: int, seed: int) -> object:
+        return self.pixels[index]
+
+
+@torch.no_grad()
+def test_the_loss_is_that_of_the_paper(task: CodecTask, images: torch.Tensor) -> None:
+    batch = Batch(images, torch.arange(6), 0)
+    rates = draw_rates(task.recipe, batch)
+    expected = 0.0
+    for pixels, n, weight in zip(images, rates.kept.tolist(), rates.weight.tolist(), strict=True):
+        x = pixels[None] / 255
+        symbols = task.quantizer.symbols(task.architecture.analysis(x))[:, :n]
+        x_hat = task.architecture.synthesis(task.quantizer.latent(symbols), 28, 28)
+        mse = ((x - x_hat) / 0.5).square().mean()
+        expected += float(weight * mse + (1 - weight) * n * 9 * math.log2(8) / 784) / 6
+    assert float(task.training_step(batch, 0)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_step_shows_the_prior_the_symbols_that_were_kept(task: CodecTask, images: torch.Tensor) -> None:
+    batch = Batch(images, torch.arange(6), 0)
+    task.training_step(batch, 0)
+    assert float(task.prior.counts.sum()) == 9 * int(draw_rates(task.recipe, batch).kept.sum())
+
+
+def test_validation_scores_each_count_with_its_own_lambda(task: CodecTask, images: torch.Tensor) -> None:
+    loss, scores = validate(task, Pictures(images))
+    assert [score.channels for score in scores] == [1, 2, 3]
+    assert [score.weight for score in scores] == pytest.approx([0.95 + 0.049 * i / 3 for i in (1, 2, 3)])
+    for score in scores:
+        assert score.loss == pytest.approx(score.weight * score.mse + (1 - score.weight) * score.bpp)
+        assert score.bpp == pytest.approx(score.channels * 9 * 3 / 784, rel=1e-5)
+    assert loss == pytest.approx(sum(p * s.loss for p, s in zip((1 / 9, 3 / 9, 5 / 9), scores, strict=True)))
+    assert task.training
+
+
+@torch.no_grad()
+def test_the_bits_of_channels_are_those_the_quantizer_reports(task: CodecTask, images: torch.Tensor) -> None:
+    recount(task, Pictures(images))
+    task.eval()
+    latent = task.architecture.analysis(images / 255)
+    bits = channel_bits(task, task.quantizer.symbols(latent))
+    for n in range(4):
+        reported = task.quantizer(latent, task.prior, torch.full((6,), n)).bits
+        assert torch.allclose(bits[:, :n].sum(dim=1), reported.to(bits), rtol=1e-5)
+
+
+def test_recounting_gives_the_frequencies_of_the_whole_set(task: CodecTask, images: torch.Tensor) -> None:
+    task.training_step(Batch(images, torch.arange(6), 0), 0)
+    recount(task, Pictures(images))
+    symbols = task.quantizer.symbols(task.architecture.analysis(images / 255)).flatten(2)
+    expected = torch.stack([(symbols == s).sum(dim=0) for s in range(8)], dim=-1)
+    assert torch.equal(task.prior.counts, expected.double())
+
+
+def test_matrices_are_decayed_and_temperatures_are_not(task: CodecTask) -> None:
+    decayed, free = task.configure_optimizers().param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (1e-5, 0)
+    assert any(p is task.quantizer.log_temperature for p in free["params"])
+    assert any(p is task.quantizer.table for p in decayed["params"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"quantizer": "omga"}, "Did you mean 'omega'"),
+        ({"quantizer": "integer", "latent_channels": 3}, "such as factorized"),
+        ({"quantizer": "integer"}, "set latent-channels to 3"),
+        ({"quantizer_options": {"stat": "scalar"}}, "Did you mean 'start'"),
+        ({"quantizer_options": {"start": "cold"}}, "'random' or 'scalar'"),
+        ({"prior": "stati"}, "Did you mean 'static'"),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(
+    tiny: Callable[..., Recipe], settings: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(ComponentError) as caught:
+        CodecTask(tiny(**settings))
+    assert complaint in str(caught.value)

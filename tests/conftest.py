@@ -1,0 +1,94 @@
+"""What the tests that cross packages share: the command as a user runs it, and plugins beside it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+collect_ignore = ["alone", "plugins"]  # run in environments of their own
+
+SHARED_MNIST = Path(__file__).parent.parent.parent / "shared" / "data" / "mnist"
+
+_COMMAND = "from omega_cli.main import run; run()"
+
+Omega = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def omega() -> Omega:
+    """The command `omega` in a process of its own."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error::UserWarning", "-c", _COMMAND, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+            timeout=600,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared_mnist() -> Path | None:
+    """The folder of real MNIST, where it lies beside the checkout."""
+    return SHARED_MNIST if SHARED_MNIST.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """Installs distributions of tests/plugins into a folder, and returns the environment in which they are found."""
+
+    def install(*names: str) -> dict[str, str]:
+        folder = tmp_path_factory.mktemp("site")
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", folder]
+            + [PLUGINS / name for name in names],
+            check=True,
+        )
+        return {"PYTHONPATH": str(folder)}
+
+    return install
+
+
+TINY = """
+description = "as small as it gets"
+architecture = "mnist"
+quantizer = "omega"
+prior = "static"
+dataset = "glyphs"
+latent-channels = 8
+channels = "0:4"
+symbols = 16
+lambda = "0.95:0.999"
+steps = 30
+batch-size = 32
+learning-rate = 3e-3
+
+[dataset-options]
+training = 256
+validation = 32
+"""
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A recipe that trains in a second, with settings replaced or added."""
+
+    def write(**settings: str | int | float) -> Path:
+        lines = {line.split(" = ")[0]: line for line in TINY.strip().splitlines() if " = " in line}
+        options = [lines.pop(name) for name in ("training", "validation")]
+        for name, value in settings.items():
+            key = name.rstrip("_").replace("_", "-")
+            lines[key] = f"{key} = {value!r}"
+        path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+        path.write_text("\n".join([*lines.values(), "[dataset-options]", *options]))
+        return path
+
+    return write

@@ -1,0 +1,196 @@
+"""What the command says and does when something is wrong, and that it starts quickly."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+GOLDEN = Path(__file__).parent / "golden"
+MODEL = GOLDEN / "model.safetensors"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def complaint(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
+    """The one line in which a command says what is wrong."""
+    assert done.returncode == status, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["plugins"], ["info", str(MODEL)], ["info", "a.omega"]])
+def test_what_needs_no_torch_does_not_import_it(arguments: list[str], tmp_path: Path) -> None:
+    shutil.copy(GOLDEN / "4-channels.omega", tmp_path / "a.omega")
+    code = f"""
+import sys
+from omega_cli.main import run
+sys.argv = ["omega", *{arguments!r}]
+try:
+    run()
+except SystemExit as done:
+    assert not done.code, done.code
+print(sorted({{"torch", "lightning", "matplotlib", "constriction"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None:
+    rows = json.loads(omega("list", "--json").stdout)
+    assert {"kind": "quantizer", "name": "omega", "from": "omega-quant"}.items() <= next(
+        row for row in rows if row["name"] == "omega"
+    ).items()
+    assert {row["kind"] for row in rows} == {"architecture", "quantizer", "prior", "coder", "dataset", "trainer"}
+    assert all(row["summary"] for row in rows)
+    assert "omega-entropy" in omega("list", "coder").stdout
+    assert "there is no kind of component 'codec'" in complaint(omega("list", "codec"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["compres"], "Did you mean 'compress'"),
+        (["compress", "a.png", "--output", "o", "--chanels", "3"], "--chanels"),
+        (["compress", "a.png"], "--output"),
+        (["compress", "a.png", "--output", "o"], "--model"),
+        (["compress", "none.png", "--output", "o", "--model", "M"], "no file or folder none.png"),
+        (["compress", "a.png", "--output", "o", "--model", "none.safetensors"], "there is no model none.safetensors"),
+        (["compress", "a.png", "--output", "o", "--model", "a.png"], "not a model"),
+        (["compress", "a.png", "--output", "o", "--model", "M", "--channels", "9"], "codes with 1 to 4"),
+        (["compress", "a.png", "--output", "o", "--model", "M", "--channels", "0"], "codes with 1 to 4"),
+        (["compress", "a.png", "--output", "o", "--model", "M", "--coder", "rang"], "Did you mean 'range'"),
+        (["compress", "a.png", "--output", "a.png/o", "--model", "M"], "cannot write"),
+        (["compress", "empty", "--output", "o", "--model", "M"], "has nothing in it"),
+        (["decompress", "a.png", "--output", "o", "--model", "M"], "not an .omega file"),
+        (["info", "a.png"], "not a model"),
+        (["info", "none"], "cannot read none"),
+        (["train", "mnist-omga-8"], "Did you mean 'mnist-omega-8'"),
+        (["train", "mnist-omega-8", "--channels", "9:3"], "the fewest cannot be more"),
+        (["train", "mnist-omega-8", "--lambda", "0.9:1.1"], "between 0 and 1"),
+        (["train", "mnist-omega-8", "--quantizer", "omga"], "Did you mean 'omega'"),
+        (["train", "mnist-omega-8", "--data", "none"], "does not exist"),
+        (["train", "mnist-omega-8", "--epochs", "1", "--steps", "1"], "either epochs or steps"),
+        (["train", "glyphs-omega-8", "--output", "a.png/run"], "cannot write"),
+        (["train", "glyphs-omega-8", "--resume", "--output", "o"], "no run to resume"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_mistake_gets_one_line_that_says_what_to_do(
+    omega: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (28, 28)).save("a.png")
+    Path("empty").mkdir()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = omega(*(str(MODEL) if argument == "M" else argument for argument in arguments))
+    assert says in complaint(done)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "o" or any(path.iterdir())) == before
+
+
+def test_debug_shows_where_an_error_comes_from(omega: Run) -> None:
+    done = omega("info", "none", "--debug")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_a_bad_picture_among_good_ones_is_named_and_the_good_ones_are_done(omega: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "deeper").mkdir(parents=True)
+    Image.new("L", (28, 28)).save(folder / "good.png")
+    Image.new("L", (28, 28), 200).save(folder / "deeper" / "good.png")
+    (folder / "bad.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("left alone")
+    Image.new("L", (29, 28)).save(folder / "large.png")
+    Image.new("RGB", (28, 28)).save(folder / "colour.png")
+    done = omega("compress", folder, "--output", tmp_path / "out", "--model", MODEL)
+    assert done.returncode == 1
+    errors = sorted(line.split(": ")[1] for line in done.stderr.splitlines())
+    assert errors == sorted(str(folder / name) for name in ("bad.png", "large.png", "colour.png"))
+    assert "28×28" in done.stderr
+    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert written == {"good.omega", "deeper/good.omega"}
+    assert "2 pictures" in done.stdout
+
+
+def test_two_pictures_that_would_become_one_file_are_refused(omega: Run, tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp"):
+        Image.new("L", (28, 28)).save(tmp_path / name)
+    done = omega("compress", tmp_path, "--output", tmp_path / "out", "--model", MODEL)
+    assert "would both become" in complaint(done)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_file_among_good_ones_is_named(omega: Run, tmp_path: Path) -> None:
+    data = (GOLDEN / "4-channels.omega").read_bytes()
+    (tmp_path / "good.omega").write_bytes(data)
+    (tmp_path / "damaged.omega").write_bytes(data[:-5] + bytes([data[-5] ^ 1]) + data[-4:])
+    (tmp_path / "short.omega").write_bytes(data[:-6])
+    done = omega("decompress", tmp_path, "--output", tmp_path / "out", "--model", MODEL)
+    assert done.returncode == 1
+    assert "damaged.omega: the file is damaged" in done.stderr
+    assert "short.omega: the file breaks off" in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+
+    partial = omega("decompress", tmp_path / "short.omega", "--output", tmp_path / "out", "--model", MODEL, "--partial")
+    assert partial.returncode == 0, partial.stderr
+
+
+def test_a_file_of_another_model_is_refused(omega: Run, recipe: Any, tmp_path: Path) -> None:
+    assert omega("train", recipe(steps=1), "--output", tmp_path / "run").returncode == 0
+    other = tmp_path / "run" / "model.safetensors"
+    file = GOLDEN / "4-channels.omega"
+    done = omega("decompress", file, "--output", tmp_path / "out", "--model", other)
+    assert "made with the model" in complaint(done)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a disk that fills up in the middle of one."""
+    picture = tmp_path / "a.png"
+    Image.new("L", (28, 28)).save(picture)
+    code = f"""
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5, 5))
+from omega_cli.main import run
+sys.argv = ["omega", "compress", {str(picture)!r}, "--output", {str(tmp_path / "out")!r}, "--model", {str(MODEL)!r}]
+run()
+"""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "cannot write" in complaint(done)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_golden_files_are_read_as_ever(omega: Run, tmp_path: Path) -> None:
+    for channels in (2, 4):
+        done = omega("decompress", GOLDEN / f"{channels}-channels.omega", "--output", tmp_path, "--model", MODEL)
+        assert done.returncode == 0, done.stderr
+        decoded = np.asarray(Image.open(tmp_path / f"{channels}-channels.png")).astype(int)
+        expected = np.asarray(Image.open(GOLDEN / f"{channels}-channels.png")).astype(int)
+        assert np.abs(decoded - expected).max() <= 1
+
+
+def test_the_golden_picture_still_becomes_the_golden_file(omega: Run, tmp_path: Path) -> None:
+    for channels in (2, 4):
+        done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", MODEL, "--channels", channels)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "a.omega").read_bytes() == (GOLDEN / f"{channels}-channels.omega").read_bytes()
+
+
+def test_info_tells_what_is_in_a_file(omega: Run) -> None:
+    about = json.loads(omega("info", GOLDEN / "4-channels.omega", "--json").stdout)
+    assert about["size"] == "28×28"
+    assert about["coder"] == "omega-entropy/range"
+    assert list(about["cuts"]) == ["1", "2", "3", "4"]
+    assert about["model"] == json.loads(omega("info", MODEL, "--json").stdout)["fingerprint"][:8]
