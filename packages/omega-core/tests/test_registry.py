@@ -264,7 +264,7 @@ def test_two_entry_points_of_one_distribution_with_one_name_are_that_distributio
     for name in ("hammer", "omega-fancy/hammer"):
         with pytest.raises(ComponentError) as caught:
             loaded().find("quantizer", name)
-        assert str(caught.value) == f"2 plugins have a quantizer {name!r}; say which: omega-fancy/hammer."
+        assert str(caught.value) == f"omega-fancy has the quantizer {name!r} twice; that is a mistake in it."
     assert loaded().find("quantizer", "saw").qualified_name == "omega-fancy/saw"
 
 

@@ -1,0 +1,103 @@
+"""What can be run on this project: `nox -l` lists it, `nox -s NAME` sets up and runs it."""
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+ROOT = Path(__file__).parent
+CONSTRAINED = ("-c", str(ROOT / "constraints.txt"))
+PACKAGES = ("omega-core", "omega-quant", "omega-entropy", "omega-train", "omega-cli")
+NEEDS = {
+    "omega-core": (),
+    "omega-quant": ("omega-core",),
+    "omega-entropy": ("omega-core",),
+    "omega-train": ("omega-core", "omega-quant", "omega-entropy"),  # the latter two for its tests
+    "omega-cli": ("omega-core", "omega-quant", "omega-entropy"),
+}
+"""Packages and the siblings that are installed with them."""
+
+
+def install_all(session: nox.Session, *others: str) -> None:
+    session.install(*CONSTRAINED, *(f"./packages/{name}" for name in PACKAGES), *others)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Train Ω on drawn digits, compress and decode others, and show what came of it in demo/."""
+    install_all(session)
+    shutil.rmtree("demo", ignore_errors=True)
+    session.run("omega", "train", "glyphs-omega-8", "--output", "demo/run")
+    session.run("python", "examples/demo.py", "demo/run/model.safetensors", "demo")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests but those of torchac and of packages alone. Arguments go to pytest."""
+    install_all(session, "hatchling", "hypothesis", "pytest")
+    session.run("pytest", "-m", "not torchac", *session.posargs)
+
+
+@nox.session
+def torchac(session: nox.Session) -> None:
+    """The tests of the extra `omega-entropy[torchac]`, which needs a C++ compiler."""
+    install_all(session, "./packages/omega-entropy[torchac]", "hypothesis", "pytest")
+    session.run("pytest", "-m", "torchac", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("package", PACKAGES, ids=PACKAGES)
+def alone(session: nox.Session, package: str) -> None:
+    """A package from its wheel, in an environment of its own and outside the checkout."""
+    wheels = build_wheels(session)
+    session.install(*CONSTRAINED, *(wheels[name] for name in (*NEEDS[package], package)), "hypothesis", "pytest")
+    outside = Path(session.create_tmp()) / "outside"
+    shutil.rmtree(outside, ignore_errors=True)
+    outside.mkdir()
+    shutil.copytree(ROOT / "packages" / package / "tests", outside / "tests")
+    shutil.copytree(ROOT / "tests" / "golden", outside / "golden")
+    shutil.copy(ROOT / "tests" / "alone" / f"test_{package.replace('-', '_')}.py", outside / "tests" / "test_alone.py")
+    session.chdir(outside)
+    session.run("pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "-m", "not torchac", "tests")
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """A whole job with nothing but the wheels: train, compress, decompress."""
+    built = build_wheels(session)
+    session.install(*CONSTRAINED, *built.values(), "pytest")
+    outside = Path(session.create_tmp()) / "outside"
+    shutil.rmtree(outside, ignore_errors=True)
+    shutil.copytree(ROOT / "tests" / "jobs", outside / "jobs")
+    shutil.copy(ROOT / "tests" / "conftest.py", outside)
+    session.chdir(outside)
+    session.run("pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", ".")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and which package may import which."""
+    install_all(session, "import-linter", "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """A strict look at types."""
+    install_all(session, "mypy", "types-tqdm")
+    session.run("mypy")
+
+
+def build_wheels(session: nox.Session) -> dict[str, str]:
+    """The wheel of each package, built once a run of nox."""
+    folder = Path(session.cache_dir) / "wheels"
+    if not getattr(build_wheels, "done", False):
+        shutil.rmtree(folder, ignore_errors=True)
+        session.run("pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), *(f"./packages/{p}" for p in PACKAGES))
+        build_wheels.done = True  # type: ignore[attr-defined]
+    return {name: str(next(folder.glob(f"{name.replace('-', '_')}-*.whl"))) for name in PACKAGES}
