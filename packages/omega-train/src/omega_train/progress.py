@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ class Progress:
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
-        self.bar: tqdm[None] | None = None
+        self.bar: tqdm[Any] | None = None
         self.spoke = time.monotonic()
 
     def start(self, step: int) -> None:
