@@ -52,7 +52,7 @@ def test_the_loss_is_that_of_the_paper(task: CodecTask, images: torch.Tensor) ->
 def test_a_step_shows_the_prior_the_symbols_that_were_kept(task: CodecTask, images: torch.Tensor) -> None:
     batch = Batch(images, torch.arange(6), 0)
     task.training_step(batch, 0)
-    assert float(task.prior.counts.sum()) == 9 * int(draw_rates(task.recipe, batch).kept.sum())
+    assert float(task.prior.seen.counts.sum()) == 9 * int(draw_rates(task.recipe, batch).kept.sum())
 
 
 def test_validation_scores_each_count_with_its_own_lambda(task: CodecTask, images: torch.Tensor) -> None:
@@ -82,7 +82,7 @@ def test_recounting_gives_the_frequencies_of_the_whole_set(task: CodecTask, imag
     recount(task, Pictures(images))
     symbols = task.quantizer.symbols(task.architecture.analysis(images / 255)).flatten(2)
     expected = torch.stack([(symbols == s).sum(dim=0) for s in range(8)], dim=-1)
-    assert torch.equal(task.prior.counts, expected.double())
+    assert torch.equal(task.prior.seen.counts, expected.double())
 
 
 def test_matrices_are_decayed_and_temperatures_are_not(task: CodecTask) -> None:

@@ -34,7 +34,7 @@ class Codec:
         if len(pixels) != self.architecture.colours:
             raise ImageError(f"the picture is {_colour(len(pixels))}, the model is for {_colour(self.colours)}.")
         self.architecture.latent_size(*pixels.shape[1:])
-        weight = next(self.architecture.parameters(), torch.empty(0))
+        weight = self._weight
         image = torch.from_numpy(pixels.copy()).to(weight.device, weight.dtype) / 255
         symbols = self.quantizer.symbols(self.architecture.analysis(image[None]))
         return symbols[0].cpu().numpy().astype(np.int64, copy=False)
@@ -42,10 +42,15 @@ class Codec:
     @torch.inference_mode()
     def pixels(self, symbols: Integers, height: int, width: int) -> Pixels:
         """The first n channels of symbols (n, h, w) to pixels (colours, height, width)."""
-        device = next(self.architecture.parameters(), torch.empty(0)).device
-        latent = self.quantizer.latent(torch.from_numpy(np.ascontiguousarray(symbols))[None].to(device))
-        image = self.architecture.synthesis(latent, height, width)[0]
+        weight = self._weight
+        latent = self.quantizer.latent(torch.from_numpy(np.ascontiguousarray(symbols))[None].to(weight.device))
+        image = self.architecture.synthesis(latent.to(weight.dtype), height, width)[0]
         return (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+    @property
+    def _weight(self) -> torch.Tensor:
+        """Any parameter of the architecture: it shows device and precision."""
+        return next(self.architecture.parameters(), torch.empty(0, dtype=self.architecture.precision))
 
     @property
     def colours(self) -> int:

@@ -190,7 +190,7 @@ def load_model(name_or_path: str | PathLike[str]) -> Model:
         for part, module in (("architecture", architecture), ("quantizer", quantizer)):
             state = {name: torch.from_numpy(array.copy()) for name, array in arrays.get(part, {}).items()}
             module.load_state_dict(state)
-            module.requires_grad_(False).eval()
+            module.to(architecture.precision).requires_grad_(False).eval()
         prior: FrozenPrior = NoPrior()
         if description.prior is not None:
             prior = resolve("prior", description.prior.name).thaw(arrays.get("prior", {}))

@@ -184,3 +184,37 @@ def test_it_trains_towards_what_it_sees():
     entropy = 0.5 * math.log2(2 * math.pi * math.e * 4)
     assert bits[-1] < bits[0] - 0.5
     assert entropy - 0.1 < bits[-1] < entropy + 1.0
+
+
+@pytest.mark.parametrize("latent_size", [None, (2, 3)])
+@torch.no_grad()
+def test_counting_at_the_end_replaces_the_density_and_estimates_agree(latent_size):
+    torch.manual_seed(0)
+    prior = FactorizedPrior(channels=2, alphabet=8, lowest=-3, latent_size=latent_size).eval()
+    symbols = torch.randint(2, 6, (500, 2, 2, 3))
+    kept = torch.full((500,), 2)
+    before = prior.code_lengths(2, 3)
+    prior.observe(symbols, kept)
+    assert torch.equal(prior.code_lengths(2, 3), before)
+
+    prior.recount()
+    prior.observe(symbols, kept)
+    lengths = prior.code_lengths(2, 3)
+    assert lengths.shape == (2, 6 if latent_size else 1, 8)
+    seen = torch.stack([(symbols == s).float().mean(dim=0) for s in range(8)], dim=-1).flatten(1, 2)
+    if latent_size is None:
+        seen = seen.mean(dim=1, keepdim=True)
+    assert torch.allclose(torch.exp2(-lengths).float(), seen, atol=0.1)
+
+    frozen = prior.freeze()
+    tables = frozen.tables(range(2), (2, 3), np.zeros((0, 2, 3), np.int64))
+    for one in symbols[:5]:
+        likelihood = prior.likelihood(one[None].float() - 3)
+        assert float(-likelihood.log2().sum()) == pytest.approx(tables.bits(one.numpy()), rel=2e-3)
+
+
+def test_without_counting_the_tables_are_the_densitys():
+    torch.manual_seed(0)
+    prior = FactorizedPrior(channels=2, alphabet=8, lowest=-3, latent_size=(2, 3), counted=False)
+    assert not prior.observes
+    assert prior.freeze().rows.shape == (2, 1)

@@ -39,7 +39,7 @@ def test_probabilities_are_the_relative_frequencies_of_kept_channels(batch, size
     prior = make(size, per_position=per_position, smoothing=0.1)
     prior.observe(*batch)
     counts = counted(*batch, tables)
-    assert np.array_equal(prior.counts.numpy(), counts)
+    assert np.array_equal(prior.seen.counts.numpy(), counts)
     expected = (counts + 0.1) / (counts + 0.1).sum(axis=2, keepdims=True)
     np.testing.assert_allclose(prior.probabilities().numpy(), expected, rtol=1e-12)
 
@@ -64,7 +64,7 @@ def test_counts_are_a_moving_average(batch):
     for part in (slice(0, 3), slice(3, 5), slice(5, 7)):
         prior.observe(symbols[part], kept[part])
         expected = 0.75 * expected + counted(symbols[part], kept[part], H * W)
-    np.testing.assert_allclose(prior.counts.numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(prior.seen.counts.numpy(), expected, rtol=1e-12)
 
 
 def test_recounting_forgets_and_no_longer_decays(batch):
@@ -74,13 +74,13 @@ def test_recounting_forgets_and_no_longer_decays(batch):
     prior.recount()
     for part in (slice(0, 3), slice(3, 5), slice(5, 7)):
         prior.observe(symbols[part], kept[part])
-    assert np.array_equal(prior.counts.numpy(), counted(symbols, kept, H * W))
+    assert np.array_equal(prior.seen.counts.numpy(), counted(symbols, kept, H * W))
 
 
 def test_without_a_fixed_size_every_size_counts(batch):
     prior = make(None, decay=0.0)
     prior.observe(torch.full((2, C, 3, 5), 4), torch.tensor([C, 1]))
-    assert prior.counts[:, 0, 4].tolist() == [30.0, 15.0, 15.0]
+    assert prior.seen.counts[:, 0, 4].tolist() == [30.0, 15.0, 15.0]
     assert prior.code_lengths(7, 9).shape == (C, 1, S)
 
 
@@ -93,7 +93,7 @@ def test_counts_travel_in_the_state_dict_and_are_not_parameters(batch):
     prior, other = make(), make()
     prior.observe(*batch)
     other.load_state_dict(prior.state_dict())
-    assert torch.equal(other.counts, prior.counts)
+    assert torch.equal(other.seen.counts, prior.seen.counts)
     assert not list(prior.parameters())
     assert prior.observes
 
@@ -138,7 +138,7 @@ for recount in (False, True):
         prior.recount()
     for _ in range(2):
         prior.observe(torch.tensor(symbols), torch.tensor(kept))
-    print(json.dumps(prior.counts.tolist()))
+    print(json.dumps(prior.seen.counts.tolist()))
 torch.distributed.destroy_process_group()
 """
 
@@ -161,6 +161,6 @@ def test_two_processes_count_what_one_would_with_their_batches_joined(batch, tmp
             alone.recount()
         for _ in range(2):
             alone.observe(symbols, kept)
-        expected.append(alone.counts.tolist())
+        expected.append(alone.seen.counts.tolist())
     for output, _ in outputs:
         assert [json.loads(line) for line in output.splitlines()] == expected

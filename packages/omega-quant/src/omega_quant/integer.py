@@ -58,7 +58,8 @@ class IntegerQuantizer(Quantizer):
 
     def symbols(self, latent: Tensor) -> Tensor:
         """Latent (B, C, h, w) to symbols (B, C, h, w): 0 stands for −(S/2 − 1)."""
-        return latent.float().round().clamp(self.lowest, self.highest).long() - self.lowest
+        latent = latent.float() if latent.dtype in (torch.float16, torch.bfloat16) else latent
+        return latent.round().clamp(self.lowest, self.highest).long() - self.lowest
 
     def latent(self, symbols: Tensor) -> Tensor:
         """The first n channels of symbols (B, n, h, w) to a latent (B, C, h, w)."""

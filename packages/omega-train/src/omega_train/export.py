@@ -10,7 +10,6 @@ import torch
 from omega_core.contracts.dataset import Images
 from omega_core.modelfile import Arrays, Choice, Description, read_model, write_model
 from omega_core.registry import registry
-from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.validation import recount
 
@@ -28,9 +27,8 @@ def export(task: CodecTask, path: Path) -> str:
     return write_model(path, describe(task), arrays)
 
 
-def finish(recipe: Recipe, path: Path, images: Images) -> None:
-    """Count the prior of the model at `path` once more over the training images, and write it again."""
-    task = CodecTask(recipe)
+def finish(task: CodecTask, path: Path, images: Images) -> None:
+    """Give a task the weights of the model at `path`, count its prior over the training images, and write it again."""
     if task.prior is None or not task.prior.observes:
         return
     arrays = read_model(path).arrays

@@ -79,7 +79,7 @@ class LightningTrainer:
             )
         model = folder / "model.safetensors"
         if self.trainer.is_global_zero:
-            finish(recipe, model, self.dataset.train)
+            finish(self.task, model, self.dataset.train)
         return model
 
 

@@ -1,5 +1,6 @@
 """The transform for 28×28 grey pictures of Löhdefink et al. 2022 (CVPR Workshops), for MNIST."""
 
+import torch
 from torch import Tensor, nn
 
 from omega_core.contracts.architecture import Architecture
@@ -17,6 +18,7 @@ class MnistArchitecture(Architecture):
 
     colours = 1
     image_size = (28, 28)
+    precision = torch.float64  # so small that it costs nothing
 
     def __init__(self, *, latent_channels: int = 32) -> None:
         super().__init__()

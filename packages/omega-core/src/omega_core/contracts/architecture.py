@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 
@@ -18,6 +19,9 @@ class Architecture(nn.Module, ABC):
     """D, the channels of the latent."""
     image_size: tuple[int, int] | None = None
     """(H, W) where only pictures of one size are taken."""
+    precision: torch.dtype = torch.float32
+    """In what a trained model computes. In float64 symbols and pixels come out the same on every machine and
+    with every number of threads, as a difference in the last bit no longer reaches what is rounded."""
 
     @abstractmethod
     def latent_size(self, height: int, width: int) -> tuple[int, int]:

@@ -3,10 +3,14 @@ a scale hyperprior", ICLR 2018 (arXiv 1802.01436), section 6.1.
 
 For each channel a small network F of one number to one number, increasing by construction, gives the
 logit of a cumulative distribution; the likelihood of v is that of the interval v ± ½.
+
+The density is what training needs. For the tables of files, relative frequencies are better: where the
+prior is counted again at the end, they replace it, and it smooths them.
 """
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any, cast
 
@@ -16,10 +20,13 @@ from torch.nn import functional
 
 from omega_core.contracts.prior import Prior
 from omega_core.tables import FrozenTables
+from omega_entropy.priors.counting import Counts
 
 FILTERS = (1, 3, 3, 3, 1)
 INITIAL_SCALE = 10.0
 LEAST = 1e-9
+SMOOTHING = 50.0
+"""How many symbols the density counts for, beside those that were seen."""
 
 
 class FactorizedPrior(Prior):
@@ -28,13 +35,26 @@ class FactorizedPrior(Prior):
     channels, alphabet: C and S.
     lowest: the value of symbol 0; the quantizer clamps to [lowest, lowest + S − 1], and the end symbols
         carry the tails of the density, so that estimate and file agree.
-    latent_size: not used; all positions of a channel share their density.
+    latent_size: (h, w) where all pictures have one size, otherwise None.
+    counted: whether tables are counted over the training set at the end; without, they are the density's.
+    per_position: whether each position of a fixed latent size then has a table of its own.
     """
 
     def __init__(
-        self, *, channels: int, alphabet: int, lowest: int = 0, latent_size: tuple[int, int] | None = None
+        self,
+        *,
+        channels: int,
+        alphabet: int,
+        lowest: int = 0,
+        latent_size: tuple[int, int] | None = None,
+        counted: bool = True,
+        per_position: bool = True,
     ) -> None:
         super().__init__()
+        self.observes = counted
+        self.recounting = False
+        positions = latent_size[0] * latent_size[1] if latent_size and per_position else 1
+        self.seen = Counts(channels, positions, alphabet)
         self.alphabet, self.lowest, self.highest = alphabet, lowest, lowest + alphabet - 1
         scale = INITIAL_SCALE ** (1 / (len(FILTERS) - 1))
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
@@ -64,27 +84,47 @@ class FactorizedPrior(Prior):
 
     def likelihood(self, values: Tensor) -> Tensor:
         """The probability of values (B, C, h, w), at least 1e-9; its gradient may still push it up."""
+        if self.recounting and not self.training:
+            return self._counted_likelihood(values)
         values_CN = values.transpose(0, 1).reshape(values.shape[1], -1)
         at_least = cast(Callable[[Tensor, float], Tensor], _AtLeast.apply)
         probability = at_least(self._probability(values_CN), LEAST)
         shape = (values.shape[1], values.shape[0], *values.shape[2:])
         return probability.reshape(shape).transpose(0, 1)
 
-    def _symbol_probabilities(self, dtype: torch.dtype) -> Tensor:
-        values = torch.arange(self.lowest, self.highest + 1, dtype=dtype, device=self.matrices[0].device)
-        return self._probability(values.expand(len(self.matrices[0]), -1))
+    def _counted_likelihood(self, values: Tensor) -> Tensor:
+        symbols_BCP = (values.round().long() - self.lowest).flatten(2)
+        probabilities_CTS = self.probabilities().to(values.dtype)
+        probabilities_CPS = probabilities_CTS.expand(-1, symbols_BCP.shape[2], -1)
+        found = probabilities_CPS.gather(2, symbols_BCP.permute(1, 2, 0))
+        return found.permute(2, 0, 1).reshape(values.shape)
+
+    def probabilities(self) -> Tensor:
+        """Of all symbols: (C, 1, S), or (C, h·w, S) where they are counted per position."""
+        values = torch.arange(
+            self.lowest, self.highest + 1, dtype=self.matrices[0].dtype, device=self.matrices[0].device
+        )
+        density = self._probability(values.expand(len(self.matrices[0]), -1))[:, None, :]
+        return self.seen.probabilities(SMOOTHING * density) if self.recounting else density
 
     def code_lengths(self, height: int, width: int) -> Tensor:
-        """(C, 1, S)."""
-        return -self._symbol_probabilities(self.matrices[0].dtype).clamp_min(LEAST).log2()[:, None, :]
+        """(C, 1 or h·w, S)."""
+        return -self.probabilities().clamp_min(LEAST).log2()
+
+    def observe(self, symbols: Tensor, kept: Tensor) -> None:
+        """Count the symbols (B, C, h, w) of kept (B,) channels, once training is over."""
+        if self.recounting:
+            self.seen.add(symbols, kept)
+
+    def recount(self) -> None:
+        """From here on symbols are counted, and their frequencies replace the density."""
+        self.seen.clear()
+        self.recounting = True
 
     @torch.no_grad()
     def freeze(self) -> FrozenTables:
         """The probabilities of all symbols as integer tables, worked out in float64."""
-        single = self.matrices[0].dtype
-        probabilities = self.double()._symbol_probabilities(torch.float64)[:, None, :].cpu().numpy()
-        self.to(single)
-        return FrozenTables.from_probabilities(probabilities)
+        return FrozenTables.from_probabilities(deepcopy(self).double().probabilities().cpu().numpy())
 
 
 class _AtLeast(torch.autograd.Function):

@@ -5,12 +5,12 @@ parameters: it keeps a moving average of how often each symbol occurs, through w
 has its gradient to the latent. Before it is frozen it is counted once more over the training set.
 """
 
-import torch
 from torch import Tensor
 
 from omega_core.contracts.prior import Prior
 from omega_core.errors import ComponentError
 from omega_core.tables import FrozenTables
+from omega_entropy.priors.counting import Counts
 
 
 class StaticPrior(Prior):
@@ -25,7 +25,6 @@ class StaticPrior(Prior):
     """
 
     observes = True
-    counts: Tensor
 
     def __init__(
         self,
@@ -47,12 +46,11 @@ class StaticPrior(Prior):
         self.decay, self.smoothing = decay, smoothing
         self.recounting = False
         positions = self.latent_size[0] * self.latent_size[1] if self.latent_size else 1
-        self.register_buffer("counts", torch.zeros(channels, positions, alphabet, dtype=torch.float64))
+        self.seen = Counts(channels, positions, alphabet)
 
     def probabilities(self) -> Tensor:
         """(C, 1 or h·w, S), in float64."""
-        counts = self.counts + self.smoothing
-        return counts / counts.sum(dim=2, keepdim=True)
+        return self.seen.probabilities(self.smoothing)
 
     def code_lengths(self, height: int, width: int) -> Tensor:
         """(C, 1 or h·w, S). Raises ValueError for another size than a fixed one."""
@@ -60,25 +58,13 @@ class StaticPrior(Prior):
             raise ValueError(f"the prior static was made for latents of {self.latent_size}, not {(height, width)}")
         return -self.probabilities().log2()
 
-    @torch.no_grad()
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
         """Count the symbols (B, C, h, w) of kept (B,) channels; under several processes, of all of them."""
-        channels, tables, alphabet = self.counts.shape
-        batch, _, height, width = symbols.shape
-        positions = torch.arange(height * width, device=symbols.device) % tables
-        row_CP = torch.arange(channels, device=symbols.device)[:, None] * tables + positions
-        mask_BC = torch.arange(channels, device=symbols.device) < kept[:, None]
-        seen = (row_CP * alphabet + symbols.reshape(batch, channels, -1))[mask_BC]
-        fresh = torch.bincount(seen.reshape(-1), minlength=self.counts.numel()).view_as(self.counts).to(self.counts)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(fresh)
-        if not self.recounting:
-            self.counts.mul_(self.decay)
-        self.counts.add_(fresh)
+        self.seen.add(symbols, kept, decay=1.0 if self.recounting else self.decay)
 
     def recount(self) -> None:
         """Forget the moving average; from here on symbols are counted without decay."""
-        self.counts.zero_()
+        self.seen.clear()
         self.recounting = True
 
     def freeze(self) -> FrozenTables:
