@@ -194,3 +194,16 @@ def test_info_tells_what_is_in_a_file(omega: Run) -> None:
     assert about["coder"] == "omega-entropy/range"
     assert list(about["cuts"]) == ["1", "2", "3", "4"]
     assert about["model"] == json.loads(omega("info", MODEL, "--json").stdout)["fingerprint"][:8]
+
+
+def test_info_of_a_folder_has_a_row_for_each_file_and_names_the_bad_ones(omega: Run, tmp_path: Path) -> None:
+    for name in ("model.safetensors", "2-channels.omega", "4-channels.omega"):
+        shutil.copy(GOLDEN / name, tmp_path)
+    (tmp_path / "bad.omega").write_bytes(b"nothing")
+    done = omega("info", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path / 'bad.omega'}: ")
+    rows = done.stdout.splitlines()
+    assert [row.split(":")[0] for row in rows] == ["2-channels.omega", "4-channels.omega", "model.safetensors"]
+    assert "28×28 L" in rows[0]
+    assert list(json.loads(omega("info", tmp_path, "--json").stdout)) == [row.split(":")[0] for row in rows]

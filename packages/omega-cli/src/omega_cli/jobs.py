@@ -26,14 +26,7 @@ def find_jobs(inputs: Iterable[Path], output: Path, suffix: str, wanted: Callabl
     """
     found: dict[Path, Job] = {}
     for given in inputs:
-        if not given.exists():
-            raise OmegaError(f"there is no file or folder {given}.")
-        inside = [given]
-        if given.is_dir():
-            inside = sorted(path for path in given.rglob("*") if path.is_file() and wanted(path))
-        if not inside:
-            raise OmegaError(f"the folder {given} has nothing in it for this command.")
-        for source in inside:
+        for source in files(given, wanted):
             relative = source.relative_to(given) if given.is_dir() else Path(source.name)
             job = Job(source, output / relative.with_suffix(suffix))
             if job.target in found and found[job.target].source != source:
@@ -43,6 +36,18 @@ def find_jobs(inputs: Iterable[Path], output: Path, suffix: str, wanted: Callabl
                 )
             found[job.target] = job
     return list(found.values())
+
+
+def files(given: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """A file, or those in a folder that are `wanted`. Raises OmegaError if there is none."""
+    if not given.exists():
+        raise OmegaError(f"there is no file or folder {given}.")
+    if not given.is_dir():
+        return [given]
+    inside = sorted(path for path in given.rglob("*") if path.is_file() and wanted(path))
+    if not inside:
+        raise OmegaError(f"the folder {given} has nothing in it for this command.")
+    return inside
 
 
 def carry_out(work: list[Job], unit: str, make: Callable[[Path], bytes]) -> int:
