@@ -15,6 +15,7 @@ from PIL import Image
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "model.safetensors"
+SHORTEN = ["truncate", "a.omega", "--output", "b.omega", "--channels", "2"]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -27,7 +28,9 @@ def complaint(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["plugins"], ["info", str(MODEL)], ["info", "a.omega"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["plugins"], ["info", str(MODEL)], ["info", "a.omega"], SHORTEN]
+)
 def test_what_needs_no_torch_does_not_import_it(arguments: list[str], tmp_path: Path) -> None:
     shutil.copy(GOLDEN / "4-channels.omega", tmp_path / "a.omega")
     code = f"""
@@ -207,3 +210,37 @@ def test_info_of_a_folder_has_a_row_for_each_file_and_names_the_bad_ones(omega: 
     assert [row.split(":")[0] for row in rows] == ["2-channels.omega", "4-channels.omega", "model.safetensors"]
     assert "28×28 L" in rows[0]
     assert list(json.loads(omega("info", tmp_path, "--json").stdout)) == [row.split(":")[0] for row in rows]
+
+
+def test_a_file_is_shortened_without_the_model(omega: Run, tmp_path: Path) -> None:
+    done = omega("truncate", GOLDEN / "4-channels.omega", "--output", tmp_path / "a.omega", "--channels", 2)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.omega").read_bytes() == (GOLDEN / "2-channels.omega").read_bytes()
+    size = (GOLDEN / "2-channels.omega").stat().st_size
+    for limit in (("--max-bytes", size), ("--bpp", 8 * size / 784)):
+        assert omega("truncate", GOLDEN / "4-channels.omega", "--output", tmp_path / "b.omega", *limit).returncode == 0
+        assert (tmp_path / "b.omega").read_bytes() == (tmp_path / "a.omega").read_bytes()
+
+    for limits, says in (
+        ((), "--channels, --bpp or --max-bytes"),
+        (("--channels", 1, "--bpp", 1), "cannot be asked for at once"),
+        (("--max-bytes", 3), "3 bytes are not enough"),
+    ):
+        refused = omega("truncate", GOLDEN / "4-channels.omega", "--output", tmp_path / "c.omega", *limits)
+        assert says in complaint(refused)
+    assert not (tmp_path / "c.omega").exists()
+
+
+def test_pictures_are_compressed_to_a_budget_or_a_quality(omega: Run, tmp_path: Path) -> None:
+    size = (GOLDEN / "2-channels.omega").stat().st_size
+    for rate in (("--max-bytes", size), ("--fraction", 0.5), ("--channels", 2), ("--psnr", 1)):
+        done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", MODEL, *rate)
+        assert done.returncode == 0, done.stderr
+        expected = 1 if rate[0] == "--psnr" else 2
+        assert json.loads(omega("info", tmp_path / "a.omega", "--json").stdout)["channels"] == expected
+    done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", MODEL, "--psnr", 90)
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"warning: {GOLDEN / 'a.png'}: 90.0 dB are not reached, all 4 channels give")
+    assert len(done.stderr.splitlines()) == 1
+    refused = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", MODEL, "--psnr", 9, "--bpp", 1)
+    assert "cannot be asked for at once" in complaint(refused)

@@ -183,7 +183,7 @@ def one_at_a_time():
 def model_file(tmp_path, toys, codec_parts):
     """Writes a model file of the toy components and returns its path."""
 
-    def write(*, colours: int = 1, block: int = 2, channels_min: int = 1, name: str = "model", **changed) -> Path:
+    def write(*, colours: int = 1, block: int = 2, channels_min: int = 0, name: str = "model", **changed) -> Path:
         architecture, _, tables = codec_parts(colours, block)
         channels = colours * block**2
         values = {

@@ -18,10 +18,12 @@ from omega_core.errors import (
     FileFormatError,
     ImageError,
     ModelFileError,
+    OmegaWarning,
+    RateError,
     WrongModelError,
 )
-from omega_core.images import MAX_PIXELS
-from omega_core.model import load_model
+from omega_core.images import MAX_PIXELS, psnr, read_picture
+from omega_core.model import decompress, load_model
 from omega_core.modelfile import Choice, read_model, write_model
 
 
@@ -117,22 +119,22 @@ def test_a_model_of_one_rate_has_one_cut(one_rate, noise_picture):
     encoded = one_rate.encode(noise_picture(4, 4))
     assert encoded.cuts == [4]
     assert one_rate.compress(noise_picture(4, 4), channels=4) == encoded.file(4)
-    with pytest.raises(CoderError, match="one rate, 4 channels"):
+    with pytest.raises(RateError, match="one rate, 4 channels"):
         one_rate.compress(noise_picture(4, 4), channels=3)
 
 
 @pytest.mark.parametrize("channels", [-1, 0, 65])
 def test_channels_that_the_model_does_not_have_are_refused(model, picture, channels):
     for ask in (model.compress, model.reconstruct):
-        with pytest.raises(CoderError, match=f"{channels} channels: this model codes with 1 to 64"):
+        with pytest.raises(RateError, match=f"{channels} channels: this model codes with 1 to 64"):
             ask(picture, channels=channels)
 
 
 def test_encoding_more_channels_than_the_model_has_is_refused(model, one_rate, picture):
-    with pytest.raises(CoderError, match="69 channels: this model codes with 1 to 64"):
-        model.encode(picture, channels=model.channels + 5)
-    with pytest.raises(CoderError, match="one rate, 4 channels"):
-        one_rate.encode(picture, channels=one_rate.channels + 5)
+    with pytest.raises(RateError, match="69 channels: this model codes with 1 to 64"):
+        model.compress(picture, channels=model.channels + 5)
+    with pytest.raises(RateError, match="one rate, 4 channels"):
+        one_rate.compress(picture, channels=one_rate.channels + 5)
 
 
 def test_cuts_that_do_not_fit_a_byte_are_rounded_up_and_decode(model, noise_picture):
@@ -294,3 +296,38 @@ def test_a_model_that_is_not_there_is_a_named_error(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ModelFileError):
             load_model(path)
+
+
+def test_a_budget_a_quality_and_a_fraction_choose_the_cut(model, picture):
+    encoded = model.encode(picture)
+    sizes = {channels: len(encoded.file(channels)) for channels in encoded.cuts}
+    pixels = read_picture(picture)
+    quality = {n: psnr(pixels, read_picture(decompress(encoded.file(n), model))) for n in encoded.cuts}
+    for n in (2, 20, 64):
+        assert model.compress(picture, max_bytes=sizes[n]) == encoded.file(n)
+        assert model.compress(picture, bpp=8 * sizes[n] / pixels[0].size) == encoded.file(n)
+        assert model.compress(picture, fraction=n / 64) == encoded.file(n)
+        wanted = min(quality[n], 200.0)
+        smallest = min(cut for cut in encoded.cuts if quality[cut] >= wanted)
+        assert model.compress(picture, psnr=wanted) == encoded.file(smallest)
+
+
+def test_a_quality_that_is_not_reached_warns_and_keeps_all_channels(model, picture, monkeypatch):
+    monkeypatch.setattr("omega_core.model.psnr", lambda *_: 31.5)
+    with pytest.warns(OmegaWarning, match=r"99.0 dB are not reached, all 64 channels give 31.50 dB"):
+        data = model.compress(picture, psnr=99.0)
+    assert unpack(data).channels == 64
+
+
+def test_a_budget_that_cannot_be_met_is_an_error(model, one_rate, picture, noise_picture):
+    with pytest.raises(RateError, match="10 bytes are not enough"):
+        model.compress(picture, max_bytes=10)
+    with pytest.raises(RateError, match="one rate, 4 channels"):
+        one_rate.compress(noise_picture(4, 4), max_bytes=1000)
+
+
+def test_fewer_channels_than_were_trained_for_warn(model_file, noise_picture):
+    model = load_model(model_file(block=4, channels_min=8))
+    with pytest.warns(OmegaWarning, match="8 channels: this model was trained for 9 and more"):
+        model.compress(noise_picture(4, 4), channels=8)
+    model.compress(noise_picture(4, 4), channels=10)

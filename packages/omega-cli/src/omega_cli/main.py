@@ -6,7 +6,8 @@ is used, so that `omega --help` is quick.
 
 import sys
 import traceback
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
@@ -16,10 +17,13 @@ from omega_cli.decompress import decompress
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
 from omega_cli.train import train
-from omega_core.errors import OmegaError
+from omega_cli.truncate import truncate
+from omega_core.errors import OmegaError, OmegaWarning
 
 # click's, of which newer versions of typer bring their own
 UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
+
+_python_shows = warnings.showwarning
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -40,6 +44,7 @@ def options(
 app.command()(train)
 app.command()(compress)
 app.command()(decompress)
+app.command()(truncate)
 app.command()(info)
 app.command("list")(list_components)
 app.command("plugins")(list_plugins)
@@ -49,6 +54,8 @@ def run() -> None:
     """Run the command line and exit: 0 when all went well, 2 for what the user can mend, 1 for the rest."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    warnings.simplefilter("once", OmegaWarning)
+    warnings.showwarning = _show
     try:
         status = app(args=arguments, prog_name="omega", standalone_mode=False)
     except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort) as problem:
@@ -56,6 +63,21 @@ def run() -> None:
             traceback.print_exc()
         status = _report(problem)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Say in one line what the user should know; other warnings go where Python sends them."""
+    if issubclass(category, OmegaWarning):
+        typer.echo(f"warning: {message}", err=True)
+    else:
+        _python_shows(message, category, filename, lineno, file, line)
 
 
 def _report(problem: BaseException) -> int:

@@ -56,5 +56,13 @@ class CutOffError(FileFormatError):
         self.intact = intact
 
 
+class RateError(OmegaError):
+    """A number of channels, a budget or a quality that cannot be had."""
+
+
+class OmegaWarning(UserWarning):
+    """Something that the user should know, though it is no error."""
+
+
 class WrongModelError(OmegaError):
     """An `.omega` file was made with another model."""

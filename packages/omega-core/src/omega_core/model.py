@@ -1,5 +1,6 @@
 """A trained model: pictures to `.omega` files and back."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from os import PathLike
@@ -16,9 +17,10 @@ from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.coder import Coder
 from omega_core.contracts.prior import FrozenPrior
 from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import CoderError, ModelFileError, WrongModelError
-from omega_core.images import MAX_PIXELS, Picture, Pixels, read_picture, to_pillow
+from omega_core.errors import CoderError, ModelFileError, OmegaWarning, RateError, WrongModelError
+from omega_core.images import MAX_PIXELS, Picture, Pixels, psnr, read_picture, to_pillow
 from omega_core.modelfile import Description, read_model
+from omega_core.rates import Rate, largest_within
 from omega_core.registry import build, registry, resolve
 from omega_core.tables import Integers, NoPrior
 
@@ -59,17 +61,20 @@ class Model:
         """C, how many channels a whole file has."""
         return self.description.channels
 
-    def encode(self, picture: Picture, *, channels: int | None = None, coder: str | None = None) -> Encoded:
-        """Encode a picture in all channels, or where there is no cut after `channels` in so many.
+    def encode(self, picture: Picture, *, coder: str | None = None) -> Encoded:
+        """Encode a picture in all channels.
 
         Raises ImageError if it is no picture, or none for this model; CoderError for an unfit coder.
         """
-        pixels = read_picture(picture)
+        return self._encode(read_picture(picture), None, coder)
+
+    def _encode(self, pixels: Pixels, last: int | None, coder: str | None) -> Encoded:
+        """Encode in all channels or, where there is no cut after `last`, in so many."""
         symbols = self.codec.symbols(pixels)
         name = self._coder_name(coder)
         group = group_size(self.channels) if self.description.adaptive else self.channels
-        last = self.check_channels(channels)
         cuts = [*range(group, self.channels, group), self.channels]
+        last = last or self.channels
         ends = sorted({*cuts, last})
         stream, lengths = self.codec.encode(symbols, _coder(name), ends)
         length = dict(zip(ends, lengths, strict=True))
@@ -89,30 +94,70 @@ class Model:
             container = shorten_between(container, last, length[last])
         return Encoded(symbols, container)
 
-    def compress(self, picture: Picture, *, channels: int | None = None, coder: str | None = None) -> bytes:
+    def compress(
+        self,
+        picture: Picture,
+        *,
+        channels: int | None = None,
+        fraction: float | None = None,
+        bpp: float | None = None,
+        max_bytes: int | None = None,
+        psnr: float | None = None,
+        coder: str | None = None,
+    ) -> bytes:
         """A picture as the bytes of an `.omega` file.
 
         picture: a path, a Pillow image, or an array (H, W) or (H, W, 3) of uint8.
-        channels: how many of the C channels are kept, all if None: the trade of quality for size.
+        channels, fraction, bpp, max_bytes, psnr: one of them, or none for all channels: see `Rate`.
         coder: one other than the model's own.
 
-        Raises ImageError for the picture, CoderError for the coder or the number of channels.
+        Raises ImageError for the picture, CoderError for the coder, RateError for what cannot be met.
         """
-        encoded = self.encode(picture, channels=channels, coder=coder)
-        return encoded.file(channels or self.channels)
+        rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
+        return pack(self.fit(picture, rate, coder=coder))
 
-    def check_channels(self, channels: int | None) -> int:
-        """`channels`, or C for None. Raises CoderError for a number that this model does not do."""
-        if channels is None:
-            return self.channels
-        if not self.description.adaptive and channels != self.channels:
-            raise CoderError(
+    def fit(self, picture: Picture, rate: Rate, *, coder: str | None = None) -> Container:
+        """A picture encoded at a rate: once, whatever the rate. Raises as `compress` does.
+
+        Warns (OmegaWarning) if no number of channels reaches a PSNR; the file then has all of them.
+        """
+        self.check_rate(rate)
+        exact = rate.whole_channels(self.channels)
+        pixels = read_picture(picture)
+        encoded = self._encode(pixels, exact, coder)
+        budget = rate.budget(*pixels.shape[1:])
+        if budget is not None:
+            exact = largest_within(encoded.container, budget)
+        elif rate.psnr is not None:
+            exact, reached = self._reaching(encoded, pixels, rate.psnr)
+            if reached < rate.psnr:
+                name = "the picture" if isinstance(picture, (Image.Image, np.ndarray)) else str(picture)
+                message = f"{name}: {rate.psnr} dB are not reached, all {exact} channels give {reached:.2f} dB."
+                warnings.warn(message, OmegaWarning, stacklevel=2)
+        return shorten(encoded.container, exact or self.channels)
+
+    def _reaching(self, encoded: Encoded, pixels: Pixels, wanted: float) -> tuple[int, float]:
+        """The smallest cut that reaches a PSNR, or the last one, and what it reaches: decoded one after the other."""
+        channels, reached = 0, 0.0
+        for channels in encoded.cuts:
+            reached = psnr(pixels, self.codec.pixels(encoded.symbols[:channels], *pixels.shape[1:]))
+            if reached >= wanted:
+                break
+        return channels, reached
+
+    def check_rate(self, rate: Rate) -> None:
+        """Raise RateError for a rate that this model does not do; warn of one that it was not trained for."""
+        exact = rate.whole_channels(self.channels)
+        if not self.description.adaptive and exact != self.channels:
+            raise RateError(
                 f"this model has one rate, {self.channels} channels; only a model trained for a range of channels"
-                " can code with fewer."
+                " can be asked for another."
             )
-        if not 1 <= channels <= self.channels:
-            raise CoderError(f"{channels} channels: this model codes with 1 to {self.channels}.")
-        return channels
+        if exact is not None and not 1 <= exact <= self.channels:
+            raise RateError(f"{exact} channels: this model codes with 1 to {self.channels}.")
+        if exact is not None and self.description.adaptive and exact <= self.description.channels_min:
+            least = self.description.channels_min + 1
+            warnings.warn(f"{exact} channels: this model was trained for {least} and more.", OmegaWarning, stacklevel=3)
 
     def check_coder(self, coder: str | None) -> None:
         """Raise ComponentError for a coder that is not installed, or cannot be imported."""
@@ -144,9 +189,10 @@ class Model:
 
     def reconstruct(self, picture: Picture, *, channels: int | None = None) -> Image.Image:
         """What `decompress` makes of `compress`, without a file between."""
-        wanted = self.check_channels(channels)
+        rate = Rate(channels=channels)
+        self.check_rate(rate)
         pixels = read_picture(picture)
-        symbols = self.codec.symbols(pixels)[:wanted]
+        symbols = self.codec.symbols(pixels)[: rate.whole_channels(self.channels)]
         return to_pillow(self.codec.pixels(symbols, *pixels.shape[1:]))
 
     def estimated_bits(self, symbols: Integers) -> float:

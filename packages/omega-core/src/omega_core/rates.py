@@ -1,0 +1,84 @@
+"""Rate control: which cut of a file to take."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from omega_core.container import Container, pack, shorten, unpack
+from omega_core.errors import RateError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """What a picture may cost, or how good it has to be: one of these, or none for all channels.
+
+    channels: 1 to C.
+    fraction: of the C channels, above 0 and up to 1.
+    bpp: bits per pixel of the picture that the whole file takes at most.
+    max_bytes: bytes that the whole file takes at most.
+    psnr: dB that the decoded picture reaches at least.
+
+    Raises RateError if there are several, or one is no such number.
+    """
+
+    channels: int | None = None
+    fraction: float | None = None
+    bpp: float | None = None
+    max_bytes: int | None = None
+    psnr: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [entry.name.replace("_", "-") for entry in fields(self) if getattr(self, entry.name) is not None]
+        if len(given) > 1:
+            raise RateError(f"{' and '.join(given)} cannot be asked for at once; take one of them.")
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise RateError(f"a fraction of the channels is above 0 and up to 1, not {self.fraction}.")
+        for name in ("bpp", "max_bytes", "psnr"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise RateError(f"{name.replace('_', '-')} has to be above 0, not {value}.")
+
+    def whole_channels(self, of: int) -> int | None:
+        """The number of channels asked for, as such or as a fraction; None where it follows from the picture."""
+        if self.fraction is not None:
+            return max(1, round(self.fraction * of))
+        if self.channels is None and self == Rate():
+            return of
+        return self.channels
+
+    def budget(self, height: int, width: int) -> int | None:
+        """The bytes that a picture may take, where bytes or bits per pixel are limited."""
+        return self.max_bytes if self.bpp is None else int(self.bpp * height * width / 8)
+
+
+def file_sizes(container: Container) -> Mapping[int, int]:
+    """The bytes of the whole file at each of its cuts."""
+    return {channels: len(pack(shorten(container, channels))) for channels in container.cuts}
+
+
+def largest_within(container: Container, budget: int) -> int:
+    """The largest cut whose file takes at most `budget` bytes. Raises RateError if none does."""
+    sizes = file_sizes(container)
+    fitting = [channels for channels, size in sizes.items() if size <= budget]
+    if not fitting:
+        least = min(sizes)
+        raise RateError(f"{budget} bytes are not enough: the smallest cut, {least} channels, takes {sizes[least]}.")
+    return max(fitting)
+
+
+def truncate(data: bytes, *, channels: int | None = None, max_bytes: int | None = None) -> bytes:
+    """An `.omega` file shortened to its largest cut of at most so many channels or bytes, without its model.
+
+    The result is a whole file, byte for byte the one that compressing with that many channels makes.
+
+    Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given or no cut is so small.
+    """
+    container = unpack(data)
+    if (channels is None) == (max_bytes is None):
+        raise RateError("truncate to channels or to bytes: one of them.")
+    if max_bytes is not None:
+        return pack(shorten(container, largest_within(container, max_bytes)))
+    fitting = [cut for cut in container.cuts if cut <= (channels or 0)]
+    if not fitting:
+        raise RateError(f"there is no cut at {channels} channels or fewer: the smallest is at {min(container.cuts)}.")
+    return pack(shorten(container, max(fitting)))
