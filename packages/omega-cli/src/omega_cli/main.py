@@ -4,6 +4,7 @@ Each command has a module of its own, which parses, calls and prints. What is he
 is used, so that `omega --help` is quick.
 """
 
+import os
 import sys
 import traceback
 import warnings
@@ -52,6 +53,8 @@ app.command("plugins")(list_plugins)
 
 def run() -> None:
     """Run the command line and exit: 0 when all went well, 2 for what the user can mend, 1 for the rest."""
+    # before torch comes: its threads otherwise wait by spinning, which on a busy machine costs them most of their time
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.simplefilter("once", OmegaWarning)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.coder import Coder
@@ -34,23 +35,18 @@ class Codec:
         if len(pixels) != self.architecture.colours:
             raise ImageError(f"the picture is {_colour(len(pixels))}, the model is for {_colour(self.colours)}.")
         self.architecture.latent_size(*pixels.shape[1:])
-        weight = self._weight
-        image = torch.from_numpy(pixels.copy()).to(weight.device, weight.dtype) / 255
-        symbols = self.quantizer.symbols(self.architecture.analysis(image[None]))
+        image = torch.from_numpy(pixels.copy()).to(_parameter(self.architecture)) / 255
+        latent = self.architecture.analysis(image[None])
+        symbols = self.quantizer.symbols(latent.to(_parameter(self.quantizer)))
         return symbols[0].cpu().numpy().astype(np.int64, copy=False)
 
     @torch.inference_mode()
     def pixels(self, symbols: Integers, height: int, width: int) -> Pixels:
         """The first n channels of symbols (n, h, w) to pixels (colours, height, width)."""
-        weight = self._weight
-        latent = self.quantizer.latent(torch.from_numpy(np.ascontiguousarray(symbols))[None].to(weight.device))
-        image = self.architecture.synthesis(latent.to(weight.dtype), height, width)[0]
+        kept = torch.from_numpy(np.ascontiguousarray(symbols))[None].to(_parameter(self.quantizer).device)
+        latent = self.quantizer.latent(kept).to(_parameter(self.architecture))
+        image = self.architecture.synthesis(latent, height, width)[0]
         return (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-
-    @property
-    def _weight(self) -> torch.Tensor:
-        """Any parameter of the architecture: it shows device and precision."""
-        return next(self.architecture.parameters(), torch.empty(0, dtype=self.architecture.precision))
 
     @property
     def colours(self) -> int:
@@ -83,6 +79,11 @@ class Codec:
             symbols[done : done + tables.channels] = decoder.decode(tables).reshape(-1, *size)
             done += tables.channels
         return symbols
+
+
+def _parameter(module: nn.Module) -> torch.Tensor:
+    """Any parameter of a module, which shows its device and precision; float32 on the CPU where it has none."""
+    return next(module.parameters(), torch.empty(0))
 
 
 def _colour(colours: int) -> str:

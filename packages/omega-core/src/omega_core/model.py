@@ -236,7 +236,8 @@ def load_model(name_or_path: str | PathLike[str]) -> Model:
         for part, module in (("architecture", architecture), ("quantizer", quantizer)):
             state = {name: torch.from_numpy(array.copy()) for name, array in arrays.get(part, {}).items()}
             module.load_state_dict(state)
-            module.to(architecture.precision).requires_grad_(False).eval()
+            module.requires_grad_(False).eval()
+        architecture.to(architecture.precision)
         prior: FrozenPrior = NoPrior()
         if description.prior is not None:
             prior = resolve("prior", description.prior.name).thaw(arrays.get("prior", {}))

@@ -20,8 +20,8 @@ class Architecture(nn.Module, ABC):
     image_size: tuple[int, int] | None = None
     """(H, W) where only pictures of one size are taken."""
     precision: torch.dtype = torch.float32
-    """In what a trained model computes. In float64 symbols and pixels come out the same on every machine and
-    with every number of threads, as a difference in the last bit no longer reaches what is rounded."""
+    """In what the transforms of a trained model compute. In float64 pixels come out the same on every machine
+    and with every number of threads, as a difference in the last bit no longer reaches what is rounded."""
 
     @abstractmethod
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
