@@ -244,3 +244,21 @@ def test_pictures_are_compressed_to_a_budget_or_a_quality(omega: Run, tmp_path: 
     assert len(done.stderr.splitlines()) == 1
     refused = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", MODEL, "--psnr", 9, "--bpp", 1)
     assert "cannot be asked for at once" in complaint(refused)
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    code = "import sys; from omega_cli.main import run; sys.argv = ['omega', 'list']; run()"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert errors == b""
+    assert process.returncode == 1
+
+
+def test_an_option_of_the_wrong_type_is_named(omega: Run, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('dataset = "glyphs"\nsteps = 1\n[quantizer-options]\ntemperature = "hot"\n')
+    assert "{'temperature': 'hot'}" in complaint(omega("train", recipe, "--output", tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -214,3 +214,9 @@ def test_a_contact_sheet_has_every_picture_at_its_place(noise_picture, colours, 
             covered[place] = True
             assert (pixels[:, *place] == np.kron(picture, np.ones((1, scale, scale), int))).all()
     assert (pixels[:, ~covered] == 255).all()
+
+
+@pytest.mark.parametrize("picture", [None, 3, b"bytes", ["a.png"]])
+def test_what_is_no_picture_at_all_is_named(picture):
+    with pytest.raises(ImageError, match=f"not {type(picture).__name__}"):
+        read_picture(picture)

@@ -31,6 +31,8 @@ def read_picture(picture: Picture) -> Pixels:
     with _naming_errors():
         if isinstance(picture, Image.Image):
             return _from_pillow(picture)
+        if not isinstance(picture, (str, PathLike)):
+            raise ImageError(f"a picture is a path, a Pillow image or an array, not {type(picture).__name__}.")
         with Image.open(picture) as opened:
             return _from_pillow(opened)
 

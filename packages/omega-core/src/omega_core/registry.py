@@ -184,4 +184,7 @@ def build(kind: str, name: str, options: Mapping[str, Any], **required: Any) -> 
         signature.bind(**required, **options)
     except TypeError as problem:
         raise ComponentError(f"the {kind} {name!r} cannot be made: {problem}.") from problem
-    return target(**required, **options)
+    try:
+        return target(**required, **options)
+    except (TypeError, ValueError) as problem:
+        raise ComponentError(f"the {kind} {name!r} cannot be made with {dict(options)}: {problem}.") from problem
