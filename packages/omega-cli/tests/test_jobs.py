@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,14 @@ def test_the_exit_status_tells_some_from_all(failed: int, of: int, status: int) 
         exit_status(failed, of)
     assert caught.value.exit_code == status
     exit_status(0, of)
+
+
+def test_what_is_to_be_read_is_not_written_over(folder: Path) -> None:
+    with pytest.raises(OutputError, match="which is to be read"):
+        find_jobs([folder], folder, ".png", png)
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(OmegaError, match="neither a file nor a folder"):
+        find_jobs([tmp_path / "a.png"], Path("out"), ".omega", png)

@@ -105,7 +105,7 @@ def test_one_encoding_has_the_files_of_all_cuts(model, picture):
     assert encoded.symbols.shape == (64, 2, 3)
     for channels in encoded.cuts:
         assert encoded.file(channels) == model.compress(picture, channels=channels)
-    with pytest.raises(ValueError, match="no cut after 3"):
+    with pytest.raises(RateError, match="no cut at 3 channels"):
         encoded.file(3)
 
 

@@ -59,7 +59,7 @@ def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_pa
         ({"batch-size": "large"}, "batch-size has to be a whole number, not 'large'"),
         ({"batch-size": True}, "batch-size has to be a whole number"),
         ({"learning-rate": -1.0}, "learning-rate has to be above 0"),
-        ({"seed": -1}, "seed cannot be negative"),
+        ({"seed": -1}, "seed is a number from 0"),
         ({"batchsize": 3}, "Did you mean 'batch-size'?"),
         ({"quantizer-options": 3}, "quantizer-options has to be a table"),
     ],

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import omega_core
-from omega_core.errors import OutputError, RecipeError, TrainingError
+from omega_core.errors import ComponentError, OutputError, RecipeError, TrainingError
 from omega_core.modelfile import read_model
 from omega_train import keeper, train
 from omega_train.keeper import Interrupted
@@ -156,3 +156,55 @@ def test_the_best_model_is_kept_not_the_last(tiny: Make, tmp_path: Path, monkeyp
     train(tiny(validate_every=4), tmp_path, **CPU)
     assert exported == [4, 8]
     assert read_model(tmp_path / "model.safetensors").description.channels == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"hello", None], ids=["empty", "text", "cut short"])
+def test_a_damaged_checkpoint_is_one_clear_error(tiny: Make, tmp_path: Path, damage: bytes | None) -> None:
+    train(tiny(steps=1), tmp_path, **CPU)
+    checkpoint = tmp_path / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:900] if damage is None else damage)
+    with pytest.raises(TrainingError, match="damaged and cannot be resumed"):
+        train(tiny(steps=2), tmp_path, resume=True, **CPU)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"coder": "rang"}, "Did you mean 'range'"),
+        ({"symbols": 5000}, "5000 symbols are more than the 4096"),
+    ],
+)
+def test_what_would_fail_at_the_end_fails_at_the_start(
+    tiny: Make, tmp_path: Path, settings: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(ComponentError) as caught:
+        train(tiny(**settings), tmp_path / "run", **CPU)
+    assert complaint in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_symbols_without_probabilities_are_coded_raw_whatever_the_recipe_says(tiny: Make, tmp_path: Path) -> None:
+    recipe = tiny(quantizer="identity", channels=4, channels_min=4, lambda_min=1.0, lambda_max=1.0, steps=1)
+    assert read_model(train(recipe, tmp_path, **CPU)).description.coder == "omega-entropy/raw"
+
+
+def test_a_second_signal_stops_at_once(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def twice(self: CodecTask, batch: Batch, index: int) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("not reached")
+
+    monkeypatch.setattr(CodecTask, "training_step", twice)
+    with pytest.raises(Interrupted, match="at once by SIGINT"):
+        train(tiny(), tmp_path, **CPU)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_model_can_be_read_by_others(tiny: Make, tmp_path: Path) -> None:
+    mask = os.umask(0o022)
+    try:
+        assert train(tiny(steps=1), tmp_path, **CPU).stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(mask)

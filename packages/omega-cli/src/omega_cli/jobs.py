@@ -25,6 +25,8 @@ def find_jobs(inputs: Iterable[Path], output: Path, suffix: str, wanted: Callabl
     become one.
     """
     found: dict[Path, Job] = {}
+    inputs = list(inputs)
+    sources = {source.resolve() for given in inputs for source in files(given, wanted)}
     for given in inputs:
         for source in files(given, wanted):
             relative = source.relative_to(given) if given.is_dir() else Path(source.name)
@@ -34,6 +36,9 @@ def find_jobs(inputs: Iterable[Path], output: Path, suffix: str, wanted: Callabl
                     f"{found[job.target].source} and {source} would both become {job.target};"
                     " compress them into different folders."
                 )
+            if job.target.resolve() in sources:
+                message = f"{source} would replace {job.target}, which is to be read; name another folder."
+                raise OutputError(message)
             found[job.target] = job
     return list(found.values())
 
@@ -42,8 +47,10 @@ def files(given: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     """A file, or those in a folder that are `wanted`. Raises OmegaError if there is none."""
     if not given.exists():
         raise OmegaError(f"there is no file or folder {given}.")
-    if not given.is_dir():
+    if given.is_file():
         return [given]
+    if not given.is_dir():
+        raise OmegaError(f"{given} is neither a file nor a folder.")
     inside = sorted(path for path in given.rglob("*") if path.is_file() and wanted(path))
     if not inside:
         raise OmegaError(f"the folder {given} has nothing in it for this command.")

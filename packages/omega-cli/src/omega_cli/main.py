@@ -65,6 +65,8 @@ def run() -> None:
         if debug:
             traceback.print_exc()
         status = _report(problem)
+    except OSError as problem:  # standard output is full or gone
+        status = _report(OmegaError(f"cannot go on: {problem.strerror or problem}."))
     sys.exit(status if isinstance(status, int) else 0)
 
 

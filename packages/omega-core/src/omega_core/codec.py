@@ -16,7 +16,7 @@ from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.coder import Coder
 from omega_core.contracts.prior import FrozenPrior
 from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import CoderError, ImageError
+from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images import Pixels
 from omega_core.tables import Integers, Tables, concatenate
 
@@ -58,9 +58,16 @@ class Codec:
         parts: list[Tables] = []
         done = 0
         while done < channels:
-            parts.append(self.prior.tables(range(done, channels), (size[0], size[1]), symbols[:done]))
+            parts.append(self._tables(done, channels, (size[0], size[1]), symbols))
             done += parts[-1].channels
         return concatenate(parts)
+
+    def _tables(self, done: int, channels: int, size: tuple[int, int], symbols: Integers) -> Tables:
+        tables = self.prior.tables(range(done, channels), size, symbols[:done])
+        fits = tables.cumulative is None or tables.alphabet == self.quantizer.alphabet
+        if not 1 <= tables.channels <= channels - done or not fits:
+            raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
+        return tables
 
     def encode(self, symbols: Integers, coder: Coder, cuts: list[int]) -> tuple[bytes, list[int]]:
         """Symbols (C, h, w) to one stream, and its length at each of the cuts, given in channels."""
@@ -75,7 +82,7 @@ class Codec:
         symbols = np.zeros((channels, *size), np.int64)
         done = 0
         while done < channels:
-            tables = self.prior.tables(range(done, channels), size, symbols[:done])
+            tables = self._tables(done, channels, size, symbols)
             symbols[done : done + tables.channels] = decoder.decode(tables).reshape(-1, *size)
             done += tables.channels
         return symbols

@@ -20,9 +20,9 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         temporary = Path(name)
-        os.fchmod(handle, 0o666 & ~_umask())
         os.close(handle)
         yield temporary
+        temporary.chmod(0o666 & ~_umask())  # last: who writes it may put another file in its place
         temporary.replace(path)
     except OSError as problem:
         raise OutputError(f"cannot write {path}: {problem.strerror or problem}.") from problem

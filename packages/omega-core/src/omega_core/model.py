@@ -41,7 +41,9 @@ class Encoded:
         return list(self.container.cuts)
 
     def file(self, channels: int) -> bytes:
-        """The `.omega` file of the first `channels`, one of `cuts`."""
+        """The `.omega` file of the first `channels`, one of `cuts`. Raises RateError for another number."""
+        if channels not in self.cuts:
+            raise RateError(f"there is no cut at {channels} channels, only at {self.cuts}.")
         return pack(shorten(self.container, channels))
 
 
@@ -241,8 +243,9 @@ def load_model(name_or_path: str | PathLike[str]) -> Model:
         prior: FrozenPrior = NoPrior()
         if description.prior is not None:
             prior = resolve("prior", description.prior.name).thaw(arrays.get("prior", {}))
-    except (RuntimeError, ValueError, KeyError, TypeError) as problem:
-        raise ModelFileError(f"the model {path} does not fit its components: {problem}") from problem
+    except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as problem:
+        reason = str(problem).strip().splitlines()[0]
+        raise ModelFileError(f"the model {path} does not fit its components: {reason}") from problem
     codec = Codec(cast(Architecture, architecture), cast(Quantizer, quantizer), prior)
     return Model(codec, description, file.fingerprint)
 

@@ -66,7 +66,16 @@ class Description:
         for key in ("architecture", "quantizer", "prior"):
             if values.get(key) is not None:
                 values[key] = Choice(**values[key])
-        return cls(**values)
+        made = cls(**values)
+        numbers = (made.latent_channels, made.channels, made.alphabet, made.channels_min)
+        if not all(type(number) is int and 0 <= number <= 1 << 32 for number in numbers):
+            raise ValueError("latent_channels, channels, alphabet and channels_min are whole numbers")
+        named = [made.architecture, made.quantizer, *([] if made.prior is None else [made.prior])]
+        if not all(isinstance(choice, Choice) and isinstance(choice.name, str) for choice in named):
+            raise ValueError("architecture, quantizer and prior are named")
+        if not isinstance(made.coder, str):
+            raise ValueError("the coder is named")
+        return made
 
 
 @dataclass(frozen=True)

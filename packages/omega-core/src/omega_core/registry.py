@@ -186,5 +186,6 @@ def build(kind: str, name: str, options: Mapping[str, Any], **required: Any) -> 
         raise ComponentError(f"the {kind} {name!r} cannot be made: {problem}.") from problem
     try:
         return target(**required, **options)
-    except (TypeError, ValueError) as problem:
-        raise ComponentError(f"the {kind} {name!r} cannot be made with {dict(options)}: {problem}.") from problem
+    except (TypeError, ValueError, OverflowError, MemoryError, RuntimeError) as problem:
+        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        raise ComponentError(f"the {kind} {name!r} cannot be made with {dict(options)}: {reason}") from problem

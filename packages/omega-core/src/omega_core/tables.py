@@ -141,7 +141,8 @@ class FrozenTables:
 
     def __post_init__(self) -> None:
         cumulative, rows = self.cumulative, self.rows
-        if cumulative.ndim != 2 or rows.ndim != 2 or cumulative.dtype != np.int64 or rows.dtype != np.int64:
+        integers = cumulative.dtype == rows.dtype == np.int64
+        if cumulative.ndim != 2 or cumulative.shape[1] < 3 or rows.ndim != 2 or not integers:
             raise ValueError("a frozen prior needs cumulative (T, S+1) and rows (C, positions), as 64-bit integers")
         if (cumulative[:, 0] != 0).any() or (cumulative[:, -1] != TOTAL).any() or (np.diff(cumulative) < 1).any():
             raise ValueError(f"every row of cumulative has to rise from 0 to {TOTAL} by at least 1 a symbol")

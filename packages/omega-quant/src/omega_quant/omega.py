@@ -98,6 +98,8 @@ class OmegaQuantizer(Quantizer):
         batch, _, height, width = latent.shape
         if kept is None:
             kept = torch.full((batch,), self.channels, device=latent.device)
+        if kept.shape != (batch,):
+            raise ValueError(f"kept has the shape {tuple(kept.shape)}; it is one number for each of {batch} samples")
         with torch.autocast(latent.device.type, enabled=False):
             z = self._rectify(latent.to(self.weight.dtype))
             if prior is None:
@@ -130,7 +132,9 @@ class OmegaQuantizer(Quantizer):
 
     def latent(self, symbols: Tensor) -> Tensor:
         """The first n channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
-        batch, _, height, width = symbols.shape
+        batch, channels, height, width = symbols.shape
+        if channels > self.channels:
+            raise ValueError(f"{channels} channels of symbols; the quantizer omega was made for {self.channels}")
         flat_CN = rearrange(symbols, "n c h w -> c (n h w)")
         y = self.table_bias.expand(flat_CN.shape[1], -1).clone()
         for channel, table_SD in zip(flat_CN, self.table, strict=False):

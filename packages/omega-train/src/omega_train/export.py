@@ -51,7 +51,7 @@ def describe(task: CodecTask) -> Description:
         architecture=choice("architecture"),
         quantizer=choice("quantizer"),
         prior=None if task.prior is None else choice("prior"),
-        coder=registry().find("coder", recipe.coder).qualified_name,
+        coder=registry().find("coder", task.coder).qualified_name,
         latent_channels=recipe.latent_channels,
         channels=recipe.channels,
         alphabet=recipe.symbols,

@@ -68,7 +68,10 @@ class Keeper(Callback):
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.asked_to_stop:  # a second time: at once
-            raise KeyboardInterrupt
+            for ours in self.handlers:
+                signal.signal(ours, signal.SIG_IGN)
+            name = signal.Signals(number).name
+            raise Interrupted(f"stopped at once by {name}; --resume goes on from the last checkpoint, if any.", number)
         self.asked_to_stop = number
 
     def on_train_batch_end(

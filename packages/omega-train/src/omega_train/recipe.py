@@ -4,6 +4,7 @@ A recipe is checked once, when it is made; the rest of the package trusts it.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -78,7 +79,9 @@ class Recipe:
             _check(value is None or value >= 1, f"{_key(setting)} has to be at least 1, not {value}")
         _check(self.learning_rate > 0, f"learning-rate has to be above 0, not {self.learning_rate}")
         _check(self.weight_decay >= 0, f"weight-decay cannot be negative, as {self.weight_decay}")
-        _check(self.seed >= 0, f"seed cannot be negative, as {self.seed}")
+        _check(0 <= self.seed < 1 << 63, f"seed is a number from 0 to 2⁶³ − 1, not {self.seed}")
+        named = re.fullmatch(r"[\w. -]+", self.name) and self.name.strip(". ")
+        _check(bool(named), f"the name of a recipe is letters, digits, dots and hyphens, not {self.name!r}")
 
     @property
     def adaptive(self) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from omega_core.contracts.trainer import Trainer
 from omega_core.errors import OutputError, TrainingError
 from omega_core.files import write_whole
@@ -31,6 +33,7 @@ def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: boo
     Raises OmegaError where something is wrong that the user can mend; TrainingError if the folder holds
     another run already, or none to resume.
     """
+    folder, data = Path(folder), data and Path(data)
     if resume:
         _check_resumable(recipe, folder)
     else:
@@ -46,13 +49,19 @@ def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: boo
 
 
 def _check_unused(folder: Path) -> None:
-    if any((folder / name).exists() for name in ("last.ckpt", "model.safetensors")):
+    if (folder / "last.ckpt").exists():
         raise TrainingError(f"{folder} already holds a run. Continue it with --resume, or name another --output.")
+    if (folder / "model.safetensors").exists():
+        raise TrainingError(f"{folder} already holds a model. Name another --output.")
 
 
 def _check_resumable(recipe: Recipe, folder: Path) -> None:
     if not (folder / "last.ckpt").exists():
         raise TrainingError(f"there is no run to resume in {folder}: it has no last.ckpt.")
+    try:
+        torch.load(folder / "last.ckpt", weights_only=True, map_location="meta")
+    except Exception as problem:  # whatever damaged bytes make of unpickling
+        raise TrainingError(f"{folder}/last.ckpt is damaged and cannot be resumed. Name another --output.") from problem
     before = load_recipe(str(folder / "recipe.toml"))
     changed = [
         f"{entry.name.replace('_', '-')} ({getattr(before, entry.name)} before, {getattr(recipe, entry.name)} now)"

@@ -14,7 +14,8 @@ from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import ComponentError
-from omega_core.registry import build
+from omega_core.registry import build, resolve
+from omega_core.tables import MAX_ALPHABET
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch, draw_rates, noise_seeds
 
@@ -65,12 +66,20 @@ class CodecTask(LightningModule):
                     latent_size=size and self.architecture.latent_size(*size),
                 ),
             )
+            if self.quantizer.alphabet > MAX_ALPHABET:
+                raise ComponentError(f"{self.quantizer.alphabet} symbols are more than the {MAX_ALPHABET} of a table.")
             if self.quantizer.needs_likelihood and type(self.prior).likelihood is Prior.likelihood:
                 raise ComponentError(
                     f"the quantizer {recipe.quantizer} needs a prior with a likelihood of real values, such as"
                     f" factorized; the prior {recipe.prior} has none."
                 )
+        resolve("coder", self.coder)
         self.last: dict[str, Tensor] = {}
+
+    @property
+    def coder(self) -> str:
+        """The recipe's or, where symbols have no probabilities, `raw`."""
+        return self.recipe.coder if self.quantizer.needs_prior else "raw"
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a batch; what it is made of is left in `last`."""

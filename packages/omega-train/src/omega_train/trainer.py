@@ -1,6 +1,8 @@
 """Training with PyTorch Lightning."""
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from omega_core.contracts.dataset import Dataset as OmegaDataset
-from omega_core.errors import RecipeError, TrainingError
+from omega_core.errors import DataError, RecipeError, TrainingError
 from omega_core.registry import build
 from omega_train.export import finish
 from omega_train.keeper import Keeper
@@ -48,6 +50,7 @@ class LightningTrainer:
         self.dataset: OmegaDataset = build(
             "dataset", recipe.dataset, recipe.dataset_options, data=data, seed=recipe.seed
         )
+        self._check_pictures()
         batch = recipe.batch_size * self.trainer.world_size
         self.epoch = len(self.dataset.train) // batch
         if self.epoch == 0:
@@ -55,6 +58,16 @@ class LightningTrainer:
                 f"a batch of {batch} pictures is more than the {len(self.dataset.train)} there are to train with;"
                 " set a smaller batch-size."
             )
+
+    def _check_pictures(self) -> None:
+        """Raise DataError if the pictures are none that the architecture takes."""
+        if not len(self.dataset.train) or not len(self.dataset.validation):
+            raise DataError(f"the dataset {self.recipe.dataset} has no pictures to train or to validate with.")
+        colours, height, width = self.dataset.train.load(0, 0).shape
+        if colours != self.task.architecture.colours:
+            wanted = self.task.architecture.colours
+            raise DataError(f"the pictures have {colours} colours, the architecture takes {wanted}.")
+        self.task.architecture.latent_size(height, width)
 
     def train(self, folder: Path, *, resume: bool = False) -> Path:
         """Train into a run folder and return the path of the best model.
@@ -70,7 +83,7 @@ class LightningTrainer:
             every=recipe.validate_every or self.epoch,
         )
         self.trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
-        with _unworried():
+        with _unworried(), _signals_given_back():
             self.trainer.fit(
                 self.task,
                 datamodule=_TrainingData(self.dataset, recipe),
@@ -78,6 +91,8 @@ class LightningTrainer:
                 weights_only=True,
             )
         model = folder / "model.safetensors"
+        if not model.exists():
+            raise TrainingError(f"the run is at step {self.trainer.global_step} already; give it more steps or epochs.")
         if self.trainer.is_global_zero:
             finish(self.task, model, self.dataset.train)
         return model
@@ -123,6 +138,18 @@ class _TrainingData(LightningDataModule):
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+@contextmanager
+def _signals_given_back() -> Iterator[None]:
+    """Restore what signals did before Lightning came: it leaves a SIGTERM that does nothing."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class MnistDataset(Dataset):
         if data is not None and not data.is_dir():
             raise DataError(f"the data folder {data} does not exist; create it to have MNIST downloaded into it.")
         pixels = read_idx(find(data or _cache(), TRAINING, mirror))
-        if pixels.ndim != 3 or len(pixels) < 2:
+        if pixels.shape[1:] != (28, 28) or len(pixels) < 2:
             raise DataError(f"{TRAINING} has the shape {pixels.shape}; pictures are (N, 28, 28).")
         held_out = min(VALIDATION, max(1, len(pixels) // 10))
         self.train = ArrayImages(pixels[:-held_out, None])
