@@ -104,3 +104,9 @@ def test_a_file_is_read_whole_or_its_first_bytes(tmp_path):
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, reason):
     with pytest.raises(OmegaError, match=f"cannot read {tmp_path / name}: {reason}"):
         read_whole(tmp_path / name)
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OmegaError, match="neither a file nor a folder"):
+        read_whole(tmp_path / "pipe")

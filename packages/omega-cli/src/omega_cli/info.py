@@ -19,8 +19,6 @@ def info(
     if file.is_dir():
         _about_folder(file, as_json)
         return
-    if file.exists() and not file.is_file():
-        raise OmegaError(f"{file} is neither a file nor a folder.")
     facts = _about(file)
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))

@@ -25,10 +25,10 @@ def find_jobs(inputs: Iterable[Path], output: Path, suffix: str, wanted: Callabl
     become one.
     """
     found: dict[Path, Job] = {}
-    inputs = list(inputs)
-    sources = {source.resolve() for given in inputs for source in files(given, wanted)}
-    for given in inputs:
-        for source in files(given, wanted):
+    inside = [(given, files(given, wanted)) for given in inputs]
+    sources = {source.resolve() for _, found_there in inside for source in found_there}
+    for given, found_there in inside:
+        for source in found_there:
             relative = source.relative_to(given) if given.is_dir() else Path(source.name)
             job = Job(source, output / relative.with_suffix(suffix))
             if job.target in found and found[job.target].source != source:

@@ -39,6 +39,8 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def read_whole(path: Path, *, first: int | None = None) -> bytes:
     """The bytes of a file, or its first ones. Raises OmegaError if it cannot be read."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OmegaError(f"{path} is neither a file nor a folder.")  # a named pipe would be waited for
     try:
         with path.open("rb") as file:
             return file.read(first)

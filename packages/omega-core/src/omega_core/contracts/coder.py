@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+from omega_core.errors import CoderError
 from omega_core.tables import Integers, Tables
 
 
@@ -35,8 +36,6 @@ class Coder(ABC):
 
 def check_symbols(symbols: Integers, tables: Tables) -> None:
     """Raise CoderError unless `symbols` are what `tables` are for."""
-    from omega_core.errors import CoderError
-
     if symbols.size != tables.size:
         raise CoderError(f"{symbols.size} symbols were given with tables for {tables.size}.")
     if symbols.size and not (symbols.min() >= 0 and symbols.max() < tables.alphabet):
