@@ -12,4 +12,9 @@ def omega_register_architectures() -> list[Component]:
             target="omega_core.architectures.mnist:MnistArchitecture",
             summary="three strided convolutions for 28×28 grey pictures, latent 3×3 (Löhdefink 2022)",
         ),
+        Component(
+            name="openimages",
+            target="omega_core.architectures.openimages:OpenImagesArchitecture",
+            summary="strided convolutions and residual blocks for colour pictures of any size (Löhdefink 2022)",
+        ),
     ]

@@ -6,6 +6,7 @@ from omega_core.lazy import lazily
 
 if TYPE_CHECKING:
     from omega_core.contracts.architecture import Architecture as Architecture
+    from omega_core.contracts.architecture import LocalArchitecture as LocalArchitecture
     from omega_core.contracts.coder import Coder as Coder
     from omega_core.contracts.dataset import Dataset as Dataset
     from omega_core.contracts.dataset import Images as Images
@@ -21,6 +22,7 @@ __all__ = [
     "Dataset",
     "FrozenPrior",
     "Images",
+    "LocalArchitecture",
     "Prior",
     "Quantized",
     "Quantizer",
@@ -31,6 +33,7 @@ __getattr__ = lazily(
     __name__,
     {
         "Architecture": "omega_core.contracts.architecture",
+        "LocalArchitecture": "omega_core.contracts.architecture",
         "Coder": "omega_core.contracts.coder",
         "Dataset": "omega_core.contracts.dataset",
         "Images": "omega_core.contracts.dataset",

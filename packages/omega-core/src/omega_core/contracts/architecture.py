@@ -1,6 +1,7 @@
 """The transforms between image and latent."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,3 +39,64 @@ class Architecture(nn.Module, ABC):
     def normalise(self, image: Tensor) -> Tensor:
         """The image in the scale on which the distortion of training is measured."""
         return image
+
+
+class Margins(NamedTuple):
+    """Pixels that padding adds on each side of an image."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+class LocalArchitecture(Architecture):
+    """An architecture for images of any size whose every output depends on its neighbourhood alone.
+
+    Such a transform can be worked out in tiles that overlap, in bounded memory, with the same result:
+
+        image ─pad─ blocks of stride × stride pixels ─analysis→ latent
+        latent ─refine→ features, one vector a position ─render→ blocks ─crop─ image
+
+    An image is padded to whole blocks, of which the latent has one position each. Position (i, j) of the
+    latent may depend on the pixels of blocks up to `analysis_halo` positions away; features on latents up to
+    `refine_halo`, pixels on features up to `render_halo` positions away, and on no statistics of the image.
+    """
+
+    stride: int
+    """Pixels a side of what one position of the latent stands for."""
+    smallest: int = 1
+    """Positions a side that a latent has at least."""
+    analysis_halo: int
+    refine_halo: int = 0
+    render_halo: int
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """As many positions as there are blocks, also such that are not whole."""
+        return max(self.smallest, -(-height // self.stride)), max(self.smallest, -(-width // self.stride))
+
+    def margins(self, height: int, width: int) -> Margins:
+        """What is added to an image of H×W pixels: the image is in the middle."""
+        h, w = self.latent_size(height, width)
+        down, across = h * self.stride - height, w * self.stride - width
+        return Margins(down // 2, down - down // 2, across // 2, across - across // 2)
+
+    def pad(self, image: Tensor, margins: Margins) -> Tensor:
+        """Add margins to an image (B, colours, H, W), here by repeating its edges."""
+        if not any(margins):
+            return image
+        top, bottom, left, right = margins
+        return nn.functional.pad(image, (left, right, top, bottom), mode="replicate")
+
+    def refine(self, latent: Tensor) -> Tensor:
+        """Latent (B, D, h, w) to features (B, F, h, w): the part of the synthesis that looks far but is small."""
+        return latent
+
+    @abstractmethod
+    def render(self, features: Tensor) -> Tensor:
+        """Features (B, F, h, w) to whole blocks (B, colours, h·stride, w·stride)."""
+
+    def synthesis(self, latent: Tensor, height: int, width: int) -> Tensor:
+        """Latent (B, D, h, w) to image (B, colours, height, width)."""
+        top, _, left, _ = self.margins(height, width)
+        return self.render(self.refine(latent))[:, :, top : top + height, left : left + width]

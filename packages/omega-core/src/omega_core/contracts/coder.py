@@ -34,6 +34,12 @@ class Coder(ABC):
         return self.decoder(data).decode(tables)
 
 
+def check_length(data: bytes, least: float) -> None:
+    """Raise CoderError if a stream has not even `least` bytes: before all that it claims to hold is allocated."""
+    if len(data) < least:
+        raise CoderError(f"the stream has {len(data)} bytes; what it is said to hold takes at least {least:.0f}.")
+
+
 def check_symbols(symbols: Integers, tables: Tables) -> None:
     """Raise CoderError unless `symbols` are what `tables` are for."""
     if symbols.size != tables.size:
