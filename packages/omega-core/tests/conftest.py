@@ -144,9 +144,10 @@ def toys(monkeypatch):
     only = Registry([Plugin("omega-toys", "1.0", "omega_toys", tuple(components))])
     for module_with_registry in (omega_core.registry, omega_core.model):
         monkeypatch.setattr(module_with_registry, "registry", lambda: only)
-    omega_core.model._coder.cache_clear()
+    made = omega_core.model._coder
+    made.cache_clear()
     yield module
-    omega_core.model._coder.cache_clear()
+    made.cache_clear()
 
 
 @pytest.fixture

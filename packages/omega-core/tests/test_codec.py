@@ -5,7 +5,7 @@ from omega_core.codec import Codec
 from omega_core.contracts.coder import check_symbols
 from omega_core.errors import CoderError, ImageError
 from omega_core.images import read_picture
-from omega_core.tables import NoPrior
+from omega_core.tables import FrozenTables, NoPrior
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def coder(toys):
 @pytest.mark.parametrize("colours", [1, 3])
 def test_pixels_of_a_lossless_transform_come_back(codec_parts, noise_picture, colours):
     codec = Codec(*codec_parts(colours))
-    pixels = read_picture(noise_picture(6, 8, 3) if colours == 3 else noise_picture(6, 8))
+    pixels = read_picture(noise_picture(6, 8, 3) if colours == 3 else noise_picture(6, 8)).pixels
     symbols = codec.symbols(pixels)
     assert (symbols.shape, symbols.dtype) == ((4 * colours, 3, 4), np.int64)
     assert (codec.pixels(symbols, 6, 8) == pixels).all()
@@ -68,13 +68,31 @@ def test_pixels_are_rounded_and_kept_within_8_bits(codec):
     assert codec.pixels(symbols, 2, 2).reshape(-1).tolist() == [0, round(100 * 255 / 200), 255, 255]
 
 
-@pytest.mark.parametrize(
-    ("colours", "message"), [(1, "is RGB, the model is for grey"), (3, "is grey, the model is for RGB")]
-)
-def test_a_picture_of_other_colours_is_refused(codec_parts, colours, message):
+def test_rgb_is_refused_by_a_model_for_grey(codec):
+    with pytest.raises(ImageError, match="is RGB, the model is for grey"):
+        codec.symbols(np.zeros((3, 4, 4), np.uint8))
+
+
+def test_grey_is_to_a_model_for_rgb_what_three_equal_colours_are(codec_parts, noise_picture):
+    codec, grey = Codec(*codec_parts(3)), noise_picture(1, 6, 8)
+    symbols = codec.symbols(grey)
+    assert symbols.shape == (12, 3, 4)
+    assert (symbols == codec.symbols(grey.repeat(3, axis=0))).all()
+    assert (codec.pixels(symbols, 6, 8, colours=1) == grey).all()
+    assert (codec.pixels(symbols, 6, 8) == grey).all()
+
+
+def test_grey_is_the_mean_of_colours_that_are_within_8_bits(codec_parts):
+    codec = Codec(*codec_parts(3, block=1))
+    symbols = np.array([[[10, 0, 255, 300]], [[20, 0, 255, 300]], [[36, 2, 253, 0]]])
+    assert codec.pixels(symbols, 1, 4, colours=1).tolist() == [[[22, 1, 254, 170]]]
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_pixels_have_the_colours_of_the_architecture_where_none_are_asked_for(codec_parts, colours):
     codec = Codec(*codec_parts(colours))
-    with pytest.raises(ImageError, match=message):
-        codec.symbols(np.zeros((4 - colours, 4, 4), np.uint8))
+    assert codec.colours == colours
+    assert codec.pixels(np.zeros((4 * colours, 1, 1), np.int64), 2, 2).shape == (colours, 2, 2)
 
 
 def test_a_size_that_the_architecture_does_not_take_is_refused(codec):
@@ -84,36 +102,141 @@ def test_a_size_that_the_architecture_does_not_take_is_refused(codec):
 
 def test_every_cut_decodes_its_channels(codec, coder, noise_picture):
     symbols = codec.symbols(noise_picture(1, 6, 8))
-    stream, cuts = codec.encode(symbols, coder, [1, 3, 4])
+    stream, cuts = codec.encode([symbols], coder, [1, 3, 4])
     assert cuts == [24, 72, 96]
     for channels, size in zip([1, 3, 4], cuts, strict=True):
-        assert (codec.decode(stream[:size], coder, channels, (3, 4)) == symbols[:channels]).all()
+        assert (codec.decode(stream[:size], coder, channels, [(3, 4)])[0] == symbols[:channels]).all()
 
 
 @pytest.mark.parametrize("channels", [1, 7, 16])
 def test_a_prior_that_depends_on_channels_before_decodes_any_prefix(conditional, coder, noise_picture, channels):
     symbols = conditional.symbols(noise_picture(1, 8, 8))
-    stream, [*_, size] = conditional.encode(symbols[:channels], coder, [channels])
+    stream, [*_, size] = conditional.encode([symbols[:channels]], coder, [channels])
     conditional.prior.asked.clear()
-    assert (conditional.decode(stream[:size], coder, channels, (2, 2)) == symbols[:channels]).all()
+    assert (conditional.decode(stream[:size], coder, channels, [(2, 2)])[0] == symbols[:channels]).all()
     assert conditional.prior.asked == list(range(channels))
+
+
+SEVERAL = [(6, 8), (2, 2), (4, 10), (6, 8)]
+
+
+def latents(codec, shapes):
+    return [codec.architecture.latent_size(*shape) for shape in shapes]
+
+
+@pytest.fixture
+def several(noise_picture):
+    """Symbols of pictures of several sizes."""
+
+    def make(codec, shapes=SEVERAL):
+        return [codec.symbols(noise_picture(1, *shape, seed=i)) for i, shape in enumerate(shapes)]
+
+    return make
+
+
+def same(decoded, symbols, channels):
+    return [(a == b[:channels]).all() and a.shape == b[:channels].shape for a, b in zip(decoded, symbols, strict=True)]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_pictures_of_several_sizes_share_a_stream(codec, coder, several, channels):
+    symbols = several(codec)
+    stream, ends = codec.encode(symbols, coder, [1, 2, 3, 4])
+    assert ends == [2 * n * (12 + 1 + 10 + 12) for n in [1, 2, 3, 4]]
+    decoded = codec.decode(stream[: ends[channels - 1]], coder, channels, latents(codec, SEVERAL))
+    assert all(same(decoded, symbols, channels))
+
+
+def test_a_stream_has_channel_after_channel_and_in_each_picture_after_picture(codec, several):
+    class Noting:
+        def encode(self, symbols, tables, ends):
+            self.symbols = symbols
+            return b"", ends
+
+    coder, symbols = Noting(), several(codec)
+    codec.encode(symbols, coder, [4])
+    expected = [value for channel in range(4) for each in symbols for value in each[channel].reshape(-1)]
+    assert coder.symbols.tolist() == expected
+
+
+def test_one_picture_is_coded_alike_alone_and_as_one_of_several(codec, coder, several):
+    first, second, *_ = several(codec)
+    alone, _ = codec.encode([first], coder, [4])
+    together, _ = codec.encode([first, second], coder, [4])
+    channels = [alone[24 * n : 24 * (n + 1)] for n in range(4)]
+    assert [together[26 * n : 26 * n + 24] for n in range(4)] == channels
+
+
+@pytest.mark.parametrize("channels", [1, 2, 7, 16])
+@pytest.mark.parametrize("shapes", [[(8, 8), (4, 4)], [(4, 4)] * 3, [(4, 12), (16, 4), (8, 8), (4, 8)]])
+def test_a_prior_that_depends_on_channels_before_knows_those_of_each_picture(
+    conditional, coder, several, shapes, channels
+):
+    symbols = several(conditional, shapes)
+    stream, [size] = conditional.encode([each[:channels] for each in symbols], coder, [channels])
+    conditional.prior.asked.clear()
+    decoded = conditional.decode(stream[:size], coder, channels, latents(conditional, shapes))
+    assert all(same(decoded, symbols, channels))
+    assert conditional.prior.asked == [channel for channel in range(channels) for _ in shapes]
+
+
+def test_a_prior_that_depends_on_channels_before_gives_each_picture_its_own_tables(conditional, several):
+    symbols = several(conditional, [(8, 8), (4, 4)])
+    tables = conditional.tables(symbols)
+    rows = [int(each[:n].sum()) % 16 for n in range(16) for each in symbols for _ in range(each[0].size)]
+    used = [row for row, many in tables.runs() for _ in range(many)]
+    assert (tables.cumulative[used] == conditional.prior.frozen.cumulative[rows]).all()
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_tables_for_each_position_are_those_of_every_picture(codec_parts, coder, several, pictures):
+    architecture, quantizer, _ = codec_parts()
+    probabilities = np.random.default_rng(5).dirichlet(np.full(256, 5.0), (4, 12))
+    codec = Codec(architecture, quantizer, FrozenTables.from_probabilities(probabilities))
+    shapes = [(6, 8)] * pictures
+    symbols = several(codec, shapes)
+    stream, ends = codec.encode(symbols, coder, [1, 3, 4])
+    decoded = codec.decode(stream[: ends[1]], coder, 3, latents(codec, shapes))
+    assert all(same(decoded, symbols, 3))
+    rows = [row for row, many in codec.tables(symbols).runs() for _ in range(many)]
+    assert rows == [12 * n + i for n in range(4) for _ in range(pictures) for i in range(12)]
+
+
+def test_pictures_without_probabilities_share_a_stream(codec, several):
+    class AsTheyAre:
+        def encode(self, symbols, tables, ends):
+            assert tables.cumulative is None
+            return symbols.astype("<i8").tobytes(), [8 * end for end in ends]
+
+        def decoder(self, data):
+            self.rest = data
+            return self
+
+        def decode(self, tables):
+            taken, self.rest = self.rest[: 8 * tables.size], self.rest[8 * tables.size :]
+            return np.frombuffer(taken, "<i8").astype(np.int64)
+
+    without = Codec(codec.architecture, codec.quantizer, NoPrior())
+    symbols = several(without)
+    stream, ends = without.encode(symbols, AsTheyAre(), [2, 4])
+    assert all(same(without.decode(stream[: ends[0]], AsTheyAre(), 2, latents(without, SEVERAL)), symbols, 2))
 
 
 def test_such_a_prior_gives_an_encoder_the_tables_of_a_decoder(conditional, noise_picture):
     symbols = conditional.symbols(noise_picture(1, 8, 8))
     rows = [int(symbols[:channel].sum()) % 16 for channel in range(16)]
-    assert list(conditional.tables(symbols).runs()) == [(row, 4) for row in rows]
+    assert list(conditional.tables([symbols]).runs()) == [(row, 4) for row in rows]
 
 
 def test_a_file_of_more_channels_than_the_model_has_is_refused(codec, coder):
     with pytest.raises(CoderError, match="has 5 channels, its model only 4"):
-        codec.decode(bytes(100), coder, 5, (3, 4))
+        codec.decode(bytes(100), coder, 5, [(3, 4)])
 
 
 def test_a_coder_that_cannot_do_without_probabilities_says_so(codec, coder, noise_picture):
     without = Codec(codec.architecture, codec.quantizer, NoPrior())
     with pytest.raises(CoderError, match="needs probabilities"):
-        without.encode(without.symbols(noise_picture(1, 4, 4)), coder, [4])
+        without.encode([without.symbols(noise_picture(1, 4, 4))], coder, [4])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +248,7 @@ def test_a_coder_that_cannot_do_without_probabilities_says_so(codec, coder, nois
     ],
 )
 def test_symbols_that_do_not_fit_their_tables_are_refused(codec, symbols, message):
-    tables = codec.tables(np.zeros((4, 2, 2), np.int64))
+    tables = codec.tables([np.zeros((4, 2, 2), np.int64)])
     check_symbols(np.full(16, 255), tables)
     with pytest.raises(CoderError, match=message):
         check_symbols(np.array(symbols), tables)

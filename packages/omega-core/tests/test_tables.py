@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from omega_core.tables import MAX_ALPHABET, TOTAL, FrozenTables, NoPrior, Tables, concatenate, cumulative_counts
+from omega_core.tables import (
+    MAX_ALPHABET,
+    TOTAL,
+    FrozenTables,
+    NoPrior,
+    Tables,
+    beside,
+    concatenate,
+    cumulative_counts,
+)
 
 SYMBOLS = np.arange(256)
 SMOOTH = {
@@ -218,3 +227,132 @@ def test_tables_with_and_without_probabilities_are_not_joined():
     nothing = np.zeros((0, 2, 3), np.int64)
     with pytest.raises(ValueError, match="cannot be joined"):
         concatenate([p.tables(range(1), (2, 3), nothing) for p in (NoPrior(), frozen(1, 1))])
+
+
+def each_row(tables):
+    """The counts of every symbol, by channel and position."""
+    rows = np.broadcast_to(tables.rows, (tables.channels, tables.positions))
+    return tables.cumulative[rows]
+
+
+def shared(cumulative, rows, positions):
+    return Tables(cumulative, np.array(rows), positions, cumulative.shape[1] - 1)
+
+
+@st.composite
+def tables_of_pictures(draw):
+    """Tables of 1 to 4 pictures: of one prior or of several, with one row a channel or one a position."""
+    alphabet, channels = draw(st.integers(2, 5)), draw(st.integers(1, 4))
+    priors = [frozen(5, 1, alphabet), frozen(3, 1, alphabet)]
+    parts = []
+    for _ in range(draw(st.integers(1, 4))):
+        cumulative = draw(st.sampled_from(priors)).cumulative
+        positions = draw(st.integers(1, 6))
+        shape = (channels + draw(st.integers(0, 2)), draw(st.sampled_from([1, positions])))
+        rows = draw(arrays(np.int64, shape, elements=st.integers(0, len(cumulative) - 1)))
+        parts.append(Tables(cumulative, rows, positions, alphabet))
+    return parts
+
+
+@given(tables_of_pictures())
+def test_tables_of_pictures_beside_each_other_are_those_of_one_after_the_other_in_each_channel(parts):
+    channels = min(part.channels for part in parts)
+    together = beside(parts)
+    expected = np.concatenate([each_row(part)[:channels] for part in parts], axis=1)
+    assert (together.channels, together.positions) == (channels, sum(part.positions for part in parts))
+    assert together.alphabet == parts[0].alphabet
+    assert (each_row(together) == expected).all()
+    runs = [(together.cumulative[row].tolist(), many) for row, many in together.runs()]
+    assert sum(many for _, many in runs) == together.size
+    coded = np.concatenate([np.broadcast_to(row, (many, len(row))) for row, many in runs])
+    assert (coded == expected.reshape(-1, expected.shape[2])).all()
+
+
+@given(tables_of_pictures(), st.integers(0, 2**32))
+def test_symbols_of_pictures_beside_each_other_take_the_bits_of_all(parts, seed):
+    channels = min(part.channels for part in parts)
+    parts = [Tables(part.cumulative, part.rows[:channels], part.positions, part.alphabet) for part in parts]
+    rng = np.random.default_rng(seed)
+    symbols = [rng.integers(0, part.alphabet, (channels, part.positions)) for part in parts]
+    alone = sum(part.bits(each) for part, each in zip(parts, symbols, strict=True))
+    assert beside(parts).bits(np.concatenate(symbols, axis=1)) == pytest.approx(alone)
+
+
+def test_pictures_that_share_their_rows_have_one_row_a_channel():
+    prior = frozen(3, 1)
+    parts = [prior.tables(range(1, 3), size, np.zeros((1, *size), np.int64)) for size in ((2, 3), (1, 1), (4, 4))]
+    together = beside(parts)
+    assert together.cumulative is prior.cumulative
+    assert together.rows.tolist() == [[1], [2]]
+    assert list(together.runs()) == [(1, 23), (2, 23)]
+    assert together.derived is prior.derived
+
+
+def test_pictures_of_one_prior_with_other_rows_keep_its_cumulative_tables():
+    prior = frozen(3, 1)
+    together = beside([shared(prior.cumulative, [[0], [1]], 2), shared(prior.cumulative, [[2], [1]], 1)])
+    assert together.cumulative is prior.cumulative
+    assert together.rows.tolist() == [[0, 0, 2], [1, 1, 1]]
+
+
+def test_tables_without_probabilities_are_beside_each_other_too():
+    parts = [NoPrior().tables(range(3), size, np.zeros((0, *size), np.int64)) for size in ((2, 3), (1, 5))]
+    together = beside(parts)
+    assert (together.cumulative, together.channels, together.positions) == (None, 3, 11)
+    assert (together.size, together.alphabet, list(together.runs())) == (33, 1 << 32, [(0, 11)] * 3)
+
+
+def test_tables_with_and_without_probabilities_are_not_beside_each_other():
+    nothing = np.zeros((0, 2, 3), np.int64)
+    with pytest.raises(ValueError, match="cannot be joined"):
+        beside([prior.tables(range(1), (2, 3), nothing) for prior in (frozen(1, 1), NoPrior())])
+
+
+def least_bits(tables, end):
+    """What the first symbols cost if each is the likeliest, one after the other."""
+    greatest = np.diff(each_row(tables).reshape(-1, tables.alphabet + 1), axis=1).max(axis=1)
+    return math.fsum(16 - math.log2(count) for count in greatest[:end].tolist())
+
+
+@given(tables_of_pictures())
+def test_the_least_bits_are_those_of_the_likeliest_symbols_at_every_end(parts):
+    for tables in (*parts, beside(parts)):
+        ends = list(range(tables.size + 1))
+        assert tables.least_bits(ends) == pytest.approx([least_bits(tables, end) for end in ends], abs=1e-9)
+        assert tables.least_bits([tables.size]) == pytest.approx([least_bits(tables, tables.size)])
+
+
+def test_the_least_bits_may_end_inside_of_a_channel():
+    cumulative = np.array([[0, TOTAL // 2, TOTAL], [0, TOTAL // 4, TOTAL]])
+    by_channel, by_position = shared(cumulative, [[0], [1]], 4), shared(cumulative, [[0, 1], [1, 0]], 2)
+    step = -math.log2(3 / 4)
+    assert by_channel.least_bits([0, 1, 3, 4, 5, 8]) == pytest.approx([0, 1, 3, 4, 4 + step, 4 + 4 * step])
+    assert by_position.least_bits([1, 2, 3, 4]) == pytest.approx([1, 1 + step, 1 + 2 * step, 2 + 2 * step])
+    assert by_channel.least_bits([4, 4]) == [4.0, 4.0]
+
+
+def test_the_least_bits_of_a_long_stream_are_told_at_once():
+    cumulative = np.array([[0, TOTAL // 2, TOTAL], [0, TOTAL // 4, TOTAL]])
+    tables = shared(cumulative, [[0], [1]], 10**9)
+    assert tables.least_bits([10**9 - 1, 10**9, 2 * 10**9]) == pytest.approx(
+        [10**9 - 1, 10**9, 10**9 * (1 - math.log2(3 / 4))], rel=1e-12
+    )
+
+
+def test_without_a_prior_no_symbol_takes_less_than_32_bits():
+    tables = NoPrior().tables(range(2), (2, 3), np.zeros((0, 2, 3), np.int64))
+    assert tables.least_bits([0, 1, 7, 12]) == [0, 32, 7 * 32, 12 * 32]
+
+
+def test_nothing_takes_no_bits():
+    tables = Tables(frozen(2, 1).cumulative, np.zeros((0, 1), np.int64), 4, 4)
+    assert (tables.least_bits([0]), tables.least_bits([])) == ([0], [])
+
+
+@given(tables_of_pictures(), st.integers(0, 2**32))
+def test_no_symbols_cost_less_than_the_least_bits(parts, seed):
+    tables = beside(parts)
+    symbols = np.random.default_rng(seed).integers(0, tables.alphabet, tables.size)
+    assert tables.bits(symbols) >= tables.least_bits([tables.size])[0] - 1e-9
+    likeliest = np.diff(each_row(tables), axis=2).argmax(axis=2)
+    assert tables.bits(likeliest) == pytest.approx(tables.least_bits([tables.size])[0])

@@ -9,21 +9,33 @@ from omega_core.lazy import lazily
 from omega_core.registry import resolve
 
 if TYPE_CHECKING:
+    from omega_core.loading import decode_progressively as decode_progressively
+    from omega_core.loading import decompress as decompress
+    from omega_core.loading import load_model as load_model
     from omega_core.model import Model as Model
-    from omega_core.model import decompress as decompress
-    from omega_core.model import load_model as load_model
     from omega_core.rates import truncate as truncate
 
 __version__ = "0.1.0"
 
-__all__ = ["Component", "Model", "OmegaError", "decompress", "hookimpl", "load_model", "resolve", "truncate"]
+__all__ = [
+    "Component",
+    "Model",
+    "OmegaError",
+    "decode_progressively",
+    "decompress",
+    "hookimpl",
+    "load_model",
+    "resolve",
+    "truncate",
+]
 
 __getattr__ = lazily(
     __name__,
     {
         "Model": "omega_core.model",
-        "decompress": "omega_core.model",
-        "load_model": "omega_core.model",
+        "decode_progressively": "omega_core.loading",
+        "decompress": "omega_core.loading",
+        "load_model": "omega_core.loading",
         "truncate": "omega_core.rates",
     },
 )

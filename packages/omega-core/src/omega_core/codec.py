@@ -3,22 +3,26 @@
     pixels ─analysis→ latent ─quantizer→ symbols ─coder(tables)→ stream
     pixels ←synthesis─ latent ←quantizer─ symbols ←coder(tables)─ stream
 
-Shapes: D latent channels, C symbol channels of which the first n are coded, h×w positions.
+Shapes: D latent channels, C symbol channels of which the first n are coded, h×w positions. A stream holds
+the symbols of one or several pictures: channel after channel, and in each one picture after the other.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from omega_core.contracts.architecture import Architecture
+from omega_core.contracts.architecture import Architecture, LocalArchitecture, Margins
 from omega_core.contracts.coder import Coder
 from omega_core.contracts.prior import FrozenPrior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images import Pixels
-from omega_core.tables import Integers, Tables, concatenate
+from omega_core.tables import Integers, Tables, beside, concatenate
+from omega_core.tiling import tiles
 
 
 @dataclass(frozen=True)
@@ -29,63 +33,162 @@ class Codec:
     quantizer: Quantizer
     prior: FrozenPrior
 
-    @torch.inference_mode()
-    def symbols(self, pixels: Pixels) -> Integers:
-        """Pixels (colours, H, W) to symbols (C, h, w). Raises ImageError if the architecture takes others."""
-        if len(pixels) != self.architecture.colours:
+    @property
+    def colours(self) -> int:
+        """Of the pictures that the architecture takes: 1 or 3."""
+        return self.architecture.colours
+
+    def check(self, pixels: Pixels) -> tuple[int, int]:
+        """(h, w) of the symbols of pixels. Raises ImageError if the architecture does not take them."""
+        if len(pixels) > self.colours:
             raise ImageError(f"the picture is {_colour(len(pixels))}, the model is for {_colour(self.colours)}.")
-        self.architecture.latent_size(*pixels.shape[1:])
+        return self.architecture.latent_size(pixels.shape[1], pixels.shape[2])
+
+    @torch.inference_mode()
+    def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Integers:
+        """Pixels (colours, H, W) to symbols (C, h, w). Grey pixels are taken as RGB where the model wants RGB.
+
+        tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
+
+        Raises ImageError if the architecture takes others.
+        """
+        h, w = self.check(pixels)
+        height, width = pixels.shape[1:]
+        if tile is None:
+            return self._symbols(self._image(pixels))
+        architecture = _local(self.architecture)
+        symbols = np.zeros((self.quantizer.channels, h, w), np.int64)
+        margins = architecture.margins(height, width)
+        for down, across in tiles(h, w, _positions(tile, architecture), architecture.analysis_halo):
+            rows, above, below = _inside(down.first, down.last, architecture.stride, margins.top, height)
+            columns, left, right = _inside(across.first, across.last, architecture.stride, margins.left, width)
+            image = architecture.pad(self._image(pixels[:, rows, columns]), Margins(above, below, left, right))
+            symbols[:, down.inner, across.inner] = self._symbols(image)[:, down.within, across.within]
+        return symbols
+
+    def _image(self, pixels: Pixels) -> Tensor:
+        """Pixels as what the architecture takes: (1, colours, H, W), in [0, 1]."""
         image = torch.from_numpy(pixels.copy()).to(_parameter(self.architecture)) / 255
-        latent = self.architecture.analysis(image[None])
-        symbols = self.quantizer.symbols(latent.to(_parameter(self.quantizer)))
+        return image.expand(self.colours, -1, -1)[None]
+
+    def _symbols(self, image: Tensor) -> Integers:
+        symbols = self.quantizer.symbols(self.architecture.analysis(image).to(_parameter(self.quantizer)))
         return symbols[0].cpu().numpy().astype(np.int64, copy=False)
 
     @torch.inference_mode()
-    def pixels(self, symbols: Integers, height: int, width: int) -> Pixels:
-        """The first n channels of symbols (n, h, w) to pixels (colours, height, width)."""
+    def pixels(
+        self, symbols: Integers, height: int, width: int, *, tile: int | None = None, colours: int | None = None
+    ) -> Pixels:
+        """The first n channels of symbols (n, h, w) to pixels (colours, height, width).
+
+        tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
+        colours: 1 for grey, also of an architecture for RGB; the architecture's own if None.
+        """
+        colours = colours or self.colours
+        if tile is None:
+            image = self.architecture.synthesis(self._latent(symbols), height, width)[0]
+            return _eight_bits(image, colours)
+        return self._pixels_in_tiles(_local(self.architecture), symbols, height, width, tile, colours)
+
+    def _pixels_in_tiles(
+        self, architecture: LocalArchitecture, symbols: Integers, height: int, width: int, tile: int, colours: int
+    ) -> Pixels:
+        h, w = symbols.shape[1:]
+        step, stride = _positions(tile, architecture), architecture.stride
+        features: Tensor | None = None
+        for down, across in tiles(h, w, step, architecture.refine_halo):
+            refined = architecture.refine(self._latent(symbols[:, down.outer, across.outer]))
+            if features is None:
+                features = refined.new_empty((1, refined.shape[1], h, w))
+            features[:, :, down.inner, across.inner] = refined[:, :, down.within, across.within]
+        assert features is not None  # noqa: S101 (there is at least one tile)
+        pixels = np.empty((colours, height, width), np.uint8)
+        margins = architecture.margins(height, width)
+        for down, across in tiles(h, w, step, architecture.render_halo):
+            image = architecture.render(features[:, :, down.outer, across.outer])[0]
+            rows, above, _ = _inside(down.start, down.stop, stride, margins.top, height)
+            columns, left, _ = _inside(across.start, across.stop, stride, margins.left, width)
+            top, first = above + (down.start - down.first) * stride, left + (across.start - across.first) * stride
+            own = image[:, top : top + rows.stop - rows.start, first : first + columns.stop - columns.start]
+            pixels[:, rows, columns] = _eight_bits(own, colours)
+        return pixels
+
+    def _latent(self, symbols: Integers) -> Tensor:
+        """Symbols (n, h, w) to what the synthesis takes: (1, D, h, w)."""
         kept = torch.from_numpy(np.ascontiguousarray(symbols))[None].to(_parameter(self.quantizer).device)
-        latent = self.quantizer.latent(kept).to(_parameter(self.architecture))
-        image = self.architecture.synthesis(latent, height, width)[0]
-        return (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        return self.quantizer.latent(kept).to(_parameter(self.architecture))
 
-    @property
-    def colours(self) -> int:
-        return self.architecture.colours
+    def tables(self, pictures: Sequence[Integers]) -> Tables:
+        """The tables for all symbols (n, h, w) of some pictures, asked for as a decoder would."""
+        return concatenate(list(self._tables(pictures)))
 
-    def tables(self, symbols: Integers) -> Tables:
-        """The tables for all of symbols (n, h, w), asked for as a decoder would."""
-        channels, *size = symbols.shape
-        parts: list[Tables] = []
-        done = 0
+    def _tables(self, pictures: Sequence[Integers]) -> Iterator[Tables]:
+        """Tables for one group of channels after the other; its symbols have to be there when the next is asked for."""
+        channels, done = len(pictures[0]), 0
         while done < channels:
-            parts.append(self._tables(done, channels, (size[0], size[1]), symbols))
-            done += parts[-1].channels
-        return concatenate(parts)
+            try:
+                tables = beside(
+                    [
+                        self.prior.tables(range(done, channels), (symbols.shape[1], symbols.shape[2]), symbols[:done])
+                        for symbols in pictures
+                    ]
+                )
+            except ValueError as problem:
+                raise ModelFileError(f"the model's prior does not fit: {problem}.") from problem
+            fits = tables.cumulative is None or tables.alphabet == self.quantizer.alphabet
+            if not 1 <= tables.channels <= channels - done or not fits:
+                raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
+            yield tables
+            done += tables.channels
 
-    def _tables(self, done: int, channels: int, size: tuple[int, int], symbols: Integers) -> Tables:
-        tables = self.prior.tables(range(done, channels), size, symbols[:done])
-        fits = tables.cumulative is None or tables.alphabet == self.quantizer.alphabet
-        if not 1 <= tables.channels <= channels - done or not fits:
-            raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
-        return tables
+    def encode(self, pictures: Sequence[Integers], coder: Coder, cuts: list[int]) -> tuple[bytes, list[int]]:
+        """Symbols (C, h, w) of some pictures to one stream, and its length at each of the cuts, given in channels."""
+        flat_CP = np.concatenate([symbols.reshape(len(symbols), -1) for symbols in pictures], axis=1)
+        return coder.encode(flat_CP.reshape(-1), self.tables(pictures), [n * flat_CP.shape[1] for n in cuts])
 
-    def encode(self, symbols: Integers, coder: Coder, cuts: list[int]) -> tuple[bytes, list[int]]:
-        """Symbols (C, h, w) to one stream, and its length at each of the cuts, given in channels."""
-        positions = symbols.shape[1] * symbols.shape[2]
-        return coder.encode(symbols.reshape(-1), self.tables(symbols), [n * positions for n in cuts])
+    def decode(self, stream: bytes, coder: Coder, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
+        """A stream, or what a cut left of it, to the symbols (channels, h, w) of pictures of `sizes` (h, w).
 
-    def decode(self, stream: bytes, coder: Coder, channels: int, size: tuple[int, int]) -> Integers:
-        """A stream, or what a cut left of it, to symbols (channels, h, w). Raises CoderError."""
+        Raises CoderError.
+        """
         if channels > self.quantizer.channels:
             raise CoderError(f"the file has {channels} channels, its model only {self.quantizer.channels}.")
         decoder = coder.decoder(stream)
-        symbols = np.zeros((channels, *size), np.int64)
+        pictures = [np.zeros((channels, *size), np.int64) for size in sizes]
+        borders = np.cumsum([0, *(h * w for h, w in sizes)]).tolist()
         done = 0
-        while done < channels:
-            tables = self._tables(done, channels, size, symbols)
-            symbols[done : done + tables.channels] = decoder.decode(tables).reshape(-1, *size)
+        for tables in self._tables(pictures):
+            group_NP = decoder.decode(tables).reshape(tables.channels, -1)
+            for symbols, (start, stop) in zip(pictures, pairwise(borders), strict=True):
+                new = symbols[done : done + tables.channels]
+                new[:] = group_NP[:, start:stop].reshape(new.shape)
             done += tables.channels
-        return symbols
+        return pictures
+
+
+def _inside(first: int, last: int, stride: int, margin: int, length: int) -> tuple[slice, int, int]:
+    """The pixels of positions [first, last) of a padded axis that are there, and how many before and after are not."""
+    start, stop = first * stride - margin, last * stride - margin
+    there = slice(max(0, start), min(length, stop))
+    return there, there.start - start, stop - there.stop
+
+
+def _positions(tile: int, architecture: LocalArchitecture) -> int:
+    return max(1, tile // architecture.stride)
+
+
+def _local(architecture: Architecture) -> LocalArchitecture:
+    if not isinstance(architecture, LocalArchitecture):
+        raise ModelFileError("this model cannot work in tiles, as its file asks for: get or make the file again.")
+    return architecture
+
+
+def _eight_bits(image: Tensor, colours: int) -> Pixels:
+    """An image (colours, H, W) in [0, 1] as 8-bit values, rounded; its mean over colours where it is to be grey."""
+    image = image.clamp(0, 1)
+    if colours < len(image):
+        image = image.mean(dim=0, keepdim=True)
+    return (image * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def _parameter(module: nn.Module) -> torch.Tensor:

@@ -1,41 +1,34 @@
-"""Bytes ↔ parts of an `.omega` file.
+"""Bytes ↔ parts of an `.omega` file. FORMAT.md of this package tells what every byte means.
 
-    magic      2   CE A9, the letter Ω in UTF-8
-    format     1   high 4 bits: version, 1; low 4 bits: coder, a number of CODERS or 0: its name follows
-    flags      1   bits 0–1: mode, 0 L (grey), 1 RGB
-                   bit 2: height and width are one byte each, less one
-                   bit 3: 0, kept for extensions
-                   bits 4–7: channels per group, as an index of GROUPS, or 0: the number follows
-    model      4   the first bytes of the model's fingerprint
-    height, width  one byte each, less one; or two varints
-    [coder]        varint length and name in UTF-8
-    [group]        varint: channels per group
-    groups     1   bits 0–4: groups, less one; bit 5: the last group lacks channels
-                   bits 6–7: bytes of the last group's size, less one
-    [lacking]      varint: how many channels the last group lacks
-    sizes      1   for each group but the last: its bytes of the stream, as `_size` reads them
-    last       1–4 the last group's bytes of the stream, little-endian
-    stream
-    checksum   4   CRC-32 of all bytes before it, little-endian
+    magic, format and coder, flags, fingerprint, size, [coder], [group], [fields]
+    groups, [lacking], sizes of the groups, stream, checksum
 
-Varints are LEB128. A group is what one cut adds: a file shortened at a cut is a whole file again, whose
-stream is a prefix of the longer one's. For a grey picture under 256×256 all this takes 16 bytes, and one
-for each cut, at the most, if channels come in whole groups of GROUPS.
+A group is what one cut adds: a file shortened at a cut is a whole file again, whose stream is a prefix of
+the longer one's. For a grey picture under 256×256 all this takes 16 bytes, and one for each cut, at the
+most, if channels come in whole groups of GROUPS.
 """
 
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError
+from omega_core.octets import Reader, Stream, coded_size, size_code, varint
 
 MAGIC = "Ω".encode()
 VERSION = 1
 CODERS = ("", "omega-entropy/range", "omega-entropy/torchac", "omega-entropy/fixed", "omega-entropy/raw")
 """Coders with a number of their own. Numbers are never given to another coder; 15 is the last."""
-MODES = ("L", "RGB")
+MODES = ("L", "RGB", "LA", "RGBA")
 MAX_GROUPS = 32
 GROUPS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 30, 32)
+MAX_PICTURES = 64
+"""Pictures in one file, at the most: what has to be read to get one of them."""
+
+TILE, ALPHA, PICTURES, PROFILE = 1, 2, 3, 132
+"""Numbers of fields. From 128 on, a reader that does not know a field may ignore it."""
+_MAY_BE_IGNORED = 128
 _CHECKSUM = 4
 
 
@@ -45,10 +38,12 @@ class Container:
 
     fingerprint: the first 4 bytes of the model's.
     coder: its qualified name.
-    mode: of the picture, as Pillow names it: "L" or "RGB".
+    mode: of the pictures, as Pillow names it: one of MODES.
+    height, width: of the first picture.
     channels: how many are in the stream.
     group: channels from one cut to the next.
-    sizes: one code for each group but the last, as `size_codes` gives them.
+    sizes: one code for each group but the last, as `divide` gives them.
+    fields: what only some files have, by number: `tile`, `alpha`, `shapes` and `profile` read them.
     """
 
     fingerprint: bytes
@@ -60,6 +55,7 @@ class Container:
     group: int
     sizes: bytes
     stream: bytes
+    fields: Mapping[int, bytes] = field(default_factory=dict)
 
     @property
     def groups(self) -> int:
@@ -68,11 +64,56 @@ class Container:
     @property
     def cuts(self) -> dict[int, int]:
         """How many channels are in how many bytes of the stream, for every cut."""
-        return self._cuts(len(self.stream))
+        return self.cuts_of(len(self.stream))
 
-    def _cuts(self, length: int) -> dict[int, int]:
+    def cuts_of(self, length: int) -> dict[int, int]:
+        """The cuts of a stream of `length` bytes."""
         channels = [min(self.group * (i + 1), self.channels) for i in range(self.groups)]
-        return dict(zip(channels, [*accumulate(_size(code) for code in self.sizes), length], strict=True))
+        return dict(zip(channels, [*accumulate(coded_size(code) for code in self.sizes), length], strict=True))
+
+    @property
+    def tile(self) -> int | None:
+        """The side in pixels of the tiles that the pictures are transformed in, if they are."""
+        return Reader(self.fields[TILE]).varint() if TILE in self.fields else None
+
+    @property
+    def alpha(self) -> bytes | None:
+        """The opacity of the pictures, as `omega_core.planes` codes it, in modes that have one."""
+        return self.fields.get(ALPHA)
+
+    @property
+    def profile(self) -> bytes:
+        """The ICC profile, compressed with zlib; nothing if there is none."""
+        return self.fields.get(PROFILE, b"")
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) of each picture."""
+        first = (self.height, self.width)
+        if PICTURES not in self.fields:
+            return (first,)
+        reader = Reader(self.fields[PICTURES])
+        many = reader.byte()
+        if len(self.fields[PICTURES]) == 1:
+            return (first,) * many
+        return (first, *((reader.varint(), reader.varint()) for _ in range(many - 1)))
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all pictures."""
+        return sum(height * width for height, width in self.shapes)
+
+    def file(self, channels: int) -> bytes:
+        """The bytes of the file cut after `channels`. Raises ValueError if there is no cut."""
+        return assemble(shorten(self, channels))
+
+
+def pictures_field(shapes: list[tuple[int, int]]) -> dict[int, bytes]:
+    """The field of a file with the pictures of these sizes; none if there is just one."""
+    if len(shapes) == 1:
+        return {}
+    others = b"" if len(set(shapes)) == 1 else b"".join(varint(h) + varint(w) for h, w in shapes[1:])
+    return {PICTURES: bytes([len(shapes)]) + others}
 
 
 def group_size(channels: int) -> int:
@@ -90,36 +131,22 @@ def divide(stream: bytes, cuts: list[int]) -> tuple[bytes, bytes]:
     """
     codes, reached = bytearray(), 0
     for cut in cuts[:-1]:
-        code = _size_code(max(0, cut - reached))
-        reached += _size(code)
+        code = size_code(max(0, cut - reached))
+        reached += coded_size(code)
         codes.append(code)
     return bytes(codes), stream.ljust(reached, b"\0")
-
-
-def _size(code: int) -> int:
-    exponent, mantissa = code >> 3, code & 7
-    return mantissa if exponent == 0 else (8 + mantissa) << (exponent - 1)
-
-
-def _size_code(size: int) -> int:
-    if size < 8:
-        return size
-    exponent = size.bit_length() - 3
-    mantissa = -(-size // (1 << (exponent - 1))) - 8
-    return (exponent << 3) + mantissa  # a mantissa of 8 carries into the exponent
 
 
 def shorten(container: Container, channels: int) -> Container:
     """The file cut after `channels`, which has to be one of its cuts. Raises ValueError if it is not."""
     if channels not in container.cuts:
         raise ValueError(f"there is no cut after {channels} channels, only after {list(container.cuts)}")
+    return _cut(container, channels, container.stream[: container.cuts[channels]])
+
+
+def _cut(container: Container, channels: int, stream: bytes) -> Container:
     groups = -(-channels // container.group)
-    return replace(
-        container,
-        channels=channels,
-        sizes=container.sizes[: groups - 1],
-        stream=container.stream[: container.cuts[channels]],
-    )
+    return replace(container, channels=channels, sizes=container.sizes[: groups - 1], stream=stream)
 
 
 def shorten_between(container: Container, channels: int, length: int) -> Container:
@@ -129,66 +156,113 @@ def shorten_between(container: Container, channels: int, length: int) -> Contain
     return replace(container, channels=channels, sizes=container.sizes[: len(cuts)], stream=container.stream[:length])
 
 
-def pack(container: Container) -> bytes:
+def assemble(container: Container) -> bytes:
     """The bytes of an `.omega` file."""
+    body = _head_bytes(container, len(container.stream)) + container.stream
+    return body + zlib.crc32(body).to_bytes(_CHECKSUM, "little")
+
+
+def _head_bytes(container: Container, length: int) -> bytes:
+    """All before a stream of `length` bytes."""
     small = 1 <= container.height <= 256 and 1 <= container.width <= 256
     coder = CODERS.index(container.coder) if container.coder in CODERS else 0
     group = GROUPS.index(container.group) if container.group in GROUPS else 0
-    flags = MODES.index(container.mode) | small << 2 | group << 4
+    flags = MODES.index(container.mode) | small << 2 | bool(container.fields) << 3 | group << 4
     head = bytearray(MAGIC + bytes([VERSION << 4 | coder, flags]) + container.fingerprint)
     if small:
         head += bytes([container.height - 1, container.width - 1])
     else:
-        head += _varint(container.height) + _varint(container.width)
+        head += varint(container.height) + varint(container.width)
     if not coder:
         name = container.coder.encode()
-        head += _varint(len(name)) + name
+        head += varint(len(name)) + name
     if not group:
-        head += _varint(container.group)
-    last = len(container.stream) - sum(map(_size, container.sizes))
+        head += varint(container.group)
+    if container.fields:
+        for number, payload in sorted(container.fields.items()):
+            head += bytes([number]) + varint(len(payload)) + payload
+        head.append(0)
+    last = length - sum(map(coded_size, container.sizes))
     octets = max(1, -(-last.bit_length() // 8))
     lacking = container.groups * container.group - container.channels
     head.append(container.groups - 1 | (lacking > 0) << 5 | octets - 1 << 6)
     if lacking:
-        head += _varint(lacking)
-    head += container.sizes + last.to_bytes(octets, "little")
-    body = bytes(head) + container.stream
-    return body + zlib.crc32(body).to_bytes(_CHECKSUM, "little")
+        head += varint(lacking)
+    return bytes(head) + container.sizes + last.to_bytes(octets, "little")
 
 
-def unpack(data: bytes, *, partial: bool = False) -> Container:
+def parse(data: bytes, *, partial: bool = False) -> Container:
     """The parts of a whole `.omega` file; with `partial`, of what is intact of one that breaks off.
 
     Raises CutOffError if the file breaks off, DamagedFileError if it was changed, FileFormatError if it is
     something else.
     """
-    container, start, length = _head(data)
-    missing = start + length + _CHECKSUM - len(data)
+    arriving = Arriving(data)
+    container = arriving.head
+    start = len(arriving.reader.taken)
+    missing = start + arriving.length + _CHECKSUM - len(data)
     if missing < 0:
         raise DamagedFileError(f"the file is damaged: {-missing} bytes more than it says. Get it again.")
     if missing == 0:
-        if zlib.crc32(data[:-_CHECKSUM]) != int.from_bytes(data[-_CHECKSUM:], "little"):
-            raise DamagedFileError("the file is damaged: its checksum does not match. Get it again.")
+        arriving.finish()
         return replace(container, stream=data[start:-_CHECKSUM])
-    there = data[start : start + length]
-    intact = max((channels for channels, size in container._cuts(length).items() if size <= len(there)), default=0)
+    there = data[start : start + arriving.length]
+    intact = max((n for n, size in container.cuts_of(arriving.length).items() if size <= len(there)), default=0)
     if partial and intact:
         return shorten(replace(container, stream=there), intact)
-    hope = f"Its first {intact} of {container.channels} channels are intact" if intact else "No channel is intact"
-    raise CutOffError(f"the file breaks off: {missing} bytes are missing. {hope}.", intact=intact)
+    raise _cut_off(missing, intact, container.channels)
 
 
-def _head(data: bytes) -> tuple[Container, int, int]:
-    """All but the stream, and where in `data` that begins and how long it is."""
-    if data[: len(MAGIC)] != MAGIC:
+class Arriving:
+    """An `.omega` file that is read as it arrives.
+
+    head: its parts, but for the stream.
+    length: of the stream, in bytes.
+
+    Raises as `parse` does.
+    """
+
+    def __init__(self, source: Stream | bytes) -> None:
+        self.reader = Reader(source)
+        self.head, self.length = _head(self.reader)
+        self.start = len(self.reader.taken)
+
+    def up_to(self, channels: int) -> Container:
+        """The file cut after `channels`, which has to be one of its cuts, once so much has arrived."""
+        cuts = self.head.cuts_of(self.length)
+        self.reader.some(self.start + cuts[channels] - len(self.reader.taken))
+        there = len(self.reader.taken) - self.start
+        if there < cuts[channels]:
+            intact = max((n for n, size in cuts.items() if size <= there), default=0)
+            raise _cut_off(self.length + _CHECKSUM - there, intact, self.head.channels)
+        if channels == self.head.channels:
+            self.finish()
+        return _cut(self.head, channels, bytes(self.reader.taken[self.start : self.start + cuts[channels]]))
+
+    def finish(self) -> None:
+        """Read to the end and check what was read."""
+        end = self.start + self.length
+        self.reader.some(end + _CHECKSUM - len(self.reader.taken))
+        taken = bytes(self.reader.taken)
+        if len(taken) < end + _CHECKSUM:
+            raise _cut_off(end + _CHECKSUM - len(taken), self.head.channels, self.head.channels)
+        if zlib.crc32(taken[:end]) != int.from_bytes(taken[end:], "little"):
+            raise DamagedFileError("the file is damaged: its checksum does not match. Get it again.")
+
+
+def _cut_off(missing: int, intact: int, channels: int) -> CutOffError:
+    hope = f"Its first {intact} of {channels} channels are intact" if intact else "No channel is intact"
+    return CutOffError(f"the file breaks off: {missing} bytes are missing. {hope}.", intact=intact)
+
+
+def _head(reader: Reader) -> tuple[Container, int]:
+    """All but the stream, and how long that is."""
+    if reader.some(len(MAGIC)) != MAGIC:
         raise FileFormatError("this is not an .omega file.")
-    reader = _Reader(data, len(MAGIC))
     version, coder_number = divmod(reader.byte(), 16)
     if version != VERSION:
         raise FileFormatError(f"this .omega file has version {version}, this Omega reads version {VERSION}. Update it.")
     flags = reader.byte()
-    if flags & 8 or flags & 3 >= len(MODES):
-        raise FileFormatError("this .omega file has extensions that this Omega does not know. Update it.")
     fingerprint = reader.bytes(4)
     if flags & 4:
         height, width = reader.byte() + 1, reader.byte() + 1
@@ -198,13 +272,12 @@ def _head(data: bytes) -> tuple[Container, int, int]:
         raise FileFormatError(f"this .omega file has coder number {coder_number}, unknown to this Omega. Update it.")
     coder = CODERS[coder_number] or reader.bytes(reader.varint()).decode(errors="replace")
     group = GROUPS[flags >> 4] or reader.varint()
+    fields = _fields(reader) if flags & 8 else {}
     counts = reader.byte()
     groups = (counts & 31) + 1
     lacking = reader.varint() if counts & 32 else 0
     sizes = reader.bytes(groups - 1)
-    length = sum(map(_size, sizes)) + int.from_bytes(reader.bytes((counts >> 6) + 1), "little")
-    if not height or not width or not 0 <= lacking < group:
-        raise DamagedFileError("the file is damaged: its header contradicts itself. Get it again.")
+    length = sum(map(coded_size, sizes)) + int.from_bytes(reader.bytes((counts >> 6) + 1), "little")
     container = Container(
         fingerprint=fingerprint,
         coder=coder,
@@ -215,39 +288,32 @@ def _head(data: bytes) -> tuple[Container, int, int]:
         group=group,
         sizes=sizes,
         stream=b"",
+        fields=fields,
     )
-    return container, reader.position, length
+    sound = height and width and 0 <= lacking < group and _consistent(container)
+    if not sound or _head_bytes(container, length) != bytes(reader.taken):  # there is one way only to write it
+        raise DamagedFileError("the file is damaged: its header contradicts itself. Get it again.")
+    return container, length
 
 
-class _Reader:
-    """Takes bytes one after the other. Raises CutOffError where there are no more."""
-
-    def __init__(self, data: bytes, position: int) -> None:
-        self.data, self.position = data, position
-
-    def bytes(self, count: int) -> bytes:
-        taken = self.data[self.position : self.position + count]
-        if len(taken) < count:
-            raise CutOffError("the file breaks off in its header. No channel is intact.", intact=0)
-        self.position += count
-        return taken
-
-    def byte(self) -> int:
-        return self.bytes(1)[0]
-
-    def varint(self) -> int:
-        value = 0
-        for shift in range(0, 28, 7):
-            byte = self.byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-        raise DamagedFileError("the file is damaged: a number in its header is too large. Get it again.")
+def _fields(reader: Reader) -> dict[int, bytes]:
+    fields: dict[int, bytes] = {}
+    while number := reader.byte():
+        if number <= max(fields, default=0):
+            raise DamagedFileError("the file is damaged: fields of its header are out of order. Get it again.")
+        if number not in (TILE, ALPHA, PICTURES) and number < _MAY_BE_IGNORED:
+            raise FileFormatError(f"this .omega file has a field {number} that this Omega does not know. Update it.")
+        fields[number] = reader.bytes(reader.varint())
+    return fields
 
 
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 127:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*encoded, value])
+def _consistent(container: Container) -> bool:
+    """Whether the fields are of the form that they have to be of, and fit the mode."""
+    try:
+        shapes, tile = container.shapes, container.tile
+    except (CutOffError, DamagedFileError):
+        return False
+    rebuilt = pictures_field(list(shapes)) if 1 <= len(shapes) <= MAX_PICTURES else None
+    one_way = rebuilt == {n: payload for n, payload in container.fields.items() if n == PICTURES}
+    tile_whole = tile is None or (tile > 0 and varint(tile) == container.fields[TILE])
+    return one_way and tile_whole and all(map(all, shapes)) and (container.alpha is not None) == ("A" in container.mode)

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from omega_core.errors import OmegaError, OutputError
 
@@ -37,15 +38,26 @@ def write_whole(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def read_whole(path: Path, *, first: int | None = None) -> bytes:
-    """The bytes of a file, or its first ones. Raises OmegaError if it cannot be read."""
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file to read from. Raises OmegaError if it cannot be read."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OmegaError(f"{path} is neither a file nor a folder.")  # a named pipe would be waited for
     try:
-        with path.open("rb") as file:
-            return file.read(first)
+        file = path.open("rb")
     except OSError as problem:
         raise OmegaError(f"cannot read {path}: {problem.strerror or problem}.") from problem
+    with file:
+        yield file
+
+
+def read_whole(path: Path, *, first: int | None = None) -> bytes:
+    """The bytes of a file, or its first ones. Raises OmegaError if it cannot be read."""
+    with opened(path) as file:
+        try:
+            return file.read(-1 if first is None else first)
+        except OSError as problem:
+            raise OmegaError(f"cannot read {path}: {problem.strerror or problem}.") from problem
 
 
 def _umask() -> int:

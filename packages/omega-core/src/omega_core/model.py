@@ -1,39 +1,60 @@
 """A trained model: pictures to `.omega` files and back."""
 
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from os import PathLike
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
-import torch
 from PIL import Image
 
 from omega_core.codec import Codec
-from omega_core.container import Container, divide, group_size, pack, shorten, shorten_between, unpack
-from omega_core.contracts.architecture import Architecture
+from omega_core.container import (
+    ALPHA,
+    MAX_PICTURES,
+    PROFILE,
+    TILE,
+    Arriving,
+    Container,
+    assemble,
+    divide,
+    group_size,
+    parse,
+    pictures_field,
+    shorten,
+    shorten_between,
+)
+from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.contracts.coder import Coder
-from omega_core.contracts.prior import FrozenPrior
-from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import CoderError, ModelFileError, OmegaWarning, RateError, WrongModelError
-from omega_core.images import MAX_PIXELS, Picture, Pixels, psnr, read_picture, to_pillow
-from omega_core.modelfile import Description, read_model
+from omega_core.errors import CoderError, DamagedFileError, ImageError, OmegaWarning, RateError, WrongModelError
+from omega_core.images import MAX_PIXELS, Picture, PictureLike, psnr, read_picture
+from omega_core.modelfile import Description
+from omega_core.octets import Stream, varint
+from omega_core.planes import compress_planes, compress_profile, decompress_planes, decompress_profile
 from omega_core.rates import Rate, largest_within
-from omega_core.registry import build, registry, resolve
-from omega_core.tables import Integers, NoPrior
+from omega_core.registry import registry, resolve
+from omega_core.tables import Integers
+
+TILE_SIZE = 1024
+"""Pixels a side of the tiles that a picture is transformed in, if one of its sides is longer."""
+TILE_SIZES = range(256, 2049)
+"""Other tiles, and larger pictures without tiles, are refused: they take too much memory, or time to overlap."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A picture that is encoded once, in all its channels, and can be taken in any number of them.
+    """Pictures that are encoded once, in all their channels, and can be taken in any number of them.
 
-    symbols: (C, h, w).
+    pictures: the symbols (C, h, w) of each.
     """
 
-    symbols: Integers
+    pictures: tuple[Integers, ...]
     container: Container
+
+    @property
+    def symbols(self) -> Integers:
+        """(C, h, w) of the first picture."""
+        return self.pictures[0]
 
     @property
     def cuts(self) -> list[int]:
@@ -44,35 +65,62 @@ class Encoded:
         """The `.omega` file of the first `channels`, one of `cuts`. Raises RateError for another number."""
         if channels not in self.cuts:
             raise RateError(f"there is no cut at {channels} channels, only at {self.cuts}.")
-        return pack(shorten(self.container, channels))
+        return self.container.file(channels)
 
 
 class Model:
     """A transform, a quantizer and a frozen prior that were trained together.
 
     Made by `load_model`. Used without gradients.
+
+    max_pixels: pictures with more are refused before anything is allocated.
+    tile_size: pixels a side of the tiles that larger pictures are encoded in, where the architecture can.
     """
 
-    def __init__(self, codec: Codec, description: Description, fingerprint: str) -> None:
+    def __init__(
+        self, codec: Codec, description: Description, fingerprint: str, *, max_pixels: int = MAX_PIXELS
+    ) -> None:
         self.codec = codec
         self.description = description
         self.fingerprint = fingerprint
+        self.max_pixels = max_pixels
+        self.tile_size = TILE_SIZE
 
     @property
     def channels(self) -> int:
         """C, how many channels a whole file has."""
         return self.description.channels
 
-    def encode(self, picture: Picture, *, coder: str | None = None) -> Encoded:
+    def encode(self, picture: PictureLike | Picture, *, coder: str | None = None) -> Encoded:
         """Encode a picture in all channels.
 
         Raises ImageError if it is no picture, or none for this model; CoderError for an unfit coder.
         """
-        return self._encode(read_picture(picture), None, coder)
+        return self._encode([self.read(picture)], None, coder)
 
-    def _encode(self, pixels: Pixels, last: int | None, coder: str | None) -> Encoded:
+    def fit_together(
+        self, pictures: Sequence[Picture], *, channels: int | None = None, coder: str | None = None
+    ) -> Container:
+        """Encode up to 64 small pictures of one mode and profile for one file: the header is paid once.
+
+        channels: how many are kept; all of them if None.
+
+        Raises as `fit` does.
+        """
+        if not 1 <= len(pictures) <= MAX_PICTURES or len({(each.mode, each.profile) for each in pictures}) > 1:
+            raise ImageError(f"one file has 1 to {MAX_PICTURES} pictures, all of one mode and colour profile.")
+        self.check_rate(Rate(channels=channels))
+        return shorten(self._encode(pictures, channels, coder).container, channels or self.channels)
+
+    def read(self, picture: PictureLike | Picture) -> Picture:
+        """A picture as this model takes it. Raises ImageError."""
+        return picture if isinstance(picture, Picture) else read_picture(picture, max_pixels=self.max_pixels)
+
+    def _encode(self, pictures: Sequence[Picture], last: int | None, coder: str | None) -> Encoded:
         """Encode in all channels or, where there is no cut after `last`, in so many."""
-        symbols = self.codec.symbols(pixels)
+        first, shapes = pictures[0], [picture.size for picture in pictures]
+        tile = self._tile(shapes)
+        symbols = tuple(self.codec.symbols(picture.pixels, tile=tile) for picture in pictures)
         name = self._coder_name(coder)
         group = group_size(self.channels) if self.description.adaptive else self.channels
         cuts = [*range(group, self.channels, group), self.channels]
@@ -81,24 +129,39 @@ class Model:
         stream, lengths = self.codec.encode(symbols, _coder(name), ends)
         length = dict(zip(ends, lengths, strict=True))
         sizes, stream = divide(stream, [length[cut] for cut in cuts])
+        planes = [picture.alpha for picture in pictures if picture.alpha is not None]
+        fields = (
+            ({TILE: varint(tile)} if tile else {})
+            | ({ALPHA: compress_planes(planes)} if planes else {})
+            | pictures_field(shapes)
+            | ({PROFILE: compress_profile(first.profile)} if first.profile else {})
+        )
         container = Container(
             fingerprint=bytes.fromhex(self.fingerprint)[:4],
             coder=name,
-            mode="L" if len(pixels) == 1 else "RGB",
-            height=pixels.shape[1],
-            width=pixels.shape[2],
+            mode=first.mode,
+            height=shapes[0][0],
+            width=shapes[0][1],
             channels=self.channels,
             group=group,
             sizes=sizes,
             stream=stream,
+            fields=fields,
         )
         if last not in cuts:
             container = shorten_between(container, last, length[last])
         return Encoded(symbols, container)
 
+    def _tile(self, shapes: Sequence[tuple[int, int]]) -> int | None:
+        """The tiles to encode in; None where a picture is small enough, or the architecture does all at once."""
+        if self.tile_size not in TILE_SIZES:
+            raise ImageError(f"tiles have {TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels a side, not {self.tile_size}.")
+        local = isinstance(self.codec.architecture, LocalArchitecture)
+        return self.tile_size if local and max(map(max, shapes)) > self.tile_size else None
+
     def compress(
         self,
-        picture: Picture,
+        picture: PictureLike | Picture,
         *,
         channels: int | None = None,
         fraction: float | None = None,
@@ -116,33 +179,37 @@ class Model:
         Raises ImageError for the picture, CoderError for the coder, RateError for what cannot be met.
         """
         rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-        return pack(self.fit(picture, rate, coder=coder))
+        return assemble(self.fit(picture, rate, coder=coder))
 
-    def fit(self, picture: Picture, rate: Rate, *, coder: str | None = None) -> Container:
+    def fit(
+        self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, name: str = "the picture"
+    ) -> Container:
         """A picture encoded at a rate: once, whatever the rate. Raises as `compress` does.
+
+        name: of the picture, for warnings.
 
         Warns (OmegaWarning) if no number of channels reaches a PSNR; the file then has all of them.
         """
         self.check_rate(rate)
         exact = rate.whole_channels(self.channels)
-        pixels = read_picture(picture)
-        encoded = self._encode(pixels, exact, coder)
-        budget = rate.budget(*pixels.shape[1:])
+        read = self.read(picture)
+        encoded = self._encode([read], exact, coder)
+        budget = rate.budget(encoded.container.pixels)
         if budget is not None:
             exact = largest_within(encoded.container, budget)
         elif rate.psnr is not None:
-            exact, reached = self._reaching(encoded, pixels, rate.psnr)
+            exact, reached = self._reaching(encoded, read, rate.psnr)
             if reached < rate.psnr:
-                name = "the picture" if isinstance(picture, (Image.Image, np.ndarray)) else str(picture)
                 message = f"{name}: {rate.psnr} dB are not reached, all {exact} channels give {reached:.2f} dB."
                 warnings.warn(message, OmegaWarning, stacklevel=2)
         return shorten(encoded.container, exact or self.channels)
 
-    def _reaching(self, encoded: Encoded, pixels: Pixels, wanted: float) -> tuple[int, float]:
+    def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
         """The smallest cut that reaches a PSNR, or the last one, and what it reaches: decoded one after the other."""
         channels, reached = 0, 0.0
         for channels in encoded.cuts:
-            reached = psnr(pixels, self.codec.pixels(encoded.symbols[:channels], *pixels.shape[1:]))
+            [decoded] = self._pictures([encoded.symbols[:channels]], encoded.container)
+            reached = psnr(picture.pixels, decoded.pixels)
             if reached >= wanted:
                 break
         return channels, reached
@@ -172,34 +239,81 @@ class Model:
 
         Raises FileFormatError for damaged bytes, WrongModelError for another model's file.
         """
-        symbols, container = self.decode(data, partial=partial)
-        return to_pillow(self.codec.pixels(symbols, container.height, container.width))
+        found = self.decompress_all(data, partial=partial)
+        if len(found) > 1:
+            raise ImageError(f"this file has {len(found)} pictures, not one.")
+        return found[0]
+
+    def decompress_all(self, data: bytes, *, partial: bool = False) -> list[Image.Image]:
+        """The pictures in an `.omega` file, of which most have one. Raises as `decompress` does."""
+        container = parse(data, partial=partial)
+        return [picture.to_pillow() for picture in self._pictures(self._decode(container), container)]
+
+    def decompress_progressively(self, stream: Stream | bytes) -> Iterator[Image.Image]:
+        """A better picture whenever another cut of an `.omega` file has arrived, the last one checked.
+
+        stream: what the file arrives from: an open file, a pipe, the response of a server.
+
+        Each picture has `info["channels"]`. Raises as `decompress` does, after what was intact.
+        """
+        arriving = Arriving(stream)
+        for channels in arriving.head.cuts_of(arriving.length):
+            container = arriving.up_to(channels)
+            symbols = self._decode(container)
+            if len(symbols) > 1:
+                raise ImageError(f"this file has {len(symbols)} pictures, not one.")
+            picture = self._pictures(symbols, container)[0].to_pillow()
+            picture.info["channels"] = channels
+            yield picture
 
     def decode(self, data: bytes, *, partial: bool = False) -> tuple[Integers, Container]:
-        """The symbols (n, h, w) in an `.omega` file, and its parts. Raises as `decompress` does."""
-        container = unpack(data, partial=partial)
+        """The symbols (n, h, w) of the first picture in an `.omega` file, and its parts. Raises as `decompress`."""
+        container = parse(data, partial=partial)
+        return self._decode(container)[0], container
+
+    def _decode(self, container: Container) -> list[Integers]:
+        """The symbols (n, h, w) of each picture, after all has been checked that can be before memory is used."""
         if container.fingerprint != bytes.fromhex(self.fingerprint)[:4]:
             raise WrongModelError(
                 f"this file was made with the model {container.fingerprint.hex()}, not {self.fingerprint[:8]}."
                 " Give the model that it was made with."
             )
-        if container.height * container.width > MAX_PIXELS:
-            raise CoderError(f"the file says {container.width}×{container.height} pixels, more than {MAX_PIXELS}.")
-        size = self.codec.architecture.latent_size(container.height, container.width)
-        coder = _coder(container.coder)
-        return self.codec.decode(container.stream, coder, container.channels, size), container
+        shapes, architecture = container.shapes, self.codec.architecture
+        if container.pixels > self.max_pixels:
+            size = f"{container.width}×{container.height}" if len(shapes) == 1 else str(container.pixels)
+            raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
+        if isinstance(architecture, LocalArchitecture):
+            side = max(map(max, shapes))
+            if container.tile not in TILE_SIZES if container.tile else side > TILE_SIZES[-1]:
+                raise DamagedFileError(
+                    f"the file is damaged: it has tiles of {container.tile or side} pixels, not of"
+                    f" {TILE_SIZES[0]} to {TILE_SIZES[-1]}. Get it again."
+                )
+        if ("RGB" in container.mode) > (architecture.colours == 3):
+            raise DamagedFileError("the file is damaged: it is said to be RGB, its model is for grey. Get it again.")
+        sizes = [architecture.latent_size(*shape) for shape in shapes]
+        return self.codec.decode(container.stream, _coder(container.coder), container.channels, sizes)
 
-    def reconstruct(self, picture: Picture, *, channels: int | None = None) -> Image.Image:
-        """What `decompress` makes of `compress`, without a file between."""
+    def _pictures(self, symbols: Sequence[Integers], container: Container) -> list[Picture]:
+        shapes, colours = container.shapes, 3 if "RGB" in container.mode else 1
+        planes = [None] * len(shapes) if container.alpha is None else decompress_planes(container.alpha, shapes)
+        profile = decompress_profile(container.profile) if container.profile else b""
+        return [
+            Picture(self.codec.pixels(each, *shape, tile=container.tile, colours=colours), plane, profile)
+            for each, shape, plane in zip(symbols, shapes, planes, strict=True)
+        ]
+
+    def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
+        """What `decompress` makes of `compress`, without coding between."""
         rate = Rate(channels=channels)
         self.check_rate(rate)
-        pixels = read_picture(picture)
-        symbols = self.codec.symbols(pixels)[: rate.whole_channels(self.channels)]
-        return to_pillow(self.codec.pixels(symbols, *pixels.shape[1:]))
+        encoded = self.encode(picture)
+        symbols = encoded.symbols[: rate.whole_channels(self.channels)]
+        return self._pictures([symbols], encoded.container)[0].to_pillow()
 
     def estimated_bits(self, symbols: Integers) -> float:
         """−Σ log2 p of symbols (n, h, w) under the frozen tables."""
-        return self.codec.tables(symbols).bits(symbols)
+        return self.codec.tables([symbols]).bits(symbols)
 
     def _coder_name(self, name: str | None) -> str:
         return registry().find("coder", name or self.description.coder).qualified_name
@@ -208,59 +322,3 @@ class Model:
 @cache
 def _coder(name: str) -> Coder:
     return cast(Coder, resolve("coder", name)())
-
-
-def load_model(name_or_path: str | PathLike[str]) -> Model:
-    """A model from a `.safetensors` file that `omega train` wrote.
-
-    Raises ModelFileError if it is none, is damaged or does not fit the installed components, and
-    ComponentError if one of its components is not installed.
-    """
-    path = Path(name_or_path)
-    file = read_model(path)
-    description = file.description
-    architecture = build(
-        "architecture",
-        description.architecture.name,
-        description.architecture.options,
-        latent_channels=description.latent_channels,
-    )
-    quantizer = build(
-        "quantizer",
-        description.quantizer.name,
-        description.quantizer.options,
-        latent_channels=description.latent_channels,
-        channels=description.channels,
-        alphabet=description.alphabet,
-    )
-    arrays = _by_part(file.arrays)
-    try:
-        for part, module in (("architecture", architecture), ("quantizer", quantizer)):
-            state = {name: torch.from_numpy(array.copy()) for name, array in arrays.get(part, {}).items()}
-            module.load_state_dict(state)
-            module.requires_grad_(False).eval()
-        architecture.to(architecture.precision)
-        prior: FrozenPrior = NoPrior()
-        if description.prior is not None:
-            prior = resolve("prior", description.prior.name).thaw(arrays.get("prior", {}))
-    except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as problem:
-        reason = str(problem).strip().splitlines()[0]
-        raise ModelFileError(f"the model {path} does not fit its components: {reason}") from problem
-    codec = Codec(cast(Architecture, architecture), cast(Quantizer, quantizer), prior)
-    return Model(codec, description, file.fingerprint)
-
-
-def _by_part(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
-    parts: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
-    for name, array in arrays.items():
-        part, _, rest = name.partition(".")
-        parts.setdefault(part, {})[rest] = array
-    return parts
-
-
-def decompress(data: bytes, model: Model | str | PathLike[str]) -> Image.Image:
-    """The picture in an `.omega` file, with the model that it was made with. Raises OmegaError."""
-    return (model if isinstance(model, Model) else load_model(model)).decompress(data)
-
-
-__all__ = ["Encoded", "Model", "Pixels", "decompress", "load_model"]

@@ -1,11 +1,13 @@
 """Rate control: which cut of a file to take."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
+from typing import Protocol
 
-from omega_core.container import Container, pack, shorten, unpack
+from omega_core.container import parse
 from omega_core.errors import RateError
+from omega_core.packs import is_pack, parse_pack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +48,36 @@ class Rate:
             return of
         return self.channels
 
-    def budget(self, height: int, width: int) -> int | None:
-        """The bytes that a picture may take, where bytes or bits per pixel are limited."""
-        return self.max_bytes if self.bpp is None else int(self.bpp * height * width / 8)
+    def budget(self, pixels: int) -> int | None:
+        """The bytes that a file of so many pixels may take, where bytes or bits per pixel are limited."""
+        return self.max_bytes if self.bpp is None else int(self.bpp * pixels / 8)
 
 
-def file_sizes(container: Container) -> Mapping[int, int]:
-    """The bytes of the whole file at each of its cuts."""
-    return {channels: len(pack(shorten(container, channels))) for channels in container.cuts}
+class Cuttable(Protocol):
+    """A file, or a pack of them, that can be shortened: `Container` and `Pack`."""
+
+    def file(self, channels: int) -> bytes: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def pixels(self) -> int: ...
+    @property
+    def cuts(self) -> Collection[int]: ...
 
 
-def largest_within(container: Container, budget: int) -> int:
+def parsed(data: bytes) -> Cuttable:
+    """The parts of a file or a pack. Raises FileFormatError if it is neither, damaged, or breaks off."""
+    return parse_pack(data) if is_pack(data) else parse(data)
+
+
+def file_sizes(whole: Cuttable) -> Mapping[int, int]:
+    """The bytes of the file at each of its cuts."""
+    return {channels: len(whole.file(channels)) for channels in whole.cuts}
+
+
+def largest_within(whole: Cuttable, budget: int) -> int:
     """The largest cut whose file takes at most `budget` bytes. Raises RateError if none does."""
-    sizes = file_sizes(container)
+    sizes = file_sizes(whole)
     fitting = [channels for channels, size in sizes.items() if size <= budget]
     if not fitting:
         least = min(sizes)
@@ -67,18 +86,19 @@ def largest_within(container: Container, budget: int) -> int:
 
 
 def truncate(data: bytes, *, channels: int | None = None, max_bytes: int | None = None) -> bytes:
-    """An `.omega` file shortened to its largest cut of at most so many channels or bytes, without its model.
+    """An `.omega` file, or a pack, shortened to its largest cut of at most so many channels or bytes.
 
-    The result is a whole file, byte for byte the one that compressing with that many channels makes.
+    No model is needed. The result is a whole file, byte for byte the one that compressing with that many
+    channels makes.
 
     Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given or no cut is so small.
     """
-    container = unpack(data)
+    whole = parsed(data)
     if (channels is None) == (max_bytes is None):
         raise RateError("truncate to channels or to bytes: one of them.")
     if max_bytes is not None:
-        return pack(shorten(container, largest_within(container, max_bytes)))
-    fitting = [cut for cut in container.cuts if cut <= (channels or 0)]
+        return whole.file(largest_within(whole, max_bytes))
+    fitting = [cut for cut in whole.cuts if cut <= (channels or 0)]
     if not fitting:
-        raise RateError(f"there is no cut at {channels} channels or fewer: the smallest is at {min(container.cuts)}.")
-    return pack(shorten(container, max(fitting)))
+        raise RateError(f"there is no cut at {channels} channels or fewer: the smallest is at {min(whole.cuts)}.")
+    return whole.file(max(fitting))

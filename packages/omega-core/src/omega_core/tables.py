@@ -7,7 +7,7 @@ and travel inside the model file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -60,6 +60,17 @@ class Tables:
             for row, same in groupby(self.rows.reshape(-1).tolist()):
                 yield row, sum(1 for _ in same)
 
+    def least_bits(self, ends: Sequence[int]) -> list[float]:
+        """−Σ log2 of the greatest probabilities of the first `ends[i]` symbols: what no symbols cost less than."""
+        if self.cumulative is None:
+            return [32.0 * end for end in ends]
+        greatest: NDArray[np.float64] | None = self.derived.get("greatest")
+        if greatest is None:
+            greatest = self.derived["greatest"] = np.log2(np.diff(self.cumulative).max(axis=1))
+        run = self.positions // self.rows.shape[1]
+        bits = np.cumsum([0.0, *(PRECISION - greatest[self.rows]).reshape(-1) * run])
+        return [float(number) for number in np.interp(ends, np.arange(len(bits)) * run, bits)]
+
     def bits(self, symbols: Integers) -> float:
         """−Σ log2 p of `symbols` (channels, h, w) or flat, in coding order."""
         if self.cumulative is None:
@@ -86,6 +97,27 @@ def concatenate(parts: list[Tables]) -> Tables:
         ]
     )
     return Tables(np.concatenate([_table(part) for part in parts]), rows, first.positions, first.alphabet)
+
+
+def beside(parts: Sequence[Tables]) -> Tables:
+    """The tables of several pictures: for each channel those of one picture after the other."""
+    first, positions = parts[0], sum(part.positions for part in parts)
+    channels = min(part.channels for part in parts)
+    if len(parts) == 1 or first.cumulative is None:
+        return Tables(first.cumulative, first.rows[:channels], positions, first.alphabet, first.derived)
+    if all(part.cumulative is first.cumulative for part in parts):
+        rows = [part.rows[:channels] for part in parts]
+        if all(part.rows.shape[1] == 1 and np.array_equal(part.rows, first.rows) for part in parts):
+            return Tables(first.cumulative, rows[0], positions, first.alphabet, first.derived)
+        whole = [np.broadcast_to(row, (channels, part.positions)) for row, part in zip(rows, parts, strict=True)]
+        return Tables(first.cumulative, np.concatenate(whole, axis=1), positions, first.alphabet, first.derived)
+    offsets = np.cumsum([0, *(len(_table(part)) for part in parts)])
+    whole = [
+        np.broadcast_to(part.rows[:channels], (channels, part.positions)) + offset
+        for part, offset in zip(parts, offsets, strict=False)
+    ]
+    cumulative = np.concatenate([_table(part) for part in parts])
+    return Tables(cumulative, np.concatenate(whole, axis=1), positions, first.alphabet)
 
 
 def _table(part: Tables) -> Integers:

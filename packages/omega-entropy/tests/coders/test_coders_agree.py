@@ -1,5 +1,6 @@
 """What every coder promises, whatever its bytes look like."""
 
+import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
@@ -128,6 +129,39 @@ def test_no_symbols_are_no_bytes(coder):
     tables = Tables(np.array([[0, 1 << 15, 1 << 16]]), np.zeros((0, 1), np.int64), 4, 2)
     assert coder.encode(nothing, tables, [0]) == (b"", [0])
     assert coder.decode(b"", tables).size == 0
+
+
+def test_bytes_that_are_too_few_for_what_they_are_said_to_hold_are_an_error(coder, stream):
+    symbols, tables = stream
+    data, _ = coder.encode(symbols, tables, [tables.size])
+    least = tables.least_bits([tables.size])[0] / 8
+    for length in {0, 1, len(data) // 2, int(least) - 5}:
+        if 0 <= length < least - 4:
+            with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least"):
+                coder.decode(data[:length], tables)
+
+
+def test_bytes_that_are_too_few_for_a_later_group_are_an_error_there(coder, uniform):
+    tables = uniform(256, 20)
+    symbols = np.random.default_rng(0).integers(256, size=20)
+    data, _ = coder.encode(symbols, tables, [20])
+    decoder = coder.decoder(data)
+    assert np.array_equal(decoder.decode(tables), symbols)
+    with pytest.raises(CoderError, match=f"has {len(data)} bytes; what it is said to hold takes at least"):
+        decoder.decode(tables)
+
+
+@pytest.mark.parametrize("channels", [1, 480])
+def test_a_short_stream_said_to_hold_billions_of_symbols_is_refused_before_memory_is_taken(coder, uniform, channels):
+    tables = replace(uniform(256, 10**9), rows=np.zeros((channels, 1), np.int64))
+    decoder = coder.decoder(bytes(1000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CoderError, match="has 1000 bytes; what it is said to hold takes at least"):
+            decoder.decode(tables)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("symbol", [-1, 8, 1 << 40])

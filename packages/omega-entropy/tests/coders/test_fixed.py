@@ -31,11 +31,33 @@ def test_the_most_significant_bit_comes_first(coder, uniform):
     assert cuts == [1, 1, 2, 2]
 
 
-def test_what_a_cut_took_away_decodes_as_zeros(coder, uniform):
+def test_a_cut_holds_its_symbols_and_no_more(coder, uniform):
     symbols = np.array([255, 254, 253])
     data, cuts = coder.encode(symbols, uniform(256, 3), [1, 3])
-    assert coder.decode(data[: cuts[0]], uniform(256, 3)).tolist() == [255, 0, 0]
-    assert coder.decode(b"", uniform(256, 3)).tolist() == [0, 0, 0]
+    assert coder.decode(data[: cuts[0]], uniform(256, 1)).tolist() == [255]
+    for length in range(3):
+        with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least 3"):
+            coder.decode(data[:length], uniform(256, 3))
+
+
+@pytest.mark.parametrize(("alphabet", "count"), [(2, 8), (2, 9), (5, 5), (5, 8), (1000, 4), (1000, 5)])
+def test_the_last_byte_may_be_filled_up_but_not_missing(coder, uniform, alphabet, count):
+    tables = uniform(alphabet, count)
+    data, _ = coder.encode(np.zeros(count, np.int64), tables, [count])
+    assert coder.decode(data, tables).tolist() == [0] * count
+    with pytest.raises(CoderError, match=f"has {len(data) - 1} bytes"):
+        coder.decode(data[:-1], tables)
+
+
+def test_a_group_begins_within_a_byte_and_is_refused_if_it_is_not_whole(coder, uniform):
+    data, _ = coder.encode(np.array([1, 2, 3, 4, 0]), uniform(5, 5), [5])
+    decoder = coder.decoder(data)
+    assert decoder.decode(uniform(5, 1)).tolist() == [1]
+    assert decoder.decode(uniform(5, 4)).tolist() == [2, 3, 4, 0]
+    decoder = coder.decoder(data[:1])
+    assert decoder.decode(uniform(5, 2)).tolist() == [1, 2]
+    with pytest.raises(CoderError, match="has 1 bytes"):
+        decoder.decode(uniform(5, 1))
 
 
 def test_a_symbol_that_the_alphabet_does_not_have_is_named(coder, uniform):

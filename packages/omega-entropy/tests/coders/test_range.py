@@ -1,5 +1,9 @@
 """The format of `range` is pinned by a range coder with arbitrary-precision integers, written apart from it."""
 
+import math
+from dataclasses import replace
+
+import constriction
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -78,7 +82,18 @@ def reference_decoding(data, tables):
     return np.array(symbols)
 
 
-@example({"seed": 0, "alphabet": 1024, "channels": 3, "positions": 40, "skew": 1000.0, "kind": "any"})
+def least_bytes(tables, end):
+    """The whole bytes of what the first symbols cost if each is the likeliest."""
+    greatest = np.diff(tables.cumulative, axis=1).max(axis=1)[rows_of(tables)[:end]]
+    return math.floor(math.fsum(16 - math.log2(count) for count in greatest.tolist()) / 8)
+
+
+SKEWED = {"seed": 0, "alphabet": 1024, "channels": 3, "positions": 40, "skew": 1000.0, "kind": "any"}
+CHEAP = {"seed": 0, "alphabet": 2, "channels": 5, "positions": 40, "skew": 0.0, "kind": "rare"}
+
+
+@example(SKEWED)
+@example(CHEAP)
 @quick
 @given(options=streams)
 def test_an_independent_range_coder_reads_the_stream_and_would_have_written_it(coder, make_stream, options):
@@ -87,11 +102,39 @@ def test_an_independent_range_coder_reads_the_stream_and_would_have_written_it(c
     assert np.array_equal(reference_decoding(data, tables), symbols)
     interval = reference_interval(symbols, tables)
     sent = int.from_bytes(data.ljust(interval.bytes, b"\0"), "big")
-    assert len(data) <= interval.bytes
     assert interval.low <= sent < interval.low + interval.width
-    if data:
-        shorter = 256 ** (interval.bytes - len(data) + 1)
+    needed = len(data.rstrip(b"\0"))
+    assert needed <= interval.bytes
+    assert len(data) == max(needed, least_bytes(tables, tables.size))
+    if needed:
+        shorter = 256 ** (interval.bytes - needed + 1)
         assert -(-interval.low // shorter) * shorter >= interval.low + interval.width, "a byte less would have done"
+
+
+@example(SKEWED)
+@example(CHEAP)
+@quick
+@given(options=streams)
+def test_a_cut_has_the_fewest_bytes_that_decode_but_never_fewer_than_the_likeliest_symbols_take(
+    coder, make_stream, options
+):
+    symbols, tables = make_stream(**options)
+    ends = list(range(tables.size + 1))
+    data, cuts = coder.encode(symbols, tables, ends)
+    shares, interval = [borders(row) for row in tables.cumulative], Interval()
+    for end, cut in zip(ends, cuts, strict=True):
+        if end:
+            row, symbol = rows_of(tables)[end - 1], symbols[end - 1]
+            interval.narrow(shares[row][symbol], shares[row][symbol + 1])
+
+        def decodes(length):
+            sent = int.from_bytes(data[:length][: interval.bytes].ljust(interval.bytes, b"\0"), "big")
+            return interval.low <= sent < interval.low + interval.width
+
+        least = least_bytes(tables, end)
+        assert cut >= least
+        assert decodes(cut)
+        assert cut == least or not decodes(cut - 1)
 
 
 @quick
@@ -111,6 +154,8 @@ def test_any_bytes_decode_as_with_the_independent_range_coder_and_are_as_short_a
     coder, make_stream, options, data
 ):
     _, tables = make_stream(**options)
+    least = least_bytes(tables, tables.size)
+    data = data.ljust(least, b"\0")
     try:
         expected = reference_decoding(data, tables)
     except CoderError:
@@ -118,7 +163,7 @@ def test_any_bytes_decode_as_with_the_independent_range_coder_and_are_as_short_a
             coder.decode(data, tables)
     else:
         assert np.array_equal(coder.decode(data, tables), expected)
-        assert len(coder.encode(expected, tables, [tables.size])[0]) <= len(data.rstrip(b"\0"))
+        assert len(coder.encode(expected, tables, [tables.size])[0]) <= max(least, len(data.rstrip(b"\0")))
 
 
 @quick
@@ -139,7 +184,7 @@ def test_carries_do_not_spoil_a_cut(coder, make_stream):
     symbols = reference_decoding(b"\x80", tables)
     ends = list(range(1, 201))
     data, cuts = coder.encode(symbols, tables, ends)
-    assert data == b"\x80"
+    assert data == b"\x80".ljust(least_bytes(tables, 200), b"\0")
     assert cuts == sorted(cuts)
     assert reference_interval(symbols, tables).low.to_bytes(800, "big").lstrip(b"\0").startswith(b"\x7f" + b"\xff" * 40)
     for last in range(7):
@@ -166,9 +211,62 @@ def test_a_long_stream_costs_a_thousandth_more_than_its_information_at_most(code
     assert np.array_equal(coder.decode(data, tables), symbols)
 
 
-def test_zeros_at_the_end_of_a_stream_are_not_written(coder, uniform):
+def test_zeros_at_the_end_of_a_stream_are_written_only_as_far_as_the_likeliest_symbols_would_reach(coder, uniform):
     tables = uniform(2, 400)
-    assert coder.encode(np.zeros(400, np.int64), tables, [0, 200, 400]) == (b"", [0, 0, 0])
+    assert coder.encode(np.zeros(400, np.int64), tables, [0, 200, 400]) == (bytes(50), [0, 25, 50])
+    unlikely = Tables(np.array([[0, 1 << 14, 1 << 16]]), tables.rows, 400, 2)
+    assert math.floor(-400 * math.log2(3 / 4) / 8) == 20 < 400 * 2 / 8
+    assert coder.encode(np.zeros(400, np.int64), unlikely, [0, 200, 400]) == (bytes(20), [0, 10, 20])
+    nearly_free = Tables(np.array([[0, (1 << 16) - 1, 1 << 16]]), tables.rows, 400, 2)
+    assert coder.encode(np.zeros(400, np.int64), nearly_free, [0, 200, 400]) == (b"", [0, 0, 0])
+
+
+def test_a_stream_more_than_a_byte_shorter_than_its_least_is_refused_at_the_group_that_it_ends_in(coder, uniform):
+    tables = uniform(256, 10)
+    for length in range(12):
+        decode = coder.decoder(bytes(length)).decode
+        if length < 9:
+            with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least 9"):
+                decode(tables)
+        else:
+            assert decode(tables).tolist() == [0] * 10
+            with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least 19"):
+                decode(tables)
+
+
+@quick
+@given(options=streams)
+def test_no_cut_is_refused_as_too_short_however_it_is_divided(coder, make_stream, options):
+    symbols, tables = make_stream(**options | {"kind": "any"})
+    likeliest = np.diff(tables.cumulative, axis=1).argmax(axis=1)[rows_of(tables)]
+    ends = [channel * tables.positions for channel in range(tables.channels + 1)]
+    for chosen in (likeliest, symbols):
+        data, cuts = coder.encode(chosen, tables, ends)
+        for channels, (end, cut) in enumerate(zip(ends, cuts, strict=True)):
+            decoder = coder.decoder(data[:cut])
+            alone = [replace(tables, rows=tables.rows[channel : channel + 1]) for channel in range(channels)]
+            decoded = [symbol for one in alone for symbol in decoder.decode(one).tolist()]
+            assert decoded == chosen[:end].tolist()
+
+
+@pytest.mark.parametrize("skew", [0.0, 1.0, 30.0])
+@pytest.mark.parametrize("alphabet", [2, 3, 17, 256, 1000, 4096])
+def test_constriction_divides_an_interval_by_whole_numbers_that_follow_from_the_counts(make_stream, alphabet, skew):
+    """Symbol i of S begins at floor(cumulative[i]·(2²⁴ − S) / 2¹⁶) + i: a version that did else would break files."""
+    _, tables = make_stream(alphabet, alphabet=alphabet, channels=1, skew=skew)
+    cumulative, unit = tables.cumulative[0].tolist(), (2**64 - 1) // 2**24
+    model = constriction.stream.model.Categorical(np.diff(tables.cumulative[0]) / 2**16, perfect=False)
+    begins = [cumulative[i] * (2**24 - alphabet) // 2**16 + i for i in range(alphabet + 1)]
+    assert begins[-1] == 2**24
+    for i in {0, 1, alphabet // 3, alphabet // 2, alphabet - 2, alphabet - 1}:
+        encoder = constriction.stream.queue.RangeEncoder()
+        encoder.encode(i, model)
+        words, (low, width) = encoder.pos()
+        interval = (unit * begins[i], unit * (begins[i + 1] - begins[i]))
+        if words:  # a width below 32 bits is followed by another word
+            assert interval[1] < 2**32
+            interval = (interval[0] << 32, interval[1] << 32)
+        assert (low, width) == (interval[0] % 2**64, interval[1])
 
 
 def test_the_bytes_of_a_stream_never_change(coder):

@@ -28,10 +28,13 @@ def test_every_32_bit_pattern_comes_back(coder, symbols):
 
 
 @settings(max_examples=60, deadline=None, database=None, derandomize=True)
-@given(st.binary(max_size=50))
-def test_all_bytes_are_symbols_followed_by_zeros(coder, data):
-    symbols = coder.decode(data, tables(2, 5))
-    assert symbols.astype("<u4").tobytes() == data[:40].ljust(40, b"\0")
+@given(st.binary(min_size=40, max_size=50) | st.binary(max_size=50))
+def test_all_bytes_are_symbols_if_they_are_enough(coder, data):
+    if len(data) < 40:
+        with pytest.raises(CoderError, match=f"has {len(data)} bytes; what it is said to hold takes at least 40"):
+            coder.decode(data, tables(2, 5))
+    else:
+        assert coder.decode(data, tables(2, 5)).astype("<u4").tobytes() == data[:40]
 
 
 def test_symbols_are_little_endian(coder):
@@ -41,6 +44,13 @@ def test_symbols_are_little_endian(coder):
 def test_channels_may_be_decoded_one_after_the_other(coder):
     decoder = coder.decoder(np.arange(6, dtype="<u4").tobytes())
     assert [decoder.decode(tables(1, n)).tolist() for n in (1, 3, 2)] == [[0], [1, 2, 3], [4, 5]]
+
+
+def test_a_channel_that_is_not_whole_is_refused_after_those_that_are(coder):
+    decoder = coder.decoder(np.arange(6, dtype="<u4").tobytes()[:-1])
+    assert decoder.decode(tables(1, 5)).tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(CoderError, match="has 23 bytes; what it is said to hold takes at least 24"):
+        decoder.decode(tables(1, 1))
 
 
 @pytest.mark.parametrize("symbol", [-1, 1 << 32])

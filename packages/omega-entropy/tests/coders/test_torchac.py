@@ -1,8 +1,11 @@
 """What `torchac` shares with the other coders is tested in test_coders_agree.py."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from omega_core.errors import CoderError
 from omega_entropy import RangeCoder
 
 pytestmark = pytest.mark.torchac
@@ -30,3 +33,23 @@ def test_a_cut_takes_about_as_many_bytes_as_with_range(coder, make_stream):
     _, ours = RangeCoder().encode(symbols, tables, ends)
     _, theirs = coder.encode(symbols, tables, ends)
     assert np.abs(np.subtract(theirs, ours)).max() <= 3
+
+
+def test_a_stream_of_the_likeliest_symbols_is_not_refused_as_too_short(coder, make_stream):
+    for skew in (0.0, 1.0, 5.0, 50.0):
+        for alphabet in (2, 16, 1000):
+            _, tables = make_stream(8, alphabet=alphabet, channels=4, positions=300, skew=skew)
+            likeliest = np.diff(tables.cumulative, axis=1).argmax(axis=1).repeat(300)
+            ends = [0, 300, 600, 900, 1200]
+            data, cuts = coder.encode(likeliest, tables, ends)
+            for end, cut in zip(ends, cuts, strict=True):
+                short = replace(tables, rows=tables.rows[: end // 300])
+                assert np.array_equal(coder.decode(data[:cut], short), likeliest[:end])
+
+
+def test_a_stream_more_than_four_bytes_shorter_than_its_least_is_refused(coder, uniform):
+    tables = uniform(256, 100)
+    for length in (0, 50, 95):
+        with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least 96"):
+            coder.decode(bytes(length), tables)
+    assert coder.decode(bytes(96), tables).tolist() == [0] * 100

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from omega_core.contracts.coder import Coder, Decoder, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.tables import Integers, Tables
 
 
@@ -31,8 +31,8 @@ class _FixedDecoder(Decoder):
         width = _width(tables)
         first, last = self.done, self.done + tables.size * width
         self.done = last
+        check_length(self.data, last / 8)
         octets = np.frombuffer(self.data, np.uint8)[first // 8 : -(-last // 8)]
-        octets = np.pad(octets, (0, -(-last // 8) - first // 8 - len(octets)))
         bits = np.unpackbits(octets)[first % 8 :][: last - first].reshape(-1, width)
         padded = np.pad(bits, ((0, 0), (32 - width, 0)))
         symbols = np.packbits(padded, axis=1).view(">u4").reshape(-1).astype(np.int64)

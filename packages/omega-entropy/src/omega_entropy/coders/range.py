@@ -13,7 +13,7 @@ from typing import Any
 import constriction
 import numpy as np
 
-from omega_core.contracts.coder import Coder, Decoder, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
 from omega_core.tables import TOTAL, Integers, Tables
 
@@ -37,7 +37,8 @@ class RangeCoder(Coder):
             done += run
             if done in wanted:
                 states[done] = encoder.pos()
-        return _stream(encoder.get_compressed(), [states[end] for end in ends])
+        least = [int(bits / 8) for bits in tables.least_bits(ends)]
+        return _stream(encoder.get_compressed(), [states[end] for end in ends], least)
 
     def decoder(self, data: bytes) -> Decoder:
         """See `Coder.decoder`."""
@@ -47,11 +48,14 @@ class RangeCoder(Coder):
 class _RangeDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
         words = np.frombuffer(data + bytes(-len(data) % _WORD), ">u4").astype(np.uint32)
+        self.data, self.least = data, 0.0
         self.decoder = constriction.stream.queue.RangeDecoder(words)
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
         models = _models(tables)
+        self.least += tables.least_bits([tables.size])[0]
+        check_length(self.data, self.least / 8 - 1)
         symbols = np.empty(tables.size, np.int64)
         done = 0
         try:
@@ -99,18 +103,21 @@ def _split(tables: Tables, ends: Iterable[int]) -> Iterator[tuple[int, int]]:
             done += step
 
 
-def _stream(words: Any, states: Sequence[tuple[int, tuple[int, int]]]) -> tuple[bytes, list[int]]:
+def _stream(words: Any, states: Sequence[tuple[int, tuple[int, int]]], least: Sequence[int]) -> tuple[bytes, list[int]]:
     """constriction's words and its states at the ends as a stream and its cuts.
 
     A state is (words put out, (low, range)): any number in [low, low + range) at that place decodes what
     was encoded so far. The number sent, N, lies in all these intervals; N without its last bytes lies in
     an interval as long as they are worth no more than N − low.
+
+    least: bytes that the cuts have at least, though they end in zeros: what no symbols cost less than. So a
+    decoder knows before it allocates anything that a short stream cannot hold many symbols.
     """
     stream = bytearray(words.astype(">u4").tobytes()) + bytes(2 * _STATE)
     position, (low, width) = states[-1]
     _shorten(stream, position * _WORD, low, width)
     cuts = []
-    for position, (low, _) in states:
+    for (position, (low, _)), shortest in zip(states, least, strict=True):
         start = position * _WORD
         window = int.from_bytes(stream[start : start + _STATE], "big")
         slack = (window - low) % (1 << 8 * _STATE)
@@ -119,8 +126,8 @@ def _stream(words: Any, states: Sequence[tuple[int, tuple[int, int]]]) -> tuple[
             cut -= 1
         if cut == start:  # zeros before that follow from themselves
             cut = len(stream[:start].rstrip(b"\0"))
-        cuts.append(cut)
-    return bytes(stream[: cuts[-1]]), cuts
+        cuts.append(max(cut, shortest))
+    return bytes(stream[: cuts[-1]].ljust(cuts[-1], b"\0")), cuts
 
 
 def _shorten(stream: bytearray, start: int, low: int, width: int) -> None:

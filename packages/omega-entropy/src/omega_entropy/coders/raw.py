@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from omega_core.contracts.coder import Coder, Decoder, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.tables import Integers, Tables
 
 
@@ -27,7 +27,7 @@ class _RawDecoder(Decoder):
         """See `Decoder.decode`."""
         first, last = 4 * self.done, 4 * (self.done + tables.size)
         self.done += tables.size
-        octets = self.data[first:last].ljust(last - first, b"\0")
-        symbols = np.frombuffer(octets, "<u4").astype(np.int64)
+        check_length(self.data, last)
+        symbols = np.frombuffer(self.data[first:last], "<u4").astype(np.int64)
         check_symbols(symbols, tables)
         return symbols

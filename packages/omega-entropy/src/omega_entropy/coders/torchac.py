@@ -8,9 +8,11 @@ import numpy as np
 import torch
 import torchac
 
-from omega_core.contracts.coder import Coder, Decoder, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
 from omega_core.tables import Integers, Tables, concatenate
+
+_SLACK = 4  # bytes that a stream may be shorter than its information, as zeros at its end go without saying
 
 
 class TorchacCoder(Coder):
@@ -42,10 +44,13 @@ class _TorchacDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.before: list[Tables] = []
+        self.least = 0.0
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
         self.before.append(tables)
+        self.least += tables.least_bits([tables.size])[0]
+        check_length(self.data, self.least / 8 - _SLACK)
         everything = concatenate(self.before)
         return _decode(_cdf(everything), self.data)[everything.size - tables.size :]
 

@@ -1,0 +1,84 @@
+"""Bytes of a header: taken one after the other, and numbers in them."""
+
+from io import BytesIO
+from typing import Protocol
+
+from omega_core.errors import CutOffError, DamagedFileError
+
+_CHUNK = 1 << 16
+
+
+class Stream(Protocol):
+    """What bytes arrive from: an open file, a pipe, a response. `read` returns b"" at the end."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+
+class Reader:
+    """Takes bytes of a stream as they are needed. Raises CutOffError where there are no more.
+
+    taken: all bytes so far.
+    """
+
+    def __init__(self, source: Stream | bytes) -> None:
+        self.source = BytesIO(source) if isinstance(source, bytes) else source
+        self.taken = bytearray()
+
+    def some(self, count: int) -> bytes:
+        """The next `count` bytes, or as many as there are."""
+        start = len(self.taken)
+        while (missing := start + count - len(self.taken)) > 0:
+            more = self.source.read(min(missing, _CHUNK))
+            if not more:
+                break
+            self.taken += more
+        return bytes(self.taken[start:])
+
+    def bytes(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        found = self.some(count)
+        if len(found) < count:
+            raise CutOffError("the file breaks off in its header. No channel is intact.", intact=0)
+        return found
+
+    def byte(self) -> int:
+        """The next byte, as a number."""
+        return self.bytes(1)[0]
+
+    def varint(self) -> int:
+        """The next number below 2²⁸."""
+        value = 0
+        for shift in range(0, 28, 7):
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                if not byte and shift:  # one way only to write a number
+                    break
+                return value
+        raise DamagedFileError("the file is damaged: a number in its header is no number. Get it again.")
+
+
+def varint(value: int) -> bytes:
+    """A number below 2²⁸ as LEB128: 7 bits a byte, the lowest first, bit 7 set in all but the last."""
+    if not 0 <= value < 1 << 28:
+        raise ValueError(f"{value} is not a number from 0 to {(1 << 28) - 1}")
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*encoded, value])
+
+
+def size_code(size: int) -> int:
+    """A size as a floating-point number in one byte, rounded up: 5 bits of exponent, 3 of mantissa."""
+    if size < 8:
+        return size
+    exponent = size.bit_length() - 3
+    mantissa = -(-size // (1 << (exponent - 1))) - 8
+    return (exponent << 3) + mantissa  # a mantissa of 8 carries into the exponent
+
+
+def coded_size(code: int) -> int:
+    """The size that a code stands for: exact up to 16, above at most an eighth more than it was made from."""
+    exponent, mantissa = code >> 3, code & 7
+    return mantissa if exponent == 0 else (8 + mantissa) << (exponent - 1)
