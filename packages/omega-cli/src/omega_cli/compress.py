@@ -1,53 +1,88 @@
 """`omega compress`: pictures to `.omega` files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omega_cli.jobs import carry_out, exit_status, find_jobs
-from omega_core.errors import OmegaError
+from omega_cli.encoding import Compressing, Group, Packing
+from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs
+from omega_cli.options import Keep, MaxPixels, Model_, SkipExisting, Workers
+from omega_cli.workers import Done, carry_out, process_count, summary
+from omega_core.errors import OmegaError, OutputError, RateError
 
-NO_MODEL = "no model: name the .safetensors file of one with --model."
+if TYPE_CHECKING:
+    from omega_core.container import Container
+
+BLOCK = 64  # pictures, as many as one file can have
 
 
 def compress(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
     output: Annotated[Path, typer.Option(help="The folder for the .omega files.")],
-    model: Annotated[str | None, typer.Option(help="A model file that `omega train` wrote.")] = None,
+    model: Model_ = None,
     coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,
     channels: Annotated[int | None, typer.Option(help="How many channels to keep: fewer make it smaller.")] = None,
     fraction: Annotated[float | None, typer.Option(help="Which share of the channels to keep.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Bits per pixel that each file takes at most.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Bytes that each file takes at most.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Quality in dB that each picture reaches at least.")] = None,
+    alpha: Annotated[Keep, typer.Option(help="Opacity: kept without loss, or dropped.")] = Keep.keep,
+    icc: Annotated[Keep, typer.Option(help="Colour profiles: kept, or dropped.")] = Keep.keep,
+    pack: Annotated[bool, typer.Option("--pack", help="Put the pictures of each INPUT into one file.")] = False,
+    workers: Workers = None,
+    max_pixels: MaxPixels = None,
+    skip_existing: SkipExisting = False,
 ) -> None:
     """Compress pictures to .omega files."""
-    if model is None:
-        raise OmegaError(NO_MODEL)
     from omega_core.images import is_picture_name
-
-    work = find_jobs(inputs, output, ".omega", is_picture_name)
-    from omega_core.container import pack
-    from omega_core.model import load_model
     from omega_core.rates import Rate
 
+    if STANDARD_INPUT in inputs:
+        raise OmegaError("pictures cannot be read from standard input; name files or folders.")
+    jobs = find_jobs(inputs, output, ".omega", is_picture_name)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-    codec = load_model(model)
-    codec.check_rate(rate)
-    codec.check_coder(coder)
-    before = after = pixels = 0
+    worker = Compressing(model, coder, rate, max_pixels, alpha is Keep.drop, icc is Keep.drop)
+    worker.start()
+    worker.model.check_rate(rate)
+    worker.model.check_coder(coder)
+    if pack:
+        if rate.psnr is not None:
+            raise RateError("a pack has one number of channels: take another limit than --psnr.")
+        total, skipped = _pack(inputs, jobs, output, worker, workers, skip_existing)
+    else:
+        wanted = [job for job in jobs if not (skip_existing and job.target.exists())]
+        total, skipped = Done(), len(jobs) - len(wanted)
+        for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture"):
+            total.add(done)
+    if total.pictures or skipped:
+        typer.echo(summary(total, skipped, rate=True))
+    exit_status(len(total.problems), len(jobs))
 
-    def make(source: Path) -> bytes:
-        nonlocal before, after, pixels
-        container = codec.fit(source, rate, coder=coder)
-        data = pack(container)
-        before += source.stat().st_size
-        after += len(data)
-        pixels += container.height * container.width
-        return data
 
-    failed = carry_out(work, "picture", make)
-    if pixels:
-        typer.echo(f"{len(work) - failed} pictures, {before} → {after} bytes, {8 * after / pixels:.4f} bpp")
-    exit_status(failed, len(work))
+def _pack(
+    inputs: list[Path], jobs: list[Job], output: Path, worker: Compressing, workers: int | None, skip_existing: bool
+) -> tuple[Done, int]:
+    """Make one pack of all pictures of all inputs, named after the first."""
+    from omega_core.files import write_whole
+    from omega_core.packs import Pack
+    from omega_core.rates import largest_within
+
+    target = output / f"{inputs[0].resolve().name if inputs[0].is_dir() else inputs[0].stem}.omega"
+    if skip_existing and target.exists():
+        return Done(), len(jobs)
+    if target.resolve() in {job.source.resolve() for job in jobs}:
+        raise OutputError(f"{target} is to be read; name another folder.")
+    groups = [Group(tuple(jobs[first : first + BLOCK])) for first in range(0, len(jobs), BLOCK)]
+    packing = Packing(worker, output)
+    total, blocks = Done(), list[tuple["Container", tuple[str, ...]]]()
+    for done in carry_out(packing, groups, process_count(workers, len(jobs)), "block"):
+        total.add(done)
+        blocks += done.made
+    if blocks:
+        pack = Pack(tuple(sorted(blocks, key=lambda block: block[1])))
+        budget = worker.rate.budget(pack.pixels)
+        data = pack.file(pack.channels if budget is None else largest_within(pack, budget))
+        write_whole(target, data)
+        total.bytes_out = len(data)
+    return total, 0

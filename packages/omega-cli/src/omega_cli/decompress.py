@@ -1,31 +1,142 @@
 """`omega decompress`: `.omega` files to pictures."""
 
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from omega_cli.compress import NO_MODEL
-from omega_cli.jobs import carry_out, exit_status, find_jobs
+from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs, many
+from omega_cli.options import MaxPixels, Model_, SkipExisting, Workers, load
+from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError
+
+if TYPE_CHECKING:
+    from omega_core.model import Model
+    from omega_core.packs import Block
 
 
 def decompress(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help=".omega files, or folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help=".omega files, folders of them, or -.")],
     output: Annotated[Path, typer.Option(help="The folder for the pictures, as PNG.")],
-    model: Annotated[str | None, typer.Option(help="The model that the files were made with.")] = None,
+    model: Model_ = None,
     partial: Annotated[bool, typer.Option("--partial", help="Take what is intact of files that break off.")] = False,
+    preview: Annotated[Path | None, typer.Option(help="A folder for what can be seen while a file arrives.")] = None,
+    only: Annotated[str | None, typer.Option(help="Of packs, only pictures with such names, as 'a/*'.")] = None,
+    workers: Workers = None,
+    max_pixels: MaxPixels = None,
+    skip_existing: SkipExisting = False,
 ) -> None:
     """Decompress .omega files to PNG pictures."""
-    work = find_jobs(inputs, output, ".png", lambda path: path.suffix == ".omega")
-    if model is None:
-        raise OmegaError(NO_MODEL)
-    from omega_core.files import read_whole
-    from omega_core.images import png
-    from omega_core.model import load_model
+    files = find_jobs(inputs, output, ".png", lambda path: path.suffix == ".omega")
+    if preview is not None and partial:
+        raise OmegaError("--preview shows what is intact anyway; take it without --partial.")
+    worker = Decompressing(model, partial, preview, max_pixels)
+    worker.start()
+    total, jobs = Done(), list[Job | Unpacking]()
+    for file in files:
+        try:
+            jobs += _unpacked(file, only)
+        except OmegaError as problem:
+            typer.echo(f"error: {file.source}: {problem}", err=True)
+            total.problems.append(str(problem))
+    wanted = [job for job in jobs if not (skip_existing and all(target.exists() for target in job_targets(job)))]
+    skipped = sum(len(job_targets(job)) for job in jobs) - sum(len(job_targets(job)) for job in wanted)
+    processes = 1 if preview is not None or STANDARD_INPUT in inputs else process_count(workers, len(wanted))
+    for done in carry_out(worker, wanted, processes, "file"):
+        total.add(done)
+    if total.pictures or skipped:
+        typer.echo(f"{summary(total, skipped, rate=False)} in {output}")
+    exit_status(len(total.problems), len(total.problems) + total.pictures + skipped)
 
-    codec = load_model(model)
-    failed = carry_out(work, "file", lambda source: png(codec.decompress(read_whole(source), partial=partial)))
-    if failed < len(work):
-        typer.echo(f"{len(work) - failed} pictures in {output}")
-    exit_status(failed, len(work))
+
+@dataclass(frozen=True)
+class Unpacking:
+    """Some pictures of one block of a pack: by their place in the block, the files to make of them."""
+
+    source: Path
+    block: "Block"
+    targets: dict[int, Path]
+
+
+def job_targets(job: Job | Unpacking) -> list[Path]:
+    """The files that a job makes."""
+    return [job.target] if isinstance(job, Job) else list(job.targets.values())
+
+
+def _unpacked(job: Job, only: str | None) -> list[Job | Unpacking]:
+    """A file as it is or, if it is a pack, its blocks; their pictures go to a folder named as the pack."""
+    from omega_core.files import opened
+    from omega_core.packs import MAGIC, is_pack, read_index
+
+    if job.source == STANDARD_INPUT:
+        return [job]
+    with opened(job.source) as file:
+        if not is_pack(file.read(len(MAGIC))):
+            return [job]
+        file.seek(0)
+        blocks = read_index(file)
+    folder = job.target.with_suffix("")
+    jobs: list[Job | Unpacking] = []
+    for block in blocks:
+        targets = {
+            place: folder / f"{name}.png"
+            for place, name in enumerate(block.names)
+            if only is None or fnmatchcase(name, only)
+        }
+        if targets:
+            jobs.append(Unpacking(job.source, block, targets))
+    if not jobs:
+        raise OmegaError(f"none of its {many(sum(len(b.names) for b in blocks), 'picture')} has a name like {only!r}.")
+    return jobs
+
+
+@dataclass
+class Decompressing:
+    """Turns files into pictures."""
+
+    path: str | None
+    partial: bool
+    preview: Path | None
+    max_pixels: int | None
+    loaded: Any = field(default=None, compare=False)
+
+    @property
+    def model(self) -> "Model":
+        """The model, once started."""
+        return self.loaded  # type: ignore[no-any-return]
+
+    def start(self) -> None:
+        """Load the model."""
+        if self.loaded is None:
+            self.loaded = load(self.path, self.max_pixels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "loaded": None}  # every process loads its own
+
+    def __call__(self, job: Job | Unpacking) -> Done:
+        """Make the pictures of one file, or of one block of a pack."""
+        from omega_core.files import opened, write_whole
+        from omega_core.images import png
+
+        name = "stdin.png" if job.source == STANDARD_INPUT else ""
+        with nullcontext(sys.stdin.buffer) if name else opened(job.source) as file:
+            if isinstance(job, Unpacking):
+                pictures = self.model.decompress_all(job.block.read(file), partial=self.partial)
+                if len(pictures) != len(job.block.names):
+                    raise OmegaError(f"a block of the pack has {len(pictures)} pictures, not {len(job.block.names)}.")
+                for place, target in job.targets.items():
+                    write_whole(target, png(pictures[place]))
+                return Done(len(job.targets))
+            target = job.target.with_name(name) if name else job.target
+            if self.preview is None:
+                picture = self.model.decompress(file.read(), partial=self.partial)
+            else:
+                for picture in self.model.decompress_progressively(file):
+                    view = self.preview / f"{target.stem}-{picture.info['channels']:04}.png"
+                    write_whole(view, png(picture))
+        write_whole(target, png(picture))
+        return Done(1)

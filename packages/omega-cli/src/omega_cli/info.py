@@ -19,7 +19,7 @@ def info(
     if file.is_dir():
         _about_folder(file, as_json)
         return
-    facts = _about(file)
+    facts = about(file)
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
         return
@@ -28,12 +28,16 @@ def info(
         typer.echo(f"{name:<{width}}  {_shown(value)}")
 
 
-def _about(file: Path) -> dict[str, Any]:
+def about(file: Path) -> dict[str, Any]:
+    """What is in a file, a pack or a model. Raises OmegaError."""
     from omega_core.container import MAGIC
     from omega_core.files import read_whole
+    from omega_core.packs import is_pack
 
-    data = read_whole(file, first=len(MAGIC))
-    return _about_file(read_whole(file)) if data == MAGIC else _about_model(file)
+    first = read_whole(file, first=len(MAGIC))
+    if is_pack(first):
+        return _about_pack(read_whole(file))
+    return _about_file(read_whole(file)) if first == MAGIC else _about_model(file)
 
 
 def _about_folder(folder: Path, as_json: bool) -> None:
@@ -42,7 +46,7 @@ def _about_folder(folder: Path, as_json: bool) -> None:
     rows, failed = {}, 0
     for file in found:
         try:
-            rows[str(file.relative_to(folder))] = _about(file)
+            rows[str(file.relative_to(folder))] = about(file)
         except OmegaError as problem:
             typer.echo(f"error: {file}: {problem}", err=True)
             failed += 1
@@ -50,28 +54,54 @@ def _about_folder(folder: Path, as_json: bool) -> None:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         for name, facts in rows.items():
-            size = f"{facts['size']} {facts['mode']}, {facts['bytes']} bytes, " if facts["kind"] == "file" else ""
+            size = facts["size"] if "size" in facts else f"{facts['pictures']} pictures" if "pictures" in facts else ""
+            size = f"{size} {facts['mode']}, {facts['bytes']} bytes, " if size else ""
             mark = facts.get("model") or facts["fingerprint"][:8]
             typer.echo(f"{name}: {facts['kind']}, {size}channels {facts['channels']}, model {mark}")
     exit_status(failed, len(found))
 
 
 def _about_file(data: bytes) -> dict[str, Any]:
-    from omega_core.container import unpack
+    from omega_core.container import parse
 
-    container = unpack(data)
-    pixels = container.width * container.height
-    return {
+    container = parse(data)
+    facts = {
         "kind": "file",
         "size": f"{container.width}×{container.height}",
+        "pictures": len(container.shapes),
         "mode": container.mode,
         "model": container.fingerprint.hex(),
         "coder": container.coder,
         "channels": container.channels,
+        "tiles": container.tile,
         "bytes": len(data),
         "stream bytes": len(container.stream),
-        "bpp": round(8 * len(data) / pixels, 4),
+        "opacity bytes": None if container.alpha is None else len(container.alpha),
+        "profile bytes": len(container.profile) or None,
+        "bpp": round(8 * len(data) / container.pixels, 4),
         "cuts": {str(channels): size for channels, size in container.cuts.items()},
+    }
+    seldom = {"pictures": 1, "tiles": None, "opacity bytes": None, "profile bytes": None}
+    return {name: value for name, value in facts.items() if name not in seldom or value != seldom[name]}
+
+
+def _about_pack(data: bytes) -> dict[str, Any]:
+    from omega_core.packs import parse_pack
+
+    pack = parse_pack(data)
+    blocks = [block for block, _ in pack.blocks]
+    return {
+        "kind": "pack",
+        "pictures": sum(len(names) for _, names in pack.blocks),
+        "blocks": len(blocks),
+        "mode": ", ".join(sorted({block.mode for block in blocks})),
+        "model": blocks[0].fingerprint.hex(),
+        "coder": blocks[0].coder,
+        "channels": pack.channels,
+        "bytes": len(data),
+        "stream bytes": sum(len(block.stream) for block in blocks),
+        "bpp": round(8 * len(data) / pack.pixels, 4),
+        "names": [name for _, names in pack.blocks for name in names],
     }
 
 
@@ -102,4 +132,6 @@ def _shown(value: Any) -> str:
         return f"{value['name']} {_shown(value['options'])}".strip()
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_shown(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(value)
     return "none" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Which files a command works on, where the results go, and what happens to the ones that fail."""
+"""Which files a command works on, and where the results go."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from pathlib import Path
 import typer
 
 from omega_core.errors import OmegaError, OutputError
-from omega_core.files import write_whole
+
+STANDARD_INPUT = Path("-")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def find_jobs(inputs: Iterable[Path], output: Path, suffix: str, wanted: Callabl
 
 def files(given: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     """A file, or those in a folder that are `wanted`. Raises OmegaError if there is none."""
+    if given == STANDARD_INPUT:
+        return [given]
     if not given.exists():
         raise OmegaError(f"there is no file or folder {given}.")
     if given.is_file():
@@ -57,27 +60,12 @@ def files(given: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     return inside
 
 
-def carry_out(work: list[Job], unit: str, make: Callable[[Path], bytes]) -> int:
-    """Write what `make` makes of each source, and return how many failed.
-
-    A source that fails is named, and does not stop the others. Raises OutputError where nothing can be
-    written.
-    """
-    from tqdm import tqdm
-
-    failed = 0
-    for job in tqdm(work, unit=unit, disable=None):
-        try:
-            data = make(job.source)
-        except OmegaError as problem:
-            typer.echo(f"error: {job.source}: {problem}", err=True)
-            failed += 1
-        else:
-            write_whole(job.target, data)
-    return failed
-
-
 def exit_status(failed: int, of: int) -> None:
     """Raise Exit with status 1 if some of the sources failed, 2 if all did."""
     if failed:
         raise typer.Exit(1 if failed < of else 2)
+
+
+def many(count: int, unit: str) -> str:
+    """A count with its unit in the right number."""
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

@@ -16,18 +16,17 @@ def truncate(
     max_bytes: Annotated[int | None, typer.Option(help="Bytes that it takes at most.")] = None,
 ) -> None:
     """Shorten an .omega file to one of its cuts: a whole file again."""
-    from omega_core.container import unpack
     from omega_core.files import read_whole, write_whole
-    from omega_core.rates import Rate
+    from omega_core.rates import Rate, parsed
     from omega_core.rates import truncate as shortened
 
     rate = Rate(channels=channels, bpp=bpp, max_bytes=max_bytes)
     if rate == Rate():
         raise RateError("truncate to what? Give --channels, --bpp or --max-bytes.")
     data = read_whole(file)
-    before = unpack(data)
-    result = shortened(data, channels=channels, max_bytes=rate.budget(before.height, before.width))
+    before = parsed(data)
+    result = shortened(data, channels=channels, max_bytes=rate.budget(before.pixels))
     write_whole(output, result)
-    after = unpack(result)
+    after = parsed(result)
     nearest = "" if channels in (None, after.channels) else f", the nearest cut below {channels}"
     typer.echo(f"{after.channels} of {before.channels} channels{nearest}: {len(data)} → {len(result)} bytes")

@@ -1,0 +1,118 @@
+"""What `omega compress` does with pictures, in whichever process."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omega_cli.jobs import Job
+from omega_cli.options import load
+from omega_cli.workers import Done
+from omega_core.errors import OmegaError
+
+if TYPE_CHECKING:
+    from omega_core.images import Picture
+    from omega_core.model import Model
+    from omega_core.rates import Rate
+
+BLOCK_PIXELS = 1 << 20  # all of a block has to be decoded to get one picture of it
+
+
+@dataclass
+class Compressing:
+    """Turns pictures into files."""
+
+    path: str | None
+    coder: str | None
+    rate: "Rate"
+    max_pixels: int | None
+    drop_alpha: bool
+    drop_icc: bool
+    loaded: Any = field(default=None, compare=False)
+
+    @property
+    def model(self) -> "Model":
+        """The model, once started."""
+        return self.loaded  # type: ignore[no-any-return]
+
+    def start(self) -> None:
+        """Load the model."""
+        if self.loaded is None:
+            self.loaded = load(self.path, self.max_pixels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "loaded": None}  # every process loads its own
+
+    def read(self, source: Path) -> "Picture":
+        """A picture, without what is to be dropped."""
+        from omega_core.images import read_picture
+
+        picture = read_picture(source, max_pixels=self.model.max_pixels)
+        return replace(
+            picture,
+            alpha=None if self.drop_alpha else picture.alpha,
+            profile=b"" if self.drop_icc else picture.profile,
+        )
+
+    def __call__(self, job: Job) -> Done:
+        """Make one file of one picture."""
+        from omega_core.container import assemble
+        from omega_core.files import write_whole
+
+        container = self.model.fit(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
+        data = assemble(container)
+        write_whole(job.target, data)
+        return Done(1, job.source.stat().st_size, len(data), container.pixels)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures to go into a pack together: as many as one block has, in all their channels."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass
+class Packing:
+    """Turns pictures into blocks of a pack, which are `made`, with the names of their pictures."""
+
+    compressing: Compressing
+    output: Path
+
+    def start(self) -> None:
+        """Load the model."""
+        self.compressing.start()
+
+    def __call__(self, group: Group) -> Done:
+        """Make one block or, of pictures of different modes and profiles, several."""
+        model, done = self.compressing.model, Done(made=[])
+        blocks: dict[tuple[str, bytes], list[tuple[Job, Picture]]] = {}
+        for job in group.jobs:
+            try:
+                picture = self.compressing.read(job.source)
+                model.codec.check(picture.pixels)
+            except OmegaError as problem:
+                done.problems.append(f"{job.source}: {problem}")
+            else:
+                blocks.setdefault((picture.mode, picture.profile), []).append((job, picture))
+        exact = self.compressing.rate.whole_channels(model.channels)
+        for together in blocks.values():
+            for part in _within(together):
+                container = model.fit_together([each for _, each in part], channels=exact, coder=self.compressing.coder)
+                names = tuple(job.target.relative_to(self.output).with_suffix("").as_posix() for job, _ in part)
+                done.made.append((container, names))
+                done.add(Done(len(part), sum(job.source.stat().st_size for job, _ in part), 0, container.pixels))
+        return done
+
+
+def _within(together: "list[tuple[Job, Picture]]") -> "list[list[tuple[Job, Picture]]]":
+    """Pictures in parts of limited size."""
+    parts: list[list[tuple[Job, Picture]]] = []
+    room = 0
+    for job, picture in together:
+        pixels = picture.size[0] * picture.size[1]
+        if pixels > room:
+            parts.append([])
+            room = BLOCK_PIXELS
+        parts[-1].append((job, picture))
+        room -= pixels
+    return parts

@@ -1,0 +1,188 @@
+"""Many jobs, in this process or in several, with progress; one that fails does not stop the others."""
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from types import FrameType
+from typing import Any, Protocol, TypeVar
+
+import typer
+
+from omega_cli.jobs import many
+from omega_core.errors import OmegaError, OmegaWarning, OutputError
+
+JobType = TypeVar("JobType", contravariant=True)
+
+
+@dataclass
+class Done:
+    """What became of a job, or of several together.
+
+    pictures: that went well.
+    bytes_in, bytes_out, pixels: of these.
+    problems: of those that did not, one line each.
+    remarks: what else the user should know.
+    """
+
+    pictures: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    pixels: int = 0
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    made: Any = None
+
+    def add(self, other: "Done") -> None:
+        """Count another job in."""
+        self.pictures += other.pictures
+        self.bytes_in += other.bytes_in
+        self.bytes_out += other.bytes_out
+        self.pixels += other.pixels
+        self.problems += other.problems
+
+
+class Worker(Protocol[JobType]):
+    """What does the jobs; sent to other processes before it has started."""
+
+    def start(self) -> None:
+        """Load what is needed, once a process."""
+
+    def __call__(self, job: JobType, /) -> Done:
+        """Do a job. What it raises as OmegaError is that job's problem; OutputError stops all of them."""
+
+
+def carry_out(worker: Worker[JobType], jobs: Sequence[JobType], processes: int, unit: str) -> Iterator[Done]:
+    """Do all jobs, in their order if in this process, and yield what becomes of each.
+
+    Problems and remarks are printed, every remark once. Raises OutputError where nothing can be written.
+    """
+    from tqdm import tqdm
+
+    said: set[str] = set()
+    with tqdm(total=len(jobs), unit=unit, disable=None) as bar:
+        for done in _here(worker, jobs) if processes == 1 else _elsewhere(worker, jobs, processes):
+            for problem in done.problems:
+                typer.echo(f"error: {problem}", err=True)
+            for remark in done.remarks:
+                if remark not in said:
+                    typer.echo(f"warning: {remark}", err=True)
+                    said.add(remark)
+            bar.update()
+            yield done
+
+
+def process_count(asked: int | None, jobs: int) -> int:
+    """How many processes to use: as asked, or one for 256 jobs, but no more than there are cores.
+
+    Raises OmegaError for a number that cannot be.
+    """
+    if asked is not None and asked < 1:
+        raise OmegaError(f"{asked} workers cannot do anything; ask for 1 or more.")
+    return max(1, min(jobs, asked if asked is not None else min(_cores(), jobs // 256)))
+
+
+def _here(worker: Worker[JobType], jobs: Iterable[JobType]) -> Iterator[Done]:
+    worker.start()
+    for job in jobs:
+        yield _do(worker, job)
+
+
+def _do(worker: Worker[JobType], job: JobType) -> Done:
+    """Do a job, and collect what it warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", OmegaWarning)
+        try:
+            done = worker(job)
+        except OutputError:
+            raise
+        except (OmegaError, MemoryError) as problem:
+            source = getattr(job, "source", "")
+            done = Done(problems=[f"{source}: {str(problem) or 'it takes more memory than there is.'}"])
+    for each in caught:
+        text = str(each.message)
+        done.remarks.append(text if issubclass(each.category, OmegaWarning) else f"{each.category.__name__}: {text}")
+    return done
+
+
+def _elsewhere(worker: Worker[JobType], jobs: Iterable[JobType], processes: int) -> Iterator[Done]:
+    """As `_here` in several processes, in whatever order jobs are done."""
+    left = iter(jobs)
+    threads = max(1, _cores() // processes)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (worker, threads))
+    waiting: set[Future[Done]] = set()
+    try:
+        while True:
+            for job in islice(left, 4 * processes - len(waiting)):  # no more: who stops need not wait for all
+                waiting.add(pool.submit(_do_next, job))
+            if not waiting:
+                return
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield future.result()
+    except BrokenProcessPool as problem:
+        raise OmegaError(
+            "a worker process ended before its time, perhaps for want of memory; try fewer --workers."
+        ) from problem
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_worker: Any = None
+_busy = False
+
+
+def _begin(worker: Worker[Any], threads: int) -> None:
+    """Start a worker process: it ends with its parent, and leaves Ctrl-C to it while it has nothing to do."""
+    global _worker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, _interrupted)
+    if "torch" not in sys.modules:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    worker.start()
+    _worker = worker
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    if _busy:
+        raise KeyboardInterrupt
+
+
+def _do_next(job: Any) -> Done:
+    global _busy
+    _busy = True
+    try:
+        return _do(_worker, job)
+    finally:
+        _busy = False
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def summary(total: Done, skipped: int, *, rate: bool) -> str:
+    """What all jobs together came to, in one line."""
+    parts = [many(total.pictures, "picture")]
+    if rate and total.pixels:
+        parts.append(f"{total.bytes_in} → {total.bytes_out} bytes")
+        parts.append(f"{8 * total.bytes_out / total.pixels:.4f} bpp")
+    if skipped:
+        parts.append(f"{skipped} skipped")
+    if total.problems:
+        parts.append(f"{len(total.problems)} failed")
+    return ", ".join(parts)
