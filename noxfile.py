@@ -82,6 +82,15 @@ def wheels(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Damage and forge files and models, 200,000 files unless an argument says how many, others with every seed."""
+    install_all(session, "hypothesis", "pytest")
+    count, seed, *_ = [*session.posargs, "200000", "1"] if len(session.posargs) != 1 else [*session.posargs, "1"]
+    environment = {**QUIET, "OMEGA_FUZZ": str(int(count) // 2), "OMEGA_FUZZ_SEED": seed}  # two kinds of files
+    session.run("pytest", "tests/fuzz", env=environment)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, and which package may import which."""
     install_all(session, "import-linter", "ruff")

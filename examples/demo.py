@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import omega_core
-from omega_core.container import unpack
+from omega_core.container import parse
 from omega_core.images import psnr, read_picture, side_by_side
 from omega_train.data.glyphs import glyphs
 
@@ -31,8 +31,8 @@ def main(model_path: str, folder: Path) -> None:
             path.write_bytes(model.compress(original[0], channels=channels))
             data = path.read_bytes()
             sizes.append(len(data))
-            streams.append(len(unpack(data).stream))
-            decoded.append(read_picture(omega_core.decompress(data, model)))
+            streams.append(len(parse(data).stream))
+            decoded.append(read_picture(omega_core.decompress(data, model)).pixels)
         quality = np.mean([psnr(*pair) for pair in zip(originals, decoded, strict=True)])
         bpp = 8 * np.mean(sizes) / originals[0].size
         print(f"{channels:8} {np.mean(sizes):6.1f} {np.mean(streams):7.1f} {bpp:6.3f} {quality:6.2f} dB")

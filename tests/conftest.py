@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -33,6 +35,66 @@ def omega() -> Omega:
         )
 
     return run
+
+
+@pytest.fixture
+def omega_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Omega:
+    """The command `omega` in this process, which has no torch to import again."""
+    from omega_cli.main import run as main
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = ["omega", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
+        capsys.readouterr()
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(command, int(left.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes a model that has learned nothing, of any sizes, and returns its path; the same ones for the same sizes."""
+    import torch
+
+    from omega_core.modelfile import Choice, Description, write_model
+    from omega_core.registry import build
+    from omega_core.tables import FrozenTables
+
+    def write(
+        architecture: str = "openimages", *, channels: int = 8, symbols: int = 16, latent: int = 8, **options: int
+    ) -> Path:
+        torch.manual_seed(0)
+        parts = {
+            "architecture": build("architecture", architecture, options, latent_channels=latent),
+            "quantizer": build("quantizer", "omega", {}, latent_channels=latent, channels=channels, alphabet=symbols),
+        }
+        arrays = {
+            f"{kind}.{name}": value.numpy()
+            for kind, module in parts.items()
+            for name, value in module.state_dict().items()
+        }
+        positions = 9 if architecture == "mnist" else 1
+        chances = np.random.default_rng(0).dirichlet(np.full(symbols, 0.5), (channels, positions))
+        tables = FrozenTables.from_probabilities(chances)
+        arrays |= {f"prior.{name}": value for name, value in tables.arrays().items()}
+        description = Description(
+            architecture=Choice(name=f"omega-core/{architecture}", options=options),
+            quantizer=Choice(name="omega-quant/omega"),
+            prior=Choice(name="omega-entropy/static"),
+            coder="omega-entropy/range",
+            latent_channels=latent,
+            channels=channels,
+            alphabet=symbols,
+            channels_min=0,
+        )
+        path = tmp_path_factory.mktemp("untrained") / "model.safetensors"
+        write_model(path, description, arrays)
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

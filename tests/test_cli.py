@@ -156,22 +156,37 @@ def test_a_file_of_another_model_is_refused(omega: Run, recipe: Any, tmp_path: P
     assert "made with the model" in complaint(done)
 
 
-def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compress", "GOLDEN/a.png", "--output", "out", "--model", str(MODEL)],
+        ["compress", "pictures", "--output", "out", "--model", str(MODEL), "--pack"],
+        ["decompress", "GOLDEN/4-channels.omega", "--output", "out", "--model", str(MODEL)],
+        ["decompress", "GOLDEN", "--output", "out", "--model", str(MODEL), "--workers", "2"],
+        ["decompress", "GOLDEN/4-channels.omega", "--output", "none", "--model", str(MODEL), "--preview", "out"],
+        ["truncate", "GOLDEN/4-channels.omega", "--output", "out/a.omega", "--channels", "2"],
+    ],
+    ids=lambda arguments: " ".join([arguments[0], *(word for word in arguments[6:] if word.startswith("--"))]),
+)
+def test_a_full_disk_is_one_error_and_leaves_nothing(arguments: list[str], tmp_path: Path) -> None:
     """A limit on the size of files stands for a disk that fills up in the middle of one."""
-    picture = tmp_path / "a.png"
-    Image.new("L", (28, 28)).save(picture)
+    limit = 5 if "--workers" not in arguments else 40  # with room for a semaphore, which is a file too
+    (tmp_path / "pictures").mkdir()
+    for number in range(4):
+        Image.new("L", (28, 28), number).save(tmp_path / "pictures" / f"{number}.png")
     code = f"""
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (5, 5))
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 from omega_cli.main import run
-sys.argv = ["omega", "compress", {str(picture)!r}, "--output", {str(tmp_path / "out")!r}, "--model", {str(MODEL)!r}]
+sys.argv = ["omega", *{[argument.replace("GOLDEN", str(GOLDEN)) for argument in arguments]!r}]
 run()
 """
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert "cannot write" in complaint(done)
     assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "none").exists()
 
 
 def test_golden_files_are_read_as_ever(omega: Run, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import omega_core
-from omega_core.container import unpack
+from omega_core.container import parse
 from omega_train import load_recipe, train
 from omega_train.data.glyphs import glyphs
 from omega_train.data.mnist import read_idx
@@ -76,9 +76,9 @@ def test_streams_are_as_long_as_the_tables_say(path: Path, pictures: NDArray[np.
         total = estimated = 0.0
         for picture in pictures:
             data = model.compress(picture, channels=n)
-            total += len(unpack(data).stream)
+            total += len(parse(data).stream)
             estimated += model.estimated_bits(model.decode(data)[0]) / 8
-            assert len(unpack(model.compress(picture, channels=n, coder="fixed")).stream) == math.ceil(n * 9 * 8 / 8)
+            assert len(parse(model.compress(picture, channels=n, coder="fixed")).stream) == math.ceil(n * 9 * 8 / 8)
         assert estimated <= total <= 1.01 * estimated + 2 * len(pictures)
 
 
@@ -92,4 +92,4 @@ def test_a_shortened_file_is_the_file_of_fewer_channels(path: Path, pictures: ND
         assert sizes == sorted(sizes)
         for n, size in zip(encoded.cuts, sizes, strict=True):
             assert encoded.file(n) == model.compress(picture, channels=n)
-            assert size <= 16 + n + len(unpack(encoded.file(n)).stream)
+            assert size <= 16 + n + len(parse(encoded.file(n)).stream)

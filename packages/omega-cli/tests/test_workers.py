@@ -1,0 +1,186 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from omega_cli.workers import Done, carry_out, process_count, summary
+from omega_core.errors import OmegaError, OutputError
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def toil(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module beside this one, where other processes find it too."""
+    monkeypatch.syspath_prepend(HERE)
+    import toil
+
+    return toil
+
+
+def jobs(toil: ModuleType, *deeds: str) -> list[Any]:
+    return [toil.Toil(Path(f"{number}/{deed}.png")) for number, deed in enumerate(deeds)]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_every_job_is_done_by_a_worker_that_was_started_once(toil: ModuleType, processes: int) -> None:
+    done = list(carry_out(toil.Toiler(), jobs(toil, *["well"] * 30), processes, "toil"))
+    assert sum(each.pictures for each in done) == len(done) == 30
+    elsewhere = {process for _, process in (each.made for each in done)} - {os.getpid()}
+    assert (len(elsewhere) > 0) == (processes > 1)
+
+
+def test_jobs_are_done_in_their_order_in_one_process(toil: ModuleType) -> None:
+    work = [toil.Toil(Path(f"{number}.png")) for number in range(9)]
+    done = carry_out(toil.Toiler(), work, 1, "toil")
+    assert [name for name, _ in (each.made for each in done)] == [f"{number}.png" for number in range(9)]
+
+
+def test_nothing_to_do_starts_nobody(toil: ModuleType) -> None:
+    assert list(carry_out(toil.Toiler(), [], 2, "toil")) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_jobs_that_fail_are_named_and_do_not_stop_the_others(
+    toil: ModuleType, processes: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work = jobs(toil, "well", "fail", "well", "drown", "well")
+    total = Done()
+    for done in carry_out(toil.Toiler(), work, processes, "toil"):
+        total.add(done)
+    problems = [f"{Path('1/fail.png')}: it fails.", f"{Path('3/drown.png')}: it takes more memory than there is."]
+    assert sorted(total.problems) == problems
+    assert sorted(capfd.readouterr().err.splitlines()) == [f"error: {problem}" for problem in problems]
+    assert (total.pictures, total.bytes_in, total.bytes_out, total.pixels) == (3, 3, 6, 9)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_many_jobs_warn_of_is_said_once(
+    toil: ModuleType, processes: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = list(carry_out(toil.Toiler(), jobs(toil, *["warn"] * 8), processes, "toil"))
+    assert [each.remarks for each in done] == [["it is warm."]] * 8
+    assert capfd.readouterr().err == "warning: it is warm.\n"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_disk_that_cannot_be_written_stops_everything(
+    toil: ModuleType, processes: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = carry_out(toil.Toiler(), jobs(toil, "stop", *["well"] * 200), processes, "toil")
+    with pytest.raises(OutputError, match="cannot write it"):
+        pytest.fail(f"{len(list(done))} of 201 were done")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_mistake_of_ours_is_not_taken_for_the_jobs(toil: ModuleType, processes: int) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(carry_out(toil.Toiler(), jobs(toil, "well", "err", "well"), processes, "toil"))
+
+
+def test_a_worker_that_dies_is_one_error_that_tells_what_to_try(
+    toil: ModuleType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OmegaError, match="want of memory; try fewer --workers"):
+        list(carry_out(toil.Toiler(), jobs(toil, "well", "die", *["well"] * 20), 2, "toil"))
+    assert capfd.readouterr().err == ""
+
+
+def test_who_needs_no_more_need_not_wait_for_all(toil: ModuleType) -> None:
+    done = carry_out(toil.Toiler(), jobs(toil, *["well"] * 10_000), 2, "toil")
+    next(done)
+    started = time.monotonic()
+    done.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "jobs", "cores", "count"),
+    [
+        (None, 0, 8, 1),
+        (None, 1, 8, 1),
+        (None, 511, 8, 1),
+        (None, 512, 8, 2),
+        (None, 1_000_000, 8, 8),
+        (None, 1_000_000, 1, 1),
+        (1, 1_000_000, 8, 1),
+        (4, 1_000, 8, 4),
+        (4, 3, 8, 3),
+        (4, 0, 8, 1),
+    ],
+)
+def test_there_are_as_many_processes_as_asked_for_or_as_pay(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int, cores: int, count: int
+) -> None:
+    monkeypatch.setattr("omega_cli.workers._cores", lambda: cores)
+    assert process_count(asked, jobs) == count
+
+
+@pytest.mark.parametrize("asked", [0, -1])
+def test_fewer_than_one_worker_are_refused(asked: int) -> None:
+    with pytest.raises(OmegaError, match=f"{asked} workers cannot do anything"):
+        process_count(asked, 10)
+
+
+@pytest.mark.parametrize(
+    ("total", "skipped", "rate", "says"),
+    [
+        (Done(1, 100, 10, 160), 0, True, "1 picture, 100 → 10 bytes, 0.5000 bpp"),
+        (Done(2, 100, 10, 160), 0, False, "2 pictures"),
+        (Done(2, 100, 10, 160, ["a", "b"]), 3, True, "2 pictures, 100 → 10 bytes, 0.5000 bpp, 3 skipped, 2 failed"),
+        (Done(), 1, True, "0 pictures, 1 skipped"),
+        (Done(problems=["a"]), 1, False, "0 pictures, 1 skipped, 1 failed"),
+    ],
+)
+def test_the_summary_is_one_line(total: Done, skipped: int, rate: bool, says: str) -> None:
+    assert summary(total, skipped, rate=rate) == says
+
+
+@pytest.fixture
+def waiting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A command of its own process group, all of whose processes have begun to write a file and take long."""
+    paths = [tmp_path / str(number) / "wait.png" for number in range(8)]
+    command = [sys.executable, HERE / "toil.py", str(request.param), *paths]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        ends = time.monotonic() + 60
+        while len(list(tmp_path.rglob("*.begun"))) < request.param:
+            assert process.poll() is None
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+needs_signals = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs the signals of POSIX")
+
+
+@needs_signals
+@pytest.mark.parametrize("waiting", [1, 2], indirect=True)
+def test_workers_end_when_their_parent_is_killed(waiting: subprocess.Popen[str]) -> None:
+    waiting.kill()
+    said, _ = waiting.communicate(timeout=10)  # returns when none of them holds the pipe any more
+    assert "Traceback" not in said
+
+
+@needs_signals
+@pytest.mark.parametrize("waiting", [1], indirect=True)
+def test_ctrl_c_ends_soon_and_leaves_nothing_behind(waiting: subprocess.Popen[str], tmp_path: Path) -> None:
+    os.killpg(waiting.pid, signal.SIGINT)
+    said, _ = waiting.communicate(timeout=10)
+    assert waiting.returncode == 130
+    assert said in ("", "error: stopped.\n")  # some versions of typer keep to themselves that it was Ctrl-C
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".begun"}

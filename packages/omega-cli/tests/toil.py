@@ -1,0 +1,71 @@
+"""A worker for the tests of workers, in a module that other processes can import; run by itself, a command.
+
+python toil.py PROCESSES JOB...
+"""
+
+import os
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from omega_cli import main
+from omega_cli.workers import Done, carry_out
+from omega_core.errors import ImageError, OmegaWarning, OutputError
+from omega_core.files import replacing
+
+
+@dataclass(frozen=True)
+class Toil:
+    """A job: a path, whose stem is what happens at it."""
+
+    source: Path
+
+
+@dataclass
+class Toiler:
+    """Counts how often it was started and does what jobs say."""
+
+    started: int = 0
+
+    def start(self) -> None:
+        self.started += 1
+
+    def __call__(self, job: Toil) -> Done:
+        deed = job.source.stem
+        if deed == "fail":
+            raise ImageError("it fails.")
+        if deed == "stop":
+            raise OutputError("cannot write it.")
+        if deed == "die":
+            os._exit(3)
+        if deed == "warn":
+            warnings.warn("it is warm.", OmegaWarning, stacklevel=1)
+        if deed == "drown":
+            raise MemoryError
+        if deed == "err":
+            raise ZeroDivisionError
+        if deed == "wait":
+            take_long(job.source)
+        return Done(self.started, 1, 2, 3, made=(job.source.name, os.getpid()))
+
+
+def take_long(path: Path) -> None:
+    """Begin to write a file, say so in another, and take a minute over it."""
+    with replacing(path) as temporary:
+        temporary.write_text("not all of it")
+        path.with_suffix(f".{os.getpid()}.begun").touch()
+        time.sleep(60)
+
+
+def toil(processes: int, paths: list[Path]) -> None:
+    """The command."""
+    for _ in carry_out(Toiler(), [Toil(path) for path in paths], processes, "toil"):
+        pass
+
+
+if __name__ == "__main__":
+    main.app.command()(toil)
+    sys.argv[1:1] = ["toil"]
+    main.run()

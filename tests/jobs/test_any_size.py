@@ -1,0 +1,199 @@
+"""Pictures of any size through files: every cut, every limit, other machines' arithmetic, and tiles."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import omega_core
+from omega_core.codec import Codec
+from omega_core.container import parse
+from omega_core.errors import OmegaWarning, RateError
+from omega_core.images import psnr, read_picture
+from omega_core.model import Encoded, Model
+
+SIZES = [(512, 512), (500, 333)]
+BUDGETS = 50
+
+ENCODE = """
+import hashlib, json, sys
+from pathlib import Path
+import torch
+import omega_core
+torch.set_num_threads(1)
+model = omega_core.load_model(sys.argv[1])
+found = {}
+for path in map(Path, sys.argv[2:]):
+    encoded = model.encode(path)
+    path.with_suffix(".omega").write_bytes(encoded.file(64))
+    found[path.stem] = hashlib.sha256(encoded.symbols.tobytes()).hexdigest()
+print(json.dumps(found))
+"""
+
+DECODE = """
+import hashlib, json, sys
+from pathlib import Path
+import numpy as np
+import torch
+import omega_core
+torch.set_num_threads(2)
+found = {}
+for precision in ("float32", "float64", "bfloat16"):
+    model = omega_core.load_model(sys.argv[1], precision=precision)
+    for path in map(Path, sys.argv[2:]):
+        data = path.with_suffix(".omega").read_bytes()
+        symbols, _ = model.decode(data)
+        found[f"{path.stem} {precision}"] = hashlib.sha256(symbols.tobytes()).hexdigest()
+        model.decompress(data).save(path.with_name(f"{path.stem} {precision}.png"))
+print(json.dumps(found))
+"""
+
+
+def photo(width: int, height: int) -> Image.Image:
+    """Something like a photo: soft shapes, edges and a little noise."""
+    chance = np.random.default_rng(width * height)
+    coarse = chance.integers(0, 256, (height // 50 + 2, width // 50 + 2, 3), np.uint8)
+    soft = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+    y, x = np.mgrid[:height, :width]
+    edges = 60 * (((x // 37) ^ (y // 53)) & 1)
+    return Image.fromarray((soft // 2 + edges[:, :, None] + chance.integers(0, 20, soft.shape)).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def path(untrained: Callable[..., Path]) -> Path:
+    return untrained(channels=64, symbols=256, latent=64)
+
+
+@pytest.fixture(scope="module")
+def model(path: Path) -> Model:
+    return omega_core.load_model(path)
+
+
+@pytest.fixture(scope="module")
+def encoded(model: Model) -> dict[tuple[int, int], Encoded]:
+    return {size: model.encode(photo(*size)) for size in SIZES}
+
+
+@pytest.mark.job
+@pytest.mark.parametrize("size", SIZES)
+def test_a_shortened_file_is_the_file_of_fewer_channels_at_every_cut(
+    model: Model, encoded: dict[tuple[int, int], Encoded], size: tuple[int, int]
+) -> None:
+    files = {channels: encoded[size].file(channels) for channels in encoded[size].cuts}
+    assert list(files) == list(range(2, 65, 2))
+    for channels in range(2, 65):
+        assert omega_core.truncate(files[64], channels=channels) == files[channels - channels % 2]
+    with pytest.raises(RateError, match="the smallest is at 2"):
+        omega_core.truncate(files[64], channels=1)
+    for channels in (2, 30, 64):
+        assert model.compress(photo(*size), channels=channels) == files[channels]
+    between = model.compress(photo(*size), channels=31)
+    assert parse(between).channels == 31
+    assert omega_core.truncate(between, channels=31) == between
+    assert omega_core.truncate(between, channels=30) == files[30]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transforms that remember what they have been given: what is left to do is to code and to choose."""
+
+    def remembering(method: Callable[..., Any]) -> Callable[..., Any]:
+        known: dict[tuple[object, ...], Any] = {}
+
+        def recall(codec: Codec, values: NDArray[Any], *sizes: int, **options: object) -> Any:
+            key = (id(codec), values.tobytes(), *sizes, *options.items())
+            if key not in known:
+                known[key] = method(codec, values, *sizes, **options)
+            return known[key]
+
+        return recall
+
+    for name in ("symbols", "pixels"):
+        monkeypatch.setattr(Codec, name, remembering(getattr(Codec, name)))
+
+
+@pytest.mark.job
+@pytest.mark.parametrize("kind", ["any size", "digits"])
+def test_every_limit_is_met_as_well_as_trying_all_cuts_would(
+    model: Model, untrained: Callable[..., Path], quick: None, kind: str
+) -> None:
+    if kind == "digits":
+        model = omega_core.load_model(untrained("mnist", channels=8, symbols=256, latent=32))
+        picture = photo(28, 28).convert("L")
+    else:
+        picture = photo(200, 133)
+    pixels = picture.width * picture.height
+    original = read_picture(picture).pixels
+    files = {channels: model.compress(picture, channels=channels) for channels in model.encode(picture).cuts}
+    sizes = {channels: len(data) for channels, data in files.items()}
+    least, most = min(sizes.values()), max(sizes.values())
+    chance = np.random.default_rng(0)
+    for budget in [*sizes.values(), *(size - 1 for size in sizes.values()), *chance.integers(1, 2 * most, BUDGETS)]:
+        fitting = [channels for channels, size in sizes.items() if size <= budget]
+        for limit in ({"max_bytes": int(budget)}, {"bpp": 8 * (budget + 0.5) / pixels}):
+            if fitting:
+                assert model.compress(picture, **limit) == files[max(fitting)]
+            else:
+                assert budget < least
+                with pytest.raises(RateError, match="are not enough: the smallest cut"):
+                    model.compress(picture, **limit)
+
+    quality = {n: psnr(original, read_picture(model.decompress(data)).pixels) for n, data in files.items()}
+    low, high = min(quality.values()), max(quality.values())
+    assert high > low
+    for wanted in [*quality.values(), *chance.uniform(low - 1, high + 1, BUDGETS)]:
+        reaching = [channels for channels, reached in quality.items() if reached >= wanted]
+        if reaching:
+            assert model.compress(picture, psnr=float(wanted)) == files[min(reaching)]
+        else:
+            with pytest.warns(OmegaWarning, match=f"are not reached, all {model.channels} channels"):
+                assert model.compress(picture, psnr=float(wanted)) == files[model.channels]
+
+
+@pytest.mark.job
+def test_symbols_come_back_in_another_process_with_other_threads_and_precisions(path: Path, tmp_path: Path) -> None:
+    pictures = [tmp_path / f"{width}x{height}.png" for width, height in SIZES]
+    for size, picture in zip(SIZES, pictures, strict=True):
+        photo(*size).save(picture)
+    encoded, decoded = (
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", code, path, *pictures], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        for code in (ENCODE, DECODE)
+    )
+    assert len(encoded) == len(pictures)
+    assert decoded == {
+        f"{name} {precision}": symbols
+        for precision in ("float32", "float64", "bfloat16")
+        for name, symbols in encoded.items()
+    }
+    for picture in pictures:
+        single, double = (
+            np.asarray(Image.open(picture.with_name(f"{picture.stem} {precision}.png"))).astype(int)
+            for precision in ("float32", "float64")
+        )
+        assert np.std(double) > 5
+        assert np.abs(single - double).max() <= 1
+
+
+@pytest.mark.job
+def test_tiles_do_not_show(untrained: Callable[..., Path]) -> None:
+    model = omega_core.load_model(untrained(channels=64, symbols=256, latent=64, width=8))
+    model.tile_size = 512
+    data = model.compress(photo(2048, 2048))
+    symbols, container = model.decode(data)
+    assert container.tile == 512
+    tiled = np.asarray(model.decompress(data)).astype(int)
+    whole = model.codec.pixels(symbols, 2048, 2048).transpose(1, 2, 0)
+    assert np.mean(symbols != model.codec.symbols(read_picture(photo(2048, 2048)).pixels)) <= 0.001
+    assert whole.std() > 5
+    assert np.mean(np.abs(tiled - whole) <= 1) >= 0.999

@@ -1,0 +1,100 @@
+"""A command that is killed at any moment leaves whole files, from which another goes on."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from omega_core.container import parse
+
+COUNT = 200
+KILLS = int(os.environ.get("OMEGA_KILLS", "8"))
+COMMAND = "from omega_cli.main import run; run()"
+
+
+@pytest.fixture(scope="module")
+def model(untrained: Callable[..., Path]) -> Path:
+    return untrained(channels=8, symbols=16, latent=8, width=8)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(COUNT):
+        noise = np.random.default_rng(number).integers(0, 256, (12, 8 + number % 9, 3), np.uint8)
+        path = folder / f"{number % 7}" / f"{number:03}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(noise).resize((160, 120)).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(
+    omega: Callable[..., subprocess.CompletedProcess[str]],
+    model: Path,
+    pictures: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, bytes]:
+    """What a command that nobody disturbs writes."""
+    output = tmp_path_factory.mktemp("undisturbed")
+    done = omega("compress", pictures, "--output", output, "--model", model, "--workers", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    files = whole_files(output)
+    assert len(files) == COUNT
+    return files
+
+
+def whole_files(folder: Path) -> dict[str, bytes]:
+    """The files of a folder by their names, each of which is whole."""
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.omega")}
+    for data in files.values():
+        parse(data)
+    return files
+
+
+def killed(command: list[object], output: Path, wait: Callable[[], float]) -> bool:
+    """Whether a command was killed: `wait()` seconds after it has written a first file, if it still ran."""
+    before = len(whole_files(output))
+    arguments = [sys.executable, "-c", COMMAND, *map(str, command)]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while len(list(output.rglob("*.omega"))) == before and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(wait())
+    process.kill()
+    said, _ = process.communicate(timeout=60)  # until its workers have ended too
+    assert "Traceback" not in said
+    assert process.returncode in (0, -9)
+    return process.returncode == -9
+
+
+@pytest.mark.job
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_is_killed_at_any_moment_leaves_whole_files_and_another_goes_on(
+    model: Path, pictures: Path, expected: dict[str, bytes], tmp_path: Path, workers: int
+) -> None:
+    chance = random.Random(workers)
+    kills = rounds = 0
+    left_at: list[int] = []
+    while kills < KILLS:
+        rounds += 1
+        output = tmp_path / str(rounds)
+        output.mkdir()
+        command = ["compress", pictures, "--output", output, "--model", model, "--workers", workers, "--skip-existing"]
+        while kills < KILLS and killed(command, output, lambda: chance.choice((0.02, 0.2, 1)) * chance.random()):
+            kills += 1
+            files = whole_files(output)
+            left_at.append(len(files))
+            assert files.items() <= expected.items()
+        done = subprocess.run([sys.executable, "-c", COMMAND, *map(str, command)], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert whole_files(output) == expected
+    parts = len(list(tmp_path.rglob("*.part")))
+    print(f"killed {kills} times in {rounds} folders with {workers} workers, at {left_at} files; {parts} parts left")
+    assert len(set(left_at)) > len(left_at) / 4

@@ -1,0 +1,395 @@
+"""Packs: many pictures of a folder in one file, and everything that is done with it."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+GREY = [f"{folder}{number:02}" for folder in ("", "deeper/", "ünï/") for number in range(30)]
+
+
+@pytest.fixture(scope="module")
+def model(untrained: Callable[..., Path]) -> Path:
+    """One that takes pictures of any size."""
+    return untrained(channels=8, symbols=16, latent=8, width=4)
+
+
+def paint(path: Path, mode: str, width: int, height: int, **options: object) -> None:
+    noise = np.random.default_rng(width * height).integers(0, 256, (height // 4 + 1, width // 4 + 1, 4), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(noise).resize((width, height)).convert(mode).save(path, **options)
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 90 small grey pictures of one size: two blocks."""
+    folder = tmp_path_factory.mktemp("pictures") / "grey"
+    for number, name in enumerate(GREY):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16), np.uint8)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures of all modes and many sizes, some with a colour profile."""
+    folder = tmp_path_factory.mktemp("pictures") / "mixed"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for number, mode in enumerate(("L", "RGB", "RGBA", "LA") * 3):
+        paint(folder / f"{number % 2}" / f"{number:02}.png", mode, 20 + 9 * number, 50 - 4 * number)
+    for number in (1, 2):
+        paint(folder / f"profile {number}.png", "RGB", 30 * number, 30, icc_profile=profile)
+    paint(folder / "tiny.png", "RGB", 1, 1)
+    return folder
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def well(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert (done.returncode, done.stderr) == (0, "")
+    return done
+
+
+def complaint(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
+    """The one line in which a command says what is wrong."""
+    assert done.returncode == status, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    return done.stderr
+
+
+@pytest.fixture
+def pack(omega_here: Run, model: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Makes the pack of a folder."""
+
+    def make(folder: Path, *options: object) -> Path:
+        output = tmp_path / "packs"
+        well(omega_here("compress", folder, "--output", output, "--model", model, "--pack", *options))
+        return output / f"{folder.name}.omega"
+
+    return make
+
+
+@pytest.fixture
+def unpacked(omega_here: Run, model: Path, tmp_path: Path) -> Callable[..., dict[str, bytes]]:
+    """Decompresses files into a folder and returns what is in it."""
+
+    def make(*arguments: object, into: str = "unpacked") -> dict[str, bytes]:
+        well(omega_here("decompress", *arguments, "--output", tmp_path / into, "--model", model))
+        return written(tmp_path / into)
+
+    return make
+
+
+@pytest.fixture
+def about(omega_here: Run) -> Callable[[Path], dict[str, Any]]:
+    def facts(path: Path) -> dict[str, Any]:
+        return dict(json.loads(well(omega_here("info", path, "--json")).stdout))
+
+    return facts
+
+
+@pytest.mark.parametrize("folder", ["grey", "mixed"])
+def test_a_pack_decompresses_to_what_single_files_decompress_to(
+    omega_here: Run, model: Path, tmp_path: Path, request: pytest.FixtureRequest, pack: Any, unpacked: Any, folder: str
+) -> None:
+    pictures = request.getfixturevalue(folder)
+    done = well(omega_here("compress", pictures, "--output", tmp_path / "single" / folder, "--model", model))
+    assert done.stdout.startswith(f"{len(written(pictures))} pictures, ")
+    from_pack, from_files = unpacked(pack(pictures)), unpacked(tmp_path / "single", into="files")
+    assert set(from_pack) == {f"{folder}/{name}" for name in written(pictures)}
+    assert from_pack == from_files
+    single = sum(map(len, written(tmp_path / "single").values()))
+    assert (tmp_path / "packs" / f"{folder}.omega").stat().st_size < single
+
+
+def test_the_summary_of_a_pack_is_of_its_own_size(omega_here: Run, model: Path, grey: Path, tmp_path: Path) -> None:
+    done = well(omega_here("compress", grey, "--output", tmp_path, "--model", model, "--pack"))
+    size, before = (tmp_path / "grey.omega").stat().st_size, sum(map(len, written(grey).values()))
+    assert done.stdout == f"90 pictures, {before} → {size} bytes, {8 * size / 90 / 256:.4f} bpp\n"
+    assert list(written(tmp_path)) == ["grey.omega"]
+    done = well(omega_here("decompress", tmp_path, "--output", tmp_path / "d", "--model", model))
+    assert done.stdout == f"90 pictures in {tmp_path / 'd'}\n"
+
+
+def test_info_tells_what_is_in_a_pack(
+    omega_here: Run, model: Path, mixed: Path, tmp_path: Path, pack: Any, about: Any
+) -> None:
+    file = pack(mixed)
+    facts = about(file)
+    assert (facts["kind"], facts["pictures"], facts["channels"]) == ("pack", 15, 8)
+    assert facts["mode"] == "L, LA, RGB, RGBA"
+    assert facts["blocks"] == 5  # one for each mode, and one for RGB with a profile
+    assert facts["model"] == about(model)["fingerprint"][:8]
+    assert facts["bytes"] == file.stat().st_size
+    assert sorted(f"{name}.png" for name in facts["names"]) == sorted(written(mixed))
+    rows = dict(line.split(maxsplit=1) for line in well(omega_here("info", file)).stdout.splitlines())
+    assert (rows["kind"], rows["pictures"]) == ("pack", "15")
+    assert set(rows["names"].split(", ")) == set(facts["names"])
+    (row,) = well(omega_here("info", tmp_path / "packs")).stdout.splitlines()
+    assert row.startswith("mixed.omega: pack, 15 pictures ")
+
+
+def test_a_pack_of_one_picture_is_named_after_it(
+    omega_here: Run, model: Path, grey: Path, tmp_path: Path, about: Any, unpacked: Any
+) -> None:
+    well(omega_here("compress", grey / "07.png", "--output", tmp_path, "--model", model, "--pack"))
+    assert about(tmp_path / "07.omega")["names"] == ["07"]
+    assert list(unpacked(tmp_path / "07.omega")) == ["07/07.png"]
+
+
+def test_several_inputs_become_one_pack_named_after_the_first(
+    omega_here: Run, model: Path, grey: Path, mixed: Path, tmp_path: Path, about: Any
+) -> None:
+    well(omega_here("compress", mixed, grey, "--output", tmp_path, "--model", model, "--pack"))
+    assert list(written(tmp_path)) == ["mixed.omega"]
+    names = {f"{name}.png" for name in about(tmp_path / "mixed.omega")["names"]}
+    assert names == {*written(mixed), *written(grey)}
+
+
+def test_the_folder_in_which_one_is_has_a_name_too(
+    omega_here: Run, model: Path, grey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(grey)
+    well(omega_here("compress", ".", "--output", tmp_path, "--model", model, "--pack"))
+    assert list(written(tmp_path)) == ["grey.omega"]
+
+
+def test_two_pictures_of_one_name_cannot_be_in_a_pack(omega_here: Run, model: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp"):
+        paint(tmp_path / "in" / name, "L", 20, 20)
+    done = omega_here("compress", tmp_path / "in", "--output", tmp_path / "o", "--model", model, "--pack")
+    assert "would both become" in complaint(done)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("rate", [("--channels", 3), ("--fraction", 0.375)])
+def test_a_pack_has_as_many_channels_as_asked_for(
+    omega_here: Run, model: Path, mixed: Path, tmp_path: Path, pack: Any, unpacked: Any, about: Any, rate: Any
+) -> None:
+    file = pack(mixed, *rate)
+    assert about(file)["channels"] == 3
+    well(omega_here("compress", mixed, "--output", tmp_path / "single" / "mixed", "--model", model, *rate))
+    assert unpacked(file) == unpacked(tmp_path / "single", into="files")
+
+
+@pytest.mark.parametrize("folder", ["grey", "mixed"])
+def test_a_pack_has_as_many_channels_as_its_budget_allows(
+    omega_here: Run, model: Path, tmp_path: Path, request: pytest.FixtureRequest, pack: Any, about: Any, folder: str
+) -> None:
+    pictures = request.getfixturevalue(folder)
+    files = {channels: pack(pictures, "--channels", channels).read_bytes() for channels in range(1, 9)}
+    sizes = {channels: len(data) for channels, data in files.items()}
+    assert sorted(set(sizes.values())) == list(sizes.values())
+    pixels = 0
+    for path in pictures.rglob("*.png"):
+        with Image.open(path) as picture:
+            pixels += picture.width * picture.height
+    for budget in (sizes[1], sizes[5] - 1, sizes[5], sizes[8], 10 * sizes[8]):
+        best = max(channels for channels, size in sizes.items() if size <= budget)
+        assert pack(pictures, "--max-bytes", budget).read_bytes() == files[best]
+        assert pack(pictures, "--bpp", 8 * (budget + 0.5) / pixels).read_bytes() == files[best]
+        assert sizes[best] == about(tmp_path / "packs" / f"{folder}.omega")["bytes"]
+
+
+def test_a_budget_that_is_too_small_for_a_pack_is_refused(
+    omega_here: Run, model: Path, grey: Path, tmp_path: Path
+) -> None:
+    for rate in (("--max-bytes", 100), ("--bpp", 0.01)):
+        done = omega_here("compress", grey, "--output", tmp_path / "o", "--model", model, "--pack", *rate)
+        assert "are not enough: the smallest cut, 1 channels, takes" in complaint(done)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_pack_of_a_quality_is_refused(omega_here: Run, model: Path, grey: Path, tmp_path: Path) -> None:
+    done = omega_here("compress", grey, "--output", tmp_path / "o", "--model", model, "--pack", "--psnr", 20)
+    assert "take another limit than --psnr" in complaint(done)
+    assert not (tmp_path / "o").exists()
+
+
+def test_opacity_and_profiles_are_dropped_from_a_pack_too(mixed: Path, pack: Any, about: Any) -> None:
+    assert about(pack(mixed, "--alpha", "drop"))["mode"] == "L, RGB"
+    assert about(pack(mixed, "--alpha", "drop"))["blocks"] == 3
+    assert about(pack(mixed, "--alpha", "drop", "--icc", "drop"))["blocks"] == 2
+
+
+def test_a_pack_is_shortened_to_the_pack_of_fewer_channels(
+    omega_here: Run, mixed: Path, tmp_path: Path, pack: Any
+) -> None:
+    files = {channels: pack(mixed, "--channels", channels).read_bytes() for channels in (1, 4, 5)}
+    whole, short = pack(mixed), tmp_path / "short.omega"
+    for channels, limit in (
+        (5, ("--channels", 5)),
+        (4, ("--max-bytes", len(files[5]) - 1)),
+        (1, ("--max-bytes", len(files[1]))),
+    ):
+        done = well(omega_here("truncate", whole, "--output", short, *limit))
+        assert short.read_bytes() == files[channels]
+        size = whole.stat().st_size
+        assert done.stdout == f"{channels} of 8 channels: {size} → {len(files[channels])} bytes\n"
+    refused = omega_here("truncate", whole, "--output", tmp_path / "none.omega", "--max-bytes", len(files[1]) - 1)
+    assert "are not enough" in complaint(refused)
+    assert not (tmp_path / "none.omega").exists()
+
+
+def test_only_some_pictures_are_taken_out_of_a_pack(mixed: Path, grey: Path, pack: Any, unpacked: Any) -> None:
+    whole = unpacked(pack(grey))
+    for pattern, count in (("deeper/*", 30), ("*07", 3), ("07", 1), ("ünï/1?", 10), ("*", 90), ("[!a-z]*", 60)):
+        some = unpacked(pack(grey), "--only", pattern, into=pattern.replace("/", "-").replace("*", "x"))
+        assert len(some) == count
+        assert some.items() <= whole.items()
+
+
+def test_a_pack_without_such_a_name_is_an_error(
+    omega_here: Run, model: Path, grey: Path, tmp_path: Path, pack: Any
+) -> None:
+    done = omega_here("decompress", pack(grey), "--output", tmp_path / "o", "--model", model, "--only", "none/*")
+    assert "none of its 90 pictures has a name like 'none/*'" in done.stderr
+    assert done.returncode == 2
+    assert not (tmp_path / "o").exists()
+
+
+def test_what_is_left_out_of_a_pack_need_not_be_whole(
+    omega_here: Run, model: Path, grey: Path, tmp_path: Path, pack: Any, unpacked: Any
+) -> None:
+    """A block is read by itself: damage in one does not reach the others."""
+    file, first = pack(grey), unpacked(pack(grey), "--only", "0*")
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    file.write_bytes(data)
+    assert unpacked(file, "--only", "0*", into="again") == first
+    done = omega_here("decompress", file, "--output", tmp_path / "all", "--model", model)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {file}: the file is damaged")
+    assert first.items() <= written(tmp_path / "all").items()
+
+    file.write_bytes(data[:-100])
+    done = omega_here("decompress", file, "--output", tmp_path / "short", "--model", model)
+    assert done.returncode == 1
+    assert "the pack breaks off: 100 bytes are missing" in done.stderr
+    assert first.items() <= written(tmp_path / "short").items()
+
+
+def test_a_pack_whose_index_is_damaged_is_named_and_others_are_done(
+    omega_here: Run, model: Path, grey: Path, mixed: Path, tmp_path: Path, pack: Any
+) -> None:
+    file = pack(grey)
+    pack(mixed)
+    data = bytearray(file.read_bytes())
+    data[10] ^= 1
+    file.write_bytes(data)
+    done = omega_here("decompress", tmp_path / "packs", "--output", tmp_path / "o", "--model", model)
+    assert f"error: {file}: the pack is damaged: the checksum of its index" in complaint(done, 1)
+    assert done.stdout == f"15 pictures, 1 failed in {tmp_path / 'o'}\n"
+    assert len(written(tmp_path / "o")) == 15
+    for command in (("info", file), ("truncate", file, "--output", tmp_path / "o.omega", "--channels", 1)):
+        assert "the pack is damaged" in complaint(omega_here(*command))
+
+
+def test_bad_pictures_are_named_and_the_pack_has_the_good_ones(
+    omega_here: Run, model: Path, grey: Path, tmp_path: Path, about: Any
+) -> None:
+    shutil.copytree(grey, tmp_path / "grey")
+    bad = [tmp_path / "grey" / name for name in ("05.png", "deeper/bad.png")]
+    for path in bad:
+        path.write_bytes(b"no picture")
+    done = omega_here("compress", tmp_path / "grey", "--output", tmp_path / "o", "--model", model, "--pack")
+    assert done.returncode == 1
+    assert done.stderr == "".join(f"error: {path}: this is not a picture that can be read.\n" for path in bad)
+    assert done.stdout.startswith("89 pictures, ")
+    assert done.stdout.endswith(", 2 failed\n")
+    assert set(about(tmp_path / "o" / "grey.omega")["names"]) == {*GREY} - {"05"}
+
+    shutil.rmtree(tmp_path / "grey")
+    bad[1].parent.mkdir(parents=True)
+    bad[1].write_bytes(b"no picture")
+    done = omega_here("compress", tmp_path / "grey", "--output", tmp_path / "none", "--model", model, "--pack")
+    assert "deeper/bad.png" in complaint(done)
+    assert not (tmp_path / "none").exists()
+
+
+def test_pictures_that_a_model_does_not_take_are_left_out_of_a_pack(
+    omega_here: Run, untrained: Callable[..., Path], tmp_path: Path, about: Any
+) -> None:
+    model = untrained("mnist", channels=4, symbols=16, latent=8)
+    for name, mode, width in (("good", "L", 28), ("large", "L", 29), ("colour", "RGB", 28)):
+        paint(tmp_path / "in" / f"{name}.png", mode, width, 28)
+    done = omega_here("compress", tmp_path / "in", "--output", tmp_path / "o", "--model", model, "--pack")
+    assert done.returncode == 1
+    assert [Path(line.split(": ")[1]).stem for line in done.stderr.splitlines()] == ["colour", "large"]
+    assert about(tmp_path / "o" / "in.omega")["names"] == ["good"]
+
+
+def test_a_pack_that_is_there_already_is_skipped_if_so_asked(
+    omega_here: Run, model: Path, grey: Path, tmp_path: Path, pack: Any
+) -> None:
+    file = pack(grey)
+    data = file.read_bytes()
+    file.write_bytes(b"there already")
+    compress = ("compress", grey, "--output", tmp_path / "packs", "--model", model, "--pack")
+    assert well(omega_here(*compress, "--skip-existing")).stdout == "0 pictures, 90 skipped\n"
+    assert file.read_bytes() == b"there already"
+    well(omega_here(*compress))
+    assert file.read_bytes() == data
+
+
+def test_pictures_of_a_pack_that_are_there_already_are_skipped_if_so_asked(
+    omega_here: Run, model: Path, mixed: Path, tmp_path: Path, pack: Any, unpacked: Any
+) -> None:
+    decompress = ("decompress", pack(mixed), "--output", tmp_path / "unpacked", "--model", model, "--skip-existing")
+    whole = unpacked(pack(mixed))
+    assert well(omega_here(*decompress)).stdout == f"0 pictures, 15 skipped in {tmp_path / 'unpacked'}\n"
+    (tmp_path / "unpacked" / "mixed" / "tiny.png").unlink()
+    (tmp_path / "unpacked" / "mixed" / "0" / "00.png").write_bytes(b"there already")  # in another block
+    well(omega_here(*decompress))
+    now = written(tmp_path / "unpacked")
+    assert now.pop("mixed/0/00.png") == b"there already"
+    assert now.items() <= whole.items()
+    assert len(now) == 14
+
+
+def test_a_pack_does_not_replace_a_file_that_goes_into_it(omega_here: Run, model: Path, tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", "L", 20, 20)
+    named = (tmp_path / "a.png").rename(tmp_path / "a.omega")
+    before = named.read_bytes()
+    done = omega_here("compress", named, "--output", tmp_path, "--model", model, "--pack")
+    assert "name another folder" in complaint(done)
+    assert named.read_bytes() == before
+
+
+def test_a_pack_of_another_model_is_refused(
+    omega_here: Run, untrained: Callable[..., Path], grey: Path, tmp_path: Path, pack: Any
+) -> None:
+    other = untrained(channels=8, symbols=8, latent=8, width=4)
+    done = omega_here("decompress", pack(grey), "--output", tmp_path / "o", "--model", other)
+    assert "made with the model" in done.stderr
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.job
+def test_several_processes_make_the_pack_that_one_makes(
+    omega: Run, model: Path, grey: Path, mixed: Path, tmp_path: Path
+) -> None:
+    for number in range(80):  # blocks that differ in how long they take
+        paint(tmp_path / "in" / f"{number % 3}" / f"{number:02}.png", ("L", "RGBA")[number % 2], 20 + number, 100)
+    (tmp_path / "in" / "1" / "bad.png").write_bytes(b"no picture")
+    for workers in (1, 2):
+        options = ("--model", model, "--workers", workers)
+        done = omega("compress", tmp_path / "in", grey, "--output", tmp_path / f"c{workers}", "--pack", *options)
+        assert done.returncode == 1
+        assert done.stderr == f"error: {tmp_path / 'in' / '1' / 'bad.png'}: this is not a picture that can be read.\n"
+        done = omega("decompress", tmp_path / "c1", "--output", tmp_path / f"d{workers}", *options)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert len(written(tmp_path / "d1")) == 170
+    assert written(tmp_path / "c1") == written(tmp_path / "c2")
+    assert written(tmp_path / "d1") == written(tmp_path / "d2")
