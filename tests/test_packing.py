@@ -292,7 +292,8 @@ def test_a_pack_whose_index_is_damaged_is_named_and_others_are_done(
     assert f"error: {file}: the pack is damaged: the checksum of its index" in complaint(done, 1)
     assert done.stdout == f"15 pictures, 1 failed in {tmp_path / 'o'}\n"
     assert len(written(tmp_path / "o")) == 15
-    for command in (("info", file), ("truncate", file, "--output", tmp_path / "o.omega", "--channels", 1)):
+    alone = ("decompress", file, "--output", tmp_path / "alone", "--model", model)
+    for command in (alone, ("info", file), ("truncate", file, "--output", tmp_path / "o.omega", "--channels", 1)):
         assert "the pack is damaged" in complaint(omega_here(*command))
 
 

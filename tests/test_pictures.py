@@ -143,12 +143,16 @@ def test_a_picture_with_a_long_side_is_worked_on_in_tiles(
     assert pixels(tmp_path / "o" / "a.png").shape == (40, width, 3)
 
 
-def test_files_of_more_pixels_than_allowed_are_refused_and_named(
+def test_what_has_more_pixels_than_allowed_is_refused_and_named(
     omega_here: Run, model: Path, paint: Paint, tmp_path: Path
 ) -> None:
     small, large = paint("small.png", width=40, height=30), paint("large.png", width=41, height=30)
     limit = ("--model", model, "--max-pixels", 1200)
-    well(omega_here("compress", small, "--output", tmp_path / "o", *limit))
+    done = omega_here("compress", small, large, "--output", tmp_path / "o", *limit)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {large}: 41×30 pixels are more than 1200; allow more to take it.\n"
+    assert list(written(tmp_path / "o")) == ["small.omega"]
+
     well(omega_here("compress", small, large, "--output", tmp_path / "o", "--model", model, "--max-pixels", 1230))
     files = [tmp_path / "o" / "small.omega", tmp_path / "o" / "large.omega"]
     done = omega_here("decompress", *files, "--output", tmp_path / "d", *limit)
@@ -375,7 +379,7 @@ def test_a_picture_above_the_usual_limit_is_taken_if_allowed(
     Image.new("1", (10_000, 9_000)).save(tmp_path / "a.png")
     model = untrained(channels=2, symbols=2, latent=2, width=2)
     compress = ("compress", tmp_path / "a.png", "--output", tmp_path / "o", "--model", model)
-    assert "10000×9000 pixels are more than 89478485; allow more" in omega(*compress).stderr
+    assert "10000×9000 pixels are more than 89478485; allow more" in complaint(omega(*compress))
     assert not (tmp_path / "o").exists()
     well(omega(*compress, "--max-pixels", 90_000_000))
     decompress = ("decompress", tmp_path / "o", "--output", tmp_path / "d", "--model", model)

@@ -729,7 +729,7 @@ def test_tiles_and_pictures_without_tiles_are_refused_from_2049_pixels_a_side_on
     assert (np.asarray(model.decompress(largest)) == picture[:, :2048]).all()
     for field in ({1: b"\x81\x10"}, {1: b"\xff\xff\xff\x7f"}, {1: b"\xff\x01"}, {1: b"\x01"}, {}):
         changed = {"fields": field}
-        with pytest.raises(DamagedFileError, match="not of 256 to 2048"):
+        with pytest.raises(DamagedFileError, match="256 to 2048"):
             model.decompress(forged(data, **changed))
 
 

@@ -316,4 +316,6 @@ def _consistent(container: Container) -> bool:
     rebuilt = pictures_field(list(shapes)) if 1 <= len(shapes) <= MAX_PICTURES else None
     one_way = rebuilt == {n: payload for n, payload in container.fields.items() if n == PICTURES}
     tile_whole = tile is None or (tile > 0 and varint(tile) == container.fields[TILE])
-    return one_way and tile_whole and all(map(all, shapes)) and (container.alpha is not None) == ("A" in container.mode)
+    named = container.coder.count("/") == 1 and container.fields.get(PROFILE) != b""
+    opacity = (container.alpha is not None) == ("A" in container.mode)
+    return one_way and tile_whole and named and opacity and all(map(all, shapes))

@@ -283,11 +283,14 @@ class Model:
             size = f"{container.width}×{container.height}" if len(shapes) == 1 else str(container.pixels)
             raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
         if isinstance(architecture, LocalArchitecture):
-            side = max(map(max, shapes))
-            if container.tile not in TILE_SIZES if container.tile else side > TILE_SIZES[-1]:
+            side, limits = max(map(max, shapes)), f"{TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels"
+            if container.tile is not None and container.tile not in TILE_SIZES:
                 raise DamagedFileError(
-                    f"the file is damaged: it has tiles of {container.tile or side} pixels, not of"
-                    f" {TILE_SIZES[0]} to {TILE_SIZES[-1]}. Get it again."
+                    f"the file is damaged: its tiles have {container.tile}, not {limits}. Get it again."
+                )
+            if container.tile is None and side > TILE_SIZES[-1]:
+                raise DamagedFileError(
+                    f"the file is damaged: {side} pixels a side need tiles of {limits}. Get it again."
                 )
         if ("RGB" in container.mode) > (architecture.colours == 3):
             raise DamagedFileError("the file is damaged: it is said to be RGB, its model is for grey. Get it again.")

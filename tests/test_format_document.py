@@ -1,0 +1,629 @@
+"""A reader of `.omega` files written from packages/omega-core/FORMAT.md alone, and held against omega_core."""
+
+import bisect
+import functools
+import hashlib
+import itertools
+import json
+import math
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+import omega_core
+from omega_core.modelfile import Choice, Description, write_model
+from omega_core.registry import build
+
+# --- the reader: nothing of Omega, and NumPy only as safetensors gives the arrays of a model file ---------------------
+
+CODERS = {1: "omega-entropy/range", 2: "omega-entropy/torchac", 3: "omega-entropy/fixed", 4: "omega-entropy/raw"}
+PER_GROUP = {i + 1: n for i, n in enumerate([1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 30, 32])}
+MODES = ["L", "RGB", "LA", "RGBA"]
+TILE, OPACITY, PICTURES, PROFILE = 1, 2, 3, 132
+
+
+class Refused(ValueError):
+    """What the document does not allow."""
+
+
+def check(condition: bool, what: str) -> None:
+    if not condition:
+        raise Refused(what)
+
+
+class Bytes:
+    """Takes bytes from the front."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        check(self.at + count <= len(self.data), "ends too early")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def rest(self) -> bytes:
+        return self.take(len(self.data) - self.at)
+
+    def varint(self) -> int:
+        value = 0
+        for i in range(4):
+            byte = self.byte()
+            value |= (byte & 127) << 7 * i
+            if byte < 128:
+                check(byte > 0 or i == 0, "a varint with more bytes than needed")
+                return value
+        raise Refused("a varint of more than 4 bytes")
+
+
+def to_varint(value: int) -> bytes:
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + to_varint(value >> 7)
+
+
+def size_of(byte: int) -> int:
+    """What the size of a group stands for."""
+    exponent, mantissa = byte >> 3, byte & 7
+    return (8 + mantissa) << (exponent - 1) if exponent else mantissa
+
+
+def text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise Refused(str(error)) from None
+
+
+def inflate(data: bytes, most: int) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        plain = unpacker.decompress(data, most + 1)
+    except zlib.error as error:
+        raise Refused(str(error)) from None
+    check(len(plain) <= most and unpacker.eof and not unpacker.unused_data, "not one zlib stream of its size")
+    return plain
+
+
+@dataclass(frozen=True)
+class File:
+    """What an `.omega` file says."""
+
+    mode: str
+    model: bytes
+    shapes: list[tuple[int, int]]
+    coder: str
+    group: int
+    channels: int
+    ends: list[int]  # of the groups, in bytes of the stream
+    stream: bytes
+    fields: dict[int, bytes]
+    start: int  # of `groups`
+    sizes: bytes
+
+    @property
+    def cuts(self) -> dict[int, int]:
+        counts = [self.group * (i + 1) for i in range(len(self.ends) - 1)] + [self.channels]
+        return dict(zip(counts, self.ends, strict=True))
+
+    @functools.cached_property
+    def tile(self) -> int | None:
+        if TILE not in self.fields:
+            return None
+        data = Bytes(self.fields[TILE])
+        side = data.varint()
+        check(256 <= side <= 2048 and data.at == len(data.data), "tiles of a size that is not allowed")
+        return side
+
+    @functools.cached_property
+    def profile(self) -> bytes | None:
+        return inflate(self.fields[PROFILE], 4 << 20) if PROFILE in self.fields else None
+
+    @functools.cached_property
+    def opacity(self) -> list[bytes]:
+        """The plane of each picture; nothing for the modes without."""
+        if OPACITY not in self.fields:
+            return []
+        pixels = sum(height * width for height, width in self.shapes)
+        rows = Bytes(inflate(self.fields[OPACITY], pixels) if self.fields[OPACITY] else b"")
+        planes = []
+        for height, width in self.shapes:
+            plane, above = b"", bytes(width)
+            for _ in range(height if rows.data else 0):
+                above = bytes((a + d) % 256 for a, d in zip(above, rows.take(width), strict=True))
+                plane += above
+            planes.append(plane or b"\xff" * (height * width))
+        check(rows.at == len(rows.data), "opacity is longer than the pictures")
+        return planes
+
+
+def read_fields(data: Bytes) -> dict[int, bytes]:
+    fields: dict[int, bytes] = {}
+    while number := data.byte():
+        check(number > max(fields, default=0), "fields do not rise")
+        check(number in (TILE, OPACITY, PICTURES) or number >= 128, "an unknown field")
+        fields[number] = data.take(data.varint())
+    check(bool(fields), "no fields where there are said to be some")
+    return fields
+
+
+def read_pictures(content: bytes, first: tuple[int, int]) -> list[tuple[int, int]]:
+    data = Bytes(content)
+    count = data.byte()
+    check(2 <= count <= 64, "a number of pictures that is not allowed")
+    if len(content) == 1:
+        return [first] * count
+    shapes = [first] + [(data.varint(), data.varint()) for _ in range(count - 1)]
+    check(data.at == len(content) and len(set(shapes)) > 1 and all(map(all, shapes)), "sizes that do not fit")
+    return shapes
+
+
+def read(whole: bytes, partial: bool = False) -> File:
+    """The file, or, where it may break off, what is left of it: as a file that ends with its last whole group."""
+    data = Bytes(whole)
+    check(data.take(2) == b"\xce\xa9", "not an .omega file")
+    version, number = divmod(data.byte(), 16)
+    check(version == 1 and number in (0, *CODERS), "a version or a coder that is not known")
+    flags = data.byte()
+    mode, model = MODES[flags & 3], data.take(4)
+    if flags & 4:
+        height, width = data.byte() + 1, data.byte() + 1
+    else:
+        height, width = data.varint(), data.varint()
+        check(height > 0 and width > 0 and max(height, width) > 256, "sizes that have another form")
+    coder = CODERS.get(number) or text(data.take(data.varint()))
+    check(bool(number) or (coder not in CODERS.values() and "/" in coder), "a name of a coder that is not one")
+    group = PER_GROUP.get(flags >> 4) or data.varint()
+    check(group > 0 and (bool(flags >> 4) or group not in PER_GROUP.values()), "channels per group in another form")
+    fields = read_fields(data) if flags & 8 else {}
+    check((OPACITY in fields) == mode.endswith("A"), "opacity and mode do not fit")
+    shapes = read_pictures(fields[PICTURES], (height, width)) if PICTURES in fields else [(height, width)]
+    start, groups = data.at, data.byte()
+    lacking = data.varint() if groups & 32 else 0
+    check(lacking < group and bool(groups & 32) == (lacking > 0), "lacking is none, or a whole group")
+    count = (groups & 31) + 1
+    sizes = data.take(count - 1)
+    last = data.take((groups >> 6) + 1)
+    check(len(last) == 1 or last[-1] > 0, "a last size with more bytes than needed")
+    ends = [size_of(size) for size in sizes] + [int.from_bytes(last, "little")]
+    ends = [sum(ends[: i + 1]) for i in range(count)]
+    channels = count * group - lacking
+    if partial and len(data.data) - data.at < ends[-1] + 4:
+        there = sum(end <= len(data.data) - data.at for end in ends)
+        check(there > 0, "no group is whole")
+        channels, ends, sizes = min(there * group, channels), ends[:there], sizes[: there - 1]
+        stream = data.take(ends[-1])
+    else:
+        stream = data.take(ends[-1])
+        check(zlib.crc32(whole[: data.at]) == struct.unpack("<I", data.take(4))[0], "the checksum is another")
+        check(data.at == len(whole), "something follows")
+    return File(mode, model, shapes, coder, group, channels, ends, stream, fields, start, sizes)
+
+
+def shorten(whole: bytes, channels: int) -> bytes:
+    """The file of the first groups."""
+    file = read(whole)
+    if channels == file.channels:
+        return whole
+    count = channels // file.group
+    last = size_of(file.sizes[count - 1])
+    last_bytes = last.to_bytes(max(1, (last.bit_length() + 7) // 8), "little")
+    head = whole[: file.start] + bytes([count - 1 | (len(last_bytes) - 1) << 6]) + file.sizes[: count - 1] + last_bytes
+    data = head + file.stream[: file.ends[count - 1]]
+    return data + struct.pack("<I", zlib.crc32(data))
+
+
+def read_pack(whole: bytes) -> list[tuple[File, list[str]]]:
+    """The blocks of a pack, with the names of their pictures."""
+    data = Bytes(whole)
+    check(data.take(2) == b"\xcf\x89" and data.byte() == 1, "not a pack, or of another version")
+    index = Bytes(data.take(data.varint()))
+    check(zlib.crc32(whole[: data.at]) == struct.unpack("<I", data.take(4))[0], "the checksum is another")
+    blocks = [(index.byte() + 1, index.varint()) for _ in range(index.varint())]
+    names = text(inflate(index.rest(), 1 << 28)).split("\0")
+    check(names.pop() == "" and len(names) == sum(count for count, _ in blocks) > 0, "names do not fit the pictures")
+    for name in names:
+        check(not {"", ".", ".."} & set(name.split("/")) and not set("\\:") & set(name), "a name that is not allowed")
+    check(len(set(names)) == len(names), "a name twice")
+    files = [read(data.take(size)) for _, size in blocks]
+    check(data.at == len(whole), "something follows")
+    check([len(file.shapes) for file in files] == [count for count, _ in blocks], "blocks of other numbers of pictures")
+    rest = iter(names)
+    return [(file, [next(rest) for _ in file.shapes]) for file in files]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What of a model file the symbols need."""
+
+    fingerprint: str
+    architecture: str
+    channels: int
+    cumulative: list[list[int]]  # nothing in a model without a prior
+    rows: list[list[int]]
+
+    def latent(self, height: int, width: int) -> tuple[int, int]:
+        if self.architecture == "omega-core/mnist":
+            return 3, 3
+        return max(2, -(-height // 16)), max(2, -(-width // 16))
+
+    def tables(self, file: File) -> Iterator[list[int]]:
+        """The table of each symbol of the stream."""
+        for channel in range(file.channels):
+            for height, width in (self.latent(*shape) for shape in file.shapes):
+                for position in range(height * width):
+                    row = self.rows[channel] if self.rows else []
+                    yield self.cumulative[row[position % len(row)]] if row else []
+
+    def symbols(self, file: File) -> list[int]:
+        """All symbols of the stream, in its order."""
+        check(file.model.hex() == self.fingerprint[:8], "a file of another model")
+        check(file.channels <= self.channels, "more channels than the model has")
+        check(file.coder in DECODERS, "a coder that is not here")
+        if self.architecture == "omega-core/mnist":
+            check(set(file.shapes) == {(28, 28)} and "RGB" not in file.mode, "pictures that it does not take")
+        else:
+            check(file.tile is not None or max(map(max, file.shapes)) <= 2048, "a large picture without tiles")
+        tables = list(self.tables(file))
+        symbols = DECODERS[file.coder](file.stream, tables)
+        check(not self.rows or max(symbols) < len(tables[0]) - 1, "a symbol that the tables do not have")
+        return symbols
+
+
+def read_model(path: Path) -> ModelFile:
+    with safe_open(path, "numpy") as opened:
+        metadata = opened.metadata()
+    check(metadata["format"] == "omega 1", "not a model file")
+    arrays, said = load_file(path), json.loads(metadata["omega"])
+    names = ["architecture", "quantizer", "prior", "latent_channels", "channels", "alphabet", "channels_min"]
+    digest = hashlib.sha256(json.dumps({name: said[name] for name in names}, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
+    check(digest.hexdigest() == metadata["fingerprint"], "the fingerprint is another")
+    tables = [arrays[name].tolist() if said["prior"] else [] for name in ("prior.cumulative", "prior.rows")]
+    return ModelFile(metadata["fingerprint"], said["architecture"]["name"], said["channels"], *tables)
+
+
+def to_begins(table: list[int]) -> list[int]:
+    S = len(table) - 1
+    return [count * (2**24 - S) // 2**16 + s for s, count in enumerate(table)]
+
+
+def least_bytes(tables: list[list[int]]) -> int:
+    return int(sum(16 - math.log2(max(b - a for a, b in itertools.pairwise(t))) for t in tables) // 8)
+
+
+def decode_range(stream: bytes, tables: list[list[int]]) -> list[int]:
+    check(len(stream) >= least_bytes(tables) - 1, "the stream is too short for its symbols")
+    ahead, width, following = int.from_bytes(stream[:8].ljust(8, b"\0"), "big"), 2**64 - 1, 8  # N − low, width, bytes
+    symbols = []
+    for table in tables:
+        begins = to_begins(table)
+        unit = width >> 24
+        share = ahead // unit
+        check(share < 2**24, "the stream is damaged")
+        s = bisect.bisect_right(begins, share) - 1
+        ahead, width = ahead - unit * begins[s], unit * (begins[s + 1] - begins[s])
+        if width < 2**32:
+            words = stream[following : following + 4].ljust(4, b"\0")
+            ahead, width, following = ahead << 32 | int.from_bytes(words, "big"), width << 32, following + 4
+        symbols.append(s)
+    return symbols
+
+
+def decode_fixed(stream: bytes, tables: list[list[int]]) -> list[int]:
+    bits = (len(tables[0]) - 2).bit_length()  # ⌈log2 S⌉
+    length = -(-bits * len(tables) // 8)
+    check(len(stream) >= length, "the stream is too short for its symbols")
+    number = int.from_bytes(stream[:length], "big") >> 8 * length - bits * len(tables)
+    return [number >> bits * i & 2**bits - 1 for i in reversed(range(len(tables)))]
+
+
+def decode_raw(stream: bytes, tables: list[list[int]]) -> list[int]:
+    check(len(stream) >= 4 * len(tables), "the stream is too short for its symbols")
+    return list(struct.unpack_from(f"<{len(tables)}I", stream))
+
+
+DECODERS = {CODERS[1]: decode_range, CODERS[3]: decode_fixed, CODERS[4]: decode_raw}
+
+
+# --- what it is held against ------------------------------------------------------------------------------------------
+
+GOLDEN = Path(__file__).parent / "golden"
+FANCY = """
+import omega_core
+
+@omega_core.hookimpl
+def omega_register_coders():
+    return [omega_core.Component(name="rans", target="omega_entropy:FixedCoder", summary="fixed by another name")]
+"""
+
+Untrained = Callable[..., Path]
+
+
+def painted(height: int, width: int, mode: str) -> Image.Image:
+    """A picture with ramps, edges and some noise."""
+    rows, columns = np.mgrid[:height, :width]
+    noise = np.random.default_rng(height * width).integers(0, 40, (height, width))
+    bands = [(rows * (3 + 2 * i) + columns * (7 - i) + (columns // 9 % 2) * 60 + noise) % 256 for i in range(len(mode))]
+    return Image.merge(mode, [Image.fromarray(band.astype(np.uint8)) for band in bands])
+
+
+def compared(model: Any, known: ModelFile, data: bytes) -> File:
+    """Reads a file of one picture, after checking that Omega finds the same in it."""
+    file = read(data)
+    symbols, container = model.decode(data)
+    assert known.symbols(file) == symbols.ravel().tolist()
+    assert (file.mode, tuple(file.shapes), file.coder) == (container.mode, container.shapes, container.coder)
+    assert (file.channels, file.cuts, file.tile) == (container.channels, container.cuts, container.tile)
+    return file
+
+
+def checked(data: bytes) -> File:
+    """The file, of which everything has been read."""
+    file = read(data)
+    _ = file.tile, file.opacity, file.profile
+    return file
+
+
+@pytest.fixture(scope="module")
+def small(untrained: Untrained) -> tuple[Any, ModelFile]:
+    """A model for colour pictures, of 11 symbols: not a power of two."""
+    path = untrained("openimages", channels=5, symbols=11, latent=8, width=4)
+    return omega_core.load_model(path), read_model(path)
+
+
+def write(path: Path, architecture: str, quantizer: str, cumulative: NDArray[np.int32] | None, channels: int) -> Path:
+    """Writes a model of which the first channel alone says something: all others have symbol 0 everywhere."""
+    torch.manual_seed(0)
+    sizes = {"latent_channels": 4, "channels": channels, "alphabet": 0 if cumulative is None else 16}
+    parts = {
+        "architecture": build("architecture", architecture, {}, latent_channels=4),
+        "quantizer": build("quantizer", quantizer, {}, **sizes),
+    }
+    arrays = {
+        f"{kind}.{name}": array.numpy() for kind, part in parts.items() for name, array in part.state_dict().items()
+    }
+    if cumulative is not None:
+        arrays["quantizer.weight"][1:] = arrays["quantizer.bias"][1:] = 0
+        arrays |= {
+            "prior.cumulative": cumulative,
+            "prior.rows": np.minimum(np.arange(channels), 1)[:, None].astype("i4"),
+        }
+    description = Description(
+        architecture=Choice(name=f"omega-core/{architecture}"),
+        quantizer=Choice(name=f"omega-quant/{quantizer}"),
+        prior=None if cumulative is None else Choice(name="omega-entropy/static"),
+        coder="omega-entropy/raw" if cumulative is None else "omega-entropy/range",
+        channels_min=0,
+        **sizes,
+    )
+    write_model(path, description, arrays)
+    return path
+
+
+def test_golden_files_are_read() -> None:
+    model, known = omega_core.load_model(GOLDEN / "model.safetensors"), read_model(GOLDEN / "model.safetensors")
+    assert known.fingerprint == model.fingerprint
+    for count in (2, 4):
+        data = (GOLDEN / f"{count}-channels.omega").read_bytes()
+        file = compared(model, known, data)
+        assert (file.channels, file.shapes, file.mode) == (count, [(28, 28)], "L")
+        assert len(data) - len(file.stream) == 15 + count
+
+
+@pytest.mark.parametrize("coder", ["range", "fixed", "raw"])
+@pytest.mark.parametrize(
+    ("height", "width", "mode"),
+    [(1, 1, "L"), (20, 31, "RGB"), (33, 17, "LA"), (256, 256, "L"), (257, 3, "RGBA"), (40, 1100, "RGB")],
+)
+def test_files_of_every_size_mode_and_coder_are_read(
+    small: tuple[Any, ModelFile], coder: str, height: int, width: int, mode: str
+) -> None:
+    model, known = small
+    file = compared(model, known, model.compress(painted(height, width, mode), coder=coder))
+    assert (file.shapes, file.mode, file.coder) == ([(height, width)], mode, f"omega-entropy/{coder}")
+    assert file.tile == (1024 if width > 1024 else None)
+
+
+def test_every_cut_is_the_file_that_an_encoder_makes_of_so_many_channels(
+    small: tuple[Any, ModelFile], untrained: Untrained
+) -> None:
+    path = untrained("mnist", channels=33, symbols=7, latent=8)  # two channels a group, of which the last lacks one
+    many = omega_core.load_model(path), read_model(path)
+    for model, known in (small, many):
+        encoded = model.encode(painted(28, 28, "LA"))
+        whole = encoded.file(encoded.cuts[-1])
+        assert list(read(whole).cuts) == encoded.cuts
+        for channels in encoded.cuts:
+            shorter = shorten(whole, channels)
+            assert shorter == encoded.file(channels) == omega_core.truncate(whole, channels=channels)
+            compared(model, known, shorter)
+    assert (read(whole).group, read(whole).channels) == (2, 33)
+
+
+def test_more_channels_than_the_list_has_groups_for_are_read(untrained: Untrained) -> None:
+    path = untrained("mnist", channels=1100, symbols=5, latent=4)
+    model = omega_core.load_model(path)
+    file = compared(model, read_model(path), model.compress(painted(28, 28, "L")))
+    assert file.group > 32
+
+
+def test_groups_without_bytes_are_read(tmp_path: Path) -> None:
+    cumulative = np.stack([np.arange(17) * 4096, np.r_[0, np.arange(65536 - 15, 65537)]]).astype(np.int32)
+    path = write(tmp_path / "model.safetensors", "openimages", "omega", cumulative, 4)
+    model, known = omega_core.load_model(path), read_model(path)
+    for height in range(16, 600, 48):
+        encoded = model.encode(painted(height, 48, "L"))
+        whole = encoded.file(4)
+        file = compared(model, known, whole)
+        assert 0 in file.sizes or file.ends[-1] == file.ends[-2]
+        for channels in file.cuts:
+            shorter = shorten(whole, channels)
+            assert shorter == encoded.file(channels)
+            compared(model, known, shorter)
+
+
+def test_symbols_of_the_quantizer_identity_are_the_bits_of_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.safetensors", "mnist", "identity", None, 4)
+    model, known = omega_core.load_model(path), read_model(path)
+    assert known.fingerprint == model.fingerprint
+    file = compared(model, known, model.compress(painted(28, 28, "L")))
+    assert file.coder == "omega-entropy/raw"
+    assert np.isfinite(np.array(known.symbols(file), np.uint32).view(np.float32)).all()
+
+
+def test_a_group_ends_after_the_fewest_bytes_that_decode_it(small: tuple[Any, ModelFile]) -> None:
+    model, known = small
+    for height, width in ((28, 28), (100, 60), (40, 1100)):
+        file = read(model.compress(painted(height, width, "RGB")))
+        stream, tables, symbols = file.stream, list(known.tables(file)), known.symbols(file)
+        positions = len(tables) // file.channels
+        low, size, length, needed = 0, 2**64 - 1, 8, []
+        for i, (table, symbol) in enumerate(zip(tables, symbols, strict=True)):
+            begins, unit = to_begins(table), size >> 24
+            low, size = low + unit * begins[symbol], unit * (begins[symbol + 1] - begins[symbol])
+            if size < 2**32:
+                low, size, length = low << 32, size << 32, length + 4
+            if (i + 1) % positions == 0:
+                lies = (
+                    n for n in range(length + 1) if low <= int.from_bytes(stream[:n].ljust(length, b"\0")) < low + size
+                )
+                needed.append(max(next(lies), least_bytes(tables[: i + 1])))
+        said = 0
+        for end, size_byte in zip(needed, file.sizes, strict=False):  # the size that is just enough
+            assert said + size_of(size_byte) >= end
+            assert size_byte == 0 or said + size_of(size_byte - 1) < end
+            said += size_of(size_byte)
+        assert file.ends[-1] == max(needed[-1], said)
+
+
+def test_opacity_and_profile_come_back(small: tuple[Any, ModelFile]) -> None:
+    model, known = small
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for mode in ("LA", "RGBA"):
+        picture = painted(50, 70, mode)
+        picture.info["icc_profile"] = profile[:16] + (b"RGB " if mode == "RGBA" else b"GRAY") + profile[20:]
+        data = model.compress(picture)
+        for file in (compared(model, known, data), read(shorten(data, 2))):
+            assert file.profile == picture.info["icc_profile"]
+            assert file.opacity == [picture.getchannel("A").tobytes()]
+        picture.putalpha(255)
+        file = read(model.compress(picture))
+        assert file.fields[OPACITY] == b""
+        assert file.opacity == [b"\xff" * 3500]
+
+
+def test_packs_are_read(small: tuple[Any, ModelFile], untrained: Untrained, omega_here: Any, tmp_path: Path) -> None:
+    model, known = small
+    path = untrained("openimages", channels=5, symbols=11, latent=8, width=4)
+    pictures = {
+        "a": painted(20, 30, "RGB"),
+        "b/c": painted(33, 18, "RGB"),
+        "b/é": painted(20, 30, "LA"),
+        "d": painted(9, 300, "LA"),
+        "e": painted(20, 30, "LA"),
+        "f": painted(20, 30, "L"),
+    }
+    for name, picture in pictures.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(tmp_path / "in" / f"{name}.png")
+    said = omega_here("compress", tmp_path / "in", "--output", tmp_path / "out", "--model", path, "--pack")
+    assert said.returncode == 0, said.stderr
+    blocks = read_pack((tmp_path / "out" / "in.omega").read_bytes())
+    assert sorted(name for _, names in blocks for name in names) == sorted(pictures)
+    assert max(len(names) for _, names in blocks) > 1
+    for file, names in blocks:
+        symbols = iter(known.symbols(file))
+        alone = [model.encode(pictures[name]).symbols for name in names]
+        for channel in range(file.channels):
+            for of_picture in alone:
+                plane = of_picture[channel].ravel().tolist()
+                assert [next(symbols) for _ in plane] == plane
+        assert next(symbols, None) is None
+        assert file.shapes == [pictures[name].size[::-1] for name in names]
+        assert {file.mode} == {pictures[name].mode for name in names}
+        if file.mode.endswith("A"):
+            assert file.opacity == [pictures[name].getchannel("A").tobytes() for name in names]
+
+
+def test_a_file_that_breaks_off_has_the_groups_that_are_whole(small: tuple[Any, ModelFile]) -> None:
+    model, known = small
+    whole = model.compress(painted(60, 50, "RGBA"))
+    for length in range(len(whole)):
+        with pytest.raises(Refused):
+            read(whole[:length])
+        try:
+            symbols, container = model.decode(whole[:length], partial=True)
+        except omega_core.OmegaError:
+            with pytest.raises(Refused):
+                read(whole[:length], partial=True)
+        else:
+            file = read(whole[:length], partial=True)
+            assert (file.channels, file.cuts) == (container.channels, container.cuts)
+            assert known.symbols(file) == symbols.ravel().tolist()
+
+
+def test_a_coder_without_a_number_is_named(omega: Any, tmp_path: Path) -> None:
+    plugin, installed = tmp_path / "site", tmp_path / "site" / "omega_fancy-1.0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: omega-fancy\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[omega]\nomega-fancy = omega_fancy\n")
+    (plugin / "omega_fancy.py").write_text(FANCY)
+    picture, path = painted(30, 30, "RGB"), tmp_path / "model.safetensors"
+    picture.save(tmp_path / "a.png")
+    write(path, "openimages", "omega", np.stack([np.arange(17) * 4096] * 2).astype(np.int32), 4)
+    arguments = ("compress", tmp_path / "a.png", "--output", tmp_path, "--model", path, "--coder", "rans")
+    said = omega(*arguments, PYTHONPATH=str(plugin))
+    assert said.returncode == 0, said.stderr
+    data = (tmp_path / "a.omega").read_bytes()
+    file, known = read(data), read_model(path)
+    assert file.coder == "omega-fancy/rans"
+    assert data[2] == 0x10
+    fixed = replace(file, coder="omega-entropy/fixed")
+    assert known.symbols(fixed) == omega_core.load_model(path).encode(picture).symbols.ravel().tolist()
+    for channels in file.cuts:
+        assert shorten(data, channels) == omega_core.truncate(data, channels=channels)
+
+
+def test_damaged_files_are_refused_as_omega_refuses_them(small: tuple[Any, ModelFile]) -> None:
+    model, known = small
+    random = np.random.default_rng(0)
+    seen = set()
+    files = [
+        model.compress(painted(20, 30, "RGBA")),
+        model.compress(painted(300, 20, "L"), coder="fixed"),
+        (GOLDEN / "4-channels.omega").read_bytes(),
+    ]
+    for _ in range(600):
+        data = files[random.integers(len(files))]
+        changed = bytearray(data[:-4])
+        changed[random.integers(2, read(data).start + 6)] ^= 1 << random.integers(8)
+        if changed[2] & 15 == 2:
+            continue  # torchac, which is not here
+        forged = bytes(changed) + struct.pack("<I", zlib.crc32(changed))
+        with pytest.raises(Refused):
+            read(bytes(changed) + data[-4:])
+        try:
+            symbols = model.decode(forged)[0]
+            model.decompress_all(forged)
+        except omega_core.OmegaError:
+            seen.add("refused")
+            with pytest.raises(Refused):
+                known.symbols(checked(forged))
+        else:
+            seen.add("read")
+            assert known.symbols(checked(forged))[: symbols.size] == symbols.ravel().tolist()
+    assert seen == {"read", "refused"}
