@@ -384,3 +384,45 @@ def test_a_picture_above_the_usual_limit_is_taken_if_allowed(
     well(omega(*compress, "--max-pixels", 90_000_000))
     decompress = ("decompress", tmp_path / "o", "--output", tmp_path / "d", "--model", model)
     assert "10000×9000 pixels, more than 89478485; allow more" in complaint(omega(*decompress))
+
+
+def test_a_budget_beyond_all_numbers_is_any_budget(omega_here: Run, model: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    done = omega_here("compress", tmp_path / "a.png", "--output", tmp_path, "--model", model, "--bpp", 1e308)
+    assert done.returncode == 0
+
+
+def test_a_standard_input_that_is_closed_is_an_error(
+    omega_here: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    done = omega_here("decompress", "-", "--output", tmp_path, "--model", model)
+    assert (done.returncode, "there is no standard input" in done.stderr) == (2, True)
+
+
+def test_the_summary_is_printed_whatever_the_encoding(omega: Run, model: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    arguments = ("compress", tmp_path / "a.png", "--output", tmp_path, "--model", model)
+    done = omega(*arguments, PYTHONIOENCODING="cp1252")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_came_from_standard_input_before_is_skipped(
+    omega_here: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    omega_here("compress", tmp_path / "a.png", "--output", tmp_path, "--model", model)
+    (tmp_path / "stdin.png").write_bytes(b"there already")
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO((tmp_path / "a.omega").read_bytes())))
+    omega_here("decompress", "-", "--output", tmp_path, "--model", model, "--skip-existing")
+    assert (tmp_path / "stdin.png").read_bytes() == b"there already"
+
+
+def test_previews_keep_the_structure_of_folders(omega_here: Run, model: Path, tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / "in" / folder / "x.png")
+    omega_here("compress", tmp_path / "in", "--output", tmp_path / "c", "--model", model)
+    arguments = ("decompress", tmp_path / "c", "--output", tmp_path / "d", "--model", model)
+    omega_here(*arguments, "--preview", tmp_path / "p")
+    assert {path.parent.name for path in (tmp_path / "p").rglob("x-0001.png")} == {"a", "b"}

@@ -29,7 +29,9 @@ def compress(
     psnr: Annotated[float | None, typer.Option(help="Quality in dB that each picture reaches at least.")] = None,
     alpha: Annotated[Keep, typer.Option(help="Opacity: kept without loss, or dropped.")] = Keep.keep,
     icc: Annotated[Keep, typer.Option(help="Colour profiles: kept, or dropped.")] = Keep.keep,
-    pack: Annotated[bool, typer.Option("--pack", help="Put the pictures of each INPUT into one file.")] = False,
+    pack: Annotated[
+        bool, typer.Option("--pack", help="Put all pictures into one file, named as the first INPUT.")
+    ] = False,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
     skip_existing: SkipExisting = False,
@@ -78,7 +80,7 @@ def _pack(
     total, blocks = Done(), list[tuple["Container", tuple[str, ...]]]()
     for done in carry_out(packing, groups, process_count(workers, len(jobs)), "block"):
         total.add(done)
-        blocks += done.made
+        blocks += done.made or []
     if blocks:
         pack = Pack(tuple(sorted(blocks, key=lambda block: block[1])))
         budget = worker.rate.budget(pack.pixels)

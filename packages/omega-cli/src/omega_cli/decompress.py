@@ -1,18 +1,19 @@
 """`omega decompress`: `.omega` files to pictures."""
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs, many
 from omega_cli.options import MaxPixels, Model_, SkipExisting, Workers, load
 from omega_cli.workers import Done, carry_out, process_count, summary
-from omega_core.errors import OmegaError
+from omega_core.errors import OmegaError, OutputError
 
 if TYPE_CHECKING:
     from omega_core.model import Model
@@ -34,7 +35,7 @@ def decompress(
     files = find_jobs(inputs, output, ".png", lambda path: path.suffix == ".omega")
     if preview is not None and partial:
         raise OmegaError("--preview shows what is intact anyway; take it without --partial.")
-    worker = Decompressing(model, partial, preview, max_pixels)
+    worker = Decompressing(model, partial, preview, output, max_pixels)
     worker.start()
     total, jobs = Done(), list[Job | Unpacking]()
     for file in files:
@@ -43,6 +44,7 @@ def decompress(
         except OmegaError as problem:
             typer.echo(f"error: {file.source}: {problem}", err=True)
             total.problems.append(str(problem))
+    check_targets(jobs)
     wanted = [job for job in jobs if not (skip_existing and all(target.exists() for target in job_targets(job)))]
     skipped = sum(len(job_targets(job)) for job in jobs) - sum(len(job_targets(job)) for job in wanted)
     processes = 1 if preview is not None or STANDARD_INPUT in inputs else process_count(workers, len(wanted))
@@ -67,13 +69,24 @@ def job_targets(job: Job | Unpacking) -> list[Path]:
     return [job.target] if isinstance(job, Job) else list(job.targets.values())
 
 
+def check_targets(jobs: list[Job | Unpacking]) -> None:
+    """Raise OutputError if two pictures would become one file."""
+    found: dict[Path, Path] = {}
+    for job in jobs:
+        for target in job_targets(job):
+            if target in found:
+                message = f"{found[target]} and {job.source} would both become {target}; take them one by one."
+                raise OutputError(message)
+            found[target] = job.source
+
+
 def _unpacked(job: Job, only: str | None) -> list[Job | Unpacking]:
     """A file as it is or, if it is a pack, its blocks; their pictures go to a folder named as the pack."""
     from omega_core.files import opened
     from omega_core.packs import MAGIC, is_pack, read_index
 
     if job.source == STANDARD_INPUT:
-        return [job]
+        return [Job(job.source, job.target.with_name("stdin.png"))]
     with opened(job.source) as file:
         if not is_pack(file.read(len(MAGIC))):
             return [job]
@@ -101,6 +114,7 @@ class Decompressing:
     path: str | None
     partial: bool
     preview: Path | None
+    output: Path
     max_pixels: int | None
     loaded: Any = field(default=None, compare=False)
 
@@ -119,24 +133,52 @@ class Decompressing:
 
     def __call__(self, job: Job | Unpacking) -> Done:
         """Make the pictures of one file, or of one block of a pack."""
-        from omega_core.files import opened, write_whole
+        from omega_core.files import write_whole
+        from omega_core.images import png
+        from omega_core.packs import is_pack
+
+        with _source(job.source) as file:
+            if isinstance(job, Unpacking):
+                return self._unpack(job, file)
+            if self.preview is None:
+                data = file.read()
+                if is_pack(data):
+                    raise OmegaError("a pack cannot be read from standard input; name its file.")
+                picture = self.model.decompress(data, partial=self.partial)
+            else:
+                views = self.preview / job.target.relative_to(self.output)
+                for picture in self.model.decompress_progressively(file):
+                    write_whole(views.with_name(f"{views.stem}-{picture.info['channels']:04}.png"), png(picture))
+        write_whole(job.target, png(picture))
+        return Done(1)
+
+    def _unpack(self, job: Unpacking, file: BinaryIO) -> Done:
+        from omega_core.files import write_whole
         from omega_core.images import png
 
-        name = "stdin.png" if job.source == STANDARD_INPUT else ""
-        with nullcontext(sys.stdin.buffer) if name else opened(job.source) as file:
-            if isinstance(job, Unpacking):
-                pictures = self.model.decompress_all(job.block.read(file), partial=self.partial)
-                if len(pictures) != len(job.block.names):
-                    raise OmegaError(f"a block of the pack has {len(pictures)} pictures, not {len(job.block.names)}.")
-                for place, target in job.targets.items():
-                    write_whole(target, png(pictures[place]))
-                return Done(len(job.targets))
-            target = job.target.with_name(name) if name else job.target
-            if self.preview is None:
-                picture = self.model.decompress(file.read(), partial=self.partial)
-            else:
-                for picture in self.model.decompress_progressively(file):
-                    view = self.preview / f"{target.stem}-{picture.info['channels']:04}.png"
-                    write_whole(view, png(picture))
-        write_whole(target, png(picture))
-        return Done(1)
+        if self.preview is not None:
+            raise OmegaError("there are previews of single files only, not of packs.")
+        names = job.block.names
+        try:
+            pictures = self.model.decompress_all(job.block.read(file, partial=self.partial), partial=self.partial)
+            if len(pictures) != len(names):
+                raise OmegaError(f"the block has {len(pictures)} pictures, not {len(names)}.")
+        except OmegaError as problem:
+            which = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+            return Done(problems=[f"{job.source}: {which}: {problem}"])
+        for place, target in job.targets.items():
+            write_whole(target, png(pictures[place]))
+        return Done(len(job.targets))
+
+
+@contextmanager
+def _source(path: Path) -> Iterator[BinaryIO]:
+    from omega_core.files import opened
+
+    if path != STANDARD_INPUT:
+        with opened(path) as file:
+            yield file
+    elif sys.stdin is None:
+        raise OmegaError("there is no standard input.")
+    else:
+        yield sys.stdin.buffer

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from omega_core.model import Model
     from omega_core.rates import Rate
 
-BLOCK_PIXELS = 1 << 20  # all of a block has to be decoded to get one picture of it
-
 
 @dataclass
 class Compressing:
@@ -70,6 +68,11 @@ class Group:
 
     jobs: tuple[Job, ...]
 
+    @property
+    def source(self) -> str:
+        """For what is wrong with all of them."""
+        return f"{self.jobs[0].source} and what is packed with it"
+
 
 @dataclass
 class Packing:
@@ -84,9 +87,16 @@ class Packing:
 
     def __call__(self, group: Group) -> Done:
         """Make one block or, of pictures of different modes and profiles, several."""
+        from omega_core.container import BLOCK_PIXELS
+        from omega_core.packs import is_name
+
         model, done = self.compressing.model, Done(made=[])
         blocks: dict[tuple[str, bytes], list[tuple[Job, Picture]]] = {}
         for job in group.jobs:
+            name = self._name(job)
+            if not is_name(name):
+                done.problems.append(f"{job.source}: {name!r} cannot be a name in a pack; rename it.")
+                continue
             try:
                 picture = self.compressing.read(job.source)
                 model.codec.check(picture.pixels)
@@ -96,15 +106,23 @@ class Packing:
                 blocks.setdefault((picture.mode, picture.profile), []).append((job, picture))
         exact = self.compressing.rate.whole_channels(model.channels)
         for together in blocks.values():
-            for part in _within(together):
-                container = model.fit_together([each for _, each in part], channels=exact, coder=self.compressing.coder)
-                names = tuple(job.target.relative_to(self.output).with_suffix("").as_posix() for job, _ in part)
-                done.made.append((container, names))
+            for part in _within(together, BLOCK_PIXELS):
+                try:
+                    container = model.fit_together(
+                        [each for _, each in part], channels=exact, coder=self.compressing.coder
+                    )
+                except OmegaError as problem:
+                    done.problems += [f"{job.source}: {problem}" for job, _ in part]
+                    continue
+                done.made.append((container, tuple(self._name(job) for job, _ in part)))
                 done.add(Done(len(part), sum(job.source.stat().st_size for job, _ in part), 0, container.pixels))
         return done
 
+    def _name(self, job: Job) -> str:
+        return job.target.relative_to(self.output).with_suffix("").as_posix()
 
-def _within(together: "list[tuple[Job, Picture]]") -> "list[list[tuple[Job, Picture]]]":
+
+def _within(together: "list[tuple[Job, Picture]]", most: int) -> "list[list[tuple[Job, Picture]]]":
     """Pictures in parts of limited size."""
     parts: list[list[tuple[Job, Picture]]] = []
     room = 0
@@ -112,7 +130,7 @@ def _within(together: "list[tuple[Job, Picture]]") -> "list[list[tuple[Job, Pict
         pixels = picture.size[0] * picture.size[1]
         if pixels > room:
             parts.append([])
-            room = BLOCK_PIXELS
+            room = most
         parts[-1].append((job, picture))
         room -= pixels
     return parts

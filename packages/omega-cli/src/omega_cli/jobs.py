@@ -48,13 +48,20 @@ def files(given: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     """A file, or those in a folder that are `wanted`. Raises OmegaError if there is none."""
     if given == STANDARD_INPUT:
         return [given]
-    if not given.exists():
+    try:
+        there = given.exists()
+    except OSError as problem:
+        raise OmegaError(f"cannot read {given}: {problem.strerror or problem}.") from problem
+    if not there:
         raise OmegaError(f"there is no file or folder {given}.")
     if given.is_file():
         return [given]
     if not given.is_dir():
         raise OmegaError(f"{given} is neither a file nor a folder.")
-    inside = sorted(path for path in given.rglob("*") if path.is_file() and wanted(path))
+    try:
+        inside = sorted(path for path in given.rglob("*") if path.is_file() and wanted(path))
+    except OSError as problem:
+        raise OmegaError(f"cannot look into {problem.filename or given}: {problem.strerror or problem}.") from problem
     if not inside:
         raise OmegaError(f"the folder {given} has nothing in it for this command.")
     return inside

@@ -4,6 +4,7 @@ Each command has a module of its own, which parses, calls and prints. What is he
 is used, so that `omega --help` is quick.
 """
 
+import io
 import os
 import sys
 import traceback
@@ -57,6 +58,9 @@ def run() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what cannot be written in its encoding is no reason to fail
     warnings.simplefilter("once", OmegaWarning)
     warnings.showwarning = _show
     try:
@@ -67,6 +71,8 @@ def run() -> None:
         status = _report(problem)
     except OSError as problem:  # standard output is full or gone
         status = _report(OmegaError(f"cannot go on: {problem.strerror or problem}."))
+    if status == 130:  # as typer makes of Ctrl-C
+        _report(KeyboardInterrupt())
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -4,21 +4,24 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from types import FrameType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import typer
 
 from omega_cli.jobs import many
 from omega_core.errors import OmegaError, OmegaWarning, OutputError
 
+_GRACE = 3.0  # seconds to clean up in
 JobType = TypeVar("JobType", contravariant=True)
 
 
@@ -120,8 +123,9 @@ def _elsewhere(worker: Worker[JobType], jobs: Iterable[JobType], processes: int)
     waiting: set[Future[Done]] = set()
     try:
         while True:
-            for job in islice(left, 4 * processes - len(waiting)):  # no more: who stops need not wait for all
-                waiting.add(pool.submit(_do_next, job))
+            with _no_interrupts():  # nor in the processes that start here: Ctrl-C is their parent's
+                for job in islice(left, 4 * processes - len(waiting)):
+                    waiting.add(pool.submit(_do_next, job))
             if not waiting:
                 return
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -131,8 +135,25 @@ def _elsewhere(worker: Worker[JobType], jobs: Iterable[JobType], processes: int)
         raise OmegaError(
             "a worker process ended before its time, perhaps for want of memory; try fewer --workers."
         ) from problem
+    except BaseException:  # what others still do is not waited for
+        for process in active_children():
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Let Ctrl-C wait for a moment, where the system can."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: Any = None
@@ -140,10 +161,11 @@ _busy = False
 
 
 def _begin(worker: Worker[Any], threads: int) -> None:
-    """Start a worker process: it ends with its parent, and leaves Ctrl-C to it while it has nothing to do."""
+    """Start a worker process: it ends with its parent or when that says so, and cleans up what it has begun."""
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, _interrupted)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
     if "torch" not in sys.modules:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     worker.start()
@@ -152,14 +174,24 @@ def _begin(worker: Worker[Any], threads: int) -> None:
 
 def _end_with_parent() -> None:
     parent = parent_process()
-    if parent is not None:
-        parent.join()
+    if parent is None:
+        return
+    parent.join()
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(cast(int, threading.main_thread().ident), signal.SIGTERM)
+        time.sleep(_GRACE)
+    os._exit(1)
+
+
+class _Stopped(BaseException):
+    """The parent does not want any more."""
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and cleaning up takes a moment
+    if not _busy:
         os._exit(1)
-
-
-def _interrupted(_number: int, _frame: FrameType | None) -> None:
-    if _busy:
-        raise KeyboardInterrupt
+    raise _Stopped
 
 
 def _do_next(job: Any) -> Done:
@@ -167,6 +199,8 @@ def _do_next(job: Any) -> Done:
     _busy = True
     try:
         return _do(_worker, job)
+    except _Stopped:
+        os._exit(1)
     finally:
         _busy = False
 

@@ -23,6 +23,8 @@ CODERS = ("", "omega-entropy/range", "omega-entropy/torchac", "omega-entropy/fix
 MODES = ("L", "RGB", "LA", "RGBA")
 MAX_GROUPS = 32
 GROUPS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 30, 32)
+BLOCK_PIXELS = 1 << 20
+"""Pixels of several pictures in one file, at the most: all of it is decoded to get one of them."""
 MAX_PICTURES = 64
 """Pictures in one file, at the most: what has to be read to get one of them."""
 

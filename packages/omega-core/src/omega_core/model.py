@@ -11,6 +11,7 @@ from PIL import Image
 from omega_core.codec import Codec
 from omega_core.container import (
     ALPHA,
+    BLOCK_PIXELS,
     MAX_PICTURES,
     PROFILE,
     TILE,
@@ -279,9 +280,13 @@ class Model:
                 " Give the model that it was made with."
             )
         shapes, architecture = container.shapes, self.codec.architecture
-        if container.pixels > self.max_pixels:
-            size = f"{container.width}×{container.height}" if len(shapes) == 1 else str(container.pixels)
-            raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
+        for height, width in shapes:
+            if height * width > self.max_pixels:
+                size = f"{width}×{height}"
+                raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
+        most = max(self.max_pixels, BLOCK_PIXELS)
+        if container.pixels > most:
+            raise CoderError(f"the file says {container.pixels} pixels in all, more than {most}.")
         if isinstance(architecture, LocalArchitecture):
             side, limits = max(map(max, shapes)), f"{TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels"
             if container.tile is not None and container.tile not in TILE_SIZES:

@@ -39,11 +39,11 @@ class Block:
     start: int
     size: int
 
-    def read(self, file: BinaryIO) -> bytes:
-        """Its bytes. Raises CutOffError if the pack breaks off in it."""
+    def read(self, file: BinaryIO, *, partial: bool = False) -> bytes:
+        """Its bytes or, with `partial`, those that are there. Raises CutOffError if the pack breaks off in it."""
         file.seek(self.start)
         data = file.read(self.size)
-        if len(data) < self.size:
+        if len(data) < self.size and not partial:
             missing = self.size - len(data)
             raise CutOffError(f"the pack breaks off: {missing} bytes are missing from {self.names[0]} on.", intact=0)
         return data
@@ -88,17 +88,21 @@ def _entries(index: bytes) -> tuple[list[tuple[int, int]], list[str]]:
     except (zlib.error, UnicodeDecodeError) as problem:
         raise DamagedFileError("the pack is damaged: its names cannot be read. Get it again.") from problem
     whole = inflater.eof and not inflater.unused_data and names.pop() == ""
-    if not whole or len(names) != total or len(set(names)) != total or not all(map(_harmless, names)):
+    if not whole or len(names) != total or len(set(names)) != total or not all(map(is_name, names)):
         raise DamagedFileError("the pack is damaged: its names are not what they have to be. Get it again.")
     if not entries or max(pictures for pictures, _ in entries) > MAX_PICTURES:
         raise DamagedFileError("the pack is damaged: its blocks are not what they have to be. Get it again.")
     return entries, names
 
 
-def _harmless(name: str) -> bool:
-    """Whether a name stays within the folder that it is unpacked to, on every system."""
+def is_name(name: str) -> bool:
+    """Whether a picture in a pack may have this name: it stays within the folder that it is unpacked to."""
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return False
     parts = name.split("/")
-    return all(part not in ("", ".", "..") and not set(part) & set("\\:\0") for part in parts)
+    return length < _NAME and all(part not in ("", ".", "..") and not set(part) & set("\\:\0") for part in parts)
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Pack:
 
     def __post_init__(self) -> None:
         names = [name for _, inside in self.blocks for name in inside]
-        if not names or len(set(names)) != len(names) or not all(map(_harmless, names)):
+        if not names or len(set(names)) != len(names) or not all(map(is_name, names)):
             raise ValueError("a pack has pictures, whose names are different relative paths")
 
     @property

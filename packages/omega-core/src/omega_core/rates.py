@@ -50,7 +50,7 @@ class Rate:
 
     def budget(self, pixels: int) -> int | None:
         """The bytes that a file of so many pixels may take, where bytes or bits per pixel are limited."""
-        return self.max_bytes if self.bpp is None else int(self.bpp * pixels / 8)
+        return self.max_bytes if self.bpp is None else int(min(self.bpp * pixels / 8, 1 << 62))
 
 
 class Cuttable(Protocol):

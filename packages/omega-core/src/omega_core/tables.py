@@ -202,7 +202,9 @@ class FrozenTables:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> FrozenTables:
-        """The inverse of `arrays`."""
+        """The inverse of `arrays`. Raises ValueError or KeyError if they are no tables."""
+        if any(arrays[name].dtype.kind not in "iu" for name in ("cumulative", "rows")):
+            raise ValueError("the tables of a frozen prior are integers")
         return cls(arrays["cumulative"].astype(np.int64), arrays["rows"].astype(np.int64))
 
 
