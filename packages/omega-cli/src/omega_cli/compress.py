@@ -7,7 +7,7 @@ import typer
 
 from omega_cli.encoding import Compressing, Group, Packing
 from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs
-from omega_cli.options import Keep, MaxPixels, Model_, SkipExisting, Workers
+from omega_cli.options import Keep, MaxPixels, Model_, ModelOnce, SkipExisting, Workers
 from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError, RateError
 
@@ -44,10 +44,10 @@ def compress(
         raise OmegaError("pictures cannot be read from standard input; name files or folders.")
     jobs = find_jobs(inputs, output, ".omega", is_picture_name)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-    worker = Compressing(model, coder, rate, max_pixels, alpha is Keep.drop, icc is Keep.drop)
-    worker.start()
-    worker.model.check_rate(rate)
-    worker.model.check_coder(coder)
+    loaded = ModelOnce(model, max_pixels)
+    loaded().check_rate(rate)
+    loaded().check_coder(coder)
+    worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop)
     if pack:
         if rate.psnr is not None:
             raise RateError("a pack has one number of channels: take another limit than --psnr.")

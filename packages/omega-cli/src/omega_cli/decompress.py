@@ -3,20 +3,19 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs, many
-from omega_cli.options import MaxPixels, Model_, SkipExisting, Workers, load
+from omega_cli.options import MaxPixels, Model_, ModelOnce, SkipExisting, Workers
 from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError
 
 if TYPE_CHECKING:
-    from omega_core.model import Model
     from omega_core.packs import Block
 
 
@@ -35,7 +34,7 @@ def decompress(
     files = find_jobs(inputs, output, ".png", lambda path: path.suffix == ".omega")
     if preview is not None and partial:
         raise OmegaError("--preview shows what is intact anyway; take it without --partial.")
-    worker = Decompressing(model, partial, preview, output, max_pixels)
+    worker = Decompressing(ModelOnce(model, max_pixels), partial, preview, output)
     worker.start()
     total, jobs = Done(), list[Job | Unpacking]()
     for file in files:
@@ -107,29 +106,18 @@ def _unpacked(job: Job, only: str | None) -> list[Job | Unpacking]:
     return jobs
 
 
-@dataclass
+@dataclass(frozen=True)
 class Decompressing:
     """Turns files into pictures."""
 
-    path: str | None
+    model: ModelOnce
     partial: bool
     preview: Path | None
     output: Path
-    max_pixels: int | None
-    loaded: Any = field(default=None, compare=False)
-
-    @property
-    def model(self) -> "Model":
-        """The model, once started."""
-        return self.loaded  # type: ignore[no-any-return]
 
     def start(self) -> None:
         """Load the model."""
-        if self.loaded is None:
-            self.loaded = load(self.path, self.max_pixels)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "loaded": None}  # every process loads its own
+        self.model()
 
     def __call__(self, job: Job | Unpacking) -> Done:
         """Make the pictures of one file, or of one block of a pack."""
@@ -144,10 +132,10 @@ class Decompressing:
                 data = file.read()
                 if is_pack(data):
                     raise OmegaError("a pack cannot be read from standard input; name its file.")
-                picture = self.model.decompress(data, partial=self.partial)
+                picture = self.model().decompress(data, partial=self.partial)
             else:
                 views = self.preview / job.target.relative_to(self.output)
-                for picture in self.model.decompress_progressively(file):
+                for picture in self.model().decompress_progressively(file):
                     write_whole(views.with_name(f"{views.stem}-{picture.info['channels']:04}.png"), png(picture))
         write_whole(job.target, png(picture))
         return Done(1)
@@ -160,7 +148,7 @@ class Decompressing:
             raise OmegaError("there are previews of single files only, not of packs.")
         names = job.block.names
         try:
-            pictures = self.model.decompress_all(job.block.read(file, partial=self.partial), partial=self.partial)
+            pictures = self.model().decompress_all(job.block.read(file, partial=self.partial), partial=self.partial)
             if len(pictures) != len(names):
                 raise OmegaError(f"the block has {len(pictures)} pictures, not {len(names)}.")
         except OmegaError as problem:

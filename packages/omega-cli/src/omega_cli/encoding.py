@@ -1,50 +1,38 @@
 """What `omega compress` does with pictures, in whichever process."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omega_cli.jobs import Job
-from omega_cli.options import load
+from omega_cli.options import ModelOnce
 from omega_cli.workers import Done
 from omega_core.errors import OmegaError
 
 if TYPE_CHECKING:
     from omega_core.images import Picture
-    from omega_core.model import Model
     from omega_core.rates import Rate
 
 
-@dataclass
+@dataclass(frozen=True)
 class Compressing:
     """Turns pictures into files."""
 
-    path: str | None
+    model: ModelOnce
     coder: str | None
     rate: "Rate"
-    max_pixels: int | None
     drop_alpha: bool
     drop_icc: bool
-    loaded: Any = field(default=None, compare=False)
-
-    @property
-    def model(self) -> "Model":
-        """The model, once started."""
-        return self.loaded  # type: ignore[no-any-return]
 
     def start(self) -> None:
         """Load the model."""
-        if self.loaded is None:
-            self.loaded = load(self.path, self.max_pixels)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "loaded": None}  # every process loads its own
+        self.model()
 
     def read(self, source: Path) -> "Picture":
         """A picture, without what is to be dropped."""
         from omega_core.images import read_picture
 
-        picture = read_picture(source, max_pixels=self.model.max_pixels)
+        picture = read_picture(source, max_pixels=self.model().max_pixels)
         return replace(
             picture,
             alpha=None if self.drop_alpha else picture.alpha,
@@ -56,7 +44,7 @@ class Compressing:
         from omega_core.container import assemble
         from omega_core.files import write_whole
 
-        container = self.model.fit(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
+        container = self.model().fit(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
         data = assemble(container)
         write_whole(job.target, data)
         return Done(1, job.source.stat().st_size, len(data), container.pixels)
@@ -74,7 +62,7 @@ class Group:
         return f"{self.jobs[0].source} and what is packed with it"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Packing:
     """Turns pictures into blocks of a pack, which are `made`, with the names of their pictures."""
 
@@ -90,7 +78,7 @@ class Packing:
         from omega_core.container import BLOCK_PIXELS
         from omega_core.packs import is_name
 
-        model, done = self.compressing.model, Done(made=[])
+        model, done = self.compressing.model(), Done(made=[])
         blocks: dict[tuple[str, bytes], list[tuple[Job, Picture]]] = {}
         for job in group.jobs:
             name = self._name(job)

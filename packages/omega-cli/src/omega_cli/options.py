@@ -23,13 +23,31 @@ class Keep(enum.StrEnum):
     drop = enum.auto()
 
 
-def load(path: str | None, max_pixels: int | None) -> "Model":
-    """A model, with the user's limit if there is one."""
-    if path is None:
-        raise OmegaError("no model: name the .safetensors file of one with --model.")
-    from omega_core.images import MAX_PIXELS as USUAL
-    from omega_core.loading import load_model
+class ModelOnce:
+    """A model that every process loads for itself, once, when it is first asked for.
 
-    if max_pixels is not None and max_pixels < 1:
-        raise OmegaError(f"--max-pixels has to be at least 1, not {max_pixels}.")
-    return load_model(path, max_pixels=max_pixels or USUAL)
+    max_pixels: the user's limit, if there is one.
+    """
+
+    def __init__(self, path: str | None, max_pixels: int | None) -> None:
+        self.path, self.max_pixels = path, max_pixels
+        self._model: Model | None = None
+
+    def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None]]:
+        return ModelOnce, (self.path, self.max_pixels)
+
+    def __call__(self) -> "Model":
+        """The model. Raises OmegaError if it cannot be loaded."""
+        if self._model is None:
+            self._model = self._load()
+        return self._model
+
+    def _load(self) -> "Model":
+        if self.path is None:
+            raise OmegaError("no model: name the .safetensors file of one with --model.")
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise OmegaError(f"--max-pixels has to be at least 1, not {self.max_pixels}.")
+        from omega_core.images import MAX_PIXELS
+        from omega_core.loading import load_model
+
+        return load_model(self.path, max_pixels=self.max_pixels or MAX_PIXELS)

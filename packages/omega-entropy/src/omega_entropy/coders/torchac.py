@@ -48,6 +48,7 @@ class _TorchacDecoder(Decoder):
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
+        _check_probabilities(tables)
         self.before.append(tables)
         self.least += tables.least_bits([tables.size])[0]
         check_length(self.data, self.least / 8 - _SLACK)
@@ -55,12 +56,17 @@ class _TorchacDecoder(Decoder):
         return _decode(_cdf(everything), self.data)[everything.size - tables.size :]
 
 
-def _cdf(tables: Tables) -> torch.Tensor:
-    """Cumulative counts (symbols, S+1) as torchac takes them: 16 bits, in which 2¹⁶ is 0."""
+def _check_probabilities(tables: Tables) -> Integers:
     if tables.cumulative is None:
         raise CoderError("the coder torchac needs probabilities, and this model has none; take the coder raw.")
+    return tables.cumulative
+
+
+def _cdf(tables: Tables) -> torch.Tensor:
+    """Cumulative counts (symbols, S+1) as torchac takes them: 16 bits, in which 2¹⁶ is 0."""
+    cumulative = _check_probabilities(tables)
     rows = np.broadcast_to(tables.rows, (tables.channels, tables.positions)).reshape(-1)
-    return torch.from_numpy(tables.cumulative.astype(np.uint16).view(np.int16)[rows])
+    return torch.from_numpy(cumulative.astype(np.uint16).view(np.int16)[rows])
 
 
 def _encode(cdf: torch.Tensor, symbols: Integers) -> bytes:
