@@ -16,6 +16,11 @@ def omega_register_datasets() -> list[Component]:
             target="omega_train.data.glyphs:GlyphsDataset",
             summary="28×28 digits drawn under random affine maps: nothing to download",
         ),
+        Component(
+            name="folder",
+            target="omega_train.data.folder:FolderDataset",
+            summary="crops of all pictures of a folder, scaled and mirrored at random",
+        ),
     ]
 
 

@@ -11,7 +11,7 @@ from omega_core.contracts.dataset import Images
 from omega_train.sampling import rates_at, shares
 from omega_train.task import CodecTask
 
-BATCH = 500
+BATCH_PIXELS = 500 * 28 * 28  # at a time, whatever the size of the images
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,10 @@ def channel_bits(task: CodecTask, symbols: Tensor) -> Tensor:
 
 
 def batches(task: CodecTask, images: Images) -> Iterator[Tensor]:
-    """Images as floats (≤ 500, colours, H, W) on the task's device, in order."""
-    for start in range(0, len(images), BATCH):
-        pixels = [images.load(i, 0) for i in range(start, min(start + BATCH, len(images)))]
+    """Images as floats (≤ B, colours, H, W) on the task's device, in order."""
+    size = max(1, BATCH_PIXELS // images.load(0, 0)[0].size)
+    for start in range(0, len(images), size):
+        pixels = [images.load(i, 0) for i in range(start, min(start + size, len(images)))]
         yield torch.from_numpy(np.stack(pixels)).to(task.device).float() / 255
 
 

@@ -1,0 +1,172 @@
+"""Pictures here are ramps: the value of a pixel tells where in the picture it was."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import omega_core
+from omega_core.errors import ComponentError, DataError, OmegaWarning
+from omega_train import train
+from omega_train.data.folder import FolderDataset, FolderImages
+from omega_train.recipe import Recipe
+
+
+def ramp(height: int, width: int) -> NDArray[np.uint8]:
+    """Red rises to the right, green downwards; blue is the same everywhere."""
+    across, down = np.arange(width) * 255 // max(1, width - 1), np.arange(height) * 255 // max(1, height - 1)
+    grid = np.broadcast_arrays(across[None], down[:, None], np.full((1, 1), 77))
+    return np.stack(grid, axis=2).astype(np.uint8)
+
+
+def paint(path: Path, height: int = 60, width: int = 80, mode: str = "RGB") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(ramp(height, width)).convert(mode).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number in range(20):
+        suffix = ("png", "webp", "bmp", "tiff")[number % 4]
+        paint(tmp_path / f"{number % 3}" / f"{number:02}.{suffix}", 40 + number, 70 - number)
+    (tmp_path / "notes.txt").write_text("left alone")
+    return tmp_path
+
+
+def test_all_pictures_of_a_folder_are_found_and_a_share_is_kept_to_validate(photos: Path) -> None:
+    dataset = FolderDataset(data=photos, seed=1, validation=0.2, crop=16)
+    train, kept = set(dataset.train.paths), set(dataset.validation.paths)
+    assert (len(train), len(kept)) == (16, 4)
+    assert train | kept == {path for path in photos.rglob("*") if path.is_file() and path.suffix != ".txt"}
+    assert not train & kept
+
+
+def test_the_share_follows_from_the_seed(photos: Path) -> None:
+    def kept(seed: int) -> list[Path]:
+        return list(FolderDataset(data=photos, seed=seed, validation=0.3, crop=16).validation.paths)
+
+    assert kept(1) == kept(1) != kept(2)
+
+
+def test_folders_named_train_and_validation_are_the_parts(tmp_path: Path) -> None:
+    for number in range(3):
+        paint(tmp_path / "train" / f"{number}.png")
+    paint(tmp_path / "validation" / "a" / "0.png")
+    dataset = FolderDataset(data=tmp_path, crop=16)
+    assert (len(dataset.train), len(dataset.validation)) == (3, 1)
+
+
+@pytest.mark.parametrize(("colours", "mode"), [(3, "RGB"), (3, "L"), (3, "RGBA"), (1, "RGB"), (1, "L")])
+def test_a_crop_has_the_colours_that_are_wanted(tmp_path: Path, colours: int, mode: str) -> None:
+    images = FolderImages([paint(tmp_path / "a.png", mode=mode)], 32, (0.75, 0.95), colours)
+    crop = images.load(0, 5)
+    assert (crop.shape, crop.dtype) == ((colours, 32, 32), np.uint8)
+    if mode == "L" and colours == 3:
+        assert (crop == crop[:1]).all()
+
+
+def test_the_middle_of_a_picture_is_taken_as_it_is_to_validate(tmp_path: Path) -> None:
+    images = FolderImages([paint(tmp_path / "a.png", 60, 80)], 40, None, 3)
+    assert (images.load(0, 1) == ramp(60, 80)[10:50, 20:60].transpose(2, 0, 1)).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 30), (9, 70), (1, 1), (64, 64)])
+@pytest.mark.parametrize("scale", [(0.75, 0.95), None])
+def test_pictures_smaller_than_the_crop_are_enlarged_to_it(
+    tmp_path: Path, height: int, width: int, scale: tuple[float, float] | None
+) -> None:
+    images = FolderImages([paint(tmp_path / "a.png", height, width)], 64, scale, 3)
+    for seed in range(5):
+        crop = images.load(0, seed)
+        assert crop.shape == (3, 64, 64)
+        assert (crop[2] == 77).all()
+
+
+def test_crops_are_scaled_mirrored_and_from_everywhere(tmp_path: Path) -> None:
+    images = FolderImages([paint(tmp_path / "a.png", 240, 256)], 100, (0.75, 0.95), 3)
+    steps, lefts, tops, mirrored = [], [], [], 0
+    for seed in range(200):
+        red, green, _ = images.load(0, seed).astype(int)
+        across = red[50, -1] - red[50, 0]
+        mirrored += across < 0
+        steps.append(abs(across) / 99)
+        lefts.append(red.min())
+        tops.append(green.min())
+    scales = 1 / np.array(steps)  # 255 values over 256 pixels
+    assert 0.74 < scales.min() < 0.77
+    assert 0.92 < scales.max() < 0.97
+    assert 70 < mirrored < 130
+    for places in (lefts, tops):
+        assert min(places) < 8
+        assert max(places) > 100
+
+
+def test_what_is_random_follows_from_the_seed(tmp_path: Path) -> None:
+    images = FolderImages([paint(tmp_path / "a.png")], 32, (0.75, 0.95), 3)
+    assert (images.load(0, 7) == images.load(0, 7)).all()
+    assert len({images.load(0, seed).tobytes() for seed in range(10)}) > 5
+
+
+def test_files_that_are_no_pictures_are_counted_and_left_out(photos: Path) -> None:
+    for name in ("x.png", "y.jpg"):
+        (photos / name).write_bytes(b"no picture")
+    with pytest.warns(OmegaWarning, match=r"2 of 22 files are no pictures and left out: .*x\.png, .*y\.jpg"):
+        dataset = FolderDataset(data=photos, crop=16)
+    assert len(dataset.train) + len(dataset.validation) == 20
+
+
+def test_a_picture_that_turns_out_to_be_damaged_is_replaced_by_the_next(tmp_path: Path) -> None:
+    good, bad = paint(tmp_path / "good.png"), paint(tmp_path / "bad.png")
+    bad.write_bytes(bad.read_bytes()[:60])
+    images = FolderImages([bad, good], 32, None, 3)
+    with pytest.warns(OmegaWarning, match=r"bad\.png is left out"):
+        replaced = images.load(0, 0)
+    assert (replaced == images.load(1, 0)).all()
+    with pytest.warns(OmegaWarning), pytest.raises(DataError, match="none of the pictures"):
+        FolderImages([bad], 32, None, 3).load(0, 0)
+
+
+def test_pictures_of_16_bits_are_read_without_a_word(tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 40), 256 * 99, np.uint16)).save(tmp_path / "a.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (FolderImages([tmp_path / "a.png"], 32, None, 3).load(0, 0) == 99).all()
+
+
+def test_a_folder_that_is_not_there_has_no_pictures_or_only_one_is_an_error(tmp_path: Path) -> None:
+    for data, message in ((None, "--data"), (tmp_path / "none", "does not exist"), (tmp_path, "has no pictures")):
+        with pytest.raises(DataError, match=message):
+            FolderDataset(data=data)
+    paint(tmp_path / "a.png")
+    with pytest.raises(DataError, match="too few"):
+        FolderDataset(data=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"validation": 0.0}, {"validation": 1.0}, {"crop": 0}, {"scale_min": 0.0}, {"scale_max": 0.5}, {"colours": 2}],
+)
+def test_numbers_that_cannot_be_are_refused(photos: Path, options: dict[str, float]) -> None:
+    with pytest.raises(ComponentError, match="the dataset folder needs"):
+        FolderDataset(data=photos, **options)  # type: ignore[arg-type]
+
+
+def test_a_codec_for_pictures_of_any_size_trains_on_a_folder(
+    tiny: Callable[..., Recipe], photos: Path, tmp_path: Path
+) -> None:
+    recipe = tiny(
+        architecture="openimages",
+        architecture_options={"width": 2},
+        dataset="folder",
+        dataset_options={"crop": 32},
+        batch_size=4,
+        steps=3,
+    )
+    model = omega_core.load_model(train(recipe, tmp_path / "run", data=photos, accelerator="cpu", devices="1"))
+    data = model.compress(ramp(45, 71), channels=2)
+    assert model.decompress(data).size == (71, 45)
