@@ -81,3 +81,14 @@ def test_a_model_of_one_rate_always_keeps_all_channels(tiny: Callable[..., Recip
     assert set(rates.kept.tolist()) == {3}
     assert set(rates.weight.tolist()) == {0.5}
     assert shares(recipe)[0] == [3]
+
+
+def test_of_many_channels_the_cuts_of_a_file_are_scored(tiny: Callable[..., Recipe]) -> None:
+    recipe = tiny(channels=480, channels_min=40)
+    counts, f, often = shares(recipe)
+    assert counts == list(range(45, 481, 15))
+    assert f == pytest.approx([(n - 40) / 440 for n in counts])
+    assert sum(often) == pytest.approx(1)
+    kept = draw_rates(recipe, batch(0, torch.arange(20000))).kept.numpy()
+    up_to = [((kept <= n) & (kept > before)).mean() for before, n in zip([40, *counts], counts, strict=False)]
+    assert often == pytest.approx(up_to, abs=0.01)

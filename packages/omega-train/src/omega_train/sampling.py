@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from omega_core.container import group_size
 from omega_core.contracts.dataset import Images
 from omega_core.contracts.quantizer import hashed
 from omega_train.recipe import Recipe
@@ -100,12 +101,17 @@ def noise_seeds(recipe: Recipe, batch: Batch) -> Tensor:
 
 
 def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
-    """Channel counts, the share f at each, and how often training draws each."""
+    """The channel counts at which a file has cuts, the share f at each, and how often training draws up to it.
+
+    With up to 32 channels these are all that training draws.
+    """
     span = recipe.channels - recipe.channels_min
     if span == 0:
         return [recipe.channels], np.ones(1), np.ones(1)
-    steps = np.arange(1, span + 1)
-    return (recipe.channels_min + steps).tolist(), steps / span, (2 * steps - 1) / span**2
+    group = group_size(recipe.channels)
+    counts = [n for n in (*range(group, recipe.channels, group), recipe.channels) if n > recipe.channels_min]
+    f = (np.array(counts) - recipe.channels_min) / span
+    return counts, f, np.diff(f**2, prepend=0.0)
 
 
 def _draws(seed: int, purpose: int, steps: Tensor, samples: Tensor) -> Tensor:

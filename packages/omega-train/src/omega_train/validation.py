@@ -1,4 +1,4 @@
-"""How good a codec is while it is trained, at every channel count."""
+"""How good a codec is while it is trained, at the channel counts at which its files can be cut."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Score:
 def validate(task: CodecTask, images: Images) -> tuple[float, list[Score]]:
     """The loss that training minimises, on other images, and what it is at each channel count.
 
-    Each count is scored with its own λ, and weighs as often as training draws it.
+    Each count is scored with its own λ, and weighs as often as training draws it or one since the count before.
     """
     counts, f, weights = shares(task.recipe)
     lambdas = rates_at(task.recipe, torch.from_numpy(f)).weight.tolist()
