@@ -1,0 +1,97 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from omega_core.architectures.compact import CompactArchitecture
+from omega_core.codec import Codec
+from omega_core.errors import ComponentError
+
+
+@pytest.fixture(scope="module")
+def compact():
+    torch.manual_seed(0)
+    return CompactArchitecture(latent_channels=12).double().eval()
+
+
+def test_it_has_at_most_3_million_parameters_and_25_kmac_per_pixel():
+    architecture = CompactArchitecture()
+    assert sum(parameter.numel() for parameter in architecture.parameters()) < 3_000_000
+    multiplied = []
+    for module in architecture.modules():
+        if isinstance(module, nn.Conv2d):
+            kernel = math.prod(module.kernel_size) * module.in_channels // module.groups
+            module.register_forward_hook(
+                lambda _m, _i, output, kernel=kernel: multiplied.append(output.numel() * kernel)
+            )
+    with torch.no_grad():
+        architecture.synthesis(architecture.analysis(torch.rand(1, 3, 64, 128)), 64, 128)
+    assert len(multiplied) == sum(isinstance(module, nn.Conv2d) for module in architecture.modules())
+    assert 15_000 < sum(multiplied) / (64 * 128) < 25_000
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(1, 1, (1, 1)), (16, 16, (1, 1)), (17, 33, (2, 3)), (100, 9, (7, 1))]
+)
+def test_an_image_of_any_size_comes_back_in_its_size(compact, height, width, size):
+    latent = compact.analysis(torch.rand(2, 3, height, width, dtype=torch.double))
+    assert latent.shape == (2, 12, *size)
+    assert compact.latent_size(height, width) == size
+    assert compact.synthesis(latent, height, width).shape == (2, 3, height, width)
+
+
+def test_padding_repeats_the_edges_and_leaves_the_image_in_the_middle(compact):
+    image = torch.rand(1, 3, 20, 40, dtype=torch.double)
+    padded = nn.functional.pad(image, (4, 4, 6, 6), mode="replicate")
+    assert torch.equal(compact.analysis(image), compact.analysis(padded))
+
+
+@pytest.mark.parametrize(
+    ("transform", "channels", "halo", "into", "out_of"),
+    [
+        ("analysis", 3, "analysis_halo", 16, 1),
+        ("refine", 12, "refine_halo", 1, 1),
+        ("render", 256, "render_halo", 1, 16),
+    ],
+)
+def test_outputs_depend_on_what_is_within_the_halo_and_on_no_more(compact, transform, channels, halo, into, out_of):
+    side = 2 * getattr(compact, halo) + 5
+    given = torch.rand(1, channels, side * into, side * into, dtype=torch.double, requires_grad=True)
+    middle = slice(side // 2 * out_of, (side // 2 + 1) * out_of)
+    made = getattr(compact, transform)(given)[:, :, middle, middle]
+    (gradient,) = torch.autograd.grad(made.square().sum(), given)
+    touched = (gradient.abs().sum((0, 1)) > 0).nonzero() // into
+    reach = (touched - side // 2).abs().max().item()
+    assert reach == getattr(compact, halo)
+
+
+@pytest.mark.parametrize(("height", "width"), [(330, 260), (33, 300)])
+def test_it_works_in_tiles_as_at_once(compact, height, width):
+    class Rounded(nn.Module):
+        channels = 12
+
+        def symbols(self, latent):
+            return (latent * 1000).round().long() + 5000
+
+        def latent(self, symbols):
+            return (symbols - 5000) / 1000.0
+
+    codec = Codec(compact, Rounded(), None)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, height, width), dtype=np.uint8)
+    symbols = codec.symbols(pixels)
+    assert (codec.symbols(pixels, tile=64) == symbols).mean() > 0.9999
+    in_tiles = codec.pixels(symbols, height, width, tile=64)
+    assert (in_tiles == codec.pixels(symbols, height, width)).mean() > 0.9999
+
+
+def test_gradients_reach_all_parameters():
+    architecture = CompactArchitecture(latent_channels=8)
+    architecture.synthesis(architecture.analysis(torch.rand(1, 3, 40, 40)), 40, 40).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in architecture.parameters())
+
+
+def test_a_latent_without_channels_is_refused():
+    with pytest.raises(ComponentError, match="at least 1, not 0"):
+        CompactArchitecture(latent_channels=0)
