@@ -198,6 +198,21 @@ def test_golden_files_are_read_as_ever(omega: Run, tmp_path: Path) -> None:
         assert np.abs(decoded - expected).max() <= 1
 
 
+def test_golden_files_of_pictures_of_any_kind_are_read_as_ever(omega: Run, tmp_path: Path) -> None:
+    folder = GOLDEN / "any-size"
+    done = omega("decompress", folder, "--output", tmp_path, "--model", folder / "model.safetensors")
+    assert (done.returncode, done.stderr) == (0, "")
+    made = {path.relative_to(tmp_path).as_posix().replace("/", "-"): path for path in tmp_path.rglob("*.png")}
+    assert set(made) == {path.name for path in folder.glob("*.png")}
+    for name, path in made.items():
+        with Image.open(path) as decoded, Image.open(folder / name) as expected:
+            assert (decoded.mode, decoded.size) == (expected.mode, expected.size)
+            assert decoded.info.get("icc_profile") == expected.info.get("icc_profile")
+            difference = np.abs(np.asarray(decoded).astype(int) - np.asarray(expected))
+            assert difference.max() <= 1
+            assert "A" not in decoded.mode or not difference[:, :, -1].any()
+
+
 def test_the_golden_picture_still_becomes_the_golden_file(omega: Run, tmp_path: Path) -> None:
     for channels in (2, 4):
         done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", MODEL, "--channels", channels)
