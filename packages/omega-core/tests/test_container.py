@@ -906,3 +906,17 @@ def test_what_arrives_and_is_no_file_is_refused_at_once():
     for data in (b"", b"\xce", b"hello"):
         with pytest.raises(FileFormatError, match=r"not an \.omega file"):
             Arriving(Counting(data))
+
+
+def test_a_file_that_arrives_and_claims_a_stream_of_gigabytes_takes_no_memory_for_it():
+    for sizes in ("05 0c ffffffff", "05 ff ffffffff"):
+        data = SMALL[:10] + bytes.fromhex(f"c2 {sizes}") + bytes(range(20))
+        tracemalloc.start()
+        try:
+            arriving = Arriving(Counting(data))
+            assert arriving.up_to(1) == shorten(SMALL_PARTS, 1)
+            with pytest.raises(CutOffError):
+                arriving.up_to(3)
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()

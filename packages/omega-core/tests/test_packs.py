@@ -315,6 +315,17 @@ def test_a_name_that_stays_in_the_folder_is_taken(name):
     assert parse_pack(pack.file(2)) == pack == parse_pack(forged([name.encode()], [ONE]))
 
 
+@pytest.mark.parametrize("name", ["a" * 4095, "ü" * 2047, "d/" * 2047 + "a"])
+def test_a_name_has_4095_bytes_at_the_most(name):
+    pack = Pack(((parse(ONE), (name,)),))
+    assert parse_pack(pack.file(2)) == pack == parse_pack(forged([name.encode()], [ONE]))
+    for more in (4096 - len(name.encode()), 4096):
+        with pytest.raises(ValueError, match="different relative paths"):
+            Pack(((parse(ONE), (name + "a" * more,)),))
+        with pytest.raises(DamagedFileError, match="names are not what they have to be"):
+            read_index(BytesIO(forged([(name + "a" * more).encode()], [ONE])))
+
+
 def test_a_name_with_a_zero_byte_is_refused():
     for name in ("a\0b", "\0", "a\0"):
         with pytest.raises(ValueError, match="different relative paths"):
