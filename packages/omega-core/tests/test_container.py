@@ -542,6 +542,7 @@ DAMAGED_FIELDS = {
     "a tile that breaks off": "01 01 90 00",
     "a tile of 29 bits": "01 05 8080808001 00",
     "opacity of a grey picture": "02 00 00",
+    "a profile without bytes": "84 00 00",
     "opacity of a grey picture, with bytes": "02 03 010203 00",
     "pictures without bytes": "03 00 00",
     "0 pictures": "03 01 00 00",
@@ -605,6 +606,9 @@ def test_a_header_has_one_picture_or_up_to_64():
         "cea9 10 14 01020304 1b1b 8000 00 00",  # a length of the coder's name with more bytes than needed
         "cea9 11 04 01020304 1b1b a100 00 00",  # channels in a group with more bytes than needed
         "cea9 11 34 01020304 1b1b 20 8100 00",  # channels that are lacking with more bytes than needed
+        "cea9 10 14 01020304 1b1b 00 00 00",  # no name of the coder
+        "cea9 10 14 01020304 1b1b 01 61 00 00",  # a name that is not qualified
+        "cea9 10 14 01020304 1b1b 05 612f622f63 00 00",  # a name with two distributions
     ],
 )
 def test_a_header_that_contradicts_itself_is_damage_in_spite_of_its_checksum(header):
