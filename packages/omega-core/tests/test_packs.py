@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from omega_core.container import Container, assemble, divide, parse, pictures_field, shorten
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError, RateError
+from omega_core.octets import varint
 from omega_core.packs import Block, Pack, is_pack, parse_pack, read_index
 from omega_core.rates import file_sizes, parsed, truncate
 
@@ -523,3 +524,15 @@ def test_blocks_of_a_pack_keep_their_fields():
     parts = replace(parse(ONE), mode="LA", fields={2: b"\xaa", 200: b"\xbb"})
     pack = Pack(((parts, ("a",)), (parse(TWO), ("b", "c"))))
     assert parse_pack(truncate(pack.file(2), channels=1)).blocks[0][0].fields == {2: b"\xaa", 200: b"\xbb"}
+
+
+def test_an_index_that_claims_many_pictures_for_few_bytes_takes_no_memory_for_their_names():
+    index = varint(4096) + b"\xff\x00" * 4096 + zlib.compress(b"a\0" * (1 << 23), 9)
+    head = b"\xcf\x89\x01" + varint(len(index)) + index
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedFileError, match="its blocks are not what they have to be"):
+            read_index(BytesIO(head + zlib.crc32(head).to_bytes(4, "little")))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()

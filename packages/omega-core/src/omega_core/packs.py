@@ -24,6 +24,7 @@ from omega_core.octets import Reader, varint
 MAGIC = "ω".encode()
 VERSION = 1
 _CHECKSUM = 4
+_NAMES = 1 << 24  # bytes of all names together, at the most
 _NAME = 4096  # bytes of a path, at the most, on the usual systems
 
 
@@ -80,18 +81,18 @@ def _entries(index: bytes) -> tuple[list[tuple[int, int]], list[str]]:
         entries = [(reader.byte() + 1, reader.varint()) for _ in range(reader.varint())]
     except CutOffError as problem:
         raise DamagedFileError("the pack is damaged: its index is too short. Get it again.") from problem
+    if not entries or max(pictures for pictures, _ in entries) > MAX_PICTURES:
+        raise DamagedFileError("the pack is damaged: its blocks are not what they have to be. Get it again.")
     total = sum(pictures for pictures, _ in entries)
     inflater = zlib.decompressobj()
     try:
-        packed = inflater.decompress(index[len(reader.taken) :], total * _NAME + 1)
-        names = packed.decode().split("\0")
+        packed = inflater.decompress(index[len(reader.taken) :], min(total * _NAME, _NAMES) + 1)
+        names = packed.decode().split("\0") if packed.count(0) == total else []
     except (zlib.error, UnicodeDecodeError) as problem:
         raise DamagedFileError("the pack is damaged: its names cannot be read. Get it again.") from problem
-    whole = inflater.eof and not inflater.unused_data and names.pop() == ""
+    whole = inflater.eof and not inflater.unused_data and names and names.pop() == ""
     if not whole or len(names) != total or len(set(names)) != total or not all(map(is_name, names)):
         raise DamagedFileError("the pack is damaged: its names are not what they have to be. Get it again.")
-    if not entries or max(pictures for pictures, _ in entries) > MAX_PICTURES:
-        raise DamagedFileError("the pack is damaged: its blocks are not what they have to be. Get it again.")
     return entries, names
 
 
@@ -120,6 +121,8 @@ class Pack:
         names = [name for _, inside in self.blocks for name in inside]
         if not names or len(set(names)) != len(names) or not all(map(is_name, names)):
             raise ValueError("a pack has pictures, whose names are different relative paths")
+        if sum(len(name.encode()) + 1 for name in names) > _NAMES:
+            raise ValueError(f"the names of all pictures in a pack have at most {_NAMES} bytes")
 
     @property
     def cuts(self) -> list[int]:
