@@ -450,6 +450,19 @@ def test_one_file_has_1_to_64_pictures(model, several):
             model.fit_together(pictures)
 
 
+def test_a_model_makes_no_file_that_it_would_not_read(model_file, noise_picture, monkeypatch):
+    model = load_model(model_file(), max_pixels=99)
+    small, large = Picture(noise_picture(1, 8, 12)), Picture(noise_picture(1, 10, 10))
+    model.decompress(model.compress(small))
+    for picture in (large, large.to_pillow()):
+        with pytest.raises(ImageError, match="10×10 pixels are more than 99"):
+            model.compress(picture)
+    monkeypatch.setattr("omega_core.model.BLOCK_PIXELS", 200)
+    model.decompress_all(assemble(model.fit_together([small, small])))
+    with pytest.raises(ImageError, match="one file has at most 200 pixels, not 288"):
+        model.fit_together([small] * 3)
+
+
 def grey_profile(mark=b""):
     """Bytes that say that they are an ICC profile for grey."""
     return bytes(16) + b"GRAY" + mark
@@ -932,6 +945,7 @@ def greedy(add_toy):
         {"channels": 1 << 32},
         {"alphabet": 1 << 32},
         {"channels": 1 << 32, "alphabet": 1 << 32},
+        {"channels": 1 << 16, "alphabet": 1 << 32},
     ],
 )
 def test_a_description_that_claims_what_the_file_does_not_have_takes_no_memory_for_it(model_file, greedy, forged_sizes):
@@ -947,7 +961,9 @@ def test_a_description_that_claims_what_the_file_does_not_have_takes_no_memory_f
     assert made == ["meta", "meta"]
     made.clear()
     write_model(path, replace(file.description, **forged_sizes), arrays)
-    with pytest.raises((ModelFileError, ComponentError), match=r"does not fit its components|cannot be made"):
+    with pytest.raises(
+        (ModelFileError, ComponentError), match=r"does not fit its components|cannot be made|at most 65536"
+    ):
         load_model(path)
     assert "cpu" not in made
 

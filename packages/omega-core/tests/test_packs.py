@@ -355,6 +355,12 @@ def test_a_name_that_is_there_twice_is_refused_in_making_and_in_reading():
             read_index(BytesIO(data))
 
 
+def test_a_block_has_a_name_for_each_of_its_pictures():
+    for names in (("a", "b"), ("a", "b", "c")):
+        with pytest.raises(ValueError, match="a name for each"):
+            Pack(((parse(ONE), names),))
+
+
 def test_a_pack_without_pictures_is_refused_in_making_and_in_reading():
     with pytest.raises(ValueError, match="a pack has pictures"):
         Pack(())

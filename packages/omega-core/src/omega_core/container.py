@@ -8,13 +8,12 @@ the longer one's. For a grey picture under 256×256 all this takes 16 bytes, and
 most, if channels come in whole groups of GROUPS.
 """
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError
-from omega_core.octets import Reader, Stream, coded_size, size_code, varint
+from omega_core.octets import CHECKSUM, Reader, Stream, checksum, coded_size, size_code, varint
 
 MAGIC = "Ω".encode()
 VERSION = 1
@@ -31,7 +30,6 @@ MAX_PICTURES = 64
 TILE, ALPHA, PICTURES, PROFILE = 1, 2, 3, 132
 """Numbers of fields. From 128 on, a reader that does not know a field may ignore it."""
 _MAY_BE_IGNORED = 128
-_CHECKSUM = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +159,7 @@ def shorten_between(container: Container, channels: int, length: int) -> Contain
 def assemble(container: Container) -> bytes:
     """The bytes of an `.omega` file."""
     body = _head_bytes(container, len(container.stream)) + container.stream
-    return body + zlib.crc32(body).to_bytes(_CHECKSUM, "little")
+    return body + checksum(body)
 
 
 def _head_bytes(container: Container, length: int) -> bytes:
@@ -202,14 +200,14 @@ def parse(data: bytes, *, partial: bool = False) -> Container:
     arriving = Arriving(data)
     container = arriving.head
     start = len(arriving.reader.taken)
-    missing = start + arriving.length + _CHECKSUM - len(data)
+    missing = start + arriving.length + CHECKSUM - len(data)
     if missing < 0:
         raise DamagedFileError(f"the file is damaged: {-missing} bytes more than it says. Get it again.")
     if missing == 0:
         arriving.finish()
-        return replace(container, stream=data[start:-_CHECKSUM])
+        return replace(container, stream=data[start:-CHECKSUM])
     there = data[start : start + arriving.length]
-    intact = max((n for n, size in container.cuts_of(arriving.length).items() if size <= len(there)), default=0)
+    intact = arriving.intact(len(there))
     if partial and intact:
         return shorten(replace(container, stream=there), intact)
     raise _cut_off(missing, intact, container.channels)
@@ -235,20 +233,23 @@ class Arriving:
         self.reader.some(self.start + cuts[channels] - len(self.reader.taken))
         there = len(self.reader.taken) - self.start
         if there < cuts[channels]:
-            intact = max((n for n, size in cuts.items() if size <= there), default=0)
-            raise _cut_off(self.length + _CHECKSUM - there, intact, self.head.channels)
+            raise _cut_off(self.length + CHECKSUM - there, self.intact(there), self.head.channels)
         if channels == self.head.channels:
             self.finish()
         return _cut(self.head, channels, bytes(self.reader.taken[self.start : self.start + cuts[channels]]))
 
+    def intact(self, there: int) -> int:
+        """How many channels are in the first `there` bytes of the stream, whole."""
+        return max((n for n, size in self.head.cuts_of(self.length).items() if size <= there), default=0)
+
     def finish(self) -> None:
         """Read to the end and check what was read."""
         end = self.start + self.length
-        self.reader.some(end + _CHECKSUM - len(self.reader.taken))
+        self.reader.some(end + CHECKSUM - len(self.reader.taken))
         taken = bytes(self.reader.taken)
-        if len(taken) < end + _CHECKSUM:
-            raise _cut_off(end + _CHECKSUM - len(taken), self.head.channels, self.head.channels)
-        if zlib.crc32(taken[:end]) != int.from_bytes(taken[end:], "little"):
+        if len(taken) < end + CHECKSUM:
+            raise _cut_off(end + CHECKSUM - len(taken), self.head.channels, self.head.channels)
+        if checksum(taken[:end]) != taken[end:]:
             raise DamagedFileError("the file is damaged: its checksum does not match. Get it again.")
 
 

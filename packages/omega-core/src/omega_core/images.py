@@ -138,7 +138,7 @@ def _readable(path: Path) -> Path:
 
 def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str]]:
     """The picture, and what its owner should know of it."""
-    _check_size(image.width, image.height, max_pixels)
+    check_size(image.width, image.height, max_pixels)
     remarks = []
     if _has_several(image):
         remarks.append("only the first of its several pictures is taken.")
@@ -191,7 +191,8 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raise ImageError for a picture of more pixels."""
     if width * height > max_pixels:
         raise ImageError(f"{width}×{height} pixels are more than {max_pixels}; allow more to take it.")
 
@@ -247,7 +248,7 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> Picture:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or not array.size:
         raise ImageError(f"an array of shape {array.shape} is no picture here; give (H, W) or (H, W, 3).")
-    _check_size(array.shape[1], array.shape[0], max_pixels)
+    check_size(array.shape[1], array.shape[0], max_pixels)
     colours = 1 if array.shape[2] < 3 else 3
     pixels = np.array(array[:, :, :colours].transpose(2, 0, 1), order="C")
     alpha = np.ascontiguousarray(array[:, :, -1]) if array.shape[2] in (2, 4) else None

@@ -28,7 +28,7 @@ from omega_core.container import (
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, DamagedFileError, ImageError, OmegaWarning, RateError, WrongModelError
-from omega_core.images import MAX_PIXELS, Picture, PictureLike, psnr, read_picture
+from omega_core.images import MAX_PIXELS, Picture, PictureLike, check_size, psnr, read_picture
 from omega_core.modelfile import Description
 from omega_core.octets import Stream, varint
 from omega_core.planes import compress_planes, compress_profile, decompress_planes, decompress_profile
@@ -92,6 +92,11 @@ class Model:
         """C, how many channels a whole file has."""
         return self.description.channels
 
+    @property
+    def _most_pixels(self) -> int:
+        """Of all pictures of one file."""
+        return max(self.max_pixels, BLOCK_PIXELS)
+
     def encode(self, picture: PictureLike | Picture, *, coder: str | None = None) -> Encoded:
         """Encode a picture in all channels.
 
@@ -110,12 +115,19 @@ class Model:
         """
         if not 1 <= len(pictures) <= MAX_PICTURES or len({(each.mode, each.profile) for each in pictures}) > 1:
             raise ImageError(f"one file has 1 to {MAX_PICTURES} pictures, all of one mode and colour profile.")
+        pixels, most = sum(height * width for height, width in (each.size for each in pictures)), self._most_pixels
+        if pixels > most:
+            raise ImageError(f"one file has at most {most} pixels, not {pixels}: take fewer pictures.")
         self.check_rate(Rate(channels=channels))
         return shorten(self._encode(pictures, channels, coder).container, channels or self.channels)
 
     def read(self, picture: PictureLike | Picture) -> Picture:
         """A picture as this model takes it. Raises ImageError."""
-        return picture if isinstance(picture, Picture) else read_picture(picture, max_pixels=self.max_pixels)
+        if not isinstance(picture, Picture):
+            return read_picture(picture, max_pixels=self.max_pixels)
+        height, width = picture.size
+        check_size(width, height, self.max_pixels)
+        return picture
 
     def _encode(self, pictures: Sequence[Picture], last: int | None, coder: str | None) -> Encoded:
         """Encode in all channels or, where there is no cut after `last`, in so many."""
@@ -284,9 +296,8 @@ class Model:
             if height * width > self.max_pixels:
                 size = f"{width}×{height}"
                 raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
-        most = max(self.max_pixels, BLOCK_PIXELS)
-        if container.pixels > most:
-            raise CoderError(f"the file says {container.pixels} pixels in all, more than {most}.")
+        if container.pixels > self._most_pixels:
+            raise CoderError(f"the file says {container.pixels} pixels in all, more than {self._most_pixels}.")
         if isinstance(architecture, LocalArchitecture):
             side, limits = max(map(max, shapes)), f"{TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels"
             if container.tile is not None and container.tile not in TILE_SIZES:

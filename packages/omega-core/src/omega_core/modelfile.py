@@ -21,6 +21,9 @@ from omega_core.files import replacing
 FORMAT = 1
 Arrays = dict[str, NDArray[Any]]
 
+MAX_CHANNELS = 1 << 16
+"""Of a latent, or of symbols: a description that says more is none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -70,6 +73,8 @@ class Description:
         numbers = (made.latent_channels, made.channels, made.alphabet, made.channels_min)
         if not all(type(number) is int and 0 <= number <= 1 << 32 for number in numbers):
             raise ValueError("latent_channels, channels, alphabet and channels_min are whole numbers")
+        if max(made.latent_channels, made.channels) > MAX_CHANNELS:
+            raise ValueError(f"there are at most {MAX_CHANNELS} channels")
         named = [made.architecture, made.quantizer, *([] if made.prior is None else [made.prior])]
         if not all(isinstance(choice, Choice) and isinstance(choice.name, str) for choice in named):
             raise ValueError("architecture, quantizer and prior are named")

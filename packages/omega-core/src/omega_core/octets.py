@@ -1,10 +1,13 @@
 """Bytes of a header: taken one after the other, and numbers in them."""
 
+import zlib
 from io import BytesIO
 from typing import Protocol
 
 from omega_core.errors import CutOffError, DamagedFileError
 
+CHECKSUM = 4
+"""Bytes of a checksum."""
 _CHUNK = 1 << 16
 
 
@@ -67,6 +70,11 @@ def varint(value: int) -> bytes:
         encoded.append(value & 127 | 128)
         value >>= 7
     return bytes([*encoded, value])
+
+
+def checksum(data: bytes) -> bytes:
+    """CRC-32 of bytes, little-endian."""
+    return zlib.crc32(data).to_bytes(CHECKSUM, "little")
 
 
 def size_code(size: int) -> int:

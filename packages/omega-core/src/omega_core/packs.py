@@ -13,17 +13,17 @@ byte, compressed together with zlib.
 
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from itertools import accumulate
 from typing import BinaryIO
 
 from omega_core.container import MAX_PICTURES, Container, parse
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError
-from omega_core.octets import Reader, varint
+from omega_core.octets import CHECKSUM, Reader, checksum, varint
 
 MAGIC = "ω".encode()
 VERSION = 1
-_CHECKSUM = 4
 _NAMES = 1 << 24  # bytes of all names together, at the most
 _NAME = 4096  # bytes of a path, at the most, on the usual systems
 
@@ -63,7 +63,7 @@ def read_index(file: BinaryIO) -> list[Block]:
         raise FileFormatError(f"this pack has version {version}, this Omega reads version {VERSION}. Update it.")
     index = reader.bytes(reader.varint())
     head = bytes(reader.taken)
-    if zlib.crc32(head) != int.from_bytes(reader.bytes(_CHECKSUM), "little"):
+    if checksum(head) != reader.bytes(CHECKSUM):
         raise DamagedFileError("the pack is damaged: the checksum of its index does not match. Get it again.")
     entries, names = _entries(index)
     starts = accumulate((size for _, size in entries), initial=len(reader.taken))
@@ -112,7 +112,8 @@ class Pack:
 
     blocks: parts of `.omega` files of one model, and the names of their pictures.
 
-    Raises ValueError for names that are not relative paths with `/` between folders, or twice there.
+    Raises ValueError for names that are not relative paths with `/` between folders, or twice there, and for
+    blocks of more than 64 pictures, or of more or fewer than there are names.
     """
 
     blocks: tuple[tuple[Container, tuple[str, ...]], ...]
@@ -121,6 +122,8 @@ class Pack:
         names = [name for _, inside in self.blocks for name in inside]
         if not names or len(set(names)) != len(names) or not all(map(is_name, names)):
             raise ValueError("a pack has pictures, whose names are different relative paths")
+        if any(not 1 <= len(inside) == len(block.shapes) <= MAX_PICTURES for block, inside in self.blocks):
+            raise ValueError(f"a block of a pack has 1 to {MAX_PICTURES} pictures, and a name for each")
         if sum(len(name.encode()) + 1 for name in names) > _NAMES:
             raise ValueError(f"the names of all pictures in a pack have at most {_NAMES} bytes")
 
@@ -140,16 +143,19 @@ class Pack:
         """Pixels of all pictures."""
         return sum(block.pixels for block, _ in self.blocks)
 
+    @cached_property
+    def _packed_names(self) -> bytes:
+        return zlib.compress("".join(f"{name}\0" for _, inside in self.blocks for name in inside).encode(), 9)
+
     def file(self, channels: int) -> bytes:
         """The bytes of the pack, every block cut after `channels`. Raises ValueError if there is no cut."""
         files = [block.file(channels) for block, _ in self.blocks]
-        names = "".join(f"{name}\0" for _, inside in self.blocks for name in inside)
         entries = [
             bytes([len(inside) - 1]) + varint(len(data)) for data, (_, inside) in zip(files, self.blocks, strict=True)
         ]
-        index = varint(len(files)) + b"".join(entries) + zlib.compress(names.encode(), 9)
+        index = varint(len(files)) + b"".join(entries) + self._packed_names
         head = MAGIC + bytes([VERSION]) + varint(len(index)) + index
-        return head + zlib.crc32(head).to_bytes(_CHECKSUM, "little") + b"".join(files)
+        return head + checksum(head) + b"".join(files)
 
 
 def parse_pack(data: bytes) -> Pack:
@@ -158,10 +164,10 @@ def parse_pack(data: bytes) -> Pack:
     blocks = read_index(file)
     if blocks[-1].start + blocks[-1].size < len(data):
         raise DamagedFileError("the pack is damaged: there is more of it than it says. Get it again.")
-    pack = Pack(tuple((parse(block.read(file)), block.names) for block in blocks))
-    if any(len(block.shapes) != len(names) for block, names in pack.blocks):
+    parts = tuple((parse(block.read(file)), block.names) for block in blocks)
+    if any(len(block.shapes) != len(names) for block, names in parts):
         raise DamagedFileError("the pack is damaged: its blocks have other pictures than it says. Get it again.")
-    return pack
+    return Pack(parts)
 
 
 def is_pack(first: bytes) -> bool:

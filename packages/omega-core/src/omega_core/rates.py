@@ -94,11 +94,16 @@ def truncate(data: bytes, *, channels: int | None = None, max_bytes: int | None 
     Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given or no cut is so small.
     """
     whole = parsed(data)
+    return whole.file(largest_cut(whole, channels=channels, max_bytes=max_bytes))
+
+
+def largest_cut(whole: Cuttable, *, channels: int | None = None, max_bytes: int | None = None) -> int:
+    """The largest cut of at most so many channels or bytes: of one of them. Raises RateError if none is so small."""
     if (channels is None) == (max_bytes is None):
         raise RateError("truncate to channels or to bytes: one of them.")
     if max_bytes is not None:
-        return whole.file(largest_within(whole, max_bytes))
+        return largest_within(whole, max_bytes)
     fitting = [cut for cut in whole.cuts if cut <= (channels or 0)]
     if not fitting:
         raise RateError(f"there is no cut at {channels} channels or fewer: the smallest is at {min(whole.cuts)}.")
-    return whole.file(max(fitting))
+    return max(fitting)

@@ -89,14 +89,7 @@ def concatenate(parts: list[Tables]) -> Tables:
     if all(part.cumulative is first.cumulative and part.rows.shape[1] == first.rows.shape[1] for part in parts):
         rows = np.concatenate([part.rows for part in parts])
         return Tables(first.cumulative, rows, first.positions, first.alphabet, first.derived)
-    offsets = np.cumsum([0, *(len(_table(part)) for part in parts)])
-    rows = np.concatenate(
-        [
-            np.broadcast_to(part.rows, (part.channels, part.positions)) + offset
-            for part, offset in zip(parts, offsets, strict=False)
-        ]
-    )
-    return Tables(np.concatenate([_table(part) for part in parts]), rows, first.positions, first.alphabet)
+    return _joined(parts, [part.channels for part in parts], 0, first.positions)
 
 
 def beside(parts: Sequence[Tables]) -> Tables:
@@ -111,13 +104,18 @@ def beside(parts: Sequence[Tables]) -> Tables:
             return Tables(first.cumulative, rows[0], positions, first.alphabet, first.derived)
         whole = [np.broadcast_to(row, (channels, part.positions)) for row, part in zip(rows, parts, strict=True)]
         return Tables(first.cumulative, np.concatenate(whole, axis=1), positions, first.alphabet, first.derived)
+    return _joined(parts, [channels] * len(parts), 1, positions)
+
+
+def _joined(parts: Sequence[Tables], channels: Sequence[int], axis: int, positions: int) -> Tables:
+    """Tables with the rows of all parts, of so many channels each, one after the other along an axis."""
     offsets = np.cumsum([0, *(len(_table(part)) for part in parts)])
-    whole = [
-        np.broadcast_to(part.rows[:channels], (channels, part.positions)) + offset
-        for part, offset in zip(parts, offsets, strict=False)
+    rows = [
+        np.broadcast_to(part.rows[:count], (count, part.positions)) + offset
+        for part, count, offset in zip(parts, channels, offsets, strict=False)
     ]
     cumulative = np.concatenate([_table(part) for part in parts])
-    return Tables(cumulative, np.concatenate(whole, axis=1), positions, first.alphabet)
+    return Tables(cumulative, np.concatenate(rows, axis=axis), positions, parts[0].alphabet)
 
 
 def _table(part: Tables) -> Integers:
