@@ -4,12 +4,15 @@ Blocks as in ConvNeXt (Liu et al. 2022, arXiv 2201.03545) without their norm: a 
 around, two pointwise ones work out the channels. Most of the work is matrix products at low resolutions.
 """
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.errors import ComponentError
 
 _WIDTHS = (64, 128, 256)  # channels at a quarter, an eighth and a sixteenth of the resolution
+_GAIN = 16.0
 
 
 class CompactArchitecture(LocalArchitecture):
@@ -47,6 +50,8 @@ class CompactArchitecture(LocalArchitecture):
             *(_Block(sixteenth) for _ in range(3)),
             nn.Conv2d(sixteenth, latent_channels, 1),
         )
+        # deviations near 1 from the start: quantizers have steps of 1, and a latent far below stays 0
+        cast(nn.Conv2d, self.encoder[-1]).weight.data.mul_(_GAIN)
         self.body = nn.Sequential(
             nn.Conv2d(latent_channels, sixteenth, 1),
             *(_Block(sixteenth) for _ in range(3)),
@@ -64,8 +69,7 @@ class CompactArchitecture(LocalArchitecture):
 
     def analysis(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) to latent (B, D, h, w)."""
-        padded = self.pad(image, self.margins(image.shape[2], image.shape[3]))
-        latent: Tensor = self.encoder(self.normalise(padded))
+        latent: Tensor = self.encoder(self.normalise(self.padded(image)))
         return latent
 
     def refine(self, latent: Tensor) -> Tensor:

@@ -62,8 +62,7 @@ class OpenImagesArchitecture(LocalArchitecture):
 
     def analysis(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) to latent (B, D, h, w)."""
-        padded = self.pad(image, self.margins(image.shape[2], image.shape[3]))
-        latent: Tensor = self.encoder(self.normalise(padded))
+        latent: Tensor = self.encoder(self.normalise(self.padded(image)))
         return latent
 
     def pad(self, image: Tensor, margins: Margins) -> Tensor:

@@ -88,6 +88,10 @@ class LocalArchitecture(Architecture):
         top, bottom, left, right = margins
         return nn.functional.pad(image, (left, right, top, bottom), mode="replicate")
 
+    def padded(self, image: Tensor) -> Tensor:
+        """An image (B, colours, H, W) padded to whole blocks."""
+        return self.pad(image, self.margins(image.shape[2], image.shape[3]))
+
     def refine(self, latent: Tensor) -> Tensor:
         """Latent (B, D, h, w) to features (B, F, h, w): the part of the synthesis that looks far but is small."""
         return latent

@@ -1,6 +1,7 @@
 """Pictures to train on."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,8 @@ class Dataset(ABC):
 
     train: Images
     validation: Images
+    notes: Sequence[str] = ()
+    """What its user should know, such as how many files could not be read."""
 
     @abstractmethod
     def __init__(self, *, data: Path | None, seed: int) -> None: ...

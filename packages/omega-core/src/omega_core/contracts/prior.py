@@ -1,6 +1,7 @@
 """The probabilities of symbols: learned in training, integers afterwards."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -48,6 +49,10 @@ class Prior(nn.Module, ABC):
 
     def recount(self) -> None:
         """Forget what was observed: the whole training set is about to be shown once, unchanged."""
+
+    def select(self, order: Sequence[int]) -> None:
+        """Keep these channels, in this order."""
+        raise NotImplementedError(f"{type(self).__name__} cannot select channels")
 
     @abstractmethod
     def freeze(self) -> FrozenPrior:

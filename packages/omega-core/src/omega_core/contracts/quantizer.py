@@ -1,6 +1,7 @@
 """Latents to symbols and back."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ class Quantizer(nn.Module, ABC):
     """True where training asks the prior for the likelihood of real values."""
     sample_seeds: Tensor | None = None
     """(B,), set by a trainer before `forward`: what makes `noise` a function of seed, step and sample."""
+    progress: float = 0.0
+    """The share of training that is done, set by a trainer before `forward`, for what changes on the way."""
 
     @abstractmethod
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
@@ -60,6 +63,22 @@ class Quantizer(nn.Module, ABC):
     @abstractmethod
     def latent(self, symbols: Tensor) -> Tensor:
         """The first n ≤ C channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
+
+    def temperature(self) -> Tensor | None:
+        """The temperature of each channel (C,), for the log, where there are such."""
+        return None
+
+    def wake(self, counts: Tensor, seed: int) -> int:
+        """Move symbols that were never chosen to where they will be, and return how many.
+
+        counts: (C, S), how often each was chosen of late.
+        seed: what is random about it follows from this alone, on every process.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot wake symbols")
+
+    def select(self, order: Sequence[int]) -> None:
+        """Keep these channels, in this order."""
+        raise NotImplementedError(f"{type(self).__name__} cannot select channels")
 
     def noise(self, like: Tensor) -> Tensor:
         """Uniform between −½ and ½, of the shape of `like` (B, …).
