@@ -245,11 +245,44 @@ def test_a_state_dict_carries_it_over(make, normal, start):
         ({"alphabet": 1}, "not 6, 4 and 1"),
         ({"temperature": 0.0}, "above 0, not 0.0"),
         ({"temperature": float("nan")}, "above 0, not nan"),
+        ({"temperature_growth": 0.0}, "above 0, not 100.0 and 0.0"),
     ],
 )
 def test_options_that_make_no_sense_are_named(options, message):
     with pytest.raises(ComponentError, match=message):
         OmegaQuantizer(**{"latent_channels": D, "channels": C, "alphabet": S, **options})
+
+
+def test_temperatures_grow_in_the_course_of_training(make):
+    omega = make("random", temperature_growth=4.0)
+    learned = omega.log_temperature.exp()
+    for progress, factor in ((0.0, 1.0), (0.5, 2.0), (1.0, 4.0)):
+        omega.progress = progress
+        assert torch.allclose(omega.temperature(), factor * learned)
+
+
+def test_channels_are_selected_with_all_that_is_theirs(make, normal):
+    omega, whole = make("random"), make("random")
+    latent = normal(B, D, H, W)
+    omega.select([3, 1])
+    symbols = omega.symbols(latent)
+    assert omega.channels == 2
+    assert torch.equal(symbols, whole.symbols(latent)[:, [3, 1]])
+    hot = sum(whole.table[c][symbols[:, i]] for i, c in enumerate((3, 1))).movedim(-1, 1)
+    assert torch.allclose(omega.latent(symbols), torch.relu(hot + whole.table_bias[:, None, None]))
+    assert torch.equal(omega.temperature(), whole.temperature()[[3, 1]])
+
+
+def test_woken_symbols_follow_from_the_seed_and_lie_by_those_that_are_chosen(make):
+    counts = torch.tensor([[0, 9, 0, 1, 0, 0, 0, 0], [1] * S, [0] * S, [0, 0, 0, 0, 0, 0, 0, 5]])
+    one, same, other, before = (make("random") for _ in range(4))
+    assert one.wake(counts, seed=1) == same.wake(counts, seed=1) == other.wake(counts, seed=2) == 6 + 7
+    assert torch.equal(one.weight, same.weight)
+    assert not torch.equal(one.weight, other.weight)
+    assert torch.equal(one.weight[1:3], before.weight[1:3])
+    near = (one.table[3, :7] - before.table[3, 7]).norm(dim=1)
+    assert (near > 0).all()
+    assert near.max() < 0.2 * before.table[3].std() * D**0.5
 
 
 def test_autocast_changes_neither_symbols_nor_gradients() -> None:

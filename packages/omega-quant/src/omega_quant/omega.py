@@ -5,6 +5,7 @@ Scheme Without Codebook for Learned Image Compression", CVPR Workshops 2022.
 """
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -18,6 +19,8 @@ from omega_quant.straight_through import one_hot_max
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
 
+_NEAR = 0.02  # of the deviation over all numbers of a channel: how far a woken symbol starts from its parent
+
 
 class OmegaQuantizer(Quantizer):
     """Ω: the symbol of a channel is the one whose activation is nearest to zero.
@@ -27,6 +30,7 @@ class OmegaQuantizer(Quantizer):
         of one direction of the latent, with steps of 1, and which has no ReLUs: quicker where there are
         many channels.
     temperature: of the softmax behind the straight-through gradient; 100 or, for "scalar", 2.
+    temperature_growth: by what factor temperatures grow in the course of training, beside what they learn.
 
     `weight` (C, S, D) and `bias` (C, S) are the first 1×1 convolution, `table` (C, S, D) and
     `table_bias` (D,) the second, whose columns stand where others have a codebook.
@@ -40,6 +44,7 @@ class OmegaQuantizer(Quantizer):
         alphabet: int,
         start: Literal["random", "scalar"] = "random",
         temperature: float | None = None,
+        temperature_growth: float = 1.0,
     ) -> None:
         super().__init__()
         if start not in ("random", "scalar"):
@@ -51,8 +56,11 @@ class OmegaQuantizer(Quantizer):
             )
         if temperature is None:
             temperature = 100.0 if start == "random" else 2.0
-        if not temperature > 0:
-            raise ComponentError(f"the temperature has to be above 0, not {temperature}.")
+        if not (temperature > 0 and temperature_growth > 0):
+            raise ComponentError(
+                f"the temperature and its growth have to be above 0, not {temperature} and {temperature_growth}."
+            )
+        self.temperature_growth = temperature_growth
         self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
         self.rectified = start == "random"
         self.weight = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
@@ -110,13 +118,18 @@ class OmegaQuantizer(Quantizer):
                 rearrange(z, "n d h w -> n (h w) d"),
                 self.weight,
                 self.bias,
-                self.log_temperature.exp(),
+                self.temperature(),
                 self.table,
                 lengths,
                 kept,
             )
             y = self._rectify(rearrange(y + self.table_bias, "n (h w) d -> n d h w", h=height))
         return Quantized(y, bits, rearrange(symbols, "n c (h w) -> n c h w", h=height))
+
+    def temperature(self) -> Tensor:
+        """T of each channel (C,), at this point of training."""
+        grown: float = self.temperature_growth**self.progress
+        return self.log_temperature.exp() * grown
 
     def symbols(self, latent: Tensor) -> Tensor:
         """Latent (B, D, h, w) to symbols (B, C, h, w)."""
@@ -140,6 +153,33 @@ class OmegaQuantizer(Quantizer):
         for channel, table_SD in zip(flat_CN, self.table, strict=False):
             y += table_SD[channel]
         return self._rectify(rearrange(y, "(n h w) d -> n d h w", n=batch, h=height, w=width))
+
+    @torch.no_grad()
+    def wake(self, counts: Tensor, seed: int) -> int:
+        """Symbols that were never chosen become near copies of some that were, which they then share positions with.
+
+        Which ones is drawn in proportion to `counts`, as in the splitting of Linde, Buzo and Gray 1980.
+        """
+        random = torch.Generator().manual_seed(seed)
+        woken = 0
+        for c, counts_S in enumerate(counts.cpu()):
+            dead = (counts_S == 0).nonzero()[:, 0]
+            if len(dead) in (0, self.alphabet):
+                continue
+            parents = torch.multinomial(counts_S.double(), len(dead), replacement=True, generator=random)
+            for parameter in (self.weight, self.bias, self.table):
+                rows = parameter[c].detach().cpu()[parents]
+                spread = _NEAR * parameter[c].detach().std().cpu()
+                nearby = rows + spread * torch.randn(rows.shape, generator=random)
+                parameter[c, dead.to(parameter.device)] = nearby.to(parameter)
+            woken += len(dead)
+        return woken
+
+    def select(self, order: Sequence[int]) -> None:
+        """Keep these channels, in this order."""
+        for name in ("weight", "bias", "table", "log_temperature"):
+            setattr(self, name, nn.Parameter(getattr(self, name).detach()[list(order)]))
+        self.channels = len(order)
 
     def _rectify(self, x: Tensor) -> Tensor:
         return torch.relu(x) if self.rectified else x

@@ -1,5 +1,7 @@
 """How often each symbol occurs."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -20,15 +22,19 @@ class Counts(nn.Module):
     def add(self, symbols: Tensor, kept: Tensor, *, decay: float = 1.0) -> None:
         """Add the symbols (B, C, h, w) of the first kept (B,) channels to `decay` times what was there."""
         channels, tables, alphabet = self.counts.shape
-        batch, _, height, width = symbols.shape
+        height, width = symbols.shape[2:]
         positions = torch.arange(height * width, device=symbols.device) % tables
         row_CP = torch.arange(channels, device=symbols.device)[:, None] * tables + positions
         mask_BC = torch.arange(channels, device=symbols.device) < kept[:, None]
-        seen = (row_CP * alphabet + symbols.reshape(batch, channels, -1))[mask_BC]
+        seen = (row_CP * alphabet + symbols.flatten(2))[mask_BC]
         fresh = torch.bincount(seen.reshape(-1), minlength=self.counts.numel()).view_as(self.counts).to(self.counts)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(fresh)
         self.counts.mul_(decay).add_(fresh)
+
+    def select(self, order: Sequence[int]) -> None:
+        """Keep these channels, in this order."""
+        self.counts = self.counts[list(order)]
 
     def clear(self) -> None:
         """Forget them."""

@@ -9,7 +9,7 @@ prior is counted again at the end, they replace it, and it smooths them.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from itertools import pairwise
 from typing import Any, cast
@@ -120,6 +120,13 @@ class FactorizedPrior(Prior):
         """From here on symbols are counted, and their frequencies replace the density."""
         self.seen.clear()
         self.recounting = True
+
+    def select(self, order: Sequence[int]) -> None:
+        """Keep these channels, in this order."""
+        self.seen.select(order)
+        for parameters in (self.matrices, self.biases, self.factors):
+            for k, parameter in enumerate(parameters):
+                parameters[k] = nn.Parameter(parameter.detach()[list(order)])
 
     @torch.no_grad()
     def freeze(self) -> FrozenTables:

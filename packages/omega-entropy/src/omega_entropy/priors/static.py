@@ -5,6 +5,8 @@ parameters: it keeps a moving average of how often each symbol occurs, through w
 has its gradient to the latent. Before it is frozen it is counted once more over the training set.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from omega_core.contracts.prior import Prior
@@ -66,6 +68,10 @@ class StaticPrior(Prior):
         """Forget the moving average; from here on symbols are counted without decay."""
         self.seen.clear()
         self.recounting = True
+
+    def select(self, order: Sequence[int]) -> None:
+        """Keep these channels, in this order."""
+        self.seen.select(order)
 
     def freeze(self) -> FrozenTables:
         """The frequencies as integer tables."""
