@@ -12,7 +12,8 @@ from omega_core.contracts.dataset import Dataset
 from omega_core.errors import ComponentError, DataError, ImageError, OmegaWarning
 from omega_core.images import is_picture_name, read_picture, to_pillow
 
-_NAMED = 3  # of the files that cannot be read
+_NAMED = 3  # of files that are counted
+_GREY = ("1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 class FolderDataset(Dataset):
@@ -25,8 +26,9 @@ class FolderDataset(Dataset):
     scale_min, scale_max: between which a picture is scaled before, but never below the crop.
     colours: 3 for RGB, 1 for grey.
 
-    A file that is no picture is left out, with a warning that counts them. Raises DataError if there is none
-    that can be read, ComponentError for numbers that cannot be.
+    Files that are no pictures are left out, and pictures of one colour where three are wanted are converted;
+    the notes count them. Raises DataError if there is no picture that can be read, ComponentError for numbers
+    that cannot be.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class FolderDataset(Dataset):
         if data is None:
             raise DataError("the dataset folder needs a folder of pictures: give it with --data.")
         parts = [data / "train", data / "validation"]
+        self.notes = []
         if all(part.is_dir() for part in parts):
-            train, kept = (_readable(part) for part in parts)
+            train, kept = (_readable(part, colours, self.notes) for part in parts)
         else:
-            everything = _readable(data)
+            everything = _readable(data, colours, self.notes)
             order = np.random.default_rng([seed, len(everything)]).permutation(len(everything)).tolist()
             count = max(1, round(validation * len(everything)))
             train, kept = ([everything[i] for i in sorted(part)] for part in (order[count:], order[:count]))
@@ -110,28 +113,39 @@ def _as_pillow(pixels: NDArray[np.uint8], colours: int) -> Image.Image:
     return to_pillow(pixels).convert("L" if colours == 1 else "RGB")
 
 
-def _readable(folder: Path) -> list[Path]:
-    """The files of a folder that say that they are pictures, in order. Raises DataError if there is none."""
+def _readable(folder: Path, colours: int, notes: list[str]) -> list[Path]:
+    """The files of a folder whose heads say that they are pictures, in order; notes count what is special.
+
+    Raises DataError if there is none.
+    """
     if not folder.is_dir():
         raise DataError(f"the folder {folder} does not exist.")
     named = sorted(path for path in folder.rglob("*") if path.is_file() and is_picture_name(path))
-    bad = [path for path in named if not _opens(path)]
-    if len(bad) == len(named):
+    modes = {path: _mode(path) for path in named}
+    readable = [path for path in named if modes[path]]
+    if not readable:
         raise DataError(f"the folder {folder} has no pictures.")
+    bad = [path for path in named if not modes[path]]
     if bad:
-        names = ", ".join(str(path) for path in bad[:_NAMED]) + (", …" if len(bad) > _NAMED else "")
-        warnings.warn(
-            f"{len(bad)} of {len(named)} files are no pictures and left out: {names}", OmegaWarning, stacklevel=3
-        )
-    return [path for path in named if path not in set(bad)] if bad else named
+        notes.append(f"{len(bad)} of {len(named)} files are no pictures and left out: {_some(bad)}")
+    grey = [path for path in readable if modes[path] in _GREY]
+    if colours == 3 and grey:
+        notes.append(f"{len(grey)} of {len(readable)} pictures have one colour, converted to three: {_some(grey)}")
+    if colours == 1 and len(grey) < len(readable):
+        notes.append(f"{len(readable) - len(grey)} of {len(readable)} pictures are converted to grey")
+    return readable
 
 
-def _opens(path: Path) -> bool:
-    """Whether the head of a file is that of a picture; what follows is only read when it is needed."""
+def _some(paths: Sequence[Path]) -> str:
+    return ", ".join(str(path) for path in paths[:_NAMED]) + (", …" if len(paths) > _NAMED else "")
+
+
+def _mode(path: Path) -> str:
+    """What the head of a file says of its colours, empty if it is no picture's; the rest is read when it is needed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path):
-                return True
+            with Image.open(path) as image:
+                return image.mode
     except Exception:
-        return False
+        return ""
