@@ -35,6 +35,28 @@ def test_a_shipped_recipe_has_the_published_settings(
     assert recipe.latent_channels == (32 if quantizer == "omega" else recipe.channels)
 
 
+PHOTOS = [
+    ("openimages-omega-480", "omega", (0, 480), (0.95, 0.999)),
+    ("openimages-integer-480", "integer", (0, 480), (0.95, 0.999)),
+    ("openimages-integer-960", "integer", (0, 960), (0.95, 0.999)),
+    ("openimages-omega-480-variable", "omega", (480, 480), (0.99, 0.99)),
+    ("openimages-omega-480-fixed", "omega", (480, 480), (1.0, 1.0)),
+]
+
+
+@pytest.mark.parametrize(("name", "quantizer", "channels", "weights"), PHOTOS)
+def test_a_shipped_recipe_for_photos_has_the_published_settings(
+    name: str, quantizer: str, channels: tuple[int, int], weights: tuple[float, float]
+) -> None:
+    recipe = load_recipe(name)
+    assert (recipe.quantizer, recipe.symbols, recipe.batch_size, recipe.epochs) == (quantizer, 32, 32, 10)
+    assert (recipe.channels_min, recipe.channels) == channels
+    assert (recipe.lambda_min, recipe.lambda_max) == weights
+    assert (recipe.learning_rate, recipe.weight_decay) == (1e-4, 1e-5)
+    assert recipe.latent_channels == recipe.channels
+    assert recipe.dataset_options == {"crop": 256, "scale_min": 0.75, "scale_max": 0.95}
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
@@ -59,6 +81,14 @@ def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_pa
         ({"batch-size": "large"}, "batch-size has to be a whole number, not 'large'"),
         ({"batch-size": True}, "batch-size has to be a whole number"),
         ({"learning-rate": -1.0}, "learning-rate has to be above 0"),
+        ({"draw-exponent": 0.0}, "draw-exponent has to be above 0"),
+        ({"schedule": "linear"}, "schedule is one of constant, cosine, not 'linear'"),
+        ({"warmup": -1}, "warmup cannot be negative"),
+        ({"gradient-clip": 0}, "gradient-clip has to be above 0"),
+        ({"ema": 1.0}, "ema is a share, at least 0 and below 1"),
+        ({"hard-share": -0.1}, "hard-share is a share"),
+        ({"wake-every": 0}, "wake-every has to be at least 1"),
+        ({"sort-channels": 1}, "sort-channels has to be true or false, not 1"),
         ({"seed": -1}, "seed is a number from 0"),
         ({"batchsize": 3}, "Did you mean 'batch-size'?"),
         ({"quantizer-options": 3}, "quantizer-options has to be a table"),

@@ -8,7 +8,16 @@ import torch
 
 from omega_train.data.arrays import ArrayImages
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch, BatchedImages, StepSampler, draw_rates, noise_seeds, rates_at, shares
+from omega_train.sampling import (
+    Batch,
+    BatchedImages,
+    HeldImages,
+    StepSampler,
+    draw_rates,
+    noise_seeds,
+    rates_at,
+    shares,
+)
 
 
 def sampler(**changes: int) -> StepSampler:
@@ -92,3 +101,27 @@ def test_of_many_channels_the_cuts_of_a_file_are_scored(tiny: Callable[..., Reci
     kept = draw_rates(recipe, batch(0, torch.arange(20000))).kept.numpy()
     up_to = [((kept <= n) & (kept > before)).mean() for before, n in zip([40, *counts], counts, strict=False)]
     assert often == pytest.approx(up_to, abs=0.01)
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
+def test_channel_counts_are_drawn_as_often_as_validation_weighs_them(
+    tiny: Callable[..., Recipe], exponent: float
+) -> None:
+    recipe = tiny(channels=8, draw_exponent=exponent)
+    kept = draw_rates(recipe, batch(0, torch.arange(20000))).kept
+    counts, _, weights = shares(recipe)
+    assert counts == list(range(1, 9))
+    drawn = torch.bincount(kept, minlength=9)[1:] / 20000
+    assert drawn.tolist() == pytest.approx(weights.tolist(), abs=0.01)
+    assert (exponent > 0.7) == (weights[0] > 1 / 16)  # as published, the first of 8 has 1/64
+
+
+def test_pictures_in_memory_come_as_those_that_are_read(tiny: Callable[..., Recipe]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (23, 1, 4, 4), dtype=np.uint8)
+    pixels.setflags(write=False)  # as IDX files are read
+    read = BatchedImages(ArrayImages(pixels), seed=0)
+    for keys, held in zip(islice(sampler(), 6), HeldImages(pixels, sampler(), torch.device("cpu")), strict=False):
+        expected = read.__getitems__(keys)
+        assert torch.equal(held.pixels, expected.pixels)
+        assert torch.equal(held.samples, expected.samples)
+        assert held.step == expected.step

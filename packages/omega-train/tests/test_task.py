@@ -9,8 +9,8 @@ import torch
 from omega_core.errors import ComponentError
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch, draw_rates
-from omega_train.task import CodecTask
-from omega_train.validation import channel_bits, recount, validate
+from omega_train.task import CodecTask, channel_bits
+from omega_train.validation import recount, validate
 
 
 @pytest.fixture
@@ -35,6 +35,46 @@ class Pictures:
         return self.pixels[index]
 
 
+PHOTOS = {"dataset": "folder", "quantizer_options": {"start": "scalar"}}
+
+
+def dense(quantizer: torch.nn.Module, y: torch.Tensor, n: int) -> torch.Tensor:
+    """Ω as the paper defines it: one-hot vectors of the nearest activations of n channels, times the table."""
+    rectify = torch.relu if quantizer.rectified else torch.nn.Identity()
+    activations = torch.einsum("csd,dhw->cshw", quantizer.weight, rectify(y)) + quantizer.bias[:, :, None, None]
+    hot = torch.nn.functional.one_hot(activations.abs().argmin(dim=1), quantizer.alphabet).float()
+    hot[n:] = 0
+    y_hat = torch.einsum("chws,csd->dhw", hot, quantizer.table) + quantizer.table_bias[:, None, None]
+    return rectify(y_hat)
+
+
+@pytest.mark.parametrize(
+    ("settings", "deviation"),
+    [
+        ({"architecture": "openimages", "architecture_options": {"width": 4}, **PHOTOS}, (0.229, 0.224, 0.225)),
+        ({"architecture": "compact", **PHOTOS}, (0.5, 0.5, 0.5)),
+    ],
+    ids=["openimages", "compact"],
+)
+@torch.no_grad()
+def test_the_loss_of_photos_is_that_of_the_dense_definition(
+    tiny: Callable[..., Recipe], settings: dict[str, object], deviation: tuple[float, ...]
+) -> None:
+    torch.manual_seed(0)
+    task = CodecTask(tiny(**settings))
+    pixels = torch.randint(0, 256, (4, 3, 32, 48), dtype=torch.uint8)
+    batch = Batch(pixels, torch.arange(4), 0)
+    rates = draw_rates(task.recipe, batch)
+    expected = 0.0
+    for picture, n, weight in zip(pixels, rates.kept.tolist(), rates.weight.tolist(), strict=True):
+        x = picture[None] / 255
+        y_hat = dense(task.quantizer, task.architecture.analysis(x)[0], n)
+        x_hat = task.architecture.synthesis(y_hat[None], 32, 48)
+        mse = ((x - x_hat) / torch.tensor(deviation)[:, None, None]).square().mean()
+        expected += float(weight * mse + (1 - weight) * n * 6 * math.log2(8) / (32 * 48)) / 4
+    assert float(task.training_step(batch, 0)) == pytest.approx(expected, rel=1e-5)
+
+
 @torch.no_grad()
 def test_the_loss_is_that_of_the_paper(task: CodecTask, images: torch.Tensor) -> None:
     batch = Batch(images, torch.arange(6), 0)
@@ -56,13 +96,14 @@ def test_a_step_shows_the_prior_the_symbols_that_were_kept(task: CodecTask, imag
 
 
 def test_validation_scores_each_count_with_its_own_lambda(task: CodecTask, images: torch.Tensor) -> None:
-    loss, scores = validate(task, Pictures(images))
+    found = validate(task, Pictures(images))
+    scores = found.scores
     assert [score.channels for score in scores] == [1, 2, 3]
     assert [score.weight for score in scores] == pytest.approx([0.95 + 0.049 * i / 3 for i in (1, 2, 3)])
     for score in scores:
         assert score.loss == pytest.approx(score.weight * score.mse + (1 - score.weight) * score.bpp)
         assert score.bpp == pytest.approx(score.channels * 9 * 3 / 784, rel=1e-5)
-    assert loss == pytest.approx(sum(p * s.loss for p, s in zip((1 / 9, 3 / 9, 5 / 9), scores, strict=True)))
+    assert found.loss == pytest.approx(sum(p * s.loss for p, s in zip((1 / 9, 3 / 9, 5 / 9), scores, strict=True)))
     assert task.training
 
 
@@ -71,7 +112,7 @@ def test_the_bits_of_channels_are_those_the_quantizer_reports(task: CodecTask, i
     recount(task, Pictures(images))
     task.eval()
     latent = task.architecture.analysis(images / 255)
-    bits = channel_bits(task, task.quantizer.symbols(latent))
+    bits = channel_bits(task.prior, task.quantizer.symbols(latent))
     for n in range(4):
         reported = task.quantizer(latent, task.prior, torch.full((6,), n)).bits
         assert torch.allclose(bits[:, :n].sum(dim=1), reported.to(bits), rtol=1e-5)

@@ -1,15 +1,19 @@
 """From a trained task to a model file."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from omega_core.contracts.dataset import Images
 from omega_core.modelfile import Arrays, Choice, Description, read_model, write_model
 from omega_core.registry import registry
+from omega_train.distributed import rank
+from omega_train.ordering import sort_channels
 from omega_train.task import CodecTask
 from omega_train.validation import recount
 
@@ -21,22 +25,33 @@ def export(task: CodecTask, path: Path) -> str:
     arrays: Arrays = {}
     for part in ("architecture", "quantizer"):
         for name, tensor in getattr(task, part).state_dict().items():
-            arrays[f"{part}.{name}"] = tensor.detach().cpu().numpy()
+            arrays[f"{part}.{name}"] = tensor.detach().cpu().contiguous().numpy()
     if task.prior is not None:
         arrays |= {f"prior.{name}": array for name, array in task.prior.freeze().arrays().items()}
     return write_model(path, describe(task), arrays)
 
 
-def finish(task: CodecTask, path: Path, images: Images) -> None:
-    """Give a task the weights of the model at `path`, count its prior over the training images, and write it again."""
-    if task.prior is None or not task.prior.observes:
-        return
-    arrays = read_model(path).arrays
+def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tensor]) -> str:
+    """Give a task the weights of the model at `path`, count its prior over the training images, and write it again.
+
+    prior: the numbers that the prior had then, of which the model has only the tables.
+    Channels are sorted where the recipe asks for it. All processes take part; the first writes. Returns what was
+    done with the channels, or nothing.
+    """
+    file = read_model(path)
+    if file.description.channels != task.quantizer.channels:
+        return ""  # it was finished before the run was resumed, and nothing better has come since
+    arrays = file.arrays
     for part in ("architecture", "quantizer"):
         module: torch.nn.Module = getattr(task, part)
         module.load_state_dict({name: torch.from_numpy(arrays[f"{part}.{name}"]) for name in module.state_dict()})
+    if task.prior is not None:
+        task.prior.load_state_dict(dict(prior))
     recount(task, images)
-    export(task, path)
+    said = sort_channels(task, images) if task.recipe.sort_channels else ""
+    if rank() == 0:
+        export(task, path)
+    return said
 
 
 def describe(task: CodecTask) -> Description:
@@ -53,9 +68,9 @@ def describe(task: CodecTask) -> Description:
         prior=None if task.prior is None else choice("prior"),
         coder=registry().find("coder", task.coder).qualified_name,
         latent_channels=recipe.latent_channels,
-        channels=recipe.channels,
+        channels=task.quantizer.channels,
         alphabet=recipe.symbols,
-        channels_min=recipe.channels_min,
+        channels_min=min(recipe.channels_min, task.quantizer.channels),
         text=recipe.description,
         recipe=_plain(asdict(recipe)),
         versions=_versions(),

@@ -16,6 +16,8 @@ import tomli_w
 
 from omega_core.errors import RecipeError
 
+SCHEDULES = ("constant", "cosine")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -27,7 +29,18 @@ class Recipe:
     channels_min: C_min, fewer than C for a model of many rates: each sample of training then keeps
         between C_min + 1 and C channels.
     lambda_min, lambda_max: λ of the loss λ·MSE + (1 − λ)·bpp, at the fewest and the most channels.
+    draw_exponent: of f = U^draw_exponent, U uniform between 0 and 1, by which a sample keeps
+        C_min + ⌈f·(C − C_min)⌉ channels; ½ as published, 1 for all counts alike, more for more of few channels.
     epochs or steps: how long.
+    schedule: of the learning rate, "constant" or "cosine" down to 0; after `warmup` steps of a linear rise.
+    gradient_clip: the greatest norm of a gradient; None for any.
+    ema: the share that an exponential moving average of the weights keeps at a step; the model is the average.
+        0 for the weights as they are.
+    hard_share: of the steps, the last ones, in which only what follows the symbols is trained: tables and
+        synthesis, on the very symbols that files will hold; with `ema`, from the average on.
+    wake_every: steps after which symbols that nothing chose since are moved next to some that are often chosen.
+    sort_channels: whether, after training, channels are sorted by how much distortion a bit of each takes away,
+        and dropped if that is less than it costs at λ_max.
     validate_every: steps between validations, an epoch if None.
     ..._options: what the components take besides.
     """
@@ -46,11 +59,19 @@ class Recipe:
     symbols: int = 256
     lambda_min: float = 0.95
     lambda_max: float = 0.95
+    draw_exponent: float = 0.5
     epochs: int | None = None
     steps: int | None = None
     batch_size: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
+    schedule: str = "constant"
+    warmup: int = 0
+    gradient_clip: float | None = None
+    ema: float = 0.0
+    hard_share: float = 0.0
+    wake_every: int | None = None
+    sort_channels: bool = False
     validate_every: int | None = None
     seed: int = 42
     architecture_options: Mapping[str, Any] = field(default_factory=dict)
@@ -74,11 +95,19 @@ class Recipe:
             "a model of one rate takes one lambda; a range of lambda goes with a range of channels, such as 0:16",
         )
         _check((self.epochs is None) != (self.steps is None), "a recipe has either epochs or steps")
-        for setting in ("epochs", "steps", "validate_every"):
+        _check(self.draw_exponent > 0, f"draw-exponent has to be above 0, not {self.draw_exponent}")
+        for setting in ("epochs", "steps", "validate_every", "wake_every"):
             value = getattr(self, setting)
             _check(value is None or value >= 1, f"{_key(setting)} has to be at least 1, not {value}")
         _check(self.learning_rate > 0, f"learning-rate has to be above 0, not {self.learning_rate}")
         _check(self.weight_decay >= 0, f"weight-decay cannot be negative, as {self.weight_decay}")
+        _check(self.schedule in SCHEDULES, f"schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        _check(self.warmup >= 0, f"warmup cannot be negative, as {self.warmup}")
+        clip = self.gradient_clip
+        _check(clip is None or clip > 0, f"gradient-clip has to be above 0, not {clip}")
+        for setting in ("ema", "hard_share"):
+            value = getattr(self, setting)
+            _check(0 <= value < 1, f"{_key(setting)} is a share, at least 0 and below 1, not {value}")
         _check(0 <= self.seed < 1 << 63, f"seed is a number from 0 to 2⁶³ − 1, not {self.seed}")
         named = re.fullmatch(r"[\w. -]+", self.name) and self.name.strip(". ")
         _check(bool(named), f"the name of a recipe is letters, digits, dots and hyphens, not {self.name!r}")
@@ -181,11 +210,11 @@ def _range(key: str, value: object) -> tuple[Any, Any]:
 
 
 def _typed(key: str, value: Any, kind: Any, source: str) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind in (float, float | None) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    wanted: Any = {str: str, int: int, float: float, int | None: int}.get(kind, dict)
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        names = {str: "a text", int: "a whole number", float: "a number", dict: "a table"}
+    wanted: Any = {bool: bool, str: str, int: int, int | None: int, float: float, float | None: float}.get(kind, dict)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        names = {bool: "true or false", str: "a text", int: "a whole number", float: "a number", dict: "a table"}
         raise RecipeError(f"{source}: {key} has to be {names[wanted]}, not {value!r}.")
     return {_name(option): inner for option, inner in value.items()} if wanted is dict else value
 

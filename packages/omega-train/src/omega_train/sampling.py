@@ -4,6 +4,7 @@ Nothing here has a state. So a run that is resumed, even in the middle of an epo
 several processes do together what one would do.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset, Sampler
 from omega_core.container import group_size
 from omega_core.contracts.dataset import Images
 from omega_core.contracts.quantizer import hashed
+from omega_core.errors import OmegaWarning
 from omega_train.recipe import Recipe
 
 _ORDER, _CHANNELS, _NOISE, _PICTURE = range(4)
@@ -23,15 +25,25 @@ _ORDER, _CHANNELS, _NOISE, _PICTURE = range(4)
 
 @dataclass
 class Batch:
-    """pixels: (B, colours, H, W), uint8. samples: (B,), their numbers in the data set. step: of training."""
+    """What a step of training takes.
+
+    pixels: (B, colours, H, W), uint8. samples: (B,), their numbers in the data set. step: of training.
+    remarks: what was wrong with pictures.
+    """
 
     pixels: Tensor
     samples: Tensor
     step: int
+    remarks: tuple[str, ...] = ()
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
-        """The batch on a device; Lightning calls this."""
-        return Batch(self.pixels.to(device, non_blocking=non_blocking), self.samples.to(device), self.step)
+        """The batch on a device."""
+        pixels = self.pixels.to(device, non_blocking=non_blocking)
+        return Batch(pixels, self.samples.to(device, non_blocking=non_blocking), self.step, self.remarks)
+
+    def pin_memory(self) -> "Batch":
+        """The batch in memory from which a GPU copies while others work; a DataLoader calls this."""
+        return Batch(self.pixels.pin_memory(), self.samples.pin_memory(), self.step, self.remarks)
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
@@ -68,8 +80,23 @@ class BatchedImages(Dataset[Batch]):
         steps = torch.tensor([step for step, _ in keys])
         samples = torch.tensor([sample for _, sample in keys])
         seeds = _draws(self.seed, _PICTURE, steps, samples) & 0x7FFFFFFF
-        pixels = [self.images.load(sample, seed) for (_, sample), seed in zip(keys, seeds.tolist(), strict=True)]
-        return Batch(torch.from_numpy(np.stack(pixels)), samples, keys[0][0])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", OmegaWarning)
+            pixels = [self.images.load(sample, seed) for (_, sample), seed in zip(keys, seeds.tolist(), strict=True)]
+        remarks = tuple(str(each.message) for each in caught)
+        return Batch(torch.from_numpy(np.stack(pixels)), samples, keys[0][0], remarks)
+
+
+class HeldImages:
+    """Pictures that are all in memory, that of a device if one is given, as batches."""
+
+    def __init__(self, pixels: NDArray[np.uint8], sampler: StepSampler, device: torch.device) -> None:
+        self.pixels, self.sampler = torch.tensor(pixels, device=device), sampler
+
+    def __iter__(self) -> Iterator[Batch]:
+        for keys in self.sampler:
+            samples = torch.tensor([sample for _, sample in keys], device=self.pixels.device)
+            yield Batch(self.pixels[samples], samples, keys[0][0])
 
 
 @dataclass
@@ -81,10 +108,13 @@ class Rates:
 
 
 def draw_rates(recipe: Recipe, batch: Batch) -> Rates:
-    """Channel counts and λ of the samples of a batch: f = √U, n = C_min + ⌈f·(C − C_min)⌉, λ likewise."""
+    """Channel counts and λ of the samples of a batch: n = C_min + ⌈f·(C − C_min)⌉, λ likewise.
+
+    f = U^draw_exponent.
+    """
     bits = _draws(recipe.seed, _CHANNELS, torch.tensor(batch.step), batch.samples)
     uniform = ((bits >> 11 & ((1 << 53) - 1)) + 1).to(torch.float64) / 2**53  # in (0, 1]
-    return rates_at(recipe, uniform.sqrt())
+    return rates_at(recipe, uniform**recipe.draw_exponent)
 
 
 def rates_at(recipe: Recipe, f: Tensor) -> Rates:
@@ -111,7 +141,7 @@ def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.f
     group = group_size(recipe.channels)
     counts = [n for n in (*range(group, recipe.channels, group), recipe.channels) if n > recipe.channels_min]
     f = (np.array(counts) - recipe.channels_min) / span
-    return counts, f, np.diff(f**2, prepend=0.0)
+    return counts, f, np.diff(f ** (1 / recipe.draw_exponent), prepend=0.0)
 
 
 def _draws(seed: int, purpose: int, steps: Tensor, samples: Tensor) -> Tensor:

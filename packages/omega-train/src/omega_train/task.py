@@ -4,20 +4,27 @@ image ─analysis→ y ─quantizer(y, prior, n)→ y_hat, bits ─synthesis→ 
 loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalised images
 """
 
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import Prior
-from omega_core.contracts.quantizer import Quantizer
+from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError
 from omega_core.registry import build, resolve
 from omega_core.tables import MAX_ALPHABET
+from omega_train.distributed import summed
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch, draw_rates, noise_seeds
+
+_Transform = Callable[[Tensor], Tensor]
+_Synthesis = Callable[[Tensor, int, int], Tensor]
 
 
 class CodecTask(LightningModule):
@@ -27,6 +34,10 @@ class CodecTask(LightningModule):
     """
 
     prior: Prior | None
+    chosen: Tensor
+    """(C, S), how often each symbol was chosen since the last time that some were woken, here."""
+    steps: int
+    """Of the whole training."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -74,35 +85,123 @@ class CodecTask(LightningModule):
                     f" factorized; the prior {recipe.prior} has none."
                 )
         resolve("coder", self.coder)
+        self._check_options()
+        self.architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # backward half the time
+        self.analysis: _Transform = self.architecture.analysis
+        self.synthesis: _Synthesis = self.architecture.synthesis
+        self.steps = recipe.steps or 1
         self.last: dict[str, Tensor] = {}
+        shape = (recipe.channels, self.quantizer.alphabet) if recipe.wake_every else (0, 0)
+        self.register_buffer("chosen", torch.zeros(shape, dtype=torch.int64))
+
+    def _check_options(self) -> None:
+        """Raise ComponentError where the recipe asks for what its components cannot do."""
+        kinds: list[tuple[str, nn.Module | None, type[nn.Module]]] = [("quantizer", self.quantizer, Quantizer)]
+        if self.prior is not None:
+            kinds.append(("prior", self.prior, Prior))
+        wanted = {"wake": self.recipe.wake_every is not None, "select": self.recipe.sort_channels}
+        settings = {"wake": "wake-every", "select": "sort-channels"}
+        for kind, component, base in kinds:
+            for method, is_wanted in wanted.items():
+                if is_wanted and hasattr(base, method) and getattr(type(component), method) is getattr(base, method):
+                    name = getattr(self.recipe, kind)
+                    raise ComponentError(f"the {kind} {name} cannot do what {settings[method]} asks for.")
 
     @property
     def coder(self) -> str:
         """The recipe's or, where symbols have no probabilities, `raw`."""
         return self.recipe.coder if self.quantizer.needs_prior else "raw"
 
+    def compile_transforms(self) -> None:
+        """Have torch.compile make both transforms quicker, from their first use on."""
+        self.analysis = torch.compile(self.architecture.analysis)
+        self.synthesis = torch.compile(self.architecture.synthesis)
+
+    def is_hard(self, step: int) -> bool:
+        """Whether only what follows the symbols is trained at a step."""
+        return step >= round(self.steps * (1 - self.recipe.hard_share))
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a batch; what it is made of is left in `last`."""
         rates = draw_rates(self.recipe, batch)
         self.quantizer.sample_seeds = noise_seeds(self.recipe, batch)
-        image = batch.pixels.to(self.dtype) / 255
+        self.quantizer.progress = min(1.0, batch.step / self.steps)
+        image = (batch.pixels.to(self.dtype) / 255).contiguous(memory_format=torch.channels_last)
         height, width = image.shape[2:]
-        quantized = self.quantizer(self.architecture.analysis(image), self.prior, rates.kept)
-        restored = self.architecture.synthesis(quantized.latent, height, width)
-        error = self.architecture.normalise(restored.float()) - self.architecture.normalise(image)
-        mse = error.square().mean(dim=(1, 2, 3))
+        with nullcontext() if not self.is_hard(batch.step) else torch.no_grad():
+            latent = self.analysis(image)
+        with torch.autocast(image.device.type, enabled=False):  # distances, softmax and rate in float32
+            latent = latent.to(image.dtype)
+            quantized = (self._settled if self.is_hard(batch.step) else self.quantizer)(latent, self.prior, rates.kept)
+        restored = self.synthesis(quantized.latent, height, width)
+        mse = self.distortion(restored.to(image.dtype), image)
         bpp = quantized.bits / (height * width)
         loss: Tensor = (rates.weight * mse + (1 - rates.weight) * bpp).mean()
-        if self.prior is not None and self.prior.observes:
-            self.prior.observe(quantized.symbols, rates.kept)
+        self._observe(quantized.symbols, rates.kept)
         self.last = {"loss": loss.detach(), "mse": mse.detach().mean(), "bpp": bpp.detach().mean()}
         return loss
 
+    def distortion(self, restored: Tensor, image: Tensor) -> Tensor:
+        """MSE (B,) of images (B, colours, H, W), normalised as the architecture says."""
+        error = self.architecture.normalise(restored) - self.architecture.normalise(image)
+        return error.square().mean(dim=(1, 2, 3))
+
+    def _settled(self, latent: Tensor, prior: Prior | None, kept: Tensor) -> Quantized:
+        """As the quantizer, with symbols that are taken as given."""
+        with torch.no_grad():
+            symbols = self.quantizer.symbols(latent)
+            here = torch.arange(symbols.shape[1], device=kept.device) < kept[:, None]
+            bits = (channel_bits(prior, symbols) * here).sum(dim=1)
+        order = torch.argsort(kept, stable=True)  # samples that keep as many channels, together
+        parts = [self.quantizer.latent(symbols[kept == n, :n]) for n in sorted(set(kept.tolist()))]
+        restored = torch.cat(parts).to(latent.dtype)[torch.argsort(order)]
+        return Quantized(restored, bits.to(latent.dtype), symbols)
+
+    def _observe(self, symbols: Tensor, kept: Tensor) -> None:
+        if self.prior is not None and self.prior.observes:
+            self.prior.observe(symbols, kept)
+        if self.recipe.wake_every:
+            self.chosen += summed(symbol_counts(symbols, kept, self.quantizer.alphabet))
+
+    def wake(self, step: int) -> int:
+        """Wake the symbols that nothing chose since the last time, and return how many they were."""
+        woken = self.quantizer.wake(self.chosen, seed=self.recipe.seed + step)
+        self.chosen.zero_()
+        return woken
+
     def configure_optimizers(self) -> Any:
-        """Adam; weight decay for matrices and kernels only, as it would wear down a temperature."""
+        """Adam; weight decay for what has more than one dimension, as it would wear down a temperature."""
         parameters = [p for p in self.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.Adam(groups, lr=self.recipe.learning_rate)
+        optimizer = torch.optim.Adam(groups, lr=self.recipe.learning_rate)
+        if self.recipe.schedule == "constant" and not self.recipe.warmup:
+            return optimizer
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate_factor(self, step: int) -> float:
+        """What the learning rate is multiplied with at a step."""
+        rising = min(1.0, (step + 1) / (self.recipe.warmup + 1))
+        falling = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.steps)) if self.recipe.schedule == "cosine" else 1
+        return rising * falling
+
+
+def channel_bits(prior: Prior | None, symbols: Tensor) -> Tensor:
+    """The bits of each channel (B, C) of symbols (B, C, h, w) under a prior as it is; none without a prior."""
+    if prior is None:
+        return torch.zeros(symbols.shape[:2], device=symbols.device)
+    lengths_CTS = prior.code_lengths(*symbols.shape[2:])
+    flat_CPB = symbols.flatten(2).permute(1, 2, 0)
+    lengths_CPB = lengths_CTS.expand(-1, flat_CPB.shape[1], -1).gather(2, flat_CPB)
+    return lengths_CPB.sum(dim=1).T
+
+
+def symbol_counts(symbols: Tensor, kept: Tensor, alphabet: int) -> Tensor:
+    """How often each symbol occurs in symbols (B, C, h, w), of which kept (B,) channels count: (C, S)."""
+    channels = symbols.shape[1]
+    channel_C = torch.arange(channels, device=symbols.device)
+    numbered = (channel_C[:, None] * alphabet + symbols.flatten(2))[channel_C < kept[:, None]]
+    return torch.bincount(numbered.flatten(), minlength=channels * alphabet).view(channels, alphabet)

@@ -1,0 +1,89 @@
+"""Which channels a trained model keeps, and in which order."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import torch
+
+from omega_core.contracts.dataset import Images
+from omega_train.distributed import summed
+from omega_train.recipe import Recipe
+from omega_train.sampling import rates_at
+from omega_train.task import CodecTask, channel_bits
+from omega_train.validation import batches
+
+PICTURES = 64
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What the first n channels of some order come to, n from 0 on: MSE on normalised images, and bpp."""
+
+    mse: Sequence[float]
+    bpp: Sequence[float]
+
+    def loss(self, recipe: Recipe) -> float:
+        """The loss over the rates that a recipe trains for, each between those of two channel counts."""
+        f = (np.arange(1000) + 0.5) / 1000 if recipe.adaptive else np.ones(1)
+        rates = rates_at(recipe, torch.from_numpy(f**recipe.draw_exponent))
+        n, weight = rates.kept.clamp_max(len(self.mse) - 1).numpy(), rates.weight.numpy()
+        return float(np.mean(weight * np.array(self.mse)[n] + (1 - weight) * np.array(self.bpp)[n]))
+
+
+@torch.no_grad()
+def sort_channels(task: CodecTask, images: Images) -> str:
+    """Sort the channels of a task by what a bit of each takes away from the distortion, and drop those not worth it.
+
+    A channel is worth it if λ·ΔMSE is more than (1 − λ)·Δbpp, λ being that of the most channels. The order of
+    training stays if no other is better on some training images. Returns what was done, for people.
+    """
+    recipe, everything = task.recipe, list(range(task.quantizer.channels))
+    was_training = task.training
+    task.eval()
+    before = _curve(task, images, everything)
+    gains, costs = -np.diff(before.mse), np.diff(before.bpp)
+    ranked = sorted(everything, key=lambda c: -float(gains[c]) / max(float(costs[c]), 1e-9))
+    worth = int(np.sum(recipe.lambda_max * gains > (1 - recipe.lambda_max) * costs))
+    by_gain = ranked[: max(1, worth, recipe.channels_min if recipe.adaptive else 1)]
+    kept = sorted(by_gain)
+    best, best_loss = everything, before.loss(recipe)
+    for order in (kept, by_gain):
+        loss = _curve(task, images, order).loss(recipe)
+        if loss < best_loss * (1 - 1e-6):  # rounding makes no order better
+            best, best_loss = order, loss
+    if best != everything:
+        task.quantizer.select(best)
+        if task.prior is not None:
+            task.prior.select(best)
+    task.train(was_training)
+    if best == everything:
+        return f"all {len(everything)} channels stay, in the order of training"
+    return (
+        f"{len(everything) - len(best)} of {len(everything)} channels dropped,"
+        f" {'sorted' if best == by_gain else 'in the order of training'};"
+        f" loss on training images {best_loss:.5f}, before {before.loss(recipe):.5f}"
+    )
+
+
+def _curve(task: CodecTask, images: Images, order: Sequence[int]) -> Curve:
+    """Distortion and rate of all prefixes of an order of the channels, on some images."""
+    selected = deepcopy(task.quantizer)
+    selected.select(order)
+    errors = torch.zeros(len(order) + 1, dtype=torch.float64, device=task.device)
+    bits = torch.zeros(task.quantizer.channels, dtype=torch.float64, device=task.device)
+    seen = torch.zeros(2, dtype=torch.float64, device=task.device)
+    for image in batches(task, images, most=PICTURES):
+        height, width = image.shape[2:]
+        symbols = task.quantizer.symbols(task.architecture.analysis(image))
+        bits += channel_bits(task.prior, symbols).sum(dim=0)
+        for n in range(len(order) + 1):
+            latent = selected.latent(symbols[:, list(order[:n])]).to(image.dtype)
+            restored = task.architecture.synthesis(latent, height, width)
+            errors[n] += task.distortion(restored, image).sum()
+        seen += torch.tensor([len(image), len(image) * height * width], device=task.device)
+    pictures, pixels = summed(seen).tolist()
+    rate = (summed(bits) / pixels).tolist()
+    return Curve((summed(errors) / pictures).tolist(), [0.0, *accumulate(rate[c] for c in order)])
