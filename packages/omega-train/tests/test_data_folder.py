@@ -1,7 +1,9 @@
 """Pictures here are ramps: the value of a pixel tells where in the picture it was."""
 
+import re
 import warnings
 from collections.abc import Callable
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from omega_core.errors import ComponentError, DataError, OmegaWarning
 from omega_train import train
 from omega_train.data.folder import FolderDataset, FolderImages
 from omega_train.recipe import Recipe
+from omega_train.trainer import LightningTrainer
 
 
 def ramp(height: int, width: int) -> NDArray[np.uint8]:
@@ -115,9 +118,36 @@ def test_what_is_random_follows_from_the_seed(tmp_path: Path) -> None:
 def test_files_that_are_no_pictures_are_counted_and_left_out(photos: Path) -> None:
     for name in ("x.png", "y.jpg"):
         (photos / name).write_bytes(b"no picture")
-    with pytest.warns(OmegaWarning, match=r"2 of 22 files are no pictures and left out: .*x\.png, .*y\.jpg"):
-        dataset = FolderDataset(data=photos, crop=16)
+    dataset = FolderDataset(data=photos, crop=16)
+    [note] = dataset.notes
+    assert re.fullmatch(r"2 of 22 files are no pictures and left out: .*x\.png, .*y\.jpg", note)
     assert len(dataset.train) + len(dataset.validation) == 20
+
+
+def test_pictures_of_one_colour_are_converted_and_counted(photos: Path) -> None:
+    paint(photos / "grey.png", mode="L")
+    [note] = FolderDataset(data=photos, crop=16).notes
+    assert re.fullmatch(r"1 of 21 pictures have one colour, converted to three: .*grey\.png", note)
+    [note] = FolderDataset(data=photos, crop=16, colours=1).notes
+    assert note == "20 of 21 pictures are converted to grey"
+
+
+def test_what_a_run_finds_in_its_pictures_is_in_its_log(
+    tiny: Callable[..., Recipe], photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run = tmp_path_factory.mktemp("run")
+    paint(photos / "grey.png", mode="L")
+    damaged = paint(photos / "damaged.bmp")
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    (photos / "no.png").write_bytes(b"no picture")
+    options = {"crop": 28, "colours": 1, "validation": 0.1}
+    recipe = tiny(dataset="folder", dataset_options=options, batch_size=19, steps=2)
+    with pytest.warns(OmegaWarning, match="is left out"):  # at the end, when all are counted again
+        train(recipe, run, data=photos, accelerator="cpu", devices="1", workers=2)
+    log = (run / "train.log").read_text()
+    assert "1 of 23 files are no pictures and left out" in log
+    assert "21 of 22 pictures are converted to grey" in log
+    assert re.search(r"damaged\.bmp is left out: .* \(1 such so far\)", log)
 
 
 def test_a_picture_that_turns_out_to_be_damaged_is_replaced_by_the_next(tmp_path: Path) -> None:
@@ -129,6 +159,19 @@ def test_a_picture_that_turns_out_to_be_damaged_is_replaced_by_the_next(tmp_path
     assert (replaced == images.load(1, 0)).all()
     with pytest.warns(OmegaWarning), pytest.raises(DataError, match="none of the pictures"):
         FolderImages([bad], 32, None, 3).load(0, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pictures_that_are_gone_are_one_clear_error(
+    tiny: Callable[..., Recipe], photos: Path, tmp_path_factory: pytest.TempPathFactory, workers: int
+) -> None:
+    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colours": 1}, batch_size=4, steps=2)
+    trainer = LightningTrainer(recipe=recipe, data=photos, accelerator="cpu", workers=workers)
+    trainer.dataset.train.paths = [photos / "notes.txt"] * 19
+    with pytest.raises(DataError) as caught:
+        trainer.train(tmp_path_factory.mktemp("run"))
+    assert str(caught.value) == "none of the pictures can be read any more."
+    assert not active_children()  # else Python waits for them at its end
 
 
 def test_pictures_of_16_bits_are_read_without_a_word(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from omega_train.keeper import Interrupted
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch
 from omega_train.task import CodecTask
+from omega_train.validation import Validation
 
 CPU = {"accelerator": "cpu", "devices": "1"}
 Make = Callable[..., Recipe]
@@ -87,6 +88,13 @@ def test_a_finished_run_can_be_made_longer(tiny: Make, tmp_path: Path) -> None:
     assert all(torch.equal(once[name], longer[name]) for name in once)
 
 
+def test_a_run_whose_learning_rate_depends_on_its_length_says_so_if_that_changes(tiny: Make, tmp_path: Path) -> None:
+    for schedule, said in (("constant", False), ("cosine", True)):
+        train(tiny(steps=2, schedule=schedule), tmp_path / schedule, **CPU)
+        train(tiny(steps=4, schedule=schedule), tmp_path / schedule, resume=True, **CPU)
+        assert ("another length now" in (tmp_path / schedule / "train.log").read_text()) == said
+
+
 def test_a_folder_with_a_run_is_not_overwritten(tiny: Make, tmp_path: Path) -> None:
     train(tiny(steps=1), tmp_path, **CPU)
     with pytest.raises(TrainingError, match="already holds a run"):
@@ -131,6 +139,13 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tiny: Make, tmp_path: Path, m
     assert (tmp_path / "last.ckpt").read_bytes() == good
 
 
+def test_weights_that_are_no_numbers_are_not_saved(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "validate", lambda *_: Validation(float("nan"), [], 0.0, 0.0))
+    with pytest.raises(TrainingError, match=r"the loss is nan at the validation after step 5, samples \[\d+, "):
+        train(tiny(), tmp_path, **CPU)
+    assert not (tmp_path / "last.ckpt").exists()
+
+
 def test_a_full_disk_is_one_clear_error(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise RuntimeError("PytorchStreamWriter failed writing file")
@@ -144,7 +159,7 @@ def test_a_full_disk_is_one_clear_error(tiny: Make, tmp_path: Path, monkeypatch:
 
 def test_the_best_model_is_kept_not_the_last(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([3.0, 1.0, 2.0])
-    monkeypatch.setattr(keeper, "validate", lambda *_: (next(losses), []))
+    monkeypatch.setattr(keeper, "validate", lambda *_: Validation(next(losses), [], 0.0, 0.0))
     exported = []
     original = keeper.export
 

@@ -4,19 +4,26 @@ import math
 import signal
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
-from omega_core.contracts.dataset import Images
+from omega_core.contracts.dataset import Dataset
 from omega_core.errors import OutputError, TrainingError
 from omega_core.files import replacing
-from omega_train.export import export
+from omega_train.averaging import Average
+from omega_train.cluster import requeue, stop_signals
+from omega_train.distributed import most, rank
+from omega_train.export import export, finish
 from omega_train.metrics import Metrics
 from omega_train.progress import Progress
+from omega_train.recipe import Recipe
 from omega_train.sampling import Batch
 from omega_train.task import CodecTask
 from omega_train.validation import Score, validate
@@ -35,106 +42,160 @@ class Interrupted(TrainingError):
 class Keeper(Callback):
     """All that happens besides the steps themselves, in a fixed order after each of them.
 
+    dataset: whose validation pictures it scores with.
     steps: how many there are, epoch of them an epoch. every: steps from one validation to the next.
     """
 
-    def __init__(self, folder: Path, images: Images, *, steps: int, epoch: int, every: int) -> None:
-        self.folder, self.images = folder, images
-        self.steps, self.epoch, self.every = steps, epoch, every
-        self.metrics, self.progress = Metrics(folder / "metrics.csv"), Progress(steps)
+    def __init__(self, folder: Path, dataset: Dataset, *, recipe: Recipe, steps: int, epoch: int) -> None:
+        self.folder, self.dataset, self.recipe = folder, dataset, recipe
+        self.steps, self.epoch, self.every = steps, epoch, recipe.validate_every or epoch
+        self.metrics, self.progress = Metrics(folder), Progress(steps)
+        self.average = Average(recipe.ema) if recipe.ema else None
         self.best = math.inf
+        self.best_prior: dict[str, Tensor] = {}
+        self.finishing = False
         self.asked_to_stop = 0
         self.handlers: dict[int, Any] = {}
         self.since = (0, 0.0)
+        self.remarks: set[str] = set()
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
-        return {"best": self.best}
+        state = {"best": self.best, "best_prior": self.best_prior, "epoch": self.epoch}
+        return state | ({"average": self.average.state_dict()} if self.average else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        self.best = state_dict["best"]
+        if state_dict["epoch"] != self.epoch:
+            raise TrainingError(
+                f"an epoch of this run had {state_dict['epoch']} steps, and has {self.epoch} now: resume it with as"
+                " many processes and pictures as before."
+            )
+        self.best, self.best_prior = state_dict["best"], state_dict["best_prior"]
+        if self.average:
+            self.average.load_state_dict(state_dict["average"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over signals; stop at once if there is nothing left to do."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in stop_signals():
                 self.handlers[number] = signal.signal(number, self._on_signal)
         if trainer.is_global_zero:
             self.metrics.start(trainer.global_step)
             self.progress.start(trainer.global_step)
+            for note in self.dataset.notes:
+                self.progress.say(note)
         self.since = (trainer.global_step, time.monotonic())
         trainer.should_stop = trainer.global_step >= self.steps
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.asked_to_stop:  # a second time: at once
+        if self.asked_to_stop or self.finishing:  # a second time, or when all steps are saved: at once
             for ours in self.handlers:
                 signal.signal(ours, signal.SIG_IGN)
             name = signal.Signals(number).name
-            raise Interrupted(f"stopped at once by {name}; --resume goes on from the last checkpoint, if any.", number)
+            again = requeue(number) if self.finishing and rank() == 0 else ""
+            raise Interrupted(
+                f"stopped at once by {name}; --resume goes on from the last checkpoint, if any.{again}", number
+            )
         self.asked_to_stop = number
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        """With the first hard step, go on from the average: its symbols are what files will hold."""
+        task, step = cast(CodecTask, pl_module), trainer.global_step
+        if self.average and self.average.steps and task.is_hard(step) and not task.is_hard(step - 1):
+            self.average.replace(task)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Log, validate, save and stop, as the step that is done asks for."""
+        """Log, wake symbols, validate, save and stop, as the step that is done asks for."""
         task, step = cast(CodecTask, pl_module), trainer.global_step
+        number = self._check_together(trainer, task, step, batch)
         self._log_step(trainer, task, step, batch)
+        if self.average:
+            self.average.follow(task)
+        if self.recipe.wake_every and step % self.recipe.wake_every == 0 and not task.is_hard(step):
+            woken = task.wake(step)
+            self.progress.say(f"step {step} of {self.steps}: {woken} symbols woken")
         last = step >= self.steps
         if step % self.every == 0 or last:
-            self._validate(trainer, task, step)
+            with self.average.instead(task) if self.average else nullcontext():
+                self._validate(trainer, task, step, batch)
             self._save(trainer)
             self.since = (step, time.monotonic())
         if last:
             trainer.should_stop = True
-        elif number := self._stop_signal(trainer):
+        elif number:
             self._save(trainer)
             name = signal.Signals(number).name
-            raise Interrupted(f"stopped by {name} at step {step} of {self.steps}; --resume goes on from there.", number)
+            again = requeue(number) if trainer.is_global_zero else ""
+            raise Interrupted(
+                f"stopped by {name} at step {step} of {self.steps}; --resume goes on from there.{again}", number
+            )
+
+    def _check_together(self, trainer: Trainer, task: CodecTask, step: int, batch: Batch) -> int:
+        """The signal that any of the processes was sent, or 0. Raises TrainingError in all if the loss of one is none.
+
+        What only one of them noticed would leave the others waiting for it.
+        """
+        loss = float(task.last["loss"])
+        number, broken = most([self.asked_to_stop, not math.isfinite(loss)], trainer.strategy.root_device)
+        if broken:
+            _check_finite(loss, step, batch)
+            raise TrainingError(f"the loss of another process is not a number at step {step}.")
+        return int(number)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Finish the best model, where training came to its end."""
+        model = self.folder / "model.safetensors"
+        if trainer.global_step < self.steps or not model.exists():
+            return
+        self.finishing = True
+        if self.asked_to_stop:
+            self._on_signal(self.asked_to_stop, None)
+        said = finish(cast(CodecTask, pl_module), model, self.dataset.train, self.best_prior)
+        if said and trainer.is_global_zero:
+            self.progress.say(said)
 
     def _log_step(self, trainer: Trainer, task: CodecTask, step: int, batch: Batch) -> None:
-        values = {name: float(value) for name, value in task.last.items()}
-        if not math.isfinite(values["loss"]):
-            raise TrainingError(
-                f"the loss is {values['loss']} at step {step}, samples {batch.samples[:4].tolist()} and others of"
-                " that batch. Try a lower learning-rate; the last good checkpoint is kept."
-            )
+        for remark in batch.remarks:
+            if remark not in self.remarks:
+                self.remarks.add(remark)
+                self.progress.say(f"{remark} ({len(self.remarks)} such so far)")
         if not trainer.is_global_zero:
             return
+        values = {name: float(value) for name, value in task.last.items()}
         images = (step - self.since[0]) * task.recipe.batch_size * trainer.world_size
         speed = images / (time.monotonic() - self.since[1])
         self.progress.step(step, f"loss {values['loss']:.4f}, {values['bpp']:.3f} bpp, {speed:.0f} images/s")
         if step % LOG_EVERY == 0:
-            epoch = (step - 1) // self.epoch
-            self.metrics.add(step=step, epoch=epoch, split="train", images_per_second=round(speed, 1), **values)
+            temperature = task.quantizer.temperature()
+            if temperature is not None:
+                values["temperature"] = float(temperature.detach().log().mean().exp())
+            values["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+            values["images_per_second"] = round(speed, 1)
+            self.metrics.add(step=step, epoch=(step - 1) // self.epoch, split="train", **values)
 
-    def _validate(self, trainer: Trainer, task: CodecTask, step: int) -> None:
-        loss, scores = validate(task, self.images)
-        better = loss < self.best
-        self.best = min(loss, self.best)
+    def _validate(self, trainer: Trainer, task: CodecTask, step: int, batch: Batch) -> None:
+        found = validate(task, self.dataset.validation)
+        _check_finite(found.loss, step, batch, "the validation after ")
+        better = found.loss < self.best
+        if better:
+            self.best = found.loss
+            state = {} if task.prior is None else task.prior.state_dict()
+            self.best_prior = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
         if not trainer.is_global_zero:
             return
-        self.metrics.add(step=step, epoch=(step - 1) // self.epoch, split="validation", loss=loss)
-        for score in scores:
-            self._log_score(step, score)
+        add = partial(self.metrics.add, step=step, epoch=(step - 1) // self.epoch, split="validation")
+        add(loss=found.loss, dead_symbols=found.dead_symbols, dead_channels=found.dead_channels)
+        for score in found.scores:
+            values = {"loss": score.loss, "mse": score.mse, "bpp": score.bpp, "psnr": score.psnr}
+            add(channels=score.channels, **values, **{"lambda": score.weight})
         self.progress.say(
-            f"step {step} of {self.steps}: validation loss {loss:.5f}{' (best)' * better}; {_curve(scores)}"
+            f"step {step} of {self.steps}: validation loss {found.loss:.5f}{' (best)' * better}; {_curve(found.scores)}"
         )
         if better:
             export(task, self.folder / "model.safetensors")
-
-    def _log_score(self, step: int, score: Score) -> None:
-        self.metrics.add(
-            step=step,
-            epoch=(step - 1) // self.epoch,
-            split="validation",
-            channels=score.channels,
-            loss=score.loss,
-            mse=score.mse,
-            bpp=score.bpp,
-            psnr=score.psnr,
-            **{"lambda": score.weight},
-        )
 
     def _save(self, trainer: Trainer) -> None:
         path = self.folder / "last.ckpt"
@@ -147,22 +208,25 @@ class Keeper(Callback):
         except RuntimeError as problem:  # how torch reports a full disk
             raise OutputError(f"cannot write {path}: {problem}.") from problem
 
-    def _stop_signal(self, trainer: Trainer) -> int:
-        """The signal that any of the processes was sent, or 0."""
-        if trainer.world_size == 1:
-            return self.asked_to_stop
-        numbers = trainer.strategy.reduce(torch.tensor(float(self.asked_to_stop)), reduce_op="max")
-        return int(numbers)
-
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give signals and the terminal back."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         self.handlers.clear()
         self.progress.stop()
+        self.metrics.stop()
 
 
-def _curve(scores: list[Score]) -> str:
+def _check_finite(loss: float, step: int, batch: Batch, where: str = "") -> None:
+    """Raise TrainingError for a loss that is not a number, before anything is saved."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss is {loss} at {where}step {step}, samples {batch.samples.tolist()}. Try a lower learning-rate, or"
+            " gradient-clip; the last good checkpoint is kept."
+        )
+
+
+def _curve(scores: Sequence[Score]) -> str:
     """PSNR and rate at four channel counts at the most."""
     shown = [scores[round(i * (len(scores) - 1) / 3)] for i in range(4)] if len(scores) > 4 else scores
     return ", ".join(f"{s.psnr:.2f} dB at {s.bpp:.3f} bpp ({s.channels})" for s in shown)

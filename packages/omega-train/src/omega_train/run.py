@@ -16,8 +16,9 @@ import torch
 from omega_core.contracts.trainer import Trainer
 from omega_core.errors import OutputError, TrainingError
 from omega_core.files import write_whole
+from omega_core.processes import rank
 from omega_core.registry import build
-from omega_train.progress import Log
+from omega_train.progress import Log, log
 from omega_train.recipe import Recipe, load_recipe
 
 _MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every")
@@ -34,17 +35,22 @@ def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: boo
     another run already, or none to resume.
     """
     folder, data = Path(folder), data and Path(data)
+    stretched = ""
     if resume:
-        _check_resumable(recipe, folder)
+        stretched = _check_resumable(recipe, folder)
     else:
         _check_unused(folder)
     trainer: Trainer = build("trainer", recipe.trainer, machine, recipe=recipe, data=data)
+    if rank() > 0:  # of several, the first one writes
+        return trainer.train(folder, resume=resume)
     write_whole(folder / "recipe.toml", recipe.to_toml().encode())
     try:
-        log = Log(folder / "train.log")
+        to_file = Log(folder / "train.log")
     except OSError as problem:
         raise OutputError(f"cannot write into {folder}: {problem.strerror}.") from problem
-    with log:
+    with to_file:
+        if stretched:
+            log.info(stretched)
         return trainer.train(folder, resume=resume)
 
 
@@ -55,7 +61,8 @@ def _check_unused(folder: Path) -> None:
         raise TrainingError(f"{folder} already holds a model. Name another --output.")
 
 
-def _check_resumable(recipe: Recipe, folder: Path) -> None:
+def _check_resumable(recipe: Recipe, folder: Path) -> str:
+    """Raise TrainingError if a run cannot be resumed; return what else its user should know."""
     if not (folder / "last.ckpt").exists():
         raise TrainingError(f"there is no run to resume in {folder}: it has no last.ckpt.")
     try:
@@ -70,3 +77,7 @@ def _check_resumable(recipe: Recipe, folder: Path) -> None:
     ]
     if changed:
         raise TrainingError(f"the run in {folder} has another recipe: {', '.join(changed)}. Name another --output.")
+    depends = recipe.schedule != "constant" or recipe.hard_share > 0
+    if depends and (before.epochs, before.steps) != (recipe.epochs, recipe.steps):
+        return "the run has another length now: what depends on that, as the learning rate, follows it from here on"
+    return ""

@@ -5,30 +5,36 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningDataModule, Trainer
-from torch.utils.data import DataLoader
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy
 
 from omega_core.contracts.dataset import Dataset as OmegaDataset
 from omega_core.errors import DataError, RecipeError, TrainingError
+from omega_core.processes import world_size
 from omega_core.registry import build
-from omega_train.export import finish
+from omega_train.cluster import local_processes
 from omega_train.keeper import Keeper
+from omega_train.loader import TrainingData
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch, BatchedImages, StepSampler
 from omega_train.task import CodecTask
+
+_DATA_ERROR = f"{DataError.__module__}.{DataError.__qualname__}"
 
 
 class LightningTrainer:
     """Trains a recipe on the CPU or on GPUs.
 
     data: the folder of the pictures, for data sets that need one.
-    accelerator, devices, nodes, precision: as Lightning's Trainer takes them.
+    accelerator, devices, nodes, precision: as Lightning's Trainer takes them. Under torchrun and srun, which
+        start the processes, devices and nodes follow from them.
+    compiled: whether torch.compile makes the transforms quicker, after a minute or more of its own.
+    workers: processes that read pictures; None for up to 8 a GPU, or none where training itself is on the CPU.
 
     Raises DataError, RecipeError, ComponentError or TrainingError if it could not be trained.
     """
@@ -42,16 +48,22 @@ class LightningTrainer:
         devices: str = "auto",
         nodes: int = 1,
         precision: str = "32-true",
+        compiled: bool = False,
+        workers: int | None = None,
     ) -> None:
-        self.recipe = recipe
+        if workers is not None and workers < 0:
+            raise TrainingError(f"{workers} workers cannot read pictures; ask for 0 or more.")
+        self.recipe, self.workers, self.compiled = recipe, workers, compiled
         torch.manual_seed(recipe.seed)
         self.task = CodecTask(recipe)
-        self.trainer = _trainer(accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision)
+        self.trainer = lightning_trainer(
+            recipe, accelerator=accelerator, devices=devices, nodes=nodes, precision=precision
+        )
         self.dataset: OmegaDataset = build(
             "dataset", recipe.dataset, recipe.dataset_options, data=data, seed=recipe.seed
         )
         self._check_pictures()
-        batch = recipe.batch_size * self.trainer.world_size
+        batch = recipe.batch_size * self.trainer.num_devices * self.trainer.num_nodes
         self.epoch = len(self.dataset.train) // batch
         if self.epoch == 0:
             raise RecipeError(
@@ -75,69 +87,86 @@ class LightningTrainer:
         Raises TrainingError if it cannot go on, Interrupted after it saved where a signal asked it to stop.
         """
         recipe = self.recipe
-        keeper = Keeper(
-            folder,
-            self.dataset.validation,
-            steps=recipe.steps or self.epoch * (recipe.epochs or 0),
-            epoch=self.epoch,
-            every=recipe.validate_every or self.epoch,
-        )
+        steps = recipe.steps or self.epoch * (recipe.epochs or 0)
+        self.task.steps = steps
+        if self.compiled:
+            self.task.compile_transforms()
+        keeper = Keeper(folder, self.dataset, recipe=recipe, steps=steps, epoch=self.epoch)
         self.trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
-        with _unworried(), _signals_given_back():
+        data = TrainingData(self.dataset, recipe, self.workers)
+        with _unworried(), _signals_given_back(), _in_one_line(), closing(data):
             self.trainer.fit(
                 self.task,
-                datamodule=_TrainingData(self.dataset, recipe),
+                datamodule=data,
                 ckpt_path=folder / "last.ckpt" if resume else None,
                 weights_only=True,
             )
         model = folder / "model.safetensors"
         if not model.exists():
             raise TrainingError(f"the run is at step {self.trainer.global_step} already; give it more steps or epochs.")
-        if self.trainer.is_global_zero:
-            finish(self.task, model, self.dataset.train)
         return model
 
 
-def _trainer(**machine: Any) -> Trainer:
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: int, precision: str) -> Trainer:
+    """Lightning's Trainer for a recipe on this machine and others. Raises TrainingError if they cannot train so."""
+    if precision.startswith(("bf16-true", "16-true", "transformer-engine")):
+        raise TrainingError(
+            f"distances and rates need float32, which the precision {precision} leaves no room for: take bf16-mixed."
+        )
+    local = local_processes()
+    if local is not None:
+        if devices not in ("auto", str(local)) or nodes not in (1, world_size() // local):
+            raise TrainingError(
+                f"{world_size()} processes were started, {local} on each machine: leave out --devices and --nodes,"
+                " which ask for others."
+            )
+        devices, nodes = str(local), world_size() // local
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if accelerator == "auto" and torch.backends.mps.is_available():
+        accelerator = "cpu"  # Apple's GPUs have no float64, in which priors count
+    settings: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
+    settings |= {"precision": precision, "gradient_clip_val": recipe.gradient_clip}
     try:
-        return Trainer(
-            **machine,
-            max_epochs=-1,  # a run ends when the keeper says so
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-            use_distributed_sampler=False,
-        )
-    except (MisconfigurationException, ValueError, RuntimeError, TypeError) as problem:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".*not supported.*")  # Lightning would take another precision
+            trainer = _quiet_trainer(**settings)
+        if trainer.num_devices * trainer.num_nodes > 1:
+            # with hard symbols the analysis has no gradients
+            strategy = DDPStrategy(find_unused_parameters=recipe.hard_share > 0)
+            trainer = _quiet_trainer(**settings, strategy=strategy)
+    except (MisconfigurationException, ValueError, RuntimeError, TypeError, UserWarning) as problem:
         raise TrainingError(f"this machine cannot train so: {str(problem).splitlines()[0]}") from problem
+    return trainer
 
 
-class _TrainingData(LightningDataModule):
-    """The batches from the step on that a run is at."""
-
-    def __init__(self, dataset: OmegaDataset, recipe: Recipe) -> None:
-        super().__init__()
-        self.dataset, self.recipe = dataset, recipe
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        trainer = cast(Trainer, self.trainer)
-        sampler = StepSampler(
-            size=len(self.dataset.train),
-            batch=self.recipe.batch_size,
-            seed=self.recipe.seed,
-            first=trainer.global_step,
-            process=trainer.global_rank,
-            processes=trainer.world_size,
-        )
-        images = BatchedImages(self.dataset.train, self.recipe.seed)
-        return DataLoader(images, batch_sampler=sampler, collate_fn=_as_it_is)
+def _quiet_trainer(**settings: Any) -> Trainer:
+    return Trainer(
+        **settings,
+        max_epochs=-1,  # a run ends when the keeper says so
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        use_distributed_sampler=False,
+    )
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Say in one line what torch says in many: of memory, of pictures, and of torch.compile without a compiler."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as problem:
+        raise TrainingError("the device has too little memory for this; set a smaller batch-size.") from problem
+    except DataError as problem:  # those of reading processes come with their traceback
+        raise DataError(str(problem).strip().splitlines()[-1].removeprefix(f"{_DATA_ERROR}: ")) from problem
+    except Exception as problem:  # each version of torch has others
+        if not type(problem).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = " ".join(str(problem).split())[:300]
+        raise TrainingError(f"torch.compile does not work here; leave out --compile. {reason}") from problem
 
 
 @contextmanager
@@ -154,8 +183,9 @@ def _signals_given_back() -> Iterator[None]:
 
 @contextmanager
 def _unworried() -> Iterator[None]:
-    """Without the advice that Lightning gives to those who do not know it."""
+    """Without the advice that Lightning and torch give to those who do not know them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # of torch.compile
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)` is deprecated.*")
         yield

@@ -1,0 +1,132 @@
+"""Several processes that train together, on the CPU."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import omega_core
+from omega_core.errors import TrainingError
+from omega_core.processes import rank, share, world_size
+from omega_train.cluster import local_processes, requeue, stop_signals
+from omega_train.recipe import Recipe
+from omega_train.trainer import lightning_trainer
+
+SCRIPT = Path(__file__).with_name("together.py")
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def run(folder: Path, *, batch: int, steps: int, quantizer: str = "omega", together: bool, killed: int = -1) -> int:
+    """Train in one process, or in two, and return the exit status."""
+    folder.mkdir()
+    arguments = [str(SCRIPT), str(folder), str(batch), str(steps), quantizer, str(killed)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *(TORCHRUN if together else []), *arguments]
+    with (folder / "output").open("w") as output:
+        return subprocess.run(command, env=environment, stdout=output, stderr=output, timeout=240).returncode
+
+
+@pytest.fixture(scope="module", params=["omega", "integer"])
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same run in one process and in two with half the batch each."""
+    folder = tmp_path_factory.mktemp(request.param)
+    for name, batch, together in (("one", 16, False), ("two", 8, True)):
+        status = run(folder / name, batch=batch, steps=8, quantizer=request.param, together=together)
+        assert status == 0, (folder / name / "output").read_text()
+    return folder / "one", folder / "two"
+
+
+def test_two_processes_have_the_gradient_of_one_with_twice_the_batch(runs: tuple[Path, Path]) -> None:
+    one, two = (torch.load(folder / "gradient.pt", weights_only=True) for folder in runs)
+    assert one.keys() == two.keys()
+    for name, gradient in one.items():
+        assert torch.allclose(gradient, two[name], rtol=1e-5, atol=1e-5 * float(gradient.abs().max())), name
+
+
+def test_two_processes_see_disjoint_shares_of_the_batches_of_one(runs: tuple[Path, Path]) -> None:
+    one, two = runs
+    whole = torch.load(one / "seen-0.pt", weights_only=True)
+    halves = [torch.load(two / f"seen-{process}.pt", weights_only=True) for process in (0, 1)]
+    for (step, samples), (_, first), (_, second) in zip(whole, *halves, strict=True):
+        assert sorted(samples) == sorted([*first, *second]), step
+        assert not set(first) & set(second)
+
+
+def test_what_two_processes_measure_and_count_is_what_one_does(runs: tuple[Path, Path]) -> None:
+    tables = []
+    for folder in runs:
+        with (folder / "metrics.csv").open() as file:
+            tables.append([row for row in csv.DictReader(file) if row["split"] == "validation"])
+    assert len(tables[0]) == len(tables[1]) > 0
+    for one, two in zip(*tables, strict=True):
+        for column in ("loss", "mse", "bpp", "psnr", "dead_symbols"):
+            if one[column]:
+                assert float(one[column]) == pytest.approx(float(two[column]), rel=2e-3), column
+    models = [omega_core.load_model(folder / "model.safetensors") for folder in runs]
+    assert models[0].channels == models[1].channels
+    counts = [torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]["prior.seen.counts"] for folder in runs]
+    assert float(counts[0].sum()) == pytest.approx(float(counts[1].sum()), rel=1e-9)
+
+
+def test_the_first_process_alone_writes(runs: tuple[Path, Path]) -> None:
+    said = (runs[1] / "output").read_text()
+    assert said.count("step 0 of 8") == (runs[1] / "train.log").read_text().count("step 0 of 8") == 1
+
+
+def test_a_killed_process_ends_the_job_with_an_error(tmp_path: Path) -> None:
+    assert run(tmp_path / "killed", batch=8, steps=500, together=True, killed=6) != 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "count", "number"),
+    [
+        ({}, 1, 0),
+        ({"WORLD_SIZE": "4", "RANK": "2", "LOCAL_RANK": "0"}, 4, 2),
+        ({"SLURM_STEP_NUM_TASKS": "3", "SLURM_PROCID": "1"}, 3, 1),
+        ({"SLURM_NTASKS": "3", "SLURM_PROCID": "0"}, 1, 0),
+        ({"WORLD_SIZE": "2", "LOCAL_RANK": "1"}, 2, 1),
+        ({"WORLD_SIZE": "2", "LOCAL_RANK": "1", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, 2, 1),
+        ({"WORLD_SIZE": "many"}, 1, 0),
+    ],
+    ids=["alone", "torchrun", "srun", "the batch script of SLURM", "Lightning", "Lightning in SLURM", "nonsense"],
+)
+def test_a_process_finds_out_which_it_is(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], count: int, number: int
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert (world_size(), rank()) == (count, number)
+    assert list(share(range(10))) == list(range(number, 10, count))
+
+
+def test_processes_that_others_start_say_how_many_devices_there_are(
+    monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., Recipe]
+) -> None:
+    assert local_processes() is None
+    monkeypatch.setenv("WORLD_SIZE", "6")
+    assert local_processes() is None
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    assert local_processes() == 3
+    with pytest.raises(TrainingError, match="6 processes were started, 3 on each machine: leave out --devices"):
+        lightning_trainer(tiny(), accelerator="cpu", devices="2", nodes=1, precision="32-true")
+
+
+def test_a_job_whose_time_is_up_is_put_back_into_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert signal.SIGUSR1 not in stop_signals()
+    assert requeue(signal.SIGUSR1) == ""
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    assert signal.SIGUSR1 in stop_signals()
+    assert requeue(signal.SIGTERM) == ""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "could not be put back" in requeue(signal.SIGUSR1)
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    scontrol.chmod(0o755)
+    assert requeue(signal.SIGUSR1) == " Its job 41 is back in the queue."
+    assert (tmp_path / "asked").read_text() == "requeue 41\n"

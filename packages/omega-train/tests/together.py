@@ -1,0 +1,60 @@
+"""One of several processes that train a small recipe together; started by the tests, under torchrun or alone.
+
+Arguments: the run folder, the batch of each process, the number of steps, a quantizer, and the step at which the
+second process kills itself, or -1. Writes the gradient of the first step to `gradient.pt` in the run folder, and
+the pictures that each process saw to `seen-RANK.pt`.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from omega_core.processes import rank
+from omega_train import train
+from omega_train.recipe import Recipe
+from omega_train.sampling import Batch
+from omega_train.task import CodecTask
+
+
+def main() -> None:
+    """Train, and keep what was seen."""
+    folder, batch, steps, quantizer, killed = sys.argv[1:]
+    seen: list[tuple[int, list[int]]] = []
+    original = CodecTask.training_step
+
+    def training_step(task: CodecTask, batch: Batch, index: int) -> torch.Tensor:
+        if batch.step == int(killed) and rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        seen.append((batch.step, batch.samples.tolist()))
+        return original(task, batch, index)
+
+    def on_before_optimizer_step(task: CodecTask, optimizer: torch.optim.Optimizer) -> None:
+        path = Path(folder) / "gradient.pt"
+        if rank() == 0 and not path.exists():
+            torch.save({name: p.grad for name, p in task.named_parameters() if p.grad is not None}, path)
+
+    CodecTask.training_step = training_step
+    CodecTask.on_before_optimizer_step = on_before_optimizer_step
+    integer = {"quantizer": "integer", "prior": "factorized", "latent_channels": 3}
+    omega = {"wake_every": 4, "sort_channels": True, "hard_share": 0.25, "ema": 0.9}
+    recipe = Recipe(
+        name="together",
+        dataset="glyphs",
+        batch_size=int(batch),
+        steps=int(steps),
+        **(
+            {"channels": 3, "symbols": 8, "channels_min": 0, "lambda_max": 0.999, "latent_channels": 4}
+            | (integer if quantizer == "integer" else omega)
+        ),
+        dataset_options={"training": 81, "validation": 21},
+    )
+    torch.set_num_threads(1)
+    train(recipe, Path(folder), accelerator="cpu")
+    torch.save(seen, Path(folder) / f"seen-{rank()}.pt")
+
+
+if __name__ == "__main__":
+    main()
