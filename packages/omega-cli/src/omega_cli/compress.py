@@ -10,6 +10,7 @@ from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs
 from omega_cli.options import Keep, MaxPixels, Model_, ModelOnce, SkipExisting, Workers
 from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError, RateError
+from omega_core.processes import share, world_size
 
 if TYPE_CHECKING:
     from omega_core.container import Container
@@ -36,7 +37,10 @@ def compress(
     max_pixels: MaxPixels = None,
     skip_existing: SkipExisting = False,
 ) -> None:
-    """Compress pictures to .omega files."""
+    """Compress pictures to .omega files.
+
+    Several processes that torchrun or srun started share the pictures.
+    """
     from omega_core.images import is_picture_name
     from omega_core.rates import Rate
 
@@ -51,8 +55,11 @@ def compress(
     if pack:
         if rate.psnr is not None:
             raise RateError("a pack has one number of channels: take another limit than --psnr.")
+        if world_size() > 1:
+            raise OmegaError("several processes cannot make one pack; start one.")
         total, skipped = _pack(inputs, jobs, output, worker, workers, skip_existing)
     else:
+        jobs = list(share(jobs))
         wanted = [job for job in jobs if not (skip_existing and job.target.exists())]
         total, skipped = Done(), len(jobs) - len(wanted)
         for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture"):

@@ -14,6 +14,7 @@ from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs, many
 from omega_cli.options import MaxPixels, Model_, ModelOnce, SkipExisting, Workers
 from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError
+from omega_core.processes import share
 
 if TYPE_CHECKING:
     from omega_core.packs import Block
@@ -30,7 +31,10 @@ def decompress(
     max_pixels: MaxPixels = None,
     skip_existing: SkipExisting = False,
 ) -> None:
-    """Decompress .omega files to PNG pictures."""
+    """Decompress .omega files to PNG pictures.
+
+    Several processes that torchrun or srun started share the files.
+    """
     files = find_jobs(inputs, output, ".png", lambda path: path.suffix == ".omega")
     if preview is not None and partial:
         raise OmegaError("--preview shows what is intact anyway; take it without --partial.")
@@ -44,6 +48,7 @@ def decompress(
             typer.echo(f"error: {file.source}: {problem}", err=True)
             total.problems.append(str(problem))
     check_targets(jobs)
+    jobs = list(share(jobs))
     wanted = [job for job in jobs if not (skip_existing and all(target.exists() for target in job_targets(job)))]
     skipped = sum(len(job_targets(job)) for job in jobs) - sum(len(job_targets(job)) for job in wanted)
     processes = 1 if preview is not None or STANDARD_INPUT in inputs else process_count(workers, len(wanted))

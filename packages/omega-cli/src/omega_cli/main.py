@@ -16,6 +16,7 @@ import typer
 from omega_cli import __version__
 from omega_cli.compress import compress
 from omega_cli.decompress import decompress
+from omega_cli.evaluate import evaluate
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
 from omega_cli.train import train
@@ -48,6 +49,7 @@ app.command()(compress)
 app.command()(decompress)
 app.command()(truncate)
 app.command()(info)
+app.command()(evaluate)
 app.command("list")(list_components)
 app.command("plugins")(list_plugins)
 

@@ -1,11 +1,13 @@
 """Options that several commands have, and what they share."""
 
 import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omega_core.errors import OmegaError
+from omega_core.errors import ComponentError, OmegaError
 
 if TYPE_CHECKING:
     from omega_core.model import Model
@@ -14,6 +16,20 @@ Model_ = Annotated[str | None, typer.Option("--model", help="A model file that `
 Workers = Annotated[int | None, typer.Option(help="Processes; one for 256 files if not given, up to one a core.")]
 MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more pixels; 89478485 if not given.")]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave out what is there already.")]
+
+
+@contextmanager
+def omega_train_for(what: str) -> Iterator[None]:
+    """Raise ComponentError where omega-train is imported within but is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as problem:
+        if problem.name != "omega_train":
+            raise
+        raise ComponentError(
+            f"{what} needs the package omega-train, which is not installed: install its wheel, or its folder of the"
+            " project, beside this one."
+        ) from problem
 
 
 class Keep(enum.StrEnum):

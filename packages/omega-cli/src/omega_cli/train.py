@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from omega_core.errors import ComponentError
+from omega_cli.options import omega_train_for
+from omega_core.processes import rank
 
 
 def train(
@@ -31,17 +32,14 @@ def train(
     devices: Annotated[str, typer.Option(help="How many, or which.")] = "auto",
     nodes: Annotated[int, typer.Option(help="How many machines.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or another of Lightning's.")] = "32-true",
+    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile make the transforms quicker.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read pictures; up to 8 a GPU if not given.")
+    ] = None,
 ) -> None:
     """Train a model by a recipe, which flags override."""
-    try:
+    with omega_train_for("training"):
         import omega_train
-    except ModuleNotFoundError as problem:
-        if problem.name != "omega_train":
-            raise
-        raise ComponentError(
-            "training needs the package omega-train, which is not installed: install its wheel, or its folder of the"
-            " project, beside this one."
-        ) from problem
     chosen = omega_train.load_recipe(
         recipe,
         {
@@ -61,6 +59,7 @@ def train(
             "seed": seed,
         },
     )
+    first = rank() == 0  # Lightning forgets it when it is done
     model = omega_train.train(
         chosen,
         output or Path("runs") / chosen.name,
@@ -70,5 +69,8 @@ def train(
         devices=devices,
         nodes=nodes,
         precision=precision,
+        compiled=compiled,
+        workers=workers,
     )
-    typer.echo(str(model))
+    if first:
+        typer.echo(str(model))

@@ -17,16 +17,15 @@ def truncate(
 ) -> None:
     """Shorten an .omega file to one of its cuts: a whole file again."""
     from omega_core.files import read_whole, write_whole
-    from omega_core.rates import Rate, parsed
-    from omega_core.rates import truncate as shortened
+    from omega_core.rates import Rate, largest_cut, parsed
 
     rate = Rate(channels=channels, bpp=bpp, max_bytes=max_bytes)
     if rate == Rate():
         raise RateError("truncate to what? Give --channels, --bpp or --max-bytes.")
     data = read_whole(file)
-    before = parsed(data)
-    result = shortened(data, channels=channels, max_bytes=rate.budget(before.pixels))
+    whole = parsed(data)
+    cut = largest_cut(whole, channels=channels, max_bytes=rate.budget(whole.pixels))
+    result = whole.file(cut)
     write_whole(output, result)
-    after = parsed(result)
-    nearest = "" if channels in (None, after.channels) else f", the nearest cut below {channels}"
-    typer.echo(f"{after.channels} of {before.channels} channels{nearest}: {len(data)} → {len(result)} bytes")
+    nearest = "" if channels in (None, cut) else f", the nearest cut below {channels}"
+    typer.echo(f"{cut} of {whole.channels} channels{nearest}: {len(data)} → {len(result)} bytes")
