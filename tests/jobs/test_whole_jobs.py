@@ -2,6 +2,7 @@
 
 import csv
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,14 @@ def test_a_fixed_rate_file_has_the_same_size_for_every_picture(
 def test_a_run_folder_holds_all_that_a_run_leaves(omega: Any, recipe: Any, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     model = trained(omega, recipe(), folder)
-    assert {file.name for file in folder.iterdir()} == {
+    assert {file.name for file in folder.iterdir()} - {"tensorboard"} == {
         "model.safetensors",
         "last.ckpt",
         "metrics.csv",
         "recipe.toml",
         "train.log",
     }
+    assert (folder / "tensorboard").exists() == (find_spec("tensorboard") is not None)
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
     scored = [row for row in rows if row["split"] == "validation" and row["channels"]]
     assert [int(row["channels"]) for row in scored][-4:] == [1, 2, 3, 4]

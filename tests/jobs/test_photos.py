@@ -1,0 +1,170 @@
+"""Photos, as a user trains on them: with the command, stopped and resumed, by several processes, and evaluated."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import omega_core
+
+STOPS = int(os.environ.get("OMEGA_STOPS", "3"))
+_COMMAND = "from omega_cli.main import run; run()"
+
+RECIPE = """
+architecture = "compact"
+quantizer = "omega"
+dataset = "folder"
+latent-channels = 8
+channels = "0:8"
+symbols = 16
+lambda = "0.95:0.999"
+steps = 60
+batch-size = 4
+learning-rate = 1e-3
+schedule = "cosine"
+warmup = 5
+gradient-clip = 1.0
+ema = 0.9
+hard-share = 0.1
+wake-every = 15
+sort-channels = true
+validate-every = 25
+
+[quantizer-options]
+start = "scalar"
+
+[dataset-options]
+crop = 48
+"""
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Soft coloured shapes, of several sizes and formats."""
+    folder = tmp_path_factory.mktemp("photos")
+    chance = np.random.default_rng(7)
+    for number in range(23):
+        coarse = Image.fromarray(chance.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+        size = (int(chance.integers(50, 90)), int(chance.integers(50, 90)))
+        suffix = ("png", "jpg", "webp")[number % 3]
+        coarse.resize(size, Image.Resampling.BICUBIC).save(folder / f"{number:02}.{suffix}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "photos.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(omega: Any, recipe: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed, in one thread."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = omega("train", recipe, "--data", photos, "--output", folder, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return [{**row, "images_per_second": ""} for row in csv.DictReader(file)]
+
+
+@pytest.mark.job
+def test_the_loss_falls(whole: Path) -> None:
+    losses = [float(row["loss"]) for row in rows(whole) if row["split"] == "validation" and not row["channels"]]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.job
+def test_a_run_that_is_stopped_again_and_again_ends_as_one_that_was_not(
+    recipe: Path, photos: Path, whole: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    command = [sys.executable, "-c", _COMMAND, "train", str(recipe), "--data", str(photos), "--output", str(folder)]
+    chance = random.Random(STOPS)
+    stopped = 0
+    for _ in range(STOPS + 1):
+        resume = ["--resume"] if (folder / "last.ckpt").exists() else []
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with subprocess.Popen([*command, *resume], stderr=subprocess.PIPE, text=True, env=environment) as process:
+            assert process.stderr is not None
+            for line in process.stderr:  # steps have begun
+                if line.startswith("step "):
+                    break
+            if stopped < STOPS:
+                time.sleep(chance.uniform(0.1, 4.0 / STOPS))
+                process.send_signal(signal.SIGTERM)
+            said = process.stderr.read()
+            status = process.wait(timeout=300)
+        if status == 0:
+            break
+        assert (status, stopped < STOPS) == (128 + signal.SIGTERM, True), said
+        assert "--resume goes on from there" in said
+        stopped += 1
+    assert status == 0
+    assert stopped > 0
+    assert rows(folder) == rows(whole)
+    weights, expected = (torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (folder, whole))
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    models = [omega_core.load_model(run / "model.safetensors") for run in (folder, whole)]
+    assert models[0].fingerprint == models[1].fingerprint
+
+
+@pytest.mark.job
+def test_a_model_is_evaluated_beside_classical_codecs(omega: Any, photos: Path, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("00.png", "01.jpg", "02.webp"):
+        (tmp_path / "images" / name).write_bytes((photos / name).read_bytes())
+    (tmp_path / "images" / "damaged.png").write_bytes(b"no picture")
+    arguments = ["--model", whole / "model.safetensors", "--images", tmp_path / "images", "--output", tmp_path / "out"]
+    done = omega("evaluate", *arguments, "--channels", "1,2")
+    assert done.returncode == 1
+    assert "damaged.png" in done.stderr
+    with (tmp_path / "out" / "summary.csv").open() as file:
+        means = list(csv.DictReader(file))
+    assert [(mean["codec"], mean["channels"], mean["images"]) for mean in means] == [
+        (codec, n, "3") for n in "12" for codec in ("omega", "jpeg", "webp")
+    ]
+    with (tmp_path / "out" / "images.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 18
+    for wrong, complaint in ((["--channels", "many"], "4,8,16"), (["--against", "gif"], "jpeg and webp")):
+        done = omega("evaluate", *arguments, *wrong)
+        assert done.returncode == 2
+        assert complaint in done.stderr
+
+
+@pytest.mark.job
+def test_several_processes_share_the_pictures(
+    omega: Callable[..., subprocess.CompletedProcess[str]], photos: Path, whole: Path, tmp_path: Path
+) -> None:
+    model = ["--model", whole / "model.safetensors"]
+    for number in range(2):
+        started = {"WORLD_SIZE": "2", "RANK": str(number)}
+        done = omega("compress", photos, "--output", tmp_path / str(number), *model, **started)
+        assert done.returncode == 0, done.stderr
+    shares = [{file.name for file in (tmp_path / str(number)).glob("*.omega")} for number in range(2)]
+    assert [len(share) for share in shares] == [12, 11]
+    assert len(shares[0] | shares[1]) == 23
+    done = omega("compress", photos, "--output", tmp_path, "--pack", *model, WORLD_SIZE="2", RANK="0")
+    assert done.returncode == 2
+    assert "several processes cannot make one pack" in done.stderr
+    for number in range(2):
+        done = omega(
+            "decompress", tmp_path / "0", "--output", tmp_path / "decoded", *model, WORLD_SIZE="2", RANK=str(number)
+        )
+        assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "decoded").glob("*.png"))) == 12
