@@ -41,7 +41,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac and of packages alone. Arguments go to pytest."""
-    install_all(session, "hatchling", "hypothesis", "pytest")
+    install_all(session, "hatchling", "hypothesis", "pytest", "tensorboard")
     session.run("pytest", "-m", "not torchac", *session.posargs, env=QUIET)
 
 
