@@ -5,6 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from omega_quant import straight_through
 from omega_quant.straight_through import one_hot_max
 
 N, P, D, C, S = 3, 40, 4, 16, 32
@@ -36,7 +37,9 @@ def arguments(normal):
     ]
 
 
-def test_nothing_is_ever_as_large_as_a_value_for_every_symbol_of_every_channel(arguments):
+def test_nothing_is_ever_as_large_as_a_value_for_every_symbol_of_every_channel(arguments, monkeypatch):
+    monkeypatch.setattr(straight_through, "BLOCK", {"cpu": 2 * P * S})
+    monkeypatch.setattr(straight_through, "WIDTH", S)
     saved = []
     inputs = [x.requires_grad_() for x in arguments[:5]]
     hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x)
@@ -44,11 +47,28 @@ def test_nothing_is_ever_as_large_as_a_value_for_every_symbol_of_every_channel(a
         latent, bits, _ = one_hot_max(*arguments)
         (latent.sum() + bits.sum()).backward()
     assert all(x.grad is not None for x in inputs)
-    # activations of one channel, parameters and symbols: nothing else
-    bound = max(N * P * S, C * P * S, N * P * C)
+    # four blocks, parameters and symbols: nothing else
+    bound = max(4 * 2 * P * S, C * P * S, N * P * C)
     assert bound < N * P * C * S
     assert 0 < max(saved) <= bound
     assert largest.elements <= bound
+
+
+@pytest.mark.parametrize("tables", [1, P])
+@pytest.mark.parametrize("kept", [(C, 3, C), (2, 0, 7), (0, 0, 0), (C, C, C)])
+@pytest.mark.parametrize(("block", "width"), [(1, 1), (7 * S, 3 * S), (64 * S, S), (1 << 20, 5 * S)])
+def test_how_work_is_cut_into_blocks_changes_nothing(arguments, monkeypatch, tables, kept, block, width):
+    inputs = [x.double().requires_grad_() for x in arguments[:6]]
+    inputs[5] = inputs[5][:, :tables].detach().requires_grad_()
+    results = []
+    for cut in ((N * P * C * S, C * S), (block, width)):
+        monkeypatch.setattr(straight_through, "BLOCK", {"cpu": cut[0]})
+        monkeypatch.setattr(straight_through, "WIDTH", cut[1])
+        latent, bits, symbols = one_hot_max(*inputs, torch.tensor(kept))
+        loss = (latent * latent.cos()).sum() + (bits * torch.arange(1, 4)).sum()
+        results.append([latent, bits, symbols, *torch.autograd.grad(loss, inputs)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
 def test_of_equally_near_symbols_the_first_wins():

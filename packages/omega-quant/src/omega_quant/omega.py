@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError
-from omega_quant.straight_through import one_hot_max
+from omega_quant.straight_through import nearest, one_hot_max, sum_of_rows
 
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
@@ -136,22 +136,16 @@ class OmegaQuantizer(Quantizer):
         self._check(latent)
         with torch.autocast(latent.device.type, enabled=False):
             z = rearrange(self._rectify(latent.to(self.weight.dtype)), "n d h w -> (n h w) d")
-            symbols = [
-                torch.addmm(bias_S, z, weight_SD.T).abs_().argmin(dim=1)
-                for weight_SD, bias_S in zip(self.weight, self.bias, strict=True)
-            ]
+            found = nearest(z, self.weight, self.bias)
         batch, _, height, width = latent.shape
-        return rearrange(torch.stack(symbols), "c (n h w) -> n c h w", n=batch, h=height, w=width)
+        return rearrange(found, "(n h w) c -> n c h w", n=batch, h=height, w=width)
 
     def latent(self, symbols: Tensor) -> Tensor:
         """The first n channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
         batch, channels, height, width = symbols.shape
         if channels > self.channels:
             raise ValueError(f"{channels} channels of symbols; the quantizer omega was made for {self.channels}")
-        flat_CN = rearrange(symbols, "n c h w -> c (n h w)")
-        y = self.table_bias.expand(flat_CN.shape[1], -1).clone()
-        for channel, table_SD in zip(flat_CN, self.table, strict=False):
-            y += table_SD[channel]
+        y = sum_of_rows(self.table[:channels], rearrange(symbols, "n c h w -> (n h w) c")) + self.table_bias
         return self._rectify(rearrange(y, "(n h w) d -> n d h w", n=batch, h=height, w=width))
 
     @torch.no_grad()
