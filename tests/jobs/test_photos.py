@@ -34,6 +34,7 @@ batch-size = 4
 learning-rate = 1e-3
 schedule = "cosine"
 warmup = 5
+rate-warmup = 0.2
 gradient-clip = 1.0
 ema = 0.9
 hard-share = 0.1

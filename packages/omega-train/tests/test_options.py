@@ -24,6 +24,8 @@ CPU = {"accelerator": "cpu", "devices": "1"}
 ALL = {
     "schedule": "cosine",
     "warmup": 3,
+    "rate_warmup": 0.25,
+    "quantizer_learning_rate": 1e-4,
     "gradient_clip": 1.0,
     "ema": 0.9,
     "hard_share": 0.25,
@@ -66,6 +68,28 @@ def test_the_learning_rate_rises_and_falls_along_a_cosine(tiny: Make) -> None:
         schedule.step()
     cosine = [0.5 + 0.5 * math.cos(math.pi * step / 12) for step in range(12)]
     assert rates == pytest.approx([c * min(1, (step + 1) / 4) for step, c in enumerate(cosine)])
+
+
+def test_the_rate_comes_to_count(tiny: Make, batch: Batch) -> None:
+    task = CodecTask(tiny(rate_warmup=0.5))
+    assert [task.rate_factor(step) for step in (0, 3, 6, 11)] == [0.0, 0.5, 1.0, 1.0]
+    rates = draw_rates(task.recipe, batch)
+    with torch.no_grad():
+        loss = task.training_step(batch, 0)
+        image = batch.pixels / 255
+        quantized = task.quantizer(task.architecture.analysis(image), task.prior, rates.kept)
+        mse = task.distortion(task.architecture.synthesis(quantized.latent, 28, 28), image)
+    assert float(quantized.bits.min()) > 0
+    assert float(loss) == pytest.approx(float((rates.weight * mse).mean()), rel=1e-5)
+
+
+def test_the_quantizer_can_have_a_learning_rate_of_its_own(tiny: Make) -> None:
+    task = CodecTask(tiny(learning_rate=0.5, quantizer_learning_rate=0.125, weight_decay=0.25))
+    of = {id(p): group for group in task.configure_optimizers().param_groups for p in group["params"]}
+    assert len(of) == len(list(task.parameters()))
+    for name, parameter in task.named_parameters():
+        assert of[id(parameter)]["lr"] == (0.125 if name.startswith("quantizer.") else 0.5)
+        assert of[id(parameter)]["weight_decay"] == (0.25 if parameter.ndim > 1 else 0.0)
 
 
 def test_gradients_are_clipped_by_their_norm(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

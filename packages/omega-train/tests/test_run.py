@@ -88,11 +88,15 @@ def test_a_finished_run_can_be_made_longer(tiny: Make, tmp_path: Path) -> None:
     assert all(torch.equal(once[name], longer[name]) for name in once)
 
 
-def test_a_run_whose_learning_rate_depends_on_its_length_says_so_if_that_changes(tiny: Make, tmp_path: Path) -> None:
-    for schedule, said in (("constant", False), ("cosine", True)):
-        train(tiny(steps=2, schedule=schedule), tmp_path / schedule, **CPU)
-        train(tiny(steps=4, schedule=schedule), tmp_path / schedule, resume=True, **CPU)
-        assert ("another length now" in (tmp_path / schedule / "train.log").read_text()) == said
+@pytest.mark.parametrize(
+    ("settings", "said"), [({}, False), ({"schedule": "cosine"}, True), ({"rate_warmup": 0.5}, True)]
+)
+def test_a_run_that_depends_on_its_length_says_so_if_that_changes(
+    tiny: Make, tmp_path: Path, settings: dict[str, object], said: bool
+) -> None:
+    train(tiny(steps=2, **settings), tmp_path, **CPU)
+    train(tiny(steps=4, **settings), tmp_path, resume=True, **CPU)
+    assert ("another length now" in (tmp_path / "train.log").read_text()) == said
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tiny: Make, tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ class Recipe:
     draw_exponent: of f = U^draw_exponent, U uniform between 0 and 1, by which a sample keeps
         C_min + ⌈f·(C − C_min)⌉ channels; ½ as published, 1 for all counts alike, more for more of few channels.
     epochs or steps: how long.
-    schedule: of the learning rate, "constant" or "cosine" down to 0; after `warmup` steps of a linear rise.
+    quantizer_learning_rate: that of the quantizer, if it is another.
+    schedule: of the learning rates, "constant" or "cosine" down to 0; after `warmup` steps of a linear rise.
+    rate_warmup: the share of the steps, the first ones, in which the rate comes to count: its weight rises from 0.
     gradient_clip: the greatest norm of a gradient; None for any.
     ema: the share that an exponential moving average of the weights keeps at a step; the model is the average.
         0 for the weights as they are.
@@ -64,9 +66,11 @@ class Recipe:
     steps: int | None = None
     batch_size: int = 512
     learning_rate: float = 1e-3
+    quantizer_learning_rate: float | None = None
     weight_decay: float = 1e-5
     schedule: str = "constant"
     warmup: int = 0
+    rate_warmup: float = 0.0
     gradient_clip: float | None = None
     ema: float = 0.0
     hard_share: float = 0.0
@@ -100,12 +104,14 @@ class Recipe:
             value = getattr(self, setting)
             _check(value is None or value >= 1, f"{_key(setting)} has to be at least 1, not {value}")
         _check(self.learning_rate > 0, f"learning-rate has to be above 0, not {self.learning_rate}")
+        rate = self.quantizer_learning_rate
+        _check(rate is None or rate >= 0, f"quantizer-learning-rate cannot be negative, as {rate}")
         _check(self.weight_decay >= 0, f"weight-decay cannot be negative, as {self.weight_decay}")
         _check(self.schedule in SCHEDULES, f"schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         _check(self.warmup >= 0, f"warmup cannot be negative, as {self.warmup}")
         clip = self.gradient_clip
         _check(clip is None or clip > 0, f"gradient-clip has to be above 0, not {clip}")
-        for setting in ("ema", "hard_share"):
+        for setting in ("ema", "hard_share", "rate_warmup"):
             value = getattr(self, setting)
             _check(0 <= value < 1, f"{_key(setting)} is a share, at least 0 and below 1, not {value}")
         _check(0 <= self.seed < 1 << 63, f"seed is a number from 0 to 2⁶³ − 1, not {self.seed}")

@@ -77,7 +77,7 @@ def _check_resumable(recipe: Recipe, folder: Path) -> str:
     ]
     if changed:
         raise TrainingError(f"the run in {folder} has another recipe: {', '.join(changed)}. Name another --output.")
-    depends = recipe.schedule != "constant" or recipe.hard_share > 0
+    depends = recipe.schedule != "constant" or recipe.hard_share > 0 or recipe.rate_warmup > 0
     if depends and (before.epochs, before.steps) != (recipe.epochs, recipe.steps):
         return "the run has another length now: what depends on that, as the learning rate, follows it from here on"
     return ""

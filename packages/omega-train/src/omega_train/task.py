@@ -1,7 +1,7 @@
 """The codec as Lightning trains it.
 
 image ─analysis→ y ─quantizer(y, prior, n)→ y_hat, bits ─synthesis→ image_hat
-loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalised images
+loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalised images, bpp less at first if the recipe says so
 """
 
 import math
@@ -121,6 +121,11 @@ class CodecTask(LightningModule):
         """Whether only what follows the symbols is trained at a step."""
         return step >= round(self.steps * (1 - self.recipe.hard_share))
 
+    def rate_factor(self, step: int) -> float:
+        """What the rate counts at a step, of what it counts in the end."""
+        rising = self.steps * self.recipe.rate_warmup
+        return min(1.0, step / rising) if rising else 1.0
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a batch; what it is made of is left in `last`."""
         rates = draw_rates(self.recipe, batch)
@@ -136,7 +141,7 @@ class CodecTask(LightningModule):
         restored = self.synthesis(quantized.latent, height, width)
         mse = self.distortion(restored.to(image.dtype), image)
         bpp = quantized.bits / (height * width)
-        loss: Tensor = (rates.weight * mse + (1 - rates.weight) * bpp).mean()
+        loss: Tensor = (rates.weight * mse + self.rate_factor(batch.step) * (1 - rates.weight) * bpp).mean()
         self._observe(quantized.symbols, rates.kept)
         self.last = {"loss": loss.detach(), "mse": mse.detach().mean(), "bpp": bpp.detach().mean()}
         return loss
@@ -171,18 +176,22 @@ class CodecTask(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam; weight decay for what has more than one dimension, as it would wear down a temperature."""
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.Adam(groups, lr=self.recipe.learning_rate)
+        rate, own = self.recipe.learning_rate, self.recipe.quantizer_learning_rate
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                lr = own if own is not None and name.startswith("quantizer.") else rate
+                decay = self.recipe.weight_decay if parameter.ndim > 1 else 0.0
+                groups.setdefault((lr, decay), []).append(parameter)
+        optimizer = torch.optim.Adam(
+            [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
+        )
         if self.recipe.schedule == "constant" and not self.recipe.warmup:
             return optimizer
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate_factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _rate_factor(self, step: int) -> float:
+    def _learning_rate_factor(self, step: int) -> float:
         """What the learning rate is multiplied with at a step."""
         rising = min(1.0, (step + 1) / (self.recipe.warmup + 1))
         falling = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.steps)) if self.recipe.schedule == "cosine" else 1
