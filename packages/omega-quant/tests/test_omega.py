@@ -1,11 +1,11 @@
-"""Ω is compared with its literal definition: one-hot tensors, convolutions, `hard + soft - soft.detach()`."""
+"""Ω is compared with its literal definition: one-hot tensors, and `hard + soft - soft.detach()`."""
 
 import pytest
 import torch
-from torch.nn import functional
 
 from omega_core.errors import ComponentError
 from omega_quant import OmegaQuantizer
+from omega_quant.definition import dense_one_hot_max
 
 B, D, C, S, H, W = 5, 6, 4, 8, 3, 2
 KEPT = torch.tensor([2, 0, C, 1, 3])
@@ -29,22 +29,12 @@ def make():
 
 def dense(omega, latent, lengths_CTS, kept):
     """Ω as its paper defines it."""
-    channels, symbols, dims = omega.weight.shape
     rectify = torch.relu if omega.rectified else lambda x: x
-    weight = omega.weight.reshape(channels * symbols, dims, 1, 1)
-    activation = functional.conv2d(rectify(latent), weight, omega.bias.reshape(-1))
-    distance = activation.unflatten(1, (channels, symbols)).abs()
-    temperature = omega.log_temperature.exp()[:, None, None, None]
-    soft = torch.softmax(-temperature * distance, dim=2)
-    chosen = distance.argmin(dim=2)
-    hard = functional.one_hot(chosen, symbols).movedim(-1, 2).to(latent.dtype)
-    mask = (torch.arange(channels) < kept[:, None])[:, :, None, None, None]
-    one_hot = (hard + soft - soft.detach()) * mask
-    weight = omega.table.permute(2, 0, 1).reshape(dims, channels * symbols, 1, 1)
-    dequantized = rectify(functional.conv2d(one_hot.flatten(1, 2), weight, omega.table_bias))
-    lengths = lengths_CTS.transpose(1, 2)  # (C, S, T)
-    lengths = lengths[..., None] if lengths.shape[2] == 1 else lengths.unflatten(2, latent.shape[2:])
-    return dequantized, (one_hot * lengths).sum(dim=(1, 2, 3, 4)), chosen
+    z = rectify(latent).flatten(2).transpose(1, 2)
+    parameters = omega.weight, omega.bias, omega.log_temperature.exp(), omega.table
+    y, bits, chosen = dense_one_hot_max(z, *parameters, lengths_CTS, kept)
+    dequantized = rectify(y + omega.table_bias).transpose(1, 2).unflatten(2, latent.shape[2:])
+    return dequantized, bits, chosen.unflatten(2, latent.shape[2:])
 
 
 def gradients(latent_hat, bits, inputs, normal):

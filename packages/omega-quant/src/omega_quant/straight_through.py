@@ -46,7 +46,7 @@ def one_hot_max(
     which are 0 in channels that are not kept. Latent and bits have gradients to all that is real.
     """
     samples, positions, _ = z_NPD.shape
-    channels, tables, _ = code_lengths_CTS.shape
+    channels = len(weight_CSD)
     order_N = torch.argsort(kept_N, descending=True, stable=True)
     back_N = torch.argsort(order_N)
     z_RD = z_NPD[order_N].flatten(0, 1)
@@ -204,7 +204,7 @@ class _Part:
 
     def is_kept(self, rows: slice) -> bool:
         """Whether rows keep all of the channels."""
-        return rows.stop <= self.keeping_all
+        return bool(rows.stop <= self.keeping_all)
 
 
 @dataclass
