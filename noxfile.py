@@ -91,6 +91,20 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """All benchmarks, as ratios: `-- omega coding` for some, `--save` for a new baseline. Needs a C++ compiler."""
+    install_all(session, "./packages/omega-entropy[torchac]")
+    session.run("python", "benchmarks", *session.posargs)
+
+
+@nox.session
+def growth(session: nox.Session) -> None:
+    """How time and memory grow with pixels, channels and symbols, drawn into growth.svg."""
+    install_all(session, "matplotlib")
+    session.run("python", "benchmarks/growth.py", *session.posargs or ["growth.svg"])
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, and which package may import which."""
     install_all(session, "import-linter", "ruff")

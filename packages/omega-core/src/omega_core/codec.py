@@ -69,7 +69,7 @@ class Codec:
     def _image(self, pixels: Pixels) -> Tensor:
         """Pixels as what the architecture takes: (1, colours, H, W), in [0, 1]."""
         image = torch.from_numpy(pixels.copy()).to(_parameter(self.architecture)) / 255
-        return image.expand(self.colours, -1, -1)[None]
+        return image.expand(self.colours, -1, -1)[None].contiguous(memory_format=torch.channels_last)
 
     def _symbols(self, image: Tensor) -> Integers:
         symbols = self.quantizer.symbols(self.architecture.analysis(image).to(_parameter(self.quantizer)))

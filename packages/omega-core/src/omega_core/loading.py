@@ -45,6 +45,7 @@ def load_model(
         architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
         quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
         architecture.to(architecture.precision if precision is None else getattr(torch, precision))
+        architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as quick on a CPU
         quantizer.to(torch.float32 if precision is None else getattr(torch, precision))
         prior: FrozenPrior = NoPrior()
         if file.description.prior is not None:
@@ -57,7 +58,7 @@ def load_model(
 
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
     """A component with the numbers of a model file, for use without gradients."""
-    state = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    state = {name: torch.from_numpy(np.require(array, requirements="W")) for name, array in arrays.items()}
     module = _without_memory(kind, description)
     if module is not None:
         module.load_state_dict(state, assign=True)

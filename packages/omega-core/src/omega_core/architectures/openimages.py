@@ -5,6 +5,7 @@ It is that of HiFiC (Mentzer et al. 2020, arXiv 2006.09965, figure 2) without it
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from omega_core.contracts.architecture import LocalArchitecture, Margins
 from omega_core.errors import ComponentError
@@ -100,9 +101,12 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(x, dim=1, keepdim=True)
-        scale = torch.rsqrt(variance + self.eps)
-        return (x - mean) * scale * self.weight + self.bias
+        # layer norm, which is fused, divides by the biased variance; its eps and gain make up for that
+        channels = x.shape[1]
+        share = (channels - 1) / channels
+        weight, bias = self.weight.flatten() * share**0.5, self.bias.flatten()
+        last = functional.layer_norm(x.permute(0, 2, 3, 1), (channels,), weight, bias, self.eps * share)
+        return last.permute(0, 3, 1, 2)
 
 
 class _Halving(nn.Module):

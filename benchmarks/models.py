@@ -1,0 +1,36 @@
+"""Models to measure, as they are before training: how long things take does not depend on weights."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from omega_train.export import export
+from omega_train.recipe import load_recipe
+from omega_train.task import CodecTask
+
+
+def untrained(folder: Path, recipe: str, **changes: object) -> Path:
+    """A model file of a recipe, with tables that were counted on noise."""
+    path = folder / f"{recipe}{''.join(f'-{value}' for value in changes.values())}.safetensors"
+    if not path.exists():
+        task = CodecTask(load_recipe(recipe, changes)).eval()
+        size = task.architecture.image_size or (128, 128)
+        with torch.inference_mode():
+            latent = task.architecture.analysis(torch.rand(1, task.architecture.colours, *size))
+            symbols = task.quantizer.symbols(latent)
+        if task.prior is not None and task.prior.observes:
+            task.prior.recount()
+            task.prior.observe(symbols, torch.tensor([task.recipe.channels]))
+        export(task, path)
+    return path
+
+
+def photo(width: int, height: int) -> Image.Image:
+    """A picture with structure at every scale, the same every time."""
+    random = torch.Generator().manual_seed(1)
+    pixels = torch.zeros(1, 3, height, width)
+    for octave in range(2, 8):
+        coarse = torch.rand(1, 3, 2**octave, 2**octave, generator=random)
+        pixels += torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear") / 2 ** (octave - 1)
+    return Image.fromarray((255 * pixels[0] / pixels.max()).byte().permute(1, 2, 0).numpy())

@@ -1,0 +1,91 @@
+"""A photo of 768×512 through the published models of 480 channels: what is not transforms, and memory."""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import omega_core
+from measure import Row, in_a_process, peak_memory, times
+from models import photo, untrained
+
+RECIPES = {"Ω": "openimages-omega-480", "integer": "openimages-integer-480"}
+MOST_MEMORY = 900.0  # MiB
+
+
+class Watch:
+    """The time that calls of some functions take, while others run."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, float] = {}
+
+    def over(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with its time added to that of `name`."""
+
+        def timed(*given: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*given)
+            self.taken[name] = self.taken.get(name, 0.0) + time.perf_counter() - start
+            return result
+
+        return timed
+
+    def medians(self, function: Callable[[], Any], rounds: int = 5) -> dict[str, float]:
+        """The median time of each part, and of the rest, of a function."""
+        function()
+        rounds_taken = []
+        for _ in range(rounds):
+            self.taken.clear()
+            start = time.perf_counter()
+            function()
+            whole = time.perf_counter() - start
+            rounds_taken.append({**self.taken, "rest": whole - sum(self.taken.values())})
+        return {name: statistics.median(taken[name] for taken in rounds_taken) for name in rounds_taken[0]}
+
+
+def rows() -> Iterator[Row]:
+    picture = photo(768, 512)
+    with tempfile.TemporaryDirectory() as name:
+        for kind, recipe in RECIPES.items():
+            path = untrained(Path(name), recipe)
+            model = omega_core.load_model(path)
+            architecture, quantizer, watch = model.codec.architecture, model.codec.quantizer, Watch()
+            for owner, method in ((architecture, "analysis"), (architecture, "synthesis"), (quantizer, "symbols")):
+                setattr(owner, method, watch.over(method, getattr(owner, method)))
+            encoding = watch.medians(lambda model=model: model.compress(picture))
+            data = model.compress(picture)
+            decoding = watch.medians(lambda model=model, data=data: model.decompress(data))
+            if kind == "Ω":
+                yield symbols_over_product(model)
+            yield Row(f"encoding 768×512, {kind}, the rest", "analysis", encoding["rest"], encoding["analysis"], 0.05)
+            yield Row(f"decoding 768×512, {kind}, the rest", "synthesis", decoding["rest"], decoding["synthesis"], 0.05)
+            file = Path(name) / f"{kind}.omega"
+            file.write_bytes(data)
+            for way in ("compress", "decompress"):
+                memory = float(in_a_process("photo", way, str(path), str(file)))
+                yield Row(f"memory to {way} 768×512, {kind}", "900 MiB", memory, MOST_MEMORY, 1.0, "MiB")
+
+
+def symbols_over_product(model: omega_core.Model) -> Row:
+    """Finding the symbols of a latent of 48×32, over z·W."""
+    quantizer = model.codec.quantizer
+    latent = torch.randn(1, 480, 32, 48)
+    z, w = latent.flatten(2)[0].T.contiguous(), quantizer.weight.detach().flatten(0, 1)
+    with torch.inference_mode():
+        ours, product = times(lambda: quantizer.symbols(latent), lambda: z @ w.T)
+    return Row("symbols of 768×512, Ω", "z·W", ours, product, 1.5)
+
+
+if __name__ == "__main__":  # the most memory that it takes, in MiB
+    way, model_path, file = sys.argv[1:]
+    model = omega_core.load_model(model_path)
+    if way == "compress":
+        model.compress(photo(768, 512))
+    else:
+        model.decompress(Path(file).read_bytes())
+    print(peak_memory())
