@@ -13,6 +13,7 @@ import omega_core
 from omega_core.errors import ComponentError, OutputError, RecipeError, TrainingError
 from omega_core.modelfile import read_model
 from omega_train import keeper, train
+from omega_train.export import export
 from omega_train.keeper import Interrupted
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch
@@ -227,3 +228,37 @@ def test_a_model_can_be_read_by_others(tiny: Make, tmp_path: Path) -> None:
         assert train(tiny(steps=1), tmp_path, **CPU).stat().st_mode & 0o777 == 0o644
     finally:
         os.umask(mask)
+
+
+def subnormals_are_kept() -> bool:
+    return bool((torch.full((4,), 2.0**-140) * 0.5).all())
+
+
+def test_training_takes_numbers_that_processors_are_slow_with_for_zeros(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile = []
+    original = CodecTask.training_step
+
+    def training_step(self: CodecTask, batch: Batch, index: int) -> torch.Tensor:
+        meanwhile.append(subnormals_are_kept())
+        return original(self, batch, index)
+
+    monkeypatch.setattr(CodecTask, "training_step", training_step)
+    assert subnormals_are_kept()
+    train(tiny(steps=2), tmp_path, **CPU)
+    assert meanwhile == [False, False]
+    assert subnormals_are_kept()
+
+
+def test_models_have_no_weights_that_processors_are_slow_with(tiny: Make, tmp_path: Path) -> None:
+    task = CodecTask(tiny())
+    smallest = torch.finfo(torch.float32).tiny
+    weight = next(task.architecture.parameters())
+    with torch.no_grad():
+        weight.view(-1)[:3] = torch.tensor([smallest / 2, -smallest / 2, smallest])
+    export(task, tmp_path / "model.safetensors")
+    name = next(name for name, _ in task.architecture.named_parameters())
+    written = read_model(tmp_path / "model.safetensors").arrays[f"architecture.{name}"].ravel()
+    assert written[:3].tolist() == [0, 0, smallest]
+    assert (written[3:] == weight.detach().numpy().ravel()[3:]).all()

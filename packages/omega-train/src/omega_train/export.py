@@ -25,10 +25,17 @@ def export(task: CodecTask, path: Path) -> str:
     arrays: Arrays = {}
     for part in ("architecture", "quantizer"):
         for name, tensor in getattr(task, part).state_dict().items():
-            arrays[f"{part}.{name}"] = tensor.detach().cpu().contiguous().numpy()
+            arrays[f"{part}.{name}"] = _without_subnormals(tensor.detach().cpu()).contiguous().numpy()
     if task.prior is not None:
         arrays |= {f"prior.{name}": array for name, array in task.prior.freeze().arrays().items()}
     return write_model(path, describe(task), arrays)
+
+
+def _without_subnormals(tensor: Tensor) -> Tensor:
+    """Zeros for what is too small for processors to multiply quickly: what weight decay leaves of unused weights."""
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.masked_fill(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0)
 
 
 def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tensor]) -> str:
