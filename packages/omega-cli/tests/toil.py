@@ -4,6 +4,7 @@ python toil.py PROCESSES JOB...
 """
 
 import os
+import signal
 import sys
 import time
 import warnings
@@ -66,6 +67,7 @@ def toil(processes: int, paths: list[Path]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let what runs in the background ignore it
     main.app.command()(toil)
     sys.argv[1:1] = ["toil"]
     main.run()
