@@ -21,12 +21,20 @@ NEEDS = {
 """Packages and the siblings that are installed with them."""
 
 
-QUIET = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads that wait without spinning: on a busy machine the tests take a fraction of the time."""
+ALONE = {"OMP_NUM_THREADS": "1"}
+"""Each process of tests computes alone: a core does more in tests of its own than in sums that it shares."""
+
+TESTING = ("hypothesis", "pytest", "pytest-xdist")
 
 
 def install_all(session: nox.Session, *others: str) -> None:
     session.install(*CONSTRAINED, *(f"./packages/{name}" for name in PACKAGES), *others)
+
+
+def run_tests(session: nox.Session, *arguments: str) -> None:
+    """pytest in a process a core, up to four; the tests of a file stay together, as they share what they train."""
+    processes = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+    session.run("pytest", *processes, *arguments, env=ALONE)
 
 
 @nox.session
@@ -41,15 +49,15 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac and of packages alone. Arguments go to pytest."""
-    install_all(session, "hatchling", "hypothesis", "pytest", "tensorboard")
-    session.run("pytest", "-m", "not torchac", *session.posargs, env=QUIET)
+    install_all(session, "hatchling", "tensorboard", *TESTING)
+    run_tests(session, "-m", "not torchac", *session.posargs)
 
 
 @nox.session
 def torchac(session: nox.Session) -> None:
     """The tests of the extra `omega-entropy[torchac]`, which needs a C++ compiler."""
     install_all(session, "./packages/omega-entropy[torchac]", "hypothesis", "pytest")
-    session.run("pytest", "-m", "torchac", *session.posargs, env=QUIET)
+    session.run("pytest", "-m", "torchac", *session.posargs, env=ALONE)
 
 
 @nox.session
@@ -57,7 +65,7 @@ def torchac(session: nox.Session) -> None:
 def alone(session: nox.Session, package: str) -> None:
     """A package from its wheel, in an environment of its own and outside the checkout."""
     wheels = build_wheels(session)
-    session.install(*CONSTRAINED, *(wheels[name] for name in (*NEEDS[package], package)), "hypothesis", "pytest")
+    session.install(*CONSTRAINED, *(wheels[name] for name in (*NEEDS[package], package)), *TESTING)
     outside = Path(session.create_tmp()) / "outside"
     shutil.rmtree(outside, ignore_errors=True)
     outside.mkdir()
@@ -65,28 +73,28 @@ def alone(session: nox.Session, package: str) -> None:
     shutil.copytree(ROOT / "tests" / "golden", outside / "golden")
     shutil.copy(ROOT / "tests" / "alone" / f"test_{package.replace('-', '_')}.py", outside / "tests" / "test_alone.py")
     session.chdir(outside)
-    session.run("pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "-m", "not torchac", "tests", env=QUIET)
+    run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "-m", "not torchac", "tests")
 
 
 @nox.session
 def wheels(session: nox.Session) -> None:
     """A whole job with nothing but the wheels: train, compress, decompress."""
     built = build_wheels(session)
-    session.install(*CONSTRAINED, *built.values(), "pytest")
+    session.install(*CONSTRAINED, *built.values(), *TESTING)
     outside = Path(session.create_tmp()) / "outside"
     shutil.rmtree(outside, ignore_errors=True)
     shutil.copytree(ROOT / "tests" / "jobs", outside / "jobs")
     shutil.copy(ROOT / "tests" / "conftest.py", outside)
     session.chdir(outside)
-    session.run("pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", ".", env=QUIET)
+    run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", ".")
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Damage and forge files and models, 200,000 files unless an argument says how many, others with every seed."""
-    install_all(session, "hypothesis", "pytest")
+    install_all(session, *TESTING)
     count, seed, *_ = [*session.posargs, "200000", "1"] if len(session.posargs) != 1 else [*session.posargs, "1"]
-    environment = {**QUIET, "OMEGA_FUZZ": str(int(count) // 2), "OMEGA_FUZZ_SEED": seed}  # two kinds of files
+    environment = {**ALONE, "OMEGA_FUZZ": str(int(count) // 2), "OMEGA_FUZZ_SEED": seed}  # two kinds of files
     session.run("pytest", "tests/fuzz", env=environment)
 
 
