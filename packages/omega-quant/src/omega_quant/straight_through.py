@@ -14,7 +14,7 @@ channels that it stays in the cache, once forward and again backward. Rows are o
 channels they keep, so that a channel is worked out for just those that keep it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,8 +27,12 @@ BLOCK = {"cpu": 1 << 19}
 """Numbers that are worked on at once, by kind of device: on a CPU a few blocks fit the cache that cores share."""
 LARGE_BLOCK = 1 << 24
 """Numbers that are worked on at once elsewhere: enough to keep a GPU busy."""
-WIDTH = 512
+WIDTH = 1024
 """Symbols of a block, those of several channels together where they have fewer: enough for a quick matrix product."""
+STORED = 1 << 23
+"""Activations of the forward pass that the backward pass finds again, at most; others it works out anew."""
+TABLE = 1 << 18
+"""Numbers of a table of which rows are summed at once: they stay in the cache."""
 
 
 def one_hot_max(
@@ -49,22 +53,11 @@ def one_hot_max(
     channels = len(weight_CSD)
     order_N = torch.argsort(kept_N, descending=True, stable=True)
     back_N = torch.argsort(order_N)
-    z_RD = z_NPD[order_N].flatten(0, 1)
-    kept_R = kept_N[order_N].clamp(0, channels).repeat_interleave(positions)
-    symbols_RC = nearest(z_RD, weight_CSD, bias_CS, kept_R)
-    latent_RD = sum_of_rows(table_CSD, symbols_RC, kept_R)
-    bits_R = _sum_of_lengths(code_lengths_CTS, symbols_RC, kept_R)
-    apply = cast(Callable[..., tuple[Tensor, Tensor]], _StraightThrough.apply)
-    latent_RD, bits_R = apply(
-        latent_RD,
-        bits_R,
-        z_RD,
-        weight_CSD,
-        bias_CS,
-        temperature_C,
-        table_CSD.detach(),
-        code_lengths_CTS.detach(),
-        kept_R,
+    counts = torch.bincount(kept_N.clamp(0, channels), minlength=channels + 1)
+    keeping = cast(list[int], (positions * counts.flip(0).cumsum(0).flip(0)[1:]).tolist())
+    apply = cast(Callable[..., tuple[Tensor, Tensor, Tensor]], _OneHotMax.apply)
+    latent_RD, bits_R, symbols_RC = apply(
+        keeping, z_NPD[order_N].flatten(0, 1), weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
     )
     return (
         latent_RD.view(samples, positions, -1)[back_N],
@@ -74,68 +67,169 @@ def one_hot_max(
 
 
 @torch.no_grad()
-def nearest(z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor, kept_R: Tensor | None = None) -> Tensor:
-    """The symbols (R, C) whose activations are nearest to zero; of equally near ones the first.
-
-    kept_R: how many channels each row keeps, in falling order; the symbols of others are 0.
-    """
+def nearest(z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor) -> Tensor:
+    """The symbols (R, C) whose activations are nearest to zero; of equally near ones the first."""
     channels, symbols, _ = weight_CSD.shape
-    found_RC = torch.zeros(len(z_RD), channels, dtype=torch.int64, device=z_RD.device)
-    cut = _Cut.of(z_RD, channels, symbols, kept_R)
-    (memory,) = cut.memory(z_RD, 1)
+    return _nearest(_Cut.of(z_RD, symbols, [len(z_RD)] * channels), z_RD, weight_CSD, bias_CS)[0]
+
+
+def _nearest(
+    cut: "_Cut", z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor, store: int = 0
+) -> tuple[Tensor, list[Tensor]]:
+    """The symbols (R, C), and the activations of the first blocks, up to `store` numbers."""
+    symbols = cut.symbols
+    found_RC = torch.zeros(len(z_RD), len(weight_CSD), dtype=torch.int64, device=z_RD.device)
+    count_S = torch.arange(symbols, device=z_RD.device, dtype=z_RD.dtype)
+    index_S2 = torch.stack([count_S, torch.ones_like(count_S)], dim=1)
+    memory = cut.memory(z_RD, 3)
+    stored: list[Tensor] = []
     for part in cut:
         weight, bias = weight_CSD[part.channels].flatten(0, 1), bias_CS[part.channels].flatten()
         for rows in part.blocks:
-            distance = torch.addmm(bias, z_RD[rows], weight.T, out=memory(part, rows)).abs_()
-            found_RC[rows, part.channels] = part.split(distance).argmin(dim=2)
-    return found_RC if kept_R is None else found_RC * _is_kept(kept_R, channels)
+            a, distance, is_least = part.cut_out(memory, rows)
+            store -= a.numel()
+            if store >= 0:
+                a = torch.empty_like(a)
+                stored.append(a)
+            torch.addmm(bias, z_RD[rows], weight.T, out=a)
+            torch.abs(a, out=distance)
+            found_RC[rows, part.channels] = _first_least(part.split(distance), part.split(is_least), index_S2)
+    return found_RC, stored
 
 
-def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, kept_R: Tensor | None = None) -> Tensor:
-    """The rows (R, D) of a table that symbols name, summed over the channels that are kept."""
+def _first_least(distance_RCS: Tensor, is_least_RCS: Tensor, index_S2: Tensor) -> Tensor:
+    """What `distance.argmin(dim=2)` returns, several times as quickly.
+
+    Products with 0, 1, 2, … and 1, 1, 1, … tell where the least distance is, and how often: mostly once.
+    """
+    torch.eq(distance_RCS, distance_RCS.amin(dim=2, keepdim=True), out=is_least_RCS)
+    index, count = (is_least_RCS @ index_S2).unbind(dim=2)
+    return index.long() if bool((count == 1).all()) else distance_RCS.argmin(dim=2)
+
+
+def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, keeping: Sequence[int] | None = None) -> Tensor:
+    """The rows (R, D) of a table that symbols name, summed over channels.
+
+    keeping: how many rows, the first ones, keep each channel, in falling order; all of them if None.
+    """
     channels, symbols, dims = table_CSD.shape
-    number_RC = symbols_RC + torch.arange(0, channels * symbols, symbols, device=symbols_RC.device)
-    return _bags(table_CSD.reshape(-1, dims), number_RC, kept_R)
+    summed_RD = table_CSD.new_zeros(len(symbols_RC), dims)
+    at_once = max(1, TABLE // (symbols * dims))
+    for first in range(0, channels, at_once):
+        some = slice(first, min(first + at_once, channels))
+        most, least = (len(symbols_RC),) * 2 if keeping is None else (keeping[first], keeping[some.stop - 1])
+        table_KD, number_RC = table_CSD[some].reshape(-1, dims), _number(symbols_RC[:most, some], symbols)
+        if least:
+            summed_RD[:least] += functional.embedding_bag(number_RC[:least], table_KD, mode="sum")
+        if keeping is not None and most > least:
+            rest = _is_kept(keeping[some], slice(least, most), symbols_RC.device)
+            count_R = rest.sum(dim=1)
+            summed_RD[least:most] += functional.embedding_bag(
+                number_RC[least:][rest], table_KD, count_R.cumsum(0) - count_R, mode="sum"
+            )
+    return summed_RD
 
 
-def _sum_of_lengths(code_lengths_CTS: Tensor, symbols_RC: Tensor, kept_R: Tensor) -> Tensor:
-    """The bits of each row (R,)."""
-    channels, tables, symbols = code_lengths_CTS.shape
-    table_R = torch.arange(len(symbols_RC), device=symbols_RC.device) % tables
-    first_RC = (torch.arange(channels, device=symbols_RC.device) * tables + table_R[:, None]) * symbols
-    return _bags(code_lengths_CTS.reshape(-1, 1), first_RC + symbols_RC, kept_R)[:, 0]
+def _number(symbols_RC: Tensor, symbols: int) -> Tensor:
+    """The numbers of symbols among those of all channels (R, C)."""
+    return symbols_RC + torch.arange(0, symbols_RC.shape[1] * symbols, symbols, device=symbols_RC.device)
 
 
-def _bags(table_KD: Tensor, number_RC: Tensor, kept_R: Tensor | None) -> Tensor:
-    """Σ over the first kept_R numbers of each row of the rows of a table that they name: (R, D)."""
-    if not number_RC.shape[1]:
-        return table_KD.new_zeros(len(number_RC), table_KD.shape[1])
-    if kept_R is None:
-        return functional.embedding_bag(number_RC, table_KD, mode="sum")
-    kept = number_RC[_is_kept(kept_R, number_RC.shape[1])]
-    return functional.embedding_bag(kept, table_KD, kept_R.cumsum(0) - kept_R, mode="sum")
+def _number_of_length(symbols_RC: Tensor, tables: int, symbols: int) -> Tensor:
+    """The numbers of symbols among all code lengths (R, C): each row has the next table."""
+    rows, channels = symbols_RC.shape
+    table_RC = torch.arange(rows, device=symbols_RC.device)[:, None] % tables
+    table_RC = table_RC + torch.arange(0, channels * tables, tables, device=symbols_RC.device)
+    return table_RC * symbols + symbols_RC
 
 
-def _is_kept(kept_R: Tensor, channels: int) -> Tensor:
-    return torch.arange(channels, device=kept_R.device) < kept_R[:, None]
+def _is_kept(keeping: Sequence[int], rows: slice, device: torch.device) -> Tensor:
+    """Whether rows keep each channel (rows, C)."""
+    return torch.arange(rows.start, rows.stop, device=device)[:, None] < torch.tensor(keeping, device=device)
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Latent and bits as they are, with the gradients that they would have through the softmax."""
+class _OneHotMax(torch.autograd.Function):
+    """Rows, of which the first ones keep most channels, to their latent (R, D), bits (R,) and symbols (R, C)."""
 
     @staticmethod
-    def forward(ctx: Any, latent_RD: Tensor, bits_R: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(*others)
-        return latent_RD.view_as(latent_RD), bits_R.view_as(bits_R)
+    def forward(
+        ctx: Any,
+        keeping: list[int],
+        z_RD: Tensor,
+        weight_CSD: Tensor,
+        bias_CS: Tensor,
+        temperature_C: Tensor,
+        table_CSD: Tensor,
+        code_lengths_CTS: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        _, tables, symbols = code_lengths_CTS.shape
+        cut = _Cut.of(z_RD, symbols, keeping, multiple=tables)
+        store = STORED if any(ctx.needs_input_grad[1:5]) else 0
+        symbols_RC, stored = _nearest(cut, z_RD, weight_CSD, bias_CS, store)
+        kept_RC = _is_kept(keeping, slice(0, len(z_RD)), z_RD.device)
+        symbols_RC *= kept_RC
+        latent_RD = sum_of_rows(table_CSD, symbols_RC, keeping)
+        lengths_RC = code_lengths_CTS.take(_number_of_length(symbols_RC, tables, symbols))
+        ctx.cut = cut
+        inputs = z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
+        ctx.save_for_backward(*inputs, symbols_RC, kept_RC, *stored)
+        ctx.mark_non_differentiable(symbols_RC)
+        return latent_RD, (lengths_RC * kept_RC).sum(dim=1), symbols_RC
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.autocast(gradients[0].device.type, enabled=False):
-            return *gradients, *_gradients(*gradients, *ctx.saved_tensors), None, None, None
+    def backward(ctx: Any, g_latent_RD: Tensor, g_bits_R: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS, symbols_RC, kept_RC, *stored = (
+            ctx.saved_tensors
+        )
+        _, *soft, of_table, of_lengths = ctx.needs_input_grad
+        gradients: list[Tensor | None] = [None] * 6
+        with torch.autocast(g_latent_RD.device.type, enabled=False):
+            if any(soft):
+                gradients[:4] = _gradients(
+                    ctx.cut,
+                    stored,
+                    g_latent_RD,
+                    g_bits_R,
+                    z_RD,
+                    weight_CSD,
+                    bias_CS,
+                    temperature_C,
+                    table_CSD,
+                    code_lengths_CTS,
+                )
+            if of_table:
+                gradients[4] = _table_gradient(table_CSD, symbols_RC, kept_RC, g_latent_RD)
+            if of_lengths:
+                gradients[5] = _length_gradient(code_lengths_CTS, symbols_RC, kept_RC, g_bits_R)
+        return None, *gradients
+
+
+def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_latent_RD: Tensor) -> Tensor:
+    """For each symbol, the sum of the gradients of the rows that chose it.
+
+    Sorted by symbol first, so that each sum is written once, as a whole.
+    """
+    channels, symbols, dims = table_CSD.shape
+    number_RC = _number(symbols_RC, symbols).masked_fill_(~kept_RC, channels * symbols)
+    count_K = torch.bincount(number_RC.flatten(), minlength=channels * symbols + 1)[:-1]
+    row = torch.argsort(number_RC.flatten(), stable=True)[: count_K.sum()] // channels
+    summed_KD = functional.embedding_bag(row, g_latent_RD, count_K.cumsum(0) - count_K, mode="sum")
+    return summed_KD.view(channels, symbols, dims)
+
+
+def _length_gradient(code_lengths_CTS: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_bits_R: Tensor) -> Tensor:
+    """For each code length, the sum of the gradients of the rows that it counted for."""
+    _, tables, symbols = code_lengths_CTS.shape
+    number_RC = _number_of_length(symbols_RC, tables, symbols)
+    gradient = code_lengths_CTS.new_zeros(code_lengths_CTS.numel())
+    gradient.index_add_(0, number_RC.flatten(), (g_bits_R[:, None] * kept_RC).flatten())
+    return gradient.view_as(code_lengths_CTS)
 
 
 def _gradients(
+    cut: "_Cut",
+    stored: list[Tensor],
     g_latent_RD: Tensor,
     g_bits_R: Tensor,
     z_RD: Tensor,
@@ -144,67 +238,77 @@ def _gradients(
     temperature_C: Tensor,
     table_CSD: Tensor,
     code_lengths_CTS: Tensor,
-    kept_R: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients to z, weight, bias and temperature.
 
-    Bias and temperature are part of the weights here, a' = [z, 1]·T·[W, b]: their gradients cost nothing more.
+    Those to weight and bias are first made as if all temperatures T were 1: T·a = z·T·W + T·b, so the gradient
+    to T is ⟨g_W, W⟩ + ⟨g_b, b⟩ then.
     """
-    channels, symbols, dims = weight_CSD.shape
     tables = code_lengths_CTS.shape[1]
-    z = torch.cat([z_RD, z_RD.new_ones(len(z_RD), 1)], dim=1)
     g_z, g_bias, g_temperature = (torch.zeros_like(x) for x in (z_RD, bias_CS, temperature_C))
     g_weight = torch.empty_like(weight_CSD)
-    cut = _Cut.of(z_RD, channels, symbols, kept_R, multiple=tables)
-    memory_a, memory_soft, memory_hot, memory_g = cut.memory(z_RD, 4)
+    memory = cut.memory(z_RD, 4)
+    scaled_memory = torch.empty_like(weight_CSD[: cut.channels])
+    activations = iter(stored)
     for part in cut:
-        affine = torch.cat([weight_CSD[part.channels], bias_CS[part.channels, :, None]], dim=2)
-        temperature = temperature_C[part.channels, None, None]
-        scaled = (affine * temperature).flatten(0, 1)
+        weight, bias = weight_CSD[part.channels], bias_CS[part.channels]
+        temperature = temperature_C[part.channels, None]
+        scaled = torch.mul(weight, temperature[:, :, None], out=scaled_memory[: len(weight)]).flatten(0, 1)
+        scaled_bias = (bias * temperature).flatten()
         table = table_CSD[part.channels].flatten(0, 1)
         lengths = code_lengths_CTS[part.channels].transpose(0, 1).reshape(tables, -1)
-        g_scaled = torch.empty_like(scaled)
+        g_weight_part, g_bias_part = g_weight[part.channels], g_bias[part.channels]
         for rows in part.blocks:
-            a, g, soft, g_hot = (memory(part, rows) for memory in (memory_a, memory_g, memory_soft, memory_hot))
-            torch.mm(z[rows], scaled.T, out=a)
-            torch.copysign(a, -1.0, out=g)
+            a, g, soft, g_hot = part.cut_out(memory, rows)
+            known = next(activations, None)
+            if known is None:
+                torch.addmm(scaled_bias, z_RD[rows], scaled.T, out=a)
+                torch.abs(a, out=g).neg_()
+            else:
+                a = known
+                part.split(torch.abs(a, out=g)).mul_(-temperature)
             torch.softmax(part.split(g), dim=2, out=part.split(soft))
             # the gradient of the one-hot vector: through the table, and through the rate
             torch.mm(g_latent_RD[rows], table.T, out=g_hot)
             g_hot.view(-1, *lengths.shape).addcmul_(g_bits_R[rows].view(-1, tables, 1), lengths)
-            # softmax's own gradient, then that of −|a|
+            # softmax's own gradient, then that of |a|: what is left is the gradient of −T·a
             torch.ops.aten._softmax_backward_data.out(
                 part.split(g_hot), part.split(soft), 2, soft.dtype, grad_input=part.split(g)
             )
-            if not part.is_kept(rows):
-                part.split(g).mul_(_is_kept(kept_R[rows], channels)[:, part.channels, None])
-            g.mul_(a.sgn_())
-            g_scaled.addmm_(g.T, z[rows], beta=1 if rows.start else 0, alpha=-1)
-            g_z[rows].addmm_(g, scaled[:, :dims], alpha=-1)
-        g_affine = g_scaled.view_as(affine)
-        torch.sum(g_affine * affine, dim=(1, 2), out=g_temperature[part.channels])
-        g_affine.mul_(temperature)
-        g_weight[part.channels], g_bias[part.channels] = g_affine[:, :, :dims], g_affine[:, :, dims]
+            if rows.stop > part.keeping[-1]:
+                part.split(g).mul_(_is_kept(part.keeping, rows, g.device)[:, :, None])
+            g.mul_(torch.sgn(a, out=g_hot))
+            g_weight_part.flatten(0, 1).addmm_(g.T, z_RD[rows], beta=1 if rows.start else 0, alpha=-1)
+            g_bias_part.view(-1).sub_(g.sum(dim=0))
+            g_z[rows].addmm_(g, scaled, alpha=-1)
+        torch.add(
+            torch.linalg.vecdot(g_weight_part.flatten(1), weight.flatten(1)),
+            torch.linalg.vecdot(g_bias_part, bias),
+            out=g_temperature[part.channels],
+        )
+        g_weight_part.mul_(temperature[:, :, None])
+        g_bias_part.mul_(temperature)
     g_weight[cut.used :] = 0
     return g_z, g_weight, g_bias, g_temperature
 
 
 @dataclass
 class _Part:
-    """Channels, their symbols among all, and the rows that keep the first of them, in blocks; the last keeps all."""
+    """Channels, how many rows keep each, and in which blocks these are worked out."""
 
     channels: slice
     symbols: int
+    keeping: list[int]
     blocks: list[slice]
-    keeping_all: int
+
+    def cut_out(self, memory: Tensor, rows: slice) -> tuple[Tensor, ...]:
+        """Of each of several memories what a block needs: (rows, width)."""
+        height, width = rows.stop - rows.start, len(self.keeping) * self.symbols
+        return memory[:, : height * width].view(-1, height, width).unbind()
 
     def split(self, block: Tensor) -> Tensor:
         """(rows, width) as (rows, channels, S)."""
         return block.view(len(block), -1, self.symbols)
-
-    def is_kept(self, rows: slice) -> bool:
-        """Whether rows keep all of the channels."""
-        return bool(rows.stop <= self.keeping_all)
 
 
 @dataclass
@@ -220,39 +324,26 @@ class _Cut:
     channels: int
 
     @classmethod
-    def of(cls, z_RD: Tensor, channels: int, symbols: int, kept_R: Tensor | None, multiple: int = 1) -> "_Cut":
+    def of(cls, z_RD: Tensor, symbols: int, keeping: list[int], multiple: int = 1) -> "_Cut":
         """For rows on a device, each block with a multiple of some number of rows."""
-        keeping = [len(z_RD)] * channels
-        if kept_R is not None:
-            counts = torch.bincount(kept_R, minlength=channels + 1)
-            keeping = cast(list[int], counts.flip(0).cumsum(0).flip(0)[1:].tolist())
-        at_once = min(channels, max(1, WIDTH // symbols))
+        at_once = min(len(keeping), max(1, WIDTH // symbols))
         size = BLOCK.get(z_RD.device.type, LARGE_BLOCK)
         rows = max(1, size // (at_once * symbols) // multiple) * multiple
-        return cls(keeping, symbols, min(rows, len(z_RD)), at_once)
+        return cls(keeping, symbols, max(1, min(rows, len(z_RD))), at_once)
 
     @property
     def used(self) -> int:
         """How many channels any row keeps."""
         return sum(rows > 0 for rows in self.keeping)
 
-    def memory(self, like: Tensor, count: int) -> list[Callable[[_Part, slice], Tensor]]:
-        """Tensors that every block uses again: each a function of part and rows, to (rows, width)."""
-        whole = like.new_empty(count, self.rows * self.channels * self.symbols)
-
-        def function(memory: Tensor) -> Callable[[_Part, slice], Tensor]:
-            def view(part: _Part, rows: slice) -> Tensor:
-                shape = rows.stop - rows.start, (part.channels.stop - part.channels.start) * self.symbols
-                return memory[: shape[0] * shape[1]].view(shape)
-
-            return view
-
-        return [function(memory) for memory in whole]
+    def memory(self, like: Tensor, count: int) -> Tensor:
+        """Several memories that all blocks use again."""
+        return like.new_empty(count, self.rows * self.channels * self.symbols)
 
     def __iter__(self) -> Iterator[_Part]:
         for first in range(0, len(self.keeping), self.channels):
-            end = min(first + self.channels, len(self.keeping))
+            some = slice(first, min(first + self.channels, len(self.keeping)))
             most = self.keeping[first]
             blocks = [slice(row, min(row + self.rows, most)) for row in range(0, most, self.rows)]
             if blocks:
-                yield _Part(slice(first, end), self.symbols, blocks, self.keeping[end - 1])
+                yield _Part(some, self.symbols, self.keeping[some], blocks)
