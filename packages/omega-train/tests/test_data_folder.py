@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 import omega_core
 from omega_core.errors import ComponentError, DataError, OmegaWarning
-from omega_train import train
+from omega_train import train, validation
 from omega_train.data.folder import FolderDataset, FolderImages
 from omega_train.recipe import Recipe
+from omega_train.task import CodecTask
 from omega_train.trainer import LightningTrainer
 
 
@@ -213,3 +215,44 @@ def test_a_codec_for_pictures_of_any_size_trains_on_a_folder(
     model = omega_core.load_model(train(recipe, tmp_path / "run", data=photos, accelerator="cpu", devices="1"))
     data = model.compress(ramp(45, 71), channels=2)
     assert model.decompress(data).size == (71, 45)
+
+
+def test_processes_read_for_validation_what_one_reads(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "BATCH_PIXELS", 2 * 16 * 16)
+    images = FolderDataset(data=photos, crop=16).train
+    task = CodecTask(
+        Recipe(
+            name="small",
+            architecture="compact",
+            dataset="folder",
+            steps=1,
+            latent_channels=4,
+            channels=3,
+            channels_min=3,
+        )
+    )
+    alone = torch.cat(list(validation.batches(task, images)))
+    together = validation.batches(task, images, workers=2)
+    first = next(together)
+    assert len(active_children()) == 2
+    assert torch.equal(torch.cat([first, *together]), alone)
+    assert not active_children()
+
+
+def test_a_recount_sees_the_pictures_of_a_folder_at_various_places_and_scales(photos: Path) -> None:
+    for name in photos.rglob("*.*"):
+        if name.suffix != ".txt":
+            paint(name)
+    task = CodecTask(
+        Recipe(
+            name="small",
+            architecture="compact",
+            dataset="folder",
+            steps=1,
+            latent_channels=4,
+            channels=3,
+            channels_min=3,
+        )
+    )
+    [seen] = validation.batches(task, FolderDataset(data=photos, crop=16).train)
+    assert len({picture.numpy().tobytes() for picture in seen}) > len(seen) / 2

@@ -199,7 +199,7 @@ def test_channels_that_are_not_worth_their_bits_are_dropped_and_the_rest_sorted(
     assert "of 4 channels dropped, sorted" in said
     kept = task.quantizer.log_temperature.detach().round().tolist()
     assert 2.0 not in kept
-    assert kept[0] == 0.0
+    assert validate(task, pictures).loss < worse.loss
     assert len(kept) == task.quantizer.channels == task.prior.code_lengths(3, 3).shape[0]
     assert before.loss < worse.loss
 
@@ -260,7 +260,7 @@ def test_a_run_is_resumed_with_as_many_pictures_as_it_had(tiny: Make, tmp_path: 
     recipe = tmp_path / "run" / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("training = 80", "training = 160"))
     more = tiny(steps=4, dataset_options={"training": 160, "validation": 20})
-    with pytest.raises(TrainingError, match="an epoch of this run had 5 steps, and has 10 now"):
+    with pytest.raises(TrainingError, match="this run had 80 pictures to train with and has 160 now"):
         train(more, tmp_path / "run", resume=True, **CPU)
 
 

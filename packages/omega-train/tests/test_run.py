@@ -89,15 +89,10 @@ def test_a_finished_run_can_be_made_longer(tiny: Make, tmp_path: Path) -> None:
     assert all(torch.equal(once[name], longer[name]) for name in once)
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"), [({}, False), ({"schedule": "cosine"}, True), ({"rate_warmup": 0.5}, True)]
-)
-def test_a_run_that_depends_on_its_length_says_so_if_that_changes(
-    tiny: Make, tmp_path: Path, settings: dict[str, object], said: bool
-) -> None:
-    train(tiny(steps=2, **settings), tmp_path, **CPU)
-    train(tiny(steps=4, **settings), tmp_path, resume=True, **CPU)
-    assert ("another length now" in (tmp_path / "train.log").read_text()) == said
+def test_a_run_says_so_if_its_length_changes(tiny: Make, tmp_path: Path) -> None:
+    train(tiny(steps=2), tmp_path, **CPU)
+    train(tiny(steps=4), tmp_path, resume=True, **CPU)
+    assert (tmp_path / "train.log").read_text().count("another length now") == 1
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tiny: Make, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """One of several processes that train a small recipe together; started by the tests, under torchrun or alone.
 
-Arguments: the run folder, the batch of each process, the number of steps, a quantizer, and the step at which the
-second process kills itself, or -1. Writes the gradient of the first step to `gradient.pt` in the run folder, and
-the pictures that each process saw to `seen-RANK.pt`.
+Arguments: the run folder, the batch of each process, the number of steps, a quantizer, the step at which the second
+process kills itself, or -1, and what devices to ask for. A run that is there already is resumed. Writes the
+gradient of the first step to `gradient.pt` in the run folder, and the pictures that each process saw to `seen-RANK.pt`.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from omega_core.processes import rank
-from omega_train import train
+from omega_train import train, validation
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch
 from omega_train.task import CodecTask
@@ -21,7 +21,7 @@ from omega_train.task import CodecTask
 
 def main() -> None:
     """Train, and keep what was seen."""
-    folder, batch, steps, quantizer, killed = sys.argv[1:]
+    folder, batch, steps, quantizer, killed, devices = sys.argv[1:]
     seen: list[tuple[int, list[int]]] = []
     original = CodecTask.training_step
 
@@ -52,7 +52,9 @@ def main() -> None:
         dataset_options={"training": 81, "validation": 21},
     )
     torch.set_num_threads(1)
-    train(recipe, Path(folder), accelerator="cpu")
+    validation.BATCH_PIXELS = 11 * 28 * 28  # several rounds, and with two processes not as many in both
+    resume = (Path(folder) / "last.ckpt").exists()
+    train(recipe, Path(folder), resume=resume, accelerator="cpu", devices=devices)
     torch.save(seen, Path(folder) / f"seen-{rank()}.pt")
 
 

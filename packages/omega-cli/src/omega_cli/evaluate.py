@@ -16,7 +16,7 @@ def evaluate(
     model: Model_ = None,
     channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; every cut of a file if not given.")] = None,
     against: Annotated[
-        str, typer.Option(help="Classical codecs at equal bytes: jpeg, webp, both or ''.")
+        str, typer.Option(help="Classical codecs at equal bytes, or at their fewest: jpeg, webp, both or ''.")
     ] = "jpeg,webp",
     max_pixels: MaxPixels = None,
 ) -> None:

@@ -1,7 +1,7 @@
 """How good a model is: rate and distortion of pictures decoded from files, beside classical codecs.
 
 For each picture and channel count there is the model's own file and, of each classical codec, the best one that
-is no larger.
+is no larger; where none is, the smallest there is.
 """
 
 import csv

@@ -38,7 +38,7 @@ def _without_subnormals(tensor: Tensor) -> Tensor:
     return tensor.masked_fill(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0)
 
 
-def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tensor]) -> str:
+def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tensor], workers: int = 0) -> str:
     """Give a task the weights of the model at `path`, count its prior over the training images, and write it again.
 
     prior: the numbers that the prior had then, of which the model has only the tables.
@@ -54,8 +54,8 @@ def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tens
         module.load_state_dict({name: torch.from_numpy(arrays[f"{part}.{name}"]) for name in module.state_dict()})
     if task.prior is not None:
         task.prior.load_state_dict(dict(prior))
-    recount(task, images)
-    said = sort_channels(task, images) if task.recipe.sort_channels else ""
+    recount(task, images, workers)
+    said = sort_channels(task, images, workers) if task.recipe.sort_channels else ""
     if rank() == 0:
         export(task, path)
     return said

@@ -19,14 +19,14 @@ from omega_core.errors import OutputError, TrainingError
 from omega_core.files import replacing
 from omega_train.averaging import Average
 from omega_train.cluster import requeue, stop_signals
-from omega_train.distributed import most, rank
+from omega_train.distributed import most, rank, world_size
 from omega_train.export import export, finish
 from omega_train.metrics import Metrics
 from omega_train.progress import Progress
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch
 from omega_train.task import CodecTask
-from omega_train.validation import Score, validate
+from omega_train.validation import Score, Validation, validate
 
 LOG_EVERY = 20
 
@@ -44,10 +44,14 @@ class Keeper(Callback):
 
     dataset: whose validation pictures it scores with.
     steps: how many there are, epoch of them an epoch. every: steps from one validation to the next.
+    workers: processes that read what it scores and counts.
     """
 
-    def __init__(self, folder: Path, dataset: Dataset, *, recipe: Recipe, steps: int, epoch: int) -> None:
+    def __init__(
+        self, folder: Path, dataset: Dataset, *, recipe: Recipe, steps: int, epoch: int, workers: int = 0
+    ) -> None:
         self.folder, self.dataset, self.recipe = folder, dataset, recipe
+        self.workers = workers
         self.steps, self.epoch, self.every = steps, epoch, recipe.validate_every or epoch
         self.metrics, self.progress = Metrics(folder), Progress(steps)
         self.average = Average(recipe.ema) if recipe.ema else None
@@ -61,19 +65,29 @@ class Keeper(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
-        state = {"best": self.best, "best_prior": self.best_prior, "epoch": self.epoch}
+        state = {"best": self.best, "best_prior": self.best_prior, "material": self._material()}
         return state | ({"average": self.average.state_dict()} if self.average else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        if state_dict["epoch"] != self.epoch:
-            raise TrainingError(
-                f"an epoch of this run had {state_dict['epoch']} steps, and has {self.epoch} now: resume it with as"
-                " many processes and pictures as before."
-            )
+        for what, now in self._material().items():
+            before = state_dict["material"][what]
+            if before != now:
+                raise TrainingError(
+                    f"this run had {what.format(before)} and has {now} now: resume it with as many processes and"
+                    " pictures as before."
+                )
         self.best, self.best_prior = state_dict["best"], state_dict["best_prior"]
         if self.average:
             self.average.load_state_dict(state_dict["average"])
+
+    def _material(self) -> dict[str, int]:
+        """What has to stay the same for each sample to stay where it is in the course of training."""
+        return {
+            "{} pictures to train with": len(self.dataset.train),
+            "{} pictures to validate with": len(self.dataset.validation),
+            "{} processes": world_size(),
+        }
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over signals; stop at once if there is nothing left to do."""
@@ -89,6 +103,8 @@ class Keeper(Callback):
         trainer.should_stop = trainer.global_step >= self.steps
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.finishing and number == getattr(signal, "SIGUSR1", None) and rank() > 0:
+            return  # the first process puts the job back into the queue, which ends this one
         if self.asked_to_stop or self.finishing:  # a second time, or when all steps are saved: at once
             for ours in self.handlers:
                 signal.signal(ours, signal.SIG_IGN)
@@ -116,7 +132,8 @@ class Keeper(Callback):
             self.average.follow(task)
         if self.recipe.wake_every and step % self.recipe.wake_every == 0 and not task.is_hard(step):
             woken = task.wake(step)
-            self.progress.say(f"step {step} of {self.steps}: {woken} symbols woken")
+            if trainer.is_global_zero:
+                self.progress.say(f"step {step} of {self.steps}: {woken} symbols woken")
         last = step >= self.steps
         if step % self.every == 0 or last:
             with self.average.instead(task) if self.average else nullcontext():
@@ -129,6 +146,7 @@ class Keeper(Callback):
             self._save(trainer)
             name = signal.Signals(number).name
             again = requeue(number) if trainer.is_global_zero else ""
+            trainer.strategy.barrier()  # who ends before the job is back in the queue may end the first process too
             raise Interrupted(
                 f"stopped by {name} at step {step} of {self.steps}; --resume goes on from there.{again}", number
             )
@@ -153,9 +171,13 @@ class Keeper(Callback):
         self.finishing = True
         if self.asked_to_stop:
             self._on_signal(self.asked_to_stop, None)
-        said = finish(cast(CodecTask, pl_module), model, self.dataset.train, self.best_prior)
-        if said and trainer.is_global_zero:
-            self.progress.say(said)
+        task = cast(CodecTask, pl_module)
+        said = finish(task, model, self.dataset.train, self.best_prior, self.workers)
+        if said:
+            found = validate(task, self.dataset.validation, self.workers)
+            if trainer.is_global_zero:
+                self._record(found, "model", trainer.global_step)
+                self.progress.say(f"{said}; validation loss {found.loss:.5f}; {_curve(found.scores)}")
 
     def _log_step(self, trainer: Trainer, task: CodecTask, step: int, batch: Batch) -> None:
         for remark in batch.remarks:
@@ -177,7 +199,7 @@ class Keeper(Callback):
             self.metrics.add(step=step, epoch=(step - 1) // self.epoch, split="train", **values)
 
     def _validate(self, trainer: Trainer, task: CodecTask, step: int, batch: Batch) -> None:
-        found = validate(task, self.dataset.validation)
+        found = validate(task, self.dataset.validation, self.workers)
         _check_finite(found.loss, step, batch, "the validation after ")
         better = found.loss < self.best
         if better:
@@ -186,16 +208,19 @@ class Keeper(Callback):
             self.best_prior = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
         if not trainer.is_global_zero:
             return
-        add = partial(self.metrics.add, step=step, epoch=(step - 1) // self.epoch, split="validation")
-        add(loss=found.loss, dead_symbols=found.dead_symbols, dead_channels=found.dead_channels)
-        for score in found.scores:
-            values = {"loss": score.loss, "mse": score.mse, "bpp": score.bpp, "psnr": score.psnr}
-            add(channels=score.channels, **values, **{"lambda": score.weight})
+        self._record(found, "validation", step)
         self.progress.say(
             f"step {step} of {self.steps}: validation loss {found.loss:.5f}{' (best)' * better}; {_curve(found.scores)}"
         )
         if better:
             export(task, self.folder / "model.safetensors")
+
+    def _record(self, found: Validation, split: str, step: int) -> None:
+        add = partial(self.metrics.add, step=step, epoch=(step - 1) // self.epoch, split=split)
+        add(loss=found.loss, dead_symbols=found.dead_symbols, dead_channels=found.dead_channels)
+        for score in found.scores:
+            values = {"loss": score.loss, "mse": score.mse, "bpp": score.bpp, "psnr": score.psnr}
+            add(channels=score.channels, **values, **{"lambda": score.weight})
 
     def _save(self, trainer: Trainer) -> None:
         path = self.folder / "last.ckpt"
@@ -207,6 +232,10 @@ class Keeper(Callback):
                 trainer.save_checkpoint(path)
         except RuntimeError as problem:  # how torch reports a full disk
             raise OutputError(f"cannot write {path}: {problem}.") from problem
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """As at the end: Lightning calls no `teardown` then."""
+        self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give signals and the terminal back."""

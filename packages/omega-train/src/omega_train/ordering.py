@@ -34,7 +34,7 @@ class Curve:
 
 
 @torch.no_grad()
-def sort_channels(task: CodecTask, images: Images) -> str:
+def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     """Sort the channels of a task by what a bit of each takes away from the distortion, and drop those not worth it.
 
     A channel is worth it if λ·ΔMSE is more than (1 − λ)·Δbpp, λ being that of the most channels. The order of
@@ -43,7 +43,7 @@ def sort_channels(task: CodecTask, images: Images) -> str:
     recipe, everything = task.recipe, list(range(task.quantizer.channels))
     was_training = task.training
     task.eval()
-    before = _curve(task, images, everything)
+    before = _curve(task, images, everything, workers)
     gains, costs = -np.diff(before.mse), np.diff(before.bpp)
     ranked = sorted(everything, key=lambda c: -float(gains[c]) / max(float(costs[c]), 1e-9))
     worth = int(np.sum(recipe.lambda_max * gains > (1 - recipe.lambda_max) * costs))
@@ -51,7 +51,7 @@ def sort_channels(task: CodecTask, images: Images) -> str:
     kept = sorted(by_gain)
     best, best_loss = everything, before.loss(recipe)
     for order in (kept, by_gain):
-        loss = _curve(task, images, order).loss(recipe)
+        loss = _curve(task, images, order, workers).loss(recipe)
         if loss < best_loss * (1 - 1e-6):  # rounding makes no order better
             best, best_loss = order, loss
     if best != everything:
@@ -68,14 +68,14 @@ def sort_channels(task: CodecTask, images: Images) -> str:
     )
 
 
-def _curve(task: CodecTask, images: Images, order: Sequence[int]) -> Curve:
+def _curve(task: CodecTask, images: Images, order: Sequence[int], workers: int) -> Curve:
     """Distortion and rate of all prefixes of an order of the channels, on some images."""
     selected = deepcopy(task.quantizer)
     selected.select(order)
     errors = torch.zeros(len(order) + 1, dtype=torch.float64, device=task.device)
     bits = torch.zeros(task.quantizer.channels, dtype=torch.float64, device=task.device)
     seen = torch.zeros(2, dtype=torch.float64, device=task.device)
-    for image in batches(task, images, most=PICTURES):
+    for image in batches(task, images, most=PICTURES, workers=workers):
         height, width = image.shape[2:]
         symbols = task.quantizer.symbols(task.architecture.analysis(image))
         bits += channel_bits(task.prior, symbols).sum(dim=0)

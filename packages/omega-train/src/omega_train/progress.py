@@ -49,13 +49,14 @@ class Progress:
 
 
 class Log:
-    """Within it, lines go to a file and to standard error."""
+    """Within it, lines go to standard error, and to a file if there is one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self.handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-        file = logging.FileHandler(path, encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        self.handlers.append(file)
+        if path is not None:
+            file = logging.FileHandler(path, encoding="utf-8")
+            file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+            self.handlers.append(file)
 
     def __enter__(self) -> None:
         log.setLevel(logging.INFO)

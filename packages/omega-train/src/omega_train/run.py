@@ -45,7 +45,8 @@ def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: boo
     with without_subnormals():
         trainer: Trainer = build("trainer", recipe.trainer, machine, recipe=recipe, data=data)
         if rank() > 0:  # of several, the first one writes
-            return trainer.train(folder, resume=resume)
+            with Log():
+                return trainer.train(folder, resume=resume)
         write_whole(folder / "recipe.toml", recipe.to_toml().encode())
         try:
             to_file = Log(folder / "train.log")
@@ -95,7 +96,6 @@ def _check_resumable(recipe: Recipe, folder: Path) -> str:
     ]
     if changed:
         raise TrainingError(f"the run in {folder} has another recipe: {', '.join(changed)}. Name another --output.")
-    depends = recipe.schedule != "constant" or recipe.hard_share > 0 or recipe.rate_warmup > 0
-    if depends and (before.epochs, before.steps) != (recipe.epochs, recipe.steps):
-        return "the run has another length now: what depends on that, as the learning rate, follows it from here on"
+    if (before.epochs, before.steps) != (recipe.epochs, recipe.steps):
+        return "the run has another length now: what depends on it, as learning rates may, follows it from here on"
     return ""

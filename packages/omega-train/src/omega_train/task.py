@@ -5,8 +5,8 @@ loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalised images,
 """
 
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -133,7 +133,7 @@ class CodecTask(LightningModule):
         self.quantizer.progress = min(1.0, batch.step / self.steps)
         image = (batch.pixels.to(self.dtype) / 255).contiguous(memory_format=torch.channels_last)
         height, width = image.shape[2:]
-        with nullcontext() if not self.is_hard(batch.step) else torch.no_grad():
+        with self._settling(image.device) if self.is_hard(batch.step) else nullcontext():
             latent = self.analysis(image)
         with torch.autocast(image.device.type, enabled=False):  # distances, softmax and rate in float32
             latent = latent.to(image.dtype)
@@ -145,6 +145,12 @@ class CodecTask(LightningModule):
         self._observe(quantized.symbols, rates.kept)
         self.last = {"loss": loss.detach(), "mse": mse.detach().mean(), "bpp": bpp.detach().mean()}
         return loss
+
+    @contextmanager
+    def _settling(self, device: torch.device) -> Iterator[None]:
+        """Nothing is trained, and computed as it is for files, whatever the precision of training."""
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            yield
 
     def distortion(self, restored: Tensor, image: Tensor) -> Tensor:
         """MSE (B,) of images (B, colours, H, W), normalised as the architecture says."""

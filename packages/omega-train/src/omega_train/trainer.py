@@ -21,6 +21,7 @@ from omega_core.registry import build
 from omega_train.cluster import local_processes
 from omega_train.keeper import Keeper
 from omega_train.loader import TrainingData
+from omega_train.reading import reading_workers
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 
@@ -91,9 +92,10 @@ class LightningTrainer:
         self.task.steps = steps
         if self.compiled:
             self.task.compile_transforms()
-        keeper = Keeper(folder, self.dataset, recipe=recipe, steps=steps, epoch=self.epoch)
+        workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
+        keeper = Keeper(folder, self.dataset, recipe=recipe, steps=steps, epoch=self.epoch, workers=workers)
         self.trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
-        data = TrainingData(self.dataset, recipe, self.workers)
+        data = TrainingData(self.dataset, recipe, workers)
         with _unworried(), _signals_given_back(), _in_one_line(), closing(data):
             self.trainer.fit(
                 self.task,
@@ -121,6 +123,8 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
                 " which ask for others."
             )
         devices, nodes = str(local), world_size() // local
+    elif nodes > 1:
+        raise TrainingError(f"{nodes} machines need torchrun or srun, which start the processes on each of them.")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if accelerator == "auto" and torch.backends.mps.is_available():

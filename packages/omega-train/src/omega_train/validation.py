@@ -1,5 +1,6 @@
 """How good a codec is while it is trained, at the channel counts at which its files can be cut."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,8 +9,11 @@ import torch
 from torch import Tensor
 
 from omega_core.contracts.dataset import Images
+from omega_core.errors import OmegaWarning
+from omega_train.data.arrays import ArrayImages
 from omega_train.distributed import rank, summed, world_size
-from omega_train.sampling import rates_at, shares
+from omega_train.reading import reader, stop_reading
+from omega_train.sampling import BatchedImages, rates_at, shares
 from omega_train.task import CodecTask, channel_bits, symbol_counts
 
 BATCH_PIXELS = 500 * 28 * 28  # at a time, whatever the size of the images
@@ -45,8 +49,8 @@ class Validation:
 
 
 @torch.no_grad()
-def validate(task: CodecTask, images: Images) -> Validation:
-    """Score a task on images it was not trained with; several processes share them."""
+def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
+    """Score a task on images it was not trained with; several processes share them, workers read for each."""
     counts, f, weights = shares(task.recipe)
     lambdas = rates_at(task.recipe, torch.from_numpy(f)).weight.tolist()
     was_training = task.training
@@ -58,7 +62,7 @@ def validate(task: CodecTask, images: Images) -> Validation:
         dtype=torch.int64,
         device=task.device,
     )
-    for image in batches(task, images):
+    for image in batches(task, images, workers=workers):
         symbols = task.quantizer.symbols(task.architecture.analysis(image))
         totals += _sums(task, image, symbols, counts)
         if has_alphabet:
@@ -97,18 +101,27 @@ def all_of(task: CodecTask, image: Tensor) -> Tensor:
     return torch.full((len(image),), task.quantizer.channels, device=image.device)
 
 
-def batches(task: CodecTask, images: Images, *, most: int | None = None) -> Iterator[Tensor]:
+def batches(task: CodecTask, images: Images, *, most: int | None = None, workers: int = 0) -> Iterator[Tensor]:
     """Images as floats (≤ B, colours, H, W) on the task's device, in order; of several processes, each its share.
 
-    most: how many images at the most, evenly taken; all if None.
+    Those that are augmented are as they were for the first step, whenever they are asked for.
+    most: how many images at the most, evenly taken; all if None. workers: processes that read them.
     """
     size = _batch_size(images)
     step = 1 if most is None else -(-len(images) // most)
     mine = range(0, len(images), step)[rank() :: world_size()]
-    for start in range(0, len(mine), size):
-        pixels = [images.load(i, 0) for i in mine[start : start + size]]
-        image = torch.from_numpy(np.stack(pixels)).to(task.device).to(task.dtype) / 255
-        yield image.contiguous(memory_format=torch.channels_last)
+    parts = [[(0, i) for i in mine[start : start + size]] for start in range(0, len(mine), size)]
+    held = isinstance(images, ArrayImages)
+    batched = BatchedImages(images, task.recipe.seed)
+    reading = iter(reader(batched, parts, 0 if held else min(workers, len(parts))))
+    try:
+        for batch in reading:
+            for remark in batch.remarks:
+                warnings.warn(remark, OmegaWarning, stacklevel=2)
+            image = batch.pixels.to(task.device).to(task.dtype) / 255
+            yield image.contiguous(memory_format=torch.channels_last)
+    finally:
+        stop_reading(reading)
 
 
 def _batch_size(images: Images) -> int:
@@ -117,15 +130,15 @@ def _batch_size(images: Images) -> int:
 
 
 @torch.no_grad()
-def recount(task: CodecTask, images: Images) -> None:
-    """Show a prior that counts the whole training set, unchanged."""
+def recount(task: CodecTask, images: Images, workers: int = 0) -> None:
+    """Show a prior that counts the whole training set, each picture once."""
     if task.prior is None or not task.prior.observes:
         return
     was_training = task.training
     task.eval()
     task.prior.recount()
     rounds = 0
-    for image in batches(task, images):
+    for image in batches(task, images, workers=workers):
         symbols, kept = task.quantizer.symbols(task.architecture.analysis(image)), all_of(task, image)
         task.prior.observe(symbols, kept)
         rounds += 1

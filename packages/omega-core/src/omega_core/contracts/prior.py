@@ -48,7 +48,7 @@ class Prior(nn.Module, ABC):
         """See the symbols (B, C, h, w) of a training batch, of which kept (B,) channels count."""
 
     def recount(self) -> None:
-        """Forget what was observed: the whole training set is about to be shown once, unchanged."""
+        """Forget what was observed: the whole training set is about to be shown, each picture once."""
 
     def select(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
