@@ -57,13 +57,16 @@ def test_nothing_is_ever_as_large_as_a_value_for_every_symbol_of_every_channel(a
 @pytest.mark.parametrize("tables", [1, P])
 @pytest.mark.parametrize("kept", [(C, 3, C), (2, 0, 7), (0, 0, 0), (C, C, C)])
 @pytest.mark.parametrize(("block", "width"), [(1, 1), (7 * S, 3 * S), (64 * S, S), (1 << 20, 5 * S)])
-def test_how_work_is_cut_into_blocks_changes_nothing(arguments, monkeypatch, tables, kept, block, width):
+@pytest.mark.parametrize("stored", [0, 100 * S, 1 << 20])
+def test_how_work_is_cut_into_blocks_changes_nothing(arguments, monkeypatch, tables, kept, block, width, stored):
+    monkeypatch.setattr(straight_through, "DEEP", 1)
     inputs = [x.double().requires_grad_() for x in arguments[:6]]
     inputs[5] = inputs[5][:, :tables].detach().requires_grad_()
     results = []
-    for cut in ((N * P * C * S, C * S), (block, width)):
+    for cut in ((N * P * C * S, C * S, 0, C * S * D), (block, width, stored, 3 * S * D)):
         monkeypatch.setattr(straight_through, "BLOCK", {"cpu": cut[0]})
-        monkeypatch.setattr(straight_through, "WIDTH", cut[1])
+        for name, value in zip(("WIDTH", "STORED", "TABLE"), cut[1:], strict=True):
+            monkeypatch.setattr(straight_through, name, value)
         latent, bits, symbols = one_hot_max(*inputs, torch.tensor(kept))
         loss = (latent * latent.cos()).sum() + (bits * torch.arange(1, 4)).sum()
         results.append([latent, bits, symbols, *torch.autograd.grad(loss, inputs)])
@@ -112,3 +115,23 @@ def test_channels_that_no_sample_keeps_have_no_gradient(arguments, most):
         assert (gradient[most:] == 0).all()
         assert all(channel.abs().max() > 0 for channel in gradient[:most])
     assert (gradients[0].abs().amax(dim=(1, 2)) > 0).tolist() == [most > 0, False, most > 0]
+
+
+def test_a_second_backward_pass_finds_what_the_first_one_found(arguments, monkeypatch):
+    monkeypatch.setattr(straight_through, "DEEP", 1)
+    inputs = [x.requires_grad_() for x in arguments[:6]]
+    latent, bits, _ = one_hot_max(*arguments)
+    loss = latent.square().sum() + bits.sum()
+    first = torch.autograd.grad(loss, inputs, retain_graph=True)
+    for one, other in zip(first, torch.autograd.grad(loss, inputs), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_nothing_in_nothing_out(arguments):
+    inputs = [arguments[0][:0].requires_grad_(), *arguments[1:6], arguments[6][:0]]
+    latent, bits, symbols = one_hot_max(*inputs)
+    assert latent.shape == (0, P, D)
+    assert bits.shape == (0,)
+    assert symbols.shape == (0, C, P)
+    (latent.sum() + bits.sum()).backward()
+    assert inputs[0].grad.shape == (0, P, D)

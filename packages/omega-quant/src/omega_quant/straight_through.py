@@ -10,8 +10,8 @@ T tables of code lengths for each channel, 1 or P.
     backward   as if the one-hot vector were softmax_s(−temperature·d)
 
 What has a value for every symbol of every channel is worked out a block at a time, of so few rows and
-channels that it stays in the cache, once forward and again backward. Rows are ordered by how many
-channels they keep, so that a channel is worked out for just those that keep it.
+channels that it stays in the cache, once forward and again backward; some of it is kept in between. Rows are
+ordered by how many channels they keep, so that a channel is worked out for just those that keep it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,9 @@ WIDTH = 1024
 """Symbols of a block, those of several channels together where they have fewer: enough for a quick matrix product."""
 STORED = 1 << 23
 """Activations of the forward pass that the backward pass finds again, at most; others it works out anew."""
-TABLE = 1 << 18
+DEEP = 128
+"""Latent channels from which on fetching an activation is quicker than working it out."""
+TABLE = 1 << 19
 """Numbers of a table of which rows are summed at once: they stay in the cache."""
 
 
@@ -60,7 +62,7 @@ def one_hot_max(
         keeping, z_NPD[order_N].flatten(0, 1), weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
     )
     return (
-        latent_RD.view(samples, positions, -1)[back_N],
+        latent_RD.view(samples, positions, table_CSD.shape[2])[back_N],
         bits_R.view(samples, positions).sum(dim=1)[back_N],
         symbols_RC.view(samples, positions, channels)[back_N].transpose(1, 2),
     )
@@ -81,20 +83,27 @@ def _nearest(
     found_RC = torch.zeros(len(z_RD), len(weight_CSD), dtype=torch.int64, device=z_RD.device)
     count_S = torch.arange(symbols, device=z_RD.device, dtype=z_RD.dtype)
     index_S2 = torch.stack([count_S, torch.ones_like(count_S)], dim=1)
-    memory = cut.memory(z_RD, 3)
+    memory, affine_memory = cut.memory(z_RD, 3), cut.affine_memory(weight_CSD)
+    z_RE = _with_ones(z_RD)
     stored: list[Tensor] = []
     for part in cut:
-        weight, bias = weight_CSD[part.channels].flatten(0, 1), bias_CS[part.channels].flatten()
+        affine = affine_memory[: len(part.keeping) * symbols]
+        affine[:, :-1], affine[:, -1] = weight_CSD[part.channels].flatten(0, 1), bias_CS[part.channels].flatten()
         for rows in part.blocks:
             a, distance, is_least = part.cut_out(memory, rows)
             store -= a.numel()
             if store >= 0:
                 a = torch.empty_like(a)
                 stored.append(a)
-            torch.addmm(bias, z_RD[rows], weight.T, out=a)
+            torch.mm(z_RE[rows], affine.T, out=a)
             torch.abs(a, out=distance)
             found_RC[rows, part.channels] = _first_least(part.split(distance), part.split(is_least), index_S2)
     return found_RC, stored
+
+
+def _with_ones(z_RD: Tensor) -> Tensor:
+    """Rows with a 1 at their end, so that a bias is one more weight: adding it would cost a pass of its own."""
+    return torch.cat([z_RD, z_RD.new_ones(len(z_RD), 1)], dim=1)
 
 
 def _first_least(distance_RCS: Tensor, is_least_RCS: Tensor, index_S2: Tensor) -> Tensor:
@@ -164,7 +173,7 @@ class _OneHotMax(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         _, tables, symbols = code_lengths_CTS.shape
         cut = _Cut.of(z_RD, symbols, keeping, multiple=tables)
-        store = STORED if any(ctx.needs_input_grad[1:5]) else 0
+        store = STORED if z_RD.shape[1] >= DEEP and any(ctx.needs_input_grad[1:5]) else 0
         symbols_RC, stored = _nearest(cut, z_RD, weight_CSD, bias_CS, store)
         kept_RC = _is_kept(keeping, slice(0, len(z_RD)), z_RD.device)
         symbols_RC *= kept_RC
@@ -213,7 +222,8 @@ def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_la
     channels, symbols, dims = table_CSD.shape
     number_RC = _number(symbols_RC, symbols).masked_fill_(~kept_RC, channels * symbols)
     count_K = torch.bincount(number_RC.flatten(), minlength=channels * symbols + 1)[:-1]
-    row = torch.argsort(number_RC.flatten(), stable=True)[: count_K.sum()] // channels
+    order = torch.argsort(number_RC.flatten().int(), stable=True)  # half as long to sort takes half the time
+    row = order[: count_K.sum()] // channels
     summed_KD = functional.embedding_bag(row, g_latent_RD, count_K.cumsum(0) - count_K, mode="sum")
     return summed_KD.view(channels, symbols, dims)
 
@@ -247,14 +257,16 @@ def _gradients(
     tables = code_lengths_CTS.shape[1]
     g_z, g_bias, g_temperature = (torch.zeros_like(x) for x in (z_RD, bias_CS, temperature_C))
     g_weight = torch.empty_like(weight_CSD)
-    memory = cut.memory(z_RD, 4)
-    scaled_memory = torch.empty_like(weight_CSD[: cut.channels])
+    memory, affine_memory = cut.memory(z_RD, 4), cut.affine_memory(weight_CSD)
+    z_RE = _with_ones(z_RD)
     activations = iter(stored)
     for part in cut:
         weight, bias = weight_CSD[part.channels], bias_CS[part.channels]
         temperature = temperature_C[part.channels, None]
-        scaled = torch.mul(weight, temperature[:, :, None], out=scaled_memory[: len(weight)]).flatten(0, 1)
-        scaled_bias = (bias * temperature).flatten()
+        affine = affine_memory[: len(part.keeping) * cut.symbols]
+        scaled = affine[:, :-1]
+        torch.mul(weight, temperature[:, :, None], out=scaled.view_as(weight))
+        affine[:, -1] = (bias * temperature).flatten()
         table = table_CSD[part.channels].flatten(0, 1)
         lengths = code_lengths_CTS[part.channels].transpose(0, 1).reshape(tables, -1)
         g_weight_part, g_bias_part = g_weight[part.channels], g_bias[part.channels]
@@ -262,7 +274,7 @@ def _gradients(
             a, g, soft, g_hot = part.cut_out(memory, rows)
             known = next(activations, None)
             if known is None:
-                torch.addmm(scaled_bias, z_RD[rows], scaled.T, out=a)
+                torch.mm(z_RE[rows], affine.T, out=a)
                 torch.abs(a, out=g).neg_()
             else:
                 a = known
@@ -339,6 +351,10 @@ class _Cut:
     def memory(self, like: Tensor, count: int) -> Tensor:
         """Several memories that all blocks use again."""
         return like.new_empty(count, self.rows * self.channels * self.symbols)
+
+    def affine_memory(self, weight_CSD: Tensor) -> Tensor:
+        """For the weights and biases of the symbols of a block (width, D + 1)."""
+        return weight_CSD.new_empty(self.channels * self.symbols, weight_CSD.shape[2] + 1)
 
     def __iter__(self) -> Iterator[_Part]:
         for first in range(0, len(self.keeping), self.channels):
