@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from omega_core.errors import CoderError
 from omega_core.tables import Tables
 from omega_entropy import RangeCoder
+from omega_entropy.coders.range import _shorten
 
 quick = settings(max_examples=80, deadline=None, database=None, derandomize=True)
 streams = st.fixed_dictionaries(
@@ -287,3 +288,17 @@ def test_the_models_of_a_table_are_made_once(coder, make_stream):
     made = dict(tables.derived["range"])
     coder.decode(bytes(9), tables)
     assert all(tables.derived["range"][row] is model for row, model in made.items())
+
+
+@pytest.mark.parametrize("before", [b"\x01" + b"\xff" * 8, b"\x01" + b"\xff" * 7 + b"\xfe", b""])
+def test_a_stream_is_shortened_whatever_is_carried(before: bytes) -> None:
+    """The number sent is 2⁶⁴ − 1 at the last place, and 2⁶⁴ of the same interval ends in more zeros."""
+    stream = bytearray(before + b"\xff" * 8 + bytes(8))
+    low, width = 2**64 - 256, 2**40
+    if not before:
+        low, width = 2**64 - 256, 255
+    _shorten(stream, len(before), low, width)
+    sent = int.from_bytes(stream, "big") >> 64
+    expected = (int.from_bytes(before, "big") << 64) + (2**64 if before else low)
+    assert sent == expected
+    assert len(stream) == len(before) + 16

@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+import numpy as np
+
 from omega_core.errors import CoderError
 from omega_core.tables import Integers, Tables
 
@@ -44,7 +46,8 @@ def check_symbols(symbols: Integers, tables: Tables) -> None:
     """Raise CoderError unless `symbols` are what `tables` are for."""
     if symbols.size != tables.size:
         raise CoderError(f"{symbols.size} symbols were given with tables for {tables.size}.")
-    if symbols.size and not (symbols.min() >= 0 and symbols.max() < tables.alphabet):
+    # as numbers without a sign, what is below 0 is above all else: one look instead of two
+    if symbols.size and symbols.astype(np.int64, copy=False).view(np.uint64).max() >= tables.alphabet:
         raise CoderError(
             f"symbols from {symbols.min()} to {symbols.max()} do not fit an alphabet of {tables.alphabet}."
         )

@@ -29,11 +29,10 @@ class RangeCoder(Coder):
         check_symbols(symbols, tables)
         models, wanted = _models(tables), set(ends)
         encoder = constriction.stream.queue.RangeEncoder()
-        symbols = symbols.astype(np.int32)
         states = {0: encoder.pos()}
         done = 0
         for row, run in _split(tables, ends):
-            encoder.encode(symbols[done : done + run], models[row])
+            encoder.encode(symbols[done : done + run].astype(np.int32), models[row])
             done += run
             if done in wanted:
                 states[done] = encoder.pos()
@@ -72,11 +71,10 @@ class _Models(dict[int, Any]):
 
     def __init__(self, cumulative: Integers) -> None:
         super().__init__()
-        self.cumulative = cumulative
+        self.probabilities = np.diff(cumulative) / TOTAL
 
     def __missing__(self, row: int) -> Any:
-        probabilities = np.diff(self.cumulative[row]) / TOTAL
-        model = self[row] = constriction.stream.model.Categorical(probabilities, perfect=False)
+        model = self[row] = constriction.stream.model.Categorical(self.probabilities[row], perfect=False)
         return model
 
 
@@ -91,7 +89,11 @@ def _models(tables: Tables) -> _Models:
 
 def _split(tables: Tables, ends: Iterable[int]) -> Iterator[tuple[int, int]]:
     """The runs of the tables, split where an end falls inside of one."""
-    borders = iter([*sorted(set(ends)), tables.size])
+    inside = sorted(set(ends) - {0, tables.size})
+    if not inside:
+        yield from tables.runs()
+        return
+    borders = iter([*inside, tables.size])
     border = done = 0
     for row, run in tables.runs():
         last = done + run
@@ -140,6 +142,9 @@ def _shorten(stream: bytearray, start: int, low: int, width: int) -> None:
         if shortest < low + width:
             difference = shortest - low - beyond
             break
-    whole = int.from_bytes(stream[: start + _STATE], "big") + difference
-    stream[: start + _STATE] = whole.to_bytes(start + _STATE, "big")
+    first = max(0, start - _STATE)  # a carry beyond that is one in 2⁶⁴
+    changed = int.from_bytes(stream[first : start + _STATE], "big") + difference
+    if not 0 <= changed < 1 << 8 * (start + _STATE - first):
+        first, changed = 0, int.from_bytes(stream[: start + _STATE], "big") + difference
+    stream[first : start + _STATE] = changed.to_bytes(start + _STATE - first, "big")
     stream[start + _STATE :] = bytes(len(stream) - start - _STATE)
