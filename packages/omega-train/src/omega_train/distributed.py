@@ -36,3 +36,10 @@ def most(values: Sequence[float], device: torch.device) -> list[float]:
     distributed.all_reduce(shared, distributed.ReduceOp.MAX)
     found: list[float] = shared.tolist()
     return found
+
+
+def part() -> None:
+    """Take leave of the others, once all are done: who is left when the first one ends may be aborted."""
+    if together():
+        distributed.barrier()
+        distributed.destroy_process_group()

@@ -19,6 +19,7 @@ from omega_core.errors import DataError, RecipeError, TrainingError
 from omega_core.processes import world_size
 from omega_core.registry import build
 from omega_train.cluster import local_processes
+from omega_train.distributed import part
 from omega_train.keeper import Keeper
 from omega_train.loader import TrainingData
 from omega_train.reading import reading_workers
@@ -103,6 +104,7 @@ class LightningTrainer:
                 ckpt_path=folder / "last.ckpt" if resume else None,
                 weights_only=True,
             )
+            part()
         model = folder / "model.safetensors"
         if not model.exists():
             raise TrainingError(f"the run is at step {self.trainer.global_step} already; give it more steps or epochs.")
