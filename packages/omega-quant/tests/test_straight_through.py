@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from omega_quant import straight_through
-from omega_quant.straight_through import one_hot_max
+from omega_quant.straight_through import nearest, one_hot_max
 
 N, P, D, C, S = 3, 40, 4, 16, 32
 
@@ -135,3 +135,13 @@ def test_nothing_in_nothing_out(arguments):
     assert symbols.shape == (0, C, P)
     (latent.sum() + bits.sum()).backward()
     assert inputs[0].grad.shape == (0, P, D)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_symbols_are_whole_numbers_in_every_precision(precision):
+    """16 bits do not hold all numbers up to 4,095."""
+    wanted = [0, 1, 257, 1023, 2049, 4095]
+    z = -torch.eye(6, dtype=precision)
+    weight = torch.eye(6, dtype=precision)[None, [wanted.index(s) if s in wanted else 5 for s in range(4096)]]
+    bias = torch.tensor([[1.0 if s in wanted else 3.0 for s in range(4096)]], dtype=precision)
+    assert nearest(z, weight, bias)[:, 0].tolist() == wanted

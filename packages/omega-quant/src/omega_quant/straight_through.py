@@ -109,11 +109,14 @@ def _with_ones(z_RD: Tensor) -> Tensor:
 def _first_least(distance_RCS: Tensor, is_least_RCS: Tensor, index_S2: Tensor) -> Tensor:
     """What `distance.argmin(dim=2)` returns, several times as quickly.
 
-    Products with 0, 1, 2, … and 1, 1, 1, … tell where the least distance is, and how often: mostly once.
+    Products with 0, 1, 2, … and 1, 1, 1, … tell where the least distance is, and how often: mostly once. Where
+    products are rounded to a few bits, as numbers of 16 bits are, the place may be another: that is looked up.
     """
     torch.eq(distance_RCS, distance_RCS.amin(dim=2, keepdim=True), out=is_least_RCS)
     index, count = (is_least_RCS @ index_S2).unbind(dim=2)
-    return index.long() if bool((count == 1).all()) else distance_RCS.argmin(dim=2)
+    index_RC = index.long().clamp_(0, distance_RCS.shape[2] - 1)
+    found_RC = is_least_RCS.gather(2, index_RC[:, :, None])[:, :, 0]
+    return index_RC if bool(((count == 1) & (found_RC == 1)).all()) else distance_RCS.argmin(dim=2)
 
 
 def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, keeping: Sequence[int] | None = None) -> Tensor:
