@@ -217,20 +217,12 @@ def test_a_codec_for_pictures_of_any_size_trains_on_a_folder(
     assert model.decompress(data).size == (71, 45)
 
 
-def test_processes_read_for_validation_what_one_reads(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_read_for_validation_what_one_reads(
+    tiny: Callable[..., Recipe], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(validation, "BATCH_PIXELS", 2 * 16 * 16)
     images = FolderDataset(data=photos, crop=16).train
-    task = CodecTask(
-        Recipe(
-            name="small",
-            architecture="compact",
-            dataset="folder",
-            steps=1,
-            latent_channels=4,
-            channels=3,
-            channels_min=3,
-        )
-    )
+    task = CodecTask(tiny(architecture="compact", dataset="folder"))
     alone = torch.cat(list(validation.batches(task, images)))
     together = validation.batches(task, images, workers=2)
     first = next(together)
@@ -239,20 +231,12 @@ def test_processes_read_for_validation_what_one_reads(photos: Path, monkeypatch:
     assert not active_children()
 
 
-def test_a_recount_sees_the_pictures_of_a_folder_at_various_places_and_scales(photos: Path) -> None:
+def test_a_recount_sees_the_pictures_of_a_folder_at_various_places_and_scales(
+    tiny: Callable[..., Recipe], photos: Path
+) -> None:
     for name in photos.rglob("*.*"):
         if name.suffix != ".txt":
             paint(name)
-    task = CodecTask(
-        Recipe(
-            name="small",
-            architecture="compact",
-            dataset="folder",
-            steps=1,
-            latent_channels=4,
-            channels=3,
-            channels_min=3,
-        )
-    )
+    task = CodecTask(tiny(architecture="compact", dataset="folder"))
     [seen] = validation.batches(task, FolderDataset(data=photos, crop=16).train)
     assert len({picture.numpy().tobytes() for picture in seen}) > len(seen) / 2

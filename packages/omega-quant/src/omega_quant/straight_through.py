@@ -160,6 +160,10 @@ def _is_kept(keeping: Sequence[int], rows: slice, device: torch.device) -> Tenso
     return torch.arange(rows.start, rows.stop, device=device)[:, None] < torch.tensor(keeping, device=device)
 
 
+_SAVED = slice(0, 6), slice(6, 8), slice(8, None)
+"""For the backward pass: what the forward pass took, symbols and whether they are kept, and activations."""
+
+
 class _OneHotMax(torch.autograd.Function):
     """Rows, of which the first ones keep most channels, to their latent (R, D), bits (R,) and symbols (R, C)."""
 
@@ -191,25 +195,13 @@ class _OneHotMax(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_latent_RD: Tensor, g_bits_R: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS, symbols_RC, kept_RC, *stored = (
-            ctx.saved_tensors
-        )
+        inputs, (symbols_RC, kept_RC), stored = (ctx.saved_tensors[part] for part in _SAVED)
+        *_, table_CSD, code_lengths_CTS = inputs
         _, *soft, of_table, of_lengths = ctx.needs_input_grad
         gradients: list[Tensor | None] = [None] * 6
         with torch.autocast(g_latent_RD.device.type, enabled=False):
             if any(soft):
-                gradients[:4] = _gradients(
-                    ctx.cut,
-                    stored,
-                    g_latent_RD,
-                    g_bits_R,
-                    z_RD,
-                    weight_CSD,
-                    bias_CS,
-                    temperature_C,
-                    table_CSD,
-                    code_lengths_CTS,
-                )
+                gradients[:4] = _gradients(ctx.cut, stored, g_latent_RD, g_bits_R, *inputs)
             if of_table:
                 gradients[4] = _table_gradient(table_CSD, symbols_RC, kept_RC, g_latent_RD)
             if of_lengths:
@@ -242,7 +234,7 @@ def _length_gradient(code_lengths_CTS: Tensor, symbols_RC: Tensor, kept_RC: Tens
 
 def _gradients(
     cut: "_Cut",
-    stored: list[Tensor],
+    stored: Sequence[Tensor],
     g_latent_RD: Tensor,
     g_bits_R: Tensor,
     z_RD: Tensor,

@@ -44,16 +44,15 @@ def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: boo
         _check_unused(folder)
     with without_subnormals():
         trainer: Trainer = build("trainer", recipe.trainer, machine, recipe=recipe, data=data)
-        if rank() > 0:  # of several, the first one writes
-            with Log():
-                return trainer.train(folder, resume=resume)
-        write_whole(folder / "recipe.toml", recipe.to_toml().encode())
+        first = rank() == 0  # of several, it writes
+        if first:
+            write_whole(folder / "recipe.toml", recipe.to_toml().encode())
         try:
-            to_file = Log(folder / "train.log")
+            lines = Log(folder / "train.log" if first else None)
         except OSError as problem:
             raise OutputError(f"cannot write into {folder}: {problem.strerror}.") from problem
-        with to_file:
-            if stretched:
+        with lines:
+            if stretched and first:
                 log.info(stretched)
             return trainer.train(folder, resume=resume)
 

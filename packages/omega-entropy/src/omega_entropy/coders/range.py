@@ -29,10 +29,11 @@ class RangeCoder(Coder):
         check_symbols(symbols, tables)
         models, wanted = _models(tables), set(ends)
         encoder = constriction.stream.queue.RangeEncoder()
+        symbols = symbols.astype(np.int32)
         states = {0: encoder.pos()}
         done = 0
         for row, run in _split(tables, ends):
-            encoder.encode(symbols[done : done + run].astype(np.int32), models[row])
+            encoder.encode(symbols[done : done + run], models[row])
             done += run
             if done in wanted:
                 states[done] = encoder.pos()
