@@ -89,10 +89,17 @@ def test_a_finished_run_can_be_made_longer(tiny: Make, tmp_path: Path) -> None:
     assert all(torch.equal(once[name], longer[name]) for name in once)
 
 
-def test_a_run_says_so_if_its_length_changes(tiny: Make, tmp_path: Path) -> None:
-    train(tiny(steps=2), tmp_path, **CPU)
-    train(tiny(steps=4), tmp_path, resume=True, **CPU)
-    assert (tmp_path / "train.log").read_text().count("another length now") == 1
+@pytest.mark.parametrize("settings", [{}, {"schedule": "cosine"}, {"rate_warmup": 0.5}])
+@pytest.mark.parametrize(("steps", "said"), [(2, False), (4, True)])
+def test_a_run_says_so_if_its_length_changes(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], steps: int, said: bool
+) -> None:
+    with monkeypatch.context() as stopping:
+        stop_at(stopping, 0, signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            train(tiny(steps=2, **settings), tmp_path, **CPU)
+    train(tiny(steps=steps, **settings), tmp_path, resume=True, **CPU)
+    assert ("another length now" in (tmp_path / "train.log").read_text()) == said
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tiny: Make, tmp_path: Path) -> None:

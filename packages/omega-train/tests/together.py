@@ -56,10 +56,6 @@ def main() -> None:
     resume = (Path(folder) / "last.ckpt").exists()
     train(recipe, Path(folder), resume=resume, accelerator="cpu", devices=devices)
     torch.save(seen, Path(folder) / f"seen-{rank()}.pt")
-    # not as Python ends: threads that torch leaves behind abort a process then once in a hundred times
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 if __name__ == "__main__":
