@@ -81,8 +81,7 @@ def _nearest(
     """The symbols (R, C), and the activations of the first blocks, up to `store` numbers."""
     symbols = cut.symbols
     found_RC = torch.zeros(len(z_RD), len(weight_CSD), dtype=torch.int64, device=z_RD.device)
-    count_S = torch.arange(symbols, device=z_RD.device, dtype=z_RD.dtype)
-    index_S2 = torch.stack([count_S, torch.ones_like(count_S)], dim=1)
+    index_S = torch.arange(symbols, 2 * symbols, device=z_RD.device, dtype=z_RD.dtype)
     memory, affine_memory = cut.memory(z_RD, 3), cut.affine_memory(weight_CSD)
     z_RE = _with_ones(z_RD)
     stored: list[Tensor] = []
@@ -97,7 +96,7 @@ def _nearest(
                 stored.append(a)
             torch.mm(z_RE[rows], affine.T, out=a)
             torch.abs(a, out=distance)
-            found_RC[rows, part.channels] = _first_least(part.split(distance), part.split(is_least), index_S2)
+            found_RC[rows, part.channels] = _first_least(part.split(distance), part.split(is_least), index_S)
     return found_RC, stored
 
 
@@ -106,17 +105,19 @@ def _with_ones(z_RD: Tensor) -> Tensor:
     return torch.cat([z_RD, z_RD.new_ones(len(z_RD), 1)], dim=1)
 
 
-def _first_least(distance_RCS: Tensor, is_least_RCS: Tensor, index_S2: Tensor) -> Tensor:
+def _first_least(distance_RCS: Tensor, is_least_RCS: Tensor, index_S: Tensor) -> Tensor:
     """What `distance.argmin(dim=2)` returns, several times as quickly.
 
-    Products with 0, 1, 2, … and 1, 1, 1, … tell where the least distance is, and how often: mostly once. Where
-    products are rounded to a few bits, as numbers of 16 bits are, the place may be another: that is looked up.
+    index_S: S, S + 1, … 2·S − 1. Its product with where distances are least is below 2·S where only one is, mostly
+    everywhere, and tells which. Where products are rounded to a few bits, as numbers of 16 bits are, it may tell
+    another: that is looked up.
     """
+    symbols = len(index_S)
     torch.eq(distance_RCS, distance_RCS.amin(dim=2, keepdim=True), out=is_least_RCS)
-    index, count = (is_least_RCS @ index_S2).unbind(dim=2)
-    index_RC = index.long().clamp_(0, distance_RCS.shape[2] - 1)
-    found_RC = is_least_RCS.gather(2, index_RC[:, :, None])[:, :, 0]
-    return index_RC if bool(((count == 1) & (found_RC == 1)).all()) else distance_RCS.argmin(dim=2)
+    index_RC = (is_least_RCS @ index_S).long() - symbols
+    inside_RC = index_RC.clamp(0, symbols - 1)
+    found_RC = is_least_RCS.gather(2, inside_RC[:, :, None])[:, :, 0]
+    return index_RC if bool(((index_RC == inside_RC) & (found_RC == 1)).all()) else distance_RCS.argmin(dim=2)
 
 
 def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, keeping: Sequence[int] | None = None) -> Tensor:
@@ -253,6 +254,10 @@ def _gradients(
     g_z, g_bias, g_temperature = (torch.zeros_like(x) for x in (z_RD, bias_CS, temperature_C))
     g_weight = torch.empty_like(weight_CSD)
     memory, affine_memory = cut.memory(z_RD, 4), cut.affine_memory(weight_CSD)
+    # with few latent channels the product that fills it is quicker if it lies the other way round
+    g_affine_memory = affine_memory.new_empty(affine_memory.shape[:: 1 if z_RD.shape[1] >= DEEP else -1])
+    if z_RD.shape[1] < DEEP:
+        g_affine_memory = g_affine_memory.T
     z_RE = _with_ones(z_RD)
     activations = iter(stored)
     for part in cut:
@@ -264,7 +269,7 @@ def _gradients(
         affine[:, -1] = (bias * temperature).flatten()
         table = table_CSD[part.channels].flatten(0, 1)
         lengths = code_lengths_CTS[part.channels].transpose(0, 1).reshape(tables, -1)
-        g_weight_part, g_bias_part = g_weight[part.channels], g_bias[part.channels]
+        g_affine = g_affine_memory[: len(affine)]
         for rows in part.blocks:
             a, g, soft, g_hot = part.cut_out(memory, rows)
             known = next(activations, None)
@@ -285,16 +290,13 @@ def _gradients(
             if rows.stop > part.keeping[-1]:
                 part.split(g).mul_(_is_kept(part.keeping, rows, g.device)[:, :, None])
             g.mul_(torch.sgn(a, out=g_hot))
-            g_weight_part.flatten(0, 1).addmm_(g.T, z_RD[rows], beta=1 if rows.start else 0, alpha=-1)
-            g_bias_part.view(-1).sub_(g.sum(dim=0))
+            g_affine.addmm_(g.T, z_RE[rows], beta=1 if rows.start else 0, alpha=-1)
             g_z[rows].addmm_(g, scaled, alpha=-1)
-        torch.add(
-            torch.linalg.vecdot(g_weight_part.flatten(1), weight.flatten(1)),
-            torch.linalg.vecdot(g_bias_part, bias),
-            out=g_temperature[part.channels],
-        )
-        g_weight_part.mul_(temperature[:, :, None])
-        g_bias_part.mul_(temperature)
+        g_weight_part, g_bias_part = g_affine[:, :-1].view(weight.shape), g_affine[:, -1].view(bias.shape)
+        of_temperature = torch.linalg.vecdot(g_weight_part, weight) + g_bias_part * bias
+        torch.sum(of_temperature, dim=1, out=g_temperature[part.channels])
+        torch.mul(g_weight_part, temperature[:, :, None], out=g_weight[part.channels])
+        torch.mul(g_bias_part, temperature, out=g_bias[part.channels])
     g_weight[cut.used :] = 0
     return g_z, g_weight, g_bias, g_temperature
 
