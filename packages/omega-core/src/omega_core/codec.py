@@ -143,8 +143,10 @@ class Codec:
 
     def encode(self, pictures: Sequence[Integers], coder: Coder, cuts: list[int]) -> tuple[bytes, list[int]]:
         """Symbols (C, h, w) of some pictures to one stream, and its length at each of the cuts, given in channels."""
-        flat_CP = np.concatenate([symbols.reshape(len(symbols), -1) for symbols in pictures], axis=1)
-        return coder.encode(flat_CP.reshape(-1), self.tables(pictures), [n * flat_CP.shape[1] for n in cuts])
+        tables = self.tables(pictures)
+        small = np.int32 if tables.alphabet <= 1 << 31 else np.int64
+        flat_CP = np.concatenate([symbols.reshape(len(symbols), -1) for symbols in pictures], axis=1, dtype=small)
+        return coder.encode(flat_CP.reshape(-1), tables, [n * flat_CP.shape[1] for n in cuts])
 
     def decode(self, stream: bytes, coder: Coder, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
         """A stream, or what a cut left of it, to the symbols (channels, h, w) of pictures of `sizes` (h, w).

@@ -22,6 +22,8 @@ TOTAL = 1 << PRECISION
 MAX_ALPHABET = 1 << 12
 
 Integers = NDArray[np.int64]
+Symbols = NDArray[np.signedinteger[Any] | np.unsignedinteger[Any]]
+"""Of any integer type that holds them."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Tables:
         if greatest is None:
             greatest = self.derived["greatest"] = np.log2(np.diff(self.cumulative).max(axis=1))
         run = self.positions // self.rows.shape[1]
-        bits = np.cumsum([0.0, *(PRECISION - greatest[self.rows]).reshape(-1) * run])
+        bits = np.zeros(self.rows.size + 1)
+        np.cumsum((PRECISION - greatest[self.rows]).reshape(-1) * run, out=bits[1:])
         return [float(number) for number in np.interp(ends, np.arange(len(bits)) * run, bits)]
 
     def bits(self, symbols: Integers) -> float:

@@ -172,6 +172,21 @@ def test_a_symbol_outside_the_alphabet_is_an_error_that_shows_it(coder, make_str
         coder.encode(symbols, tables, [tables.size])
 
 
+@pytest.mark.parametrize("integers", ["i1", "u1", "i2", ">i4", "i4", "u4", "u8"])
+def test_symbols_of_any_integer_type_are_coded_alike(coder, make_stream, integers):
+    symbols, tables = make_stream()
+    assert coder.encode(symbols.astype(integers), tables, [tables.size]) == coder.encode(symbols, tables, [tables.size])
+
+
+@pytest.mark.parametrize(("symbol", "integers"), [(-1, "i1"), (255, "u1"), (-1, "i4"), (1 << 31, "u4"), (8, ">i4")])
+def test_no_integer_type_hides_a_symbol_outside_the_alphabet(coder, make_stream, symbol, integers):
+    symbols, tables = make_stream()
+    symbols = symbols.astype(integers)
+    symbols[5] = symbol
+    with pytest.raises(CoderError, match=rf"{symbol}\b.* alphabet of 8"):
+        coder.encode(symbols, tables, [tables.size])
+
+
 @pytest.mark.parametrize("count", [35, 37])
 def test_another_number_of_symbols_than_the_tables_are_for_is_an_error(coder, make_stream, count):
     _, tables = make_stream()

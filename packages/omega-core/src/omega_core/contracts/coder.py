@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from omega_core.errors import CoderError
-from omega_core.tables import Integers, Tables
+from omega_core.tables import Integers, Symbols, Tables
 
 
 class Decoder(ABC):
@@ -20,8 +20,8 @@ class Coder(ABC):
     """Codes integers with tables: lossless for every input, or a CoderError that says why not."""
 
     @abstractmethod
-    def encode(self, symbols: Integers, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """One stream for `symbols`, flat and in the order of `tables`, and where it may be cut.
+    def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+        """One stream for `symbols`, integers of any type, flat and in the order of `tables`, and where it may be cut.
 
         Of the stream (data, cuts), the first `cuts[i]` bytes, followed by zeros, decode the first
         `ends[i]` symbols. `ends` rises; the last is the number of symbols.
@@ -42,12 +42,12 @@ def check_length(data: bytes, least: float) -> None:
         raise CoderError(f"the stream has {len(data)} bytes; what it is said to hold takes at least {least:.0f}.")
 
 
-def check_symbols(symbols: Integers, tables: Tables) -> None:
+def check_symbols(symbols: Symbols, tables: Tables) -> None:
     """Raise CoderError unless `symbols` are what `tables` are for."""
     if symbols.size != tables.size:
         raise CoderError(f"{symbols.size} symbols were given with tables for {tables.size}.")
     # as numbers without a sign, what is below 0 is above all else: one look instead of two
-    if symbols.size and symbols.astype(np.int64, copy=False).view(np.uint64).max() >= tables.alphabet:
+    if symbols.size and symbols.view(symbols.dtype.str.replace("i", "u")).max() >= tables.alphabet:
         raise CoderError(
             f"symbols from {symbols.min()} to {symbols.max()} do not fit an alphabet of {tables.alphabet}."
         )

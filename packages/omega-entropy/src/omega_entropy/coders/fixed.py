@@ -3,13 +3,13 @@
 import numpy as np
 
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
-from omega_core.tables import Integers, Tables
+from omega_core.tables import Integers, Symbols, Tables
 
 
 class FixedCoder(Coder):
     """Most significant bit first, the last byte filled up with zeros."""
 
-    def encode(self, symbols: Integers, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+    def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`."""
         check_symbols(symbols, tables)
         width = _width(tables)

@@ -15,7 +15,7 @@ import numpy as np
 
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
-from omega_core.tables import TOTAL, Integers, Tables
+from omega_core.tables import TOTAL, Integers, Symbols, Tables
 
 _WORD = 4  # bytes that constriction puts out at a time
 _STATE = 8  # bytes of its state
@@ -24,12 +24,12 @@ _STATE = 8  # bytes of its state
 class RangeCoder(Coder):
     """The default coder: within a few bits of −Σ log2 p, and quick."""
 
-    def encode(self, symbols: Integers, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+    def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`."""
         check_symbols(symbols, tables)
         models, wanted = _models(tables), set(ends)
         encoder = constriction.stream.queue.RangeEncoder()
-        symbols = symbols.astype(np.int32)
+        symbols = symbols.astype(np.int32, copy=False)
         states = {0: encoder.pos()}
         done = 0
         for row, run in _split(tables, ends):

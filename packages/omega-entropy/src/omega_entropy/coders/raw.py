@@ -3,13 +3,13 @@
 import numpy as np
 
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
-from omega_core.tables import Integers, Tables
+from omega_core.tables import Integers, Symbols, Tables
 
 
 class RawCoder(Coder):
     """Little-endian unsigned 32-bit integers: the float32 values of the quantizer identity, bit by bit."""
 
-    def encode(self, symbols: Integers, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+    def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`."""
         check_symbols(symbols, tables)
         return symbols.astype("<u4").tobytes(), [4 * end for end in ends]

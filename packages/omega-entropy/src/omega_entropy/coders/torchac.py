@@ -10,7 +10,7 @@ import torchac
 
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
-from omega_core.tables import Integers, Tables, concatenate
+from omega_core.tables import Integers, Symbols, Tables, concatenate
 
 _SLACK = 4  # bytes that a stream may be shorter than its information, as zeros at its end go without saying
 
@@ -18,7 +18,7 @@ _SLACK = 4  # bytes that a stream may be shorter than its information, as zeros 
 class TorchacCoder(Coder):
     """Whole streams only: to decode a group of channels, all groups before it are decoded again."""
 
-    def encode(self, symbols: Integers, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+    def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`. Cuts are found by decoding: the first length at which it works."""
         check_symbols(symbols, tables)
         cdf = _cdf(tables)
@@ -26,7 +26,7 @@ class TorchacCoder(Coder):
         cuts = [self._cut(data, cdf[:end], symbols[:end]) for end in ends]
         return data[: cuts[-1]], cuts
 
-    def _cut(self, data: bytes, cdf: torch.Tensor, symbols: Integers) -> int:
+    def _cut(self, data: bytes, cdf: torch.Tensor, symbols: Symbols) -> int:
         if not symbols.size:
             return 0
         first = max(0, len(_encode(cdf, symbols)) - 2)
@@ -69,7 +69,7 @@ def _cdf(tables: Tables) -> torch.Tensor:
     return torch.from_numpy(cumulative.astype(np.uint16).view(np.int16)[rows])
 
 
-def _encode(cdf: torch.Tensor, symbols: Integers) -> bytes:
+def _encode(cdf: torch.Tensor, symbols: Symbols) -> bytes:
     encoded: bytes = torchac.encode_int16_normalized_cdf(cdf, torch.from_numpy(symbols.astype(np.int16)))
     return encoded
 
