@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from omega_quant import straight_through
+from omega_quant import blocks, straight_through
 from omega_quant.straight_through import nearest, one_hot_max
 
 N, P, D, C, S = 3, 40, 4, 16, 32
@@ -38,8 +38,8 @@ def arguments(normal):
 
 
 def test_nothing_is_ever_as_large_as_a_value_for_every_symbol_of_every_channel(arguments, monkeypatch):
-    monkeypatch.setattr(straight_through, "BLOCK", {"cpu": 2 * P * S})
-    monkeypatch.setattr(straight_through, "WIDTH", S)
+    monkeypatch.setattr(blocks, "BLOCK", {"cpu": 2 * P * S})
+    monkeypatch.setattr(blocks, "WIDTH", S)
     saved = []
     inputs = [x.requires_grad_() for x in arguments[:5]]
     hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x)
@@ -64,9 +64,10 @@ def test_how_work_is_cut_into_blocks_changes_nothing(arguments, monkeypatch, tab
     inputs[5] = inputs[5][:, :tables].detach().requires_grad_()
     results = []
     for cut in ((N * P * C * S, C * S, 0, C * S * D), (block, width, stored, 3 * S * D)):
-        monkeypatch.setattr(straight_through, "BLOCK", {"cpu": cut[0]})
-        for name, value in zip(("WIDTH", "STORED", "TABLE"), cut[1:], strict=True):
-            monkeypatch.setattr(straight_through, name, value)
+        monkeypatch.setattr(blocks, "BLOCK", {"cpu": cut[0]})
+        monkeypatch.setattr(blocks, "WIDTH", cut[1])
+        monkeypatch.setattr(straight_through, "STORED", cut[2])
+        monkeypatch.setattr(straight_through, "TABLE", cut[3])
         latent, bits, symbols = one_hot_max(*inputs, torch.tensor(kept))
         loss = (latent * latent.cos()).sum() + (bits * torch.arange(1, 4)).sum()
         results.append([latent, bits, symbols, *torch.autograd.grad(loss, inputs)])
@@ -145,3 +146,18 @@ def test_symbols_are_whole_numbers_in_every_precision(precision):
     weight = torch.eye(6, dtype=precision)[None, [wanted.index(s) if s in wanted else 5 for s in range(4096)]]
     bias = torch.tensor([[1.0 if s in wanted else 3.0 for s in range(4096)]], dtype=precision)
     assert nearest(z, weight, bias)[:, 0].tolist() == wanted
+
+
+@pytest.mark.parametrize("stored", [0, 100 * S])
+def test_what_is_compiled_computes_the_same(arguments, monkeypatch, stored):
+    monkeypatch.setattr(blocks, "BLOCK", {"cpu": 2 * P * S})
+    monkeypatch.setattr(straight_through, "DEEP", 1)
+    monkeypatch.setattr(straight_through, "STORED", stored)
+    inputs = [x.double().requires_grad_() for x in arguments[:6]]
+    results = []
+    for compiled in (False, True):
+        latent, bits, symbols = one_hot_max(*inputs, arguments[6], compiled=compiled)
+        loss = (latent * latent.cos()).sum() + (bits * torch.arange(1, 4)).sum()
+        results.append([latent, bits, symbols, *torch.autograd.grad(loss, inputs)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)

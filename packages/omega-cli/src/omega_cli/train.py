@@ -32,7 +32,7 @@ def train(
     devices: Annotated[str, typer.Option(help="How many, or which.")] = "auto",
     nodes: Annotated[int, typer.Option(help="How many machines.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or another of Lightning's.")] = "32-true",
-    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile make the transforms quicker.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile make training quicker.")] = False,
     workers: Annotated[
         int | None, typer.Option(help="Processes that read pictures; up to 8 a GPU if not given.")
     ] = None,

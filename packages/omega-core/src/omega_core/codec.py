@@ -21,7 +21,7 @@ from omega_core.contracts.prior import FrozenPrior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images import Pixels
-from omega_core.tables import Integers, Tables, beside, concatenate
+from omega_core.tables import Integers, Symbols, Tables, beside, concatenate
 from omega_core.tiling import tiles
 
 
@@ -145,7 +145,9 @@ class Codec:
         """Symbols (C, h, w) of some pictures to one stream, and its length at each of the cuts, given in channels."""
         tables = self.tables(pictures)
         small = np.int32 if tables.alphabet <= 1 << 31 else np.int64
-        flat_CP = np.concatenate([symbols.reshape(len(symbols), -1) for symbols in pictures], axis=1, dtype=small)
+        flat_CP: Symbols = np.concatenate(
+            [symbols.reshape(len(symbols), -1) for symbols in pictures], axis=1, dtype=small
+        )
         return coder.encode(flat_CP.reshape(-1), tables, [n * flat_CP.shape[1] for n in cuts])
 
     def decode(self, stream: bytes, coder: Coder, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:

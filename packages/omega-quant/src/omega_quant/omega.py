@@ -32,6 +32,8 @@ class OmegaQuantizer(Quantizer):
     temperature: of the softmax behind the straight-through gradient; 100 or, for "scalar", 2.
     temperature_growth: by what factor temperatures grow in the course of training, beside what they learn.
 
+    compiled: set by `compile_parts`.
+
     `weight` (C, S, D) and `bias` (C, S) are the first 1×1 convolution, `table` (C, S, D) and
     `table_bias` (D,) the second, whose columns stand where others have a codebook.
     """
@@ -63,6 +65,7 @@ class OmegaQuantizer(Quantizer):
         self.temperature_growth = temperature_growth
         self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
         self.rectified = start == "random"
+        self.compiled = False
         self.weight = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
         self.bias = nn.Parameter(torch.empty(channels, alphabet))
         self.table = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
@@ -122,6 +125,7 @@ class OmegaQuantizer(Quantizer):
                 self.table,
                 lengths,
                 kept,
+                compiled=self.compiled,
             )
             y = self._rectify(rearrange(y + self.table_bias, "n (h w) d -> n d h w", h=height))
         return Quantized(y, bits, rearrange(symbols, "n c (h w) -> n c h w", h=height))
@@ -130,6 +134,10 @@ class OmegaQuantizer(Quantizer):
         """T of each channel (C,), at this point of training."""
         grown: float = self.temperature_growth**self.progress
         return self.log_temperature.exp() * grown
+
+    def compile_parts(self) -> None:
+        """See `Quantizer.compile_parts`."""
+        self.compiled = True
 
     def symbols(self, latent: Tensor) -> Tensor:
         """Latent (B, D, h, w) to symbols (B, C, h, w)."""

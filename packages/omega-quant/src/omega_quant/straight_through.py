@@ -14,8 +14,8 @@ channels that it stays in the cache, once forward and again backward; some of it
 ordered by how many channels they keep, so that a channel is worked out for just those that keep it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -23,12 +23,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-BLOCK = {"cpu": 1 << 19}
-"""Numbers that are worked on at once, by kind of device: on a CPU a few blocks fit the cache that cores share."""
-LARGE_BLOCK = 1 << 24
-"""Numbers that are worked on at once elsewhere: enough to keep a GPU busy."""
-WIDTH = 1024
-"""Symbols of a block, those of several channels together where they have fewer: enough for a quick matrix product."""
+from omega_quant.blocks import Cut
+
 STORED = 1 << 23
 """Activations of the forward pass that the backward pass finds again, at most; others it works out anew."""
 DEEP = 128
@@ -45,8 +41,12 @@ def one_hot_max(
     table_CSD: Tensor,
     code_lengths_CTS: Tensor,
     kept_N: Tensor,
+    *,
+    compiled: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Quantize `z` to symbols and back.
+
+    compiled: whether torch.compile makes one pass over memory of what is not a matrix product: for GPUs above all.
 
     Returns the dequantized latent (N, P, D), the bits of each sample (N,), and the symbols (N, C, P),
     which are 0 in channels that are not kept. Latent and bits have gradients to all that is real.
@@ -59,7 +59,7 @@ def one_hot_max(
     keeping = cast(list[int], (positions * counts.flip(0).cumsum(0).flip(0)[1:]).tolist())
     apply = cast(Callable[..., tuple[Tensor, Tensor, Tensor]], _OneHotMax.apply)
     latent_RD, bits_R, symbols_RC = apply(
-        keeping, z_NPD[order_N].flatten(0, 1), weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
+        compiled, keeping, z_NPD[order_N].flatten(0, 1), weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
     )
     return (
         latent_RD.view(samples, positions, table_CSD.shape[2])[back_N],
@@ -72,11 +72,11 @@ def one_hot_max(
 def nearest(z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor) -> Tensor:
     """The symbols (R, C) whose activations are nearest to zero; of equally near ones the first."""
     channels, symbols, _ = weight_CSD.shape
-    return _nearest(_Cut.of(z_RD, symbols, [len(z_RD)] * channels), z_RD, weight_CSD, bias_CS)[0]
+    return _nearest(Cut.of(z_RD, symbols, [len(z_RD)] * channels), z_RD, weight_CSD, bias_CS)[0]
 
 
 def _nearest(
-    cut: "_Cut", z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor, store: int = 0
+    cut: Cut, z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor, store: int = 0, compiled: bool = False
 ) -> tuple[Tensor, list[Tensor]]:
     """The symbols (R, C), and the activations of the first blocks, up to `store` numbers."""
     symbols = cut.symbols
@@ -95,9 +95,31 @@ def _nearest(
                 a = torch.empty_like(a)
                 stored.append(a)
             torch.mm(z_RE[rows], affine.T, out=a)
+            if compiled:
+                found_RC[rows, part.channels] = _compiled(_nearest_to_zero)(part.split(a))
+                continue
             torch.abs(a, out=distance)
             found_RC[rows, part.channels] = _first_least(part.split(distance), part.split(is_least), index_S)
     return found_RC, stored
+
+
+@cache
+def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A function after torch.compile, for blocks of any number of rows."""
+    return torch.compile(function, dynamic=True)
+
+
+def _nearest_to_zero(a_RCS: Tensor) -> Tensor:
+    return a_RCS.abs().argmin(dim=2)
+
+
+def _gradient_through_softmax(
+    a_RCS: Tensor, g_hot_RCS: Tensor, temperature_C1: Tensor, g_bits_NT: Tensor, lengths_TCS: Tensor
+) -> Tensor:
+    """The gradient to −temperature·a, given that to the one-hot vector from the table alone: `_gradients` in short."""
+    soft_RCS = torch.softmax(-temperature_C1 * a_RCS.abs(), dim=2)
+    g_RCS = g_hot_RCS + (g_bits_NT[:, :, None, None] * lengths_TCS).flatten(0, 1)
+    return soft_RCS * (g_RCS - (soft_RCS * g_RCS).sum(dim=2, keepdim=True)) * a_RCS.sgn()
 
 
 def _with_ones(z_RD: Tensor) -> Tensor:
@@ -171,6 +193,7 @@ class _OneHotMax(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
+        compiled: bool,
         keeping: list[int],
         z_RD: Tensor,
         weight_CSD: Tensor,
@@ -180,14 +203,14 @@ class _OneHotMax(torch.autograd.Function):
         code_lengths_CTS: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         _, tables, symbols = code_lengths_CTS.shape
-        cut = _Cut.of(z_RD, symbols, keeping, multiple=tables)
-        store = STORED if z_RD.shape[1] >= DEEP and any(ctx.needs_input_grad[1:5]) else 0
-        symbols_RC, stored = _nearest(cut, z_RD, weight_CSD, bias_CS, store)
+        cut = Cut.of(z_RD, symbols, keeping, multiple=tables)
+        store = STORED if z_RD.shape[1] >= DEEP and any(ctx.needs_input_grad[2:6]) else 0
+        symbols_RC, stored = _nearest(cut, z_RD, weight_CSD, bias_CS, store, compiled)
         kept_RC = _is_kept(keeping, slice(0, len(z_RD)), z_RD.device)
         symbols_RC *= kept_RC
         latent_RD = sum_of_rows(table_CSD, symbols_RC, keeping)
         lengths_RC = code_lengths_CTS.take(_number_of_length(symbols_RC, tables, symbols))
-        ctx.cut = cut
+        ctx.cut, ctx.compiled = cut, compiled
         inputs = z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
         ctx.save_for_backward(*inputs, symbols_RC, kept_RC, *stored)
         ctx.mark_non_differentiable(symbols_RC)
@@ -198,16 +221,16 @@ class _OneHotMax(torch.autograd.Function):
     def backward(ctx: Any, g_latent_RD: Tensor, g_bits_R: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         inputs, (symbols_RC, kept_RC), stored = (ctx.saved_tensors[part] for part in _SAVED)
         *_, table_CSD, code_lengths_CTS = inputs
-        _, *soft, of_table, of_lengths = ctx.needs_input_grad
+        _, _, *soft, of_table, of_lengths = ctx.needs_input_grad
         gradients: list[Tensor | None] = [None] * 6
         with torch.autocast(g_latent_RD.device.type, enabled=False):
             if any(soft):
-                gradients[:4] = _gradients(ctx.cut, stored, g_latent_RD, g_bits_R, *inputs)
+                gradients[:4] = _gradients(ctx.cut, ctx.compiled, stored, g_latent_RD, g_bits_R, *inputs)
             if of_table:
                 gradients[4] = _table_gradient(table_CSD, symbols_RC, kept_RC, g_latent_RD)
             if of_lengths:
                 gradients[5] = _length_gradient(code_lengths_CTS, symbols_RC, kept_RC, g_bits_R)
-        return None, *gradients
+        return None, None, *gradients
 
 
 def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_latent_RD: Tensor) -> Tensor:
@@ -234,7 +257,8 @@ def _length_gradient(code_lengths_CTS: Tensor, symbols_RC: Tensor, kept_RC: Tens
 
 
 def _gradients(
-    cut: "_Cut",
+    cut: Cut,
+    compiled: bool,
     stored: Sequence[Tensor],
     g_latent_RD: Tensor,
     g_bits_R: Tensor,
@@ -275,21 +299,27 @@ def _gradients(
             known = next(activations, None)
             if known is None:
                 torch.mm(z_RE[rows], affine.T, out=a)
-                torch.abs(a, out=g).neg_()
             else:
                 a = known
-                part.split(torch.abs(a, out=g)).mul_(-temperature)
-            torch.softmax(part.split(g), dim=2, out=part.split(soft))
-            # the gradient of the one-hot vector: through the table, and through the rate
+            # the gradient of the one-hot vector: through the table and, below, through the rate
             torch.mm(g_latent_RD[rows], table.T, out=g_hot)
-            g_hot.view(-1, *lengths.shape).addcmul_(g_bits_R[rows].view(-1, tables, 1), lengths)
-            # softmax's own gradient, then that of |a|: what is left is the gradient of −T·a
-            torch.ops.aten._softmax_backward_data.out(
-                part.split(g_hot), part.split(soft), 2, soft.dtype, grad_input=part.split(g)
-            )
+            g_bits = g_bits_R[rows].view(-1, tables)
+            if compiled:
+                scale = torch.ones_like(temperature) if known is None else temperature
+                given = part.split(a), part.split(g_hot), scale, g_bits, part.split(lengths)
+                g = _compiled(_gradient_through_softmax)(*given).flatten(1)
+            else:
+                torch.abs(a, out=g)
+                part.split(g).mul_(-temperature) if known is not None else g.neg_()
+                torch.softmax(part.split(g), dim=2, out=part.split(soft))
+                g_hot.view(-1, *lengths.shape).addcmul_(g_bits[:, :, None], lengths)
+                # softmax's own gradient, then that of |a|: what is left is the gradient of −T·a
+                torch.ops.aten._softmax_backward_data.out(
+                    part.split(g_hot), part.split(soft), 2, soft.dtype, grad_input=part.split(g)
+                )
+                g.mul_(torch.sgn(a, out=g_hot))
             if rows.stop > part.keeping[-1]:
                 part.split(g).mul_(_is_kept(part.keeping, rows, g.device)[:, :, None])
-            g.mul_(torch.sgn(a, out=g_hot))
             g_affine.addmm_(g.T, z_RE[rows], beta=1 if rows.start else 0, alpha=-1)
             g_z[rows].addmm_(g, scaled, alpha=-1)
         g_weight_part, g_bias_part = g_affine[:, :-1].view(weight.shape), g_affine[:, -1].view(bias.shape)
@@ -299,64 +329,3 @@ def _gradients(
         torch.mul(g_bias_part, temperature, out=g_bias[part.channels])
     g_weight[cut.used :] = 0
     return g_z, g_weight, g_bias, g_temperature
-
-
-@dataclass
-class _Part:
-    """Channels, how many rows keep each, and in which blocks these are worked out."""
-
-    channels: slice
-    symbols: int
-    keeping: list[int]
-    blocks: list[slice]
-
-    def cut_out(self, memory: Tensor, rows: slice) -> tuple[Tensor, ...]:
-        """Of each of several memories what a block needs: (rows, width)."""
-        height, width = rows.stop - rows.start, len(self.keeping) * self.symbols
-        return memory[:, : height * width].view(-1, height, width).unbind()
-
-    def split(self, block: Tensor) -> Tensor:
-        """(rows, width) as (rows, channels, S)."""
-        return block.view(len(block), -1, self.symbols)
-
-
-@dataclass
-class _Cut:
-    """How R rows and C·S symbols are cut into blocks, without rows that keep none of a block's channels.
-
-    keeping: for each channel, how many rows keep it; it falls. rows, channels: of a block, at most.
-    """
-
-    keeping: list[int]
-    symbols: int
-    rows: int
-    channels: int
-
-    @classmethod
-    def of(cls, z_RD: Tensor, symbols: int, keeping: list[int], multiple: int = 1) -> "_Cut":
-        """For rows on a device, each block with a multiple of some number of rows."""
-        at_once = min(len(keeping), max(1, WIDTH // symbols))
-        size = BLOCK.get(z_RD.device.type, LARGE_BLOCK)
-        rows = max(1, size // (at_once * symbols) // multiple) * multiple
-        return cls(keeping, symbols, max(1, min(rows, len(z_RD))), at_once)
-
-    @property
-    def used(self) -> int:
-        """How many channels any row keeps."""
-        return sum(rows > 0 for rows in self.keeping)
-
-    def memory(self, like: Tensor, count: int) -> Tensor:
-        """Several memories that all blocks use again."""
-        return like.new_empty(count, self.rows * self.channels * self.symbols)
-
-    def affine_memory(self, weight_CSD: Tensor) -> Tensor:
-        """For the weights and biases of the symbols of a block (width, D + 1)."""
-        return weight_CSD.new_empty(self.channels * self.symbols, weight_CSD.shape[2] + 1)
-
-    def __iter__(self) -> Iterator[_Part]:
-        for first in range(0, len(self.keeping), self.channels):
-            some = slice(first, min(first + self.channels, len(self.keeping)))
-            most = self.keeping[first]
-            blocks = [slice(row, min(row + self.rows, most)) for row in range(0, most, self.rows)]
-            if blocks:
-                yield _Part(some, self.symbols, self.keeping[some], blocks)

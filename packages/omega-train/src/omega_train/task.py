@@ -112,10 +112,11 @@ class CodecTask(LightningModule):
         """The recipe's or, where symbols have no probabilities, `raw`."""
         return self.recipe.coder if self.quantizer.needs_prior else "raw"
 
-    def compile_transforms(self) -> None:
-        """Have torch.compile make both transforms quicker, from their first use on."""
+    def compile_parts(self) -> None:
+        """Have torch.compile make both transforms and the quantizer quicker, from their first use on."""
         self.analysis = torch.compile(self.architecture.analysis)
         self.synthesis = torch.compile(self.architecture.synthesis)
+        self.quantizer.compile_parts()
 
     def is_hard(self, step: int) -> bool:
         """Whether only what follows the symbols is trained at a step."""

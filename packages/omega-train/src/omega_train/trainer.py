@@ -35,7 +35,7 @@ class LightningTrainer:
     data: the folder of the pictures, for data sets that need one.
     accelerator, devices, nodes, precision: as Lightning's Trainer takes them. Under torchrun and srun, which
         start the processes, devices and nodes follow from them.
-    compiled: whether torch.compile makes the transforms quicker, after a minute or more of its own.
+    compiled: whether torch.compile makes transforms and quantizer quicker, after a minute or more of its own.
     workers: processes that read pictures; None for up to 8 a GPU, or none where training itself is on the CPU.
 
     Raises DataError, RecipeError, ComponentError or TrainingError if it could not be trained.
@@ -92,7 +92,7 @@ class LightningTrainer:
         steps = recipe.steps or self.epoch * (recipe.epochs or 0)
         self.task.steps = steps
         if self.compiled:
-            self.task.compile_transforms()
+            self.task.compile_parts()
         workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
         keeper = Keeper(folder, self.dataset, recipe=recipe, steps=steps, epoch=self.epoch, workers=workers)
         self.trainer.callbacks.append(keeper)  # type: ignore[attr-defined]

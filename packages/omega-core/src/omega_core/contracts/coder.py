@@ -2,8 +2,6 @@
 
 from abc import ABC, abstractmethod
 
-import numpy as np
-
 from omega_core.errors import CoderError
 from omega_core.tables import Integers, Symbols, Tables
 

@@ -68,6 +68,9 @@ class Quantizer(nn.Module, ABC):
         """The temperature of each channel (C,), for the log, where there are such."""
         return None
 
+    def compile_parts(self) -> None:
+        """Have torch.compile make quicker, in training, what gains by it: nothing unless overridden."""
+
     def wake(self, counts: Tensor, seed: int) -> int:
         """Move symbols that were never chosen to where they will be, and return how many.
 
