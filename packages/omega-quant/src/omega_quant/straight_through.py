@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from omega_quant.blocks import Cut
 
-STORED = 1 << 23
+STORED = 6 << 20
 """Activations of the forward pass that the backward pass finds again, at most; others it works out anew."""
 DEEP = 128
 """Latent channels from which on fetching an activation is quicker than working it out."""
