@@ -49,8 +49,9 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac and of packages alone. Arguments go to pytest."""
-    install_all(session, "hatchling", "tensorboard", *TESTING)
-    run_tests(session, "-m", "not torchac", *session.posargs)
+    oracles = ("pytorch-msssim", "scikit-image")
+    install_all(session, "./packages/omega-train[evaluation]", "hatchling", "tensorboard", *oracles, *TESTING)
+    run_tests(session, "-m", "not torchac and not browser", *session.posargs)
 
 
 @nox.session
@@ -80,7 +81,7 @@ def alone(session: nox.Session, package: str) -> None:
 def wheels(session: nox.Session) -> None:
     """A whole job with nothing but the wheels: train, compress, decompress."""
     built = build_wheels(session)
-    session.install(*CONSTRAINED, *built.values(), *TESTING)
+    session.install(*CONSTRAINED, *built.values(), "bjontegaard", "matplotlib", *TESTING)
     outside = Path(session.create_tmp()) / "outside"
     shutil.rmtree(outside, ignore_errors=True)
     shutil.copytree(ROOT / "tests" / "jobs", outside / "jobs")
@@ -113,6 +114,26 @@ def growth(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The report of an evaluation in a real browser: needs chromium."""
+    install_all(session, "./packages/omega-train[evaluation]", "playwright", "pytest")
+    session.run("pytest", "-m", "browser", "tests/browser", *session.posargs)
+
+
+@nox.session
+def figures(session: nox.Session) -> None:
+    """The paper's figures, trained and drawn into figures/: arguments as examples/figures.py has them."""
+    install_all(session, "./packages/omega-train[evaluation]")
+    shared = ROOT.parent / "shared"
+    given = {
+        "--mnist": shared / "data" / "mnist",
+        "--published": shared / "anchors" / "mnist_omega_published.csv",
+    }
+    there = [text for name, path in given.items() if path.exists() for text in (name, str(path))]
+    session.run("python", "examples/figures.py", "--output", "figures", *there, *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, and which package may import which."""
     install_all(session, "import-linter", "ruff")
@@ -124,7 +145,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """A strict look at types."""
-    install_all(session, "mypy", "types-tqdm")
+    install_all(session, "./packages/omega-train[evaluation]", "mypy", "types-tqdm")
     session.run("mypy")
 
 

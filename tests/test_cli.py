@@ -291,3 +291,41 @@ def test_an_option_of_the_wrong_type_is_named(omega: Run, tmp_path: Path) -> Non
     recipe.write_text('dataset = "glyphs"\nsteps = 1\n[quantizer-options]\ntemperature = "hot"\n')
     assert "{'temperature': 'hot'}" in complaint(omega("train", recipe, "--output", tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_what_recipes_and_models_cost_is_told(omega: Any, untrained: Callable[..., Path]) -> None:
+    done = omega("models", "openimages-omega-480", "--parameters", "--json")
+    assert done.returncode == 0, done.stderr
+    parts = {row["part"]: row for row in json.loads(done.stdout)}
+    assert {name: row["parameters"] for name, row in parts.items()} == {
+        "analysis": 3_447_360,
+        "quantizer": 14_761_920,
+        "prior": 480 * 32,
+        "synthesis": 36_646_563,
+        "all": 3_447_360 + 14_761_920 + 480 * 32 + 36_646_563,
+    }
+    assert parts["quantizer"]["kMAC per pixel"] == pytest.approx(28.8, abs=0.1)
+    done = omega("models", untrained(), "--parameters", "--size", "64x48", "--json")
+    assert [row["part"] for row in json.loads(done.stdout)] == ["analysis", "quantizer", "prior", "synthesis", "all"]
+    names = [row["model"] for row in json.loads(omega("models", "--json").stdout)]
+    assert "mnist-omega-16" in names
+    for wrong in (["nothing"], ["nothing.safetensors"], ["mnist-omega-8", "--parameters", "--size", "9"]):
+        done = omega("models", *wrong)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error:")
+
+
+def test_a_training_ends_with_an_evaluation_if_asked(omega: Any, recipe: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)).save(
+            tmp_path / name / "digit.png"
+        )
+    asked = ["--test-images", tmp_path / "one", "--test-images", tmp_path / "two"]
+    done = omega("train", recipe(steps=1), "--output", tmp_path / "run", *asked)
+    assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
+        assert (tmp_path / "run" / f"test-{name}" / "summary.csv").exists()
+    done = omega("train", recipe(steps=1), "--output", tmp_path / "other", "--test-images", tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert not (tmp_path / "other").exists()

@@ -1,6 +1,7 @@
 """Photos, as a user trains on them: with the command, stopped and resumed, by several processes, and evaluated."""
 
 import csv
+import json
 import os
 import random
 import signal
@@ -132,20 +133,56 @@ def test_a_model_is_evaluated_beside_classical_codecs(omega: Any, photos: Path, 
         (tmp_path / "images" / name).write_bytes((photos / name).read_bytes())
     (tmp_path / "images" / "damaged.png").write_bytes(b"no picture")
     arguments = ["--model", whole / "model.safetensors", "--images", tmp_path / "images", "--output", tmp_path / "out"]
-    done = omega("evaluate", *arguments, "--channels", "1,2")
+    done = omega(
+        "evaluate", *arguments, "--channels", "1,2", "--against", "jpeg,webp", "--save-images", "--rate", "stream"
+    )
     assert done.returncode == 1
     assert "damaged.png" in done.stderr
     with (tmp_path / "out" / "summary.csv").open() as file:
         means = list(csv.DictReader(file))
-    assert [(mean["codec"], mean["channels"], mean["images"]) for mean in means] == [
-        (codec, n, "3") for n in "12" for codec in ("omega", "jpeg", "webp")
+    assert [(mean["codec"], mean["setting"], mean["images"]) for mean in means[:2]] == [
+        (whole.name, n, "3") for n in "12"
     ]
+    assert {mean["codec"] for mean in means[2:]} == {"jpeg", "webp"}
     with (tmp_path / "out" / "images.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == 18
-    for wrong, complaint in ((["--channels", "many"], "4,8,16"), (["--against", "gif"], "jpeg and webp")):
+        rows = list(csv.DictReader(file))
+    assert {row["image"] for row in rows} == {"00.png", "01.jpg", "02.webp"}
+    for row in rows:  # what is kept is what was measured
+        folder = tmp_path / "out" / "pictures" / row["image"].split(".")[0]
+        original, decoded = (
+            np.asarray(Image.open(folder / name)).astype(float)
+            for name in ("original.png", f"{row['codec']}-{row['setting']}.png")
+        )
+        measured = 10 * np.log10(255**2 / np.square(original - decoded).mean())
+        assert float(row["psnr"]) == pytest.approx(measured, abs=1e-3)
+    made_with = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert made_with["models"][whole.name]["recipe"]["seed"] == 42
+    assert (tmp_path / "out" / "report.html").exists()
+    for wrong, complaint in ((["--channels", "many"], "4,8,16"), (["--against", "gif"], "only jpeg, webp, avif")):
         done = omega("evaluate", *arguments, *wrong)
         assert done.returncode == 2
         assert complaint in done.stderr
+
+
+@pytest.mark.job
+def test_an_evaluation_is_shared_and_goes_on_where_it_stopped(
+    omega: Any, photos: Path, whole: Path, tmp_path: Path
+) -> None:
+    arguments = ["--model", whole / "model.safetensors", "--images", photos, "--channels", "2"]
+    assert omega("evaluate", *arguments, "--output", tmp_path / "alone").returncode == 0
+    for number in range(2):
+        done = omega("evaluate", *arguments, "--output", tmp_path / "both", WORLD_SIZE="2", RANK=str(number))
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "both" / "summary.csv").exists() == (number == 1)
+    for name in ("images.csv", "summary.csv"):
+        assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    parts = sorted((tmp_path / "alone" / "parts").rglob("*.csv"))
+    before = {part: part.stat().st_mtime_ns for part in parts}
+    parts[0].unlink()
+    (tmp_path / "alone" / "summary.csv").unlink()
+    assert omega("evaluate", *arguments, "--output", tmp_path / "alone", "--skip-existing").returncode == 0
+    assert [part for part in parts if part.stat().st_mtime_ns != before[part]] == parts[:1]
+    assert (tmp_path / "alone" / "summary.csv").read_bytes() == (tmp_path / "both" / "summary.csv").read_bytes()
 
 
 @pytest.mark.job

@@ -2,20 +2,30 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from omega_core.errors import ImageError
-from omega_core.images import Picture, psnr
+from omega_core.container import Container
+from omega_core.errors import ImageError, OmegaError
+from omega_core.images import Pixels, psnr
 from omega_core.loading import load_model
 from omega_core.model import Model
-from omega_train import train
-from omega_train.classical import QUALITIES, ClassicalCodec
+from omega_train import classical, train
 from omega_train.data.glyphs import glyphs
-from omega_train.evaluation import Measurement, measure, summarise, write_table
+from omega_train.evaluation import (
+    Decoded,
+    Measurement,
+    measure,
+    read_measurements,
+    summarise,
+    through_classical,
+    through_model,
+    write_table,
+)
 from omega_train.recipe import Recipe
 
 
@@ -26,72 +36,140 @@ def model(tiny: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def photo() -> np.ndarray:
-    """Something that quality makes a difference to: soft shapes and noise."""
-    random = np.random.default_rng(3)
+def digit() -> Pixels:
+    return glyphs(1, seed=9)[0]
+
+
+def soft_and_noisy(seed: int, height: int = 120, width: int = 160) -> Pixels:
+    """Something that quality makes a difference to."""
+    random = np.random.default_rng(seed)
     coarse = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8))
-    soft = np.asarray(coarse.resize((160, 120), Image.Resampling.BICUBIC)).astype(int)
-    noisy = (soft + random.normal(0, 6, soft.shape)).clip(0, 255).astype(np.uint8)
-    return noisy.transpose(2, 0, 1)
+    soft = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+    return (soft + random.normal(0, 6, soft.shape)).clip(0, 255).astype(np.uint8).transpose(2, 0, 1)
 
 
-def test_a_measurement_is_that_of_the_decoded_file(model: Model) -> None:
-    pixels = glyphs(1, seed=9)[0]
-    measured = list(measure(model, Picture(pixels), "a.png", against=[]))
-    assert [each.channels for each in measured] == model.encode(pixels[0]).cuts
-    for each in measured:
-        data = model.compress(pixels[0], channels=each.channels)
+def measured(model: Model, pixels: Pixels, channels: tuple[int, ...] = ()) -> list[Measurement]:
+    return measure("omega", "a.png", pixels, list(through_model(model, pixels, channels)))
+
+
+def test_a_measurement_is_that_of_the_decoded_file(model: Model, digit: Pixels) -> None:
+    rows = measured(model, digit)
+    assert [row.setting for row in rows] == model.encode(digit[0]).cuts
+    for row in rows:
+        data = model.compress(digit[0], channels=row.setting)
         decoded = np.asarray(model.decompress(data))[None]
-        assert (each.image, each.codec, each.bytes) == ("a.png", "omega", len(data))
-        assert each.bpp == pytest.approx(8 * len(data) / 784)
-        assert each.stream_bytes < each.bytes
-        assert each.psnr == pytest.approx(psnr(pixels, decoded))
+        assert (row.image, row.codec, row.bytes) == ("a.png", "omega", len(data))
+        assert row.bpp == pytest.approx(8 * len(data) / 784)
+        assert row.stream_bytes < row.bytes
+        assert row.estimated_bpp is not None
+        assert 0 < row.estimated_bpp <= row.stream_bpp
+        assert row.psnr == pytest.approx(psnr(digit, decoded))
+        assert row.ms_ssim is None
 
 
-def test_the_counts_that_are_asked_for_are_measured(model: Model) -> None:
-    picture = Picture(glyphs(1, seed=9)[0])
-    assert [each.channels for each in measure(model, picture, "a", channels=[2, 4], against=[])] == [2, 4]
+def test_the_counts_that_are_asked_for_are_measured(model: Model, digit: Pixels) -> None:
+    assert [row.setting for row in measured(model, digit, (2, 4))] == [2, 4]
 
 
-def test_a_codec_that_returns_another_picture_gets_no_good_score(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = Picture(glyphs(1, seed=9)[0])
-    [honest] = measure(model, picture, "a", channels=[4], against=[])
-    monkeypatch.setattr(model, "decompress", lambda _: Image.fromarray(255 - picture.pixels[0]))
-    [wrong] = measure(model, picture, "a", channels=[4], against=[])
+def test_a_picture_is_encoded_once_for_all_cuts(model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    encode = model.encode
+    monkeypatch.setattr(model, "encode", lambda *given, **options: calls.append(1) or encode(*given, **options))
+    assert len(measured(model, digit)) == 4
+    assert calls == [1]
+
+
+def test_a_codec_that_returns_another_picture_gets_no_good_score(
+    model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [honest] = measured(model, digit, (4,))
+    monkeypatch.setattr(model, "decompress", lambda _: Image.fromarray(255 - digit[0]))
+    [wrong] = measured(model, digit, (4,))
     assert wrong.psnr < honest.psnr - 5
+    assert wrong.ssim is not None
+    assert honest.ssim is not None
+    assert wrong.ssim < honest.ssim - 0.2
 
 
-@pytest.mark.parametrize("name", ["jpeg", "webp"])
-def test_a_classical_codec_is_that_of_pillow_at_the_best_quality_that_fits(name: str, photo: np.ndarray) -> None:
-    codec = ClassicalCodec(name, photo)
-    sizes = {quality: len(codec.file(quality)) for quality in QUALITIES[name]}
-    assert sizes[QUALITIES[name][0]] < sizes[QUALITIES[name][-1]]
-    for budget in (sizes[20], sizes[60] + 3, max(sizes.values()) + 1):
-        quality = codec.best_within(budget)
-        assert sizes[quality] <= budget
-        assert quality == max(q for q, size in sizes.items() if size <= budget)
-        with Image.open(io.BytesIO(codec.file(quality))) as image:
-            assert image.format == {"jpeg": "JPEG", "webp": "WEBP"}[name]
-            decoded = np.asarray(image).transpose(2, 0, 1)
-        assert codec.psnr(quality) == pytest.approx(psnr(photo, decoded))
-    assert codec.psnr(80) > codec.psnr(20)
+@pytest.mark.parametrize("shape", [(27, 28), (28, 28, 3), (1, 1)])
+def test_a_codec_that_returns_another_shape_gets_no_score(
+    model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(model, "decompress", lambda _: Image.fromarray(np.zeros(shape, np.uint8)))
+    with pytest.raises(ImageError, match="returned a picture of shape"):
+        measured(model, digit, (4,))
 
 
-@pytest.mark.parametrize("name", ["jpeg", "webp"])
-def test_where_no_quality_is_small_enough_the_least_is_taken(name: str) -> None:
-    codec = ClassicalCodec(name, glyphs(1, seed=1)[0])
-    assert codec.best_within(10) == QUALITIES[name][0]
-    assert codec.psnr(QUALITIES[name][-1]) > 25
+def test_bytes_that_a_file_has_count_whatever_it_says_of_itself(
+    model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [honest] = measured(model, digit, (4,))
+    file = Container.file
+    monkeypatch.setattr(Container, "file", lambda self, channels: file(self, channels) + bytes(100))
+    decompress = model.decompress
+    monkeypatch.setattr(model, "decompress", lambda data: decompress(data[:-100]))
+    [larger] = measured(model, digit, (4,))
+    assert larger.bytes == honest.bytes + 100
+    assert larger.bpp == pytest.approx(8 * (honest.bytes + 100) / 784)
+
+
+def test_quality_is_that_of_the_pixels_not_of_what_a_codec_claims(digit: Pixels) -> None:
+    lossless = Decoded(1, b"1234567", digit.copy(), 7)
+    [row] = measure("planted", "a", digit, [lossless])
+    assert row.psnr == float("inf")
+    assert row.ssim == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", list(classical.SETTINGS))
+def test_a_classical_codec_is_that_of_pillow(name: str) -> None:
+    photo = soft_and_noisy(3)
+    image = Image.fromarray(photo.transpose(1, 2, 0))
+    for row, each in zip(
+        measure(name, "a", photo, list(through_classical(name, photo))), through_classical(name, photo), strict=True
+    ):
+        buffer = io.BytesIO()
+        if name == "jpeg":
+            image.save(buffer, "JPEG", quality=each.setting, optimize=True, progressive=True)
+        elif name == "webp":
+            image.save(buffer, "WEBP", quality=each.setting, method=6)
+        elif name == "avif":
+            image.save(buffer, "AVIF", quality=each.setting)
+        else:
+            options = {"quality_mode": "rates", "quality_layers": [each.setting], "irreversible": True}
+            image.save(buffer, "JPEG2000", no_jp2=True, **options)
+        assert row.bytes == len(buffer.getvalue())
+        decoded = np.asarray(Image.open(buffer).convert("RGB")).transpose(2, 0, 1)
+        assert row.psnr == pytest.approx(psnr(photo, decoded))
+
+
+@pytest.mark.parametrize("name", list(classical.SETTINGS))
+def test_more_bytes_are_a_better_picture(name: str) -> None:
+    photo = soft_and_noisy(4)
+    rows = measure(name, "a", photo, list(through_classical(name, photo)))
+    assert rows[0].bytes < rows[-1].bytes
+    assert rows[0].psnr < rows[-1].psnr
+
+
+@pytest.mark.parametrize("name", list(classical.SETTINGS))
+def test_grey_stays_grey(name: str, digit: Pixels) -> None:
+    assert all(each.pixels.shape == digit.shape for each in through_classical(name, digit))
 
 
 def test_a_picture_too_large_for_a_codec_is_an_error_that_says_so() -> None:
     with pytest.raises(ImageError, match="webp cannot hold it"):
-        ClassicalCodec("webp", np.zeros((1, 1, 17000), np.uint8)).file(1)
+        classical.encode("webp", np.zeros((1, 1, 17000), np.uint8), 1)
 
 
-def test_means_are_over_pictures_for_each_codec_and_count(tmp_path: Path) -> None:
+def test_an_unknown_codec_is_an_error_that_names_the_known() -> None:
+    with pytest.raises(OmegaError, match="no classical codec gif, only jpeg, webp, avif, jpeg2000"):
+        classical.check(["jpeg", "gif"])
+
+
+def test_means_are_over_pictures_for_each_codec_and_setting(tmp_path: Path) -> None:
     def one(image: str, codec: str, channels: int, size: int, decibels: float) -> Measurement:
-        return Measurement(image, codec, channels, 0, size, size - 10, size / 98, (size - 10) / 98, decibels)
+        return Measurement(
+            image, codec, channels, size, size - 10, None, (size - 10) / 98, size / 98, decibels, 0.5, None
+        )
 
     rows = [
         one("a", "omega", 1, 98, 10.0),
@@ -99,14 +177,15 @@ def test_means_are_over_pictures_for_each_codec_and_count(tmp_path: Path) -> Non
         one("b", "omega", 1, 196, 20.0),
         one("b", "omega", 2, 294, 30.0),
     ]
-    means = summarise(rows)
-    assert [(mean.codec, mean.channels, mean.images) for mean in means] == [
+    points = summarise(rows)
+    assert [(point.codec, point.setting, point.images) for point in points] == [
         ("omega", 1, 2),
         ("jpeg", 1, 1),
         ("omega", 2, 1),
     ]
-    assert (means[0].bpp, means[0].psnr) == (1.5, 15.0)
+    assert (points[0].bpp, points[0].psnr, points[0].ssim, points[0].ms_ssim) == (1.5, 15.0, 0.5, None)
+    assert summarise([rows[0], replace(rows[2], ssim=None)])[0].ssim is None
     write_table(tmp_path / "images.csv", rows)
-    write_table(tmp_path / "summary.csv", means)
-    assert (tmp_path / "images.csv").read_text().splitlines()[1] == "a,omega,1,0,98,88,1,0.897959,10"
-    assert (tmp_path / "summary.csv").read_text().startswith("codec,channels,images,bpp,stream_bpp,psnr\nomega,1,2,1.5")
+    assert (tmp_path / "images.csv").read_text().splitlines()[1] == "a,omega,1,98,88,,0.897959,1,10,0.5,"
+    back = read_measurements(tmp_path / "images.csv")
+    assert [replace(row, stream_bpp=0, bpp=0) for row in back] == [replace(row, stream_bpp=0, bpp=0) for row in rows]

@@ -1,65 +1,261 @@
-"""`omega evaluate`: how good a model is, beside classical codecs."""
+"""`omega evaluate`: how good models are, beside classical codecs and published curves."""
 
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from omega_cli.jobs import exit_status, files
-from omega_cli.options import MaxPixels, Model_, ModelOnce, omega_train_for
-from omega_core.errors import ImageError, OmegaError
+from omega_cli.options import MaxPixels, ModelOnce, SkipExisting, Workers, omega_train_for
+from omega_cli.workers import Done, carry_out, process_count
+from omega_core.errors import OmegaError
+from omega_core.processes import share
+
+if TYPE_CHECKING:
+    from omega_core.images import Pixels
+    from omega_train.evaluation import Decoded, Measurement
+    from omega_train.report import Shown
+
+SHOWN = 4
+"""Pictures in the gallery of the report."""
+
+
+class Counted(StrEnum):
+    """What a rate counts."""
+
+    file = "file"
+    stream = "stream"
+    estimated = "estimated"
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """A picture to measure, and where its measurements go."""
+
+    source: Path
+    image: str
+    target: Path
+
+
+@dataclass
+class Evaluating:
+    """Measures pictures: all models and classical codecs on one after the other.
+
+    models: by name. channels: the counts to measure, of each model's cuts if there are none.
+    pictures: the folder for originals and reconstructions, if they are to be kept.
+    """
+
+    models: dict[str, ModelOnce]
+    against: list[str]
+    channels: list[int]
+    max_pixels: int
+    pictures: Path | None
+
+    def start(self) -> None:
+        """Load all models."""
+        for model in self.models.values():
+            model()
+
+    def __call__(self, job: Measuring) -> Done:
+        """Measure a picture. Raises OmegaError."""
+        from omega_train.evaluation import write_table
+
+        pixels, found = self.measured(job)
+        write_table(job.target, [row for _, _, rows in found for row in rows])
+        if self.pictures is not None:
+            self._save(self.pictures / Path(job.image).with_suffix(""), pixels, found)
+        return Done(pictures=1)
+
+    def measured(self, job: Measuring) -> "tuple[Pixels, list[tuple[str, list[Decoded], list[Measurement]]]]":
+        """The pixels of a picture, and of each codec what came out of its files, and its measurements."""
+        from omega_core.images import read_picture
+        from omega_train import evaluation
+
+        pixels = read_picture(job.source, max_pixels=self.max_pixels).pixels
+        coded = {name: list(evaluation.through_model(m(), pixels, self.channels)) for name, m in self.models.items()}
+        coded |= {name: list(evaluation.through_classical(name, pixels)) for name in self.against}
+        return pixels, [(name, each, evaluation.measure(name, job.image, pixels, each)) for name, each in coded.items()]
+
+    def _save(self, folder: Path, pixels: Any, found: Sequence[Any]) -> None:
+        from omega_core.files import write_whole
+        from omega_core.images import png, to_pillow
+
+        write_whole(folder / "original.png", png(to_pillow(pixels)))
+        for name, decoded, _ in found:
+            for each in decoded:
+                write_whole(folder / f"{name}-{each.setting}.png", png(to_pillow(each.pixels)))
 
 
 def evaluate(
     images: Annotated[Path, typer.Option(help="A picture, or a folder of them.")],
-    output: Annotated[Path, typer.Option(help="The folder for images.csv and summary.csv.")],
-    model: Model_ = None,
+    output: Annotated[Path, typer.Option(help="The folder for tables, plots and report.html.")],
+    model: Annotated[list[str] | None, typer.Option(help="A model file; several times for several.")] = None,
     channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; every cut of a file if not given.")] = None,
     against: Annotated[
-        str, typer.Option(help="Classical codecs at equal bytes, or at their fewest: jpeg, webp, both or ''.")
-    ] = "jpeg,webp",
+        str, typer.Option(help="Classical codecs at a range of qualities: jpeg, webp, avif, jpeg2000.")
+    ] = "",
+    overlay: Annotated[list[Path] | None, typer.Option(help="A CSV file of published points; or several.")] = None,
+    rate: Annotated[Counted, typer.Option(help="What plots and BD-rates count.")] = Counted.file,
+    save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
+    workers: Workers = None,
     max_pixels: MaxPixels = None,
+    skip_existing: SkipExisting = False,
 ) -> None:
-    """Measure bits per pixel and PSNR of pictures decoded from their files, at each number of channels."""
-    from tqdm import tqdm
+    """Measure rate, PSNR, SSIM and MS-SSIM of pictures decoded from their files; draw curves and a report.
 
-    from omega_core.images import is_picture_name, read_picture
+    Several processes that torchrun or srun started share the pictures.
+    """
+    failed, of = evaluate_on(
+        images,
+        output,
+        model or [],
+        counts=_numbers(channels),
+        codecs=[codec for codec in against.split(",") if codec],
+        overlays=overlay or [],
+        rate=rate.value,
+        save_images=save_images,
+        workers=workers,
+        max_pixels=max_pixels,
+        skip_existing=skip_existing,
+        together=True,
+    )
+    exit_status(failed, of)
+
+
+def evaluate_on(
+    images: Path,
+    output: Path,
+    model_paths: Sequence[str],
+    *,
+    counts: list[int] | None = None,
+    codecs: list[str] | None = None,
+    overlays: Sequence[Path] = (),
+    rate: str = "file",
+    save_images: bool = False,
+    workers: int | None = None,
+    max_pixels: int | None = None,
+    skip_existing: bool = False,
+    together: bool = False,
+) -> tuple[int, int]:
+    """Evaluate as `evaluate` says, and return how many pictures failed, of how many.
+
+    together: share the pictures with the other processes, if several were started.
+    """
+    from omega_core.images import MAX_PIXELS, is_picture_name
     from omega_core.rates import Rate
 
     with omega_train_for("evaluation"):
-        from omega_train import evaluation
-    loaded = ModelOnce(model, max_pixels)()
-    counts = _numbers(channels)
-    for count in counts:
-        loaded.check_rate(Rate(channels=count))
-    codecs = [codec for codec in against.split(",") if codec]
-    if unknown := sorted(set(codecs) - set(evaluation.AGAINST)):
-        raise OmegaError(f"--against takes {' and '.join(evaluation.AGAINST)}, not {', '.join(unknown)}.")
-    paths, found, problems = files(images, is_picture_name), [], 0
-    for path in tqdm(paths, unit="picture", disable=None):
-        try:
-            picture = read_picture(path, max_pixels=loaded.max_pixels)
-            name = path.relative_to(images).as_posix() if images.is_dir() else path.name
-            found += list(evaluation.measure(loaded, picture, name, channels=counts, against=codecs))
-        except ImageError as problem:
-            typer.echo(f"error: {path}: {problem}", err=True)
-            problems += 1
-    if found:
-        means = evaluation.summarise(found)
-        evaluation.write_table(output / "images.csv", found)
-        evaluation.write_table(output / "summary.csv", means)
-        typer.echo("codec  channels  images    bpp  stream   PSNR")
-        for mean in means:
-            typer.echo(
-                f"{mean.codec:5}  {mean.channels:8}  {mean.images:6}  {mean.bpp:5.3f}  {mean.stream_bpp:6.3f}"
-                f"  {mean.psnr:5.2f} dB"
-            )
-    exit_status(problems, len(paths))
+        from omega_train import classical
+        from omega_train.curves import read_overlay
+    counts, codecs = counts or [], codecs or []
+    classical.check(codecs)
+    published = [point for path in overlays for point in read_overlay(path)]
+    models = _named(model_paths, max_pixels)
+    for loaded in models.values():
+        for count in counts:
+            loaded().check_rate(Rate(channels=count))
+    if not models and not codecs:
+        raise OmegaError("nothing to evaluate: name a model with --model, or codecs with --against.")
+    made_with = {
+        "models": {
+            name: {"path": str(m.path), "fingerprint": m().fingerprint, **asdict(m().description)}
+            for name, m in models.items()
+        },
+        "classical": {name: list(classical.SETTINGS[name]) for name in codecs},
+        "channels": counts,
+        "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch", "torchmetrics")},
+    }
+    key = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
+    paths = files(images, is_picture_name)
+    names = [path.relative_to(images).as_posix() if images.is_dir() else path.name for path in paths]
+    parts = output / "parts" / key  # of these settings: those of others are not taken for them
+    jobs = [Measuring(path, name, parts / f"{name}.csv") for path, name in zip(paths, names, strict=True)]
+    kept = output / "pictures" if save_images else None
+    worker = Evaluating(models, codecs, counts, max_pixels or MAX_PIXELS, kept)
+    mine = list(share(jobs)) if together else jobs
+    wanted = [job for job in mine if not (skip_existing and job.target.exists())]
+    for job in wanted:
+        job.target.unlink(missing_ok=True)
+    total = Done()
+    for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture"):
+        total.add(done)
+    good = [job for job in jobs if job.target.exists()]
+    if good and len(good) + len(total.problems) >= len(jobs):  # of several processes, the last one does
+        made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": names}
+        _finish(output, good, worker, published, made_with, rate)
+    return len(total.problems), len(mine)
+
+
+def _finish(
+    output: Path, jobs: list[Measuring], worker: Evaluating, published: Any, made_with: dict[str, Any], rate: str
+) -> None:
+    """Put together what was measured of each picture, and say what it comes to."""
+    from omega_train.evaluation import read_measurements, summarise
+    from omega_train.report import write_report
+
+    measured = [row for job in jobs for row in read_measurements(job.target)]
+    order = {name: i for i, name in enumerate([*worker.models, *worker.against])}
+    measured.sort(key=lambda row: order[row.codec])
+    remarks = write_report(
+        output,
+        measured,
+        models=list(worker.models),
+        published=published,
+        gallery=_gallery(jobs, worker),
+        made_with=made_with,
+        rate=rate,
+        title=f"{', '.join(order)} on {len(jobs)} pictures",
+    )
+    for remark in remarks:
+        typer.echo(f"note: {remark}", err=True)
+    points = summarise(measured)
+    width = max(len(point.codec) for point in points)
+    typer.echo(f"{'codec':{width}}  setting  images    bpp  stream      PSNR    SSIM  MS-SSIM")
+    for point in points:
+        similar = "".join(f"  {'–' if value is None else f'{value:.4f}':>6}" for value in (point.ssim, point.ms_ssim))
+        typer.echo(
+            f"{point.codec:{width}}  {point.setting:7}  {point.images:6}  {point.bpp:5.3f}  {point.stream_bpp:6.3f}"
+            f"  {point.psnr:5.2f} dB{similar}"
+        )
+
+
+def _gallery(jobs: Sequence[Measuring], worker: Evaluating) -> "list[Shown]":
+    """Some pictures, evenly among all of them, with what came out of every codec's files."""
+    from omega_train.report import Shown
+
+    few = jobs[:: max(1, len(jobs) // SHOWN)][:SHOWN]
+    return [
+        Shown(job.image, name, pixels, tuple(decoded), tuple(rows))
+        for job in few
+        for pixels, found in [worker.measured(job)]
+        for name, decoded, rows in found
+    ]
+
+
+def _named(paths: Sequence[str], max_pixels: int | None) -> dict[str, ModelOnce]:
+    """Models by their names: those of their files, or of their folders where a file is called model.safetensors."""
+    named: dict[str, ModelOnce] = {}
+    for path in paths:
+        given = Path(path)
+        name = given.resolve().parent.name if given.stem == "model" else given.stem
+        if name in named:
+            name = "-".join(given.resolve().with_suffix("").parts[-3:])
+        if name in named:
+            raise OmegaError(f"{path} is given twice.")
+        named[name] = ModelOnce(path, max_pixels)
+    return named
 
 
 def _numbers(text: str | None) -> list[int]:
-    """Numbers that commas divide, as in "4,8,16". Raises OmegaError."""
+    """Numbers that commas divide, as in "4,8,16", in order. Raises OmegaError."""
     try:
-        return [int(part) for part in text.split(",")] if text else []
+        return sorted({int(part) for part in text.split(",")}) if text else []
     except ValueError as problem:
         raise OmegaError(f"--channels takes numbers such as 4,8,16, not {text!r}.") from problem

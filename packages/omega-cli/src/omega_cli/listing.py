@@ -33,7 +33,7 @@ def list_components(
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
-        _print_table(rows)
+        print_table(rows)
         _warn_of_failures()
 
 
@@ -54,10 +54,11 @@ def list_plugins(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
-        _print_table([{**row, "components": ", ".join(row["components"])} for row in rows])
+        print_table([{**row, "components": ", ".join(row["components"])} for row in rows])
 
 
-def _print_table(rows: list[dict[str, str]]) -> None:
+def print_table(rows: list[dict[str, str]]) -> None:
+    """Rows with the same keys, these above them."""
     if not rows:
         return
     widths = [max(len(row[name]) for row in [*rows, {name: name}]) for name in rows[0]]

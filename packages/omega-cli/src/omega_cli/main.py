@@ -19,6 +19,7 @@ from omega_cli.decompress import decompress
 from omega_cli.evaluate import evaluate
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
+from omega_cli.models import models
 from omega_cli.train import train
 from omega_cli.truncate import truncate
 from omega_core.errors import OmegaError, OmegaWarning
@@ -50,6 +51,7 @@ app.command()(decompress)
 app.command()(truncate)
 app.command()(info)
 app.command()(evaluate)
+app.command()(models)
 app.command("list")(list_components)
 app.command("plugins")(list_plugins)
 

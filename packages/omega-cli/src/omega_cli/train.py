@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from omega_cli.evaluate import evaluate_on
+from omega_cli.jobs import files
 from omega_cli.options import omega_train_for
+from omega_core.errors import OmegaError
 from omega_core.processes import rank
 
 
@@ -14,6 +17,9 @@ def train(
     data: Annotated[Path | None, typer.Option(help="The folder of the pictures to train on.")] = None,
     output: Annotated[Path | None, typer.Option(help="The run folder; runs/RECIPE if not given.")] = None,
     description: Annotated[str | None, typer.Option(help="What the model file says about itself.")] = None,
+    test_images: Annotated[
+        list[Path] | None, typer.Option(help="A folder of pictures to evaluate on at the end; or several.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     architecture: Annotated[str | None, typer.Option(help="See `omega list architecture`.")] = None,
     quantizer: Annotated[str | None, typer.Option(help="See `omega list quantizer`.")] = None,
@@ -38,8 +44,15 @@ def train(
     ] = None,
 ) -> None:
     """Train a model by a recipe, which flags override."""
+    from omega_core.images import is_picture_name
+
     with omega_train_for("training"):
         import omega_train
+    folders = {f"test-{images.resolve().name}": images for images in test_images or ()}
+    if len(folders) < len(test_images or ()):
+        raise OmegaError("two folders of --test-images have one name: their results would replace each other.")
+    for images in folders.values():
+        files(images, is_picture_name)  # an error now rather than after the training
     chosen = omega_train.load_recipe(
         recipe,
         {
@@ -74,3 +87,5 @@ def train(
     )
     if first:
         typer.echo(str(model))
+        for folder, images in folders.items():
+            evaluate_on(images, model.parent / folder, [str(model)])

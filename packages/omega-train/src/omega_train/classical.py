@@ -1,62 +1,58 @@
 """Codecs of Pillow, to compare with."""
 
 import io
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
-from omega_core.errors import ImageError
-from omega_core.images import Pixels, psnr, to_pillow
+from omega_core.errors import ImageError, OmegaError
+from omega_core.images import Pixels, to_pillow
 
-QUALITIES: dict[str, range] = {"jpeg": range(1, 96), "webp": range(101)}
-_SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: Mapping[str, tuple[int, ...]] = {
+    "jpeg": (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95),
+    "webp": (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95),
+    "avif": (5, 10, 20, 30, 40, 50, 60, 70, 80, 90),
+    "jpeg2000": (400, 200, 150, 100, 75, 50, 35, 25, 18, 12, 8),
+}
+"""Over which qualities each codec is measured; of JPEG 2000 over which ratios of compression."""
+_FEATURES = {"jpeg": "jpg", "webp": "webp", "avif": "avif", "jpeg2000": "jpg_2000"}
+_OPTIONS: Mapping[str, dict[str, Any]] = {
     "jpeg": {"format": "JPEG", "optimize": True, "progressive": True},
     "webp": {"format": "WEBP", "method": 6},
+    "avif": {"format": "AVIF"},
+    "jpeg2000": {"format": "JPEG2000", "no_jp2": True, "irreversible": True, "quality_mode": "rates"},
 }
 
 
-@dataclass
-class ClassicalCodec:
-    """A picture (1 or 3, H, W) in one of Pillow's codecs, `jpeg` or `webp`, at any of its qualities.
+def check(names: list[str]) -> None:
+    """Raise OmegaError unless these are codecs, and this Pillow has them."""
+    if unknown := sorted(set(names) - set(SETTINGS)):
+        raise OmegaError(f"there is no classical codec {', '.join(unknown)}, only {', '.join(SETTINGS)}.")
+    if missing := [name for name in names if not features.check(_FEATURES[name])]:
+        raise OmegaError(f"the Pillow installed here has no {', '.join(missing)}: take other codecs.")
 
-    Each quality is encoded once. JPEG is progressive with optimised Huffman tables, WebP lossy with method 6: each
-    as small as it gets.
+
+def encode(name: str, pixels: Pixels, setting: int) -> bytes:
+    """Pixels (1 or 3, H, W) as a file: quality, or for `jpeg2000` the ratio of compression, as asked.
+
+    JPEG is progressive with optimised Huffman tables, WebP lossy with method 6, JPEG 2000 the bare codestream with
+    the irreversible wavelet: each as small as it gets. AVIF as Pillow does it.
+
+    Raises ImageError for a picture that the format cannot hold.
     """
+    buffer = io.BytesIO()
+    asked = {"quality_layers": [setting]} if name == "jpeg2000" else {"quality": setting}
+    try:
+        to_pillow(pixels).save(buffer, **_OPTIONS[name], **asked)
+    except (OSError, ValueError) as problem:  # of sides that the format does not have
+        raise ImageError(f"{name} cannot hold it: {problem}.") from problem
+    return buffer.getvalue()
 
-    name: str
-    pixels: Pixels
-    files: dict[int, bytes] = field(default_factory=dict)
 
-    def file(self, quality: int) -> bytes:
-        """The picture as a file. Raises ImageError for one too large for the format."""
-        if quality not in self.files:
-            buffer = io.BytesIO()
-            try:
-                to_pillow(self.pixels).save(buffer, quality=quality, **_SETTINGS[self.name])
-            except (OSError, ValueError) as problem:  # of sides that the format does not have
-                raise ImageError(f"{self.name} cannot hold it: {problem}.") from problem
-            self.files[quality] = buffer.getvalue()
-        return self.files[quality]
-
-    def best_within(self, size: int) -> int:
-        """The greatest quality found whose file has at most `size` bytes; the least quality if none has.
-
-        Found by bisection: where sizes do not quite rise with quality, a greater one may exist.
-        """
-        qualities = QUALITIES[self.name]
-        low, high = 0, len(qualities)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if len(self.file(qualities[middle])) <= size:
-                low = middle
-            else:
-                high = middle
-        return qualities[low]
-
-    def psnr(self, quality: int) -> float:
-        """In dB, of the picture decoded from the file."""
-        with Image.open(io.BytesIO(self.file(quality))) as image:
-            decoded = np.asarray(image.convert("L" if len(self.pixels) == 1 else "RGB"))
-        return psnr(self.pixels, decoded.reshape(*decoded.shape[:2], -1).transpose(2, 0, 1))
+def decode(data: bytes, colours: int) -> Pixels:
+    """The pixels (colours, H, W) in a file of one of these codecs."""
+    with Image.open(io.BytesIO(data)) as image:
+        decoded = np.asarray(image.convert("L" if colours == 1 else "RGB"))
+    return decoded.reshape(*decoded.shape[:2], colours).transpose(2, 0, 1)

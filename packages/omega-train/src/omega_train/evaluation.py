@@ -1,111 +1,172 @@
-"""How good a model is: rate and distortion of pictures decoded from files, beside classical codecs.
+"""How good codecs are: rate and distortion of pictures decoded from files.
 
-For each picture and channel count there is the model's own file and, of each classical codec, the best one that
-is no larger; where none is, the smallest there is.
+picture ─encode once→ a file at each cut ─decode→ Measurement ─mean over pictures→ Point of a curve
 """
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
+from omega_core.errors import ImageError
 from omega_core.files import write_whole
-from omega_core.images import Picture, psnr, read_picture
+from omega_core.images import Picture, Pixels, read_picture
 from omega_core.model import Model
 from omega_core.rates import Rate
-from omega_train.classical import QUALITIES, ClassicalCodec
+from omega_train import classical
+from omega_train.quality import qualities
 
-AGAINST = tuple(QUALITIES)
+METRICS = ("psnr", "ssim", "ms_ssim")
 
 
 @dataclass(frozen=True)
 class Measurement:
     """Of one picture in one file.
 
-    image: its name. codec: "omega" or a classical one's.
-    channels: of the model's file or, for a classical codec, of the one it is compared with.
-    quality: the setting of a classical codec, else 0.
+    image: its name. codec: a model's name, or that of a classical codec.
+    setting: the number of channels or, of a classical codec, the quality (`omega_train.classical`).
     bytes: of the file. stream_bytes: of the entropy-coded stream in it; for a classical codec the same as `bytes`.
-    bpp, stream_bpp: the same in bits per pixel. psnr: in dB, over all colours.
+    bpp, stream_bpp: the same in bits per pixel. estimated_bpp: −Σ log2 p of the symbols, where there are such.
+    psnr: in dB, over all colours. ssim, ms_ssim: None where the picture is too small for them.
     """
 
     image: str
     codec: str
-    channels: int
-    quality: int
+    setting: int
     bytes: int
     stream_bytes: int
-    bpp: float
+    estimated_bpp: float | None
     stream_bpp: float
+    bpp: float
     psnr: float
+    ssim: float | None
+    ms_ssim: float | None
 
 
 @dataclass(frozen=True)
-class Mean:
-    """The means over all pictures, of a codec at (or compared with) a number of channels."""
+class Point:
+    """The means over all pictures, of a codec at a setting. A metric is None unless all pictures have it."""
 
     codec: str
-    channels: int
+    setting: int
     images: int
-    bpp: float
+    estimated_bpp: float | None
     stream_bpp: float
+    bpp: float
     psnr: float
+    ssim: float | None
+    ms_ssim: float | None
 
 
-def measure(
-    model: Model, picture: Picture, name: str, *, channels: Sequence[int] = (), against: Iterable[str] = AGAINST
-) -> Iterator[Measurement]:
-    """Measure a picture at some channel counts; at all the cuts of its file if there are none.
+@dataclass(frozen=True)
+class Decoded:
+    """A file and the pixels that came out of it. setting, stream_bytes, estimated_bits: see `Measurement`."""
 
-    Opacity and profile are left out: codecs are compared by what they do with colours. The picture is encoded
-    once for all counts that are cuts; each is decoded from the bytes of its own file.
+    setting: int
+    data: bytes
+    pixels: Pixels
+    stream_bytes: int
+    estimated_bits: float | None = None
+
+
+def through_model(model: Model, pixels: Pixels, channels: Sequence[int] = ()) -> Iterator[Decoded]:
+    """Pixels (colours, H, W) from the model's own files at some channel counts; at all cuts if there are none.
+
+    The picture is encoded once for all counts that are cuts; each is decoded from the bytes of its own file.
 
     Raises ImageError for the picture, RateError for a count that the model does not have.
     """
-    pixels, (height, width) = picture.pixels, picture.size
-    plain = Picture(pixels)
-    encoded = model.encode(plain)
-    classical = [ClassicalCodec(codec, pixels) for codec in against]
-
-    def measured(codec: str, n: int, quality: int, size: int, stream: int, decibels: float) -> Measurement:
-        per_pixel = 8 / (height * width)
-        return Measurement(name, codec, n, quality, size, stream, size * per_pixel, stream * per_pixel, decibels)
-
+    encoded = model.encode(Picture(pixels))
     for n in channels or encoded.cuts:
-        container = encoded.container if n in encoded.cuts else model.fit(plain, Rate(channels=n))
+        container = encoded.container if n in encoded.cuts else model.fit(Picture(pixels), Rate(channels=n))
         data = container.file(n)
         decoded = read_picture(model.decompress(data)).pixels
-        yield measured("omega", n, 0, len(data), container.cuts[n], psnr(pixels, decoded))
-        for codec in classical:
-            quality = codec.best_within(len(data))
-            size = len(codec.file(quality))
-            yield measured(codec.name, n, quality, size, size, codec.psnr(quality))
+        yield Decoded(n, data, decoded, container.cuts[n], model.estimated_bits(encoded.symbols[:n]))
 
 
-def summarise(measurements: Iterable[Measurement]) -> list[Mean]:
-    """The means over pictures, for every codec and number of channels, in the order in which they first occur."""
-    groups: dict[tuple[str, int], list[Measurement]] = {}
-    for each in measurements:
-        groups.setdefault((each.codec, each.channels), []).append(each)
+def through_classical(codec: str, pixels: Pixels) -> Iterator[Decoded]:
+    """Pixels from files of a classical codec at all its settings. Raises ImageError."""
+    for setting in classical.SETTINGS[codec]:
+        data = classical.encode(codec, pixels, setting)
+        yield Decoded(setting, data, classical.decode(data, len(pixels)), len(data))
+
+
+def measure(codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded]) -> list[Measurement]:
+    """Rate and quality of what came out of a codec's files. Raises ImageError where it has other sides than went in."""
+    for each in decoded:
+        if each.pixels.shape != pixels.shape:
+            raise ImageError(f"{codec} returned a picture of shape {each.pixels.shape} for {pixels.shape}.")
+    per_pixel = 1 / pixels[0].size
     return [
-        Mean(
+        Measurement(
+            image=image,
             codec=codec,
-            channels=channels,
-            images=len(group),
-            bpp=fmean(each.bpp for each in group),
-            stream_bpp=fmean(each.stream_bpp for each in group),
-            psnr=fmean(each.psnr for each in group),
+            setting=each.setting,
+            bytes=len(each.data),
+            stream_bytes=each.stream_bytes,
+            estimated_bpp=None if each.estimated_bits is None else each.estimated_bits * per_pixel,
+            stream_bpp=8 * each.stream_bytes * per_pixel,
+            bpp=8 * len(each.data) * per_pixel,
+            **asdict(quality),
         )
-        for (codec, channels), group in groups.items()
+        for each, quality in zip(decoded, qualities(pixels, [each.pixels for each in decoded]), strict=True)
     ]
 
 
-def write_table(path: Path, rows: Sequence[Measurement] | Sequence[Mean]) -> None:
-    """Measurements, or means, as CSV with their fields for columns. Raises OutputError."""
+def summarise(measurements: Iterable[Measurement]) -> list[Point]:
+    """The means over pictures, for every codec and setting, in the order in which they first occur."""
+    groups: dict[tuple[str, int], list[Measurement]] = {}
+    for each in measurements:
+        groups.setdefault((each.codec, each.setting), []).append(each)
+
+    def means(group: list[Measurement]) -> dict[str, Any]:
+        names = [entry.name for entry in fields(Point) if entry.name not in ("codec", "setting", "images")]
+        columns = {name: [getattr(each, name) for each in group] for name in names}
+        return {name: None if None in column else fmean(column) for name, column in columns.items()}
+
+    return [Point(codec, setting, len(group), **means(group)) for (codec, setting), group in groups.items()]
+
+
+def write_table(path: Path, rows: Sequence[Any]) -> None:
+    """Dataclasses of one kind as CSV with their fields for columns; None is empty. Raises OutputError."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([entry.name for entry in fields(rows[0])])
-    writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)] for row in rows)
+    writer.writerows([_cell(value) for value in asdict(row).values()] for row in rows)
     write_whole(path, text.getvalue().encode())
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def read_measurements(path: Path) -> list[Measurement]:
+    """What `write_table` wrote. Raises ValueError or KeyError if it is something else."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Measurement(**{entry.name: _value(entry, row[entry.name]) for entry in fields(Measurement)})
+            for row in csv.DictReader(file)
+        ]
+
+
+def _value(entry: Any, text: str) -> Any:
+    if entry.type is str:
+        return text
+    if entry.type is int:
+        return int(text)
+    return None if text == "" else float(text)
+
+
+def too_small(points: Iterable[Point]) -> list[str]:
+    """Which metrics were left out because pictures are too small for them."""
+    missing = {metric for point in points for metric in METRICS if getattr(point, metric) is None}
+    return [metric for metric in METRICS if metric in missing]
+
+
+def finite(values: Iterable[float | None]) -> bool:
+    """Whether all are numbers, and none is that of a picture without a difference."""
+    return all(value is not None and math.isfinite(value) for value in values)

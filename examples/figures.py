@@ -1,0 +1,107 @@
+"""The three figures of the paper, from models trained here or given.
+
+1. MNIST: Ω for several ranges of λ and of channels.
+2. MNIST: Ω beside integer quantization, with 8, 16 and 32 channels.
+3. Photos: Ω beside integer quantization.
+
+usage: python examples/figures.py --output FOLDER [--mnist FOLDER] [--photos FOLDER --test-photos FOLDER]
+                                  [--models FOLDER] [--published CSV] [--epochs N | --steps N] [--images N]
+
+A model FOLDER/RECIPE/model.safetensors is taken where it is there; others are trained into OUTPUT/runs. Published
+points, as `omega evaluate --overlay` takes them, are drawn over the figures of MNIST by their columns channels_min,
+channels_max, lambda_min and lambda_max, where these are a recipe's own. Rates are those of streams, as published.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from omega_train.data.mnist import find, read_idx
+from omega_train.recipe import Recipe, load_recipe
+
+ONE = [f"mnist-omega-16{which}" for which in ("", "-lambda0.9-0.999", "-lambda0.85-0.9")]
+ARRAY = [*ONE, *(f"mnist-omega-16-min8-lambda{which}" for which in ("0.95-0.999", "0.9-0.999", "0.85-0.9"))]
+SIZES = [f"mnist-{quantizer}-{channels}" for channels in (8, 16, 32) for quantizer in ("omega", "integer")]
+FIGURES = {"mnist-lambda": ARRAY, "mnist-quantizers": SIZES, "photos": ["compact-omega", "compact-integer"]}
+
+
+def omega(*arguments: object) -> None:
+    """Run the command."""
+    subprocess.run([sys.executable, "-m", "omega_cli", *map(str, arguments)], check=True)
+
+
+def digits(folder: Path, output: Path, count: int) -> Path:
+    """The first pictures of MNIST's test set, as PNG files."""
+    pixels = read_idx(find(folder, "t10k-images-idx3-ubyte"))
+    output.mkdir(parents=True, exist_ok=True)
+    for i, digit in enumerate(pixels[:count]):
+        Image.fromarray(digit).save(output / f"{i:05}.png")
+    return output
+
+
+def published_for(recipes: list[Recipe], path: Path, output: Path) -> list[object]:
+    """The published points of some recipes' settings, as an overlay."""
+    wanted = {(r.channels_min, r.channels, r.lambda_min, r.lambda_max) for r in recipes if r.quantizer == "omega"}
+    columns = ("channels_min", "channels_max", "lambda_min", "lambda_max")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    kept = [
+        {"codec": f"published {row['channels_min']}:{row['channels_max']}, λ {row['lambda_min']}:{row['lambda_max']}"}
+        | row
+        for row in rows
+        if tuple(float(row[column]) for column in columns) in wanted and row.get("split", "testing") == "testing"
+    ]
+    if not kept:
+        return []
+    overlay = output / "published.csv"
+    with overlay.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, kept[0])
+        writer.writeheader()
+        writer.writerows(kept)
+    return ["--overlay", overlay]
+
+
+def main() -> None:
+    """Train what is not there, and draw."""
+    parser = argparse.ArgumentParser(description="Draw the figures of the paper.")
+    parser.add_argument("--output", type=Path, required=True)
+    for name in ("mnist", "photos", "test-photos", "models", "published"):
+        parser.add_argument(f"--{name}", type=Path)
+    for name in ("epochs", "steps"):
+        parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--images", type=int, default=1000, help="how many of MNIST's test pictures")
+    asked = parser.parse_args()
+    length = [f"--{name}={value}" for name in ("epochs", "steps") if (value := getattr(asked, name)) is not None]
+
+    def trained(recipe: str, data: Path) -> Path:
+        given = asked.models / recipe / "model.safetensors" if asked.models else None
+        if given and given.exists():
+            return given
+        run = asked.output / "runs" / recipe
+        if not (run / "model.safetensors").exists():
+            omega("train", recipe, "--data", data, "--output", run, *length)
+        return run / "model.safetensors"
+
+    for figure, names in FIGURES.items():
+        photos = figure == "photos"
+        data = asked.photos if photos else asked.mnist
+        if data is None or (photos and asked.test_photos is None):
+            continue
+        folder = asked.output / figure
+        folder.mkdir(parents=True, exist_ok=True)
+        overlay: list[object] = []
+        if asked.published and not photos:
+            overlay = published_for([load_recipe(name) for name in names], asked.published, folder)
+        models = [argument for name in names for argument in ("--model", trained(name, data))]
+        images = asked.test_photos if photos else digits(data, asked.output / "digits", asked.images)
+        against = ["--against", "jpeg,webp"] if photos else []
+        omega("evaluate", *models, "--images", images, "--output", folder, "--rate", "stream", *overlay, *against)
+        print(f"{folder / 'report.html'}, {folder / 'plots'}")
+
+
+if __name__ == "__main__":
+    main()

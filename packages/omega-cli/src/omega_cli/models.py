@@ -1,0 +1,108 @@
+"""`omega models`: what models, and the recipes that make them, consist of and cost."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from omega_cli.listing import AsJson, print_table
+from omega_cli.options import omega_train_for
+from omega_core.errors import OmegaError
+
+if TYPE_CHECKING:
+    from omega_core.costs import Cost
+
+
+def models(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Recipes or model files.")] = None,
+    parameters: Annotated[
+        bool, typer.Option("--parameters", help="Count parameters, and operations for a pixel, of each part.")
+    ] = False,
+    size: Annotated[str | None, typer.Option(help="Width×height to count operations for, such as 768x512.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List recipes and models: all shipped recipes, if none is named."""
+    sides = _sides(size)
+    rows: list[dict[str, Any]] = []
+    for name in names or _recipes():
+        about, cost = _about(name, sides if parameters else None, counting=parameters)
+        if parameters:
+            rows += [{"model": name, **part} for part in cost]
+        else:
+            rows.append({"model": name, **about})
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        print_table([{key: _cell(value) for key, value in row.items()} for row in rows])
+
+
+def _recipes() -> list[str]:
+    with omega_train_for("the list of recipes"):
+        import omega_train
+    return list(omega_train.recipe_names())
+
+
+def _about(name: str, size: tuple[int, int] | None, *, counting: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a recipe or a model is, and what its parts cost if that is asked for."""
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        from omega_core.modelfile import read_description
+
+        description, _ = read_description(path)
+        prior = description.prior.name if description.prior else "none"
+        about = _row(description.architecture.name, description.quantizer.name, prior, description)
+        return about, _costs_of_model(path, size) if counting else []
+    with omega_train_for("a recipe"):
+        import omega_train
+    recipe = omega_train.load_recipe(name)
+    about = _row(recipe.architecture, recipe.quantizer, recipe.prior, recipe)
+    return about, _costs_of_recipe(recipe, size) if counting else []
+
+
+def _row(architecture: str, quantizer: str, prior: str, source: Any) -> dict[str, Any]:
+    symbols = source.alphabet if hasattr(source, "alphabet") else source.symbols
+    least = source.channels_min
+    channels = f"{least}:{source.channels}" if least < source.channels else str(source.channels)
+    components = {"architecture": architecture, "quantizer": quantizer, "prior": prior}
+    return {**components, "D": source.latent_channels, "channels": channels, "symbols": symbols}
+
+
+def _costs_of_model(path: Path, size: tuple[int, int] | None) -> list[dict[str, Any]]:
+    from omega_core.costs import costs
+    from omega_core.loading import load_model
+
+    codec = load_model(path).codec
+    return _with_sum(costs(codec.architecture, codec.quantizer, codec.prior, size))
+
+
+def _costs_of_recipe(recipe: Any, size: tuple[int, int] | None) -> list[dict[str, Any]]:
+    from omega_core.costs import costs
+    from omega_train.task import CodecTask
+
+    task = CodecTask(recipe).eval()
+    return _with_sum(costs(task.architecture, task.quantizer, task.prior, size))
+
+
+def _with_sum(parts: "list[Cost]") -> list[dict[str, Any]]:
+    """The parts, and all together, as rows."""
+    rows = [(part.part, part.parameters, part.kmac_per_pixel) for part in parts]
+    rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
+    return [{"part": name, "parameters": count, "kMAC per pixel": round(kmac, 3)} for name, count, kmac in rows]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, (int, float)) else str(value)
+
+
+def _sides(text: str | None) -> tuple[int, int] | None:
+    """(H, W) of "768x512". Raises OmegaError."""
+    if text is None:
+        return None
+    try:
+        width, height = (int(part) for part in text.lower().replace("×", "x").split("x"))
+    except ValueError as problem:
+        raise OmegaError(f"--size takes width and height such as 768x512, not {text!r}.") from problem
+    if min(width, height) < 1:
+        raise OmegaError(f"--size takes sides of at least 1 pixel, not {text!r}.")
+    return height, width

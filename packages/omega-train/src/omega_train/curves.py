@@ -1,0 +1,165 @@
+"""Rate-distortion curves, of ours and of others, and how far one lies from another.
+
+Bjøntegaard's differences (VCEG-M33, 2001) are the package `bjontegaard`'s, an optional dependency.
+"""
+
+import csv
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from omega_core.errors import OmegaError
+from omega_train.evaluation import METRICS, Point, finite
+
+RATES = {"file": "bpp", "stream": "stream_bpp", "estimated": "estimated_bpp"}
+"""What a rate can count: whole files; the entropy-coded streams in them; what a model's tables say."""
+METHODS = ("pchip", "akima")
+LEAST_POINTS = 4
+"""That a curve has to have for an interpolation of it to mean something."""
+_ALIASES = {
+    "psnr_db": "psnr",
+    "ms-ssim": "ms_ssim",
+    "bpp_real": "stream_bpp",
+    "bpp_estimated": "estimated_bpp",
+    "rate": "bpp",
+}
+_NUMBERS = {*RATES.values(), *METRICS, "setting", "channels", "quality", "images"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric over one rate. rates: bpp, rising. published: whether it is somebody else's measurement."""
+
+    name: str
+    metric: str
+    rates: tuple[float, ...]
+    values: tuple[float, ...]
+    published: bool = False
+
+    def front(self) -> "Curve":
+        """Only the points that none is better than at less rate."""
+        rates, values = list[float](), list[float]()
+        for rate, value in zip(self.rates, self.values, strict=True):
+            if not values or value > values[-1]:
+                if rates and rate == rates[-1]:
+                    rates.pop(), values.pop()
+                rates.append(rate)
+                values.append(value)
+        return Curve(self.name, self.metric, tuple(rates), tuple(values), self.published)
+
+
+def curves(points: Iterable[Point], metric: str, rate: str = "file", *, published: bool = False) -> list[Curve]:
+    """A curve for every codec that has this metric; points without a finite number are left out."""
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for point in points:
+        place = getattr(point, RATES[rate]), getattr(point, metric)
+        if rate == "estimated" and place[0] is None:
+            place = point.bpp, place[1]  # classical codecs have nothing else
+        if finite(place):
+            groups.setdefault(point.codec, []).append(place)
+    return [
+        Curve(name, metric, tuple(rate for rate, _ in group), tuple(value for _, value in group), published)
+        for name, group in ((name, sorted(group)) for name, group in groups.items())
+    ]
+
+
+def read_overlay(path: Path) -> list[Point]:
+    """Published points from a CSV file.
+
+    Columns: `bpp`, `stream_bpp` (or `bpp_real`) or `estimated_bpp` (or `bpp_estimated`), at least one; `psnr` (or
+    `psnr_db`, in dB), `ssim` or `ms_ssim`, at least one; `codec`, or any others, whose values tell curves apart
+    and name them.
+
+    Raises OmegaError for a file that is none.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{_ALIASES.get(key, key): value for key, value in row.items()} for row in csv.DictReader(file)]
+        names = set(rows[0]) if rows else set()
+        if not names & set(RATES.values()) or not names & set(METRICS):
+            raise OmegaError(f"{path} needs a column bpp or stream_bpp, and one of {', '.join(METRICS)}.")
+        telling = [name for name in rows[0] if name not in _NUMBERS and len({row[name] for row in rows}) > 1]
+        return [_published(path.stem, row, telling) for row in rows]
+    except (OSError, UnicodeDecodeError, ValueError, TypeError, csv.Error) as problem:
+        raise OmegaError(f"{path} cannot be read as published points: {problem}.") from problem
+
+
+def _published(name: str, row: dict[str, Any], telling: Sequence[str]) -> Point:
+    def number(column: str) -> float | None:
+        return float(row[column]) if row.get(column) else None
+
+    known = [number(column) for column in RATES.values()]
+    bpp = next(rate for rate in (known[0], known[1], known[2]) if rate is not None)
+    text = ", ".join(str(row[column]) if column == "codec" else f"{column} {row[column]}" for column in telling)
+    return Point(
+        codec=text or str(row.get("codec") or name),
+        setting=int(float(row.get("setting") or row.get("channels") or row.get("quality") or 0)),
+        images=int(float(row.get("images") or 0)),
+        estimated_bpp=number("estimated_bpp"),
+        stream_bpp=number("stream_bpp") or bpp,
+        bpp=bpp,
+        psnr=number("psnr") if number("psnr") is not None else float("nan"),  # type: ignore[arg-type]
+        ssim=number("ssim"),
+        ms_ssim=number("ms_ssim"),
+    )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a curve compares with an anchor, on the Pareto fronts of both.
+
+    bd_rate: per cent of rate that `codec` takes more at equal quality. bd_psnr: by how much its metric is greater at
+    equal rate, in dB or in the metric's unit. overlap: the share of the anchor's range of quality that both cover, in
+    per cent. They are None, and `reason` says why, where there is no such number.
+    """
+
+    codec: str
+    anchor: str
+    metric: str
+    rate: str
+    method: str
+    bd_rate: float | None
+    bd_psnr: float | None
+    overlap: float
+    reason: str = ""
+
+
+def difference(curve: Curve, anchor: Curve, rate: str, method: Literal["pchip", "akima"] | str) -> Difference:
+    """Bjøntegaard's differences. Raises ModuleNotFoundError without the package `bjontegaard`."""
+    import bjontegaard
+
+    ours, theirs = curve.front(), anchor.front()
+    overlap = _overlap(ours, theirs)
+    reason = ""
+    if min(len(ours.rates), len(theirs.rates)) < LEAST_POINTS:
+        reason = f"fewer than {LEAST_POINTS} points"
+    elif overlap <= 0:
+        reason = "no overlap"
+    found: list[float | None] = [None, None]
+    if not reason:
+        given = theirs.rates, theirs.values, ours.rates, ours.values
+        options = {"method": method, "require_matching_points": False, "min_overlap": 0.0}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the overlap is stated
+            found = [float(bjontegaard.bd_rate(*given, **options)), float(bjontegaard.bd_psnr(*given, **options))]
+    return Difference(curve.name, anchor.name, curve.metric, rate, method, found[0], found[1], overlap, reason)
+
+
+def _overlap(ours: Curve, theirs: Curve) -> float:
+    if not ours.values or not theirs.values:
+        return 0.0
+    low, high = max(ours.values[0], theirs.values[0]), min(ours.values[-1], theirs.values[-1])
+    return 100 * max(0.0, high - low) / max(theirs.values[-1] - theirs.values[0], 1e-12)
+
+
+def differences(found: Sequence[Curve], rate: str) -> list[Difference]:
+    """Of every curve of ours to every other, by both methods."""
+    return [
+        difference(curve, anchor, rate, method)
+        for curve in found
+        for anchor in found
+        if curve is not anchor and not curve.published
+        for method in METHODS
+    ]

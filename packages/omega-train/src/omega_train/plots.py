@@ -1,0 +1,100 @@
+"""Curves as plots, SVG and PNG, that can be read in grey: told apart by dashes and marks, named at their ends.
+
+matplotlib is an optional dependency, and imported here alone.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")  # before pyplot: there need not be a screen
+
+from matplotlib import pyplot
+
+from omega_core.files import replacing
+from omega_train.curves import Curve
+from omega_train.evaluation import Point
+
+LABELS = {"psnr": "PSNR in dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "bpp": "bits per pixel"}
+_STYLES = [
+    {"color": color, "linestyle": dashes, "marker": mark}
+    for color, dashes, mark in zip(
+        ("#000000", "#0b62a4", "#b3470b", "#4d7a12", "#7a3b8f", "#666666", "#9a7b00", "#008080"),
+        ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 2, 1, 2))),
+        "osD^vPX*",
+        strict=True,
+    )
+]
+
+
+def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str, title: str = "") -> None:
+    """One metric of several codecs over rate, as `path` with the endings .svg and .png. Raises OutputError."""
+    figure, axes = pyplot.subplots(figsize=(7.5, 5), layout="constrained")
+    ours = 0
+    ends: list[tuple[float, float, str]] = []
+    for curve in curves:
+        if curve.published:
+            style: dict[str, Any] = {"color": "#555555", "linestyle": "none", "marker": "+x1234"[len(ends) % 6]}
+        else:
+            style, ours = _STYLES[ours % len(_STYLES)], ours + 1
+        axes.plot(curve.rates, curve.values, markersize=4, linewidth=1.2, label=curve.name, **style)
+        ends.append((curve.rates[-1], curve.values[-1], curve.name))
+    if curves:
+        _name(axes, ends)
+    axes.set_xlabel(f"bits per pixel of the {rate}")
+    axes.set_ylabel(LABELS[curves[0].metric] if curves else "")
+    axes.set_title(title)
+    axes.grid(alpha=0.25)
+    _save(figure, path)
+
+
+def _name(axes: Any, ends: Sequence[tuple[float, float, str]]) -> None:
+    """Write names beside the last points of curves, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    step, last = (high - low) / 22, float("inf")
+    left, right = axes.get_xlim()
+    axes.set_xlim(left, right + 0.3 * (right - left))
+    for x, y, name in sorted(ends, key=lambda end: -end[1]):
+        at = min(y, last - step)
+        last = at
+        axes.annotate(
+            name,
+            (x, y),
+            (right + 0.02 * (right - left), at),
+            fontsize=8,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.5},
+        )
+
+
+def channels(points: Sequence[Point], path: Path, *, title: str = "") -> None:
+    """Of one model's points: the rate that each group of channels adds, and what PSNR each of its bits brings."""
+    ordered = sorted(points, key=lambda point: point.setting)
+    counts = [point.setting for point in ordered]
+    rates = [point.stream_bpp for point in ordered]
+    added = [rate - before for rate, before in zip(rates, [0.0, *rates], strict=False)]
+    gained = [
+        (point.psnr - before.psnr) / max(point.stream_bpp - before.stream_bpp, 1e-9)
+        for before, point in pairwise(ordered)
+    ]
+    figure, (above, below) = pyplot.subplots(2, figsize=(7.5, 5), sharex=True, layout="constrained")
+    width = 0.8 * min((b - a for a, b in pairwise(counts)), default=1)
+    above.bar(counts, added, width, color="#555555")
+    above.set_ylabel("bpp that it adds")
+    below.bar(counts[1:], gained, width, color="#0b62a4")
+    below.axhline(0, color="black", linewidth=0.6)
+    below.set_ylabel("dB that a bit per pixel\nof it brings")
+    below.set_xlabel("channels, up to")
+    above.set_title(title)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    mpl.rcParams["svg.hashsalt"] = "omega"  # the same file for the same numbers
+    for ending, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 150})):
+        with replacing(path.with_name(path.name + ending)) as temporary:
+            figure.savefig(temporary, format=ending[1:], **options)
+    pyplot.close(figure)

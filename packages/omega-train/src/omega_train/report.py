@@ -1,0 +1,152 @@
+"""What an evaluation leaves in its folder.
+
+images.csv         a row for every picture in every file
+summary.csv        the means
+bd.csv             Bjøntegaard's differences between all curves
+evaluation.json    with what it was made: models, pictures, settings, versions
+plots/             a plot for each metric, and one of each model's channels
+report.html        all of it in one page that opens from disk
+"""
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from omega_core.files import write_whole
+from omega_core.images import Pixels, to_pillow
+from omega_train.curves import RATES, Curve, curves, differences
+from omega_train.evaluation import METRICS, Decoded, Measurement, Point, summarise, too_small, write_table
+from omega_train.quality import LEAST_SIDE
+
+MOST_SETTINGS = 12
+"""Of a codec, in the gallery of the page: enough to feel like a slide, few enough to be sent by mail."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of the page's gallery: the original, and what came out of one codec's files.
+
+    measurements: of the same files, in the same order.
+    """
+
+    image: str
+    codec: str
+    original: Pixels
+    decoded: tuple[Decoded, ...]
+    measurements: tuple[Measurement, ...]
+
+
+def write_report(
+    folder: Path,
+    measurements: Sequence[Measurement],
+    *,
+    models: Sequence[str],
+    published: Sequence[Point] = (),
+    gallery: Sequence[Shown] = (),
+    made_with: Mapping[str, Any],
+    rate: str = "file",
+    title: str = "Evaluation",
+) -> list[str]:
+    """Write all of it, and return what the user should know was left out. Raises OutputError.
+
+    models: those of the codecs that are models.
+    rate: what plots and differences count, one of RATES.
+    """
+    points, remarks = summarise(measurements), list[str]()
+    write_table(folder / "images.csv", measurements)
+    write_table(folder / "summary.csv", points)
+    text = json.dumps(dict(made_with), indent=2, ensure_ascii=False, default=str)
+    write_whole(folder / "evaluation.json", f"{text}\n".encode())
+    for metric in too_small(points):
+        side = LEAST_SIDE[metric]
+        remarks.append(f"{metric} is left out: it needs pictures of at least {side} pixels a side, all of them.")
+    found = {
+        metric: [*curves(points, metric, rate), *curves(published, metric, rate, published=True)] for metric in METRICS
+    }
+    compared = []
+    if find_spec("bjontegaard") is None:
+        remarks.append("BD-rates are left out: they need the extra `evaluation` of omega-train.")
+    else:
+        compared = [each for metric in METRICS for each in differences(found[metric], rate)]
+        if compared:
+            write_table(folder / "bd.csv", compared)
+    if find_spec("matplotlib") is None:
+        remarks.append("plots are left out: they need the extra `evaluation` of omega-train.")
+    else:
+        _draw(folder / "plots", found, [point for point in points if point.codec in models], rate)
+    page = {
+        "title": title,
+        "rate": rate,
+        "rates": RATES,
+        "points": [asdict(point) for point in points],
+        "published": [asdict(point) for point in published],
+        "differences": [asdict(each) for each in compared],
+        "gallery": [_shown(each) for each in gallery],
+        "remarks": remarks,
+        "made_with": json.loads(text),
+    }
+    write_whole(folder / "report.html", _page(page).encode())
+    return remarks
+
+
+def _draw(folder: Path, found: Mapping[str, Sequence[Curve]], points: Sequence[Point], rate: str) -> None:
+    from omega_train import plots
+
+    for metric, some in found.items():
+        if any(not curve.published for curve in some):
+            plots.rate_distortion(some, folder / metric, rate=rate)
+    for codec in dict.fromkeys(point.codec for point in points):
+        mine = [point for point in points if point.codec == codec]
+        if len(mine) > 1:
+            plots.channels(mine, folder / f"channels-{codec.replace('/', '-')}", title=codec)
+
+
+def thinned(settings: Sequence[Any]) -> list[Any]:
+    """At most MOST_SETTINGS of them, the first and the last among these, evenly."""
+    if len(settings) <= MOST_SETTINGS:
+        return list(settings)
+    last = len(settings) - 1
+    return [settings[round(i * last / (MOST_SETTINGS - 1))] for i in range(MOST_SETTINGS)]
+
+
+def _shown(each: Shown) -> dict[str, Any]:
+    kept = thinned(list(zip(each.decoded, each.measurements, strict=True)))
+    return {
+        "image": each.image,
+        "codec": each.codec,
+        "width": each.original.shape[2],
+        "height": each.original.shape[1],
+        "original": _data(each.original),
+        "versions": [{**asdict(measurement), "picture": _data(decoded.pixels)} for decoded, measurement in kept],
+    }
+
+
+def _data(pixels: Pixels) -> str:
+    """Pixels as the address of a lossless picture that lies in the address itself."""
+    buffer = io.BytesIO()
+    image: Image.Image = to_pillow(pixels).convert("RGB")
+    image.save(buffer, "WEBP", lossless=True, method=3)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _page(page: Mapping[str, Any]) -> str:
+    """The page with its data: not a number in JSON is null, and nothing in it ends the script."""
+    template = files("omega_train").joinpath("report.html").read_text("utf-8")
+    text = json.dumps(_finite(page), ensure_ascii=False).replace("<", "\\u003c")
+    return template.replace("/*DATA*/null", text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,64 @@
+"""PSNR, SSIM and MS-SSIM, beside other people's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from omega_core.images import Pixels, read_picture
+from omega_train.classical import decode, encode
+from omega_train.quality import LEAST_SIDE, qualities
+
+PHOTOS = Path(__file__).parents[4] / "shared" / "data" / "photos" / "test"
+
+
+def pictures() -> Iterator[tuple[Pixels, Pixels]]:
+    """Ten pictures and what JPEG makes of them: photos where there are some, with odd and with even sides."""
+    photos = sorted(PHOTOS.glob("*"))[:10]
+    random = np.random.default_rng(7)
+    for i in range(10):
+        if photos:
+            pixels = read_picture(photos[i]).pixels
+        else:
+            coarse = Image.fromarray(random.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+            pixels = np.asarray(coarse.resize((321 + i, 240 + i // 2))).transpose(2, 0, 1)
+        pixels = pixels[:, : pixels.shape[1] - i % 3, : pixels.shape[2] - i % 2]
+        yield pixels, decode(encode("jpeg", pixels, 10 + 8 * i), len(pixels))
+
+
+def test_they_agree_with_scikit_image_and_pytorch_msssim() -> None:
+    metrics = pytest.importorskip("skimage.metrics", reason="needs scikit-image")
+    pytorch_msssim = pytest.importorskip("pytorch_msssim", reason="needs pytorch-msssim")
+    import torch
+
+    for original, decoded in pictures():
+        [quality] = qualities(original, [decoded])
+        assert quality.psnr == pytest.approx(metrics.peak_signal_noise_ratio(original, decoded), abs=1e-3)
+        gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        theirs = metrics.structural_similarity(original, decoded, channel_axis=0, data_range=255, **gaussian)
+        assert quality.ssim == pytest.approx(theirs, abs=1e-3)
+        x, y = (torch.from_numpy(p.copy()).float()[None] / 255 for p in (original, decoded))
+        assert quality.ms_ssim == pytest.approx(pytorch_msssim.ms_ssim(y, x, data_range=1.0).item(), abs=1e-3)
+
+
+def test_several_are_measured_as_each_alone() -> None:
+    [(original, decoded), *_] = pictures()
+    worse = (decoded // 2).astype(np.uint8)
+    both = qualities(original, [decoded, worse])
+    alone = [qualities(original, [each])[0] for each in (decoded, worse)]
+    for one, other in zip(both, alone, strict=True):
+        assert one.psnr == other.psnr
+        assert (one.ssim, one.ms_ssim) == pytest.approx((other.ssim, other.ms_ssim), abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["ssim", "ms_ssim"])
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_metric_is_left_out_where_its_window_does_not_fit(metric: str, missing: int) -> None:
+    side = LEAST_SIDE[metric] - missing
+    pixels = np.random.default_rng(0).integers(0, 256, (1, side, side + 9), dtype=np.uint8)
+    [quality] = qualities(pixels, [pixels])
+    assert (getattr(quality, metric) is None) == bool(missing)
+    if not missing:
+        assert getattr(quality, metric) == pytest.approx(1, abs=1e-4)
