@@ -329,3 +329,20 @@ def test_a_training_ends_with_an_evaluation_if_asked(omega: Any, recipe: Callabl
     done = omega("train", recipe(steps=1), "--output", tmp_path / "other", "--test-images", tmp_path / "nowhere")
     assert done.returncode == 2
     assert not (tmp_path / "other").exists()
+
+
+def test_models_of_one_name_are_told_apart_and_the_same_one_is_refused(
+    omega: Any, untrained: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = untrained("mnist", channels=2)
+    for folder in ("a", "b"):
+        (tmp_path / folder / "run").mkdir(parents=True)
+        shutil.copy(model, tmp_path / folder / "run" / "model.safetensors")
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "digit.png")
+    asked = ["--images", tmp_path / "digit.png", "--output", tmp_path / "out"]
+    both = [part for folder in ("a", "b") for part in ("--model", tmp_path / folder / "run" / "model.safetensors")]
+    done = omega("evaluate", *asked, *both)
+    assert done.returncode == 0, done.stderr
+    codecs = {line.split(",")[0] for line in (tmp_path / "out" / "summary.csv").read_text().splitlines()[1:]}
+    assert {codec[-11:] for codec in codecs} == {"a-run-model", "b-run-model"}
+    assert "is given twice" in complaint(omega("evaluate", *asked, *both[:2], *both[:2]))

@@ -241,16 +241,15 @@ def _gallery(jobs: Sequence[Measuring], worker: Evaluating) -> "list[Shown]":
 
 def _named(paths: Sequence[str], max_pixels: int | None) -> dict[str, ModelOnce]:
     """Models by their names: those of their files, or of their folders where a file is called model.safetensors."""
-    named: dict[str, ModelOnce] = {}
-    for path in paths:
-        given = Path(path)
-        name = given.resolve().parent.name if given.stem == "model" else given.stem
-        if name in named:
-            name = "-".join(given.resolve().with_suffix("").parts[-3:])
-        if name in named:
-            raise OmegaError(f"{path} is given twice.")
-        named[name] = ModelOnce(path, max_pixels)
-    return named
+    places = [Path(path).resolve() for path in paths]
+    if twice := next((path for path, place in zip(paths, places, strict=True) if places.count(place) > 1), None):
+        raise OmegaError(f"the model {twice} is given twice.")
+    short = [place.parent.name if place.stem == "model" else place.stem for place in places]
+    names = [
+        name if short.count(name) == 1 else place.with_suffix("").as_posix().strip("/").replace("/", "-")
+        for name, place in zip(short, places, strict=True)
+    ]
+    return {name: ModelOnce(path, max_pixels) for name, path in zip(names, paths, strict=True)}
 
 
 def _numbers(text: str | None) -> list[int]:
