@@ -26,8 +26,9 @@ from omega_train.curves import RATES, Curve, curves, differences
 from omega_train.evaluation import METRICS, Decoded, Measurement, Point, summarise, too_small, write_table
 from omega_train.quality import LEAST_SIDE
 
-MOST_SETTINGS = 12
+MOST_SETTINGS = 10
 """Of a codec, in the gallery of the page: enough to feel like a slide, few enough to be sent by mail."""
+_SHOWN_BY_BROWSERS = {"jpeg", "webp", "avif"}
 
 
 @dataclass(frozen=True)
@@ -125,16 +126,30 @@ def _shown(each: Shown) -> dict[str, Any]:
         "width": each.original.shape[2],
         "height": each.original.shape[1],
         "original": _data(each.original),
-        "versions": [{**asdict(measurement), "picture": _data(decoded.pixels)} for decoded, measurement in kept],
+        "versions": [
+            {**asdict(measurement), "picture": _address(measurement, decoded)} for decoded, measurement in kept
+        ],
     }
 
 
+def _address(measurement: Measurement, decoded: Decoded) -> str:
+    """What came out of a file; the file itself, which is smaller, where browsers show it."""
+    if measurement.codec in _SHOWN_BY_BROWSERS and measurement.estimated_bpp is None:
+        return _data_address(f"image/{measurement.codec}", decoded.data)
+    return _data(decoded.pixels)
+
+
+def _data_address(kind: str, data: bytes) -> str:
+    """The address of a picture that lies in the address itself."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
 def _data(pixels: Pixels) -> str:
-    """Pixels as the address of a lossless picture that lies in the address itself."""
+    """The address of pixels, without loss."""
     buffer = io.BytesIO()
     image: Image.Image = to_pillow(pixels).convert("RGB")
     image.save(buffer, "WEBP", lossless=True, method=3)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return _data_address("image/webp", buffer.getvalue())
 
 
 def _page(page: Mapping[str, Any]) -> str:
