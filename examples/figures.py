@@ -6,6 +6,7 @@
 
 usage: python examples/figures.py --output FOLDER [--mnist FOLDER] [--photos FOLDER --test-photos FOLDER]
                                   [--models FOLDER] [--published CSV] [--epochs N | --steps N] [--images N]
+                                  [--only FIGURE]
 
 A model FOLDER/RECIPE/model.safetensors is taken where it is there; others are trained into OUTPUT/runs. Published
 points, as `omega evaluate --overlay` takes them, are drawn over the figures of MNIST by their columns channels_min,
@@ -74,6 +75,7 @@ def main() -> None:
     for name in ("epochs", "steps"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--images", type=int, default=1000, help="how many of MNIST's test pictures")
+    parser.add_argument("--only", choices=FIGURES, help="one figure instead of all")
     asked = parser.parse_args()
     length = [f"--{name}={value}" for name in ("epochs", "steps") if (value := getattr(asked, name)) is not None]
 
@@ -87,6 +89,8 @@ def main() -> None:
         return run / "model.safetensors"
 
     for figure, names in FIGURES.items():
+        if asked.only not in (None, figure):
+            continue
         photos = figure == "photos"
         data = asked.photos if photos else asked.mnist
         if data is None or (photos and asked.test_photos is None):
