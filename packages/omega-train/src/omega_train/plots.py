@@ -52,18 +52,17 @@ def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str, title: st
 
 
 def _name(axes: Any, ends: Sequence[tuple[float, float, str]]) -> None:
-    """Write names beside the last points of curves, moved apart where they would overlap."""
+    """Write names to the right of the axes, level with the last points of curves, apart where they would overlap."""
     low, high = axes.get_ylim()
     step, last = (high - low) / 22, float("inf")
-    left, right = axes.get_xlim()
-    axes.set_xlim(left, right + 0.3 * (right - left))
     for x, y, name in sorted(ends, key=lambda end: -end[1]):
         at = min(y, last - step)
         last = at
         axes.annotate(
             name,
             (x, y),
-            (right + 0.02 * (right - left), at),
+            (1.02, at),
+            textcoords=axes.get_yaxis_transform(),  # across in shares of the axes, up in numbers
             fontsize=8,
             va="center",
             arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.5},
