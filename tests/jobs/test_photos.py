@@ -168,11 +168,16 @@ def test_a_model_is_evaluated_beside_classical_codecs(omega: Any, photos: Path, 
 def test_an_evaluation_is_shared_and_goes_on_where_it_stopped(
     omega: Any, photos: Path, whole: Path, tmp_path: Path
 ) -> None:
-    arguments = ["--model", whole / "model.safetensors", "--images", photos, "--channels", "2"]
-    assert omega("evaluate", *arguments, "--output", tmp_path / "alone").returncode == 0
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("00.png", "01.jpg", "02.webp"):
+        (images / name).write_bytes((photos / name).read_bytes())
+    (images / "0.png").write_bytes(b"no picture")  # the first process's
+    arguments = ["--model", whole / "model.safetensors", "--images", images, "--channels", "2"]
+    assert omega("evaluate", *arguments, "--output", tmp_path / "alone").returncode == 1
     for number in range(2):
         done = omega("evaluate", *arguments, "--output", tmp_path / "both", WORLD_SIZE="2", RANK=str(number))
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 1 - number, done.stderr
         assert (tmp_path / "both" / "summary.csv").exists() == (number == 1)
     for name in ("images.csv", "summary.csv"):
         assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
@@ -180,7 +185,7 @@ def test_an_evaluation_is_shared_and_goes_on_where_it_stopped(
     before = {part: part.stat().st_mtime_ns for part in parts}
     parts[0].unlink()
     (tmp_path / "alone" / "summary.csv").unlink()
-    assert omega("evaluate", *arguments, "--output", tmp_path / "alone", "--skip-existing").returncode == 0
+    assert omega("evaluate", *arguments, "--output", tmp_path / "alone", "--skip-existing").returncode == 1
     assert [part for part in parts if part.stat().st_mtime_ns != before[part]] == parts[:1]
     assert (tmp_path / "alone" / "summary.csv").read_bytes() == (tmp_path / "both" / "summary.csv").read_bytes()
 

@@ -43,6 +43,11 @@ class Measuring:
     image: str
     target: Path
 
+    @property
+    def failed(self) -> Path:
+        """A file that is there if the picture could not be measured: other processes need not wait for it."""
+        return self.target.with_suffix(".failed")
+
 
 @dataclass
 class Evaluating:
@@ -148,6 +153,7 @@ def evaluate_on(
 
     together: share the pictures with the other processes, if several were started.
     """
+    from omega_core.files import write_whole
     from omega_core.images import MAX_PIXELS, is_picture_name
     from omega_core.rates import Rate
 
@@ -183,11 +189,16 @@ def evaluate_on(
     wanted = [job for job in mine if not (skip_existing and job.target.exists())]
     for job in wanted:
         job.target.unlink(missing_ok=True)
+        job.failed.unlink(missing_ok=True)
     total = Done()
     for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture"):
         total.add(done)
+    for job in wanted:
+        if not job.target.exists():
+            write_whole(job.failed, b"")
     good = [job for job in jobs if job.target.exists()]
-    if good and len(good) + len(total.problems) >= len(jobs):  # of several processes, the last one does
+    # of several processes, the last one does
+    if good and all(job.target.exists() or job.failed.exists() for job in jobs):
         made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": names}
         _finish(output, good, worker, published, made_with, rate)
     return len(total.problems), len(mine)
