@@ -4,6 +4,7 @@ Bjøntegaard's differences (VCEG-M33, 2001) are the package `bjontegaard`'s, an 
 """
 
 import csv
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,8 @@ def _published(name: str, row: dict[str, Any], telling: Sequence[str]) -> Point:
         return float(row[column]) if row.get(column) else None
 
     known = [number(column) for column in RATES.values()]
-    bpp = next(rate for rate in (known[0], known[1], known[2]) if rate is not None)
+    bpp = next(rate for rate in known if rate is not None)
+    decibels = number("psnr")
     text = ", ".join(str(row[column]) if column == "codec" else f"{column} {row[column]}" for column in telling)
     return Point(
         codec=text or str(row.get("codec") or name),
@@ -100,7 +102,7 @@ def _published(name: str, row: dict[str, Any], telling: Sequence[str]) -> Point:
         estimated_bpp=number("estimated_bpp"),
         stream_bpp=number("stream_bpp") or bpp,
         bpp=bpp,
-        psnr=number("psnr") if number("psnr") is not None else float("nan"),  # type: ignore[arg-type]
+        psnr=math.nan if decibels is None else decibels,
         ssim=number("ssim"),
         ms_ssim=number("ms_ssim"),
     )
