@@ -1,15 +1,19 @@
-"""`omega list` and `omega plugins`: what is installed, without importing it."""
+"""`omega list` and `omega plugins`: what is installed, without importing it unless one is to be shown in full."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from omega_core.registry import Plugin
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def list_components(
     kind: Annotated[str | None, typer.Argument(help="Only this kind, such as quantizer.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this one in full, with its options.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the components that can be named: architectures, quantizers, priors and so on."""
@@ -19,6 +23,9 @@ def list_components(
 
     if kind is not None and kind not in KINDS:
         raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
+    if kind is not None and name is not None:
+        _show_in_full(kind, name, as_json)
+        return
     found = registry().components(kind)
     bare = [(c.kind, c.component.name) for c in found]
     rows = [
@@ -37,16 +44,68 @@ def list_components(
         _warn_of_failures()
 
 
+def _show_in_full(kind: str, name: str, as_json: bool) -> None:
+    """One component with its options, for which it is imported."""
+    import inspect
+
+    from omega_core.options import NO_DEFAULT, Options, said
+    from omega_core.registry import import_component, registry
+
+    found = registry().find(kind, name)
+    target = import_component(found)
+    options = [
+        {
+            "option": option.key,
+            "type": said(option.type),
+            "default": "" if option.default is NO_DEFAULT else option.default,
+            "required": option.default is NO_DEFAULT,
+            "about": option.about,
+        }
+        for option in Options(kind, name, target).known.values()
+    ]
+    facts = {
+        "kind": kind,
+        "name": found.component.name,
+        "from": found.distribution,
+        "version": next((p.version for p in registry().plugins if found in p.components), ""),
+        "target": found.component.target,
+        "summary": found.component.summary,
+    }
+    about = inspect.getdoc(target) or ""
+    if as_json:
+        typer.echo(json.dumps({**facts, "about": about, "options": options}, ensure_ascii=False, indent=2, default=str))
+        return
+    for fact, value in facts.items():
+        typer.echo(f"{fact:<8} {value}")
+    typer.echo(f"\n{about}\n")
+    if not options:
+        typer.echo("no options")
+    rows = [{**option, "default": _default(option)} for option in options]
+    print_table([{key: str(value) for key, value in row.items() if key != "required"} for row in rows])
+
+
+def _default(option: dict[str, Any]) -> str:
+    """A default as it is typed."""
+    value = option["default"]
+    if option["required"]:
+        return "to be given"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
 def list_plugins(as_json: AsJson = False) -> None:
-    """List the plugins that are installed, with what they bring or why they failed."""
+    """List the plugins that are installed, with what they bring, or why they failed or might."""
     from omega_core.registry import registry
+    from omega_core.versions import core_range
 
     rows: list[dict[str, Any]] = [
         {
             "plugin": plugin.distribution,
             "version": plugin.version,
             "module": plugin.module,
-            "status": plugin.error or ("left out by OMEGA_PLUGINS" if plugin.left_out else "ok"),
+            "made for": f"omega-core {core_range(plugin.distribution) or ''}".strip(),
+            "status": _status(plugin),
             "components": [f"{c.kind} {c.component.name}" for c in plugin.components],
         }
         for plugin in registry().plugins
@@ -55,6 +114,12 @@ def list_plugins(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         print_table([{**row, "components": ", ".join(row["components"])} for row in rows])
+
+
+def _status(plugin: "Plugin") -> str:
+    if plugin.left_out:
+        return "left out by OMEGA_PLUGINS"
+    return "; ".join(filter(None, [plugin.error, plugin.out_of_range, *plugin.remarks])) or "ok"
 
 
 def print_table(rows: list[dict[str, str]]) -> None:
@@ -72,3 +137,5 @@ def _warn_of_failures() -> None:
     for plugin in registry().plugins:
         if plugin.error:
             typer.echo(f"warning: the plugin {plugin.distribution} failed to load: {plugin.error}", err=True)
+        for remark in plugin.remarks:
+            typer.echo(f"warning: the plugin {plugin.distribution}: {remark}", err=True)

@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,20 @@ if TYPE_CHECKING:
 Model_ = Annotated[str | None, typer.Option("--model", help="A model file that `omega train` wrote.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; one for 256 files if not given, up to one a core.")]
 MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more pixels; 89478485 if not given.")]
+ComponentOptions = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="As `omega list KIND NAME` shows; can be repeated.")
+]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave out what is there already.")]
+
+
+def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, Any]:
+    """Options of a component from texts such as "levels=8", for which it is imported. Raises ComponentError."""
+    if not texts:
+        return {}
+    from omega_core.options import Options
+    from omega_core.registry import resolve
+
+    return Options(kind, name, resolve(kind, name)).parsed(texts)
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """`omega train`: from a recipe to a model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from omega_cli.evaluate import evaluate_on
 from omega_cli.jobs import files
-from omega_cli.options import omega_train_for
+from omega_cli.options import ComponentOptions, omega_train_for, parsed_options
 from omega_core.errors import OmegaError
 from omega_core.processes import rank
 
@@ -24,7 +24,14 @@ def train(
     architecture: Annotated[str | None, typer.Option(help="See `omega list architecture`.")] = None,
     quantizer: Annotated[str | None, typer.Option(help="See `omega list quantizer`.")] = None,
     prior: Annotated[str | None, typer.Option(help="See `omega list prior`.")] = None,
+    coder: Annotated[str | None, typer.Option(help="See `omega list coder`.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="See `omega list dataset`.")] = None,
     trainer: Annotated[str | None, typer.Option(help="See `omega list trainer`.")] = None,
+    architecture_option: ComponentOptions = None,
+    quantizer_option: ComponentOptions = None,
+    prior_option: ComponentOptions = None,
+    dataset_option: ComponentOptions = None,
+    trainer_option: ComponentOptions = None,
     latent_channels: Annotated[int | None, typer.Option(help="D, channels of the latent.")] = None,
     channels: Annotated[str | None, typer.Option(help="C, or C_min:C for a model of many rates.")] = None,
     symbols: Annotated[int | None, typer.Option(help="S, the alphabet of each channel.")] = None,
@@ -34,10 +41,14 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step, for each process.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
     seed: Annotated[int | None, typer.Option(help="What everything random follows from.")] = None,
-    accelerator: Annotated[str, typer.Option(help="cpu, gpu or another of Lightning's.")] = "auto",
-    devices: Annotated[str, typer.Option(help="How many, or which.")] = "auto",
-    nodes: Annotated[int, typer.Option(help="How many machines.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or another of Lightning's.")] = "32-true",
+    accelerator: Annotated[
+        str | None, typer.Option(help="cpu, gpu or another of Lightning's; the best there is if not given.")
+    ] = None,
+    devices: Annotated[str | None, typer.Option(help="How many, or which; all if not given.")] = None,
+    nodes: Annotated[int | None, typer.Option(help="How many machines; 1 if not given.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="bf16-mixed or another of Lightning's; 32-true if not given.")
+    ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile make training quicker.")] = False,
     workers: Annotated[
         int | None, typer.Option(help="Processes that read pictures; up to 8 a GPU if not given.")
@@ -53,37 +64,49 @@ def train(
         raise OmegaError("two folders of --test-images have one name: their results would replace each other.")
     for images in folders.values():
         files(images, is_picture_name)  # an error now rather than after the training
-    chosen = omega_train.load_recipe(
-        recipe,
-        {
-            "description": description,
-            "architecture": architecture,
-            "quantizer": quantizer,
-            "prior": prior,
-            "trainer": trainer,
-            "latent-channels": latent_channels,
-            "channels": channels,
-            "symbols": symbols,
-            "lambda": weight,
-            "epochs": epochs,
-            "steps": steps,
-            "batch-size": batch_size,
-            "learning-rate": learning_rate,
-            "seed": seed,
-        },
-    )
+    changes: dict[str, Any] = {
+        "description": description,
+        "architecture": architecture,
+        "quantizer": quantizer,
+        "prior": prior,
+        "coder": coder,
+        "dataset": dataset,
+        "trainer": trainer,
+        "latent-channels": latent_channels,
+        "channels": channels,
+        "symbols": symbols,
+        "lambda": weight,
+        "epochs": epochs,
+        "steps": steps,
+        "batch-size": batch_size,
+        "learning-rate": learning_rate,
+        "seed": seed,
+    }
+    chosen = omega_train.load_recipe(recipe, changes)
+    for kind, texts in {
+        "architecture": architecture_option,
+        "quantizer": quantizer_option,
+        "prior": prior_option,
+        "dataset": dataset_option,
+    }.items():
+        changes[f"{kind}-options"] = parsed_options(kind, getattr(chosen, kind), texts)
+    machine = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "nodes": nodes,
+        "precision": precision,
+        "compiled": compiled or None,
+        "workers": workers,
+    }
     first = rank() == 0  # Lightning forgets it when it is done
+    chosen = omega_train.load_recipe(recipe, changes)
     model = omega_train.train(
         chosen,
         output or Path("runs") / chosen.name,
         data=data,
         resume=resume,
-        accelerator=accelerator,
-        devices=devices,
-        nodes=nodes,
-        precision=precision,
-        compiled=compiled,
-        workers=workers,
+        **{option: value for option, value in machine.items() if value is not None},
+        **parsed_options("trainer", chosen.trainer, trainer_option),
     )
     if first:
         typer.echo(str(model))

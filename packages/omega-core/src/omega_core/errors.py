@@ -64,5 +64,9 @@ class OmegaWarning(UserWarning):
     """Something that the user should know, though it is no error."""
 
 
+class OmegaDeprecationWarning(OmegaWarning):
+    """Something that was used will go; the message says what has come in its place."""
+
+
 class WrongModelError(OmegaError):
     """An `.omega` file was made with another model."""

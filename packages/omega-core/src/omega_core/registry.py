@@ -9,6 +9,7 @@ import difflib
 import inspect
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import pluggy
 from omega_core import hookspecs
 from omega_core.components import KINDS, Component
 from omega_core.errors import ComponentError
+from omega_core.options import Options
 
 FIRST_PARTY = frozenset({"omega-core", "omega-quant", "omega-entropy", "omega-train", "omega-cli"})
 
@@ -41,7 +43,10 @@ class Registered:
 
 @dataclass(frozen=True)
 class Plugin:
-    """An entry point of the group `omega`: what it registered, or why it could not."""
+    """An entry point of the group `omega`: what it registered, or why it could not.
+
+    remarks: what it does in a way that will go.
+    """
 
     distribution: str
     version: str
@@ -49,6 +54,14 @@ class Plugin:
     components: tuple[Registered, ...] = ()
     error: str = ""
     left_out: bool = False
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def out_of_range(self) -> str:
+        """What is wrong, if it says that it does not work with this version of omega-core."""
+        from omega_core.versions import out_of_range
+
+        return out_of_range(self.distribution)
 
 
 class Registry:
@@ -83,7 +96,7 @@ class Registry:
         if near := difflib.get_close_matches(name, [*names, *(c.qualified_name for c in available)], n=1):
             message += f" Did you mean {near[0]!r}?"
         message += f" Available: {', '.join(sorted(set(names))) or 'none'}."
-        if failed := [f"{p.distribution} ({p.error})" for p in self.plugins if p.error]:
+        if failed := [f"{p.distribution} ({_why(p)})" for p in self.plugins if p.error]:
             message += f" It might be in a plugin that failed to load: {'; '.join(failed)}."
         if left_out := [p.distribution for p in self.plugins if p.left_out]:
             message += f" OMEGA_PLUGINS leaves out: {', '.join(left_out)}."
@@ -107,16 +120,24 @@ def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugi
     if allowed is not None and distribution not in allowed:
         return Plugin(distribution, version, point.value, left_out=True)
     try:
-        return Plugin(distribution, version, point.value, _registered(point.load(), distribution))
+        components, remarks = _registered(point.load(), distribution)
+        return Plugin(distribution, version, point.value, components, remarks=remarks)
     except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
         return Plugin(distribution, version, point.value, error=f"{type(problem).__name__}: {problem}")
 
 
-def _registered(module: object, distribution: str) -> tuple[Registered, ...]:
-    """What the hooks of one plugin return, checked."""
+def _why(plugin: Plugin) -> str:
+    """Why a plugin failed to load, with what may have been the reason."""
+    return f"{plugin.error}; it is {plugin.out_of_range}" if plugin.out_of_range else plugin.error
+
+
+def _registered(module: object, distribution: str) -> tuple[tuple[Registered, ...], tuple[str, ...]]:
+    """What the hooks of one plugin return, checked, and which of them will go."""
     manager = pluggy.PluginManager("omega")
     manager.add_hookspecs(hookspecs)
-    manager.register(module)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        manager.register(module)
     manager.check_pending()
     found: dict[tuple[str, str], Registered] = {}
     for kind in KINDS:
@@ -127,7 +148,7 @@ def _registered(module: object, distribution: str) -> tuple[Registered, ...]:
                 if (kind, component.name) in found:
                     raise ValueError(f"the {kind} {component.name!r} is registered twice")
                 found[kind, component.name] = Registered(kind, component, distribution)
-    return tuple(found.values())
+    return tuple(found.values()), tuple(str(each.message) for each in caught)
 
 
 def _normalised(name: str) -> str:
@@ -154,7 +175,9 @@ def import_component(found: Registered) -> Any:
     try:
         return getattr(import_module(module), attribute)
     except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
+        plugin = next((p for p in registry().plugins if found in p.components), None)
         hint = f" Install {found.component.install}." if found.component.install else ""
+        hint += f" {found.distribution} is {plugin.out_of_range}." if plugin and plugin.out_of_range else ""
         raise ComponentError(
             f"the {found.kind} {found.qualified_name} could not be imported ({problem}).{hint}"
         ) from problem
@@ -163,29 +186,20 @@ def import_component(found: Registered) -> Any:
 def build(kind: str, name: str, options: Mapping[str, Any], **required: Any) -> Any:
     """Make an instance of a component from what the codec gives and the options that the user chose.
 
-    Raises ComponentError if the component does not take an option of that name.
+    Raises ComponentError if the component does not take an option of that name, or of that type.
     """
-    target = resolve(kind, name)
+    return make(kind, name, resolve(kind, name), options, **required)
+
+
+def make(kind: str, name: str, target: Any, options: Mapping[str, Any], **required: Any) -> Any:
+    """Make an instance of what a component of that kind and name points at, as `build` does."""
+    chosen = Options(kind, name, target, required).checked(options)
     try:
-        signature = inspect.signature(target)
-    except (TypeError, ValueError) as problem:
-        raise ComponentError(f"the {kind} {name!r} is no class: {target!r}.") from problem
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    accepted = [option for option, p in signature.parameters.items() if option not in required and p.kind in named]
-    for option in options:
-        if option not in accepted and not takes_any:
-            near = difflib.get_close_matches(option, accepted, n=1)
-            guess = f" Did you mean {near[0]!r}?" if near else ""
-            raise ComponentError(
-                f"the {kind} {name!r} has no option {option!r}.{guess} Its options: {', '.join(accepted) or 'none'}."
-            )
-    try:
-        signature.bind(**required, **options)
+        inspect.signature(target).bind(**required, **chosen)
     except TypeError as problem:
         raise ComponentError(f"the {kind} {name!r} cannot be made: {problem}.") from problem
     try:
-        return target(**required, **options)
+        return target(**required, **chosen)
     except (TypeError, ValueError, OverflowError, MemoryError, RuntimeError) as problem:
         reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-        raise ComponentError(f"the {kind} {name!r} cannot be made with {dict(options)}: {reason}") from problem
+        raise ComponentError(f"the {kind} {name!r} cannot be made with {chosen}: {reason}") from problem

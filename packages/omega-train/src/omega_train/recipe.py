@@ -146,7 +146,8 @@ def recipe_names() -> list[str]:
 def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """A shipped recipe by name, or one from a TOML file, with some settings replaced.
 
-    overrides: settings by their names in the file, such as "batch-size"; None stands for no change.
+    overrides: settings by their names in the file, such as "batch-size"; None stands for no change. Options
+        of components are added to those of the file, unless another component is chosen.
     Raises RecipeError for an unknown recipe, an unknown setting, or a wrong value.
     """
     text, source = _read(name_or_path)
@@ -161,6 +162,9 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     for kind in ("architecture", "quantizer", "prior", "dataset"):
         if kind in changes and changes[kind] != values.get(kind):
             values.pop(f"{kind}-options", None)  # they were another component's
+    for key, options in changes.items():
+        if key.endswith("-options") and isinstance(options, Mapping) and isinstance(values.get(key), Mapping):
+            changes[key] = {**_named(values[key]), **_named(options)}
     values.setdefault("name", Path(name_or_path).stem)
     return _parse({**values, **changes}, source)
 
@@ -222,7 +226,7 @@ def _typed(key: str, value: Any, kind: Any, source: str) -> Any:
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         names = {bool: "true or false", str: "a text", int: "a whole number", float: "a number", dict: "a table"}
         raise RecipeError(f"{source}: {key} has to be {names[wanted]}, not {value!r}.")
-    return {_name(option): inner for option, inner in value.items()} if wanted is dict else value
+    return _named(value) if wanted is dict else value
 
 
 def _check(holds: bool, message: str) -> None:
@@ -234,8 +238,9 @@ def _key(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _name(key: str) -> str:
-    return key.replace("-", "_")
+def _named(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by the names that Python has for them."""
+    return {key.replace("-", "_"): value for key, value in options.items()}
 
 
 def _is_table(name: str) -> bool:

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantized, Quantizer
@@ -79,7 +80,7 @@ class CodecTask(LightningModule):
             )
             if self.quantizer.alphabet > MAX_ALPHABET:
                 raise ComponentError(f"{self.quantizer.alphabet} symbols are more than the {MAX_ALPHABET} of a table.")
-            if self.quantizer.needs_likelihood and type(self.prior).likelihood is Prior.likelihood:
+            if self.quantizer.needs_likelihood and not implements(self.prior, Prior, "likelihood"):
                 raise ComponentError(
                     f"the quantizer {recipe.quantizer} needs a prior with a likelihood of real values, such as"
                     f" factorized; the prior {recipe.prior} has none."
@@ -96,14 +97,15 @@ class CodecTask(LightningModule):
 
     def _check_options(self) -> None:
         """Raise ComponentError where the recipe asks for what its components cannot do."""
-        kinds: list[tuple[str, nn.Module | None, type[nn.Module]]] = [("quantizer", self.quantizer, Quantizer)]
-        if self.prior is not None:
-            kinds.append(("prior", self.prior, Prior))
         wanted = {"wake": self.recipe.wake_every is not None, "select": self.recipe.sort_channels}
         settings = {"wake": "wake-every", "select": "sort-channels"}
-        for kind, component, base in kinds:
-            for method, is_wanted in wanted.items():
-                if is_wanted and hasattr(base, method) and getattr(type(component), method) is getattr(base, method):
+        parts = [
+            ("quantizer", self.quantizer, Quantizer, ("wake", "select")),
+            ("prior", self.prior, Prior, ("select",)),
+        ]
+        for kind, component, contract, methods in parts:
+            for method in methods:
+                if component is not None and wanted[method] and not implements(component, contract, method):
                     name = getattr(self.recipe, kind)
                     raise ComponentError(f"the {kind} {name} cannot do what {settings[method]} asks for.")
 

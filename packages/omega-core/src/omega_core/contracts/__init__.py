@@ -1,6 +1,6 @@
 """What the six kinds of component promise each other. Each contract is imported when it is first used."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omega_core.lazy import lazily
 
@@ -27,6 +27,7 @@ __all__ = [
     "Quantized",
     "Quantizer",
     "Trainer",
+    "implements",
 ]
 
 __getattr__ = lazily(
@@ -44,3 +45,8 @@ __getattr__ = lazily(
         "Trainer": "omega_core.contracts.trainer",
     },
 )
+
+
+def implements(component: Any, contract: type, method: str) -> bool:
+    """Whether a component does what its contract leaves to it, such as `select` or `likelihood`."""
+    return hasattr(contract, method) and getattr(type(component), method) is not getattr(contract, method)

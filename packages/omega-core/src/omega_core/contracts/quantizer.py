@@ -97,7 +97,7 @@ class Quantizer(nn.Module, ABC):
 
 def hashed(*numbers: Tensor) -> Tensor:
     """64 well-mixed bits for every tuple of the integers given, which are broadcast (SplitMix64)."""
-    state = torch.zeros((), dtype=torch.int64)
+    state = torch.zeros((), dtype=torch.int64, device=numbers[0].device)
     for number in numbers:
         state = _mixed(state.to(number.device) ^ (number.to(torch.int64) * -7046029254386353131))
     return state
