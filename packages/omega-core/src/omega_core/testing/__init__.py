@@ -1,0 +1,68 @@
+"""What a component has to do, as checks: for authors of plugins, and for Omega's own components.
+
+For pytest there is a class a kind, from which a test class derives:
+
+    class TestMine(QuantizerContract):
+        name = "mine"
+
+Without pytest, `failures(QuantizerSubject(name="mine"))` says which checks fail, and why.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from omega_core.lazy import lazily
+from omega_core.testing.checking import Check, Checks, ContractError, Subject, Unclaimed
+
+if TYPE_CHECKING:
+    from omega_core.testing.architectures import ArchitectureSubject as ArchitectureSubject
+    from omega_core.testing.coders import CoderSubject as CoderSubject
+    from omega_core.testing.contracts import ArchitectureContract as ArchitectureContract
+    from omega_core.testing.contracts import CoderContract as CoderContract
+    from omega_core.testing.contracts import DatasetContract as DatasetContract
+    from omega_core.testing.contracts import PriorContract as PriorContract
+    from omega_core.testing.contracts import QuantizerContract as QuantizerContract
+    from omega_core.testing.contracts import TrainerContract as TrainerContract
+    from omega_core.testing.contracts import checks_of as checks_of
+    from omega_core.testing.datasets import DatasetSubject as DatasetSubject
+    from omega_core.testing.priors import PriorSubject as PriorSubject
+    from omega_core.testing.quantizers import QuantizerSubject as QuantizerSubject
+    from omega_core.testing.trainers import TrainerSubject as TrainerSubject
+
+_KINDS = ("Architecture", "Quantizer", "Prior", "Coder", "Dataset", "Trainer")
+_HOMES = {f"{kind}Contract": "omega_core.testing.contracts" for kind in _KINDS}
+_HOMES |= {f"{kind}Subject": f"omega_core.testing.{kind.lower()}s" for kind in _KINDS}
+
+__all__ = [
+    "ArchitectureContract",
+    "ArchitectureSubject",
+    "Check",
+    "Checks",
+    "CoderContract",
+    "CoderSubject",
+    "ContractError",
+    "DatasetContract",
+    "DatasetSubject",
+    "PriorContract",
+    "PriorSubject",
+    "QuantizerContract",
+    "QuantizerSubject",
+    "Subject",
+    "TrainerContract",
+    "TrainerSubject",
+    "Unclaimed",
+    "checks_of",
+    "failures",
+]
+
+__getattr__ = lazily(__name__, {**_HOMES, "checks_of": "omega_core.testing.contracts"})
+
+
+def failures(subject: Subject, exempt: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The checks that a component fails, and what each says.
+
+    exempt: names of checks that are left out, each with the reason.
+    """
+    from omega_core.testing.contracts import checks_of
+
+    return checks_of(subject.kind).failures(subject, exempt)

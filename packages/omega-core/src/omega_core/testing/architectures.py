@@ -1,0 +1,179 @@
+"""What is asked of architectures (`omega_core.contracts.Architecture`)."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omega_core.codec import Codec
+from omega_core.contracts.architecture import Architecture, LocalArchitecture
+from omega_core.errors import ImageError
+from omega_core.tables import NoPrior
+from omega_core.testing import modules
+from omega_core.testing.checking import Checks, expect, raises
+from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need
+from omega_core.testing.reference import Millionths
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureSubject(ModuleSubject):
+    """An architecture that is to be checked.
+
+    latent_channels: D with which it is made.
+    sizes: (height, width) of images that it takes; those of one size are given that.
+    smooth: whether its gradients are derivatives.
+    """
+
+    kind: str = "architecture"
+    latent_channels: int = 8
+    sizes: tuple[tuple[int, int], ...] = ((32, 48), (33, 17), (5, 70))
+    smooth: bool = True
+
+    def make(self) -> Architecture:
+        """A new one."""
+        return cast(Architecture, self.made_with(latent_channels=self.latent_channels))
+
+    def sizes_of(self, module: Architecture) -> tuple[tuple[int, int], ...]:
+        """Sizes of images to check with."""
+        return (module.image_size,) if module.image_size else self.sizes
+
+    def image(self, module: Architecture, batch: int = 3, size: tuple[int, int] | None = None) -> Tensor:
+        """Images (B, colours, H, W) in [0, 1]."""
+        height, width = size or self.sizes_of(module)[0]
+        generator = torch.Generator().manual_seed(3)
+        small = torch.rand(batch, module.colours, 4, 4, generator=generator)
+        return torch.nn.functional.interpolate(small, (height, width), mode="bilinear")
+
+    def inputs(self, batch: int = 3) -> Tensor:
+        """Images of the first size."""
+        return self.image(self.made(), batch)
+
+    def outputs(self, module: Architecture, inputs: Tensor) -> Outputs:
+        """Latent and image."""
+        latent = module.analysis(inputs)
+        return {"latent": latent, "image": module.synthesis(latent, inputs.shape[2], inputs.shape[3])}
+
+
+checks: Checks[ArchitectureSubject] = Checks(modules.checks)
+
+
+@checks.add
+def names_its_sizes(subject: ArchitectureSubject) -> None:
+    """`latent_channels` is the D that it was made with, `colours` 1 or 3."""
+    made = subject.made()
+    expect(made.latent_channels == subject.latent_channels, f"latent_channels is {made.latent_channels}")
+    expect(made.colours in (1, 3), f"colours is {made.colours!r}")
+
+
+@checks.add
+def analysis_gives_the_latent_size(subject: ArchitectureSubject) -> None:
+    """`analysis` of an image of H×W pixels gives a latent (B, D, h, w) with (h, w) as `latent_size` says."""
+    made = subject.made()
+    for size in subject.sizes_of(made):
+        latent = made.analysis(subject.image(made, 2, size))
+        wanted = (2, subject.latent_channels, *made.latent_size(*size))
+        expect(
+            tuple(latent.shape) == wanted, f"of {size} it made {tuple(latent.shape)}, and latent_size says {wanted[2:]}"
+        )
+
+
+@checks.add
+def synthesis_restores_the_size(subject: ArchitectureSubject) -> None:
+    """`synthesis` gives images (B, colours, height, width) of exactly the size asked for."""
+    made = subject.made()
+    for size in subject.sizes_of(made):
+        latent = torch.zeros(2, subject.latent_channels, *made.latent_size(*size))
+        restored = made.synthesis(latent, *size)
+        expect(tuple(restored.shape) == (2, made.colours, *size), f"for {size} it made {tuple(restored.shape)}")
+
+
+@checks.add
+def refuses_other_sizes(subject: ArchitectureSubject) -> None:
+    """An architecture that takes one size only raises ImageError for another, from `latent_size`."""
+    made = subject.made()
+    need(made.image_size is not None, "take one size only")
+    height, width = made.image_size
+    other = (height + 1, width)
+    expect(raises(ImageError, lambda: made.latent_size(*other)), f"it gave a latent size for {other}")
+
+
+@checks.add
+def keeps_the_type(subject: ArchitectureSubject) -> None:
+    """Of float32 images come float32 latents and images; in float64, where everything is, float64."""
+    for dtype in (torch.float32, torch.float64):
+        made = subject.made().to(dtype)
+        for name, value in subject.outputs(made, subject.inputs().to(dtype)).items():
+            expect(value.dtype == dtype, f"the {name} of {dtype} is {value.dtype}")
+
+
+@checks.add
+def passes_something_on(subject: ArchitectureSubject) -> None:
+    """Latent and image depend on what came in, and are finite."""
+    made = subject.made()
+    for name, value in subject.outputs(made, subject.inputs()).items():
+        expect(value.isfinite().all(), f"the {name} is not finite")
+        expect(not torch.equal(value[0], value[1]), f"the {name} is the same for different images")
+
+
+@checks.add
+def every_parameter_is_trained(subject: ArchitectureSubject) -> None:
+    """Image and each parameter get a finite gradient, not all 0, from the image that comes out."""
+    made, image = subject.made().train(), subject.inputs().requires_grad_()
+    to = {"the image": image, **dict(made.named_parameters())}
+    expect_gradients({"the image": subject.outputs(made, image)["image"]}, to)
+
+
+@checks.add
+def gradients_are_derivatives(subject: ArchitectureSubject) -> None:
+    """The gradients of both transforms are what finite differences give, in float64."""
+    need(subject.smooth, "have a derivative")
+    made = subject.made().double()
+    image = subject.image(made, 1).double()
+    expect_derivative(made.analysis, image, "the analysis")
+    latent = made.analysis(image).detach()
+    expect_derivative(lambda point: made.synthesis(point, *image.shape[2:]), latent, "the synthesis")
+
+
+@checks.add
+def works_in_mixed_precision(subject: ArchitectureSubject) -> None:
+    """Under autocast to bfloat16 both transforms give finite numbers that are close to those without."""
+    made, image = subject.made(), subject.inputs()
+    with torch.no_grad():
+        plain = subject.outputs(made, image)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = subject.outputs(made, image)
+    for name, value in mixed.items():
+        expect(value.isfinite().all(), f"the {name} is not finite")
+        error = (value.float() - plain[name]).abs().mean() / plain[name].abs().mean().clamp_min(1e-6)
+        expect(error < 0.1, f"the {name} differs by {float(error):.0%} on average")
+
+
+@checks.add
+def normalises_to_the_same_shape(subject: ArchitectureSubject) -> None:
+    """`normalise` keeps the shape of images, and images that differ differ afterwards, so that distortion sees it."""
+    made = subject.made()
+    image = subject.inputs()
+    normalised = made.normalise(image)
+    expect(normalised.shape == image.shape, f"of {tuple(image.shape)} it made {tuple(normalised.shape)}")
+    change = (made.normalise(image + 0.1) - normalised).abs()
+    expect(change.min() > 0, "pixels that differ are the same afterwards")
+
+
+@checks.add
+def tiles_are_seamless(subject: ArchitectureSubject) -> None:
+    """A LocalArchitecture gives in overlapping tiles what it gives at once: its halos are as large as it looks."""
+    made = subject.made().double()
+    need(isinstance(made, LocalArchitecture), "work in tiles")
+    side, tile = 6 * made.stride + 3, 2 * made.stride
+    pixels = np.random.default_rng(0).integers(0, 256, (made.colours, side, side + made.stride), np.uint8)
+    codec = Codec(made, Millionths(subject.latent_channels), NoPrior())
+    whole, parts = (codec.symbols(pixels, tile=each) for each in (None, tile))
+    furthest = int(np.abs(whole - parts).max())
+    expect(furthest <= 1, f"latents of tiles differ by up to {furthest / 1e6:.3g}: is analysis_halo too small?")
+    at_once, in_tiles = (codec.pixels(whole, *pixels.shape[1:], tile=each) for each in (None, tile))
+    furthest = int(np.abs(at_once.astype(int) - in_tiles.astype(int)).max())
+    expect(
+        furthest <= 1, f"pixels of tiles differ by up to {furthest} of 255: is refine_halo or render_halo too small?"
+    )

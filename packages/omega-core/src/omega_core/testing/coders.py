@@ -1,0 +1,254 @@
+"""What is asked of coders (`omega_core.contracts.Coder`)."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+
+from omega_core.contracts.coder import Coder
+from omega_core.errors import CoderError
+from omega_core.tables import Integers, Symbols, Tables, cumulative_counts
+from omega_core.testing import common
+from omega_core.testing.checking import Checks, Subject, expect, raises
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoderSubject(Subject):
+    """A coder that is to be checked.
+
+    largest: the largest alphabet that it is checked with.
+    """
+
+    kind: str = "coder"
+    largest: int = 4096
+
+    def make(self) -> Coder:
+        """A new one."""
+        return cast(Coder, self.made_with())
+
+
+@dataclass(frozen=True)
+class Case:
+    """Symbols, flat, with their tables, and where the stream may be cut."""
+
+    name: str
+    symbols: Symbols
+    tables: Tables
+    ends: list[int]
+
+
+def cases(subject: CoderSubject) -> Iterator[Case]:
+    """What coders find easy and what they find hard."""
+    random = np.random.default_rng(1)
+    even, skewed = np.full((1, 16), 1.0), np.array([[1e6, *[1.0] * 15]])
+    yield _case("no symbols", even, np.zeros(0, np.int64))
+    yield _case("one symbol", even, np.array([7]))
+    yield _case("all symbols alike", even, random.integers(0, 16, 400))
+    yield _case("two symbols", np.array([[0.9, 0.1]]), (random.random(400) < 0.1).astype(np.int64))
+    yield _case("a large alphabet", np.ones((1, subject.largest)), random.integers(0, subject.largest, 300))
+    yield _case("only the most probable symbol", skewed, np.zeros(5000, np.int64))
+    yield _case("only the least probable symbol", skewed, np.full(300, 15))
+    yield _case("the last symbol, which is the likely one", skewed[:, ::-1].copy(), np.full(2000, 15))
+    carrying = np.tile(np.array([[30000.0, 1.0, 35535.0]]), (1, 1))
+    yield _case("intervals that carry", carrying, np.array([1] * 40 + [0, 2] * 40 + [2] * 40))
+    mixed = random.dirichlet(np.full(32, 0.3), 6)
+    drawn = np.concatenate([random.choice(32, 50, p=row) for row in mixed])
+    yield _case("channels with tables of their own", mixed, drawn)
+    each = random.dirichlet(np.full(8, 0.5), 12)
+    rows = np.arange(12).reshape(3, 4)
+    symbols = np.array([random.choice(8, p=row) for row in each])
+    yield Case("positions with tables of their own", symbols, Tables(cumulative_counts(each), rows, 4, 8), [4, 8, 12])
+
+
+def _case(name: str, probabilities: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]", symbols: Symbols) -> Case:
+    channels, alphabet = probabilities.shape
+    positions = len(symbols) // channels
+    rows = np.arange(channels)[:, None]
+    tables = Tables(cumulative_counts(probabilities), rows, positions, alphabet)
+    ends = sorted(
+        {positions * done for done in range(1, channels + 1)} | ({len(symbols) // 3} if channels == 1 else set())
+    )
+    return Case(name, symbols, tables, ends)
+
+
+checks: Checks[CoderSubject] = Checks(common.checks)
+
+
+@checks.add
+def is_lossless(subject: CoderSubject) -> None:
+    """What was encoded is decoded: none, one, few and many symbols, probable and improbable, in every alphabet."""
+    coder = subject.make()
+    for case in cases(subject):
+        data, _ = coder.encode(case.symbols, case.tables, case.ends)
+        decoded = coder.decode(data, case.tables)
+        expect(isinstance(data, bytes), f"a stream is {type(data).__name__}, not bytes")
+        expect(np.array_equal(decoded, case.symbols), f"{case.name}: {_difference(case.symbols, decoded)}")
+
+
+@checks.add
+def any_cut_decodes_its_symbols(subject: CoderSubject) -> None:
+    """The first `cuts[i]` bytes, with or without zeros after them, decode the first `ends[i]` symbols."""
+    coder = subject.make()
+    for case in cases(subject):
+        data, cuts = coder.encode(case.symbols, case.tables, case.ends)
+        expect(len(cuts) == len(case.ends), f"{case.name}: {len(cuts)} cuts for {len(case.ends)} ends")
+        for end, cut in zip(case.ends, cuts, strict=True):
+            for stream in (data[:cut], data[:cut] + bytes(9)):
+                decoded = coder.decode(stream, _first(case.tables, end))
+                same = np.array_equal(decoded, case.symbols[:end])
+                what = f"{case.name}, cut after {end} symbols at {cut} of {len(data)} bytes"
+                expect(same, f"{what}: {_difference(case.symbols[:end], decoded)}")
+
+
+@checks.add
+def cuts_rise_to_the_end(subject: CoderSubject) -> None:
+    """Cuts never fall, and the last is the length of the stream."""
+    coder = subject.make()
+    for case in cases(subject):
+        data, cuts = coder.encode(case.symbols, case.tables, case.ends)
+        expect(list(cuts) == sorted(cuts), f"{case.name}: cuts {cuts}")
+        expect(cuts[-1] == len(data), f"{case.name}: the last cut is {cuts[-1]} of {len(data)} bytes")
+
+
+@checks.add
+def decodes_in_groups(subject: CoderSubject) -> None:
+    """One decoder, asked for one group of channels after the other, gives what it gives at once."""
+    coder = subject.make()
+    for case in cases(subject):
+        data, _ = coder.encode(case.symbols, case.tables, case.ends)
+        decoder, parts = coder.decoder(data), []
+        for channel in range(case.tables.channels):
+            one = Tables(
+                case.tables.cumulative,
+                case.tables.rows[channel : channel + 1],
+                case.tables.positions,
+                case.tables.alphabet,
+            )
+            parts.append(decoder.decode(one))
+        expect(np.array_equal(np.concatenate(parts), case.symbols), f"{case.name}: other symbols came")
+
+
+@checks.add
+def takes_integers_of_any_type(subject: CoderSubject) -> None:
+    """Symbols are integers of any type: the bytes are the same, and what was given is not changed."""
+    coder = subject.make()
+    case = _case("", np.full((2, 16), 1.0), np.random.default_rng(2).integers(0, 16, 60))
+    wanted = coder.encode(case.symbols, case.tables, case.ends)
+    for dtype in (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.uint64):
+        given: Symbols = case.symbols.astype(dtype)
+        expect(coder.encode(given, case.tables, case.ends) == wanted, f"other bytes for {np.dtype(dtype)}")
+        expect(np.array_equal(given, case.symbols), "the symbols that were given are others afterwards")
+
+
+@checks.add
+def gives_whole_numbers_back(subject: CoderSubject) -> None:
+    """Decoded symbols are int64, flat."""
+    coder = subject.make()
+    case = _case("", np.full((2, 16), 1.0), np.random.default_rng(2).integers(0, 16, 60))
+    decoded = coder.decode(coder.encode(case.symbols, case.tables, case.ends)[0], case.tables)
+    expect(decoded.dtype == np.int64 and decoded.shape == (60,), f"they are {decoded.dtype} {decoded.shape}")
+
+
+@checks.add
+def refuses_what_does_not_fit(subject: CoderSubject) -> None:
+    """Symbols outside of the alphabet, or not as many as the tables are for, are a CoderError."""
+    coder = subject.make()
+    case = _case("", np.full((1, 16), 1.0), np.arange(16))
+    outside = {"from 1 to 16": case.symbols + 1, "from -1 to 14": case.symbols - 1}
+    for which, wrong in outside.items():
+        encode = partial(coder.encode, wrong, case.tables, [16])
+        expect(raises(CoderError, encode), f"symbols {which} were encoded in an alphabet of 16")
+    expect(
+        raises(CoderError, lambda: coder.encode(case.symbols[:9], case.tables, [9])), "9 symbols were encoded for 16"
+    )
+
+
+@checks.add
+def tables_without_probabilities_are_named(subject: CoderSubject) -> None:
+    """Without probabilities it codes 32 bits a symbol without loss, or says in a CoderError that it cannot."""
+    coder = subject.make()
+    symbols = np.array([0, 1, (1 << 32) - 1, 12345])
+    tables = Tables(None, np.zeros((2, 1), np.int64), 2, 1 << 32)
+    try:
+        data, _ = coder.encode(symbols, tables, [2, 4])
+    except CoderError:
+        return
+    expect(np.array_equal(coder.decode(data, tables), symbols), "it encoded them, and decoded others")
+
+
+@checks.add
+def a_stream_that_ended_early_is_named(subject: CoderSubject) -> None:
+    """Of a stream that is too short for its symbols comes a CoderError, before memory is taken for them."""
+    coder = subject.make()
+    huge = Tables(cumulative_counts(np.ones((1, 16))), np.zeros((1, 1), np.int64), 1 << 40, 16)
+    expect(raises(CoderError, lambda: coder.decode(b"", huge)), "no bytes were decoded to a million million symbols")
+
+
+@checks.add
+def damage_is_named(subject: CoderSubject) -> None:
+    """Of damaged or shortened bytes come a CoderError or symbols of the alphabet: no other error."""
+    coder, random = subject.make(), np.random.default_rng(3)
+    for case in cases(subject):
+        data, _ = coder.encode(case.symbols, case.tables, case.ends)
+        streams = [data[:cut] for cut in range(0, len(data), max(1, len(data) // 9))]
+        streams += [random.bytes(len(data)) for _ in range(9)] + [b"\xff" * len(data)]
+        for stream in streams:
+            try:
+                decoded = coder.decode(stream, case.tables)
+            except CoderError:
+                continue
+            inside = (
+                decoded.shape == case.symbols.shape and (decoded >= 0).all() and (decoded < case.tables.alphabet).all()
+            )
+            expect(inside, f"{case.name}: of damaged bytes came symbols that there are not")
+
+
+@checks.add
+def bytes_are_the_same_in_every_process(subject: CoderSubject) -> None:
+    """Another process makes the same bytes, whatever its hash seed."""
+    found = subject.found()
+    module, _, attribute = found.component.target.partition(":")
+    program = (
+        f"import {module}, omega_core.testing.coders as kit; "
+        f"print(kit.digest({module}.{attribute}(**{dict(subject.options)!r}), {subject.largest}))"
+    )
+    seen = {digest(subject.make(), subject.largest)}
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", program]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+        expect(done.returncode == 0, f"another process failed: {done.stderr.strip().splitlines()[-1:]}")
+        seen.add(done.stdout.strip())
+    expect(len(seen) == 1, "they differ")
+
+
+def digest(coder: Coder, largest: int = 4096) -> str:
+    """SHA-256 of the streams of all cases."""
+    digest = hashlib.sha256()
+    for case in cases(CoderSubject(name="", largest=largest)):
+        data, cuts = coder.encode(case.symbols, case.tables, case.ends)
+        digest.update(data + repr(list(cuts)).encode())
+    return digest.hexdigest()
+
+
+def _first(tables: Tables, end: int) -> Tables:
+    """The tables of the first `end` symbols: whole channels, or a part of the only one there is."""
+    channels, inside = divmod(end, tables.positions) if tables.positions else (tables.channels, 0)
+    if inside:
+        return Tables(tables.cumulative, tables.rows[:1], end, tables.alphabet)
+    return Tables(tables.cumulative, tables.rows[:channels], tables.positions, tables.alphabet)
+
+
+def _difference(wanted: Symbols, decoded: Integers) -> str:
+    if len(wanted) != len(decoded):
+        return f"{len(decoded)} symbols came instead of {len(wanted)}"
+    wrong = np.flatnonzero(wanted != decoded)
+    if not len(wrong):
+        return "all symbols are the same"
+    return f"symbol {wrong[0]} is {decoded[wrong[0]]} instead of {wanted[wrong[0]]}, and {len(wrong) - 1} others"

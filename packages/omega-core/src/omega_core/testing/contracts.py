@@ -1,0 +1,89 @@
+"""The checks as pytest classes.
+
+    from omega_core.testing import QuantizerContract
+
+    class TestMine(QuantizerContract):
+        name = "mine"
+
+What a subject can be told (`omega_core.testing.QuantizerSubject` and so on) is set as an attribute; checks that a
+component need not pass are left out by `exempt = {"name_of_the_check": "the reason"}`, which is shown.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, ClassVar
+
+from omega_core.testing.checking import Check, Checks, Subject, Unclaimed, checked_exemptions
+
+
+@lru_cache
+def checks_of(kind: str) -> Checks[Any]:
+    """The checks of a kind."""
+    found: Checks[Any] = import_module(f"omega_core.testing.{kind}s").checks
+    return found
+
+
+class _Contract:
+    """A test for every check of a kind, as a method `test_…` of each class that derives from one of those below."""
+
+    kind: ClassVar[str]
+    subject_class: ClassVar[type[Subject]]
+    exempt: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, *, kind: str = "", **others: Any) -> None:
+        super().__init_subclass__(**others)
+        if kind:
+            cls.kind = kind
+            cls.subject_class = getattr(import_module(f"omega_core.testing.{kind}s"), f"{kind.capitalize()}Subject")
+        checks = checks_of(cls.kind)
+        checked_exemptions(checks, cls.exempt)
+        for check in checks:
+            setattr(cls, f"test_{check.name}", _test(check))
+
+    @classmethod
+    def subject(cls) -> Any:
+        """What is checked: the attributes of this class that a subject has."""
+        names = [entry.name for entry in fields(cls.subject_class) if entry.name != "kind"]
+        return cls.subject_class(**{name: getattr(cls, name) for name in names if hasattr(cls, name)})
+
+
+def _test(check: Check[Any]) -> Callable[[Any], None]:
+    def test(self: Any) -> None:
+        import pytest
+
+        if check.name in self.exempt:
+            pytest.skip(f"exempt: {self.exempt[check.name]}")
+        try:
+            check(self.subject())
+        except Unclaimed as reason:
+            pytest.skip(str(reason))
+
+    test.__doc__ = check.asks
+    test.__name__ = f"test_{check.name}"
+    return test
+
+
+class ArchitectureContract(_Contract, kind="architecture"):
+    """What is asked of architectures: derive from it, and set `name`."""
+
+
+class QuantizerContract(_Contract, kind="quantizer"):
+    """What is asked of quantizers: derive from it, and set `name`."""
+
+
+class PriorContract(_Contract, kind="prior"):
+    """What is asked of priors: derive from it, and set `name`."""
+
+
+class CoderContract(_Contract, kind="coder"):
+    """What is asked of coders: derive from it, and set `name`."""
+
+
+class DatasetContract(_Contract, kind="dataset"):
+    """What is asked of data sets: derive from it, and set `name` and, if it needs a folder, `data`."""
+
+
+class TrainerContract(_Contract, kind="trainer"):
+    """What is asked of trainers: derive from it, and set `name` and `recipe`."""

@@ -1,0 +1,120 @@
+"""What is asked of data sets (`omega_core.contracts.Dataset`)."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from omega_core.contracts.dataset import Dataset, Images
+from omega_core.errors import OmegaError
+from omega_core.testing import common
+from omega_core.testing.checking import Checks, Subject, Unclaimed, expect, raises
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSubject(Subject):
+    """A data set that is to be checked.
+
+    data: the folder of its pictures, if it needs one.
+    """
+
+    kind: str = "dataset"
+    data: Path | None = None
+
+    def make(self, seed: int = 0) -> Dataset:
+        """A new one."""
+        return cast(Dataset, self.made_with(data=self.data, seed=seed))
+
+
+checks: Checks[DatasetSubject] = Checks(common.checks)
+
+
+@checks.add
+def has_pictures_of_both_kinds(subject: DatasetSubject) -> None:
+    """`train` and `validation` both have pictures."""
+    made = subject.make()
+    for part in ("train", "validation"):
+        expect(len(getattr(made, part)) > 0, f"{part} has none")
+
+
+@checks.add
+def pictures_are_bytes(subject: DatasetSubject) -> None:
+    """A picture is an array (colours, H, W) of uint8, with 1 or 3 colours."""
+    for part, images in _parts(subject.make()):
+        picture = images.load(0, 0)
+        expect(isinstance(picture, np.ndarray), f"one of {part} is {type(picture).__name__}")
+        expect(picture.dtype == np.uint8, f"one of {part} is {picture.dtype}")
+        expect(picture.ndim == 3 and len(picture) in (1, 3), f"one of {part} has the shape {picture.shape}")
+
+
+@checks.add
+def pictures_to_train_on_can_be_stacked(subject: DatasetSubject) -> None:
+    """All pictures of `train` have one shape, whatever the seed they are loaded with, for they go into batches."""
+    images = subject.make().train
+    shapes = {images.load(index, seed).shape for index in _some(images) for seed in (0, 1)}
+    expect(len(shapes) == 1, f"there are {', '.join(map(str, sorted(shapes)))}")
+
+
+@checks.add
+def random_choices_follow_the_seed(subject: DatasetSubject) -> None:
+    """The same picture loaded with the same seed is the same, however often, and in whatever order."""
+    images = subject.make().train
+    indices = _some(images)
+    first = {index: images.load(index, 7).copy() for index in indices}
+    for index in reversed(indices):
+        images.load(index, 8)
+        expect(np.array_equal(images.load(index, 7), first[index]), f"picture {index} was another the second time")
+
+
+@checks.add
+def the_same_seed_makes_the_same(subject: DatasetSubject) -> None:
+    """Made again with the same seed it has the same pictures in the same order, also after numpy drew others."""
+    one = subject.make(5)
+    np.random.seed(99)  # noqa: NPY002 (what a data set that forgets its seed would draw from)
+    other = subject.make(5)
+    for (part, before), (_, after) in zip(_parts(one), _parts(other), strict=True):
+        expect(len(before) == len(after), f"{part} has {len(before)} pictures, then {len(after)}")
+        same = all(np.array_equal(before.load(index, 0), after.load(index, 0)) for index in _some(before))
+        expect(same, f"{part} has other pictures")
+
+
+@checks.add
+def parts_do_not_overlap(subject: DatasetSubject) -> None:
+    """No picture to validate with is one to train on, where they are loaded with the same seed."""
+    made = subject.make()
+    seen = {made.train.load(index, 0).tobytes() for index in range(min(len(made.train), 256))}
+    both = sum(made.validation.load(index, 0).tobytes() in seen for index in range(min(len(made.validation), 256)))
+    expect(not both, f"{both} of the pictures to validate with are among those to train on")
+
+
+@checks.add
+def survives_the_way_to_workers(subject: DatasetSubject) -> None:
+    """Both parts can be pickled, as they are sent to the processes that read, and are the same there."""
+    for part, images in _parts(subject.make()):
+        there = cast(Images, pickle.loads(pickle.dumps(images)))  # noqa: S301 (its own bytes)
+        same = all(np.array_equal(images.load(index, 3), there.load(index, 3)) for index in _some(images))
+        expect(len(there) == len(images) and same, f"{part} has other pictures once unpickled")
+
+
+@checks.add
+def missing_pictures_are_named(subject: DatasetSubject) -> None:
+    """One that needs a folder raises an OmegaError, such as DataError, where that is not there."""
+    if subject.data is None:
+        raise Unclaimed("it does not claim to need a folder")
+    for nowhere in (None, subject.data / "not-there"):
+
+        def load(nowhere: Path | None = nowhere) -> None:
+            subject.made_with(data=nowhere, seed=0).train.load(0, 0)
+
+        expect(raises(OmegaError, load), f"with data={nowhere} it had pictures")
+
+
+def _parts(made: Dataset) -> list[tuple[str, Images]]:
+    return [("train", made.train), ("validation", made.validation)]
+
+
+def _some(images: Images) -> list[int]:
+    """The first few, and the last."""
+    return sorted({*range(min(len(images), 5)), len(images) - 1})

@@ -1,0 +1,273 @@
+"""What is asked of priors (`omega_core.contracts.Prior`)."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors.numpy import load, save
+from torch import Tensor
+
+from omega_core.contracts import implements
+from omega_core.contracts.prior import FrozenPrior, Prior
+from omega_core.tables import TOTAL, Integers, Tables, concatenate
+from omega_core.testing import modules
+from omega_core.testing.checking import Checks, expect
+from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorSubject(ModuleSubject):
+    """A prior that is to be checked.
+
+    channels, alphabet, lowest: C, S and the value of symbol 0 with which it is made.
+    latent_size: (h, w), also where it is made for any size.
+    fixed: whether it is made for that size only.
+    """
+
+    kind: str = "prior"
+    channels: int = 3
+    alphabet: int = 8
+    lowest: int = -3
+    latent_size: tuple[int, int] = (2, 3)
+    fixed: bool = False
+
+    def make(self) -> Prior:
+        """A new one."""
+        size = self.latent_size if self.fixed else None
+        sizes = {"channels": self.channels, "alphabet": self.alphabet, "lowest": self.lowest, "latent_size": size}
+        return cast(Prior, self.made_with(**sizes))
+
+    def made(self, seed: int = 0) -> Prior:
+        """A new one that has seen some symbols, others for another seed."""
+        prior = cast(Prior, super().made(seed))
+        with torch.no_grad(), torch.device("cpu"):
+            prior.observe(self.symbols(seed), torch.full((64,), self.channels))
+        return prior
+
+    def symbols(self, seed: int = 0, batch: int = 64) -> Tensor:
+        """Symbols (B, C, h, w), small ones more often."""
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.rand(batch, self.channels, *self.latent_size, generator=generator)
+        return (drawn.square() * self.alphabet).long().clamp_max(self.alphabet - 1)
+
+    def values(self) -> Tensor:
+        """Real values (B, C, h, w) in the range of symbols."""
+        generator = torch.Generator().manual_seed(4)
+        drawn = torch.rand(3, self.channels, *self.latent_size, generator=generator)
+        return self.lowest + 0.3 + drawn * (self.alphabet - 1.6)
+
+    def inputs(self, batch: int = 5) -> Tensor:
+        """Symbols."""
+        return self.symbols(9, batch)
+
+    def outputs(self, module: Prior, inputs: Tensor) -> Outputs:
+        """Code lengths and, where it has them, likelihoods."""
+        made = {"code lengths": module.code_lengths(*self.latent_size)[None]}
+        if implements(module, Prior, "likelihood"):
+            made["likelihood"] = module.likelihood((inputs + self.lowest).float())
+        return made
+
+    def lengths(self, prior: Prior) -> Tensor:
+        """The code lengths (C, h·w, S) of a prior, in float64."""
+        height, width = self.latent_size
+        return prior.code_lengths(height, width).detach().double().expand(self.channels, height * width, -1)
+
+
+checks: Checks[PriorSubject] = Checks(modules.checks)
+
+
+@checks.add
+def code_lengths_are_bits(subject: PriorSubject) -> None:
+    """`code_lengths(h, w)` are finite bits, none below 0: (C, 1, S), or (C, h·w, S) if each position has its own."""
+    lengths = subject.made().code_lengths(*subject.latent_size).detach()
+    shapes = [
+        (subject.channels, many, subject.alphabet) for many in (1, subject.latent_size[0] * subject.latent_size[1])
+    ]
+    expect(tuple(lengths.shape) in shapes, f"their shape is {tuple(lengths.shape)}")
+    expect(
+        lengths.isfinite().all() and lengths.min() >= 0,
+        f"they go from {float(lengths.min())} to {float(lengths.max())}",
+    )
+
+
+@checks.add
+def probabilities_sum_to_one(subject: PriorSubject) -> None:
+    """2 to the power of minus the code lengths of a position sums to 1 over its symbols."""
+    sums = (2.0 ** -subject.lengths(subject.made())).sum(2)
+    expect(
+        torch.allclose(sums, torch.ones_like(sums), rtol=1e-3),
+        f"sums go from {float(sums.min())} to {float(sums.max())}",
+    )
+
+
+@checks.add
+def frozen_tables_can_be_coded_with(subject: PriorSubject) -> None:
+    """Tables of a frozen prior rise from 0 to 2¹⁶ by at least 1 a symbol, one row for each position or channel."""
+    tables = _all_tables(subject.made().freeze(), subject)
+    cumulative = cast(Integers, tables.cumulative)
+    expect(tables.alphabet == subject.alphabet, f"their alphabet is {tables.alphabet}")
+    expect(tables.channels == subject.channels, f"they are for {tables.channels} channels")
+    expect(cumulative.shape[1] == subject.alphabet + 1, f"cumulative has the shape {cumulative.shape}")
+    expect(cumulative.dtype.kind in "iu", f"cumulative is {cumulative.dtype}")
+    ends = {*cumulative[:, 0].tolist()}, {*cumulative[:, -1].tolist()}
+    expect(ends == ({0}, {TOTAL}), f"rows begin at {ends[0]} and end at {ends[1]}")
+    expect(np.diff(cumulative).min() >= 1, f"a symbol has a count of {np.diff(cumulative).min()}")
+    expect(tables.rows.min() >= 0 and tables.rows.max() < len(cumulative), "rows point outside of cumulative")
+
+
+@checks.add
+def frozen_tables_are_the_code_lengths(subject: PriorSubject) -> None:
+    """Coding with the frozen tables costs what the code lengths say, to a hundredth of a bit a symbol on average."""
+    prior = subject.made()
+    tables = _all_tables(prior.freeze(), subject)
+    rows = np.broadcast_to(tables.rows, (subject.channels, tables.positions))
+    counts = torch.from_numpy(np.diff(cast(Integers, tables.cumulative))[rows])
+    lengths = subject.lengths(prior)
+    surplus = (2.0**-lengths * ((16 - counts.double().log2()) - lengths)).sum(2)
+    expect(surplus.abs().max() < 0.01, f"a symbol costs {float(surplus.abs().max()):.3g} bits more, or less")
+
+
+@checks.add
+def tables_can_be_asked_for_in_parts(subject: PriorSubject) -> None:
+    """Asked for the channels from the k-th on, a frozen prior gives tables for at least the next one."""
+    frozen = subject.made().freeze()
+    symbols = subject.symbols()[0].numpy()
+    for first in range(subject.channels):
+        tables = frozen.tables(range(first, subject.channels), subject.latent_size, symbols[:first])
+        left = subject.channels - first
+        expect(1 <= tables.channels <= left, f"asked for {left} channels it gave tables for {tables.channels}")
+        positions = subject.latent_size[0] * subject.latent_size[1]
+        expect(tables.positions == positions, f"they are for {tables.positions} positions, not {positions}")
+
+
+@checks.add
+def frozen_prior_survives_the_model_file(subject: PriorSubject) -> None:
+    """`thaw` makes of `arrays`, as a .safetensors file keeps them, a frozen prior with the same tables."""
+    prior = subject.made()
+    frozen = prior.freeze()
+    kept = load(save({name: np.ascontiguousarray(array) for name, array in frozen.arrays().items()}))
+    thawed = type(prior).thaw(kept)
+    one, other = _all_tables(frozen, subject), _all_tables(thawed, subject)
+    positions = (subject.channels, one.positions)
+    rows = [cast(Integers, each.cumulative)[np.broadcast_to(each.rows, positions)] for each in (one, other)]
+    expect(np.array_equal(rows[0], rows[1]), "the tables differ afterwards")
+
+
+@checks.add
+def freezing_does_not_depend_on_the_machine(subject: PriorSubject) -> None:
+    """A prior frozen twice, and with another number of threads, has the same integers."""
+    prior, threads = subject.made(), torch.get_num_threads()
+    frozen = []
+    try:
+        for many in (1, 2):
+            torch.set_num_threads(many)
+            frozen.append(_all_tables(prior.freeze(), subject).cumulative)
+    finally:
+        torch.set_num_threads(threads)
+    expect(np.array_equal(frozen[0], frozen[1]), "they differ")  # type: ignore[arg-type]
+
+
+@checks.add
+def observing_makes_what_is_frequent_cheap(subject: PriorSubject) -> None:
+    """A prior that `observes` charges less for symbols it saw often: less than the same bits for all would be."""
+    prior = cast(Prior, ModuleSubject.made(subject))
+    need(prior.observes, "observe")
+    symbols, kept = subject.symbols(), torch.full((64,), subject.channels)
+    prior.recount()
+    for _ in range(4):
+        prior.observe(symbols, kept)
+    flat = symbols.flatten(2).permute(1, 2, 0)
+    cost = subject.lengths(prior).gather(2, flat).mean()
+    even = np.log2(subject.alphabet)
+    expect(cost < 0.95 * even, f"they cost {float(cost):.3f} bits each, and {even:.3f} if all cost the same")
+
+
+@checks.add
+def only_kept_channels_are_observed(subject: PriorSubject) -> None:
+    """`observe` counts the first kept channels of each sample: the symbols of the others change nothing."""
+    priors = [cast(Prior, ModuleSubject.made(subject)) for _ in range(2)]
+    need(priors[0].observes and subject.channels > 1, "observe")
+    symbols, kept = subject.symbols(), torch.ones(64, dtype=torch.int64)
+    others = symbols.clone()
+    others[:, 1:] = subject.alphabet - 1
+    for prior, each in zip(priors, (symbols, others), strict=True):
+        prior.recount()
+        prior.observe(each, kept)
+    one, other = (subject.lengths(prior) for prior in priors)
+    expect(torch.equal(one, other), "code lengths changed with symbols of channels that were not kept")
+
+
+@checks.add
+def recounting_forgets(subject: PriorSubject) -> None:
+    """After `recount` a prior that `observes` has only what it is shown from then on."""
+    priors = [cast(Prior, ModuleSubject.made(subject)) for _ in range(2)]
+    need(priors[0].observes, "observe")
+    kept = torch.full((64,), subject.channels)
+    priors[0].observe(subject.alphabet - 1 - subject.symbols(5), kept)
+    for prior in priors:
+        prior.recount()
+        prior.observe(subject.symbols(), kept)
+    one, other = (subject.lengths(prior) for prior in priors)
+    expect(torch.equal(one, other), "what it saw before makes a difference")
+
+
+@checks.add
+def likelihood_is_a_probability(subject: PriorSubject) -> None:
+    """`likelihood`, where there is one, is in (0, 1], in the shape of the values, and at symbols what they cost."""
+    prior = subject.made()
+    need(implements(prior, Prior, "likelihood"), "have a likelihood")
+    found = prior.likelihood(subject.values()).detach()
+    expect(found.shape == subject.values().shape, f"its shape is {tuple(found.shape)}")
+    expect(found.min() > 0 and found.max() <= 1, f"it goes from {float(found.min())} to {float(found.max())}")
+    symbols = subject.symbols()
+    cost = -prior.likelihood((symbols + subject.lowest).float()).detach().double().log2().flatten(2).permute(1, 2, 0)
+    wanted = subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0))
+    expect(
+        torch.allclose(cost, wanted, rtol=1e-3, atol=1e-3),
+        f"it differs by up to {float((cost - wanted).abs().max())} bits",
+    )
+
+
+@checks.add
+def likelihood_has_its_derivative(subject: PriorSubject) -> None:
+    """The gradient of the likelihood to the values is what finite differences give, in float64."""
+    prior = subject.made().double().train()
+    need(implements(prior, Prior, "likelihood"), "have a likelihood")
+    expect_derivative(lambda values: prior.likelihood(values).log2(), subject.values().double(), "the likelihood")
+
+
+@checks.add
+def every_parameter_is_trained(subject: PriorSubject) -> None:
+    """Each parameter gets a finite gradient, not all 0, from the likelihood or from the code lengths."""
+    prior = subject.made().train()
+    parameters = dict(prior.named_parameters())
+    need(bool(parameters), "have parameters")
+    with seeded():
+        if implements(prior, Prior, "likelihood"):
+            rate = -prior.likelihood(subject.values()).log2()
+        else:
+            rate = prior.code_lengths(*subject.latent_size)[..., 0]
+        expect_gradients({"the rate": rate}, parameters)
+
+
+@checks.add
+def selects_channels(subject: PriorSubject) -> None:
+    """`select`, where there is one, keeps the channels given, in that order."""
+    prior = subject.made()
+    need(implements(prior, Prior, "select"), "select channels")
+    order = list(range(subject.channels))[::-1][: max(1, subject.channels - 1)]
+    before = subject.lengths(prior)
+    prior.select(order)
+    after = prior.code_lengths(*subject.latent_size).detach().double().expand(len(order), before.shape[1], -1)
+    expect(torch.allclose(after, before[order]), "code lengths are not those of the channels selected")
+
+
+def _all_tables(frozen: FrozenPrior, subject: PriorSubject) -> Tables:
+    """The tables of all channels, as a decoder asks for them."""
+    parts, done = list[Tables](), 0
+    symbols = subject.symbols()[0].numpy()
+    while done < subject.channels:
+        parts.append(frozen.tables(range(done, subject.channels), subject.latent_size, symbols[:done]))
+        done += max(1, parts[-1].channels)
+    return concatenate(parts)

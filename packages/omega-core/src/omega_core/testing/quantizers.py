@@ -1,0 +1,285 @@
+"""What is asked of quantizers (`omega_core.contracts.Quantizer`)."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from omega_core.contracts import implements
+from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.testing import modules
+from omega_core.testing.checking import Checks, expect
+from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
+from omega_core.testing.reference import ReferencePrior
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizerSubject(ModuleSubject):
+    """A quantizer that is to be checked.
+
+    latent_channels, channels, alphabet: D, C and S with which it is made.
+    spread: the deviation of the latents that it is given.
+    smooth: those of "latent" and "bits" whose gradient to the latent, in training with the noise held fixed, is the
+        derivative, not a stand-in such as straight-through.
+    """
+
+    kind: str = "quantizer"
+    latent_channels: int = 8
+    channels: int = 4
+    alphabet: int = 16
+    spread: float = 2.0
+    smooth: tuple[str, ...] = ()
+
+    def make(self) -> Quantizer:
+        """A new one."""
+        sizes = {"latent_channels": self.latent_channels, "channels": self.channels, "alphabet": self.alphabet}
+        return cast(Quantizer, self.made_with(**sizes))
+
+    def inputs(self, batch: int = 3, size: tuple[int, int] = (3, 5)) -> Tensor:
+        """Latents (B, D, h, w)."""
+        generator = torch.Generator().manual_seed(3)
+        return self.spread * torch.randn(batch, self.latent_channels, *size, generator=generator)
+
+    def prior_of(self, quantizer: Quantizer) -> ReferencePrior | None:
+        """Where its bits come from."""
+        if not quantizer.needs_prior:
+            return None
+        with torch.device("cpu"):
+            return ReferencePrior(channels=quantizer.channels, alphabet=quantizer.alphabet, lowest=quantizer.lowest)
+
+    def quantized(self, quantizer: Quantizer, latent: Tensor, kept: list[int] | None = None) -> Quantized:
+        """What it makes of latents (B, D, h, w), of whose samples so many channels are kept."""
+        counts = None if kept is None else torch.tensor(kept, device=latent.device)
+        made = quantizer(latent, self.prior_of(quantizer), counts)
+        return cast(Quantized, made)
+
+    def outputs(self, module: Quantizer, inputs: Tensor) -> Outputs:
+        """Latent, bits and symbols of a forward pass, and of coding."""
+        made = self.quantized(module, inputs)
+        symbols = module.symbols(inputs)
+        coded = {"symbols(…)": symbols, "latent(…)": module.latent(symbols)}
+        return {"latent": made.latent, "bits": made.bits, "symbols": made.symbols, **coded}
+
+
+checks: Checks[QuantizerSubject] = Checks(modules.checks)
+
+
+@checks.add
+def has_the_sizes_asked_for(subject: QuantizerSubject) -> None:
+    """`channels` is the C that it was made with; `alphabet` says how many symbols there are, at least 2."""
+    made = subject.made()
+    expect(made.channels == subject.channels, f"channels is {made.channels}, made with {subject.channels}")
+    expect(isinstance(made.alphabet, int) and made.alphabet >= 2, f"alphabet is {made.alphabet!r}")
+
+
+@checks.add
+def gives_the_shapes_of_the_contract(subject: QuantizerSubject) -> None:
+    """A latent (B, D, h, w) of any size gives a latent of that shape, bits (B,) and symbols (B, C, h, w)."""
+    made = subject.made()
+    for size in ((3, 5), (1, 1), (2, 1)):
+        latent = subject.inputs(2, size)
+        wanted = {
+            "latent": tuple(latent.shape),
+            "bits": (2,),
+            "symbols": (2, subject.channels, *size),
+            "symbols(…)": (2, subject.channels, *size),
+            "latent(…)": tuple(latent.shape),
+        }
+        got = {name: tuple(value.shape) for name, value in subject.outputs(made, latent).items()}
+        wrong = [f"{name} {got[name]} instead of {wanted[name]}" for name in wanted if got[name] != wanted[name]]
+        expect(not wrong, f"of {tuple(latent.shape)} it made {', '.join(wrong)}")
+
+
+@checks.add
+def keeps_the_type(subject: QuantizerSubject) -> None:
+    """Of a float32 latent come a float32 latent, floating bits, and symbols that `symbols` gives as int64."""
+    made = subject.outputs(subject.made(), subject.inputs())
+    expect(made["latent"].dtype == torch.float32, f"the latent is {made['latent'].dtype}")
+    expect(made["bits"].is_floating_point(), f"bits are {made['bits'].dtype}")
+    expect(made["symbols(…)"].dtype == torch.int64, f"symbols(latent) are {made['symbols(…)'].dtype}")
+    expect(not made["symbols"].is_floating_point(), f"symbols of a forward pass are {made['symbols'].dtype}")
+
+
+@checks.add
+def symbols_are_in_the_alphabet(subject: QuantizerSubject) -> None:
+    """Symbols are integers in [0, S), also of latents that are far out."""
+    made = subject.made()
+    for factor in (1.0, 1e4):
+        symbols = made.symbols(factor * subject.inputs())
+        least, most = int(symbols.min()), int(symbols.max())
+        expect(
+            least >= 0 and most < made.alphabet, f"symbols from {least} to {most} with an alphabet of {made.alphabet}"
+        )
+
+
+@checks.add
+def uses_its_symbols(subject: QuantizerSubject) -> None:
+    """Symbols depend on the latent: different latents do not all give one symbol."""
+    symbols = subject.made().symbols(subject.inputs())
+    same = [channel for channel in range(subject.channels) if len(symbols[:, channel].unique()) == 1]
+    expect(len(same) < subject.channels, "every channel has one symbol, whatever the latent")
+
+
+@checks.add
+def forward_has_the_symbols_of_coding(subject: QuantizerSubject) -> None:
+    """The symbols of a forward pass in evaluation mode are those that `symbols` gives for a file."""
+    made = subject.outputs(subject.made(), subject.inputs())
+    share = float((made["symbols"] != made["symbols(…)"]).float().mean())
+    expect(share == 0, f"{share:.0%} of the symbols differ")
+
+
+@checks.add
+def any_prefix_gives_the_latent_of_forward(subject: QuantizerSubject) -> None:
+    """`latent` of the first n channels of symbols is what a forward pass with n kept channels gives, for every n."""
+    made, latent = subject.made(), subject.inputs()
+    symbols = made.symbols(latent)
+    for n in range(1, subject.channels + 1):
+        decoded = made.latent(symbols[:, :n])
+        expect(decoded.shape == latent.shape, f"of {n} channels came a latent {tuple(decoded.shape)}")
+        forward = subject.quantized(made, latent, [n] * len(latent)).latent
+        modules.expect_same({"the latent": forward}, {"the latent": decoded}, f"decoded from {n} channels")
+
+
+@checks.add
+def an_empty_prefix_gives_a_latent(subject: QuantizerSubject) -> None:
+    """`latent` of no channels at all is a latent too, of finite numbers, and the same for every sample."""
+    made, latent = subject.made(), subject.inputs()
+    decoded = made.latent(made.symbols(latent)[:, :0])
+    expect(decoded.shape == latent.shape, f"it is {tuple(decoded.shape)}")
+    expect(decoded.isfinite().all(), "it is not finite")
+    expect(torch.equal(decoded[0], decoded[1]), "it differs between samples")
+
+
+@checks.add
+def any_symbols_can_be_decoded(subject: QuantizerSubject) -> None:
+    """`latent` takes every symbol in [0, S), in any combination, and gives finite numbers."""
+    made = subject.made()
+    most = min(made.alphabet, 1 << 12)
+    symbols = torch.arange(most)[:, None, None, None].expand(most, subject.channels, 1, 1)
+    expect(made.latent(symbols).isfinite().all(), f"of symbols from 0 to {most - 1} some gave what is not finite")
+
+
+@checks.add
+def bits_are_code_lengths(subject: QuantizerSubject) -> None:
+    """In evaluation mode `bits` are the prior's code lengths of the symbols of the kept channels, to 1e-4."""
+    made, latent = subject.made(), subject.inputs()
+    need(made.needs_prior, "have a rate")
+    prior = cast(ReferencePrior, subject.prior_of(made))
+    lengths_CS = prior.code_lengths(*latent.shape[2:])[:, 0].double()
+    for kept in ([subject.channels] * 3, [1, subject.channels, (subject.channels + 1) // 2]):
+        bits = subject.quantized(made, latent, kept).bits.double()
+        cost_BC = torch.stack([lengths_CS[c][s] for c, s in enumerate(made.symbols(latent).unbind(1))], 1).sum((2, 3))
+        here = torch.arange(subject.channels) < torch.tensor(kept)[:, None]
+        wanted = (cost_BC * here).sum(1)
+        expect(
+            torch.allclose(bits, wanted, rtol=1e-4), f"with {kept} kept channels {bits.tolist()}, not {wanted.tolist()}"
+        )
+
+
+@checks.add
+def bits_are_zero_without_a_prior(subject: QuantizerSubject) -> None:
+    """A forward pass without a prior has bits of 0, in training and evaluation."""
+    made = subject.made()
+    for training in (True, False):
+        with seeded():
+            bits = made.train(training)(subject.inputs()).bits
+        expect(not bits.any(), f"they are {bits.tolist()}")
+
+
+@checks.add
+def latent_has_a_gradient(subject: QuantizerSubject) -> None:
+    """In training the latent that comes out has a finite gradient, not all 0, to the one that went in."""
+    made, latent = subject.made().train(), subject.inputs().requires_grad_()
+    with seeded():
+        expect_gradients({"the latent": subject.quantized(made, latent).latent}, {"the latent that went in": latent})
+
+
+@checks.add
+def bits_have_a_gradient(subject: QuantizerSubject) -> None:
+    """In training the bits have a finite gradient, not all 0, to the latent: the rate is learned through it."""
+    made, latent = subject.made().train(), subject.inputs().requires_grad_()
+    need(made.needs_prior, "have a rate")
+    with seeded():
+        expect_gradients({"bits": subject.quantized(made, latent).bits}, {"the latent that went in": latent})
+
+
+@checks.add
+def every_parameter_is_trained(subject: QuantizerSubject) -> None:
+    """Each parameter gets a finite gradient, not all 0, from latent or bits, where all channels are kept."""
+    made, latent = subject.made().train(), subject.inputs(16)
+    parameters = dict(made.named_parameters())
+    need(bool(parameters), "have parameters")
+    with seeded():
+        quantized = subject.quantized(made, latent)
+        expect_gradients({"latent": quantized.latent, "bits": quantized.bits}, parameters)
+
+
+@checks.add
+def smooth_parts_have_their_derivative(subject: QuantizerSubject) -> None:
+    """What is said to be `smooth` has the gradient to the latent that finite differences give, in float64."""
+    need(bool(subject.smooth), "have a derivative")
+    made, latent = subject.made().double().train(), subject.inputs().double()
+    made.sample_seeds = torch.arange(len(latent))
+    prior = subject.prior_of(made)
+    prior = prior and prior.double()
+    for part in subject.smooth:
+        expect_derivative(lambda point, part=part: getattr(made(point, prior), part), latent, part)
+
+
+@checks.add
+def noise_follows_the_seeds(subject: QuantizerSubject) -> None:
+    """In training, what is random about a sample follows from `sample_seeds` alone, whatever its place in the batch."""
+    made, latent = subject.made().train(), subject.inputs()
+    turned = torch.tensor([2, 0, 1])
+    results = []
+    for order, torch_seed in ((torch.arange(3), 0), (turned, 1)):
+        made.sample_seeds = torch.tensor([11, 22, 33])[order]
+        with seeded(torch_seed), torch.no_grad():
+            results.append(subject.quantized(made, latent[order]))
+    first, second = results
+    for part in ("latent", "bits"):
+        one, other = getattr(first, part)[turned], getattr(second, part)
+        modules.expect_same({part: one}, {part: other}, "for the same seeds in another order")
+
+
+@checks.add
+def mixed_precision_keeps_the_rate(subject: QuantizerSubject) -> None:
+    """With bfloat16 latents under autocast all is finite, bits are float32 and close to what they are without."""
+    made, latent = subject.made(), subject.inputs().bfloat16()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        mixed = subject.quantized(made, latent)
+    with torch.no_grad():
+        plain = subject.quantized(made, latent.float())
+    expect(mixed.latent.isfinite().all(), "the latent is not finite")
+    expect(mixed.bits.dtype in (torch.float32, torch.float64) or not made.needs_prior, f"bits are {mixed.bits.dtype}")
+    close = torch.allclose(mixed.bits.float(), plain.bits.float(), rtol=0.1)
+    expect(close, f"bits are {mixed.bits.tolist()}, and without it {plain.bits.tolist()}")
+
+
+@checks.add
+def selects_channels(subject: QuantizerSubject) -> None:
+    """`select`, where there is one, keeps the channels given, in that order."""
+    made, latent = subject.made(), subject.inputs()
+    need(implements(made, Quantizer, "select"), "select channels")
+    order = list(range(subject.channels))[::-1][: max(1, subject.channels - 1)]
+    before = made.symbols(latent)
+    made.select(order)
+    expect(made.channels == len(order), f"channels is {made.channels} after {len(order)} were selected")
+    after = made.symbols(latent)
+    expect(torch.equal(after, before[:, order]), "the symbols are not those of the channels selected")
+    expect(made.latent(after).shape == latent.shape, "they cannot be decoded")
+
+
+@checks.add
+def wakes_symbols(subject: QuantizerSubject) -> None:
+    """`wake`, where there is one, moves symbols that were never chosen, the same ones for the same seed."""
+    made, twin = subject.made(), subject.made()
+    need(implements(made, Quantizer, "wake"), "wake symbols")
+    counts = torch.ones(subject.channels, made.alphabet, dtype=torch.int64)
+    expect(made.wake(counts, 1) == 0, "some were woken though all were chosen")
+    counts[:, ::2] = 0
+    woken = [each.wake(counts, 1) for each in (made, twin)]
+    expect(woken[0] > 0, "none was woken of those that were never chosen")
+    symbols = [each.symbols(subject.inputs()) for each in (made, twin)]
+    expect(woken[0] == woken[1] and torch.equal(*symbols), "the same seed woke others")

@@ -1,0 +1,64 @@
+"""What components are checked with, where another kind is needed."""
+
+import torch
+from torch import Tensor
+
+from omega_core.contracts.prior import Prior
+from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.tables import FrozenTables
+
+
+class ReferencePrior(Prior):
+    """Tables drawn at random, one a channel. Between whole numbers the likelihood is interpolated.
+
+    channels, alphabet: C and S.
+    lowest: the value of symbol 0.
+    """
+
+    table: Tensor
+    """(C, S), probabilities."""
+
+    def __init__(self, *, channels: int, alphabet: int, lowest: int = 0) -> None:
+        super().__init__()
+        weights = torch.rand(channels, alphabet, generator=torch.Generator().manual_seed(7)) + 0.1
+        self.lowest = lowest
+        self.register_buffer("table", weights / weights.sum(dim=1, keepdim=True))
+
+    def code_lengths(self, height: int, width: int) -> Tensor:
+        """(C, 1, S)."""
+        return -self.table.log2()[:, None, :]
+
+    def likelihood(self, values: Tensor) -> Tensor:
+        """The probability of values (B, C, h, w)."""
+        most = self.table.shape[1] - 1
+        place = (values - self.lowest).clamp(0, most)
+        below = place.detach().floor().clamp_max(most - 1).long()
+        share = place - below
+        channel = torch.arange(len(self.table), device=values.device)[:, None, None]
+        return self.table[channel, below] * (1 - share) + self.table[channel, below + 1] * share
+
+    def freeze(self) -> FrozenTables:
+        """The tables as integers."""
+        return FrozenTables.from_probabilities(self.table[:, None, :].double().cpu().numpy())
+
+
+class Millionths(Quantizer):
+    """Whole numbers of millionths, so that nothing of a latent is lost: to check architectures with."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels, self.alphabet = channels, 1 << 62
+        self.scale = torch.nn.Parameter(torch.tensor(1e6, dtype=torch.float64))
+
+    def forward(self, latent: Tensor, prior: Prior | None = None, kept: Tensor | None = None) -> Quantized:
+        """See `Quantizer.forward`."""
+        symbols = self.symbols(latent)
+        return Quantized(self.latent(symbols), latent.new_zeros(len(latent)), symbols)
+
+    def symbols(self, latent: Tensor) -> Tensor:
+        """Latent (B, C, h, w) to whole numbers (B, C, h, w), here also below 0."""
+        return (latent * self.scale).round().long()
+
+    def latent(self, symbols: Tensor) -> Tensor:
+        """And back."""
+        return symbols / self.scale

@@ -1,0 +1,3 @@
+"""A plugin module that imports torch."""
+
+import torch  # noqa: F401

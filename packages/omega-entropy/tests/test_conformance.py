@@ -1,0 +1,45 @@
+"""Our priors and coders do what is asked of anybody's."""
+
+import pytest
+
+from omega_core.testing import CoderContract, PriorContract
+
+
+class TestStatic(PriorContract):
+    name = "static"
+
+
+class TestStaticOfOneSize(PriorContract):
+    name = "static"
+    fixed = True
+
+
+class TestFactorized(PriorContract):
+    name = "factorized"
+
+
+class TestFactorizedOfOneSize(PriorContract):
+    name = "factorized"
+    fixed = True
+
+
+class TestDensity(PriorContract):
+    name = "factorized"
+    options = {"counted": False}
+
+
+class TestRange(CoderContract):
+    name = "range"
+
+
+class TestFixed(CoderContract):
+    name = "fixed"
+
+
+class TestRaw(CoderContract):
+    name = "raw"
+
+
+@pytest.mark.torchac
+class TestTorchac(CoderContract):
+    name = "torchac"

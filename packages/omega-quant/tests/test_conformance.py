@@ -1,0 +1,24 @@
+"""Our quantizers do what is asked of anybody's."""
+
+from omega_core.testing import QuantizerContract
+
+
+class TestOmega(QuantizerContract):
+    name = "omega"
+
+
+class TestOmegaFromAScalarQuantizer(QuantizerContract):
+    name = "omega"
+    options = {"start": "scalar"}
+
+
+class TestInteger(QuantizerContract):
+    name = "integer"
+    latent_channels = 4
+    smooth = ("latent", "bits")
+
+
+class TestIdentity(QuantizerContract):
+    name = "identity"
+    latent_channels = 4
+    smooth = ("latent",)
