@@ -20,6 +20,7 @@ from omega_cli.evaluate import evaluate
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
 from omega_cli.models import models
+from omega_cli.new import new
 from omega_cli.train import train
 from omega_cli.truncate import truncate
 from omega_core.errors import OmegaError, OmegaWarning
@@ -52,6 +53,7 @@ app.command()(truncate)
 app.command()(info)
 app.command()(evaluate)
 app.command()(models)
+app.command()(new)
 app.command("list")(list_components)
 app.command("plugins")(list_plugins)
 

@@ -43,14 +43,10 @@ class IntegerQuantizer(Quantizer):
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
         """See `Quantizer.forward`. Channels that are not kept are 0 and cost nothing."""
         latent = latent.float() if latent.dtype in (torch.float16, torch.bfloat16) else latent
-        batch = len(latent)
         values = latent + self.noise(latent) if self.training else latent.round()
         values = values.clamp(self.lowest, self.highest)
-        mask = latent.new_ones(())
-        if kept is not None:
-            mask_BC = torch.arange(self.channels, device=latent.device) < kept[:, None]
-            mask = mask_BC[:, :, None, None].to(latent.dtype)
-        bits = latent.new_zeros(batch)
+        mask = self.mask(kept, latent)
+        bits = latent.new_zeros(len(latent))
         if prior is not None:
             with torch.autocast(latent.device.type, enabled=False):
                 bits = -(prior.likelihood(values).log2() * mask).sum(dim=(1, 2, 3))

@@ -5,21 +5,27 @@ from typing import TYPE_CHECKING
 from omega_core.lazy import lazily
 
 if TYPE_CHECKING:
+    from omega_train.export import save as save
+    from omega_train.loader import batches_of as batches_of
     from omega_train.recipe import Recipe as Recipe
     from omega_train.recipe import load_recipe as load_recipe
     from omega_train.recipe import recipe_names as recipe_names
     from omega_train.run import train as train
+    from omega_train.task import CodecTask as CodecTask
 
 __version__ = "0.1.0"
 
-__all__ = ["Recipe", "load_recipe", "recipe_names", "train"]
+__all__ = ["CodecTask", "Recipe", "batches_of", "load_recipe", "recipe_names", "save", "train"]
 
 __getattr__ = lazily(
     __name__,
     {
+        "CodecTask": "omega_train.task",
         "Recipe": "omega_train.recipe",
+        "batches_of": "omega_train.loader",
         "load_recipe": "omega_train.recipe",
         "recipe_names": "omega_train.recipe",
+        "save": "omega_train.export",
         "train": "omega_train.run",
     },
 )

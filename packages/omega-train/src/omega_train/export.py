@@ -61,6 +61,18 @@ def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tens
     return said
 
 
+def save(task: CodecTask, path: Path, images: Images) -> Path:
+    """Count the prior over the training images, sort channels where the recipe asks for it, and write the model.
+
+    For trainers other than ours. Returns the path. Raises OutputError.
+    """
+    recount(task, images)
+    if task.recipe.sort_channels:
+        sort_channels(task, images, workers=0)
+    export(task, path)
+    return path
+
+
 def describe(task: CodecTask) -> Description:
     """What a model file says about a task's components and recipe."""
     recipe = task.recipe

@@ -1,6 +1,7 @@
 """From a data set to the batches that a process trains on."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, cast
 
 import torch
@@ -48,6 +49,17 @@ class TrainingData(LightningDataModule):
         for iterator in self.reading:
             stop_reading(iterator)
         self.reading.clear()
+
+
+def batches_of(dataset: Dataset, recipe: Recipe, steps: int, first: int = 0) -> Iterator[Batch]:
+    """The batches of `steps` steps of training from step `first` on, one process doing all: for trainers of others.
+
+    They follow from the recipe's seed alone. Raises DataError for pictures that cannot be read.
+    """
+    sampler = StepSampler(size=len(dataset.train), batch=recipe.batch_size, seed=recipe.seed, first=first)
+    pictures = BatchedImages(dataset.train, recipe.seed)
+    for keys in islice(sampler, steps):
+        yield pictures.__getitems__(keys)
 
 
 class _Kept:

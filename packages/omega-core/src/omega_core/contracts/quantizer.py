@@ -64,6 +64,27 @@ class Quantizer(nn.Module, ABC):
     def latent(self, symbols: Tensor) -> Tensor:
         """The first n ≤ C channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
 
+    def mask(self, kept: Tensor | None, like: Tensor) -> Tensor:
+        """1 for the kept (B,) channels of each sample and 0 for the others: (B, C, 1, 1), in the type of `like`."""
+        if kept is None:
+            return like.new_ones((len(like), self.channels, 1, 1))
+        here = torch.arange(self.channels, device=like.device) < kept[:, None]
+        return here[:, :, None, None].to(like.dtype)
+
+    def rate(self, places: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
+        """Bits (B,) of the kept channels of symbols that may lie between two: (B, C, h, w), from 0 to S − 1.
+
+        What the prior says at whole numbers, interpolated between them: so that there is a gradient to the places.
+        """
+        flat_CPB = places.flatten(2).permute(1, 2, 0)
+        lengths = prior.code_lengths(places.shape[2], places.shape[3]).to(places.dtype)
+        lengths_CPS = lengths.expand(-1, flat_CPB.shape[1], -1)
+        below = flat_CPB.detach().floor().clamp(0, self.alphabet - 2).long()
+        share = flat_CPB - below
+        bits_CPB = lengths_CPS.gather(2, below) * (1 - share) + lengths_CPS.gather(2, below + 1) * share
+        bits: Tensor = (bits_CPB.sum(dim=1).T * self.mask(kept, places)[:, :, 0, 0]).sum(dim=1)
+        return bits
+
     def temperature(self) -> Tensor | None:
         """The temperature of each channel (C,), for the log, where there are such."""
         return None

@@ -1,0 +1,100 @@
+"""`omega new`: a plugin of one's own, ready to install and test."""
+
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omega_cli import __version__
+from omega_core.components import KINDS
+from omega_core.errors import ComponentError, OutputError
+
+SUMMARIES = {
+    "architecture": "two convolutions on each side, for pictures of any size",
+    "quantizer": "each channel rounded to levels between −1 and 1",
+    "prior": "how often each symbol of each channel occurs",
+    "coder": "two bytes a symbol",
+    "dataset": "white discs on black, drawn",
+    "trainer": "a plain loop on the CPU",
+}
+_NEEDS = {"coder": ["numpy"], "dataset": ["numpy"], "trainer": ["torch", "omega-train"]}
+
+
+def new(
+    kind: Annotated[str, typer.Argument(help="Of what: architecture, quantizer, prior, coder, dataset or trainer.")],
+    name: Annotated[str, typer.Argument(help="What users will call it, such as mine.")],
+    output: Annotated[Path | None, typer.Option(help="The folder to make; omega-NAME if not given.")] = None,
+) -> None:
+    """Make a plugin with a small component that works: a distribution ready to install, test and change."""
+    from omega_core.files import write_whole
+    from omega_core.registry import FIRST_PARTY, registry
+
+    if kind not in KINDS:
+        raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise ComponentError(f"{name!r} cannot be its name: lower case letters, digits and hyphens, a letter first.")
+    distribution = f"omega-{name}"
+    if distribution in FIRST_PARTY:
+        raise ComponentError(f"{distribution} is a package of Omega's own; choose another name than {name!r}.")
+    folder = output or Path(distribution)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder} is there already; name another --output.")
+    words = {
+        "__DISTRIBUTION__": distribution,
+        "__PACKAGE__": distribution.replace("-", "_"),
+        "__CLASS__": "".join(part.capitalize() for part in [*name.split("-"), kind]),
+        "__NAME__": name,
+        "__KIND__": kind,
+        "__SUMMARY__": SUMMARIES[kind],
+        "__DEPENDENCIES__": _dependencies(kind),
+        "__USE__": _use(kind, name),
+    }
+    for path, text in _files(kind):
+        write_whole(folder / _filled(path.removesuffix(".template"), words), _filled(text, words).encode())
+    typer.echo(f"{folder}: a distribution with the {kind} {name}. Next:\n")
+    typer.echo(f'    pip install -e "{folder}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
+    taken = [c.qualified_name for c in registry().components(kind) if c.component.name == name]
+    if taken and taken != [f"{distribution}/{name}"]:
+        typer.echo(f"warning: {taken[0]} has that name too: users of both have to say which.", err=True)
+
+
+def _files(kind: str) -> list[tuple[str, str]]:
+    """The paths and texts of a new distribution, with the words still to be filled in."""
+    templates = files("omega_cli") / "templates"
+    found = [(path, entry.read_text("utf-8")) for path, entry in _walk(templates / "common", "")]
+    own = {"test.py": "tests/test___PACKAGE__.py", f"{kind}.py": "src/__PACKAGE__/__KIND__.py"}
+    return found + [(own[path], entry.read_text("utf-8")) for path, entry in _walk(templates / kind, "")]
+
+
+def _walk(folder: Traversable, before: str) -> list[tuple[str, Traversable]]:
+    found = []
+    for entry in sorted(folder.iterdir(), key=lambda each: each.name):
+        if entry.is_dir() and entry.name != "__pycache__":
+            found += _walk(entry, f"{before}{entry.name}/")
+        elif entry.is_file():
+            found.append((before + entry.name, entry))
+    return found
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for word, meaning in words.items():
+        text = text.replace(word, meaning)
+    return text
+
+
+def _dependencies(kind: str) -> str:
+    """Any omega-core with the same minor version, within which contracts do not change."""
+    major, minor = __version__.split(".")[:2]
+    pin = f">={major}.{minor},<{major}.{int(minor) + 1}"
+    needed = [
+        f"omega-core{pin}",
+        *(f"{each}{pin}" if "omega" in each else each for each in _NEEDS.get(kind, ["torch"])),
+    ]
+    return ", ".join(f'"{each}"' for each in needed)
+
+
+def _use(kind: str, name: str) -> str:
+    return f"omega train glyphs-omega-8 --{kind} {name} --output runs/{name}"

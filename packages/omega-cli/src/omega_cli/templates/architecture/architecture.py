@@ -1,0 +1,48 @@
+"""An architecture to begin with: pixels to blocks, two convolutions on each side."""
+
+from torch import Tensor, nn
+
+from omega_core.contracts import LocalArchitecture
+
+
+class __CLASS__(LocalArchitecture):
+    """One latent position for 4×4 pixels, of pictures of any size.
+
+        image ─unshuffle 4─ 16·colours ─conv k3─ width ─ReLU─conv k1─ latent D×H/4×W/4
+        latent ─conv k1─ width ─ReLU─ ─conv k3─ 16·colours ─shuffle 4─ image
+
+    latent_channels: D.
+    colours: 1 for grey, 3 for RGB.
+    width: channels between the convolutions.
+    """
+
+    stride = 4
+    analysis_halo = 1  # positions that a 3×3 convolution looks to each side
+    render_halo = 1
+
+    def __init__(self, *, latent_channels: int, colours: int = 1, width: int = 64) -> None:
+        super().__init__()
+        self.latent_channels, self.colours = latent_channels, colours
+        block = colours * self.stride**2
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(self.stride),
+            nn.Conv2d(block, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, latent_channels, 1),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(latent_channels, width, 1),
+            nn.ReLU(),
+            nn.Conv2d(width, block, 3, padding=1),
+            nn.PixelShuffle(self.stride),
+        )
+
+    def analysis(self, image: Tensor) -> Tensor:
+        """Image (B, colours, H, W) to latent (B, D, h, w)."""
+        latent: Tensor = self.encoder(2 * self.padded(image) - 1)
+        return latent
+
+    def render(self, features: Tensor) -> Tensor:
+        """Latent (B, D, h, w) to whole blocks (B, colours, 4·h, 4·w), which Omega crops."""
+        image: Tensor = self.decoder(features)
+        return (image + 1) / 2

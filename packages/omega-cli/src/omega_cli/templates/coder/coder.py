@@ -1,0 +1,35 @@
+"""A coder to begin with: two bytes a symbol, whatever its probability."""
+
+import numpy as np
+
+from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
+from omega_core.errors import CoderError
+from omega_core.tables import Integers, Symbols, Tables
+
+
+class __CLASS__(Coder):
+    """Little-endian unsigned 16-bit integers."""
+
+    def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+        """See `Coder.encode`. Symbol i has the probability (cumulative[i + 1] − cumulative[i]) / 2¹⁶ of its row."""
+        check_symbols(symbols, tables)
+        if tables.cumulative is None:
+            raise CoderError("the coder __NAME__ needs tables, and this model has none; take the coder raw.")
+        return symbols.astype("<u2").tobytes(), [2 * end for end in ends]
+
+    def decoder(self, data: bytes) -> Decoder:
+        """See `Coder.decoder`."""
+        return _Decoder(data)
+
+
+class _Decoder(Decoder):
+    def __init__(self, data: bytes) -> None:
+        self.data, self.done = data, 0
+
+    def decode(self, tables: Tables) -> Integers:
+        """See `Decoder.decode`."""
+        first, self.done = self.done, self.done + 2 * tables.size
+        check_length(self.data, self.done)
+        symbols = np.frombuffer(self.data[first : self.done], "<u2").astype(np.int64)
+        check_symbols(symbols, tables)
+        return symbols

@@ -1,0 +1,1 @@
+"""__SUMMARY__: a plugin for Omega."""

@@ -1,0 +1,13 @@
+"""Is it a data set? Every check says what Omega asks for, and what it saw instead."""
+
+from __PACKAGE__.dataset import __CLASS__
+from omega_core.testing import DatasetContract
+
+
+class Test__CLASS__(DatasetContract):
+    name = "__NAME__"
+
+
+def test_pictures_are_mirrored_by_the_seed() -> None:
+    images = __CLASS__(data=None, seed=0).train
+    assert (images.load(3, seed=1) == images.load(3, seed=0)[:, :, ::-1]).all()

@@ -1,0 +1,17 @@
+"""Is it a prior? Every check says what Omega asks for, and what it saw instead."""
+
+import torch
+
+from __PACKAGE__.prior import __CLASS__
+from omega_core.testing import PriorContract
+
+
+class Test__CLASS__(PriorContract):
+    name = "__NAME__"
+
+
+def test_a_symbol_that_is_always_there_costs_next_to_nothing() -> None:
+    prior = __CLASS__(channels=1, alphabet=4)
+    prior.recount()
+    prior.observe(torch.zeros(100, 1, 3, 3, dtype=torch.int64), torch.ones(100))
+    assert prior.code_lengths(3, 3)[0, 0, 0] < 0.01

@@ -1,0 +1,16 @@
+"""Is it a quantizer? Every check says what Omega asks for, and what it saw instead."""
+
+import torch
+
+from __PACKAGE__.quantizer import __CLASS__
+from omega_core.testing import QuantizerContract
+
+
+class Test__CLASS__(QuantizerContract):
+    name = "__NAME__"
+
+
+def test_levels_lie_between_the_first_and_the_last_symbol() -> None:
+    quantizer = __CLASS__(latent_channels=4, channels=2, alphabet=5)
+    symbols = quantizer.symbols(1e3 * torch.randn(8, 4, 3, 3))
+    assert set(symbols.flatten().tolist()) <= set(range(5))

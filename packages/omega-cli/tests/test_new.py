@@ -1,0 +1,68 @@
+"""What `omega new` makes, and what it does not. That it works is shown by tests/authors."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from omega_core.components import KINDS
+
+
+def omega_new(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "omega_cli", "new", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_distribution_has_all_that_one_needs(tmp_path: Path, kind: str) -> None:
+    done = omega_new(kind, "my-own", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "omega-my-own"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "src/omega_my_own/__init__.py",
+        "src/omega_my_own/plugin.py",
+        f"src/omega_my_own/{kind}.py",
+        "tests/test_omega_my_own.py",
+    }
+    texts = "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+    assert not re.search("__[A-Z]+__", texts)
+    assert f"class MyOwn{kind.capitalize()}" in texts
+    assert 'omega-core>=0.1,<0.2"' in texts
+    assert "pip install" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("quantiser", "mine"), "error: there is no kind of component 'quantiser'; the kinds are architecture, "),
+        (("quantizer", "Mine"), "error: 'Mine' cannot be its name: lower case letters, digits and hyphens, "),
+        (("quantizer", "3d"), "error: '3d' cannot be its name"),
+        (("quantizer", "../mine"), "error: '../mine' cannot be its name"),
+        (("trainer", "train"), "error: omega-train is a package of Omega's own; choose another name than 'train'."),
+    ],
+)
+def test_what_cannot_be_made_is_named(tmp_path: Path, arguments: tuple[str, str], message: str) -> None:
+    done = omega_new(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "omega-mine").mkdir()
+    (tmp_path / "omega-mine" / "notes.txt").write_text("mine")
+    done = omega_new("quantizer", "mine", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "error: omega-mine is there already; name another --output.\n")
+    assert omega_new("quantizer", "mine", "--output", tmp_path / "elsewhere", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "elsewhere" / "src" / "omega_mine" / "quantizer.py").exists()
+
+
+def test_a_name_that_another_has_is_remarked_on(tmp_path: Path) -> None:
+    done = omega_new("quantizer", "integer", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "warning: omega-quant/integer has that name too" in done.stderr

@@ -1,0 +1,17 @@
+import numpy as np
+
+from omega_core.tables import FrozenTables
+from omega_core.testing import CoderContract
+from omega_huffman.coder import HuffmanCoder
+
+
+class TestHuffman(CoderContract):
+    name = "huffman"
+
+
+def test_probabilities_that_are_powers_of_two_cost_their_information() -> None:
+    tables = FrozenTables.from_probabilities(np.array([[[0.5, 0.25, 0.125, 0.125]]]))
+    whole = tables.tables(range(1), (1, 8), np.zeros((0, 1, 8), np.int64))
+    data, cuts = HuffmanCoder().encode(np.array([0, 0, 0, 0, 1, 1, 2, 3]), whole, [4, 8])
+    assert (len(data), cuts) == (2, [1, 2])
+    assert data == bytes([0b00001010, 0b11011100])
