@@ -1,5 +1,6 @@
 """What can be run on this project: `nox -l` lists it, `nox -s NAME` sets up and runs it."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -25,10 +26,20 @@ ALONE = {"OMP_NUM_THREADS": "1"}
 """Each process of tests computes alone: a core does more in tests of its own than in sums that it shares."""
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
+ORACLES = ("pytorch-msssim", "scikit-image")
+EVALUATION = "./packages/omega-train[evaluation]"
+TORCHAC = "./packages/omega-entropy[torchac]"
+THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
+"""Plugins under tests/plugins that are whole; the others there are broken on purpose."""
+
+
+def install(session: nox.Session, *what: str) -> None:
+    """Without compiling what is never imported, which for torch takes longer than its installation."""
+    session.install("--no-compile", *CONSTRAINED, *what)
 
 
 def install_all(session: nox.Session, *others: str) -> None:
-    session.install(*CONSTRAINED, *(f"./packages/{name}" for name in PACKAGES), *others)
+    install(session, *(f"./packages/{name}" for name in PACKAGES), *others)
 
 
 def run_tests(session: nox.Session, *arguments: str) -> None:
@@ -48,17 +59,32 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those of torchac and of packages alone. Arguments go to pytest."""
-    oracles = ("pytorch-msssim", "scikit-image")
-    install_all(session, "./packages/omega-train[evaluation]", "hatchling", "tensorboard", *oracles, *TESTING)
-    run_tests(session, "-m", "not torchac and not browser", *session.posargs)
+    """All tests but those of torchac, of the browser, and of what is built: arguments go to pytest."""
+    install_all(session, EVALUATION, "hatchling", "tensorboard", *ORACLES, *TESTING)
+    run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
 @nox.session
 def torchac(session: nox.Session) -> None:
     """The tests of the extra `omega-entropy[torchac]`, which needs a C++ compiler."""
-    install_all(session, "./packages/omega-entropy[torchac]", "hypothesis", "pytest")
+    install_all(session, TORCHAC, "hypothesis", "pytest")
     session.run("pytest", "-m", "torchac", *session.posargs, env=ALONE)
+
+
+@nox.session
+def together(session: nox.Session) -> None:
+    """What continuous integration does with all packages in one environment, beside `alone`, `wheels` and `plugins`.
+
+    Types, the tests across packages and those that need an extra, torchac, the report in a browser, and a small figure.
+    """
+    install_all(session, EVALUATION, TORCHAC, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm")
+    install(session, *ORACLES, *TESTING)
+    check_types(session)
+    extras = [f"packages/omega-train/tests/test_{name}.py" for name in ("curves", "options", "quality", "report")]
+    in_wheels = [f"--ignore=tests/jobs/test_{name}.py" for name in ("photos", "killed", "any_size")]
+    run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, *in_wheels)
+    session.run("pytest", "-m", "torchac or browser", env=ALONE)
+    draw_figures(session, "--only", "mnist-quantizers", "--steps", "2", "--images", "5")
 
 
 @nox.session
@@ -66,7 +92,7 @@ def torchac(session: nox.Session) -> None:
 def alone(session: nox.Session, package: str) -> None:
     """A package from its wheel, in an environment of its own and outside the checkout."""
     wheels = build_wheels(session)
-    session.install(*CONSTRAINED, *(wheels[name] for name in (*NEEDS[package], package)), *TESTING)
+    install(session, *(wheels[name] for name in (*NEEDS[package], package)), *TESTING)
     outside = Path(session.create_tmp()) / "outside"
     shutil.rmtree(outside, ignore_errors=True)
     outside.mkdir()
@@ -80,14 +106,24 @@ def alone(session: nox.Session, package: str) -> None:
 @nox.session
 def wheels(session: nox.Session) -> None:
     """A whole job with nothing but the wheels: train, compress, decompress."""
-    built = build_wheels(session)
-    session.install(*CONSTRAINED, *built.values(), "bjontegaard", "matplotlib", *TESTING)
-    outside = Path(session.create_tmp()) / "outside"
-    shutil.rmtree(outside, ignore_errors=True)
+    outside = install_wheels(session)
     shutil.copytree(ROOT / "tests" / "jobs", outside / "jobs")
     shutil.copy(ROOT / "tests" / "conftest.py", outside)
     session.chdir(outside)
     run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", ".")
+
+
+@nox.session
+def plugins(session: nox.Session) -> None:
+    """Plugins of third parties against our wheels: four, those that `omega new` makes, and the guide's."""
+    outside = install_wheels(session, *(f"./tests/plugins/{name}" for name in THIRD_PARTIES))
+    shutil.copytree(ROOT / "tests" / "authors", outside / "authors")
+    shutil.copytree(ROOT / "docs", outside / "docs")
+    for name in THIRD_PARTIES:
+        shutil.copytree(ROOT / "tests" / "plugins" / name / "tests", outside / name)
+    shutil.copy(ROOT / "tests" / "conftest.py", outside)
+    session.chdir(outside)
+    run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "authors", *THIRD_PARTIES)
 
 
 @nox.session
@@ -102,7 +138,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """All benchmarks, as ratios: `-- omega coding` for some, `--save` for a new baseline. Needs a C++ compiler."""
-    install_all(session, "./packages/omega-entropy[torchac]")
+    install_all(session, TORCHAC)
     session.run("python", "benchmarks", *session.posargs)
 
 
@@ -116,21 +152,15 @@ def growth(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """The report of an evaluation in a real browser: needs chromium."""
-    install_all(session, "./packages/omega-train[evaluation]", "playwright", "pytest")
+    install_all(session, EVALUATION, "playwright", "pytest")
     session.run("pytest", "-m", "browser", "tests/browser", *session.posargs)
 
 
 @nox.session
 def figures(session: nox.Session) -> None:
     """The paper's figures, trained and drawn into figures/: arguments as examples/figures.py has them."""
-    install_all(session, "./packages/omega-train[evaluation]")
-    shared = ROOT.parent / "shared"
-    given = {
-        "--mnist": shared / "data" / "mnist",
-        "--published": shared / "anchors" / "mnist_omega_published.csv",
-    }
-    there = [text for name, path in given.items() if path.exists() for text in (name, str(path))]
-    session.run("python", "examples/figures.py", "--output", "figures", *there, *session.posargs)
+    install_all(session, EVALUATION)
+    draw_figures(session, *session.posargs)
 
 
 @nox.session
@@ -144,16 +174,46 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """A strict look at types."""
-    install_all(session, "./packages/omega-train[evaluation]", "mypy", "types-tqdm")
+    """A strict look at types, and at both style and types of what `omega new` makes."""
+    install_all(session, EVALUATION, "mypy", "ruff", "types-tqdm")
+    check_types(session)
+
+
+def check_types(session: nox.Session) -> None:
+    """mypy on the packages; mypy and ruff on a new plugin of each kind."""
     session.run("mypy")
+    made = Path(session.create_tmp()) / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    for kind in ("architecture", "quantizer", "prior", "coder", "dataset", "trainer"):
+        session.run("omega", "new", kind, f"my-{kind}", "--output", str(made / kind), silent=True)
+    session.run("mypy", "--strict", "--config-file=", *map(str, made.glob("*/src/*")))
+    session.run("ruff", "check", "--isolated", "--line-length", "120", str(made))
+    session.run("ruff", "format", "--check", "--isolated", "--line-length", "120", str(made))
+
+
+def draw_figures(session: nox.Session, *arguments: str) -> None:
+    """The figures, with real data and published curves where they are beside the checkout."""
+    shared = ROOT.parent / "shared"
+    given = {
+        "--mnist": shared / "data" / "mnist",
+        "--published": shared / "anchors" / "mnist_omega_published.csv",
+    }
+    there = [text for name, path in given.items() if path.exists() for text in (name, str(path))]
+    session.run("python", "examples/figures.py", "--output", "figures", *there, *arguments)
+
+
+def install_wheels(session: nox.Session, *others: str) -> Path:
+    """Install nothing but our wheels and what they and the tests need; the folder to run in, outside the checkout."""
+    install(session, *build_wheels(session).values(), "bjontegaard", "matplotlib", *others, *TESTING)
+    outside = Path(session.create_tmp()) / "outside"
+    shutil.rmtree(outside, ignore_errors=True)
+    outside.mkdir()
+    return outside
 
 
 def build_wheels(session: nox.Session) -> dict[str, str]:
     """The wheel of each package, built once a run of nox."""
-    folder = Path(session.cache_dir) / "wheels"
-    if not getattr(build_wheels, "done", False):
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(session.cache_dir) / f"wheels-{os.getpid()}"
+    if not folder.exists():
         session.run("pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), *(f"./packages/{p}" for p in PACKAGES))
-        build_wheels.done = True  # type: ignore[attr-defined]
     return {name: str(next(folder.glob(f"{name.replace('-', '_')}-*.whl"))) for name in PACKAGES}

@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,14 @@ def in_a_process(module: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def commands(*several: list[str], rounds: int = 9) -> list[float]:
+def commands(
+    *several: list[str], rounds: int = 9, environments: Sequence[dict[str, str] | None] | None = None
+) -> list[float]:
     """The median time of each of several commands, which take turns, in seconds."""
 
-    def running(command: list[str]) -> Callable[[], Any]:
-        return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    def running(command: list[str], environment: dict[str, str] | None) -> Callable[[], Any]:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return lambda: subprocess.run(command, check=True, env=environment, **quiet)
 
-    return times(*(running(command) for command in several), rounds=rounds, least=0)
+    each = zip(several, environments or [None] * len(several), strict=True)
+    return times(*(running(*one) for one in each), rounds=rounds, least=0)

@@ -1,5 +1,6 @@
 """How quickly the command starts: over a bare typer program, and over importing torch."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +30,28 @@ app()
 """
 
 
+PLUGIN = """
+from omega_core import Component, hookimpl
+
+@hookimpl
+def omega_register_quantizers():
+    return [Component(name="q{number}", target="plugin_{number}.quantizer:Quantizer", summary="one of many")]
+"""
+
+
+def crowded(folder: Path) -> Path:
+    """A folder with 50 distributions of a plugin each, of which 5 fail and 2 have one name."""
+    site = folder / "site"
+    for number in range(50):
+        info = site / f"plugin_{number}-1.0.dist-info"
+        info.mkdir(parents=True)
+        info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: plugin-{number}\nVersion: 1.0\n")
+        info.joinpath("entry_points.txt").write_text(f"[omega]\nit = plugin_{number}\n")
+        text = "import nothing_like_it" if number < 5 else PLUGIN.replace("{number}", str(min(number, 48)))
+        (site / f"plugin_{number}.py").write_text(text)
+    return site
+
+
 def rows() -> Iterator[Row]:
     omega = str(Path(sys.executable).with_name("omega"))
     with tempfile.TemporaryDirectory() as name:
@@ -36,6 +59,11 @@ def rows() -> Iterator[Row]:
         (folder / "bare.py").write_text(BARE)
         ours, theirs = commands([omega, "--help"], [sys.executable, str(folder / "bare.py"), "--help"])
         yield Row("omega --help", "bare typer program", ours, theirs, 1.3)
+        crowd = {**os.environ, "PYTHONPATH": str(crowded(folder))}
+        ours, theirs = commands([omega, "--help"], [omega, "--help"], environments=[crowd, None])
+        yield Row("omega --help with 50 plugins, 5 broken", "without them", ours, theirs, 1.1)
+        [ours] = commands([omega, "list"], environments=[crowd])
+        yield Row("omega list with 50 plugins, 5 broken", "half a second", ours, 0.5, 1.0)
         model = untrained(folder, "mnist-omega-8")
         Image.effect_noise((28, 28), 80).save(folder / "digit.png")
         compress = [omega, "compress", str(folder / "digit.png"), "--model", str(model), "--output", name]

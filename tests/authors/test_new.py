@@ -1,35 +1,11 @@
 """From nothing to a plugin that works: `omega new` as its users run it, with nothing but wheels."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 pytestmark = pytest.mark.plugins
-
-BIN = Path(sys.executable).parent
-
-
-@pytest.fixture
-def shell(tmp_path: Path):
-    """Runs a command line in a folder of its own, with the commands of this environment."""
-    (tmp_path / "digits").mkdir()
-    Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "digits" / "a.png")
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    environment.pop("PYTHONPATH", None)
-
-    def run(line: str) -> str:
-        done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, (line, done.stdout[-2000:], done.stderr[-2000:])
-        return done.stdout
-
-    run.folder = tmp_path  # type: ignore[attr-defined]
-    yield run
-    subprocess.run([sys.executable, "-m", "pip", "uninstall", "-y", "-q", "omega-mine"], check=False)
-
 
 USE = {
     "quantizer": "omega train glyphs-omega-8 --quantizer mine --steps 20 --output run",
@@ -42,7 +18,7 @@ USE = {
 
 
 @pytest.mark.parametrize("kind", USE)
-def test_six_commands_from_nothing_to_a_decoded_picture(shell, kind: str) -> None:
+def test_six_commands_from_nothing_to_a_decoded_picture(shell: Any, kind: str) -> None:
     made = shell(f"omega new {kind} mine")
     assert f"--{kind} mine" in made
     shell('pip install -q -e "omega-mine[test]"')

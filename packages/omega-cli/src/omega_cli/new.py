@@ -55,7 +55,7 @@ def new(
     for path, text in _files(kind):
         write_whole(folder / _filled(path.removesuffix(".template"), words), _filled(text, words).encode())
     typer.echo(f"{folder}: a distribution with the {kind} {name}. Next:\n")
-    typer.echo(f'    pip install -e "{folder}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
+    typer.echo(f'    pip install -e "{_path(folder)}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
     taken = [c.qualified_name for c in registry().components(kind) if c.component.name == name]
     if taken and taken != [f"{distribution}/{name}"]:
         typer.echo(f"warning: {taken[0]} has that name too: users of both have to say which.", err=True)
@@ -94,6 +94,11 @@ def _dependencies(kind: str) -> str:
         *(f"{each}{pin}" if "omega" in each else each for each in _NEEDS.get(kind, ["torch"])),
     ]
     return ", ".join(f'"{each}"' for each in needed)
+
+
+def _path(folder: Path) -> str:
+    """A folder as pip takes it for one, and not for a name."""
+    return str(folder) if folder.is_absolute() else f"./{folder}"
 
 
 def _use(kind: str, name: str) -> str:

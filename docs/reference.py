@@ -1,0 +1,108 @@
+"""Writes reference.md from the docstrings of hooks, contracts and checks: `python docs/reference.py`.
+
+tests/test_reference.py fails where the page is not what this makes.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from omega_core import hookspecs
+from omega_core.components import KINDS, Component
+from omega_core.options import GIVEN
+from omega_core.testing import checks_of
+
+PAGE = Path(__file__).parent / "reference.md"
+CONTRACTS = {
+    "architecture": ("Architecture", "LocalArchitecture"),
+    "quantizer": ("Quantizer", "Quantized"),
+    "prior": ("Prior", "FrozenPrior"),
+    "coder": ("Coder", "Decoder"),
+    "dataset": ("Dataset", "Images"),
+    "trainer": ("Trainer",),
+}
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [
+        "# Hooks, contracts and checks\n",
+        "Made from the docstrings by `python docs/reference.py`. [plugins.md](plugins.md) is where to begin.\n",
+        f"## What a hook returns\n\n`omega_core.Component`\n\n{_text(Component)}\n",
+    ]
+    return "\n".join([*parts, *(_kind(kind) for kind in KINDS)])
+
+
+def _kind(kind: str) -> str:
+    hook = f"omega_register_{kind}s"
+    given = ", ".join(f"`{name}`" for name in sorted(GIVEN[kind])) or "nothing"
+    lines = [
+        f"## {kind.capitalize()}\n",
+        f"Hook `{hook}() -> Iterable[Component]`: {inspect.getdoc(getattr(hookspecs, hook))}\n",
+        f"Made with {given}; other arguments are options.\n",
+    ]
+    module = import_module(f"omega_core.contracts.{kind}")
+    for name in CONTRACTS[kind]:
+        lines.append(_contract(module, name))
+    lines.append(f"### What the kit checks: `omega_core.testing.{kind.capitalize()}Contract`\n")
+    subject = getattr(import_module(f"omega_core.testing.{kind}s"), f"{kind.capitalize()}Subject")
+    lines.append(f"What can be set on the class: {_text(subject)}\n")
+    lines.append("| check | asks |\n| --- | --- |")
+    lines.append("\n".join(f"| `{check.name}` | {check.asks} |" for check in checks_of(kind)) + "\n")
+    return "\n".join(lines)
+
+
+def _contract(module: ModuleType, name: str) -> str:
+    contract = getattr(module, name)
+    lines = [f"### `{module.__name__}.{name}`\n", _text(contract), ""]
+    if not is_dataclass(contract):
+        lines += [f"- `{attribute}`" + (f": {told}" if told else "") for attribute, told in _attributes(contract)]
+    for method, function in vars(contract).items():
+        if inspect.isroutine(inspect.unwrap(getattr(function, "__func__", function))) and _is_public(method, function):
+            lines.append(_method(method, getattr(function, "__func__", function)))
+    return "\n".join(lines) + "\n"
+
+
+def _is_public(name: str, function: object) -> bool:
+    return not name.startswith("_") and bool(inspect.getdoc(function))
+
+
+def _method(name: str, function: object) -> str:
+    signature = str(inspect.signature(function)).replace("'", "")  # type: ignore[arg-type]
+    for word in ("omega_core.contracts.", "omega_core.tables.", "torch.", "collections.abc.", "typing.", "pathlib."):
+        signature = signature.replace(word, "")
+    needed = " **Has to be there.**" if getattr(function, "__isabstractmethod__", False) else ""
+    text = textwrap.indent(_text(function), "  ").strip()
+    return f"- `{name}{signature}`:{needed} {text}"
+
+
+def _attributes(contract: type) -> Iterator[tuple[str, str]]:
+    """Annotated attributes of a class with the text that stands below each."""
+    [definition] = ast.parse(textwrap.dedent(inspect.getsource(contract))).body
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    for entry, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name):
+            told = ""
+            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+                told = " ".join(str(following.value.value).split())
+            declared = f"{entry.target.id}: {ast.unparse(entry.annotation)}"
+            yield declared + (f" = {ast.unparse(entry.value)}" if entry.value else ""), told
+
+
+def _text(thing: object) -> str:
+    """A docstring; entries `name: …` as a list."""
+    lines = []
+    for line in (inspect.getdoc(thing) or "").splitlines():
+        name, colon, rest = line.partition(": ")
+        entry = colon and all(part.isidentifier() for part in name.split(", ")) and not line.startswith(" ")
+        lines.append(f"- `{name}`: {rest}" if entry else line)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
