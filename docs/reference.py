@@ -40,11 +40,12 @@ def page() -> str:
 
 def _kind(kind: str) -> str:
     hook = f"omega_register_{kind}s"
-    given = ", ".join(f"`{name}`" for name in sorted(GIVEN[kind])) or "nothing"
+    given = ", ".join(f"`{name}`" for name in sorted(GIVEN[kind]))
+    made = f"Made with {given}; other arguments are options." if given else "Made without arguments: it has no options."
     lines = [
         f"## {kind.capitalize()}\n",
         f"Hook `{hook}() -> Iterable[Component]`: {inspect.getdoc(getattr(hookspecs, hook))}\n",
-        f"Made with {given}; other arguments are options.\n",
+        f"{made}\n",
     ]
     module = import_module(f"omega_core.contracts.{kind}")
     for name in CONTRACTS[kind]:

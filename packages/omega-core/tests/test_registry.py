@@ -4,9 +4,10 @@ from importlib.metadata import distributions, entry_points
 import pytest
 
 import omega_core.registry
-from omega_core.components import Component
-from omega_core.errors import ComponentError
+from omega_core.components import KINDS, Component
+from omega_core.errors import ComponentError, OmegaDeprecationWarning
 from omega_core.registry import FIRST_PARTY, Registry, build, import_component, load_plugins, registry, resolve
+from omega_core.versions import core_range, out_of_range
 
 PLUGIN = """
 from omega_core import Component, hookimpl
@@ -408,3 +409,55 @@ def test_arguments_without_a_name_are_no_options(install, installed):
     install("omega-fancy", quantizers("anvil"))
     with pytest.raises(ComponentError, match=r"no option 'faces'\. Its options: weight\.$"):
         build("quantizer", "anvil", {"faces": 1})
+
+
+def test_a_plugin_that_implements_a_hook_that_will_go_is_told_so(install, loaded, monkeypatch):
+    class Newer:
+        """The hooks of a later version, of which one has another in its place."""
+
+        @staticmethod
+        @omega_core.hookspecs.hookspec(
+            warn_on_impl=OmegaDeprecationWarning("omega_register_codecs is deprecated; use omega_register_coders.")
+        )
+        def omega_register_codecs():
+            """What coders were called."""
+
+    for hook in (f"omega_register_{kind}s" for kind in KINDS):
+        monkeypatch.setattr(Newer, hook, getattr(omega_core.hookspecs, hook), raising=False)
+    monkeypatch.setattr(omega_core.registry, "hookspecs", Newer)
+    install("omega-old", quantizers("hammer") + "\n@hookimpl\ndef omega_register_codecs():\n    return []\n")
+    install("omega-new", quantizers("saw"))
+    plugins = {plugin.distribution: plugin for plugin in loaded().plugins}
+    assert plugins["omega-old"].remarks == ("omega_register_codecs is deprecated; use omega_register_coders.",)
+    assert plugins["omega-old"].error == ""
+    assert plugins["omega-new"].remarks == ()
+    assert loaded().find("quantizer", "hammer")
+
+
+def test_a_failure_says_that_it_may_be_for_another_version(install, installed, site):
+    install("omega-ancient", "import nothing_like_it\n")
+    metadata = site / "omega_ancient-1.2.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text() + "Requires-Dist: omega-core<0.1\nRequires-Dist: not a requirement!\n")
+    with pytest.raises(
+        ComponentError, match=r"omega-ancient \(ModuleNotFoundError: .*; it is made for omega-core <0\.1, not"
+    ):
+        resolve("quantizer", "mystery")
+
+
+@pytest.mark.parametrize(
+    ("asks", "wanted", "fits"),
+    [
+        ("omega-core", "", True),
+        ("omega-core>=0.0.1", ">=0.0.1", True),
+        ("Omega_Core<0.0.1", "<0.0.1", False),
+        ("omega-core<0.0.1; python_version < '3'", None, True),
+        ("torch>=9", None, True),
+    ],
+)
+def test_what_a_plugin_asks_of_omega_core(install, site, asks, wanted, fits):
+    install("omega-picky", "")
+    metadata = site / "omega_picky-1.2.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text() + f"Requires-Dist: {asks}\n")
+    assert core_range("omega-picky") == wanted
+    assert (out_of_range("omega-picky") == "") == fits
+    assert core_range("nobody-has-this") is None

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from omega_core.errors import RecipeError
+from omega_core.errors import ComponentError, RecipeError, TrainingError
+from omega_core.registry import build
+from omega_train import train
 from omega_train.recipe import Recipe, load_recipe, recipe_names
 
 PUBLISHED = [
@@ -130,3 +132,27 @@ def test_another_component_does_not_inherit_options(tmp_path: Path) -> None:
 def test_a_recipe_from_python_is_checked_too(tiny: Callable[..., Recipe]) -> None:
     with pytest.raises(RecipeError, match="the fewest cannot be more"):
         tiny(channels_min=9)
+
+
+def test_options_from_the_command_are_added_to_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('quantizer = "omega"\nsteps = 1\n[quantizer-options]\nstart = "scalar"\ntemperature = 3\n')
+    changed = load_recipe(str(path), {"quantizer-options": {"temperature": 5.0, "temperature-growth": 2.0}})
+    assert changed.quantizer_options == {"start": "scalar", "temperature": 5.0, "temperature_growth": 2.0}
+    other = load_recipe(str(path), {"quantizer": "integer", "quantizer-options": {"levels": 3}})
+    assert other.quantizer_options == {"levels": 3}
+
+
+def test_none_survives_being_written(tmp_path: Path, tiny: Callable[..., Recipe]) -> None:
+    recipe = tiny(quantizer_options={"temperature": None})
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+    again = load_recipe(str(tmp_path / "recipe.toml"))
+    assert again.quantizer_options == recipe.quantizer_options == {"temperature": "none"}
+    assert build("quantizer", "omega", again.quantizer_options, latent_channels=2, channels=2, alphabet=4)
+
+
+def test_options_of_the_trainer_can_be_in_a_recipe(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match="the option workers of the trainer 'lightning' has to be none or a whole"):
+        train(tiny(trainer_options={"workers": "many"}), tmp_path / "run")
+    with pytest.raises(TrainingError, match="-1 workers"):
+        train(tiny(trainer_options={"workers": 2}), tmp_path / "run", workers=-1)

@@ -88,6 +88,7 @@ def train(
         "quantizer": quantizer_option,
         "prior": prior_option,
         "dataset": dataset_option,
+        "trainer": trainer_option,
     }.items():
         changes[f"{kind}-options"] = parsed_options(kind, getattr(chosen, kind), texts)
     machine = {
@@ -106,7 +107,6 @@ def train(
         data=data,
         resume=resume,
         **{option: value for option, value in machine.items() if value is not None},
-        **parsed_options("trainer", chosen.trainer, trainer_option),
     )
     if first:
         typer.echo(str(model))

@@ -51,7 +51,10 @@ class Option:
         return self.name.replace("_", "-")
 
     def checked(self, value: Any) -> Any:
-        """The value as the type has it: a whole number for a float becomes one. Raises ValueError."""
+        """The value as the type has it: a whole number becomes a float, and "none", as recipes have it, None.
+
+        Raises ValueError.
+        """
         for hint in _alternatives(self.type):
             found, taken = _as(hint, value)
             if found:
@@ -186,7 +189,9 @@ def _as(hint: Any, value: Any) -> tuple[bool, Any]:
         return True, tuple(items) if typing.get_origin(hint) is tuple else items
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return True, float(value)
-    if hint in (bool, int, float, str, type(None)):
+    if hint is type(None):
+        return value in (None, "none"), None
+    if hint in (bool, int, float, str):
         return isinstance(value, hint) and (hint is bool or not isinstance(value, bool)), value
     return True, value  # of a type that only the component knows
 

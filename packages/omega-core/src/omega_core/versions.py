@@ -4,6 +4,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 CORE = "omega-core"
 
@@ -14,7 +15,9 @@ def core_range(distribution: str) -> str | None:
         for text in requires(distribution) or ():
             with suppress(InvalidRequirement):
                 requirement = Requirement(text)
-                if requirement.name == CORE and (requirement.marker is None or requirement.marker.evaluate()):
+                if canonicalize_name(requirement.name) == CORE and (
+                    requirement.marker is None or requirement.marker.evaluate()
+                ):
                     return str(requirement.specifier)
     return None
 

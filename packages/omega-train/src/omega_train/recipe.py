@@ -44,7 +44,7 @@ class Recipe:
     sort_channels: whether, after training, channels are sorted by how much distortion a bit of each takes away,
         and dropped if that is less than it costs at λ_max.
     validate_every: steps between validations, an epoch if None.
-    ..._options: what the components take besides.
+    ..._options: what the components take besides; None is kept as "none", as TOML has nothing for it.
     """
 
     name: str
@@ -82,8 +82,13 @@ class Recipe:
     quantizer_options: Mapping[str, Any] = field(default_factory=dict)
     prior_options: Mapping[str, Any] = field(default_factory=dict)
     dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    trainer_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for entry in fields(self):
+            if _is_table(entry.name):
+                options = {key: "none" if value is None else value for key, value in getattr(self, entry.name).items()}
+                object.__setattr__(self, entry.name, options)
         for setting in ("latent_channels", "channels", "symbols", "batch_size"):
             _check(getattr(self, setting) >= 1, f"{_key(setting)} has to be at least 1, not {getattr(self, setting)}")
         _check(
@@ -159,7 +164,7 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     for length, other in (("epochs", "steps"), ("steps", "epochs")):
         if length in changes and other not in changes:
             values.pop(other, None)
-    for kind in ("architecture", "quantizer", "prior", "dataset"):
+    for kind in ("architecture", "quantizer", "prior", "dataset", "trainer"):
         if kind in changes and changes[kind] != values.get(kind):
             values.pop(f"{kind}-options", None)  # they were another component's
     for key, options in changes.items():

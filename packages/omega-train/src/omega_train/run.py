@@ -23,7 +23,7 @@ from omega_core.registry import build
 from omega_train.progress import Log, log
 from omega_train.recipe import Recipe, load_recipe
 
-_MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every")
+_MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every", "trainer_options")
 
 
 def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: bool = False, **machine: Any) -> Path:
@@ -31,7 +31,7 @@ def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: boo
 
     data: the folder of the pictures, for data sets that need one.
     resume: go on with the run that is in the folder.
-    machine: options of the trainer, such as accelerator and precision.
+    machine: options of the trainer, such as accelerator and precision, beside those of the recipe.
 
     Raises OmegaError where something is wrong that the user can mend; TrainingError if the folder holds
     another run already, or none to resume.
@@ -42,8 +42,9 @@ def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: boo
         stretched = _check_resumable(recipe, folder)
     else:
         _check_unused(folder)
+    options = {**recipe.trainer_options, **machine}
     with without_subnormals():
-        trainer: Trainer = build("trainer", recipe.trainer, machine, recipe=recipe, data=data)
+        trainer: Trainer = build("trainer", recipe.trainer, options, recipe=recipe, data=data)
         first = rank() == 0  # of several, it writes
         if first:
             write_whole(folder / "recipe.toml", recipe.to_toml().encode())
