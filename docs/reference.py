@@ -12,7 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from omega_core import hookspecs
+import omega_train
+from omega_core import hookspecs, tables
 from omega_core.components import KINDS, Component
 from omega_core.options import GIVEN
 from omega_core.testing import checks_of
@@ -27,6 +28,15 @@ CONTRACTS = {
     "trainer": ("Trainer",),
 }
 
+FUNCTIONS = {
+    "omega_core.contracts": ("implements",),
+    "omega_core.contracts.coder": ("check_symbols", "check_length"),
+    "omega_core.deprecation": ("renamed",),
+    "omega_core.testing": ("failures",),
+    "omega_train": ("CodecTask", "batches_of", "save"),
+}
+"""By the module that they are imported from."""
+
 
 def page() -> str:
     """The whole page."""
@@ -35,7 +45,7 @@ def page() -> str:
         "Made from the docstrings by `python docs/reference.py`. [plugins.md](plugins.md) is where to begin.\n",
         f"## What a hook returns\n\n`omega_core.Component`\n\n{_text(Component)}\n",
     ]
-    return "\n".join([*parts, *(_kind(kind) for kind in KINDS)])
+    return "\n".join([*parts, *(_kind(kind) for kind in KINDS), _helpers()])
 
 
 def _kind(kind: str) -> str:
@@ -58,13 +68,29 @@ def _kind(kind: str) -> str:
     return "\n".join(lines)
 
 
+def _helpers() -> str:
+    """What components are given, and what their authors need not write themselves."""
+    lines = ["## What helps\n"]
+    lines += [_contract(tables, name) for name in ("Tables", "FrozenTables")]
+    for module, names in FUNCTIONS.items():
+        lines.append(f"### `{module}`\n")
+        lines += [_method(name, getattr(import_module(module), name)) for name in names]
+        lines.append("")
+    lines.insert(-1, _method("CodecTask.training_step", omega_train.CodecTask.training_step))
+    recipe = omega_train.Recipe
+    lines.append(f"### Settings of recipes: `omega_train.Recipe`\n\n{_text(recipe)}\n")
+    return "\n".join(lines)
+
+
 def _contract(module: ModuleType, name: str) -> str:
     contract = getattr(module, name)
     lines = [f"### `{module.__name__}.{name}`\n", _text(contract), ""]
     if not is_dataclass(contract):
         lines += [f"- `{attribute}`" + (f": {told}" if told else "") for attribute, told in _attributes(contract)]
     for method, function in vars(contract).items():
-        if inspect.isroutine(inspect.unwrap(getattr(function, "__func__", function))) and _is_public(method, function):
+        if isinstance(function, property) and _is_public(method, function):
+            lines.append(f"- `{method}`: {_text(function)}")
+        elif inspect.isroutine(getattr(function, "__func__", function)) and _is_public(method, function):
             lines.append(_method(method, getattr(function, "__func__", function)))
     return "\n".join(lines) + "\n"
 
@@ -74,12 +100,18 @@ def _is_public(name: str, function: object) -> bool:
 
 
 def _method(name: str, function: object) -> str:
-    signature = str(inspect.signature(function)).replace("'", "")  # type: ignore[arg-type]
-    for word in ("omega_core.contracts.", "omega_core.tables.", "torch.", "collections.abc.", "typing.", "pathlib."):
-        signature = signature.replace(word, "")
     needed = " **Has to be there.**" if getattr(function, "__isabstractmethod__", False) else ""
     text = textwrap.indent(_text(function), "  ").strip()
-    return f"- `{name}{signature}`:{needed} {text}"
+    return f"- `{name}{_signature(function)}`:{needed} {text}"
+
+
+def _signature(function: object) -> str:
+    """As it is written in the source: that of `__init__` for a class."""
+    made_by = function.__init__ if inspect.isclass(function) else function  # type: ignore[misc]
+    [written] = ast.parse(textwrap.dedent(inspect.getsource(made_by))).body  # type: ignore[arg-type]
+    returns = getattr(written, "returns", None)
+    result = f" -> {ast.unparse(returns)}" if returns and not inspect.isclass(function) else ""
+    return f"({ast.unparse(written.args)}){result}".replace("'", "")  # type: ignore[attr-defined]
 
 
 def _attributes(contract: type) -> Iterator[tuple[str, str]]:

@@ -67,6 +67,23 @@ def test_more_channels_are_better_and_cost_more(
     assert qualities[-1] > qualities[0]
 
 
+def test_coders_are_measured_beside_each_other(omega: Any, trained: Any, digits: Path, tmp_path: Path) -> None:
+    coders = [part for coder in (*CODERS, "fixed") for part in ("--coder", coder)]
+    wanted = ("--model", trained["omega"], "--images", digits, "--output", tmp_path, "--channels", 4)
+    measured = omega("evaluate", *wanted, *coders)
+    assert measured.returncode == 0, measured.stderr
+    with (tmp_path / "summary.csv").open() as file:
+        rows = {row["codec"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["omega-rans", "omega-huffman", "omega-range", "omega-fixed"]
+    assert len({row["psnr"] for row in rows.values()}) == 1
+    bits = {coder: float(rows[f"omega-{coder}"]["stream_bpp"]) for coder in (*CODERS, "fixed")}
+    assert bits["range"] < bits["huffman"] < bits["fixed"]
+    assert bits["range"] < bits["rans"] <= bits["range"] + 8 * 12 / 784
+    wrong = omega("evaluate", *wanted, "--coder", "rasn")
+    assert wrong.returncode == 2
+    assert "there is no coder 'rasn'. Did you mean 'ra" in wrong.stderr
+
+
 @pytest.mark.parametrize("coder", CODERS)
 @pytest.mark.parametrize("name", QUANTIZERS)
 def test_files_of_every_coder_decode_alike(

@@ -62,6 +62,14 @@ def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "src" / "omega_mine" / "quantizer.py").exists()
 
 
+def test_a_summary_is_what_its_author_says(tmp_path: Path) -> None:
+    done = omega_new("coder", "mine", "--summary", "Golomb–Rice coding", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("README.md", "pyproject.toml", "src/omega_mine/plugin.py", "src/omega_mine/__init__.py"):
+        assert "Golomb–Rice coding" in (tmp_path / "omega-mine" / name).read_text("utf-8")
+    assert omega_new("coder", "other", "--summary", 'a "quote"', cwd=tmp_path).returncode == 2
+
+
 def test_a_name_that_another_has_is_remarked_on(tmp_path: Path) -> None:
     done = omega_new("quantizer", "integer", cwd=tmp_path)
     assert done.returncode == 0

@@ -461,3 +461,12 @@ def test_what_a_plugin_asks_of_omega_core(install, site, asks, wanted, fits):
     assert core_range("omega-picky") == wanted
     assert (out_of_range("omega-picky") == "") == fits
     assert core_range("nobody-has-this") is None
+
+
+def test_the_distribution_of_a_component_that_is_not_installed_is_named(install, installed):
+    install("omega-fancy", quantizers("hammer"))
+    with pytest.raises(ComponentError, match="It comes with the distribution omega-plain, which is not installed"):
+        resolve("quantizer", "omega-plain/hammer")
+    with pytest.raises(ComponentError) as raised:
+        resolve("quantizer", "omega-fancy/saw")
+    assert "comes with" not in str(raised.value)

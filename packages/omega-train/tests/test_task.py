@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
+from omega_core.contracts import Quantized
 from omega_core.errors import ComponentError
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch, draw_rates
@@ -150,3 +153,18 @@ def test_parts_that_do_not_fit_are_named(
     with pytest.raises(ComponentError) as caught:
         CodecTask(tiny(**settings))
     assert complaint in str(caught.value)
+
+
+def test_a_penalty_is_added_to_the_loss(tiny: Callable[..., Recipe]) -> None:
+    task = CodecTask(tiny())
+    batch = Batch(torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.arange(4), 0)
+    plain = float(task.training_step(batch, 0).detach())
+    forward = task.quantizer.forward
+
+    def with_penalty(*arguments: Any) -> Quantized:
+        made = forward(*arguments)
+        return replace(made, penalty=torch.arange(4.0))
+
+    task.quantizer.forward = with_penalty  # type: ignore[method-assign]
+    task.prior.seen.clear()  # type: ignore[union-attr]
+    assert float(task.training_step(batch, 0).detach()) == pytest.approx(plain + 1.5)

@@ -53,11 +53,12 @@ class Measuring:
 class Evaluating:
     """Measures pictures: all models and classical codecs on one after the other.
 
-    models: by name. channels: the counts to measure, of each model's cuts if there are none.
+    models: by name, with the coder that its files are to have, None for its own.
+    channels: the counts to measure, of each model's cuts if there are none.
     pictures: the folder for originals and reconstructions, if they are to be kept.
     """
 
-    models: dict[str, ModelOnce]
+    models: dict[str, tuple[ModelOnce, str | None]]
     against: list[str]
     channels: list[int]
     max_pixels: int
@@ -65,8 +66,8 @@ class Evaluating:
 
     def start(self) -> None:
         """Load all models."""
-        for model in self.models.values():
-            model()
+        for model, coder in self.models.values():
+            model().check_coder(coder)
 
     def __call__(self, job: Measuring) -> Done:
         """Measure a picture. Raises OmegaError."""
@@ -84,7 +85,10 @@ class Evaluating:
         from omega_train import evaluation
 
         pixels = read_picture(job.source, max_pixels=self.max_pixels).pixels
-        coded = {name: list(evaluation.through_model(m(), pixels, self.channels)) for name, m in self.models.items()}
+        coded = {
+            name: list(evaluation.through_model(model(), pixels, self.channels, coder=coder))
+            for name, (model, coder) in self.models.items()
+        }
         coded |= {name: list(evaluation.through_classical(name, pixels)) for name in self.against}
         return pixels, [(name, each, evaluation.measure(name, job.image, pixels, each)) for name, each in coded.items()]
 
@@ -103,6 +107,9 @@ def evaluate(
     output: Annotated[Path, typer.Option(help="The folder for tables, plots and report.html.")],
     model: Annotated[list[str] | None, typer.Option(help="A model file; several times for several.")] = None,
     channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; every cut of a file if not given.")] = None,
+    coder: Annotated[
+        list[str] | None, typer.Option(help="Other than the models' own; several times for several.")
+    ] = None,
     against: Annotated[
         str, typer.Option(help="Classical codecs at a range of qualities: jpeg, webp, avif, jpeg2000.")
     ] = "",
@@ -122,6 +129,7 @@ def evaluate(
         output,
         model or [],
         counts=_numbers(channels),
+        coders=coder or (),
         codecs=[codec for codec in against.split(",") if codec],
         overlays=overlay or [],
         rate=rate.value,
@@ -140,6 +148,7 @@ def evaluate_on(
     model_paths: Sequence[str],
     *,
     counts: list[int] | None = None,
+    coders: Sequence[str] = (),
     codecs: list[str] | None = None,
     overlays: Sequence[Path] = (),
     rate: str = "file",
@@ -163,16 +172,17 @@ def evaluate_on(
     counts, codecs = counts or [], codecs or []
     classical.check(codecs)
     published = [point for path in overlays for point in read_overlay(path)]
-    models = _named(model_paths, max_pixels)
-    for loaded in models.values():
+    models = _with_coders(_named(model_paths, max_pixels), coders)
+    for loaded, coder in models.values():
+        loaded().check_coder(coder)
         for count in counts:
             loaded().check_rate(Rate(channels=count))
     if not models and not codecs:
         raise OmegaError("nothing to evaluate: name a model with --model, or codecs with --against.")
     made_with = {
         "models": {
-            name: {"path": str(m.path), "fingerprint": m().fingerprint, **asdict(m().description)}
-            for name, m in models.items()
+            name: {"path": str(m.path), "fingerprint": m().fingerprint, "files": coder, **asdict(m().description)}
+            for name, (m, coder) in models.items()
         },
         "classical": {name: list(classical.SETTINGS[name]) for name in codecs},
         "channels": counts,
@@ -261,6 +271,15 @@ def _named(paths: Sequence[str], max_pixels: int | None) -> dict[str, ModelOnce]
         for name, place in zip(short, places, strict=True)
     ]
     return {name: ModelOnce(path, max_pixels) for name, path in zip(names, paths, strict=True)}
+
+
+def _with_coders(models: dict[str, ModelOnce], coders: Sequence[str]) -> dict[str, tuple[ModelOnce, str | None]]:
+    """Each model with each coder, if there are such; the coder is then a part of the name."""
+    if not coders:
+        return {name: (model, None) for name, model in models.items()}
+    if twice := next((coder for coder in coders if coders.count(coder) > 1), None):
+        raise OmegaError(f"the coder {twice} is given twice.")
+    return {f"{name}-{coder.replace('/', '-')}": (model, coder) for name, model in models.items() for coder in coders}
 
 
 def _numbers(text: str | None) -> list[int]:

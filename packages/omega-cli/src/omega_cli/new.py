@@ -27,6 +27,7 @@ def new(
     kind: Annotated[str, typer.Argument(help="Of what: architecture, quantizer, prior, coder, dataset or trainer.")],
     name: Annotated[str, typer.Argument(help="What users will call it, such as mine.")],
     output: Annotated[Path | None, typer.Option(help="The folder to make; omega-NAME if not given.")] = None,
+    summary: Annotated[str | None, typer.Option(help="What `omega list` says of it, in one line.")] = None,
 ) -> None:
     """Make a plugin with a small component that works: a distribution ready to install, test and change."""
     from omega_core.files import write_whole
@@ -39,6 +40,8 @@ def new(
     distribution = f"omega-{name}"
     if distribution in FIRST_PARTY:
         raise ComponentError(f"{distribution} is a package of Omega's own; choose another name than {name!r}.")
+    if summary and any(each in summary for each in ("\n", '"', "\\")):
+        raise ComponentError("a summary is one line without quotation marks.")
     folder = output or Path(distribution)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder} is there already; name another --output.")
@@ -48,7 +51,7 @@ def new(
         "__CLASS__": "".join(part.capitalize() for part in [*name.split("-"), kind]),
         "__NAME__": name,
         "__KIND__": kind,
-        "__SUMMARY__": SUMMARIES[kind],
+        "__SUMMARY__": summary or SUMMARIES[kind],
         "__DEPENDENCIES__": _dependencies(kind),
         "__USE__": _use(kind, name),
     }

@@ -23,6 +23,7 @@ from omega_core.registry import build, resolve
 from omega_core.tables import NoPrior
 
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
+_LONGEST = 400  # characters of a reason that is not ours
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -51,8 +52,12 @@ def load_model(
         if file.description.prior is not None:
             prior = resolve("prior", file.description.prior.name).thaw(arrays.get("prior", {}))
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError) as problem:
-        reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-        raise ModelFileError(f"the model {path} does not fit its components: {reason}") from problem
+        reason = " ".join((str(problem).strip() or type(problem).__name__).split())
+        if len(reason) > _LONGEST:
+            reason = f"{reason[:_LONGEST]} …"
+        raise ModelFileError(
+            f"the model {path} does not fit its components, which may have changed since: {reason}"
+        ) from problem
     return Model(Codec(architecture, quantizer, prior), file.description, file.fingerprint, max_pixels=max_pixels)
 
 

@@ -96,6 +96,9 @@ class Registry:
         if near := difflib.get_close_matches(name, [*names, *(c.qualified_name for c in available)], n=1):
             message += f" Did you mean {near[0]!r}?"
         message += f" Available: {', '.join(sorted(set(names))) or 'none'}."
+        distribution = name.partition("/")[0]
+        if "/" in name and distribution not in {plugin.distribution for plugin in self.plugins}:
+            message += f" It comes with the distribution {distribution}, which is not installed."
         if failed := [f"{p.distribution} ({_why(p)})" for p in self.plugins if p.error]:
             message += f" It might be in a plugin that failed to load: {'; '.join(failed)}."
         if left_out := [p.distribution for p in self.plugins if p.left_out]:

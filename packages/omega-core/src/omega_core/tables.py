@@ -30,6 +30,9 @@ Symbols = NDArray[np.signedinteger[Any] | np.unsignedinteger[Any]]
 class Tables:
     """A cumulative table for every symbol of some channels.
 
+    Symbols lie flat, channel after channel and in each position after position. Symbol s at place i has the probability
+    (cumulative[r, s + 1] − cumulative[r, s]) / 2¹⁶, with r = flat_rows[i].
+
     cumulative: (T, S+1), each row from 0 to 2¹⁶ with every step at least 1; None where symbols have no
         probabilities (`identity`).
     rows: (channels, positions) or, where all positions of a channel share one, (channels, 1): the row of
@@ -53,6 +56,11 @@ class Tables:
     def size(self) -> int:
         """How many symbols these tables are for."""
         return self.channels * self.positions
+
+    @property
+    def flat_rows(self) -> Integers:
+        """(size,), the row of `cumulative` for every symbol, in coding order."""
+        return np.broadcast_to(self.rows, (self.channels, self.positions)).reshape(-1)
 
     def runs(self) -> Iterator[tuple[int, int]]:
         """(row, how many symbols in a row use it), in coding order: channel after channel."""
@@ -78,7 +86,7 @@ class Tables:
         """−Σ log2 p of `symbols` (channels, h, w) or flat, in coding order."""
         if self.cumulative is None:
             return 32.0 * self.size
-        rows = np.broadcast_to(self.rows, (self.channels, self.positions)).reshape(-1)
+        rows = self.flat_rows
         flat = symbols.reshape(-1)
         counts = self.cumulative[rows, flat + 1] - self.cumulative[rows, flat]
         return float(np.sum(PRECISION - np.log2(counts)))

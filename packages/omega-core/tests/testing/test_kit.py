@@ -30,7 +30,10 @@ sys.path.insert(0, FAULTY)
 
 import faults  # noqa: E402
 
-COMMON = {"plugin_imports_without_torch", "target_is_of_its_kind", "options_can_be_typed", "options_are_described"}
+COMMON = {
+    *("plugin_imports_without_torch", "target_is_of_its_kind", "can_be_made"),
+    *("options_can_be_typed", "options_are_described"),
+}
 OF_MODULES = {
     "does_the_same_every_time",
     "does_not_mix_samples",
@@ -159,8 +162,29 @@ def test_a_class_has_a_test_for_every_check_and_shows_exemptions():
     assert Mine.subject() == QuantizerSubject(name="sound", smooth=("bits",))
     assert Mine.test_selects_channels.__doc__ == checks_of("quantizer").by_name["selects_channels"].asks
     Mine().test_selects_channels()
-    with pytest.raises(pytest.skip.Exception, match="exempt: counts in nats"):
+    with pytest.raises(pytest.skip.Exception, match="bits_are_code_lengths: exempt: counts in nats"):
         Mine().test_bits_are_code_lengths()
+
+
+def test_what_cannot_be_made_is_said_once():
+    class Odd(QuantizerContract):
+        name = "sound"
+        registered = registered("quantizer", "faults:NeverMade")
+        module = "light_plugin"
+
+    assert list(failures(Odd.subject())) == ["can_be_made"]
+    with pytest.raises(ContractError, match=r"can_be_made.* an odd number of channels"):
+        Odd().test_can_be_made()
+    with pytest.raises(pytest.skip.Exception, match="it cannot be made, as can_be_made says"):
+        Odd().test_can_be_pickled()
+
+
+def test_a_misspelt_attribute_is_named():
+    with pytest.raises(ValueError, match="'latent_chanels', which means nothing; 'latent_channels' would"):
+
+        class _Misspelt(QuantizerContract):
+            name = "sound"
+            latent_chanels = 4
 
 
 class TestSound(QuantizerContract):

@@ -73,16 +73,22 @@ class Decoded:
     estimated_bits: float | None = None
 
 
-def through_model(model: Model, pixels: Pixels, channels: Sequence[int] = ()) -> Iterator[Decoded]:
+def through_model(
+    model: Model, pixels: Pixels, channels: Sequence[int] = (), *, coder: str | None = None
+) -> Iterator[Decoded]:
     """Pixels (colours, H, W) from the model's own files at some channel counts; at all cuts if there are none.
 
     The picture is encoded once for all counts that are cuts; each is decoded from the bytes of its own file.
 
-    Raises ImageError for the picture, RateError for a count that the model does not have.
+    coder: one other than the model's own.
+
+    Raises ImageError for the picture, RateError for a count that the model does not have, CoderError for the coder.
     """
-    encoded = model.encode(Picture(pixels))
+    encoded = model.encode(Picture(pixels), coder=coder)
     for n in channels or encoded.cuts:
-        container = encoded.container if n in encoded.cuts else model.fit(Picture(pixels), Rate(channels=n))
+        container = (
+            encoded.container if n in encoded.cuts else model.fit(Picture(pixels), Rate(channels=n), coder=coder)
+        )
         data = container.file(n)
         decoded = read_picture(model.decompress(data)).pixels
         yield Decoded(n, data, decoded, container.cuts[n], model.estimated_bits(encoded.symbols[:n]))

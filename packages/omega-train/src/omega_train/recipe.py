@@ -31,7 +31,7 @@ class Recipe:
     lambda_min, lambda_max: λ of the loss λ·MSE + (1 − λ)·bpp, at the fewest and the most channels.
     draw_exponent: of f = U^draw_exponent, U uniform between 0 and 1, by which a sample keeps
         C_min + ⌈f·(C − C_min)⌉ channels; ½ as published, 1 for all counts alike, more for more of few channels.
-    epochs or steps: how long.
+    epochs, steps: how long; one of them.
     quantizer_learning_rate: that of the quantizer, if it is another.
     schedule: of the learning rates, "constant" or "cosine" down to 0; after `warmup` steps of a linear rise.
     rate_warmup: the share of the steps, the first ones, in which the rate comes to count: its weight rises from 0.
@@ -40,9 +40,10 @@ class Recipe:
         0 for the weights as they are.
     hard_share: of the steps, the last ones, in which only what follows the symbols is trained: tables and
         synthesis, on the very symbols that files will hold; with `ema`, from the average on.
-    wake_every: steps after which symbols that nothing chose since are moved next to some that are often chosen.
+    wake_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
+        (`Quantizer.wake`).
     sort_channels: whether, after training, channels are sorted by how much distortion a bit of each takes away,
-        and dropped if that is less than it costs at λ_max.
+        and dropped if that is less than it costs at λ_max (`select` of quantizer and prior).
     validate_every: steps between validations, an epoch if None.
     ..._options: what the components take besides; None is kept as "none", as TOML has nothing for it.
     """

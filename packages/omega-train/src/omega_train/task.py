@@ -107,7 +107,8 @@ class CodecTask(LightningModule):
             for method in methods:
                 if component is not None and wanted[method] and not implements(component, contract, method):
                     name = getattr(self.recipe, kind)
-                    raise ComponentError(f"the {kind} {name} cannot do what {settings[method]} asks for.")
+                    asked = settings[method]
+                    raise ComponentError(f"the {kind} {name} cannot do what {asked} asks for: it has no `{method}`.")
 
     @property
     def coder(self) -> str:
@@ -145,6 +146,8 @@ class CodecTask(LightningModule):
         mse = self.distortion(restored.to(image.dtype), image)
         bpp = quantized.bits / (height * width)
         loss: Tensor = (rates.weight * mse + self.rate_factor(batch.step) * (1 - rates.weight) * bpp).mean()
+        if quantized.penalty is not None:
+            loss = loss + quantized.penalty.mean()
         self._observe(quantized.symbols, rates.kept)
         self.last = {"loss": loss.detach(), "mse": mse.detach().mean(), "bpp": bpp.detach().mean()}
         return loss

@@ -14,30 +14,35 @@ class MnistArchitecture(Architecture):
         latent D×3×3 ─convᵀ k3 s2─ 16×7×7 ─convᵀ k5 s2─ 8×15×15 ─convᵀ k2 s2─ image 1×28×28
 
     with ReLU between and tanh at the end, on pictures normalised to [−1, 1].
+
+    latent_channels: D.
+    width: channels between the convolutions; 16 as published, and half as many before the last.
     """
 
     colours = 1
     image_size = (28, 28)
     precision = torch.float64  # so small that it costs nothing
 
-    def __init__(self, *, latent_channels: int = 32) -> None:
+    def __init__(self, *, latent_channels: int = 32, width: int = 16) -> None:
         super().__init__()
-        if latent_channels < 1:
-            raise ComponentError(f"latent-channels has to be at least 1, not {latent_channels}.")
+        if latent_channels < 1 or width < 2:
+            raise ComponentError(
+                f"latent-channels has to be at least 1 and width at least 2, not {latent_channels} and {width}."
+            )
         self.latent_channels = latent_channels
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, 16, 3, stride=3, padding=1),
+            nn.Conv2d(1, width, 3, stride=3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(16, 16, 3, stride=2, padding=1),
+            nn.Conv2d(width, width, 3, stride=2, padding=1),
             nn.ReLU(),
-            nn.Conv2d(16, latent_channels, 3, stride=2, padding=1),
+            nn.Conv2d(width, latent_channels, 3, stride=2, padding=1),
         )
         self.decoder = nn.Sequential(
-            nn.ConvTranspose2d(latent_channels, 16, 3, stride=2),
+            nn.ConvTranspose2d(latent_channels, width, 3, stride=2),
             nn.ReLU(),
-            nn.ConvTranspose2d(16, 8, 5, stride=2, padding=1),
+            nn.ConvTranspose2d(width, width // 2, 5, stride=2, padding=1),
             nn.ReLU(),
-            nn.ConvTranspose2d(8, 1, 2, stride=2, padding=1),
+            nn.ConvTranspose2d(width // 2, 1, 2, stride=2, padding=1),
             nn.Tanh(),
         )
 

@@ -15,14 +15,19 @@ class Decoder(ABC):
 
 
 class Coder(ABC):
-    """Codes integers with tables: lossless for every input, or a CoderError that says why not."""
+    """Codes integers with tables: lossless for every input, or a CoderError that says why not.
+
+    Made as `Class()`: a file has to be decoded by knowing no more than its coder's name.
+    """
 
     @abstractmethod
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """One stream for `symbols`, integers of any type, flat and in the order of `tables`, and where it may be cut.
 
-        Of the stream (data, cuts), the first `cuts[i]` bytes, followed by zeros, decode the first
-        `ends[i]` symbols. `ends` rises; the last is the number of symbols.
+        Of the stream (data, cuts), the first `cuts[i]` bytes, followed by zeros or by nothing, decode the first
+        `ends[i]` symbols: a decoder is asked for no more of them. `ends` rises, and may begin with 0; the last is the
+        number of symbols, the last cut the length of the stream. A code of whole bits, written most significant first,
+        would be cut at ⌈bits of the first `ends[i]` symbols / 8⌉.
         """
 
     @abstractmethod
@@ -35,7 +40,7 @@ class Coder(ABC):
 
 
 def check_length(data: bytes, least: float) -> None:
-    """Raise CoderError if a stream has not even `least` bytes: before all that it claims to hold is allocated."""
+    """Raise CoderError if a stream has not even `least` bytes: before all that it is said to hold is allocated."""
     if len(data) < least:
         raise CoderError(f"the stream has {len(data)} bytes; what it is said to hold takes at least {least:.0f}.")
 

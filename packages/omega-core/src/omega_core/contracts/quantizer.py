@@ -19,11 +19,13 @@ class Quantized:
     latent: (B, D, h, w), the dequantized latent, with a gradient to the one that came in.
     bits: (B,), estimated bits of each sample's kept channels, with a gradient.
     symbols: (B, C, h, w), integers; those of channels that are not kept mean nothing.
+    penalty: (B,), what else training is to make small, such as a commitment to a codebook: added to the loss as it is.
     """
 
     latent: Tensor
     bits: Tensor
     symbols: Tensor
+    penalty: Tensor | None = None
 
 
 class Quantizer(nn.Module, ABC):
@@ -74,7 +76,8 @@ class Quantizer(nn.Module, ABC):
     def rate(self, places: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
         """Bits (B,) of the kept channels of symbols that may lie between two: (B, C, h, w), from 0 to S − 1.
 
-        What the prior says at whole numbers, interpolated between them: so that there is a gradient to the places.
+        What the prior says at whole numbers, interpolated between them: so that there is a gradient to the places. For
+        symbols in an order, such as levels; for others see `expected_rate`.
         """
         flat_CPB = places.flatten(2).permute(1, 2, 0)
         lengths = prior.code_lengths(places.shape[2], places.shape[3]).to(places.dtype)
@@ -85,6 +88,18 @@ class Quantizer(nn.Module, ABC):
         bits: Tensor = (bits_CPB.sum(dim=1).T * self.mask(kept, places)[:, :, 0, 0]).sum(dim=1)
         return bits
 
+    def expected_rate(self, chances: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
+        """Bits (B,) of the kept channels of symbols in no order, such as the numbers of vectors in a codebook.
+
+        chances: (B, C, S, h, w), of each symbol; 1 for the one that is chosen. For a gradient, add to that choice
+            soft − soft.detach(), where soft is, say, a softmax over −distances.
+        """
+        lengths_CPS = prior.code_lengths(chances.shape[3], chances.shape[4]).to(chances.dtype)
+        lengths_CSP = lengths_CPS.expand(-1, chances.shape[3] * chances.shape[4], -1).transpose(1, 2)
+        bits_BC = (chances.flatten(3) * lengths_CSP).sum(dim=(2, 3))
+        bits: Tensor = (bits_BC * self.mask(kept, bits_BC)[:, :, 0, 0]).sum(dim=1)
+        return bits
+
     def temperature(self) -> Tensor | None:
         """The temperature of each channel (C,), for the log, where there are such."""
         return None
@@ -93,7 +108,7 @@ class Quantizer(nn.Module, ABC):
         """Have torch.compile make quicker, in training, what gains by it: nothing unless overridden."""
 
     def wake(self, counts: Tensor, seed: int) -> int:
-        """Move symbols that were never chosen to where they will be, and return how many.
+        """Move symbols that were never chosen to where they will be, and return how many: for `wake-every` of recipes.
 
         counts: (C, S), how often each was chosen of late.
         seed: what is random about it follows from this alone, on every process.
@@ -101,7 +116,10 @@ class Quantizer(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__name__} cannot wake symbols")
 
     def select(self, order: Sequence[int]) -> None:
-        """Keep these channels, in this order."""
+        """Keep these channels, in this order: C is then their number, latents keep their D channels.
+
+        A file with the model is read with the class made anew with that C, which then loads the `state_dict`.
+        """
         raise NotImplementedError(f"{type(self).__name__} cannot select channels")
 
     def noise(self, like: Tensor) -> Tensor:

@@ -7,6 +7,13 @@ from typing import Any, Generic, TypeVar
 
 from omega_core.registry import Registered, import_component, make, registry
 
+MADE = "can_be_made"
+"""The check without which most others could only fail in the same way."""
+BEFORE = frozenset(
+    {"plugin_imports_without_torch", "target_is_of_its_kind", "options_can_be_typed", "options_are_described", MADE}
+)
+"""The checks that need no instance."""
+
 AnySubject = TypeVar("AnySubject", bound="Subject")
 
 
@@ -38,6 +45,10 @@ class Subject:
         """The component among those that are registered. Raises ComponentError."""
         return self.registered or registry().find(self.kind, self.name)
 
+    def make(self) -> Any:
+        """An instance, as the codec makes it. Raises ComponentError."""
+        return self.made_with()
+
     def plugin_module(self) -> str:
         """The module that registers it."""
         if self.module:
@@ -62,6 +73,7 @@ class Check(Generic[AnySubject]):
         self.function = function
         self.name: str = function.__name__
         self.asks = " ".join((function.__doc__ or "").split())
+        self.needs_one = self.name not in BEFORE
 
     def __call__(self, subject: AnySubject) -> None:
         """Check. Raises ContractError, also for whatever the component raises itself; Unclaimed."""
@@ -100,10 +112,10 @@ class Checks(Generic[AnySubject]):
         exempt: checks that are left out, each with the reason. Raises ValueError for one without, or that there is not.
         """
         exempt = checked_exemptions(self, exempt or {})
-        failed = {}
+        failed: dict[str, str] = {}
         for check in self:
             try:
-                if check.name not in exempt:
+                if check.name not in exempt and not (check.needs_one and MADE in failed):
                     check(subject)
             except Unclaimed:
                 continue

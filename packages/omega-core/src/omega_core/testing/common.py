@@ -39,6 +39,12 @@ def target_is_of_its_kind(subject: Subject) -> None:
 
 
 @checks.add
+def can_be_made(subject: Subject) -> None:
+    """It can be made with the sizes and options of the test; if not, nothing else is tried."""
+    subject.make()
+
+
+@checks.add
 def options_can_be_typed(subject: Subject) -> None:
     """Each option has an annotation and a default of that type, so that recipes and commands can set and check it."""
     options = Options(subject.kind, subject.name, subject.target())

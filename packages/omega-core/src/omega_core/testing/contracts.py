@@ -9,13 +9,14 @@ What a subject can be told (`omega_core.testing.QuantizerSubject` and so on) is 
 component need not pass are left out by `exempt = {"name_of_the_check": "the reason"}`, which is shown.
 """
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar
 
-from omega_core.testing.checking import Check, Checks, Subject, Unclaimed, checked_exemptions
+from omega_core.testing.checking import MADE, Check, Checks, ContractError, Subject, Unclaimed, checked_exemptions
 
 
 @lru_cache
@@ -31,6 +32,7 @@ class _Contract:
     kind: ClassVar[str]
     subject_class: ClassVar[type[Subject]]
     exempt: ClassVar[Mapping[str, str]] = {}
+    _made: ClassVar[bool]
 
     def __init_subclass__(cls, *, kind: str = "", **others: Any) -> None:
         super().__init_subclass__(**others)
@@ -39,8 +41,23 @@ class _Contract:
             cls.subject_class = getattr(import_module(f"omega_core.testing.{kind}s"), f"{kind.capitalize()}Subject")
         checks = checks_of(cls.kind)
         checked_exemptions(checks, cls.exempt)
+        known = ["exempt", *(entry.name for entry in fields(cls.subject_class))]
+        for name in vars(cls):
+            if name not in known and (near := difflib.get_close_matches(name, known, n=1, cutoff=0.8)):
+                raise ValueError(f"{cls.__name__} has {name!r}, which means nothing; {near[0]!r} would.")
         for check in checks:
             setattr(cls, f"test_{check.name}", _test(check))
+
+    @classmethod
+    def can_be_made(cls) -> bool:
+        """Whether the check for that passes, which is looked at once."""
+        if "_made" not in vars(cls):
+            try:
+                checks_of(cls.kind).by_name[MADE](cls.subject())
+                cls._made = True
+            except ContractError:
+                cls._made = False
+        return cls._made
 
     @classmethod
     def subject(cls) -> Any:
@@ -54,11 +71,13 @@ def _test(check: Check[Any]) -> Callable[[Any], None]:
         import pytest
 
         if check.name in self.exempt:
-            pytest.skip(f"exempt: {self.exempt[check.name]}")
+            pytest.skip(f"{check.name}: exempt: {self.exempt[check.name]}")
+        if check.needs_one and not self.can_be_made():
+            pytest.skip(f"{check.name}: it cannot be made, as {MADE} says")
         try:
             check(self.subject())
         except Unclaimed as reason:
-            pytest.skip(str(reason))
+            pytest.skip(f"{check.name}: {reason}")
 
     test.__doc__ = check.asks
     test.__name__ = f"test_{check.name}"

@@ -1,6 +1,6 @@
 """What is asked of quantizers (`omega_core.contracts.Quantizer`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -216,6 +216,24 @@ def every_parameter_is_trained(subject: QuantizerSubject) -> None:
 
 
 @checks.add
+def what_decodes_is_trained_by_the_latent(subject: QuantizerSubject) -> None:
+    """A parameter on which `latent(symbols)` depends gets a gradient from the latent of a forward pass in training."""
+    made, latent = subject.made(), subject.inputs(16)
+    symbols = made.symbols(latent)
+    with torch.no_grad():
+        before, decoding = made.latent(symbols), {}
+        for name, parameter in made.named_parameters():
+            kept = parameter.clone()
+            parameter += 0.1 * (1 + parameter.abs())
+            if not torch.equal(made.latent(symbols), before):
+                decoding[name] = parameter
+            parameter.copy_(kept)
+    need(bool(decoding), "learn how to decode")
+    with seeded():
+        expect_gradients({"the latent": subject.quantized(made.train(), latent).latent}, decoding)
+
+
+@checks.add
 def smooth_parts_have_their_derivative(subject: QuantizerSubject) -> None:
     """What is said to be `smooth` has the gradient to the latent that finite differences give, in float64."""
     need(bool(subject.smooth), "have a derivative")
@@ -259,7 +277,7 @@ def mixed_precision_keeps_the_rate(subject: QuantizerSubject) -> None:
 
 @checks.add
 def selects_channels(subject: QuantizerSubject) -> None:
-    """`select`, where there is one, keeps the channels given, in that order."""
+    """`select`, where there is one, keeps the channels given, in that order, and what is left can be loaded again."""
     made, latent = subject.made(), subject.inputs()
     need(implements(made, Quantizer, "select"), "select channels")
     order = list(range(subject.channels))[::-1][: max(1, subject.channels - 1)]
@@ -269,6 +287,9 @@ def selects_channels(subject: QuantizerSubject) -> None:
     after = made.symbols(latent)
     expect(torch.equal(after, before[:, order]), "the symbols are not those of the channels selected")
     expect(made.latent(after).shape == latent.shape, "they cannot be decoded")
+    loaded = replace(subject, channels=len(order)).made(1)  # as a file with the model is read
+    loaded.load_state_dict(made.state_dict())
+    expect(torch.equal(loaded.symbols(latent), after), "made anew with so many channels, and loaded, it has others")
 
 
 @checks.add

@@ -24,7 +24,7 @@ from sound_components import (
 from torch import Tensor, nn
 
 from omega_core.contracts import Quantized
-from omega_core.errors import CoderError
+from omega_core.errors import CoderError, ComponentError
 from omega_core.tables import FrozenTables
 
 FAULTS: dict[str, dict[str, object]] = {
@@ -47,6 +47,14 @@ def fault(check: str, kind: str = "quantizer"):
 @fault("target_is_of_its_kind")
 class NoQuantizer(nn.Module):
     """Derives from nothing of ours."""
+
+
+@fault("can_be_made")
+class NeverMade(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def __init__(self, *, latent_channels: int, channels: int, alphabet: int, reach: float = 1.0) -> None:
+        raise ComponentError("it needs an odd number of channels.")
 
 
 @fault("options_can_be_typed")
@@ -238,6 +246,19 @@ class IdleParameter(SoundQuantizer):
     def __init__(self, *, latent_channels: int, channels: int, alphabet: int, reach: float = 1.0) -> None:
         super().__init__(latent_channels=latent_channels, channels=channels, alphabet=alphabet, reach=reach)
         self.idle = nn.Parameter(torch.zeros(3))
+
+
+@fault("what_decodes_is_trained_by_the_latent")
+class TextbookStraightThrough(SoundQuantizer):
+    """The codebook has a gradient from the rate alone, as z + (code − z).detach() leaves it.
+
+    reach: how far levels reach.
+    """
+
+    def forward(self, latent, prior=None, kept=None):
+        made = super().forward(latent, prior, kept)
+        decoded = latent + (made.latent - latent).detach()
+        return Quantized(decoded, made.bits + self.out.weight.sum() + self.out.bias.sum(), made.symbols)
 
 
 @fault("smooth_parts_have_their_derivative")

@@ -65,8 +65,7 @@ def _check_probabilities(tables: Tables) -> Integers:
 def _cdf(tables: Tables) -> torch.Tensor:
     """Cumulative counts (symbols, S+1) as torchac takes them: 16 bits, in which 2¹⁶ is 0."""
     cumulative = _check_probabilities(tables)
-    rows = np.broadcast_to(tables.rows, (tables.channels, tables.positions)).reshape(-1)
-    return torch.from_numpy(cumulative.astype(np.uint16).view(np.int16)[rows])
+    return torch.from_numpy(cumulative.astype(np.uint16).view(np.int16)[tables.flat_rows])
 
 
 def _encode(cdf: torch.Tensor, symbols: Symbols) -> bytes:
