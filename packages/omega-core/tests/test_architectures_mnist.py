@@ -66,7 +66,14 @@ def test_another_size_is_refused_by_its_width_and_height(architecture, height, w
         architecture.latent_size(height, width)
 
 
-@pytest.mark.parametrize("latent_channels", [0, -1])
-def test_a_latent_without_channels_is_refused(latent_channels):
-    with pytest.raises(ComponentError, match=f"at least 1, not {latent_channels}"):
-        MnistArchitecture(latent_channels=latent_channels)
+@pytest.mark.parametrize(("latent_channels", "width"), [(0, 16), (-1, 16), (4, 1)])
+def test_sizes_that_cannot_be_are_refused(latent_channels, width):
+    message = f"latent-channels has to be at least 1 and width at least 2, not {latent_channels} and {width}"
+    with pytest.raises(ComponentError, match=message):
+        MnistArchitecture(latent_channels=latent_channels, width=width)
+
+
+def test_the_width_is_that_between_the_convolutions():
+    wide = MnistArchitecture(latent_channels=5, width=64)
+    assert sizes(wide.encoder, torch.zeros(1, 1, 28, 28)) == [(64, 10, 10), (64, 5, 5), (5, 3, 3)]
+    assert sizes(wide.decoder, torch.zeros(1, 5, 3, 3)) == [(64, 7, 7), (32, 15, 15), (1, 28, 28)]
