@@ -1,5 +1,7 @@
 """What the tests that cross packages share: the command as a user runs it, and plugins beside it."""
 
+import itertools
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -22,19 +24,59 @@ Omega = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def omega() -> Omega:
-    """The command `omega` in a process of its own."""
+def omega(tmp_path_factory: pytest.TempPathFactory) -> Omega:
+    """The command `omega` in a process of its own.
+
+    Where nothing in its environment is special, that is a fork of one that has imported torch already, which takes
+    longer than most commands do.
+    """
+    warm = multiprocessing.get_context("forkserver") if hasattr(os, "fork") else None
+    if warm is not None:
+        warm.set_forkserver_preload(PRELOADED)
+    folder = tmp_path_factory.mktemp("said")
+    numbers = itertools.count()
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-W", "error::UserWarning", "-c", _COMMAND, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, **environment},
-            timeout=600,
-        )
+        command = ["omega", *map(str, arguments)]
+        if warm is None or environment:
+            return subprocess.run(
+                [sys.executable, "-W", "error::UserWarning", "-c", _COMMAND, *command[1:]],
+                capture_output=True,
+                text=True,
+                env={**os.environ, **environment},
+                timeout=600,
+            )
+        files = [folder / f"{next(numbers)}.{stream}" for stream in ("out", "err")]
+        process = warm.Process(target=_main, args=(command, dict(os.environ), str(Path.cwd()), *map(str, files)))
+        process.start()
+        process.join(600)
+        assert process.exitcode is not None, f"{command} takes more than ten minutes"
+        said = [file.read_text("utf-8") if file.exists() else "" for file in files]
+        return subprocess.CompletedProcess(command, process.exitcode, *said)
 
     return run
+
+
+PRELOADED = [
+    *("PIL.Image", "torch", "lightning.pytorch", "torchmetrics"),
+    *("omega_cli.main", "omega_core.loading", "omega_entropy.coders.range", "omega_train.trainer"),
+]
+
+
+def _main(command: list[str], environment: dict[str, str], folder: str, *files: str) -> None:
+    """Run the command in this process, with its output in files."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    for descriptor, file in enumerate(files, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+    sys.stdout, sys.stderr = (os.fdopen(descriptor, "w", encoding="utf-8", closefd=False) for descriptor in (1, 2))
+    sys.argv = command
+    warnings.resetwarnings()
+    warnings.filterwarnings("error", category=UserWarning)
+    from omega_cli.main import run
+
+    run()
 
 
 @pytest.fixture

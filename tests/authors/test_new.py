@@ -18,15 +18,15 @@ USE = {
 
 
 @pytest.mark.parametrize("kind", USE)
-def test_six_commands_from_nothing_to_a_decoded_picture(shell: Any, kind: str) -> None:
+def test_a_new_plugin_installs_passes_and_trains_at_once(shell: Any, kind: str) -> None:
     made = shell(f"omega new {kind} mine")
     assert f"--{kind} mine" in made
     shell('pip install -q -e "omega-mine[test]"')
     assert " passed" in shell("pytest omega-mine")
     shell(USE[kind])
-    shell("omega compress digits --output files --model run/model.safetensors")
-    shell("omega decompress files --output out --model run/model.safetensors")
-    with Image.open(shell.folder / "out" / "a.png") as picture:
-        assert picture.size == (28, 28)
-    listed = shell(f"omega list {kind} mine")
-    assert "omega-mine" in listed
+    assert "omega-mine" in shell(f"omega list {kind} mine")
+    if kind == "quantizer":  # what follows is the same for all
+        shell("omega compress digits --output files --model run/model.safetensors")
+        shell("omega decompress files --output out --model run/model.safetensors")
+        with Image.open(shell.folder / "out" / "a.png") as picture:
+            assert picture.size == (28, 28)

@@ -298,14 +298,6 @@ def test_the_log_has_what_tells_how_a_run_goes(tiny: Make, tmp_path: Path) -> No
         assert 0 <= float(row["dead_channels"]) <= float(row["dead_symbols"]) <= 1
 
 
-def test_the_log_goes_to_tensorboard_where_that_is_installed(tiny: Make, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    train(tiny(steps=4), tmp_path / "run", **CPU)
-    events = list((tmp_path / "run" / "tensorboard").glob("events*"))
-    assert events
-    assert all(b"validation/3 channels/psnr" in event.read_bytes() for event in events)
-
-
 def test_mixed_precision_keeps_distances_and_rate_in_float32(tiny: Make, tmp_path: Path) -> None:
     seen = {}
     original = CodecTask.training_step

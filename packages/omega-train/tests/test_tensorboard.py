@@ -1,0 +1,16 @@
+"""The extra `omega-train[tensorboard]`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omega_train import Recipe, train
+
+
+def test_the_log_goes_to_tensorboard_where_that_is_installed(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(tiny(steps=4), tmp_path / "run", accelerator="cpu", devices="1")
+    events = list((tmp_path / "run" / "tensorboard").glob("events*"))
+    assert events
+    assert all(b"validation/3 channels/psnr" in event.read_bytes() for event in events)
