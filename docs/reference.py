@@ -14,7 +14,7 @@ from types import ModuleType
 
 import omega_train
 from omega_core import hookspecs, tables
-from omega_core.components import KINDS, Component
+from omega_core.components import KINDS, BundledModel, Component
 from omega_core.options import GIVEN
 from omega_core.testing import checks_of
 
@@ -45,7 +45,7 @@ def page() -> str:
         "Made from the docstrings by `python docs/reference.py`. [plugins.md](plugins.md) is where to begin.\n",
         f"## What a hook returns\n\n`omega_core.Component`\n\n{_text(Component)}\n",
     ]
-    return "\n".join([*parts, *(_kind(kind) for kind in KINDS), _helpers()])
+    return "\n".join([*parts, *(_kind(kind) for kind in KINDS), _models(), _helpers()])
 
 
 def _kind(kind: str) -> str:
@@ -66,6 +66,14 @@ def _kind(kind: str) -> str:
     lines.append("| check | asks |\n| --- | --- |")
     lines.append("\n".join(f"| `{check.name}` | {check.asks} |" for check in checks_of(kind)) + "\n")
     return "\n".join(lines)
+
+
+def _models() -> str:
+    hook = hookspecs.omega_register_models
+    return (
+        f"## Model\n\nHook `omega_register_models() -> Iterable[BundledModel]`: {inspect.getdoc(hook)}\n\n"
+        f"### `omega_core.BundledModel`\n\n{_text(BundledModel)}\n"
+    )
 
 
 def _helpers() -> str:

@@ -43,7 +43,7 @@ def test_there_is_one_hook_for_each_kind():
     from omega_core import hookspecs
 
     hooks = {name for name in vars(hookspecs) if name.startswith("omega_register_")}
-    assert hooks == {f"omega_register_{kind}s" for kind in KINDS}
+    assert hooks == {f"omega_register_{kind}s" for kind in (*KINDS, "model")}
 
 
 def test_the_markers_of_hooks_are_those_of_the_public_package():

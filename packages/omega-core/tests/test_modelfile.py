@@ -211,3 +211,14 @@ def test_a_model_that_cannot_be_written_is_an_output_error(path, monkeypatch):
         write_model(path, DESCRIPTION, ARRAYS)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@READERS
+@pytest.mark.parametrize("key", ["architecture", "quantizer", "prior"])
+def test_options_that_are_no_table_are_refused(tmp_path, read, key):
+    parts = asdict(DESCRIPTION)
+    parts[key]["options"] = 1
+    metadata = {"format": "omega 1", "omega": json.dumps(parts), "fingerprint": "0" * 64}
+    save_file(ARRAYS, tmp_path / "odd.safetensors", metadata)
+    with pytest.raises(ModelFileError, match="options are a table"):
+        read(tmp_path / "odd.safetensors")

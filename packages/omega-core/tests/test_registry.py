@@ -422,7 +422,7 @@ def test_a_plugin_that_implements_a_hook_that_will_go_is_told_so(install, loaded
         def omega_register_codecs():
             """What coders were called."""
 
-    for hook in (f"omega_register_{kind}s" for kind in KINDS):
+    for hook in (f"omega_register_{kind}s" for kind in (*KINDS, "model")):
         monkeypatch.setattr(Newer, hook, getattr(omega_core.hookspecs, hook), raising=False)
     monkeypatch.setattr(omega_core.registry, "hookspecs", Newer)
     install("omega-old", quantizers("hammer") + "\n@hookimpl\ndef omega_register_codecs():\n    return []\n")

@@ -121,11 +121,13 @@ class Decompressing:
     output: Path
 
     def start(self) -> None:
-        """Load the model."""
-        self.model()
+        """Load the model, if one is named for all files."""
+        if self.model.name is not None:
+            self.model()
 
     def __call__(self, job: Job | Unpacking) -> Done:
         """Make the pictures of one file, or of one block of a pack."""
+        from omega_core.container import Arriving, fingerprint_of
         from omega_core.files import write_whole
         from omega_core.images import png
         from omega_core.packs import is_pack
@@ -137,15 +139,17 @@ class Decompressing:
                 data = file.read()
                 if is_pack(data):
                     raise OmegaError("a pack cannot be read from standard input; name its file.")
-                picture = self.model().decompress(data, partial=self.partial)
+                picture = self.model.of(fingerprint_of(data)).decompress(data, partial=self.partial)
             else:
                 views = self.preview / job.target.relative_to(self.output)
-                for picture in self.model().decompress_progressively(file):
+                arriving = Arriving(file)
+                for picture in self.model.of(arriving.head.fingerprint).decompress_progressively(arriving):
                     write_whole(views.with_name(f"{views.stem}-{picture.info['channels']:04}.png"), png(picture))
         write_whole(job.target, png(picture))
         return Done(1)
 
     def _unpack(self, job: Unpacking, file: BinaryIO) -> Done:
+        from omega_core.container import fingerprint_of
         from omega_core.files import write_whole
         from omega_core.images import png
 
@@ -153,7 +157,8 @@ class Decompressing:
             raise OmegaError("there are previews of single files only, not of packs.")
         names = job.block.names
         try:
-            pictures = self.model().decompress_all(job.block.read(file, partial=self.partial), partial=self.partial)
+            data = job.block.read(file, partial=self.partial)
+            pictures = self.model.of(fingerprint_of(data)).decompress_all(data, partial=self.partial)
             if len(pictures) != len(names):
                 raise OmegaError(f"the block has {len(pictures)} pictures, not {len(names)}.")
         except OmegaError as problem:

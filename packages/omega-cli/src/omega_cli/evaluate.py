@@ -181,7 +181,7 @@ def evaluate_on(
         raise OmegaError("nothing to evaluate: name a model with --model, or codecs with --against.")
     made_with = {
         "models": {
-            name: {"path": str(m.path), "fingerprint": m().fingerprint, "files": coder, **asdict(m().description)}
+            name: {"path": str(m.name), "fingerprint": m().fingerprint, "files": coder, **asdict(m().description)}
             for name, (m, coder) in models.items()
         },
         "classical": {name: list(classical.SETTINGS[name]) for name in codecs},

@@ -12,20 +12,33 @@ from omega_core.errors import OmegaError
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="An .omega file or a model, or a folder of them.")],
+    file: Annotated[Path, typer.Argument(help="An .omega file or a model, or a folder of them; a model by its name.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is in an .omega file or a model, or in all those of a folder."""
+    if not file.exists() and file.suffix not in (".omega", ".safetensors"):
+        file = _bundled(file)
     if file.is_dir():
         _about_folder(file, as_json)
         return
     facts = about(file)
+    card = "" if as_json else facts.pop("card", "")
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         typer.echo(f"{name:<{width}}  {_shown(value)}")
+    if card:
+        typer.echo(f"\n{card.strip()}")
+
+
+def _bundled(name: Path) -> Path:
+    """The file of a bundled model; the name as it is if there is none, to be called a file that is not there."""
+    from omega_core.registry import registry
+
+    known = [each for each in registry().models() if name.as_posix() in (each.name, each.qualified_name)]
+    return registry().find_model(name.as_posix()).path() if known else name
 
 
 def about(file: Path) -> dict[str, Any]:
@@ -124,6 +137,7 @@ def _about_model(path: Path) -> dict[str, Any]:
         "symbols": values["alphabet"],
         "recipe": values["recipe"],
         "versions": values["versions"],
+        "card": values["card"],
     }
 
 

@@ -106,7 +106,8 @@ def list_plugins(as_json: AsJson = False) -> None:
             "module": plugin.module,
             "made for": f"omega-core {core_range(plugin.distribution) or ''}".strip(),
             "status": _status(plugin),
-            "components": [f"{c.kind} {c.component.name}" for c in plugin.components],
+            "components": [f"{c.kind} {c.name}" for c in plugin.components]
+            + [f"model {m.name}" for m in plugin.models],
         }
         for plugin in registry().plugins
     ]

@@ -1,6 +1,9 @@
 """`omega models`: what models, and the recipes that make them, consist of and cost."""
 
 import json
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,54 +11,100 @@ import typer
 
 from omega_cli.listing import AsJson, print_table
 from omega_cli.options import omega_train_for
-from omega_core.errors import OmegaError
+from omega_core.errors import ComponentError, ModelFileError, OmegaError
 
 if TYPE_CHECKING:
     from omega_core.costs import Cost
 
 
 def models(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Recipes or model files.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Models or recipes.")] = None,
     parameters: Annotated[
         bool, typer.Option("--parameters", help="Count parameters, and operations for a pixel, of each part.")
     ] = False,
     size: Annotated[str | None, typer.Option(help="Width×height to count operations for, such as 768x512.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List recipes and models: all shipped recipes, if none is named."""
+    """List models, and the recipes that make others: all that are installed, if none is named."""
     sides = _sides(size)
     rows: list[dict[str, Any]] = []
-    for name in names or _recipes():
-        about, cost = _about(name, sides if parameters else None, counting=parameters)
+    for entry in _named(names) if names else _all():
+        about, cost = _about(entry, sides if parameters else None, counting=parameters)
+        heading = {"model": entry.name, "is": entry.what}
         if parameters:
-            rows += [{"model": name, **part} for part in cost]
+            rows += [{**heading, **part} for part in cost]
         else:
-            rows.append({"model": name, **about})
+            rows.append({**heading, **about})
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         print_table([{key: _cell(value) for key, value in row.items()} for row in rows])
 
 
-def _recipes() -> list[str]:
+@dataclass(frozen=True)
+class Entry:
+    """A model, or a recipe where it has no path."""
+
+    name: str
+    path: Path | None = None
+
+    @property
+    def what(self) -> str:
+        """Of the two."""
+        return "model" if self.path else "recipe"
+
+
+def _all() -> list[Entry]:
+    """The bundled models, and the recipes if omega-train is installed."""
+    from omega_core.registry import registry
+
+    bundled = []
+    for each in registry().models():
+        try:
+            bundled.append(Entry(each.name, each.path()))
+        except ModelFileError as problem:
+            typer.echo(f"warning: {problem}", err=True)
+    if find_spec("omega_train") is None and bundled:
+        return bundled
     with omega_train_for("the list of recipes"):
         import omega_train
-    return list(omega_train.recipe_names())
+    return bundled + [Entry(name) for name in omega_train.recipe_names()]
 
 
-def _about(name: str, size: tuple[int, int] | None, *, counting: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _named(names: list[str]) -> list[Entry]:
+    """What has these names; a model and a recipe, where both have one. What nobody knows is taken for a recipe."""
+    from omega_core.registry import registry
+
+    found = []
+    for name in names:
+        if Path(name).suffix == ".safetensors":
+            found.append(Entry(name, Path(name)))
+            continue
+        known = [each for each in registry().models() if name in (each.name, each.qualified_name)]
+        if known:
+            found.append(Entry(name, registry().find_model(name).path()))
+        with suppress(ComponentError) if known else nullcontext(), omega_train_for("a recipe"):
+            import omega_train
+
+            if not known or name in omega_train.recipe_names():
+                found.append(Entry(name))
+    return found
+
+
+def _about(
+    entry: Entry, size: tuple[int, int] | None, *, counting: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a recipe or a model is, and what its parts cost if that is asked for."""
-    path = Path(name)
-    if path.suffix == ".safetensors":
+    if entry.path is not None:
         from omega_core.modelfile import read_description
 
-        description, _ = read_description(path)
+        description, _ = read_description(entry.path)
         prior = description.prior.name if description.prior else "none"
         about = _row(description.architecture.name, description.quantizer.name, prior, description)
-        return about, _costs_of_model(path, size) if counting else []
+        return about, _costs_of_model(entry.path, size) if counting else []
     with omega_train_for("a recipe"):
         import omega_train
-    recipe = omega_train.load_recipe(name)
+    recipe = omega_train.load_recipe(entry.name)
     about = _row(recipe.architecture, recipe.quantizer, recipe.prior, recipe)
     return about, _costs_of_recipe(recipe, size) if counting else []
 

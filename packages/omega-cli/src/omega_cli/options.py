@@ -12,7 +12,10 @@ from omega_core.errors import ComponentError, OmegaError
 if TYPE_CHECKING:
     from omega_core.model import Model
 
-Model_ = Annotated[str | None, typer.Option("--model", help="A model file that `omega train` wrote.")]
+DEFAULT_MODEL = "compact"
+Model_ = Annotated[
+    str | None, typer.Option("--model", help="A model of `omega models`, or a file that `omega train` wrote.")
+]
 Workers = Annotated[int | None, typer.Option(help="Processes; one for 256 files if not given, up to one a core.")]
 MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more pixels; 89478485 if not given.")]
 ComponentOptions = Annotated[
@@ -55,28 +58,51 @@ class Keep(enum.StrEnum):
 class ModelOnce:
     """A model that every process loads for itself, once, when it is first asked for.
 
+    name: a path, or the name of a bundled model; None for the default or, of a file, for the one that it was made with.
     max_pixels: the user's limit, if there is one.
     """
 
-    def __init__(self, path: str | None, max_pixels: int | None) -> None:
-        self.path, self.max_pixels = path, max_pixels
-        self._model: Model | None = None
+    def __init__(self, name: str | None, max_pixels: int | None) -> None:
+        self.name, self.max_pixels = name, max_pixels
+        self._loaded: dict[bytes, Model] = {}
 
     def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None]]:
-        return ModelOnce, (self.path, self.max_pixels)
+        return ModelOnce, (self.name, self.max_pixels)
 
     def __call__(self) -> "Model":
-        """The model. Raises OmegaError if it cannot be loaded."""
-        if self._model is None:
-            self._model = self._load()
-        return self._model
+        """The model to encode with. Raises OmegaError if it cannot be loaded."""
+        if b"" not in self._loaded:
+            from omega_core.loading import load_model
 
-    def _load(self) -> "Model":
-        if self.path is None:
-            raise OmegaError("no model: name the .safetensors file of one with --model.")
+            limit = self._limit()
+            self._loaded[b""] = load_model(self.name or _default_model(), max_pixels=limit)
+        return self._loaded[b""]
+
+    def of(self, mark: bytes) -> "Model":
+        """The model to decode a file with that has these first bytes of a fingerprint. Raises OmegaError."""
+        if self.name is not None:
+            return self()
+        if mark not in self._loaded:
+            from omega_core.errors import WrongModelError
+            from omega_core.loading import model_of
+
+            try:
+                self._loaded[mark] = model_of(mark, max_pixels=self._limit())
+            except WrongModelError as problem:
+                raise WrongModelError(str(problem).replace("Give the model", "Name with --model the one")) from problem
+        return self._loaded[mark]
+
+    def _limit(self) -> int:
+        from omega_core.images import MAX_PIXELS
+
         if self.max_pixels is not None and self.max_pixels < 1:
             raise OmegaError(f"--max-pixels has to be at least 1, not {self.max_pixels}.")
-        from omega_core.images import MAX_PIXELS
-        from omega_core.loading import load_model
+        return self.max_pixels or MAX_PIXELS
 
-        return load_model(self.path, max_pixels=self.max_pixels or MAX_PIXELS)
+
+def _default_model() -> str:
+    from omega_core.registry import registry
+
+    if not any(model.name == DEFAULT_MODEL for model in registry().models()):
+        raise OmegaError("no model: name the .safetensors file of one with --model.")
+    return DEFAULT_MODEL

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from omega_core.components import Component
+from omega_core.components import BundledModel, Component
 from omega_core.errors import OmegaError
 from omega_core.hookspecs import hookimpl
 from omega_core.lazy import lazily
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BundledModel",
     "Component",
     "Model",
     "OmegaError",

@@ -191,6 +191,14 @@ def _head_bytes(container: Container, length: int) -> bytes:
     return bytes(head) + container.sizes + last.to_bytes(octets, "little")
 
 
+def fingerprint_of(data: bytes) -> bytes:
+    """The first 4 bytes of the fingerprint of the model that a file was made with, whatever else is in it."""
+    first = len(MAGIC) + 2
+    if not data.startswith(MAGIC) or len(data) < first + 4:
+        return b""
+    return data[first : first + 4]
+
+
 def parse(data: bytes, *, partial: bool = False) -> Container:
     """The parts of a whole `.omega` file; with `partial`, of what is intact of one that breaks off.
 

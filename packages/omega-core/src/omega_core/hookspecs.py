@@ -1,4 +1,4 @@
-"""The hooks through which distributions contribute components, one for each kind.
+"""The hooks through which distributions contribute components, one for each kind, and models.
 
 A distribution points an entry point of the group `omega` at a module that implements any of them:
 
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from omega_core.components import Component
+from omega_core.components import BundledModel, Component
 
 hookspec = pluggy.HookspecMarker("omega")
 hookimpl = pluggy.HookimplMarker("omega")
@@ -49,3 +49,8 @@ def omega_register_datasets() -> Iterable[Component]:  # type: ignore[empty-body
 @hookspec
 def omega_register_trainers() -> Iterable[Component]:  # type: ignore[empty-body]
     """Trainers: from a recipe to a model file (`omega_core.contracts.Trainer`)."""
+
+
+@hookspec
+def omega_register_models() -> Iterable[BundledModel]:  # type: ignore[empty-body]
+    """Models: trained ones that come with a distribution (`omega_core.BundledModel`)."""

@@ -11,15 +11,16 @@ from PIL import Image
 from torch import nn
 
 from omega_core.codec import Codec
+from omega_core.container import Arriving, fingerprint_of
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import FrozenPrior
 from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import ComponentError, ModelFileError
+from omega_core.errors import ComponentError, ModelFileError, WrongModelError
 from omega_core.images import MAX_PIXELS
 from omega_core.model import Model
 from omega_core.modelfile import Description, read_model
 from omega_core.octets import Stream
-from omega_core.registry import build, resolve
+from omega_core.registry import build, registry, resolve
 from omega_core.tables import NoPrior
 
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
@@ -30,7 +31,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 def load_model(
     name_or_path: str | PathLike[str], *, precision: Precision | None = None, max_pixels: int = MAX_PIXELS
 ) -> Model:
-    """A model from a `.safetensors` file that `omega train` wrote.
+    """A model from a `.safetensors` file that `omega train` wrote, or a bundled one by its name.
 
     precision: in what the transforms compute, where it is not to be what the architecture says. Symbols are
         the same from a file in any; pixels of float32 and float64 differ by one level at the most.
@@ -39,7 +40,7 @@ def load_model(
     Raises ModelFileError if it is none, is damaged or does not fit the installed components, and
     ComponentError if one of its components is not installed.
     """
-    path = Path(name_or_path)
+    path = model_path(name_or_path)
     file = read_model(path)
     arrays = _by_part(file.arrays)
     try:
@@ -59,6 +60,31 @@ def load_model(
             f"the model {path} does not fit its components, which may have changed since: {reason}"
         ) from problem
     return Model(Codec(architecture, quantizer, prior), file.description, file.fingerprint, max_pixels=max_pixels)
+
+
+def model_path(name_or_path: str | PathLike[str]) -> Path:
+    """The file of a model: a path as it is, a bundled one by its bare or qualified name. Raises ModelFileError."""
+    path = Path(name_or_path)
+    if path.suffix == ".safetensors" or path.exists():
+        return path
+    try:
+        return registry().find_model(str(name_or_path)).path()
+    except ModelFileError as problem:
+        raise ModelFileError(f"{problem} Or name a .safetensors file that `omega train` wrote.") from problem
+
+
+def model_of(mark: bytes, *, max_pixels: int = MAX_PIXELS) -> Model:
+    """The bundled model whose fingerprint begins with the 4 bytes that a file has of it.
+
+    Raises WrongModelError if there is none.
+    """
+    found = registry().model_of(mark) if len(mark) == 4 else None
+    if found is None:
+        raise WrongModelError(
+            f"this file was made with the model {mark.hex() or 'of another format'}, which is not among those that are"
+            " installed. Give the model that it was made with."
+        )
+    return load_model(found.path(), max_pixels=max_pixels)
 
 
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
@@ -103,15 +129,28 @@ def _by_part(arrays: Arrays) -> dict[str, Arrays]:
     return parts
 
 
-def decompress(data: bytes, model: Model | str | PathLike[str]) -> Image.Image:
-    """The picture in an `.omega` file, with the model that it was made with. Raises OmegaError."""
-    return _loaded(model).decompress(data)
+def decompress(data: bytes, model: Model | str | PathLike[str] | None = None) -> Image.Image:
+    """The picture in an `.omega` file.
+
+    model: that it was made with, by name or path, too; a bundled one is found by its fingerprint if none is given.
+
+    Raises OmegaError.
+    """
+    return _loaded(model, fingerprint_of(data)).decompress(data)
 
 
-def decode_progressively(stream: Stream | bytes, model: Model | str | PathLike[str]) -> Iterator[Image.Image]:
-    """A better picture whenever another cut of an `.omega` file has arrived: see `Model.decompress_progressively`."""
-    return _loaded(model).decompress_progressively(stream)
+def decode_progressively(
+    stream: Stream | bytes, model: Model | str | PathLike[str] | None = None
+) -> Iterator[Image.Image]:
+    """A better picture whenever another cut of an `.omega` file has arrived: see `Model.decompress_progressively`.
+
+    model: as `decompress` has it.
+    """
+    arriving = Arriving(stream)
+    yield from _loaded(model, arriving.head.fingerprint).decompress_progressively(arriving)
 
 
-def _loaded(model: Model | str | PathLike[str]) -> Model:
+def _loaded(model: Model | str | PathLike[str] | None, mark: bytes) -> Model:
+    if model is None:
+        return model_of(mark)
     return model if isinstance(model, Model) else load_model(model)

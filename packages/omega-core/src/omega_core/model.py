@@ -262,14 +262,14 @@ class Model:
         container = parse(data, partial=partial)
         return [picture.to_pillow() for picture in self._pictures(self._decode(container), container)]
 
-    def decompress_progressively(self, stream: Stream | bytes) -> Iterator[Image.Image]:
+    def decompress_progressively(self, stream: Stream | bytes | Arriving) -> Iterator[Image.Image]:
         """A better picture whenever another cut of an `.omega` file has arrived, the last one checked.
 
         stream: what the file arrives from: an open file, a pipe, the response of a server.
 
         Each picture has `info["channels"]`. Raises as `decompress` does, after what was intact.
         """
-        arriving = Arriving(stream)
+        arriving = stream if isinstance(stream, Arriving) else Arriving(stream)
         for channels in arriving.head.cuts_of(arriving.length):
             container = arriving.up_to(channels)
             symbols = self._decode(container)

@@ -41,7 +41,8 @@ class Description:
     coder: qualified name of the coder that its files are coded with, where no other is asked for.
     latent_channels, channels, alphabet: D, C and S.
     channels_min: the fewest channels that it was trained for; C for a model of one rate.
-    text: what its maker says about it.
+    text: what its maker says about it, in a line.
+    card: what its users should know, as Markdown: what it is for and bad at, how it was made and how good it is.
     recipe, versions: how it was trained, and with which packages.
     """
 
@@ -54,6 +55,7 @@ class Description:
     alphabet: int
     channels_min: int
     text: str = ""
+    card: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -78,8 +80,10 @@ class Description:
         named = [made.architecture, made.quantizer, *([] if made.prior is None else [made.prior])]
         if not all(isinstance(choice, Choice) and isinstance(choice.name, str) for choice in named):
             raise ValueError("architecture, quantizer and prior are named")
-        if not isinstance(made.coder, str):
-            raise ValueError("the coder is named")
+        if not all(isinstance(choice.options, dict) for choice in named):
+            raise ValueError("options are a table")
+        if not all(isinstance(text, str) for text in (made.coder, made.text, made.card)):
+            raise ValueError("the coder is named; text and card are texts")
         return made
 
 
@@ -95,7 +99,7 @@ class ModelFile:
 def fingerprint(description: Description, arrays: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 of all that decoding depends on: components, options, sizes, weights and tables."""
     parts = asdict(description)
-    for key in ("coder", "text", "recipe", "versions"):
+    for key in ("coder", "text", "card", "recipe", "versions"):
         del parts[key]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for name in sorted(arrays):

@@ -10,19 +10,20 @@ import inspect
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pluggy
 
 from omega_core import hookspecs
-from omega_core.components import KINDS, Component
-from omega_core.errors import ComponentError
+from omega_core.components import KINDS, BundledModel, Component
+from omega_core.errors import ComponentError, ModelFileError, OmegaError
 from omega_core.options import Options
 
 FIRST_PARTY = frozenset({"omega-core", "omega-quant", "omega-entropy", "omega-train", "omega-cli"})
@@ -37,8 +38,39 @@ class Registered:
     distribution: str
 
     @property
+    def name(self) -> str:
+        return self.component.name
+
+    @property
     def qualified_name(self) -> str:
-        return f"{self.distribution}/{self.component.name}"
+        return f"{self.distribution}/{self.name}"
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A model and the distribution that it comes with."""
+
+    model: BundledModel
+    distribution: str
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def qualified_name(self) -> str:
+        return f"{self.distribution}/{self.name}"
+
+    def path(self) -> Path:
+        """Where its file lies. Raises ModelFileError if the distribution does not have it."""
+        try:
+            path = self.model.path()
+        except (ImportError, TypeError, ValueError) as problem:
+            path = Path(self.model.file)
+            raise ModelFileError(f"the model {self.qualified_name} is not where it should be: {problem}.") from problem
+        if not path.is_file():
+            raise ModelFileError(f"the model {self.qualified_name} is not where it should be, in {path}.")
+        return path
 
 
 @dataclass(frozen=True)
@@ -55,6 +87,7 @@ class Plugin:
     error: str = ""
     left_out: bool = False
     remarks: tuple[str, ...] = ()
+    models: tuple[RegisteredModel, ...] = ()
 
     @property
     def out_of_range(self) -> str:
@@ -62,6 +95,9 @@ class Plugin:
         from omega_core.versions import out_of_range
 
         return out_of_range(self.distribution)
+
+
+Named = TypeVar("Named", Registered, RegisteredModel)
 
 
 class Registry:
@@ -79,20 +115,36 @@ class Registry:
         """The component of that bare or qualified name. Raises ComponentError if there is not exactly one."""
         if kind not in KINDS:
             raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
-        available = self.components(kind)
-        found = [c for c in available if name in (c.component.name, c.qualified_name)]
+        return self._one(kind, name, self.components(kind), ComponentError)
+
+    def models(self) -> list[RegisteredModel]:
+        """All models, by name."""
+        found = [model for plugin in self.plugins for model in plugin.models]
+        return sorted(found, key=lambda each: (each.name, each.distribution))
+
+    def find_model(self, name: str) -> RegisteredModel:
+        """The model of that bare or qualified name. Raises ModelFileError if there is not exactly one."""
+        return self._one("model", name, self.models(), ModelFileError)
+
+    def model_of(self, mark: bytes) -> RegisteredModel | None:
+        """The model whose fingerprint begins with these bytes, if there is one."""
+        return next((each for each in self.models() if each.model.fingerprint.startswith(mark.hex())), None)
+
+    def _one(self, kind: str, name: str, available: list[Named], error: type[OmegaError]) -> Named:
+        """The only one of that bare or qualified name. Raises an error that says what there is instead."""
+        found = [each for each in available if name in (each.name, each.qualified_name)]
         if len(found) == 1:
             return found[0]
         if found:
-            if len({c.distribution for c in found}) == 1:
-                raise ComponentError(f"{found[0].distribution} has the {kind} {name!r} twice; that is a mistake in it.")
-            choices = " or ".join(c.qualified_name for c in found)
-            raise ComponentError(f"{len(found)} plugins have a {kind} {name!r}; say which: {choices}.")
-        raise ComponentError(self._unknown(kind, name, available))
+            if len({each.distribution for each in found}) == 1:
+                raise error(f"{found[0].distribution} has the {kind} {name!r} twice; that is a mistake in it.")
+            choices = " or ".join(each.qualified_name for each in found)
+            raise error(f"{len(found)} plugins have a {kind} {name!r}; say which: {choices}.")
+        raise error(self._unknown(kind, name, available))
 
-    def _unknown(self, kind: str, name: str, available: list[Registered]) -> str:
+    def _unknown(self, kind: str, name: str, available: Sequence[Registered | RegisteredModel]) -> str:
         message = f"there is no {kind} {name!r}."
-        names = [c.component.name for c in available]
+        names = [c.name for c in available]
         if near := difflib.get_close_matches(name, [*names, *(c.qualified_name for c in available)], n=1):
             message += f" Did you mean {near[0]!r}?"
         message += f" Available: {', '.join(sorted(set(names))) or 'none'}."
@@ -123,8 +175,7 @@ def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugi
     if allowed is not None and distribution not in allowed:
         return Plugin(distribution, version, point.value, left_out=True)
     try:
-        components, remarks = _registered(point.load(), distribution)
-        return Plugin(distribution, version, point.value, components, remarks=remarks)
+        return Plugin(distribution, version, point.value, **_registered(point.load(), distribution))
     except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
         return Plugin(distribution, version, point.value, error=f"{type(problem).__name__}: {problem}")
 
@@ -134,8 +185,8 @@ def _why(plugin: Plugin) -> str:
     return f"{plugin.error}; it is {plugin.out_of_range}" if plugin.out_of_range else plugin.error
 
 
-def _registered(module: object, distribution: str) -> tuple[tuple[Registered, ...], tuple[str, ...]]:
-    """What the hooks of one plugin return, checked, and which of them will go."""
+def _registered(module: object, distribution: str) -> dict[str, Any]:
+    """What the hooks of one plugin return, checked, and which of them will go, as a Plugin has it."""
     manager = pluggy.PluginManager("omega")
     manager.add_hookspecs(hookspecs)
     with warnings.catch_warnings(record=True) as caught:
@@ -151,7 +202,19 @@ def _registered(module: object, distribution: str) -> tuple[tuple[Registered, ..
                 if (kind, component.name) in found:
                     raise ValueError(f"the {kind} {component.name!r} is registered twice")
                 found[kind, component.name] = Registered(kind, component, distribution)
-    return tuple(found.values()), tuple(str(each.message) for each in caught)
+    models: dict[str, RegisteredModel] = {}
+    for several in manager.hook.omega_register_models():
+        for model in several:
+            if not isinstance(model, BundledModel):
+                raise TypeError(f"the hook for models returned {model!r} instead of a BundledModel")
+            if model.name in models:
+                raise ValueError(f"the model {model.name!r} is registered twice")
+            models[model.name] = RegisteredModel(model, distribution)
+    return {
+        "components": tuple(found.values()),
+        "models": tuple(models.values()),
+        "remarks": tuple(str(each.message) for each in caught),
+    }
 
 
 def _normalised(name: str) -> str:

@@ -1,0 +1,158 @@
+"""Models that come with a distribution are found by name, and by the files that they made."""
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from omega_core import load_model
+from omega_core.modelfile import read_description, read_model, write_model
+
+GOLDEN = Path(__file__).parent / "golden"
+PLUGIN = """
+from omega_core import BundledModel, hookimpl
+
+@hookimpl
+def omega_register_models():
+    return [BundledModel(name={name!r}, file={file!r}, summary="small and golden", fingerprint={mark!r})]
+"""
+
+
+def distribution(site: Path, called: str, **words: str) -> None:
+    package = called.replace("-", "_")
+    (site / package).mkdir()
+    (site / package / "__init__.py").write_text("")
+    (site / package / "plugin.py").write_text(PLUGIN.format(**words))
+    info = site / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {called}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[omega]\nit = {package}.plugin\n")
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which a distribution has the golden model, as `golden` and as the default."""
+    site = tmp_path_factory.mktemp("site")
+    mark = read_description(GOLDEN / "model.safetensors")[1]
+    for name in ("golden", "compact"):
+        distribution(site, f"omega-{name}", name=name, file=f"omega_{name}:models/it.safetensors", mark=mark)
+        (site / f"omega_{name}" / "models").mkdir()
+        shutil.copy(GOLDEN / "model.safetensors", site / f"omega_{name}" / "models" / "it.safetensors")
+    distribution(site, "omega-lost", name="lost", file="omega_lost:nowhere.safetensors", mark="0" * 64)
+    return {"PYTHONPATH": str(site)}
+
+
+def test_pictures_go_there_and_back_with_nothing_but_paths(omega: Any, bundled: dict[str, str], tmp_path: Path) -> None:
+    done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, OMEGA_PLUGINS=OURS, **bundled)
+    assert done.returncode == 0, done.stderr
+    done = omega("decompress", tmp_path / "a.omega", "--output", tmp_path / "out", OMEGA_PLUGINS=OURS, **bundled)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "out" / "a.png") as picture, Image.open(GOLDEN / "4-channels.png") as wanted:
+        assert picture.tobytes() == wanted.tobytes()
+
+
+OURS = "omega-core,omega-quant,omega-entropy,omega-train,omega-cli,omega-compact"
+
+
+def test_a_model_is_named(omega: Any, bundled: dict[str, str], tmp_path: Path) -> None:
+    done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "golden", **bundled)
+    assert done.returncode == 0, done.stderr
+    done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "omega-golden/golden", **bundled)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.omega").read_bytes() == (GOLDEN / "4-channels.omega").read_bytes()
+    wrong = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "goldn", **bundled)
+    assert wrong.returncode == 2
+    assert "there is no model 'goldn'. Did you mean 'golden'?" in wrong.stderr
+    assert "Or name a .safetensors file" in wrong.stderr
+    lost = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "lost", **bundled)
+    assert lost.returncode == 2
+    assert "the model omega-lost/lost is not where it should be" in lost.stderr
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_file_finds_its_model(omega: Any, bundled: dict[str, str], tmp_path: Path, preview: bool) -> None:
+    more = ("--preview", tmp_path / "views") if preview else ()
+    done = omega("decompress", GOLDEN / "2-channels.omega", "--output", tmp_path, *more, **bundled)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "2-channels.png") as picture, Image.open(GOLDEN / "2-channels.png") as wanted:
+        assert picture.tobytes() == wanted.tobytes()
+    assert (tmp_path / "views" / "2-channels-0001.png").exists() == preview
+
+
+def test_packs_find_theirs_too(omega: Any, bundled: dict[str, str], tmp_path: Path) -> None:
+    packed = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "golden", "--pack", **bundled)
+    assert packed.returncode == 0, packed.stderr
+    done = omega("decompress", tmp_path / "a.omega", "--output", tmp_path / "out", **bundled)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "out").rglob("*.png")] == ["a.png"]
+
+
+def test_a_file_of_an_unknown_model_says_so(omega: Any, bundled: dict[str, str], tmp_path: Path) -> None:
+    other = GOLDEN / "any-size" / "grey.omega"
+    done = omega("decompress", other, "--output", tmp_path, **bundled)
+    assert done.returncode == 2
+    mark = read_description(GOLDEN / "any-size" / "model.safetensors")[1][:8]
+    assert f"made with the model {mark}, which is not among those that are installed. Name with --model" in done.stderr
+
+
+def test_models_are_listed_and_described(omega: Any, bundled: dict[str, str]) -> None:
+    rows = json.loads(omega("models", "--json", **bundled).stdout)
+    assert {"golden", "compact"} <= {row["model"] for row in rows if row["is"] == "model"}
+    assert {"mnist-omega-16", "compact-omega"} <= {row["model"] for row in rows if row["is"] == "recipe"}
+    facts = json.loads(omega("info", "golden", "--json", **bundled).stdout)
+    assert facts["fingerprint"] == read_description(GOLDEN / "model.safetensors")[1]
+    plugins = {row["plugin"]: row for row in json.loads(omega("plugins", "--json", **bundled).stdout)}
+    assert plugins["omega-golden"]["components"] == ["model golden"]
+
+
+def test_python_finds_them_by_name_and_by_file(monkeypatch: pytest.MonkeyPatch, bundled: dict[str, str]) -> None:
+    import omega_core
+    from omega_core.registry import registry
+
+    monkeypatch.syspath_prepend(bundled["PYTHONPATH"])
+    registry.cache_clear()
+    try:
+        model = omega_core.load_model("golden")
+        data = model.compress(GOLDEN / "a.png")
+        picture = omega_core.decompress(data)
+        assert picture.tobytes() == model.decompress(data).tobytes()
+        *_, last = omega_core.decode_progressively(io.BytesIO(data))
+        assert last.tobytes() == picture.tobytes()
+        with pytest.raises(omega_core.OmegaError, match="which is not among those that are installed"):
+            omega_core.decompress((GOLDEN / "any-size" / "grey.omega").read_bytes())
+        with pytest.raises(omega_core.OmegaError):
+            omega_core.decompress(b"no file at all")
+    finally:
+        registry.cache_clear()
+
+
+def test_a_card_is_printed_and_changes_nothing_else(omega_here: Any, tmp_path: Path) -> None:
+    file = read_model(GOLDEN / "model.safetensors")
+    described = replace(file.description, card="# Golden\n\nGood for tests, bad at photos.\n")
+    path = tmp_path / "described.safetensors"
+    assert write_model(path, described, file.arrays) == file.fingerprint
+    printed = omega_here("info", path).stdout
+    assert printed.endswith("\n\n# Golden\n\nGood for tests, bad at photos.\n")
+    assert json.loads(omega_here("info", path, "--json").stdout)["card"] == described.card
+    plain = omega_here("info", GOLDEN / "model.safetensors").stdout
+    assert plain == printed[: len(plain)]
+
+
+def test_weights_may_be_of_half_precision(tmp_path: Path) -> None:
+    file = read_model(GOLDEN / "model.safetensors")
+    half = {name: a.astype(np.float16) if a.dtype.kind == "f" else a for name, a in file.arrays.items()}
+    path = tmp_path / "half.safetensors"
+    assert write_model(path, file.description, half) != file.fingerprint
+    assert path.stat().st_size < 0.6 * (GOLDEN / "model.safetensors").stat().st_size
+    one, other, whole = load_model(path), load_model(path), load_model(GOLDEN / "model.safetensors")
+    data = one.compress(GOLDEN / "a.png")
+    picture = np.asarray(other.decompress(data), float)
+    assert np.array_equal(picture, np.asarray(one.decompress(data)))
+    assert np.abs(picture - np.asarray(whole.decompress(whole.compress(GOLDEN / "a.png")), float)).mean() < 2
+    assert next(one.codec.architecture.parameters()).dtype == one.codec.architecture.precision
