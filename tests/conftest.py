@@ -47,7 +47,8 @@ def omega(tmp_path_factory: pytest.TempPathFactory) -> Omega:
                 timeout=600,
             )
         files = [folder / f"{next(numbers)}.{stream}" for stream in ("out", "err")]
-        process = warm.Process(target=_main, args=(command, dict(os.environ), str(Path.cwd()), *map(str, files)))
+        words = {"command": command, "environment": dict(os.environ), "folder": str(Path.cwd()), "files": files}
+        process = warm.Process(target=exec, args=(_HERE, words))
         process.start()
         process.join(600)
         assert process.exitcode is not None, f"{command} takes more than ten minutes"
@@ -63,20 +64,23 @@ PRELOADED = [
 ]
 
 
-def _main(command: list[str], environment: dict[str, str], folder: str, *files: str) -> None:
-    """Run the command in this process, with its output in files."""
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    for descriptor, file in enumerate(files, start=1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
-    sys.stdout, sys.stderr = (os.fdopen(descriptor, "w", encoding="utf-8", closefd=False) for descriptor in (1, 2))
-    sys.argv = command
-    warnings.resetwarnings()
-    warnings.filterwarnings("error", category=UserWarning)
-    from omega_cli.main import run
+_HERE = """
+import os, sys, warnings
 
-    run()
+os.environ.clear()
+os.environ.update(environment)
+os.chdir(folder)
+for descriptor, file in enumerate(files, start=1):
+    os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+sys.stdout, sys.stderr = (os.fdopen(descriptor, "w", encoding="utf-8", closefd=False) for descriptor in (1, 2))
+sys.argv = command
+warnings.resetwarnings()
+warnings.filterwarnings("error", category=UserWarning)
+from omega_cli.main import run
+
+run()
+"""
+"""The command with its output in files; as a text, for no other process can import this file."""
 
 
 @pytest.fixture
