@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-MADE = ("omega-mine", "omega-ternary")
-
 
 class Shell:
     """Runs command lines in a folder of its own, with the commands of this environment."""
@@ -30,8 +28,9 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Any]:
-    """What is installed by it is gone afterwards. `digits` is a folder with pictures."""
+    """What it made is installed no more afterwards. `digits` is a folder with pictures."""
     (tmp_path / "digits").mkdir()
     Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "digits" / "a.png")
     yield Shell(tmp_path)
-    subprocess.run([sys.executable, "-m", "pip", "uninstall", "-y", "-q", *MADE], capture_output=True, check=False)
+    made = [folder.name for folder in tmp_path.glob("omega-*")]  # and nothing that another process has made meanwhile
+    subprocess.run([sys.executable, "-m", "pip", "uninstall", "-y", "-q", *made], capture_output=True, check=False)
