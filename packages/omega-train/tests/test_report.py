@@ -73,3 +73,16 @@ def test_a_long_series_is_thinned_evenly_with_both_ends() -> None:
     kept = thinned(list(range(32)))
     assert (len(kept), kept[0], kept[-1]) == (MOST_SETTINGS, 0, 31)
     assert max(np.diff(kept)) - min(np.diff(kept)) <= 1
+
+
+def test_long_names_leave_room_for_the_plot(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra evaluation")
+    from omega_train.curves import Curve
+    from omega_train.plots import rate_distortion
+
+    names = [f"{'a-long-way-down-' * 12}run-{number}" for number in range(2)]
+    curves = [Curve(name, "psnr", (0.1, 0.2), (20.0 + n, 22.0 + n)) for n, name in enumerate(names)]
+    rate_distortion(curves, tmp_path / "psnr", rate="file")  # a warning of matplotlib's would be an error
+    drawn = (tmp_path / "psnr.svg").read_text("utf-8")
+    assert all(f"down-run-{number}" in drawn for number in range(2))
+    assert names[0] not in drawn

@@ -19,6 +19,7 @@ from omega_train.curves import Curve
 from omega_train.evaluation import Point
 
 LABELS = {"psnr": "PSNR in dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "bpp": "bits per pixel"}
+_LONGEST = 36  # letters of a name
 _STYLES = [
     {"color": color, "linestyle": dashes, "marker": mark}
     for color, dashes, mark in zip(
@@ -40,8 +41,8 @@ def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str, title: st
             style: dict[str, Any] = {"color": "#555555", "linestyle": "none", "marker": "+x1234"[len(ends) % 6]}
         else:
             style, ours = _STYLES[ours % len(_STYLES)], ours + 1
-        axes.plot(curve.rates, curve.values, markersize=4, linewidth=1.2, label=curve.name, **style)
-        ends.append((curve.rates[-1], curve.values[-1], curve.name))
+        axes.plot(curve.rates, curve.values, markersize=4, linewidth=1.2, label=_short(curve.name), **style)
+        ends.append((curve.rates[-1], curve.values[-1], _short(curve.name)))
     if curves:
         _name(axes, ends)
     axes.set_xlabel(f"bits per pixel of the {rate}")
@@ -89,6 +90,11 @@ def channels(points: Sequence[Point], path: Path, *, title: str = "") -> None:
     below.set_xlabel("channels, up to")
     above.set_title(title)
     _save(figure, path)
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for the plot: the end of a long one, where those made of paths differ."""
+    return name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
 
 
 def _save(figure: Any, path: Path) -> None:
