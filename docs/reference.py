@@ -115,11 +115,11 @@ def _method(name: str, function: object) -> str:
 
 def _signature(function: object) -> str:
     """As it is written in the source: that of `__init__` for a class."""
-    made_by = function.__init__ if inspect.isclass(function) else function  # type: ignore[misc]
-    [written] = ast.parse(textwrap.dedent(inspect.getsource(made_by))).body  # type: ignore[arg-type]
+    made_by = function.__init__ if inspect.isclass(function) else function
+    [written] = ast.parse(textwrap.dedent(inspect.getsource(made_by))).body
     returns = getattr(written, "returns", None)
     result = f" -> {ast.unparse(returns)}" if returns and not inspect.isclass(function) else ""
-    return f"({ast.unparse(written.args)}){result}".replace("'", "")  # type: ignore[attr-defined]
+    return f"({ast.unparse(written.args)}){result}".replace("'", "")
 
 
 def _attributes(contract: type) -> Iterator[tuple[str, str]]:

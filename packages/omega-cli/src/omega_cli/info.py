@@ -37,7 +37,7 @@ def _bundled(name: Path) -> Path:
     """The file of a bundled model; the name as it is if there is none, to be called a file that is not there."""
     from omega_core.registry import registry
 
-    known = [each for each in registry().models() if name.as_posix() in (each.name, each.qualified_name)]
+    known = registry().models(name.as_posix())
     return registry().find_model(name.as_posix()).path() if known else name
 
 

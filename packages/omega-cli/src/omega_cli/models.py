@@ -80,7 +80,7 @@ def _named(names: list[str]) -> list[Entry]:
         if Path(name).suffix == ".safetensors":
             found.append(Entry(name, Path(name)))
             continue
-        known = [each for each in registry().models() if name in (each.name, each.qualified_name)]
+        known = registry().models(name)
         if known:
             found.append(Entry(name, registry().find_model(name).path()))
         with suppress(ComponentError) if known else nullcontext(), omega_train_for("a recipe"):

@@ -103,6 +103,6 @@ class ModelOnce:
 def _default_model() -> str:
     from omega_core.registry import registry
 
-    if not any(model.name == DEFAULT_MODEL for model in registry().models()):
+    if not registry().models(DEFAULT_MODEL):
         raise OmegaError("no model: name the .safetensors file of one with --model.")
     return DEFAULT_MODEL

@@ -192,11 +192,8 @@ def _head_bytes(container: Container, length: int) -> bytes:
 
 
 def fingerprint_of(data: bytes) -> bytes:
-    """The first 4 bytes of the fingerprint of the model that a file was made with, whatever else is in it."""
-    first = len(MAGIC) + 2
-    if not data.startswith(MAGIC) or len(data) < first + 4:
-        return b""
-    return data[first : first + 4]
+    """The first 4 bytes of the fingerprint of the model that a file was made with. Raises FileFormatError."""
+    return Arriving(data).head.fingerprint
 
 
 def parse(data: bytes, *, partial: bool = False) -> Container:

@@ -78,10 +78,10 @@ def model_of(mark: bytes, *, max_pixels: int = MAX_PIXELS) -> Model:
 
     Raises WrongModelError if there is none.
     """
-    found = registry().model_of(mark) if len(mark) == 4 else None
+    found = registry().model_of(mark)
     if found is None:
         raise WrongModelError(
-            f"this file was made with the model {mark.hex() or 'of another format'}, which is not among those that are"
+            f"this file was made with the model {mark.hex()}, which is not among those that are"
             " installed. Give the model that it was made with."
         )
     return load_model(found.path(), max_pixels=max_pixels)

@@ -29,8 +29,23 @@ from omega_core.options import Options
 FIRST_PARTY = frozenset({"omega-core", "omega-quant", "omega-entropy", "omega-train", "omega-cli"})
 
 
+class _Named:
+    """What users find by the name that it has in a distribution."""
+
+    name: str
+    distribution: str
+
+    @property
+    def qualified_name(self) -> str:
+        return f"{self.distribution}/{self.name}"
+
+    def is_called(self, name: str) -> bool:
+        """Whether that is its bare or its qualified name."""
+        return name in (self.name, self.qualified_name)
+
+
 @dataclass(frozen=True)
-class Registered:
+class Registered(_Named):
     """A component and the distribution that it comes from."""
 
     kind: str
@@ -38,28 +53,20 @@ class Registered:
     distribution: str
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # read only, as all of it
         return self.component.name
-
-    @property
-    def qualified_name(self) -> str:
-        return f"{self.distribution}/{self.name}"
 
 
 @dataclass(frozen=True)
-class RegisteredModel:
+class RegisteredModel(_Named):
     """A model and the distribution that it comes with."""
 
     model: BundledModel
     distribution: str
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]  # read only, as all of it
         return self.model.name
-
-    @property
-    def qualified_name(self) -> str:
-        return f"{self.distribution}/{self.name}"
 
     def path(self) -> Path:
         """Where its file lies. Raises ModelFileError if the distribution does not have it."""
@@ -117,9 +124,9 @@ class Registry:
             raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
         return self._one(kind, name, self.components(kind), ComponentError)
 
-    def models(self) -> list[RegisteredModel]:
-        """All models, by name."""
-        found = [model for plugin in self.plugins for model in plugin.models]
+    def models(self, name: str | None = None) -> list[RegisteredModel]:
+        """All models, by name; of a bare or qualified name if given."""
+        found = [m for plugin in self.plugins for m in plugin.models if name is None or m.is_called(name)]
         return sorted(found, key=lambda each: (each.name, each.distribution))
 
     def find_model(self, name: str) -> RegisteredModel:
@@ -132,7 +139,7 @@ class Registry:
 
     def _one(self, kind: str, name: str, available: list[Named], error: type[OmegaError]) -> Named:
         """The only one of that bare or qualified name. Raises an error that says what there is instead."""
-        found = [each for each in available if name in (each.name, each.qualified_name)]
+        found = [each for each in available if each.is_called(name)]
         if len(found) == 1:
             return found[0]
         if found:

@@ -33,8 +33,7 @@ class IdentityQuantizer(Quantizer):
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
         """See `Quantizer.forward`. There is no rate: bits are 0."""
         if kept is not None:
-            mask = torch.arange(self.channels, device=latent.device) < kept[:, None]
-            latent = torch.where(mask[:, :, None, None], latent, 0.0)
+            latent = torch.where(self.mask(kept, latent) > 0, latent, 0.0)
         return Quantized(latent, latent.new_zeros(len(latent)), self.symbols(latent.detach()))
 
     def symbols(self, latent: Tensor) -> Tensor:

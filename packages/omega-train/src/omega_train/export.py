@@ -54,11 +54,7 @@ def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tens
         module.load_state_dict({name: torch.from_numpy(arrays[f"{part}.{name}"]) for name in module.state_dict()})
     if task.prior is not None:
         task.prior.load_state_dict(dict(prior))
-    recount(task, images, workers)
-    said = sort_channels(task, images, workers) if task.recipe.sort_channels else ""
-    if rank() == 0:
-        export(task, path)
-    return said
+    return _complete(task, path, images, workers)
 
 
 def save(task: CodecTask, path: Path, images: Images) -> Path:
@@ -66,11 +62,17 @@ def save(task: CodecTask, path: Path, images: Images) -> Path:
 
     For trainers other than ours. Returns the path. Raises OutputError.
     """
-    recount(task, images)
-    if task.recipe.sort_channels:
-        sort_channels(task, images, workers=0)
-    export(task, path)
+    _complete(task, path, images, workers=0)
     return path
+
+
+def _complete(task: CodecTask, path: Path, images: Images, workers: int) -> str:
+    """What comes after the last step; returns what was done with the channels, or nothing."""
+    recount(task, images, workers)
+    said = sort_channels(task, images, workers) if task.recipe.sort_channels else ""
+    if rank() == 0:
+        export(task, path)
+    return said
 
 
 def describe(task: CodecTask) -> Description:

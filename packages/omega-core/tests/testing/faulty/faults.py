@@ -93,8 +93,8 @@ class OverTheBatch(SoundQuantizer):
 class OnTheProcessor(SoundQuantizer):
     """reach: how far levels reach."""
 
-    def mask(self, latent: Tensor, kept: Tensor | None) -> Tensor:
-        return torch.ones(len(latent), self.channels, 1, 1) if kept is None else super().mask(latent, kept)
+    def mask(self, kept: Tensor | None, like: Tensor) -> Tensor:
+        return torch.ones(len(like), self.channels, 1, 1) if kept is None else super().mask(kept, like)
 
 
 @fault("state_dict_holds_everything")
@@ -184,8 +184,8 @@ class RoundsDown(SoundQuantizer):
 class MasksTheWrongEnd(SoundQuantizer):
     """reach: how far levels reach."""
 
-    def mask(self, latent, kept):
-        return super().mask(latent, kept).flip(1)
+    def mask(self, kept, like):
+        return super().mask(kept, like).flip(1)
 
 
 @fault("an_empty_prefix_gives_a_latent")
@@ -210,8 +210,8 @@ class NoLastSymbol(SoundQuantizer):
 class Nats(SoundQuantizer):
     """reach: how far levels reach."""
 
-    def rate(self, level, mask, prior):
-        return super().rate(level, mask, prior) * 0.6931
+    def rate(self, places, prior, kept=None):
+        return super().rate(places, prior, kept) * 0.6931
 
 
 @fault("bits_are_zero_without_a_prior")
@@ -235,8 +235,8 @@ class RoundsWithoutGradient(SoundQuantizer):
 class RateWithoutGradient(SoundQuantizer):
     """reach: how far levels reach."""
 
-    def rate(self, level, mask, prior):
-        return super().rate(level, mask, prior).detach()
+    def rate(self, places, prior, kept=None):
+        return super().rate(places, prior, kept).detach()
 
 
 @fault("every_parameter_is_trained")

@@ -45,27 +45,14 @@ class SoundQuantizer(Quantizer):
         place = self.place(latent)
         return (place + self.noise(place)).clamp(0, self.alphabet - 1) if self.training else place.round()
 
-    def mask(self, latent: Tensor, kept: Tensor | None) -> Tensor:
-        if kept is None:
-            return latent.new_ones((len(latent), self.channels, 1, 1))
-        return (torch.arange(self.channels, device=latent.device) < kept[:, None])[..., None, None].to(latent.dtype)
-
     def restored(self, level: Tensor, mask: Tensor) -> Tensor:
         return F.conv2d((level + 1) * mask, self.out.weight, self.out.bias)
-
-    def rate(self, level: Tensor, mask: Tensor, prior: Prior) -> Tensor:
-        lengths = prior.code_lengths(*level.shape[2:]).to(level.dtype)[:, 0]
-        below = level.detach().floor().clamp_max(self.alphabet - 2).long()
-        channel = torch.arange(self.channels, device=level.device)[:, None, None]
-        share = level - below
-        bits = lengths[channel, below] * (1 - share) + lengths[channel, below + 1] * share
-        return (bits * mask).sum(dim=(1, 2, 3))
 
     def forward(self, latent: Tensor, prior: Prior | None = None, kept: Tensor | None = None) -> Quantized:
         with torch.autocast(latent.device.type, enabled=False):
             level = self.level(latent)
-            mask = self.mask(level, kept)
-            bits = level.new_zeros(len(level)) if prior is None else self.rate(level, mask, prior)
+            mask = self.mask(kept, level)
+            bits = level.new_zeros(len(level)) if prior is None else self.rate(level, prior, kept)
             return Quantized(self.restored(level, mask), bits, level.detach().round().long())
 
     def symbols(self, latent: Tensor) -> Tensor:
