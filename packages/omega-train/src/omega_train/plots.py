@@ -19,7 +19,7 @@ from omega_train.curves import Curve
 from omega_train.evaluation import Point
 
 LABELS = {"psnr": "PSNR in dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "bpp": "bits per pixel"}
-_LONGEST = 36  # letters of a name
+_LONGEST = 48  # letters of a name
 _STYLES = [
     {"color": color, "linestyle": dashes, "marker": mark}
     for color, dashes, mark in zip(
@@ -93,8 +93,9 @@ def channels(points: Sequence[Point], path: Path, *, title: str = "") -> None:
 
 
 def _short(name: str) -> str:
-    """A name that leaves room for the plot: the end of a long one, where those made of paths differ."""
-    return name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
+    """A name that leaves room for the plot: a long one loses its middle, as those made of paths differ at the end."""
+    half = _LONGEST // 2
+    return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _save(figure: Any, path: Path) -> None:
