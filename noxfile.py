@@ -22,8 +22,11 @@ NEEDS = {
 """Packages and the siblings that are installed with them."""
 
 
-ALONE = {"OMP_NUM_THREADS": "1"}
-"""Each process of tests computes alone: a core does more in tests of its own than in sums that it shares."""
+ALONE = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+"""Each process of tests computes alone: a core does more in tests of its own than in sums that it shares.
+
+And where the machine says otherwise, too, what one has compiled is kept for all others, of which there are hundreds.
+"""
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
 ORACLES = ("pytorch-msssim", "scikit-image")
@@ -173,8 +176,9 @@ def figures(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, and which package may import which."""
-    install_all(session, "import-linter", "ruff")
+    """Style, and which package may import which, for which none of them is imported."""
+    install(session, "--no-deps", *(f"./packages/{name}" for name in PACKAGES))
+    install(session, "import-linter", "ruff")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")

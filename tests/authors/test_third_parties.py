@@ -49,7 +49,9 @@ def test_they_are_listed_beside_ours(omega: Any) -> None:
         ("coder", "range", "omega-entropy"),
     }
     plugins = {row["plugin"]: row for row in json.loads(omega("plugins", "--json").stdout)}
-    assert all(row["status"] == "ok" for row in plugins.values())
+    assert {plugins[name]["status"] for name in ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")} == {
+        "ok"
+    }
     assert plugins["omega-rans"]["made for"] == "omega-core <0.2,>=0.1"
 
 

@@ -159,8 +159,9 @@ def test_every_limit_is_met_as_well_as_trying_all_cuts_would(
 
 @pytest.mark.job
 def test_symbols_come_back_in_another_process_with_other_threads_and_precisions(path: Path, tmp_path: Path) -> None:
-    pictures = [tmp_path / f"{width}x{height}.png" for width, height in SIZES]
-    for size, picture in zip(SIZES, pictures, strict=True):
+    sizes = [(256, 256), (250, 166)]
+    pictures = [tmp_path / f"{width}x{height}.png" for width, height in sizes]
+    for size, picture in zip(sizes, pictures, strict=True):
         photo(*size).save(picture)
     encoded, decoded = (
         json.loads(

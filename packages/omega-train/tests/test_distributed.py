@@ -98,11 +98,9 @@ def test_the_first_process_alone_writes(runs: tuple[Path, Path]) -> None:
     assert said.count("step 0 of 8") == (runs[1] / "train.log").read_text().count("step 0 of 8") == 1
 
 
-def test_processes_that_lightning_starts_do_what_those_of_torchrun_do(
-    runs: tuple[Path, Path], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    quantizer = request.node.callspec.params["runs"]
-    status = run(tmp_path / "run", batch=8, steps=8, quantizer=quantizer, together=False, devices="2")
+@pytest.mark.parametrize("runs", ["omega"], indirect=True)
+def test_processes_that_lightning_starts_do_what_those_of_torchrun_do(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    status = run(tmp_path / "run", batch=8, steps=8, together=False, devices="2")
     assert status == 0, (tmp_path / "run" / "output").read_text()
     one, two = (
         torch.load(folder / "last.ckpt", weights_only=True)["state_dict"] for folder in (runs[1], tmp_path / "run")
@@ -111,14 +109,13 @@ def test_processes_that_lightning_starts_do_what_those_of_torchrun_do(
         torch.testing.assert_close(tensor, two[name], msg=name)
 
 
-def test_two_processes_go_on_with_what_two_began(
-    runs: tuple[Path, Path], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    quantizer, folder = request.node.callspec.params["runs"], tmp_path / "run"
-    assert run(folder, batch=8, steps=8, quantizer=quantizer, together=True, killed=6) != 0
-    assert run(folder, batch=8, steps=8, quantizer=quantizer, together=False) != 0
+@pytest.mark.parametrize("runs", ["omega"], indirect=True)
+def test_two_processes_go_on_with_what_two_began(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert run(folder, batch=8, steps=8, together=True, killed=6) != 0
+    assert run(folder, batch=8, steps=8, together=False) != 0
     assert "this run had 2 processes and has 1 now" in (folder / "output").read_text()
-    assert run(folder, batch=8, steps=8, quantizer=quantizer, together=True) == 0
+    assert run(folder, batch=8, steps=8, together=True) == 0
     once, resumed = (torch.load(path / "last.ckpt", weights_only=True)["state_dict"] for path in (runs[1], folder))
     for name, tensor in once.items():
         assert torch.equal(tensor, resumed[name]), name

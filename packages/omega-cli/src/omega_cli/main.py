@@ -6,6 +6,7 @@ is used, so that `omega --help` is quick.
 
 import io
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -100,6 +101,7 @@ def _show(
 def _report(problem: BaseException) -> int:
     """Say in one line what went wrong, and return the exit status."""
     if isinstance(problem, (KeyboardInterrupt, typer.Abort)):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again while Python ends, it would be another status
         typer.echo("error: stopped.", err=True)
         return 130
     message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
