@@ -84,7 +84,7 @@ def torchac(session: nox.Session) -> None:
 def together(session: nox.Session) -> None:
     """What continuous integration does with all packages in one environment, beside `alone`, `wheels` and `plugins`.
 
-    Types, the tests across packages and those that need an extra, torchac, the report in a browser, and a small figure.
+    Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
     install_all(session, EVALUATION, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm")
     install(session, *ORACLES, *TESTING)
@@ -94,7 +94,6 @@ def together(session: nox.Session) -> None:
     in_wheels = "--ignore=tests/jobs"
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)
     session.run("pytest", "-m", "torchac or browser", env=ALONE)
-    draw_figures(session, "--only", "mnist-quantizers", "--steps", "2", "--images", "5")
 
 
 @nox.session
@@ -169,9 +168,18 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def figures(session: nox.Session) -> None:
-    """The paper's figures, trained and drawn into figures/: arguments as examples/figures.py has them."""
+    """The paper's figures, trained and drawn into figures/: arguments as examples/figures.py has them.
+
+    With real data and published curves where they are beside the checkout.
+    """
     install_all(session, EVALUATION)
-    draw_figures(session, *session.posargs)
+    shared = ROOT.parent / "shared"
+    given = {
+        "--mnist": shared / "data" / "mnist",
+        "--published": shared / "anchors" / "mnist_omega_published.csv",
+    }
+    there = [text for name, path in given.items() if path.exists() for text in (name, str(path))]
+    session.run("python", "examples/figures.py", "--output", "figures", *there, *session.posargs)
 
 
 @nox.session
@@ -201,17 +209,6 @@ def check_types(session: nox.Session) -> None:
     session.run("mypy", "--strict", "--config-file=", *map(str, made.glob("*/src/*")))
     session.run("ruff", "check", "--isolated", "--line-length", "120", str(made))
     session.run("ruff", "format", "--check", "--isolated", "--line-length", "120", str(made))
-
-
-def draw_figures(session: nox.Session, *arguments: str) -> None:
-    """The figures, with real data and published curves where they are beside the checkout."""
-    shared = ROOT.parent / "shared"
-    given = {
-        "--mnist": shared / "data" / "mnist",
-        "--published": shared / "anchors" / "mnist_omega_published.csv",
-    }
-    there = [text for name, path in given.items() if path.exists() for text in (name, str(path))]
-    session.run("python", "examples/figures.py", "--output", "figures", *there, *arguments)
 
 
 def install_wheels(session: nox.Session, *others: str) -> Path:

@@ -27,8 +27,8 @@ Omega = Callable[..., subprocess.CompletedProcess[str]]
 def omega(tmp_path_factory: pytest.TempPathFactory) -> Omega:
     """The command `omega` in a process of its own.
 
-    Where nothing in its environment is special, that is a fork of one that has imported torch already, which takes
-    longer than most commands do.
+    That is a fork of one that has imported torch already, which takes longer than most commands do; but not where
+    something in its environment matters to Python or to torch when they start.
     """
     warm = multiprocessing.get_context("forkserver") if hasattr(os, "fork") else None
     if warm is not None:
@@ -38,7 +38,7 @@ def omega(tmp_path_factory: pytest.TempPathFactory) -> Omega:
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         command = ["omega", *map(str, arguments)]
-        if warm is None or environment:
+        if warm is None or any(name.startswith(("PYTHON", "OMP_")) for name in environment):
             return subprocess.run(
                 [sys.executable, "-W", "error::UserWarning", "-c", _COMMAND, *command[1:]],
                 capture_output=True,
@@ -47,7 +47,12 @@ def omega(tmp_path_factory: pytest.TempPathFactory) -> Omega:
                 timeout=600,
             )
         files = [folder / f"{next(numbers)}.{stream}" for stream in ("out", "err")]
-        words = {"command": command, "environment": dict(os.environ), "folder": str(Path.cwd()), "files": files}
+        words = {
+            "command": command,
+            "environment": {**os.environ, **environment},
+            "folder": str(Path.cwd()),
+            "files": files,
+        }
         process = warm.Process(target=exec, args=(_HERE, words))
         process.start()
         process.join(600)

@@ -15,7 +15,7 @@ from PIL import Image
 from omega_core.container import parse
 
 COUNT = 200
-KILLS = int(os.environ.get("OMEGA_KILLS", "8"))
+KILLS = int(os.environ.get("OMEGA_KILLS", "5"))
 COMMAND = "from omega_cli.main import run; run()"
 
 
