@@ -19,7 +19,7 @@ from omega_core.contracts.coder import Decoder, check_symbols
 from omega_core.errors import CoderError, ImageError
 from omega_core.modelfile import Choice, Description, write_model
 from omega_core.registry import Plugin, Registered, Registry
-from omega_core.tables import FrozenTables, Tables
+from omega_core.tables import FrozenPrior, FrozenTables, Tables
 
 settings.register_profile("omega-core", deadline=None, database=None, derandomize=True)
 settings.load_profile("omega-core")
@@ -74,14 +74,14 @@ class TablePrior(Prior):
         raise NotImplementedError
 
 
-class OneAtATime:
+class OneAtATime(FrozenPrior):
     """A frozen prior that knows one channel at a time, from the sum of all symbols before it."""
 
     def __init__(self, tables: FrozenTables) -> None:
         self.frozen = tables
         self.asked: list[int] = []
 
-    def tables(self, channels, size, decoded):
+    def tables(self, channels, size, decoded, stage=0):
         assert decoded.shape == (channels.start, *size)
         self.asked.append(channels.start)
         row = int(decoded.sum()) % len(self.frozen.cumulative)

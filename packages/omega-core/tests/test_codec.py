@@ -182,7 +182,7 @@ def test_a_prior_that_depends_on_channels_before_knows_those_of_each_picture(
 
 def test_a_prior_that_depends_on_channels_before_gives_each_picture_its_own_tables(conditional, several):
     symbols = several(conditional, [(8, 8), (4, 4)])
-    tables = conditional.tables(symbols)
+    tables = conditional.in_order(symbols)[1]
     rows = [int(each[:n].sum()) % 16 for n in range(16) for each in symbols for _ in range(each[0].size)]
     used = [row for row, many in tables.runs() for _ in range(many)]
     assert (tables.cumulative[used] == conditional.prior.frozen.cumulative[rows]).all()
@@ -198,7 +198,7 @@ def test_tables_for_each_position_are_those_of_every_picture(codec_parts, coder,
     stream, ends = codec.encode(symbols, coder, [1, 3, 4])
     decoded = codec.decode(stream[: ends[1]], coder, 3, latents(codec, shapes))
     assert all(same(decoded, symbols, 3))
-    rows = [row for row, many in codec.tables(symbols).runs() for _ in range(many)]
+    rows = [row for row, many in codec.in_order(symbols)[1].runs() for _ in range(many)]
     assert rows == [12 * n + i for n in range(4) for _ in range(pictures) for i in range(12)]
 
 
@@ -225,7 +225,7 @@ def test_pictures_without_probabilities_share_a_stream(codec, several):
 def test_such_a_prior_gives_an_encoder_the_tables_of_a_decoder(conditional, noise_picture):
     symbols = conditional.symbols(noise_picture(1, 8, 8))
     rows = [int(symbols[:channel].sum()) % 16 for channel in range(16)]
-    assert list(conditional.tables([symbols]).runs()) == [(row, 4) for row in rows]
+    assert list(conditional.in_order([symbols])[1].runs()) == [(row, 4) for row in rows]
 
 
 def test_a_file_of_more_channels_than_the_model_has_is_refused(codec, coder):
@@ -248,7 +248,7 @@ def test_a_coder_that_cannot_do_without_probabilities_says_so(codec, coder, nois
     ],
 )
 def test_symbols_that_do_not_fit_their_tables_are_refused(codec, symbols, message):
-    tables = codec.tables([np.zeros((4, 2, 2), np.int64)])
+    tables = codec.in_order([np.zeros((4, 2, 2), np.int64)])[1]
     check_symbols(np.full(16, 255), tables)
     with pytest.raises(CoderError, match=message):
         check_symbols(np.array(symbols), tables)

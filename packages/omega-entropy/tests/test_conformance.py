@@ -14,6 +14,16 @@ class TestStaticOfOneSize(PriorContract):
     fixed = True
 
 
+class TestContext(PriorContract):
+    name = "context"
+
+
+class TestContextOfOneSize(PriorContract):
+    name = "context"
+    options = {"levels": 2, "directions": 2}
+    fixed = True
+
+
 class TestFactorized(PriorContract):
     name = "factorized"
 

@@ -8,7 +8,7 @@ from omega_core import resolve
 from omega_core.contracts import Coder, Prior
 from omega_entropy import plugin
 
-PRIORS = ("static", "factorized")
+PRIORS = ("static", "context", "factorized")
 CODERS = ("range", "torchac", "fixed", "raw")
 
 

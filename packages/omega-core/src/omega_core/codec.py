@@ -4,12 +4,12 @@
     pixels ←synthesis─ latent ←quantizer─ symbols ←coder(tables)─ stream
 
 Shapes: D latent channels, C symbol channels of which the first n are coded, h×w positions. A stream holds
-the symbols of one or several pictures: channel after channel, and in each one picture after the other.
+the symbols of one or several pictures, in the order that `omega_core.order` tells.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from omega_core.contracts.architecture import Architecture, LocalArchitecture, Margins
 from omega_core.contracts.coder import Coder
-from omega_core.contracts.prior import FrozenPrior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images import Pixels
-from omega_core.tables import Integers, Symbols, Tables, beside, concatenate
+from omega_core.order import Step, in_order, steps
+from omega_core.tables import FrozenPrior, Integers, Tables
 from omega_core.tiling import tiles
 
 
@@ -118,37 +118,21 @@ class Codec:
         kept = torch.from_numpy(np.ascontiguousarray(symbols))[None].to(_parameter(self.quantizer).device)
         return self.quantizer.latent(kept).to(_parameter(self.architecture))
 
-    def tables(self, pictures: Sequence[Integers]) -> Tables:
-        """The tables for all symbols (n, h, w) of some pictures, asked for as a decoder would."""
-        return concatenate(list(self._tables(pictures)))
+    def in_order(self, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
+        """All symbols (n, h, w) of some pictures in the order of coding, and their tables, as a decoder asks for them.
 
-    def _tables(self, pictures: Sequence[Integers]) -> Iterator[Tables]:
-        """Tables for one group of channels after the other; its symbols have to be there when the next is asked for."""
-        channels, done = len(pictures[0]), 0
-        while done < channels:
-            try:
-                tables = beside(
-                    [
-                        self.prior.tables(range(done, channels), (symbols.shape[1], symbols.shape[2]), symbols[:done])
-                        for symbols in pictures
-                    ]
-                )
-            except ValueError as problem:
-                raise ModelFileError(f"the model's prior does not fit: {problem}.") from problem
-            fits = tables.cumulative is None or tables.alphabet == self.quantizer.alphabet
-            if not 1 <= tables.channels <= channels - done or not fits:
-                raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
-            yield tables
-            done += tables.channels
+        Raises ModelFileError.
+        """
+        with _fitting():
+            symbols, tables = in_order(self.prior, pictures)
+        self._check_alphabet(tables)
+        return symbols, tables
 
     def encode(self, pictures: Sequence[Integers], coder: Coder, cuts: list[int]) -> tuple[bytes, list[int]]:
         """Symbols (C, h, w) of some pictures to one stream, and its length at each of the cuts, given in channels."""
-        tables = self.tables(pictures)
+        symbols, tables = self.in_order(pictures)
         small = np.int32 if tables.alphabet <= 1 << 31 else np.int64
-        flat_CP: Symbols = np.concatenate(
-            [symbols.reshape(len(symbols), -1) for symbols in pictures], axis=1, dtype=small
-        )
-        return coder.encode(flat_CP.reshape(-1), tables, [n * flat_CP.shape[1] for n in cuts])
+        return coder.encode(symbols.astype(small), tables, [n * tables.positions for n in cuts])
 
     def decode(self, stream: bytes, coder: Coder, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
         """A stream, or what a cut left of it, to the symbols (channels, h, w) of pictures of `sizes` (h, w).
@@ -159,15 +143,27 @@ class Codec:
             raise CoderError(f"the file has {channels} channels, its model only {self.quantizer.channels}.")
         decoder = coder.decoder(stream)
         pictures = [np.zeros((channels, *size), np.int64) for size in sizes]
-        borders = np.cumsum([0, *(h * w for h, w in sizes)]).tolist()
-        done = 0
-        for tables in self._tables(pictures):
-            group_NP = decoder.decode(tables).reshape(tables.channels, -1)
-            for symbols, (start, stop) in zip(pictures, pairwise(borders), strict=True):
-                new = symbols[done : done + tables.channels]
-                new[:] = group_NP[:, start:stop].reshape(new.shape)
-            done += tables.channels
+        for step in self._steps(pictures):
+            self._check_alphabet(step.tables)
+            step.put_into(pictures, decoder.decode(step.tables))
         return pictures
+
+    def _steps(self, pictures: Sequence[Integers]) -> Iterator[Step]:
+        with _fitting():
+            yield from steps(self.prior, pictures)
+
+    def _check_alphabet(self, tables: Tables) -> None:
+        if tables.cumulative is not None and tables.alphabet != self.quantizer.alphabet:
+            raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Raise ModelFileError where a prior says that it does not fit."""
+    try:
+        yield
+    except ValueError as problem:
+        raise ModelFileError(f"the model's prior does not fit: {problem}.") from problem
 
 
 def _inside(first: int, last: int, stride: int, margin: int, length: int) -> tuple[slice, int, int]:

@@ -332,7 +332,8 @@ class Model:
 
     def estimated_bits(self, symbols: Integers) -> float:
         """−Σ log2 p of symbols (n, h, w) under the frozen tables."""
-        return self.codec.tables([symbols]).bits(symbols)
+        ordered, tables = self.codec.in_order([symbols])
+        return tables.bits(ordered)
 
     def _coder_name(self, name: str | None) -> str:
         return registry().find("coder", name or self.description.coder).qualified_name

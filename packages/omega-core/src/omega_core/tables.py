@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,8 +166,32 @@ def cumulative_counts(probabilities: NDArray[np.float64]) -> Integers:
     return np.concatenate([np.zeros((len(counts), 1), np.int64), np.cumsum(counts, axis=1)], axis=1)
 
 
+class FrozenPrior(Protocol):
+    """A prior after training: integer tables, and nothing that could differ between machines. To be derived from."""
+
+    def stages(self, size: tuple[int, int]) -> Sequence[Integers]:
+        """The positions of a channel, counted row after row, in groups that are coded one after the other.
+
+        One group of all of them, unless the tables of some positions depend on others of the same channel; as many
+        groups for every size, of which some may be empty.
+        """
+        return (np.arange(size[0] * size[1]),)
+
+    def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
+        """Tables for as many of `channels`, from the first on, as can be given now; at least one.
+
+        size: (h, w) of the latent.
+        decoded: (channels.start, h, w), the symbols of all earlier channels.
+        stage: where there are several, tables are for this one of the first of `channels` alone; from the second stage
+            on `decoded` has that channel too, with zeros where nothing was decoded yet.
+        """
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a model file keeps of it."""
+
+
 @dataclass(frozen=True)
-class FrozenTables:
+class FrozenTables(FrozenPrior):
     """A prior whose tables depend on nothing but the channel and, for a fixed latent size, the position.
 
     cumulative: (T, S+1), as in `Tables`.
@@ -190,7 +214,7 @@ class FrozenTables:
         if rows.size == 0 or rows.min() < 0 or rows.max() >= len(cumulative):
             raise ValueError(f"rows point outside the {len(cumulative)} tables")
 
-    def tables(self, channels: range, size: tuple[int, int], decoded: Integers) -> Tables:
+    def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
         """The tables of all of `channels`: what is decoded already does not matter here."""
         positions = size[0] * size[1]
         rows = self.rows[channels.start : channels.stop]
@@ -217,10 +241,10 @@ class FrozenTables:
         return cls(arrays["cumulative"].astype(np.int64), arrays["rows"].astype(np.int64))
 
 
-class NoPrior:
+class NoPrior(FrozenPrior):
     """Stands in where symbols have no probabilities: they are coded as they are, 32 bits each."""
 
-    def tables(self, channels: range, size: tuple[int, int], decoded: Integers) -> Tables:
+    def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
         """Tables without probabilities for all of `channels`."""
         return Tables(None, np.zeros((len(channels), 1), np.int64), size[0] * size[1], 1 << 32)
 

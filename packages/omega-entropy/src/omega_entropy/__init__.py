@@ -9,16 +9,18 @@ if TYPE_CHECKING:
     from omega_entropy.coders.range import RangeCoder as RangeCoder
     from omega_entropy.coders.raw import RawCoder as RawCoder
     from omega_entropy.coders.torchac import TorchacCoder as TorchacCoder
+    from omega_entropy.priors.context import ContextPrior as ContextPrior
     from omega_entropy.priors.factorized import FactorizedPrior as FactorizedPrior
     from omega_entropy.priors.static import StaticPrior as StaticPrior
 
 __version__ = "0.1.0"
 
-__all__ = ["FactorizedPrior", "FixedCoder", "RangeCoder", "RawCoder", "StaticPrior", "TorchacCoder"]
+__all__ = ["ContextPrior", "FactorizedPrior", "FixedCoder", "RangeCoder", "RawCoder", "StaticPrior", "TorchacCoder"]
 
 __getattr__ = lazily(
     __name__,
     {
+        "ContextPrior": "omega_entropy.priors.context",
         "FactorizedPrior": "omega_entropy.priors.factorized",
         "FixedCoder": "omega_entropy.coders.fixed",
         "RangeCoder": "omega_entropy.coders.range",

@@ -12,6 +12,11 @@ def omega_register_priors() -> list[Component]:
             summary="a table of relative frequencies, counted while training",
         ),
         Component(
+            name="context",
+            target="omega_entropy.priors.context:ContextPrior",
+            summary="tables for contexts, which earlier channels tell, counted after training",
+        ),
+        Component(
             name="factorized",
             target="omega_entropy.priors.factorized:FactorizedPrior",
             summary="a learned density for each channel (Ballé 2018)",

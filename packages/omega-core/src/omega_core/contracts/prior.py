@@ -2,26 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from omega_core.tables import FrozenTables, Integers, Tables
-
-
-class FrozenPrior(Protocol):
-    """A prior after training: integer tables, and nothing that could differ between machines."""
-
-    def tables(self, channels: range, size: tuple[int, int], decoded: Integers) -> Tables:
-        """Tables for as many of `channels`, from the first on, as can be given now; at least one.
-
-        size: (h, w) of the latent.
-        decoded: (channels.start, h, w), the symbols of all earlier channels.
-        """
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What a model file keeps of it."""
+from omega_core.tables import FrozenPrior as FrozenPrior
+from omega_core.tables import FrozenTables
 
 
 class Prior(nn.Module, ABC):
@@ -32,6 +19,9 @@ class Prior(nn.Module, ABC):
 
     observes: bool = False
     """Whether it learns from `observe`, and is to be shown the whole training set at the end."""
+
+    conditional: bool = False
+    """Whether its frozen tables depend on earlier channels: then they cost less on average than `code_lengths` say."""
 
     @abstractmethod
     def code_lengths(self, height: int, width: int) -> Tensor:

@@ -1,6 +1,7 @@
 """What is asked of priors (`omega_core.contracts.Prior`)."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import cast
 
 import numpy as np
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from omega_core.contracts import implements
 from omega_core.contracts.prior import FrozenPrior, Prior
-from omega_core.tables import TOTAL, Integers, Tables, concatenate
+from omega_core.order import in_order
+from omega_core.tables import TOTAL, Integers, Tables
 from omega_core.testing import modules
 from omega_core.testing.checking import Checks, expect
 from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
@@ -39,8 +41,10 @@ class PriorSubject(ModuleSubject):
         return cast(Prior, self.made_with(**sizes))
 
     def made(self, seed: int = 0) -> Prior:
-        """A new one that has seen some symbols, others for another seed."""
+        """A new one that has seen some symbols, others for another seed; one that is conditional, to be frozen."""
         prior = cast(Prior, super().made(seed))
+        if prior.conditional:
+            prior.recount()
         with torch.no_grad(), torch.device("cpu"):
             prior.observe(self.symbols(seed), torch.full((64,), self.channels))
         return prior
@@ -118,8 +122,12 @@ def frozen_tables_can_be_coded_with(subject: PriorSubject) -> None:
 
 @checks.add
 def frozen_tables_are_the_code_lengths(subject: PriorSubject) -> None:
-    """Coding with the frozen tables costs what the code lengths say, to a hundredth of a bit a symbol on average."""
+    """Coding with the frozen tables costs what the code lengths say, to a hundredth of a bit a symbol on average.
+
+    Not those of a prior that is `conditional`.
+    """
     prior = subject.made()
+    need(not prior.conditional, "depend on nothing that was decoded")
     tables = _all_tables(prior.freeze(), subject)
     rows = np.broadcast_to(tables.rows, (subject.channels, tables.positions))
     counts = torch.from_numpy(np.diff(cast(Integers, tables.cumulative))[rows])
@@ -129,16 +137,44 @@ def frozen_tables_are_the_code_lengths(subject: PriorSubject) -> None:
 
 
 @checks.add
+def conditional_tables_pay(subject: PriorSubject) -> None:
+    """Tables that depend on earlier channels cost symbols that were recounted no more than the code lengths say."""
+    prior = cast(Prior, ModuleSubject.made(subject))
+    need(prior.conditional, "depend on what was decoded")
+    symbols = subject.symbols()
+    prior.recount()
+    prior.observe(symbols, torch.full((len(symbols),), subject.channels))
+    frozen = prior.freeze()
+    coded = [in_order(frozen, [each]) for each in symbols.numpy()]
+    costs = [tables.bits(ordered) for ordered, tables in coded]
+    said = float(subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum()) / len(symbols)
+    cost = float(np.mean(costs))
+    expect(cost < said + 0.01 * symbols[0].numel(), f"a picture costs {cost:.2f} bits, said were {said:.2f}")
+
+
+@checks.add
 def tables_can_be_asked_for_in_parts(subject: PriorSubject) -> None:
     """Asked for the channels from the k-th on, a frozen prior gives tables for at least the next one."""
     frozen = subject.made().freeze()
-    symbols = subject.symbols()[0].numpy()
-    for first in range(subject.channels):
-        tables = frozen.tables(range(first, subject.channels), subject.latent_size, symbols[:first])
-        left = subject.channels - first
+    symbols, size = subject.symbols()[0].numpy(), subject.latent_size
+    stages = frozen.stages(size)
+    for first, (stage, places) in product(range(subject.channels), enumerate(stages)):
+        tables = frozen.tables(range(first, subject.channels), size, symbols[: first + (stage > 0)], stage)
+        left = subject.channels - first if len(stages) == 1 else 1
         expect(1 <= tables.channels <= left, f"asked for {left} channels it gave tables for {tables.channels}")
-        positions = subject.latent_size[0] * subject.latent_size[1]
-        expect(tables.positions == positions, f"they are for {tables.positions} positions, not {positions}")
+        expect(tables.positions == len(places), f"they are for {tables.positions} positions, not {len(places)}")
+
+
+@checks.add
+def stages_are_all_positions(subject: PriorSubject) -> None:
+    """`stages` of a frozen prior have every position of a latent in one of them, and are as many for every size."""
+    frozen = subject.made().freeze()
+    sizes = [subject.latent_size, *([] if subject.fixed else [(1, 1), (1, 4), (5, 2)])]
+    for height, width in sizes:
+        stages = frozen.stages((height, width))
+        found = sorted(np.concatenate(stages).tolist())
+        expect(found == list(range(height * width)), f"for {height}×{width} positions they are {found}")
+        expect(len(stages) == len(frozen.stages(sizes[0])), f"there are {len(stages)} for {height}×{width} positions")
 
 
 @checks.add
@@ -264,10 +300,5 @@ def selects_channels(subject: PriorSubject) -> None:
 
 
 def _all_tables(frozen: FrozenPrior, subject: PriorSubject) -> Tables:
-    """The tables of all channels, as a decoder asks for them."""
-    parts, done = list[Tables](), 0
-    symbols = subject.symbols()[0].numpy()
-    while done < subject.channels:
-        parts.append(frozen.tables(range(done, subject.channels), subject.latent_size, symbols[:done]))
-        done += max(1, parts[-1].channels)
-    return concatenate(parts)
+    """The tables of all channels, as a decoder asks for them that has some symbols."""
+    return in_order(frozen, [subject.symbols()[0].numpy()])[1]

@@ -437,9 +437,33 @@ class FreezesOthers(SoundPrior):
         return FrozenTables.from_probabilities(self.probabilities().detach().flip(1)[:, None].numpy())
 
 
+@fault("conditional_tables_pay", "prior")
+class LooksTheWrongWay(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    conditional = True
+
+    def freeze(self):
+        return FrozenTables.from_probabilities(self.probabilities().detach().flip(1)[:, None].numpy())
+
+
 class _Greedy(FrozenTables):
-    def tables(self, channels, size, decoded):
+    def tables(self, channels, size, decoded, stage=0):
         return super().tables(range(channels.stop), size, decoded)
+
+
+class _Short(FrozenTables):
+    def stages(self, size):
+        return [np.arange(size[0] * size[1] - 1)]
+
+
+@fault("stages_are_all_positions", "prior")
+class LeavesTheLast(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    def freeze(self):
+        frozen = super().freeze()
+        return _Short(frozen.cumulative, frozen.rows)
 
 
 @fault("tables_can_be_asked_for_in_parts", "prior")

@@ -8,10 +8,12 @@ The stream is big-endian, most significant byte first, and as short as the last 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import constriction
 import numpy as np
+from numpy.typing import NDArray
 
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
@@ -19,6 +21,8 @@ from omega_core.tables import TOTAL, Integers, Symbols, Tables
 
 _WORD = 4  # bytes that constriction puts out at a time
 _STATE = 8  # bytes of its state
+_MOST_NUMBERS = 1 << 20  # of probabilities at a time
+_EACH = constriction.stream.model.Categorical(perfect=False)
 
 
 class RangeCoder(Coder):
@@ -31,12 +35,10 @@ class RangeCoder(Coder):
         encoder = constriction.stream.queue.RangeEncoder()
         symbols = symbols.astype(np.int32, copy=False)
         states = {0: encoder.pos()}
-        done = 0
-        for row, run in _split(tables, ends):
-            encoder.encode(symbols[done : done + run], models[row])
-            done += run
-            if done in wanted:
-                states[done] = encoder.pos()
+        for start, stop, model, numbers in _parts(tables, models, wanted):
+            encoder.encode(symbols[start:stop], model, *numbers)
+            if stop in wanted:
+                states[stop] = encoder.pos()
         least = [int(bits / 8) for bits in tables.least_bits(ends)]
         return _stream(encoder.get_compressed(), [states[end] for end in ends], least)
 
@@ -57,11 +59,9 @@ class _RangeDecoder(Decoder):
         self.least += tables.least_bits([tables.size])[0]
         check_length(self.data, self.least / 8 - 1)
         symbols = np.empty(tables.size, np.int64)
-        done = 0
         try:
-            for row, run in tables.runs():
-                symbols[done : done + run] = self.decoder.decode(models[row], run)
-                done += run
+            for start, stop, model, numbers in _parts(tables, models):
+                symbols[start:stop] = self.decoder.decode(model, *(numbers or (stop - start,)))
         except AssertionError as problem:  # how constriction reports bytes that no encoder makes
             raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
         return symbols
@@ -88,22 +88,22 @@ def _models(tables: Tables) -> _Models:
     return models
 
 
-def _split(tables: Tables, ends: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """The runs of the tables, split where an end falls inside of one."""
-    inside = sorted(set(ends) - {0, tables.size})
-    if not inside:
-        yield from tables.runs()
-        return
-    borders = iter([*inside, tables.size])
-    border = done = 0
-    for row, run in tables.runs():
-        last = done + run
-        while done < last:
-            while border <= done:
-                border = next(borders)
-            step = min(border, last) - done
-            yield row, step
-            done += step
+def _parts(
+    tables: Tables, models: _Models, ends: Iterable[int] = ()
+) -> Iterator[tuple[int, int, Any, tuple[NDArray[np.float64], ...]]]:
+    """(start, stop, model, numbers) of symbols that are coded at once, none beyond an end.
+
+    Either one model of constriction for all of them and no numbers; or, where each position has a table of its own, a
+    model without probabilities, and those of each symbol: the same intervals, without a call for every symbol.
+    """
+    shared = tables.rows.shape[1] == 1
+    step = max(1, tables.positions if shared else _MOST_NUMBERS // tables.alphabet)
+    rows = tables.rows[:, 0].tolist() if shared else tables.flat_rows
+    for start, stop in pairwise(sorted({*range(0, tables.size, step), *ends, 0, tables.size})):
+        if shared:
+            yield start, stop, models[rows[start // step]], ()
+        else:
+            yield start, stop, _EACH, (models.probabilities[rows[start:stop]],)
 
 
 def _stream(words: Any, states: Sequence[tuple[int, tuple[int, int]]], least: Sequence[int]) -> tuple[bytes, list[int]]:

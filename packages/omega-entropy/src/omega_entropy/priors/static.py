@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from omega_core.contracts.prior import Prior
+from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.errors import ComponentError
 from omega_core.tables import FrozenTables
 from omega_entropy.priors.counting import Counts
@@ -73,6 +73,6 @@ class StaticPrior(Prior):
         """Keep these channels, in this order."""
         self.seen.select(order)
 
-    def freeze(self) -> FrozenTables:
+    def freeze(self) -> FrozenPrior:
         """The frequencies as integer tables."""
         return FrozenTables.from_probabilities(self.probabilities().cpu().numpy())
