@@ -22,8 +22,10 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 import omega_core
+from omega_core import modelfile
 from omega_core.modelfile import Choice, Description, write_model
 from omega_core.registry import build
+from omega_entropy import ContextPrior
 
 # --- the reader: nothing of Omega, and NumPy only as safetensors gives the arrays of a model file ---------------------
 
@@ -253,6 +255,7 @@ class ModelFile:
     channels: int
     cumulative: list[list[int]]  # nothing in a model without a prior
     rows: list[list[int]]
+    contexts: dict[str, Any]  # nothing in most
 
     def latent(self, height: int, width: int) -> tuple[int, int]:
         if self.architecture == "omega-core/mnist":
@@ -268,7 +271,7 @@ class ModelFile:
                     yield self.cumulative[row[position % len(row)]] if row else []
 
     def symbols(self, file: File) -> list[int]:
-        """All symbols of the stream, in its order."""
+        """All symbols of the stream, channel after channel."""
         check(file.model.hex() == self.fingerprint[:8], "a file of another model")
         check(file.channels <= self.channels, "more channels than the model has")
         check(file.coder in DECODERS, "a coder that is not here")
@@ -276,10 +279,58 @@ class ModelFile:
             check(set(file.shapes) == {(28, 28)} and "RGB" not in file.mode, "pictures that it does not take")
         else:
             check(file.tile is not None or max(map(max, file.shapes)) <= 2048, "a large picture without tiles")
+        if self.contexts:
+            check(file.coder == "omega-entropy/range", "a coder that is not here")
+            return self.with_contexts(file)
         tables = list(self.tables(file))
         symbols = DECODERS[file.coder](file.stream, tables)
         check(not self.rows or max(symbols) < len(tables[0]) - 1, "a symbol that the tables do not have")
         return symbols
+
+    def with_contexts(self, file: File) -> list[int]:
+        shapes = [self.latent(*shape) for shape in file.shapes]
+        decoded = [[[[0] * width for _ in range(height)] for _ in range(file.channels)] for height, width in shapes]
+        decoder, least = RangeDecoder(file.stream), 0.0
+        for c, stage in itertools.product(range(file.channels), (0, 1)):
+            places = [
+                (picture, y, x)
+                for picture, shape in zip(decoded, shapes, strict=True)
+                for y, x in np.ndindex(*shape)
+                if (y + x) % 2 == stage
+            ]
+            tables = [self.cumulative[self.row(picture, c, stage, y, x)] for picture, y, x in places]
+            least += least_bits(tables)
+            check(len(file.stream) >= int(least / 8) - 1, "the stream is too short for its symbols")
+            for (picture, y, x), table in zip(places, tables, strict=True):
+                picture[c][y][x] = decoder.next(table)
+        return [s for c in range(file.channels) for picture in decoded for row in picture[c] for s in row]
+
+    def row(self, picture: list[list[list[int]]], c: int, stage: int, y: int, x: int) -> int:
+        height, width = len(picture[c]), len(picture[c][0])
+        known, context = self.contexts, 0
+        for m in range(len(known["marks"])):
+
+            def mark(channel: int, down: int, right: int, numbers: Any = known["marks"][m]) -> int:
+                return int(numbers[channel][picture[channel][down][right]])
+
+            score = 0
+            for n, a in enumerate(known["parents"][c][stage]):
+                if a < 0:
+                    continue
+                here, there = known["weights"][m][c][stage][n]
+                around = 0
+                for dy, dx in itertools.product((-1, 0, 1), repeat=2):
+                    place = min(max(y + dy, 0), height - 1), min(max(x + dx, 0), width - 1)
+                    around += (0, 2, 1)[abs(dy) + abs(dx)] * mark(a, *place)
+                score += here * mark(a, y, x) + there * around
+            if stage:
+                near = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+                near = [(v, h) for v, h in near if 0 <= v < height and 0 <= h < width]
+                score += known["own"][m][c] * sum(mark(c, *place) for place in near) * 12 // len(near)
+            thresholds = known[f"thresholds.{m}"][c][stage]
+            context = context * (len(thresholds) + 1) + sum(score >= threshold for threshold in thresholds)
+        rows = self.rows[c]
+        return int(rows[stage if len(rows) == 2 else y * width + x] + context)
 
 
 def read_model(path: Path) -> ModelFile:
@@ -293,7 +344,12 @@ def read_model(path: Path) -> ModelFile:
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
     check(digest.hexdigest() == metadata["fingerprint"], "the fingerprint is another")
     tables = [arrays[name].tolist() if said["prior"] else [] for name in ("prior.cumulative", "prior.rows")]
-    return ModelFile(metadata["fingerprint"], said["architecture"]["name"], said["channels"], *tables)
+    contexts = {
+        name.removeprefix("prior."): array.tolist()
+        for name, array in arrays.items()
+        if "prior.marks" in arrays and name.startswith("prior.")
+    }
+    return ModelFile(metadata["fingerprint"], said["architecture"]["name"], said["channels"], *tables, contexts)
 
 
 def to_begins(table: list[int]) -> list[int]:
@@ -301,26 +357,36 @@ def to_begins(table: list[int]) -> list[int]:
     return [count * (2**24 - S) // 2**16 + s for s, count in enumerate(table)]
 
 
+def least_bits(tables: list[list[int]]) -> float:
+    return sum(16 - math.log2(max(b - a for a, b in itertools.pairwise(t))) for t in tables)
+
+
 def least_bytes(tables: list[list[int]]) -> int:
-    return int(sum(16 - math.log2(max(b - a for a, b in itertools.pairwise(t))) for t in tables) // 8)
+    return int(least_bits(tables) // 8)
+
+
+class RangeDecoder:
+    def __init__(self, stream: bytes) -> None:
+        self.stream, self.following, self.width = stream, 8, 2**64 - 1
+        self.ahead = int.from_bytes(stream[:8].ljust(8, b"\0"), "big")  # N − low
+
+    def next(self, table: list[int]) -> int:
+        begins, unit = to_begins(table), self.width >> 24
+        share = self.ahead // unit
+        check(share < 2**24, "the stream is damaged")
+        s = bisect.bisect_right(begins, share) - 1
+        self.ahead, self.width = self.ahead - unit * begins[s], unit * (begins[s + 1] - begins[s])
+        if self.width < 2**32:
+            words = self.stream[self.following : self.following + 4].ljust(4, b"\0")
+            self.ahead, self.width = self.ahead << 32 | int.from_bytes(words, "big"), self.width << 32
+            self.following += 4
+        return s
 
 
 def decode_range(stream: bytes, tables: list[list[int]]) -> list[int]:
     check(len(stream) >= least_bytes(tables) - 1, "the stream is too short for its symbols")
-    ahead, width, following = int.from_bytes(stream[:8].ljust(8, b"\0"), "big"), 2**64 - 1, 8  # N − low, width, bytes
-    symbols = []
-    for table in tables:
-        begins = to_begins(table)
-        unit = width >> 24
-        share = ahead // unit
-        check(share < 2**24, "the stream is damaged")
-        s = bisect.bisect_right(begins, share) - 1
-        ahead, width = ahead - unit * begins[s], unit * (begins[s + 1] - begins[s])
-        if width < 2**32:
-            words = stream[following : following + 4].ljust(4, b"\0")
-            ahead, width, following = ahead << 32 | int.from_bytes(words, "big"), width << 32, following + 4
-        symbols.append(s)
-    return symbols
+    decoder = RangeDecoder(stream)
+    return [decoder.next(table) for table in tables]
 
 
 def decode_fixed(stream: bytes, tables: list[list[int]]) -> list[int]:
@@ -508,6 +574,45 @@ def test_a_group_ends_after_the_fewest_bytes_that_decode_it(small: tuple[Any, Mo
             assert size_byte == 0 or said + size_of(size_byte - 1) < end
             said += size_of(size_byte)
         assert file.ends[-1] == max(needed[-1], said)
+
+
+def test_contexts_are_those_of_the_document(untrained: Untrained, omega_here: Any, tmp_path: Path) -> None:
+    for architecture, sizes, mode in (
+        ("openimages", [(100, 60), (17, 40), (70, 90)], "RGB"),
+        ("mnist", [(28, 28)], "L"),
+    ):
+        shape = {} if architecture == "mnist" else {"width": 4}
+        path = untrained(architecture, channels=5, symbols=11, latent=8, **shape)
+        plain = omega_core.load_model(path)
+        prior = ContextPrior(
+            channels=5, alphabet=11, latent_size=(3, 3) if architecture == "mnist" else None, parents=3
+        )
+        prior.recount()
+        for number in range(12):
+            height, width = sizes[number % len(sizes)]
+            symbols = plain.encode(painted(height, width, mode).rotate(30 * number)).symbols
+            prior.observe(torch.from_numpy(symbols)[None], torch.tensor([5]))
+        file = modelfile.read_model(path)
+        arrays = {name: array for name, array in file.arrays.items() if not name.startswith("prior.")}
+        arrays |= {f"prior.{name}": array for name, array in prior.freeze().arrays().items()}
+        path = tmp_path / f"{architecture}.safetensors"
+        write_model(path, replace(file.description, prior=Choice(name="omega-entropy/context")), arrays)
+        model, known = omega_core.load_model(path), read_model(path)
+        assert any(any(each) for each in known.contexts["own"])
+        for height, width in sizes:
+            data = model.compress(painted(height, width, mode))
+            for channels in compared(model, known, data).cuts:
+                compared(model, known, shorten(data, channels))
+        folder = tmp_path / f"{architecture}-pictures"
+        folder.mkdir()
+        for number, (height, width) in enumerate([*sizes, *sizes]):
+            painted(height, width, mode).save(folder / f"{number}.png")
+        said = omega_here("compress", folder, "--output", tmp_path / "packed", "--model", path, "--pack")
+        assert said.returncode == 0, said.stderr
+        for block, names in read_pack((tmp_path / "packed" / f"{folder.name}.omega").read_bytes()):
+            found = known.symbols(block)
+            alone = [model.encode(folder / f"{name}.png").symbols for name in names]
+            assert found == [s for c in range(5) for each in alone for s in each[c].ravel().tolist()]
 
 
 def test_opacity_and_profile_come_back(small: tuple[Any, ModelFile]) -> None:

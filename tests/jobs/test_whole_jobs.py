@@ -47,6 +47,7 @@ def through_files(omega: Any, model: Path, pictures: Path, folder: Path, *option
     ("settings", "channels"),
     [
         pytest.param({}, (1, 2, 4), id="omega"),
+        pytest.param({"prior": "context"}, (1, 2, 4), id="context"),
         pytest.param({"quantizer": "integer", "prior": "factorized", "latent_channels": 4}, (1, 4), id="integer"),
         pytest.param({"channels": 4, "lambda_": 0.99}, (4,), id="variable"),
         pytest.param({"channels": 4, "lambda_": 1.0, "coder": "fixed"}, (4,), id="fixed"),
