@@ -344,6 +344,8 @@ def read_model(path: Path) -> ModelFile:
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
     check(digest.hexdigest() == metadata["fingerprint"], "the fingerprint is another")
     tables = [arrays[name].tolist() if said["prior"] else [] for name in ("prior.cumulative", "prior.rows")]
+    if arrays.get("prior.cumulative", np.zeros(0)).dtype.itemsize == 2:
+        tables[0] = [[*row[:-1], 2**16] for row in tables[0]]
     contexts = {
         name.removeprefix("prior."): array.tolist()
         for name, array in arrays.items()

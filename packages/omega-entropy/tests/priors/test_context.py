@@ -189,7 +189,7 @@ def test_none_of_anything_is_refused(option):
         ("weights", lambda a: a.fill(1 << 24), "more than 32 bits"),
         ("own", lambda a: a.fill(-(1 << 30)), "more than 32 bits"),
         ("thresholds.0", lambda a: a[:, :, ::-1].sort(), "have to rise"),
-        ("thresholds.1", lambda a: a.fill(1 << 40), "have 32 bits"),
+        ("thresholds.1", lambda a: a.fill(-(1 << 31)), "have 32 bits"),
         ("rows", lambda a: a.fill(24 * 8 - 1), "point outside"),
         ("cumulative", lambda a: a.__setitem__((0, 1), 0), "has to rise from 0"),
     ],

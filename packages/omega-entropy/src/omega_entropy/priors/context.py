@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omega_core.errors import ComponentError
-from omega_core.tables import FrozenPrior, FrozenTables, Integers, Tables, cumulative_counts
+from omega_core.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Tables, cumulative_counts
 from omega_entropy.priors.static import StaticPrior
 
 _MOST_SYMBOLS = 1 << 27  # that are remembered for counting; more pictures change little
@@ -297,13 +297,13 @@ class ContextTables(FrozenPrior):
         scores = self.scores
         thresholds = {f"thresholds.{number}": each for number, each in enumerate(scores.thresholds)}
         return {
-            "cumulative": self.cumulative.astype(np.int32),
+            "cumulative": self.cumulative.astype(np.uint16),  # in which 2¹⁶ is 0: there are many of them
             "rows": self.rows.astype(np.int32),
             "marks": scores.marks.astype(np.int32),
             "parents": scores.parents.astype(np.int32),
             "weights": scores.weights.astype(np.int32),
             "own": scores.own.astype(np.int32),
-            **thresholds,
+            **{name: array.astype(np.int32) for name, array in thresholds.items()},
         }
 
     @classmethod
@@ -312,6 +312,8 @@ class ContextTables(FrozenPrior):
         if any(array.dtype.kind not in "iu" for array in arrays.values()):
             raise ValueError("the tables of a frozen prior are integers")
         numbers = {name: array.astype(np.int64) for name, array in arrays.items()}
+        if arrays["cumulative"].dtype == np.uint16:
+            numbers["cumulative"][:, -1:] += TOTAL
         thresholds = tuple(numbers[f"thresholds.{m}"] for m in range(len(numbers["marks"])))
         scores = Scores(numbers["marks"], numbers["parents"], numbers["weights"], numbers["own"], thresholds)
         return cls(numbers["cumulative"], numbers["rows"], scores)
