@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from omega_core.errors import ComponentError, TrainingError
 from omega_core.modelfile import read_model
 from omega_train import keeper, train
 from omega_train.averaging import Average
+from omega_train.export import save
 from omega_train.ordering import sort_channels
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch, draw_rates
@@ -205,6 +207,36 @@ def test_channels_that_are_not_worth_their_bits_are_dropped_and_the_rest_sorted(
     assert validate(task, pictures).loss < worse.loss
     assert len(kept) == task.quantizer.channels == task.prior.code_lengths(3, 3).shape[0]
     assert before.loss < worse.loss
+
+
+def test_weights_of_half_precision_take_half_and_have_tables_of_their_own_symbols(
+    tiny: Make, batch: Batch, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    paths = [tmp_path / f"{half}.safetensors" for half in (False, True)]
+    for path, half in zip(paths, (False, True), strict=True):
+        save(CodecTask(tiny(symbols=16, half_precision=half)), path, Pictures(batch))
+    arrays = read_model(paths[1]).arrays
+    kinds = {name.partition(".")[0]: array.dtype for name, array in arrays.items()}
+    assert kinds == {"architecture": np.float16, "quantizer": np.float16, "prior": np.int32}
+    weights = [
+        sum(a.nbytes for name, a in read_model(path).arrays.items() if not name.startswith("prior")) for path in paths
+    ]
+    assert weights[0] == 2 * weights[1]
+    model = omega_core.load_model(paths[1])
+    symbols = np.stack([model.codec.symbols(pixels) for pixels in batch.pixels.numpy()])
+    counts = (symbols.reshape(len(symbols), -1, 1) == np.arange(16)).sum(0) + 1
+    found = np.diff(arrays["prior.cumulative"][arrays["prior.rows"].reshape(-1)]) / 2**16
+    np.testing.assert_allclose(found, counts / counts.sum(1, keepdims=True), atol=1e-4)
+
+
+def test_weights_that_half_precision_cannot_hold_are_named(tiny: Make, batch: Batch, tmp_path: Path) -> None:
+    task = CodecTask(tiny(half_precision=True))
+    with torch.no_grad():
+        task.quantizer.table[0] = 1e6
+    with pytest.raises(TrainingError, match="too large for 16 bits"):
+        save(task, tmp_path / "model.safetensors", Pictures(batch))
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_a_model_of_fewer_channels_than_its_recipe_works(tiny: Make, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from omega_core.contracts.dataset import Images
+from omega_core.errors import TrainingError
 from omega_core.modelfile import Arrays, Choice, Description, read_model, write_model
 from omega_core.registry import registry
 from omega_train.distributed import rank
@@ -21,11 +22,15 @@ _PACKAGES = ("omega-core", "omega-quant", "omega-entropy", "omega-train", "torch
 
 
 def export(task: CodecTask, path: Path) -> str:
-    """Write the model as it is and return its fingerprint. Raises OutputError."""
+    """Write the model as it is and return its fingerprint.
+
+    Raises OutputError, and TrainingError for weights that half precision cannot hold.
+    """
     arrays: Arrays = {}
     for part in ("architecture", "quantizer"):
         for name, tensor in getattr(task, part).state_dict().items():
-            arrays[f"{part}.{name}"] = _without_subnormals(tensor.detach().cpu()).contiguous().numpy()
+            kept = _halved(tensor) if task.recipe.half_precision else tensor
+            arrays[f"{part}.{name}"] = _without_subnormals(kept.detach().cpu()).contiguous().numpy()
     if task.prior is not None:
         arrays |= {f"prior.{name}": array for name, array in task.prior.freeze().arrays().items()}
     return write_model(path, describe(task), arrays)
@@ -36,6 +41,16 @@ def _without_subnormals(tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
     return tensor.masked_fill(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0)
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """Floating-point numbers in 16 bits. Raises TrainingError for those that are too large."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    if not half.isfinite().all():
+        raise TrainingError("some weights are too large for 16 bits: train without half-precision.")
+    return half
 
 
 def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tensor], workers: int = 0) -> str:
@@ -68,6 +83,9 @@ def save(task: CodecTask, path: Path, images: Images) -> Path:
 
 def _complete(task: CodecTask, path: Path, images: Images, workers: int) -> str:
     """What comes after the last step; returns what was done with the channels, or nothing."""
+    if task.recipe.half_precision:  # tables are to be those of the symbols that the file's weights give
+        for tensor in (*task.architecture.state_dict().values(), *task.quantizer.state_dict().values()):
+            tensor.copy_(_halved(tensor))
     recount(task, images, workers)
     said = sort_channels(task, images, workers) if task.recipe.sort_channels else ""
     if rank() == 0:

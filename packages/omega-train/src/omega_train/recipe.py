@@ -44,6 +44,7 @@ class Recipe:
         (`Quantizer.wake`).
     sort_channels: whether, after training, channels are sorted by how much distortion a bit of each takes away,
         and dropped if that is less than it costs at λ_max (`select` of quantizer and prior).
+    half_precision: whether the model file keeps weights in 16 bits: it takes half the bytes.
     validate_every: steps between validations, an epoch if None.
     ..._options: what the components take besides; None is kept as "none", as TOML has nothing for it.
     """
@@ -77,6 +78,7 @@ class Recipe:
     hard_share: float = 0.0
     wake_every: int | None = None
     sort_channels: bool = False
+    half_precision: bool = False
     validate_every: int | None = None
     seed: int = 42
     architecture_options: Mapping[str, Any] = field(default_factory=dict)
