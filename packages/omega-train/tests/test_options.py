@@ -215,7 +215,10 @@ def test_weights_of_half_precision_take_half_and_have_tables_of_their_own_symbol
     torch.manual_seed(0)
     paths = [tmp_path / f"{half}.safetensors" for half in (False, True)]
     for path, half in zip(paths, (False, True), strict=True):
-        save(CodecTask(tiny(symbols=16, half_precision=half)), path, Pictures(batch))
+        task = CodecTask(tiny(symbols=16, half_precision=half))
+        with torch.no_grad():
+            task.quantizer.table_bias[0] = 1e-5  # which 16 bits hold, though not as precisely
+        save(task, path, Pictures(batch))
     arrays = read_model(paths[1]).arrays
     kinds = {name.partition(".")[0]: array.dtype for name, array in arrays.items()}
     assert kinds == {"architecture": np.float16, "quantizer": np.float16, "prior": np.int32}
@@ -223,6 +226,9 @@ def test_weights_of_half_precision_take_half_and_have_tables_of_their_own_symbol
         sum(a.nbytes for name, a in read_model(path).arrays.items() if not name.startswith("prior")) for path in paths
     ]
     assert weights[0] == 2 * weights[1]
+    written = torch.from_numpy(arrays["quantizer.table_bias"]).float()
+    assert torch.equal(written, task.quantizer.table_bias)  # with which the prior was counted
+    assert written[0] > 0
     model = omega_core.load_model(paths[1])
     symbols = np.stack([model.codec.symbols(pixels) for pixels in batch.pixels.numpy()])
     counts = (symbols.reshape(len(symbols), -1, 1) == np.arange(16)).sum(0) + 1

@@ -29,8 +29,8 @@ def export(task: CodecTask, path: Path) -> str:
     arrays: Arrays = {}
     for part in ("architecture", "quantizer"):
         for name, tensor in getattr(task, part).state_dict().items():
-            kept = _halved(tensor) if task.recipe.half_precision else tensor
-            arrays[f"{part}.{name}"] = _without_subnormals(kept.detach().cpu()).contiguous().numpy()
+            kept = _without_subnormals(tensor.detach().cpu())
+            arrays[f"{part}.{name}"] = (_halved(kept) if task.recipe.half_precision else kept).contiguous().numpy()
     if task.prior is not None:
         arrays |= {f"prior.{name}": array for name, array in task.prior.freeze().arrays().items()}
     return write_model(path, describe(task), arrays)
