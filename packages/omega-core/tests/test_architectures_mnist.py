@@ -66,14 +66,49 @@ def test_another_size_is_refused_by_its_width_and_height(architecture, height, w
         architecture.latent_size(height, width)
 
 
-@pytest.mark.parametrize(("latent_channels", "width"), [(0, 16), (-1, 16), (4, 1)])
-def test_sizes_that_cannot_be_are_refused(latent_channels, width):
-    message = f"latent-channels has to be at least 1 and width at least 2, not {latent_channels} and {width}"
+@pytest.mark.parametrize(("latent_channels", "width", "mixing"), [(0, 16, 0), (-1, 16, 0), (4, 1, 0), (4, 16, -1)])
+def test_sizes_that_cannot_be_are_refused(latent_channels, width, mixing):
+    message = (
+        "latent-channels has to be at least 1, width at least 2 and mixing at least 0,"
+        f" not {latent_channels}, {width} and {mixing}"
+    )
     with pytest.raises(ComponentError, match=message):
-        MnistArchitecture(latent_channels=latent_channels, width=width)
+        MnistArchitecture(latent_channels=latent_channels, width=width, mixing=mixing)
 
 
 def test_the_width_is_that_between_the_convolutions():
     wide = MnistArchitecture(latent_channels=5, width=64)
     assert sizes(wide.encoder, torch.zeros(1, 1, 28, 28)) == [(64, 10, 10), (64, 5, 5), (5, 3, 3)]
     assert sizes(wide.decoder, torch.zeros(1, 5, 3, 3)) == [(64, 7, 7), (32, 15, 15), (1, 28, 28)]
+
+
+def corner_reaches(mixing):
+    """Pixels that depend on the last position of the latent, and positions that depend on the last pixel."""
+    torch.manual_seed(0)
+    architecture = MnistArchitecture(latent_channels=5, mixing=mixing).double()
+    for name, parameter in architecture.named_parameters():
+        if name.endswith("share"):
+            parameter.data.fill_(1.0)
+    latent = torch.randn(1, 5, 3, 3, dtype=torch.double, requires_grad=True)
+    (gradient,) = torch.autograd.grad(architecture.synthesis(latent, 28, 28)[0, 0, 0, 0], latent)
+    image = torch.rand(1, 1, 28, 28, dtype=torch.double, requires_grad=True)
+    (other,) = torch.autograd.grad(architecture.analysis(image)[0, :, 0, 0].sum(), image)
+    return (gradient[0, :, 2, 2] != 0).any().item(), (other[0, 0, 20:, 20:] != 0).any().item()
+
+
+def test_mixing_lets_every_position_see_all_others():
+    assert corner_reaches(0) == (False, False)
+    assert corner_reaches(40) == (True, True)
+
+
+def test_mixing_begins_as_nothing_and_learns():
+    torch.manual_seed(0)
+    mixed = MnistArchitecture(latent_channels=5, mixing=40)
+    plain = MnistArchitecture(latent_channels=5)
+    assert not [name for name in plain.state_dict() if name.startswith(("gather", "spread"))]
+    plain.load_state_dict({name: mixed.state_dict()[name] for name in plain.state_dict()})
+    image = torch.rand(2, 1, 28, 28)
+    assert torch.equal(mixed.analysis(image), plain.analysis(image))
+    mixed.synthesis(mixed.analysis(image), 28, 28).square().sum().backward()
+    assert mixed.gather.share.grad
+    assert mixed.spread.share.grad

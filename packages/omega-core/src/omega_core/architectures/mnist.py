@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from omega_core.contracts.architecture import Architecture
 from omega_core.errors import ComponentError, ImageError
 
+_POSITIONS = 3 * 3
+
 
 class MnistArchitecture(Architecture):
     """Three strided convolutions to a latent of 3×3 positions, and three transposed ones back.
@@ -17,19 +19,24 @@ class MnistArchitecture(Architecture):
 
     latent_channels: D.
     width: channels between the convolutions; 16 as published, and half as many before the last.
+    mixing: hidden units of a block on the latent of both transforms, which sees all of it; without it, as
+        published, no pixel is restored from more than the four positions nearest to it.
     """
 
     colours = 1
     image_size = (28, 28)
     precision = torch.float64  # so small that it costs nothing
 
-    def __init__(self, *, latent_channels: int = 32, width: int = 16) -> None:
+    def __init__(self, *, latent_channels: int = 32, width: int = 16, mixing: int = 0) -> None:
         super().__init__()
-        if latent_channels < 1 or width < 2:
+        if latent_channels < 1 or width < 2 or mixing < 0:
             raise ComponentError(
-                f"latent-channels has to be at least 1 and width at least 2, not {latent_channels} and {width}."
+                "latent-channels has to be at least 1, width at least 2 and mixing at least 0,"
+                f" not {latent_channels}, {width} and {mixing}."
             )
         self.latent_channels = latent_channels
+        self.gather = _Mixing(latent_channels, mixing) if mixing else nn.Identity()
+        self.spread = _Mixing(latent_channels, mixing) if mixing else nn.Identity()
         self.encoder = nn.Sequential(
             nn.Conv2d(1, width, 3, stride=3, padding=1),
             nn.ReLU(),
@@ -54,14 +61,32 @@ class MnistArchitecture(Architecture):
 
     def analysis(self, image: Tensor) -> Tensor:
         """Image (B, 1, 28, 28) to latent (B, D, 3, 3)."""
-        latent: Tensor = self.encoder(self.normalise(image))
+        latent: Tensor = self.gather(self.encoder(self.normalise(image)))
         return latent
 
     def synthesis(self, latent: Tensor, height: int, width: int) -> Tensor:
         """Latent (B, D, 3, 3) to image (B, 1, 28, 28), within [0, 1]."""
-        image: Tensor = self.decoder(latent)
+        image: Tensor = self.decoder(self.spread(latent))
         return image * 0.5 + 0.5
 
     def normalise(self, image: Tensor) -> Tensor:
         """From [0, 1] to [−1, 1]."""
         return (image - 0.5) / 0.5
+
+
+class _Mixing(nn.Module):
+    """y + share·(two linear layers of all positions and channels of y), which begins as y.
+
+    The share is learned from 0 (ReZero, Bachlechner et al. 2021, arXiv 2003.04887): a block that began with a
+    say would carry a quantizer's latents off before it has learned anything, and they die.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        size = channels * _POSITIONS
+        self.widen, self.narrow = nn.Linear(size, hidden), nn.Linear(hidden, size)
+        self.share = nn.Parameter(torch.zeros(()))
+
+    def forward(self, y: Tensor) -> Tensor:
+        more: Tensor = self.narrow(self.widen(y.flatten(1)).relu())
+        return y + self.share * more.view(y.shape)
