@@ -53,7 +53,7 @@ def test_padding_repeats_the_edges_and_leaves_the_image_in_the_middle(compact):
     [
         ("analysis", 3, "analysis_halo", 16, 1),
         ("refine", 12, "refine_halo", 1, 1),
-        ("render", 256, "render_halo", 1, 16),
+        ("render", 256 + 12, "render_halo", 1, 16),
     ],
 )
 def test_outputs_depend_on_what_is_within_the_halo_and_on_no_more(compact, transform, channels, halo, into, out_of):
@@ -92,6 +92,25 @@ def test_gradients_reach_all_parameters():
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in architecture.parameters())
 
 
-def test_a_latent_without_channels_is_refused():
-    with pytest.raises(ComponentError, match="at least 1, not 0"):
-        CompactArchitecture(latent_channels=0)
+def test_it_begins_as_a_cosine_transform():
+    """Untrained it restores a smooth picture from fewer numbers than pixels, in the order of what each brings."""
+    torch.manual_seed(0)
+    architecture = CompactArchitecture(latent_channels=128).double().eval()
+    down, across = torch.meshgrid(torch.arange(64.0), torch.arange(80.0), indexing="ij")
+    brightness, hue = torch.sin(down / 9 + across / 14), torch.cos(down / 17)
+    image = torch.stack([brightness + hue / 5, brightness, brightness - hue / 5])[None].double() * 0.4 + 0.5
+    latent = architecture.analysis(image)
+    errors = []
+    for count in (1, 3, 9, 30, 128):
+        kept = torch.where(torch.arange(128)[:, None, None] < count, latent, 0.0)
+        errors.append((architecture.synthesis(kept, 64, 80) - image).square().mean().item())
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.001
+    assert latent.abs().max() < 16, "within the alphabet that a scalar quantizer of 32 symbols begins with"
+
+
+@pytest.mark.parametrize("count", [0, 769])
+def test_as_many_channels_as_there_are_numbers_in_a_block_are_possible_and_no_more(count):
+    assert CompactArchitecture(latent_channels=768).latent_channels == 768
+    with pytest.raises(ComponentError, match=f"from 1 to 768, not {count}"):
+        CompactArchitecture(latent_channels=count)
