@@ -183,6 +183,25 @@ def figures(session: nox.Session) -> None:
 
 
 @nox.session
+def models(session: nox.Session) -> None:
+    """Train the models that come with the command: `-- PHOTOS` or `-- PHOTOS MNIST` name folders of data."""
+    install_all(session)
+    if len(session.posargs) not in (1, 2):
+        session.error("give the folder of the photos, and that of MNIST unless it is to be downloaded")
+    photos, *digits = session.posargs
+    digits = ["--data", *digits] if digits else []
+    recipes = {
+        "compact": "compact-omega",
+        "mnist-omega-16": "mnist-omega-16-wide",
+        "mnist-integer-16": "mnist-integer-16-wide",
+    }
+    for name, recipe in recipes.items():
+        data = ["--data", photos, "--precision", "bf16-mixed"] if name == "compact" else digits
+        session.run("omega", "train", recipe, *data, "--output", f"runs/{recipe}")
+    session.run("python", "docs/models/bundle.py", *(f"{name}=runs/{recipe}" for name, recipe in recipes.items()))
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, and which package may import which, for which none of them is imported."""
     install(session, "--no-deps", *(f"./packages/{name}" for name in PACKAGES))

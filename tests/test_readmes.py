@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from omega_train.recipe import load_recipe
 
@@ -23,6 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "tests" / "golden" / "model.safetensors", tmp_path)
     shutil.copy(ROOT / "tests" / "golden" / "a.png", tmp_path / "digit.png")
+    Image.radial_gradient("L").resize((60, 40)).convert("RGB").save(tmp_path / "photo.png")
     return tmp_path
 
 

@@ -33,6 +33,20 @@ def test_a_picture_goes_through_a_file_and_back(tmp_path: Path) -> None:
     assert np.abs(decoded - expected).max() <= 1
 
 
+@pytest.mark.parametrize("name", ["compact", "mnist-omega-16", "mnist-integer-16"])
+def test_it_brings_models(name: str, tmp_path: Path) -> None:
+    done = omega("decompress", f"golden/bundled/{name}.omega", "--output", tmp_path / "first")
+    assert done.returncode == 0, done.stderr
+    picture = tmp_path / "first" / f"{name}.png"
+    named = () if name == "compact" else ("--model", name)
+    done = omega("compress", picture, "--output", tmp_path, *named)
+    assert done.returncode == 0, done.stderr
+    done = omega("decompress", tmp_path / f"{name}.omega", "--output", tmp_path / "second")
+    assert done.returncode == 0, done.stderr
+    first, second = (np.asarray(Image.open(tmp_path / at / f"{name}.png"), float) for at in ("first", "second"))
+    assert np.sqrt(np.square(first - second).mean()) < 20
+
+
 def test_training_says_what_is_missing() -> None:
     done = omega("train", "mnist-omega-8")
     assert done.returncode == 2

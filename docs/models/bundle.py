@@ -1,0 +1,34 @@
+"""Makes trained models those that come with omega-cli: `python docs/models/bundle.py compact=runs/compact-omega`.
+
+Each is written with its card, NAME.md beside this file, and its fingerprint goes into the plugin. A model that was
+released is never replaced, as files that it made have to find it: another one takes another name.
+"""
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from omega_core.modelfile import read_model, write_model
+
+CARDS = Path(__file__).parent
+PACKAGE = CARDS.parents[1] / "packages" / "omega-cli" / "src" / "omega_cli"
+
+
+def bundle(name: str, model: Path) -> None:
+    """Write a trained model to where the command finds it, with its card."""
+    file = read_model(model / "model.safetensors" if model.is_dir() else model)
+    described = replace(file.description, card=(CARDS / f"{name}.md").read_text("utf-8"))
+    mark = write_model(PACKAGE / "bundled" / f"{name}.safetensors", described, file.arrays)
+    plugin = PACKAGE / "plugin.py"
+    entry = rf'(name="{name}",.*?fingerprint=")[0-9a-f]*(")'
+    text, found = re.subn(entry, rf"\g<1>{mark}\g<2>", plugin.read_text("utf-8"), count=1, flags=re.DOTALL)
+    if not found:
+        raise SystemExit(f"{plugin} names no model {name}.")
+    plugin.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        name, _, model = argument.partition("=")
+        bundle(name, Path(model))
