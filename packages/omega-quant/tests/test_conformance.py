@@ -12,6 +12,11 @@ class TestOmegaFromAScalarQuantizer(QuantizerContract):
     options = {"start": "scalar"}
 
 
+class TestOmegaInStages(QuantizerContract):
+    name = "omega"
+    options = {"start": "scalar", "stages": [1.0, 3.0]}
+
+
 class TestInteger(QuantizerContract):
     name = "integer"
     latent_channels = 4

@@ -2,10 +2,16 @@
 Scheme Without Codebook for Learned Image Compression", CVPR Workshops 2022.
 
     latent y ─ReLU─1×1 conv─ a (S for each channel) ─argmin |a|─ symbol ─table─Σ over channels─ReLU─ y_hat
+
+In several stages, each takes what those before left over (residual quantization: Juang and Gray 1982, "Multiple Stage
+Vector Quantization for Speech Coding", ICASSP):
+
+    latent ─Ω, channels of stage 1─ y_1 ; latent − y_1 ─Ω, channels of stage 2─ y_2 ; … ; y_hat = y_1 + y_2 + …
 """
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -31,12 +37,19 @@ class OmegaQuantizer(Quantizer):
         many channels.
     temperature: of the softmax behind the straight-through gradient; 100 or, for "scalar", 2.
     temperature_growth: by what factor temperatures grow in the course of training, beside what they learn.
+    stages: how channels are divided among stages, such as [1, 2] where a second stage has twice as many as the first;
+        for the start "scalar". So the first channels are a coarse description of much of the latent, which is what a
+        low rate asks for, and later ones make it finer.
+    finer: how many steps of a stage are one of the stage before, at the start.
 
     compiled: set by `compile_parts`.
 
     `weight` (C, S, D) and `bias` (C, S) are the first 1×1 convolution, `table` (C, S, D) and
-    `table_bias` (D,) the second, whose columns stand where others have a codebook.
+    `table_bias` (D,) the second, whose columns stand where others have a codebook. With several stages, `stage` (C,)
+    is that of each channel, from 0 on.
     """
+
+    stage: Tensor
 
     def __init__(
         self,
@@ -47,6 +60,8 @@ class OmegaQuantizer(Quantizer):
         start: Literal["random", "scalar"] = "random",
         temperature: float | None = None,
         temperature_growth: float = 1.0,
+        stages: Sequence[float] = (1.0,),
+        finer: float = 3.0,
     ) -> None:
         super().__init__()
         if start not in ("random", "scalar"):
@@ -62,6 +77,13 @@ class OmegaQuantizer(Quantizer):
             raise ComponentError(
                 f"the temperature and its growth have to be above 0, not {temperature} and {temperature_growth}."
             )
+        if len(stages) < 1 or min(stages) <= 0 or (len(stages) > 1 and start != "scalar"):
+            raise ComponentError(
+                "the stages of the quantizer omega are numbers above 0, several if it starts 'scalar', not"
+                f" {list(stages)} for {start!r}."
+            )
+        if not finer > 0:
+            raise ComponentError(f"a stage is finer by a factor above 0, not {finer}.")
         self.temperature_growth = temperature_growth
         self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
         self.rectified = start == "random"
@@ -72,10 +94,16 @@ class OmegaQuantizer(Quantizer):
         self.table_bias = nn.Parameter(torch.zeros(latent_channels))
         # the logarithm is learned, so that a temperature stays positive
         self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
+        self.stages = len(stages)
+        bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
+        if self.stages > 1:  # a model that was made anew for fewer channels has theirs in its state
+            sizes = torch.tensor([end - first for first, end in pairwise(bounds)])
+            self.register_buffer("stage", torch.arange(self.stages).repeat_interleave(sizes, output_size=channels))
         if start == "random":
             self._start_randomly()
         else:
-            self._start_as_scalar_quantizer()
+            for number, (first, end) in enumerate(pairwise(bounds)):
+                self._start_as_scalar_quantizer(slice(first, end), finer**number)
 
     def _start_randomly(self) -> None:
         """As torch starts 1×1 convolutions, but for the fan-in of the second: of S·C inputs only C are not 0."""
@@ -87,18 +115,20 @@ class OmegaQuantizer(Quantizer):
         ):
             nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
 
-    def _start_as_scalar_quantizer(self) -> None:
-        """a[s] = direction·y − level[s], so that the nearest level wins; table[s] = level[s]·direction."""
+    def _start_as_scalar_quantizer(self, members: slice, fineness: float) -> None:
+        """a[s] = fineness·direction·y − level[s], so that the nearest level wins; table[s] is what that a is 0 for."""
         levels_S = torch.arange(self.alphabet, dtype=torch.float32) - (self.alphabet // 2 - 1)
-        directions_CD = torch.empty(self.channels, self.latent_channels)
-        if self.channels == self.latent_channels:
-            directions_CD.copy_(torch.eye(self.channels))
+        directions_CD = torch.empty(members.stop - members.start, self.latent_channels)
+        if len(directions_CD) == self.latent_channels or (
+            self.stages > 1 and len(directions_CD) < self.latent_channels
+        ):
+            nn.init.eye_(directions_CD)
         else:
             nn.init.orthogonal_(directions_CD)
         with torch.no_grad():
-            self.weight.copy_(directions_CD[:, None, :].expand_as(self.weight))
-            self.bias.copy_(-levels_S.expand_as(self.bias))
-            self.table.copy_(levels_S[:, None] * directions_CD[:, None, :])
+            self.weight[members] = fineness * directions_CD[:, None, :].expand(-1, self.alphabet, -1)
+            self.bias[members] = -levels_S
+            self.table[members] = levels_S[:, None] * directions_CD[:, None, :] / fineness
 
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
         """See `Quantizer.forward`. Computed in float32 at least, under mixed precision too.
@@ -112,23 +142,57 @@ class OmegaQuantizer(Quantizer):
         if kept.shape != (batch,):
             raise ValueError(f"kept has the shape {tuple(kept.shape)}; it is one number for each of {batch} samples")
         with torch.autocast(latent.device.type, enabled=False):
-            z = self._rectify(latent.to(self.weight.dtype))
+            rest = rearrange(self._rectify(latent.to(self.weight.dtype)), "n d h w -> n (h w) d")
             if prior is None:
-                lengths = z.new_zeros(self.channels, 1, self.alphabet)
+                lengths = rest.new_zeros(self.channels, 1, self.alphabet)
             else:
-                lengths = prior.code_lengths(height, width).to(z.dtype)
-            y, bits, symbols = one_hot_max(
-                rearrange(z, "n d h w -> n (h w) d"),
-                self.weight,
-                self.bias,
-                self.temperature(),
-                self.table,
-                lengths,
-                kept,
-                compiled=self.compiled,
-            )
+                lengths = prior.code_lengths(height, width).to(rest.dtype)
+            if self.stages == 1:
+                y, bits, symbols = self._one_hot_max(rest, slice(None), lengths, kept)
+            else:
+                y, bits, symbols = self._in_stages(rest, lengths, kept)
             y = self._rectify(rearrange(y + self.table_bias, "n (h w) d -> n d h w", h=height))
         return Quantized(y, bits, rearrange(symbols, "n c (h w) -> n c h w", h=height))
+
+    def _in_stages(self, rest: Tensor, lengths: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `_one_hot_max` returns, of all stages together, for `rest` (N, P, D)."""
+        rest = rest - self.table_bias
+        total, bits = torch.zeros_like(rest), rest.new_zeros(len(rest))
+        symbols = torch.zeros(len(rest), self.channels, rest.shape[1], dtype=torch.int64, device=rest.device)
+        here = torch.arange(self.channels, device=kept.device) < kept[:, None]
+        deepest = torch.where(here, self.stage, -1).amax(dim=1)
+        for number, members in self._members():
+            own = here[:, members].sum(dim=1)
+            y, stage_bits, symbols[:, members] = self._one_hot_max(rest, members, lengths, own)
+            total, bits = total + y, bits + stage_bits
+            if number + 1 < self.stages:
+                # what later stages see does not depend on how many channels are kept
+                needed = torch.where(deepest > number, len(members), own)
+                if not torch.equal(needed, own):
+                    y = self._one_hot_max(rest, members, lengths, needed)[0]
+                rest = rest - y
+        return total, bits, symbols
+
+    def _one_hot_max(
+        self, z: Tensor, members: Tensor | slice, lengths: Tensor, kept: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return one_hot_max(
+            z,
+            self.weight[members],
+            self.bias[members],
+            self.temperature()[members],
+            self.table[members],
+            lengths[members],
+            kept,
+            compiled=self.compiled,
+        )
+
+    def _members(self) -> list[tuple[int, Tensor]]:
+        """The stages that have channels, and these."""
+        if self.stages == 1:
+            return [(0, torch.arange(self.channels, device=self.weight.device))]
+        all_of_them = ((number, (self.stage == number).nonzero()[:, 0]) for number in range(self.stages))
+        return [(number, members) for number, members in all_of_them if len(members)]
 
     def temperature(self) -> Tensor:
         """T of each channel (C,), at this point of training."""
@@ -143,8 +207,15 @@ class OmegaQuantizer(Quantizer):
         """Latent (B, D, h, w) to symbols (B, C, h, w)."""
         self._check(latent)
         with torch.autocast(latent.device.type, enabled=False):
-            z = rearrange(self._rectify(latent.to(self.weight.dtype)), "n d h w -> (n h w) d")
-            found = nearest(z, self.weight, self.bias)
+            rest = rearrange(self._rectify(latent.to(self.weight.dtype)), "n d h w -> (n h w) d")
+            if self.stages == 1:
+                found = nearest(rest, self.weight, self.bias)
+            else:
+                rest = rest - self.table_bias
+                found = torch.empty(len(rest), self.channels, dtype=torch.int64, device=rest.device)
+                for _, members in self._members():
+                    found[:, members] = nearest(rest, self.weight[members], self.bias[members])
+                    rest = rest - sum_of_rows(self.table[members], found[:, members])
         batch, _, height, width = latent.shape
         return rearrange(found, "(n h w) c -> n c h w", n=batch, h=height, w=width)
 
@@ -181,6 +252,8 @@ class OmegaQuantizer(Quantizer):
         """Keep these channels, in this order."""
         for name in ("weight", "bias", "table", "log_temperature"):
             setattr(self, name, nn.Parameter(getattr(self, name).detach()[list(order)]))
+        if self.stages > 1:
+            self.stage = self.stage[list(order)]
         self.channels = len(order)
 
     def _rectify(self, x: Tensor) -> Tensor:

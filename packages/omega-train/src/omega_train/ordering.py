@@ -16,6 +16,7 @@ from omega_train.task import CodecTask, channel_bits
 from omega_train.validation import batches
 
 PICTURES = 64
+SIDE = 128  # pixels, of the middle of a picture that is looked at: every prefix of the channels is decoded
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,29 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
 
 def _curve(task: CodecTask, images: Images, order: Sequence[int], workers: int) -> Curve:
     """Distortion and rate of all prefixes of an order of the channels, on some images."""
-    selected = deepcopy(task.quantizer)
+    selected, prior = deepcopy(task.quantizer), deepcopy(task.prior)
     selected.select(order)
+    if prior is not None:
+        prior.select(order)
     errors = torch.zeros(len(order) + 1, dtype=torch.float64, device=task.device)
-    bits = torch.zeros(task.quantizer.channels, dtype=torch.float64, device=task.device)
+    bits = torch.zeros(len(order), dtype=torch.float64, device=task.device)
     seen = torch.zeros(2, dtype=torch.float64, device=task.device)
-    for image in batches(task, images, most=PICTURES, workers=workers):
+    for whole in batches(task, images, most=PICTURES, workers=workers):
+        image = whole if task.architecture.image_size else _middle(whole)
         height, width = image.shape[2:]
-        symbols = task.quantizer.symbols(task.architecture.analysis(image))
-        bits += channel_bits(task.prior, symbols).sum(dim=0)
+        symbols = selected.symbols(task.architecture.analysis(image))
+        bits += channel_bits(prior, symbols).sum(dim=0)
         for n in range(len(order) + 1):
-            latent = selected.latent(symbols[:, list(order[:n])]).to(image.dtype)
+            latent = selected.latent(symbols[:, :n]).to(image.dtype)
             restored = task.architecture.synthesis(latent, height, width)
             errors[n] += task.distortion(restored, image).sum()
         seen += torch.tensor([len(image), len(image) * height * width], device=task.device)
     pictures, pixels = summed(seen).tolist()
     rate = (summed(bits) / pixels).tolist()
-    return Curve((summed(errors) / pictures).tolist(), [0.0, *accumulate(rate[c] for c in order)])
+    return Curve((summed(errors) / pictures).tolist(), [0.0, *accumulate(rate)])
+
+
+def _middle(image: torch.Tensor) -> torch.Tensor:
+    """The middle of an image (B, colours, H, W), up to SIDE pixels a side."""
+    top, left = (max(0, size - SIDE) // 2 for size in image.shape[2:])
+    return image[:, :, top : top + SIDE, left : left + SIDE]
