@@ -175,7 +175,7 @@ class Scores:
         batch, _, height, width = symbols.shape
         there = (symbols[:, parents] + firsts).reshape(batch, len(parents), height * width)
         # (B, h·w, 2·M), what parents come to there, and what they come to for those around
-        summed = numbers[there].sum(axis=1, dtype=np.int32)
+        summed = numbers.take(there, axis=0, mode="clip").sum(axis=1, dtype=np.int32)  # clips nothing, but is quick
         here, around = summed.reshape(batch, height, width, 2, -1).transpose(3, 4, 0, 1, 2)
         scores = here + _around(around)
         if stage:
