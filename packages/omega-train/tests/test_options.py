@@ -236,6 +236,28 @@ def test_weights_of_half_precision_take_half_and_have_tables_of_their_own_symbol
     np.testing.assert_allclose(found, counts / counts.sum(1, keepdims=True), atol=1e-4)
 
 
+def test_stages_that_lost_a_channel_have_tables_of_what_they_then_hold(
+    tiny: Make, batch: Batch, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    options = {"start": "scalar", "stages": [1, 1]}
+    settings = {"channels": 8, "channels_min": 0, "latent_channels": 4, "lambda_min": 0.9, "lambda_max": 0.99}
+    task = CodecTask(tiny(symbols=16, sort_channels=True, quantizer_options=options, **settings))
+    with torch.no_grad():
+        task.quantizer.table[0] = 0.4  # whatever the symbol: brings nothing, but moves what the second stage sees
+        task.quantizer.weight *= 9  # for symbols of all kinds
+    path = save(task, tmp_path / "model.safetensors", Pictures(batch))
+    assert task.quantizer.channels < 8
+    assert task.quantizer.stage.tolist().count(0) < 4
+    arrays = read_model(path).arrays
+    model = omega_core.load_model(path)
+    symbols = np.stack([model.codec.symbols(pixels) for pixels in batch.pixels.numpy()])
+    counts = (symbols.reshape(*symbols.shape[:2], -1, 1) == np.arange(16)).sum(0) + 1
+    found = np.diff(arrays["prior.cumulative"][arrays["prior.rows"].reshape(-1)]) / 2**16
+    expected = (counts / counts.sum(2, keepdims=True)).reshape(found.shape)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_weights_that_half_precision_cannot_hold_are_named(tiny: Make, batch: Batch, tmp_path: Path) -> None:
     task = CodecTask(tiny(half_precision=True))
     with torch.no_grad():

@@ -87,7 +87,10 @@ def _complete(task: CodecTask, path: Path, images: Images, workers: int) -> str:
         for tensor in (*task.architecture.state_dict().values(), *task.quantizer.state_dict().values()):
             tensor.copy_(_halved(tensor))
     recount(task, images, workers)
+    channels = task.quantizer.channels
     said = sort_channels(task, images, workers) if task.recipe.sort_channels else ""
+    if task.quantizer.channels < channels:  # later stages of a quantizer hold what those that went no longer do
+        recount(task, images, workers)
     if rank() == 0:
         export(task, path)
     return said

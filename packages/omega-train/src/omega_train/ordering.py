@@ -16,22 +16,30 @@ from omega_train.task import CodecTask, channel_bits
 from omega_train.validation import batches
 
 PICTURES = 64
+POINTS = 64  # of the curve of another order
 SIDE = 128  # pixels, of the middle of a picture that is looked at: every prefix of the channels is decoded
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What the first n channels of some order come to, n from 0 on: MSE on normalised images, and bpp."""
+    """What the first n channels of some order come to, for rising n from 0 on: MSE on normalised images, and bpp."""
 
+    counts: Sequence[int]
     mse: Sequence[float]
     bpp: Sequence[float]
+
+    def at(self, counts: Sequence[int]) -> "Curve":
+        """Some of its counts."""
+        places = [self.counts.index(n) for n in counts]
+        return Curve(counts, [self.mse[place] for place in places], [self.bpp[place] for place in places])
 
     def loss(self, recipe: Recipe) -> float:
         """The loss over the rates that a recipe trains for, each between those of two channel counts."""
         f = (np.arange(1000) + 0.5) / 1000 if recipe.adaptive else np.ones(1)
         rates = rates_at(recipe, torch.from_numpy(f**recipe.draw_exponent))
-        n, weight = rates.kept.clamp_max(len(self.mse) - 1).numpy(), rates.weight.numpy()
-        return float(np.mean(weight * np.array(self.mse)[n] + (1 - weight) * np.array(self.bpp)[n]))
+        n, weight = rates.kept.numpy(), rates.weight.numpy()
+        mse, bpp = (np.interp(n, self.counts, numbers) for numbers in (self.mse, self.bpp))
+        return float(np.mean(weight * mse + (1 - weight) * bpp))
 
 
 @torch.no_grad()
@@ -44,15 +52,16 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     recipe, everything = task.recipe, list(range(task.quantizer.channels))
     was_training = task.training
     task.eval()
-    before = _curve(task, images, everything, workers)
+    before = _curve(task, images, everything, len(everything), workers)
     gains, costs = -np.diff(before.mse), np.diff(before.bpp)
     ranked = sorted(everything, key=lambda c: -float(gains[c]) / max(float(costs[c]), 1e-9))
     worth = int(np.sum(recipe.lambda_max * gains > (1 - recipe.lambda_max) * costs))
     by_gain = ranked[: max(1, worth, recipe.channels_min if recipe.adaptive else 1)]
     kept = sorted(by_gain)
-    best, best_loss = everything, before.loss(recipe)
+    first_loss = before.at(_counts(len(everything), POINTS)).loss(recipe)
+    best, best_loss = everything, first_loss
     for order in (kept, by_gain):
-        loss = _curve(task, images, order, workers).loss(recipe)
+        loss = _curve(task, images, order, POINTS, workers).loss(recipe)
         if loss < best_loss * (1 - 1e-6):  # rounding makes no order better
             best, best_loss = order, loss
     if best != everything:
@@ -65,32 +74,39 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     return (
         f"{len(everything) - len(best)} of {len(everything)} channels dropped,"
         f" {'sorted' if best == by_gain else 'in the order of training'};"
-        f" loss on training images {best_loss:.5f}, before {before.loss(recipe):.5f}"
+        f" loss on training images {best_loss:.5f}, before {first_loss:.5f}"
     )
 
 
-def _curve(task: CodecTask, images: Images, order: Sequence[int], workers: int) -> Curve:
-    """Distortion and rate of all prefixes of an order of the channels, on some images."""
-    selected, prior = deepcopy(task.quantizer), deepcopy(task.prior)
+def _curve(task: CodecTask, images: Images, order: Sequence[int], points: int, workers: int) -> Curve:
+    """Distortion and rate of up to so many prefixes of an order of the channels, and of none, on some images."""
+    counts = _counts(len(order), points)
+    selected = deepcopy(task.quantizer)
     selected.select(order)
-    if prior is not None:
-        prior.select(order)
-    errors = torch.zeros(len(order) + 1, dtype=torch.float64, device=task.device)
+    errors = torch.zeros(len(counts), dtype=torch.float64, device=task.device)
     bits = torch.zeros(len(order), dtype=torch.float64, device=task.device)
     seen = torch.zeros(2, dtype=torch.float64, device=task.device)
     for whole in batches(task, images, most=PICTURES, workers=workers):
         image = whole if task.architecture.image_size else _middle(whole)
         height, width = image.shape[2:]
         symbols = selected.symbols(task.architecture.analysis(image))
-        bits += channel_bits(prior, symbols).sum(dim=0)
-        for n in range(len(order) + 1):
+        all_of_them = symbols.new_zeros((len(image), task.quantizer.channels, *symbols.shape[2:]))
+        all_of_them[:, list(order)] = symbols
+        bits += channel_bits(task.prior, all_of_them)[:, list(order)].sum(dim=0)
+        for number, n in enumerate(counts):
             latent = selected.latent(symbols[:, :n]).to(image.dtype)
             restored = task.architecture.synthesis(latent, height, width)
-            errors[n] += task.distortion(restored, image).sum()
+            errors[number] += task.distortion(restored, image).sum()
         seen += torch.tensor([len(image), len(image) * height * width], device=task.device)
     pictures, pixels = summed(seen).tolist()
-    rate = (summed(bits) / pixels).tolist()
-    return Curve((summed(errors) / pictures).tolist(), [0.0, *accumulate(rate)])
+    rate = [0.0, *accumulate((summed(bits) / pixels).tolist())]
+    return Curve(counts, (summed(errors) / pictures).tolist(), [rate[n] for n in counts])
+
+
+def _counts(channels: int, points: int) -> list[int]:
+    """0 and up to so many numbers of channels, evenly spaced."""
+    counts: list[int] = np.unique(np.linspace(0, channels, min(points, channels) + 1).round().astype(int)).tolist()
+    return counts
 
 
 def _middle(image: torch.Tensor) -> torch.Tensor:
