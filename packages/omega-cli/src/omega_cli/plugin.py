@@ -11,7 +11,7 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in colour or grey",
-            fingerprint="596095ab59473cb039ad8c603a4187ed77b02eed735188ef0bb1910279dac965",
+            fingerprint="ad600ac8632487c7d55cceb732c0b25162bcaaa98de0b075b8583cac032e0935",
         ),
         BundledModel(
             name="mnist-omega-16",

@@ -176,7 +176,8 @@ class Scores:
         there = (symbols[:, parents] + firsts).reshape(batch, len(parents), height * width)
         # (B, h·w, 2·M), what parents come to there, and what they come to for those around
         summed = numbers.take(there, axis=0, mode="clip").sum(axis=1, dtype=np.int32)  # clips nothing, but is quick
-        here, around = summed.reshape(batch, height, width, 2, -1).transpose(3, 4, 0, 1, 2)
+        each = summed.reshape(batch, height, width, 2, -1).transpose(3, 4, 0, 1, 2)
+        here, around = np.ascontiguousarray(each)
         scores = here + _around(around)
         if stage:
             own = self.marks[:, channel].astype(np.int32)[:, symbols[:, channel]]
