@@ -145,7 +145,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict) and set(value) == {"name", "options"}:
         return f"{value['name']} {_shown(value['options'])}".strip()
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_shown(inner)}" for name, inner in value.items())
+        shown = {name: _shown(inner) for name, inner in value.items()}
+        return ", ".join(
+            f"{name}: [{text}]" if isinstance(value[name], list) else f"{name}: {text}" for name, text in shown.items()
+        )
     if isinstance(value, list):
-        return ", ".join(value)
+        return ", ".join(map(_shown, value))
     return "none" if value is None else str(value)

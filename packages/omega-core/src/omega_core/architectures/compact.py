@@ -118,7 +118,7 @@ class CompactArchitecture(LocalArchitecture):
 def _cosines(n: int) -> Tensor:
     """The orthonormal type-II DCT of n numbers."""
     k = torch.arange(n, dtype=torch.float64)
-    cosines = (2 / n) ** 0.5 * torch.cos(math.pi / n * (k + 0.5) * k[:, None])
+    cosines: Tensor = (2 / n) ** 0.5 * torch.cos(math.pi / n * (k + 0.5) * k[:, None])
     cosines[0] /= 2**0.5
     return cosines
 
