@@ -64,7 +64,6 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
         (["compres"], "Did you mean 'compress'"),
         (["compress", "a.png", "--output", "o", "--chanels", "3"], "--chanels"),
         (["compress", "a.png"], "--output"),
-        (["compress", "a.png", "--output", "o"], "--model"),
         (["compress", "none.png", "--output", "o", "--model", "M"], "no file or folder none.png"),
         (["compress", "a.png", "--output", "o", "--model", "none.safetensors"], "there is no model none.safetensors"),
         (["compress", "a.png", "--output", "o", "--model", "a.png"], "not a model"),
