@@ -141,14 +141,12 @@ def _about_model(path: Path) -> dict[str, Any]:
     }
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, nested: bool = False) -> str:
     if isinstance(value, dict) and set(value) == {"name", "options"}:
         return f"{value['name']} {_shown(value['options'])}".strip()
     if isinstance(value, dict):
-        shown = {name: _shown(inner) for name, inner in value.items()}
-        return ", ".join(
-            f"{name}: [{text}]" if isinstance(value[name], list) else f"{name}: {text}" for name, text in shown.items()
-        )
+        return ", ".join(f"{name}: {_shown(inner, nested=True)}" for name, inner in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_shown, value))
+        items = ", ".join(map(_shown, value))
+        return f"[{items}]" if nested else items
     return "none" if value is None else str(value)

@@ -188,9 +188,7 @@ class OmegaQuantizer(Quantizer):
         )
 
     def _members(self) -> list[tuple[int, Tensor]]:
-        """The stages that have channels, and these."""
-        if self.stages == 1:
-            return [(0, torch.arange(self.channels, device=self.weight.device))]
+        """The stages that have channels, and these, where there are several."""
         all_of_them = ((number, (self.stage == number).nonzero()[:, 0]) for number in range(self.stages))
         return [(number, members) for number, members in all_of_them if len(members)]
 

@@ -32,7 +32,7 @@ _QUIET = 0.1  # of what blocks usually begin with
 
 
 class CompactArchitecture(LocalArchitecture):
-    """One latent position for 16×16 pixels, at 4 kMAC per pixel for the analysis and 17 for the synthesis (D 240).
+    """One latent position for 16×16 pixels, at 1.4 kMAC per pixel for the analysis and 15 for the synthesis (D 208).
 
         image ─lap─ 3×H×W ─unshuffle 16─ 768 ─basis, gains─ latent D×H/16×W/16
         latent ─steps, basis─ 768 ─shuffle 16─ 3×H×W ─unlap─ image
@@ -140,16 +140,15 @@ def _filtered(image: Tensor, lap: Tensor) -> Tensor:
     """An image of whole blocks (B, 3, H, W), filtered across their edges; beyond its own edges it is its mirror image,
     which the filter leaves as it is.
     """
-    half = _SIDE // 2
+    half, lap = _SIDE // 2, lap.to(image.dtype)
     for dim in (2, 3):
-        last = image.shape[dim]
-        mirrored = image.narrow(dim, 0, half).flip(dim), image, image.narrow(dim, last - half, half).flip(dim)
-        image = torch.cat(mirrored, dim)
-    edges = pixel_unshuffle(image, _SIDE)
-    # rows and columns at once, which is quicker than one after the other
-    both = torch.kron(lap, lap).to(image.dtype)[:, :, None, None]
-    edges = torch.cat([conv2d(edge, both) for edge in edges.chunk(3, dim=1)], dim=1)
-    return pixel_shuffle(edges, _SIDE)[:, :, half:-half, half:-half]
+        size = image.shape[dim]
+        first, last = image.narrow(dim, 0, half), image.narrow(dim, size - half, half)
+        mirrored = torch.cat([first.flip(dim), image, last.flip(dim)], dim)
+        edges = torch.unflatten(mirrored, dim, (-1, _SIDE))
+        spread = (edges.movedim(dim + 1, -1) @ lap.T).movedim(-1, dim + 1)
+        image = spread.flatten(dim, dim + 1).narrow(dim, half, size)
+    return image
 
 
 def _cosine_transform() -> tuple[Tensor, Tensor]:

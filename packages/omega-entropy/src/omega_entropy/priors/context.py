@@ -142,7 +142,6 @@ class Scores:
     own: Integers
     thresholds: tuple[Integers, ...]
     derived: dict[tuple[int, int], Any] = field(default_factory=dict, compare=False, repr=False)
-    own_derived: dict[int, NDArray[np.int32]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         shapes = [each.shape for each in (self.marks, self.parents, self.weights, self.own)]
@@ -181,7 +180,8 @@ class Scores:
         here, around = np.ascontiguousarray(each)
         scores = here + _around(around)
         if stage:
-            scores += _beside(self._own(channel).take(symbols[:, channel], axis=1, mode="clip"))
+            own = (self.own[:, channel, None] * self.marks[:, channel]).astype(np.int32)
+            scores += _beside(own.take(symbols[:, channel], axis=1, mode="clip"))
         found: NDArray[np.int32] = scores.reshape(len(scores), batch, -1)[:, :, _colours((height, width))[stage]]
         return found
 
@@ -196,12 +196,6 @@ class Scores:
             self.derived[channel, stage] = parents[there], numbers, firsts
         found: tuple[Integers, NDArray[np.int32], Integers] = self.derived[channel, stage]
         return found
-
-    def _own(self, channel: int) -> NDArray[np.int32]:
-        """The marks of a channel's own symbols times their weights (M, S)."""
-        if channel not in self.own_derived:
-            self.own_derived[channel] = (self.own[:, channel, None] * self.marks[:, channel]).astype(np.int32)
-        return self.own_derived[channel]
 
     def context(self, channel: int, stage: int, symbols: NDArray[np.signedinteger[Any]]) -> Integers:
         """The contexts (B, P) of the positions of a stage of a channel, of symbols as `of` has them."""
