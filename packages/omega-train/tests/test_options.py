@@ -16,6 +16,7 @@ from omega_train import keeper, train
 from omega_train.averaging import Average
 from omega_train.export import save
 from omega_train.ordering import sort_channels
+from omega_train.phases import Phase
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch, draw_rates
 from omega_train.task import CodecTask, symbol_counts
@@ -108,7 +109,7 @@ def test_gradients_are_clipped_by_their_norm(tiny: Make, tmp_path: Path, monkeyp
 
 def test_hard_steps_train_what_follows_the_symbols_alone(tiny: Make, batch: Batch) -> None:
     task = CodecTask(tiny(hard_share=0.25))
-    assert [task.is_hard(step) for step in (8, 9, 11)] == [False, True, True]
+    assert [task.phase(step) for step in (8, 9, 11)] == [Phase.SOFT, Phase.HARD, Phase.HARD]
     batch.step = 9
     task.training_step(batch, 0).backward()
     trained = {name for name, p in task.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}

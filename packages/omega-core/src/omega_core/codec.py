@@ -86,7 +86,7 @@ class Codec:
         """
         colours = colours or self.colours
         if tile is None:
-            image = self.architecture.synthesis(self._latent(symbols), height, width)[0]
+            image = self.architecture.restore(self._latent(symbols), height, width, self._fineness(symbols))[0]
             return _eight_bits(image, colours)
         return self._pixels_in_tiles(_local(self.architecture), symbols, height, width, tile, colours)
 
@@ -95,9 +95,9 @@ class Codec:
     ) -> Pixels:
         h, w = symbols.shape[1:]
         step, stride = _positions(tile, architecture), architecture.stride
-        features: Tensor | None = None
+        features, fineness = None, self._fineness(symbols)
         for down, across in tiles(h, w, step, architecture.refine_halo):
-            refined = architecture.refine(self._latent(symbols[:, down.outer, across.outer]))
+            refined = architecture.refined(self._latent(symbols[:, down.outer, across.outer]), fineness)
             if features is None:
                 features = refined.new_empty((1, refined.shape[1], h, w))
             features[:, :, down.inner, across.inner] = refined[:, :, down.within, across.within]
@@ -117,6 +117,11 @@ class Codec:
         """Symbols (n, h, w) to what the synthesis takes: (1, D, h, w)."""
         kept = torch.from_numpy(np.ascontiguousarray(symbols))[None].to(_parameter(self.quantizer).device)
         return self.quantizer.latent(kept).to(_parameter(self.architecture))
+
+    def _fineness(self, symbols: Integers) -> Tensor:
+        """How finely the first n channels (n, h, w) describe a latent: (1,)."""
+        kept = torch.tensor([len(symbols)], device=_parameter(self.quantizer).device)
+        return self.quantizer.fineness(kept).to(_parameter(self.architecture))
 
     def in_order(self, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
         """All symbols (n, h, w) of some pictures in the order of coding, and their tables, as a decoder asks for them.

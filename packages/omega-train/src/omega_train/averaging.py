@@ -40,6 +40,10 @@ class Average:
             else:
                 self.weights[name] = weight.detach().clone()
 
+    def restart(self) -> None:
+        """Forget what was averaged: weights begin anew."""
+        self.steps, self.weights = 0, {}
+
     @contextmanager
     def instead(self, task: CodecTask) -> Iterator[None]:
         """Within it, the task has the average for its weights."""
@@ -61,6 +65,8 @@ class Average:
 
 
 def _weights(task: CodecTask) -> Iterator[tuple[str, nn.Parameter]]:
-    for part in ("architecture", "quantizer"):
-        for name, parameter in getattr(task, part).named_parameters():
-            yield f"{part}.{name}", parameter
+    for part in ("architecture", "quantizer", "prior"):
+        module = getattr(task, part)
+        for name, parameter in module.named_parameters() if module is not None else ():
+            if part != "prior" or name.startswith("relaxation."):
+                yield f"{part}.{name}", parameter

@@ -18,6 +18,8 @@ from omega_train.ordering import sort_channels
 from omega_train.task import CodecTask
 from omega_train.validation import recount
 
+_RELAXATION = "relaxation."
+"""What names in state that only further training needs begin with; in a model file, before those of their part."""
 _PACKAGES = ("omega-core", "omega-quant", "omega-entropy", "omega-train", "torch")
 
 
@@ -27,10 +29,17 @@ def export(task: CodecTask, path: Path) -> str:
     Raises OutputError, and TrainingError for weights that half precision cannot hold.
     """
     arrays: Arrays = {}
-    for part in ("architecture", "quantizer"):
-        for name, tensor in getattr(task, part).state_dict().items():
+    for part in ("architecture", "quantizer", "prior"):
+        module = getattr(task, part)
+        for name, tensor in module.state_dict().items() if module is not None else ():
+            relaxed = name.startswith(_RELAXATION)
+            if part == "prior" and not relaxed:
+                continue
             kept = _without_subnormals(tensor.detach().cpu())
-            arrays[f"{part}.{name}"] = (_halved(kept) if task.recipe.half_precision else kept).contiguous().numpy()
+            kept = (_halved(kept) if task.recipe.half_precision else kept).contiguous()
+            arrays[f"{_RELAXATION}{part}.{name.removeprefix(_RELAXATION)}" if relaxed else f"{part}.{name}"] = (
+                kept.numpy()
+            )
     if task.prior is not None:
         arrays |= {f"prior.{name}": array for name, array in task.prior.freeze().arrays().items()}
     return write_model(path, describe(task), arrays)
@@ -66,7 +75,8 @@ def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tens
     arrays = file.arrays
     for part in ("architecture", "quantizer"):
         module: torch.nn.Module = getattr(task, part)
-        module.load_state_dict({name: torch.from_numpy(arrays[f"{part}.{name}"]) for name in module.state_dict()})
+        names = [name for name in module.state_dict() if not name.startswith(_RELAXATION)]
+        module.load_state_dict({name: torch.from_numpy(arrays[f"{part}.{name}"]) for name in names}, strict=False)
     if task.prior is not None:
         task.prior.load_state_dict(dict(prior))
     return _complete(task, path, images, workers)

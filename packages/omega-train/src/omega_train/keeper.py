@@ -21,7 +21,9 @@ from omega_train.averaging import Average
 from omega_train.cluster import requeue, stop_signals
 from omega_train.distributed import most, rank, world_size
 from omega_train.export import export, finish
+from omega_train.fitting import fit
 from omega_train.metrics import Metrics
+from omega_train.phases import Phase
 from omega_train.progress import Progress
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch
@@ -116,10 +118,20 @@ class Keeper(Callback):
         self.asked_to_stop = number
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        """With the first hard step, go on from the average: its symbols are what files will hold."""
+        """With another phase, go on from the average: its symbols are what files will hold."""
         task, step = cast(CodecTask, pl_module), trainer.global_step
-        if self.average and self.average.steps and task.is_hard(step) and not task.is_hard(step - 1):
+        phase, before = task.phase(step), task.phase(step - 1)
+        if self.average and self.average.steps and (phase is Phase.HARD) > (before is Phase.HARD):
             self.average.replace(task)
+        if phase is not Phase.RELAXED and not task.fitted:
+            if self.average and self.average.steps:
+                self.average.replace(task)
+            said = fit(task, self.dataset.train, self.workers)
+            if self.average:
+                self.average.restart()
+            self.best = math.inf  # of another quantizer
+            if trainer.is_global_zero:
+                self.progress.say(f"step {step} of {self.steps}: {said}")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -130,7 +142,7 @@ class Keeper(Callback):
         self._log_step(trainer, task, step, batch)
         if self.average:
             self.average.follow(task)
-        if self.recipe.wake_every and step % self.recipe.wake_every == 0 and not task.is_hard(step):
+        if self.recipe.wake_every and step % self.recipe.wake_every == 0 and task.phase(step) is Phase.SOFT:
             woken = task.wake(step)
             if trainer.is_global_zero:
                 self.progress.say(f"step {step} of {self.steps}: {woken} symbols woken")
@@ -212,7 +224,7 @@ class Keeper(Callback):
         self.progress.say(
             f"step {step} of {self.steps}: validation loss {found.loss:.5f}{' (best)' * better}; {_curve(found.scores)}"
         )
-        if better:
+        if better and task.fitted:
             export(task, self.folder / "model.safetensors")
 
     def _record(self, found: Validation, split: str, step: int) -> None:

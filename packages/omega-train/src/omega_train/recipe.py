@@ -38,6 +38,10 @@ class Recipe:
     gradient_clip: the greatest norm of a gradient; None for any.
     ema: the share that an exponential moving average of the weights keeps at a step; the model is the average.
         0 for the weights as they are.
+    relaxed_share: of the steps, the first ones, in which transforms are trained through noise and rounding before the
+        quantizer begins from what they have learned (`omega_train.phases`). λ/(1 − λ) is then interpolated
+        geometrically over the fineness of quantization, all finenesses are drawn alike, and afterwards channel counts
+        are drawn evenly in rate.
     hard_share: of the steps, the last ones, in which only what follows the symbols is trained: tables and
         synthesis, on the very symbols that files will hold; with `ema`, from the average on.
     wake_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
@@ -75,6 +79,7 @@ class Recipe:
     rate_warmup: float = 0.0
     gradient_clip: float | None = None
     ema: float = 0.0
+    relaxed_share: float = 0.0
     hard_share: float = 0.0
     wake_every: int | None = None
     sort_channels: bool = False
@@ -119,9 +124,20 @@ class Recipe:
         _check(self.warmup >= 0, f"warmup cannot be negative, as {self.warmup}")
         clip = self.gradient_clip
         _check(clip is None or clip > 0, f"gradient-clip has to be above 0, not {clip}")
-        for setting in ("ema", "hard_share", "rate_warmup"):
+        for setting in ("ema", "relaxed_share", "hard_share", "rate_warmup"):
             value = getattr(self, setting)
             _check(0 <= value < 1, f"{_key(setting)} is a share, at least 0 and below 1, not {value}")
+        shares = (self.relaxed_share, self.hard_share)
+        _check(
+            sum(shares) <= 1 + 1e-9,
+            f"relaxed-share and hard-share are {sum(shares):g} of the steps together, more than all",
+        )
+        if self.relaxed_share:
+            _check(self.adaptive, "a relaxed phase is for models of many rates, with channels such as 0:16")
+            _check(
+                self.lambda_min > 0 and self.lambda_max < 1,
+                "with a relaxed phase, lambda lies between 0 and 1, without these",
+            )
         _check(0 <= self.seed < 1 << 63, f"seed is a number from 0 to 2⁶³ − 1, not {self.seed}")
         named = re.fullmatch(r"[\w. -]+", self.name) and self.name.strip(". ")
         _check(bool(named), f"the name of a recipe is letters, digits, dots and hyphens, not {self.name!r}")

@@ -4,6 +4,7 @@ Nothing here has a state. So a run that is resumed, even in the middle of an epo
 several processes do together what one would do.
 """
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -99,30 +100,54 @@ class HeldImages:
             yield Batch(self.pixels[samples], samples, keys[0][0])
 
 
+_BALANCE = 0.35  # of the logarithm of λ/(1 − λ): by as much high rates count less, whose loss is larger
+
+
 @dataclass
 class Rates:
-    """kept: (B,), channels kept per sample. weight: (B,), λ of each."""
+    """The rate that each sample is trained for.
+
+    kept: (B,), channels that are kept. weight: (B,), λ. fineness: (B,), of the quantization, from 0 to 1.
+    scale: (B,), what the loss is multiplied with, so that all rates count.
+    """
 
     kept: Tensor
     weight: Tensor
+    fineness: Tensor
+    scale: Tensor
+
+
+def draw_shares(recipe: Recipe, batch: Batch) -> Tensor:
+    """A number in (0, 1] for each sample of a batch (B,), all alike, in float64."""
+    bits = _draws(recipe.seed, _CHANNELS, torch.tensor(batch.step), batch.samples)
+    return ((bits >> 11 & ((1 << 53) - 1)) + 1).to(torch.float64) / 2**53
 
 
 def draw_rates(recipe: Recipe, batch: Batch) -> Rates:
     """Channel counts and λ of the samples of a batch: n = C_min + ⌈f·(C − C_min)⌉, λ likewise.
 
-    f = U^draw_exponent.
+    f = U^draw_exponent; in a relaxed phase it is U, the fineness.
     """
-    bits = _draws(recipe.seed, _CHANNELS, torch.tensor(batch.step), batch.samples)
-    uniform = ((bits >> 11 & ((1 << 53) - 1)) + 1).to(torch.float64) / 2**53  # in (0, 1]
-    return rates_at(recipe, uniform**recipe.draw_exponent)
+    exponent = 1.0 if recipe.relaxed_share else recipe.draw_exponent
+    return rates_at(recipe, draw_shares(recipe, batch) ** exponent)
 
 
 def rates_at(recipe: Recipe, f: Tensor) -> Rates:
     """The channel count and λ at a share f in (0, 1] of the range that a recipe trains for."""
     span = recipe.channels - recipe.channels_min
     kept = recipe.channels_min + (f * span).ceil().long()
-    weight = recipe.lambda_min + f * (recipe.lambda_max - recipe.lambda_min)
-    return Rates(kept, weight.float())
+    if recipe.relaxed_share:
+        return balanced_rates(recipe, kept, f)
+    weight = (recipe.lambda_min + f * (recipe.lambda_max - recipe.lambda_min)).float()
+    return Rates(kept, weight, f.float(), torch.ones_like(weight))
+
+
+def balanced_rates(recipe: Recipe, kept: Tensor, fineness: Tensor) -> Rates:
+    """Of a recipe with a relaxed phase: λ/(1 − λ) rises geometrically with the fineness (B,), in float64."""
+    least, most = (math.log(each / (1 - each)) for each in (recipe.lambda_min, recipe.lambda_max))
+    log_odds = least + fineness.double() * (most - least)
+    scale = (1 + log_odds.exp()) * (-_BALANCE * (log_odds - (least + most) / 2)).exp()
+    return Rates(kept, log_odds.sigmoid().float(), fineness.float(), scale.float())
 
 
 def noise_seeds(recipe: Recipe, batch: Batch) -> Tensor:

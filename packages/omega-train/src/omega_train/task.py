@@ -2,6 +2,8 @@
 
 image ─analysis→ y ─quantizer(y, prior, n)→ y_hat, bits ─synthesis→ image_hat
 loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalised images, bpp less at first if the recipe says so
+
+What is trained at a step, and how the quantizer takes part, depends on the phase: see `omega_train.phases`.
 """
 
 import math
@@ -21,11 +23,12 @@ from omega_core.errors import ComponentError
 from omega_core.registry import build, resolve
 from omega_core.tables import MAX_ALPHABET
 from omega_train.distributed import summed
+from omega_train.phases import Phase, Phases
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch, draw_rates, noise_seeds
+from omega_train.sampling import Batch, Rates, balanced_rates, draw_rates, draw_shares, noise_seeds
 
 _Transform = Callable[[Tensor], Tensor]
-_Synthesis = Callable[[Tensor, int, int], Tensor]
+_Synthesis = Callable[[Tensor, int, int, Tensor], Tensor]
 
 
 class CodecTask(LightningModule):
@@ -37,6 +40,9 @@ class CodecTask(LightningModule):
     prior: Prior | None
     chosen: Tensor
     """(C, S), how often each symbol was chosen since the last time that some were woken, here."""
+    prefix_rates: Tensor
+    """(C + 1,), bits per pixel of the first 0 to C channels, measured when the quantizer was fitted; 0 until then.
+    Empty for recipes without a relaxed phase."""
     steps: int
     """Of the whole training."""
 
@@ -87,13 +93,19 @@ class CodecTask(LightningModule):
                 )
         resolve("coder", self.coder)
         self._check_options()
+        if recipe.relaxed_share:
+            self.quantizer.relax()
+            if self.prior is not None:
+                self.prior.relax(recipe.latent_channels)
         self.architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # backward half the time
         self.analysis: _Transform = self.architecture.analysis
-        self.synthesis: _Synthesis = self.architecture.synthesis
+        self.synthesis: _Synthesis = self.architecture.restore
         self.steps = recipe.steps or 1
         self.last: dict[str, Tensor] = {}
         shape = (recipe.channels, self.quantizer.alphabet) if recipe.wake_every else (0, 0)
         self.register_buffer("chosen", torch.zeros(shape, dtype=torch.int64))
+        prefixes = recipe.channels + 1 if recipe.relaxed_share else 0
+        self.register_buffer("prefix_rates", torch.zeros(prefixes, dtype=torch.float64))
 
     def _check_options(self) -> None:
         """Raise ComponentError where the recipe asks for what its components cannot do."""
@@ -118,12 +130,23 @@ class CodecTask(LightningModule):
     def compile_parts(self) -> None:
         """Have torch.compile make both transforms and the quantizer quicker, from their first use on."""
         self.analysis = torch.compile(self.architecture.analysis)
-        self.synthesis = torch.compile(self.architecture.synthesis)
+        self.synthesis = torch.compile(self.architecture.restore)
         self.quantizer.compile_parts()
 
-    def is_hard(self, step: int) -> bool:
-        """Whether only what follows the symbols is trained at a step."""
-        return step >= round(self.steps * (1 - self.recipe.hard_share))
+    @property
+    def phases(self) -> Phases:
+        """When each phase of the training begins."""
+        return Phases.of(self.recipe, self.steps)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there is no relaxed phase before it, or no longer."""
+        return not len(self.prefix_rates) or bool(self.prefix_rates[-1] > 0)
+
+    def phase(self, step: int) -> Phase:
+        """What is trained at a step. A run whose quantizer is fitted has left the relaxed phase for good."""
+        phase = self.phases.at(step)
+        return Phase.SOFT if phase is Phase.RELAXED and self.fitted else phase
 
     def rate_factor(self, step: int) -> float:
         """What the rate counts at a step, of what it counts in the end."""
@@ -132,25 +155,51 @@ class CodecTask(LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a batch; what it is made of is left in `last`."""
-        rates = draw_rates(self.recipe, batch)
+        phase, rates = self.phase(batch.step), self._draw_rates(batch)
         self.quantizer.sample_seeds = noise_seeds(self.recipe, batch)
         self.quantizer.progress = min(1.0, batch.step / self.steps)
         image = (batch.pixels.to(self.dtype) / 255).contiguous(memory_format=torch.channels_last)
         height, width = image.shape[2:]
-        with self._settling(image.device) if self.is_hard(batch.step) else nullcontext():
+        with self._settling(image.device) if phase is Phase.HARD else nullcontext():
             latent = self.analysis(image)
-        with torch.autocast(image.device.type, enabled=False):  # distances, softmax and rate in float32
-            latent = latent.to(image.dtype)
-            quantized = (self._settled if self.is_hard(batch.step) else self.quantizer)(latent, self.prior, rates.kept)
-        restored = self.synthesis(quantized.latent, height, width)
+        latent = latent.to(image.dtype)
+        if phase is Phase.RELAXED:
+            quantized = self.quantizer.relaxed(latent, self.prior, rates.kept, rates.fineness)
+        else:
+            with torch.autocast(image.device.type, enabled=False):  # distances, softmax and rate in float32
+                quantize = self._settled if phase is Phase.HARD else self.quantizer
+                quantized = quantize(latent, self.prior, rates.kept)
+            rates.fineness = self.quantizer.fineness(rates.kept).to(image)
+        restored = self.synthesis(quantized.latent, height, width, rates.fineness)
         mse = self.distortion(restored.to(image.dtype), image)
         bpp = quantized.bits / (height * width)
-        loss: Tensor = (rates.weight * mse + self.rate_factor(batch.step) * (1 - rates.weight) * bpp).mean()
+        loss: Tensor = (self._losses(rates, mse, bpp, self.rate_factor(batch.step))).mean()
         if quantized.penalty is not None:
             loss = loss + quantized.penalty.mean()
-        self._observe(quantized.symbols, rates.kept)
+        if quantized.symbols is not None:
+            self._observe(quantized.symbols, rates.kept)
         self.last = {"loss": loss.detach(), "mse": mse.detach().mean(), "bpp": bpp.detach().mean()}
         return loss
+
+    def _draw_rates(self, batch: Batch) -> Rates:
+        """The rates of a batch; evenly in rate where the quantizer was fitted after a relaxed phase."""
+        if not len(self.prefix_rates) or not self.fitted:
+            return draw_rates(self.recipe, batch)
+        wanted = draw_shares(self.recipe, batch).to(self.prefix_rates.device) * self.prefix_rates[-1]
+        kept = torch.searchsorted(self.prefix_rates, wanted).clamp(
+            self.recipe.channels_min + 1, self.quantizer.channels
+        )
+        return self.rates_of(kept)
+
+    def rates_of(self, kept: Tensor) -> Rates:
+        """λ and fineness of so many kept channels (B,), once the quantizer was fitted."""
+        return balanced_rates(self.recipe, kept, self.quantizer.fineness(kept))
+
+    @staticmethod
+    def _losses(rates: Rates, mse: Tensor, bpp: Tensor, rate_factor: float = 1.0) -> Tensor:
+        """The loss of each sample (B,)."""
+        losses: Tensor = rates.scale * (rates.weight * mse + rate_factor * (1 - rates.weight) * bpp)
+        return losses
 
     @contextmanager
     def _settling(self, device: torch.device) -> Iterator[None]:
@@ -204,10 +253,12 @@ class CodecTask(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _learning_rate_factor(self, step: int) -> float:
-        """What the learning rate is multiplied with at a step."""
-        rising = min(1.0, (step + 1) / (self.recipe.warmup + 1))
-        falling = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.steps)) if self.recipe.schedule == "cosine" else 1
-        return rising * falling
+        """What the learning rate is multiplied with at a step; it rises and falls anew after a relaxed phase."""
+        first = self.phases.soft_from
+        rising = min(1.0, (step - (first if step >= first else 0) + 1) / (self.recipe.warmup + 1))
+        if self.recipe.schedule == "constant":
+            return rising
+        return rising * (0.5 + 0.5 * math.cos(math.pi * self.phases.progress(step)))
 
 
 def channel_bits(prior: Prior | None, symbols: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from omega_train.cluster import local_processes
 from omega_train.distributed import part
 from omega_train.keeper import Keeper
 from omega_train.loader import TrainingData
+from omega_train.phases import Phases
 from omega_train.reading import reading_workers
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
@@ -91,6 +92,7 @@ class LightningTrainer:
         recipe = self.recipe
         steps = recipe.steps or self.epoch * (recipe.epochs or 0)
         self.task.steps = steps
+        Phases.of(recipe, steps)
         if self.compiled:
             self.task.compile_parts()
         workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
@@ -138,8 +140,8 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
             warnings.filterwarnings("error", ".*not supported.*")  # Lightning would take another precision
             trainer = _quiet_trainer(**settings)
         if trainer.num_devices * trainer.num_nodes > 1:
-            # with hard symbols the analysis has no gradients
-            strategy = DDPStrategy(find_unused_parameters=recipe.hard_share > 0)
+            # with hard symbols the analysis has no gradients, in a relaxed phase the quantizer's own parameters
+            strategy = DDPStrategy(find_unused_parameters=recipe.hard_share + recipe.relaxed_share > 0)
             trainer = _quiet_trainer(**settings, strategy=strategy)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, UserWarning) as problem:
         raise TrainingError(f"this machine cannot train so: {str(problem).splitlines()[0]}") from problem

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from omega_core.contracts.dataset import Images
@@ -13,15 +14,19 @@ from omega_core.errors import OmegaWarning
 from omega_train.data.arrays import ArrayImages
 from omega_train.distributed import rank, summed, world_size
 from omega_train.reading import reader, stop_reading
-from omega_train.sampling import BatchedImages, rates_at, shares
+from omega_train.sampling import BatchedImages, Rates, rates_at, shares
 from omega_train.task import CodecTask, channel_bits, symbol_counts
 
+FINENESSES = 8  # at which the relaxed phase is scored
 BATCH_PIXELS = 500 * 28 * 28  # at a time, whatever the size of the images
 
 
 @dataclass(frozen=True)
 class Score:
-    """At one channel count: λ, the loss with it, MSE on normalised images, bpp, and mean PSNR in dB."""
+    """At one channel count: λ, the loss with it, MSE on normalised images, bpp, and mean PSNR in dB.
+
+    channels: in the relaxed phase, where there are none yet, the share of them for the fineness that was measured.
+    """
 
     channels: int
     weight: float
@@ -51,8 +56,9 @@ class Validation:
 @torch.no_grad()
 def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
     """Score a task on images it was not trained with; several processes share them, workers read for each."""
-    counts, f, weights = shares(task.recipe)
-    lambdas = rates_at(task.recipe, torch.from_numpy(f)).weight.tolist()
+    if not task.fitted:
+        return _validate_relaxed(task, images, workers)
+    counts, rates, weights = _points(task)
     was_training = task.training
     task.eval()
     totals = torch.zeros(len(counts), 3, dtype=torch.float64, device=task.device)
@@ -70,9 +76,7 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
     task.train(was_training)
     means = (summed(totals) / len(images)).tolist()
     used = summed(chosen) > 0
-    scores = []
-    for n, weight, (mse, bpp, psnr) in zip(counts, lambdas, means, strict=True):
-        scores.append(Score(n, weight, weight * mse + (1 - weight) * bpp, mse, bpp, psnr))
+    scores = _scores(counts, rates, means)
     return Validation(
         loss=float(np.dot(weights, [score.loss for score in scores])),
         scores=scores,
@@ -81,18 +85,64 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
     )
 
 
+def _points(task: CodecTask) -> tuple[list[int], Rates, NDArray[np.float64]]:
+    """The channel counts at which a file has cuts, the rates that they are trained for, and how often up to each."""
+    counts, f, weights = shares(task.recipe)
+    if not task.recipe.relaxed_share:
+        return counts, rates_at(task.recipe, torch.from_numpy(f)), weights
+    kept = torch.tensor(counts, device=task.device)
+    up_to = (task.prefix_rates[kept] / task.prefix_rates[-1]).cpu().numpy()
+    return counts, task.rates_of(kept), np.diff(up_to, prepend=0.0)
+
+
+def _scores(counts: Sequence[int], rates: Rates, means: Sequence[tuple[float, float, float]]) -> list[Score]:
+    """Scores of so many channels at these rates, of MSE, bpp and PSNR at each."""
+    scores = []
+    for n, weight, scale, (mse, bpp, psnr) in zip(
+        counts, rates.weight.tolist(), rates.scale.tolist(), means, strict=True
+    ):
+        scores.append(Score(n, weight, scale * (weight * mse + (1 - weight) * bpp), mse, bpp, psnr))
+    return scores
+
+
+def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validation:
+    """Score a task in its relaxed phase, at finenesses from 0 to 1; bits are those of its density."""
+    finenesses = torch.linspace(0, 1, FINENESSES, dtype=torch.float64)
+    rates = rates_at(task.recipe, finenesses)
+    was_training = task.training
+    task.eval()
+    totals = torch.zeros(FINENESSES, 3, dtype=torch.float64, device=task.device)
+    for image in batches(task, images, workers=workers):
+        latent = task.architecture.analysis(image)
+        for point, (fineness, kept) in enumerate(zip(rates.fineness.tolist(), rates.kept.tolist(), strict=True)):
+            finenesses_B = torch.full((len(image),), fineness, device=task.device)
+            kept_B = torch.full((len(image),), kept, device=task.device)
+            quantized = task.quantizer.relaxed(latent, task.prior, kept_B, finenesses_B)
+            totals[point] += _sums_of(task, image, quantized.latent, quantized.bits, finenesses_B)
+    task.train(was_training)
+    scores = _scores(rates.kept.tolist(), rates, (summed(totals) / len(images)).tolist())
+    return Validation(
+        loss=float(np.mean([score.loss for score in scores])), scores=scores, dead_symbols=0.0, dead_channels=0.0
+    )
+
+
+def _sums_of(task: CodecTask, image: Tensor, latent: Tensor, bits: Tensor, fineness: Tensor) -> Tensor:
+    """MSE, bpp and PSNR (3,) of a batch (B, colours, H, W) as restored from a latent, summed over it."""
+    height, width = image.shape[2:]
+    restored = task.architecture.restore(latent.to(image.dtype), height, width, fineness.to(image.dtype))
+    seen = (restored.clamp(0, 1) * 255).round() - image * 255
+    noise = seen.square().mean(dim=(1, 2, 3)).clamp_min(1e-3)
+    mse = task.distortion(restored, image)
+    return torch.stack([mse.sum(), bits.sum() / (height * width), (10 * (255**2 / noise).log10()).sum()]).double()
+
+
 def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) -> Tensor:
     """MSE, bpp and PSNR at each channel count, summed over a batch (B, colours, H, W)."""
-    height, width = image.shape[2:]
     bits_BC = channel_bits(task.prior, symbols)
     sums = []
     for n in counts:
-        restored = task.architecture.synthesis(task.quantizer.latent(symbols[:, :n]).to(image.dtype), height, width)
-        seen = (restored.clamp(0, 1) * 255).round() - image * 255
-        noise = seen.square().mean(dim=(1, 2, 3)).clamp_min(1e-3)
-        mse = task.distortion(restored, image)
-        bpp = bits_BC[:, :n].sum(dim=1) / (height * width)
-        sums.append(torch.stack([mse.sum(), bpp.sum(), (10 * (255**2 / noise).log10()).sum()]).double())
+        fineness = task.quantizer.fineness(torch.full((len(image),), n, device=task.device))
+        sums.append(_sums_of(task, image, task.quantizer.latent(symbols[:, :n]), bits_BC[:, :n].sum(dim=1), fineness))
     return torch.stack(sums)
 
 

@@ -1,7 +1,7 @@
 """The transforms between image and latent."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ class Architecture(nn.Module, ABC):
     """D, the channels of the latent."""
     image_size: tuple[int, int] | None = None
     """(H, W) where only pictures of one size are taken."""
+    fineness_aware: bool = False
+    """Whether the synthesis is told how finely its latent was quantized: `synthesis` then takes `fineness`, (B,), from
+    0 for the coarsest to 1 for the finest quantization, and so does `refine` of a `LocalArchitecture`."""
     precision: torch.dtype = torch.float32
     """In what the transforms of a trained model compute. In float64 pixels come out the same on every machine
     and with every number of threads, as a difference in the last bit no longer reaches what is rounded."""
@@ -35,6 +38,12 @@ class Architecture(nn.Module, ABC):
     @abstractmethod
     def synthesis(self, latent: Tensor, height: int, width: int) -> Tensor:
         """Latent (B, D, h, w) to image (B, colours, height, width). Values may leave [0, 1] a little."""
+
+    def restore(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
+        """The synthesis, told the fineness (B,) of each latent (B, D, h, w) where it is aware of it."""
+        if not self.fineness_aware:
+            return self.synthesis(latent, height, width)
+        return cast(Any, self.synthesis)(latent, height, width, fineness)  # type: ignore[no-any-return]
 
     def normalise(self, image: Tensor) -> Tensor:
         """The image in the scale on which the distortion of training is measured."""
@@ -56,7 +65,7 @@ class LocalArchitecture(Architecture):
     Such a transform can be worked out in tiles that overlap, in bounded memory, with the same result:
 
         image ─pad─ blocks of stride × stride pixels ─analysis→ latent
-        latent ─refine→ features, one vector a position ─render→ blocks ─crop─ image
+        latent, fineness ─refine→ features, one vector a position ─render→ blocks ─crop─ image
 
     An image is padded to whole blocks, of which the latent has one position each. Position (i, j) of the
     latent may depend on the pixels of blocks up to `analysis_halo` positions away; features on latents up to
@@ -92,15 +101,22 @@ class LocalArchitecture(Architecture):
         """An image (B, colours, H, W) padded to whole blocks."""
         return self.pad(image, self.margins(image.shape[2], image.shape[3]))
 
-    def refine(self, latent: Tensor) -> Tensor:
-        """Latent (B, D, h, w) to features (B, F, h, w): the part of the synthesis that looks far but is small."""
+    def refine(self, latent: Tensor, fineness: Tensor | None = None) -> Tensor:
+        """Latent (B, D, h, w) to features (B, F, h, w): the part of the synthesis that looks far but is small.
+
+        fineness: (B,), given to those that are `fineness_aware`; the others may leave it out of their signature.
+        """
         return latent
+
+    def refined(self, latent: Tensor, fineness: Tensor | None) -> Tensor:
+        """`refine`, told the fineness where it is aware of it."""
+        return self.refine(latent, fineness) if self.fineness_aware else self.refine(latent)
 
     @abstractmethod
     def render(self, features: Tensor) -> Tensor:
         """Features (B, F, h, w) to whole blocks (B, colours, h·stride, w·stride)."""
 
-    def synthesis(self, latent: Tensor, height: int, width: int) -> Tensor:
+    def synthesis(self, latent: Tensor, height: int, width: int, fineness: Tensor | None = None) -> Tensor:
         """Latent (B, D, h, w) to image (B, colours, height, width)."""
         top, _, left, _ = self.margins(height, width)
-        return self.render(self.refine(latent))[:, :, top : top + height, left : left + width]
+        return self.render(self.refined(latent, fineness))[:, :, top : top + height, left : left + width]

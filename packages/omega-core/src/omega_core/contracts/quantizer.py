@@ -18,13 +18,13 @@ class Quantized:
 
     latent: (B, D, h, w), the dequantized latent, with a gradient to the one that came in.
     bits: (B,), estimated bits of each sample's kept channels, with a gradient.
-    symbols: (B, C, h, w), integers; those of channels that are not kept mean nothing.
+    symbols: (B, C, h, w), integers; those of channels that are not kept mean nothing; None where there are none yet.
     penalty: (B,), what else training is to make small, such as a commitment to a codebook: added to the loss as it is.
     """
 
     latent: Tensor
     bits: Tensor
-    symbols: Tensor
+    symbols: Tensor | None
     penalty: Tensor | None = None
 
 
@@ -44,10 +44,16 @@ class Quantizer(nn.Module, ABC):
     """False where symbols have no probabilities."""
     needs_likelihood: bool = False
     """True where training asks the prior for the likelihood of real values."""
+    relaxation: nn.Module | None
+    """What only the relaxed phase of training trains; None for quantizers without one, and where nothing is trained."""
     sample_seeds: Tensor | None = None
     """(B,), set by a trainer before `forward`: what makes `noise` a function of seed, step and sample."""
     progress: float = 0.0
     """The share of training that is done, set by a trainer before `forward`, for what changes on the way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relaxation = None
 
     @abstractmethod
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
@@ -72,6 +78,42 @@ class Quantizer(nn.Module, ABC):
             return like.new_ones((len(like), self.channels, 1, 1))
         here = torch.arange(self.channels, device=like.device) < kept[:, None]
         return here[:, :, None, None].to(like.dtype)
+
+    def fineness(self, kept: Tensor) -> Tensor:
+        """How finely the first kept (B,) channels describe a latent, from 0 to 1: (B,), float32.
+
+        What a `fineness_aware` synthesis is told; kept/C unless a quantizer knows better.
+        """
+        return kept.float() / self.channels
+
+    def relax(self) -> None:
+        """Make ready for the relaxed phase, before any step: add the parameters that it trains, as `relaxation`.
+
+        Nothing unless overridden. The state of the submodule `relaxation` goes into model files as what further
+        training needs, and is not loaded for coding.
+        """
+
+    def relaxed(self, latent: Tensor, prior: "Prior | None", kept: Tensor, fineness: Tensor) -> Quantized:
+        """Quantize as the relaxed phase of training does: quickly learned from, and near to what `fit` will make.
+
+        latent: (B, D, h, w). fineness: (B,), from 0 for the coarsest quantization to 1 for the finest, drawn evenly.
+        kept: (B,), as many channels as that share of them, for quantizers without a relaxation: unless overridden,
+            this is `forward` with these.
+
+        The symbols may be None.
+        """
+        quantized: Quantized = self(latent, prior, kept)
+        return quantized
+
+    def fit(self) -> None:
+        """End the relaxed phase: begin with the quantization that it has learned. Nothing unless overridden.
+
+        Parameters keep their shapes. The trainer then finds an order of the channels (`select` with a permutation) and
+        says what it measured of prefixes (`set_fineness`).
+        """
+
+    def set_fineness(self, fineness: Tensor) -> None:
+        """Take what `fineness` is to give for 0 to C channels: (C + 1,). Nothing unless overridden."""
 
     def rate(self, places: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
         """Bits (B,) of the kept channels of symbols that may lie between two: (B, C, h, w), from 0 to S − 1.

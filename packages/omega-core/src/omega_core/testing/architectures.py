@@ -13,7 +13,7 @@ from omega_core.errors import ImageError
 from omega_core.tables import NoPrior
 from omega_core.testing import modules
 from omega_core.testing.checking import Checks, expect, raises
-from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need
+from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
 from omega_core.testing.reference import Millionths
 
 
@@ -87,6 +87,26 @@ def synthesis_restores_the_size(subject: ArchitectureSubject) -> None:
         latent = torch.zeros(2, subject.latent_channels, *made.latent_size(*size))
         restored = made.synthesis(latent, *size)
         expect(tuple(restored.shape) == (2, made.colours, *size), f"for {size} it made {tuple(restored.shape)}")
+
+
+@checks.add
+def is_told_the_fineness(subject: ArchitectureSubject) -> None:
+    """One that is `fineness_aware` restores each sample by its own fineness; 1 is meant where none is told."""
+    made = subject.made()
+    need(made.fineness_aware, "be told how finely its latent was quantized")
+    with torch.no_grad(), seeded():  # not as it begins, which may be the same for all
+        for parameter in made.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+        size = subject.sizes_of(made)[0]
+        latent = made.analysis(subject.image(made, 3, size))
+        finenesses = torch.tensor([0.1, 0.6, 1.0])
+        together = made.restore(latent, *size, finenesses)
+        alone = [made.restore(latent[i : i + 1], *size, finenesses[i : i + 1]) for i in range(3)]
+        modules.expect_same({"the image": torch.cat(alone)}, {"the image": together}, "in a batch of other finenesses")
+        untold = made.synthesis(latent[2:], *size)
+        modules.expect_same({"the image": alone[2]}, {"the image": untold}, "without a fineness")
+        coarse = made.restore(latent[2:], *size, finenesses[:1])
+        expect(not torch.allclose(coarse, alone[2]), "the image is the same whatever the fineness")
 
 
 @checks.add

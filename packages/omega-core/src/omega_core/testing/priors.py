@@ -274,6 +274,72 @@ def likelihood_has_its_derivative(subject: PriorSubject) -> None:
 
 
 @checks.add
+def interval_bits_are_of_probabilities(subject: PriorSubject) -> None:
+    """`interval_bits`, where there are any, are finite and not below 0, and intervals side by side sum to nearly 1."""
+    prior = _relaxed(subject)
+    places = torch.arange(-400, 401) * 0.25
+    values = places[:, None, None, None].expand(-1, _LATENTS, *subject.latent_size)
+    half_width, fineness = values.new_full((len(values), 1, 1, 1), 0.125), torch.full((len(values),), 0.5)
+    known = _latents(subject)[:1].expand_as(values)
+    with torch.no_grad():
+        bits = prior.interval_bits(values, half_width, known, fineness)
+    expect(bits.shape == values.shape, f"of {tuple(values.shape)} they are {tuple(bits.shape)}")
+    expect(bits.isfinite().all() and bits.min() >= 0, f"they go from {float(bits.min())} to {float(bits.max())}")
+    sums = (2.0 ** -bits.double()).sum(0)
+    expect(0.95 < sums.min() and sums.max() < 1.05, f"they sum to between {float(sums.min())} and {float(sums.max())}")
+
+
+@checks.add
+def interval_bits_depend_on_what_a_decoder_knows(subject: PriorSubject) -> None:
+    """The density of a latent depends on no later channel of what is `known`, nor on its own channel at its place."""
+    prior = _relaxed(subject)
+    known = _latents(subject).requires_grad_()
+    values, fineness = _latents(subject) * 0.5, torch.linspace(0, 1, len(known))
+    bits = prior.interval_bits(values, values.new_full((len(values), 1, 1, 1), 0.5), known, fineness)
+    for channel in range(_LATENTS):
+        place = channel % subject.latent_size[0], channel % subject.latent_size[1]
+        total = bits[:, channel, place[0], place[1]].sum()
+        if not total.requires_grad:
+            continue
+        (gradient,) = torch.autograd.grad(total, known, retain_graph=True, allow_unused=True)
+        if gradient is not None:
+            own = gradient[:, channel, place[0], place[1]]
+            expect(not gradient[:, channel + 1 :].any(), f"channel {channel} depends on later channels")
+            expect(not own.any(), f"channel {channel} depends on itself at its place")
+
+
+@checks.add
+def relaxation_is_trained(subject: PriorSubject) -> None:
+    """Each parameter of `relaxation` gets a finite gradient, not all 0, from `interval_bits`, and so do the values."""
+    prior = _relaxed(subject)
+    values = (_latents(subject) * 0.5).requires_grad_()
+    fineness = torch.linspace(0.1, 1, len(values))
+    bits = prior.interval_bits(values, values.new_full((len(values), 1, 1, 1), 0.5), _latents(subject), fineness)
+    parameters = {} if prior.relaxation is None else dict(prior.relaxation.named_parameters())
+    expect_gradients({"the bits": bits}, {"the values": values, **parameters})
+
+
+_LATENTS = 10  # channels of latents whose density is checked
+
+
+def _relaxed(subject: PriorSubject) -> Prior:
+    prior = cast(Prior, ModuleSubject.made(subject))
+    need(implements(prior, Prior, "interval_bits"), "have a density of latents")
+    with seeded():
+        prior.relax(_LATENTS)
+    if prior.relaxation is not None:
+        with seeded(), torch.no_grad():  # not as it begins, which may hide what depends on what
+            for parameter in prior.relaxation.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    return prior
+
+
+def _latents(subject: PriorSubject) -> Tensor:
+    """Latents (B, D, h, w)."""
+    return torch.randn(3, _LATENTS, *subject.latent_size, generator=torch.Generator().manual_seed(6))
+
+
+@checks.add
 def every_parameter_is_trained(subject: PriorSubject) -> None:
     """Each parameter gets a finite gradient, not all 0, from the likelihood or from the code lengths."""
     prior = subject.made().train()

@@ -276,6 +276,83 @@ def mixed_precision_keeps_the_rate(subject: QuantizerSubject) -> None:
 
 
 @checks.add
+def fineness_rises_with_what_is_kept(subject: QuantizerSubject) -> None:
+    """`fineness` of kept (B,) channels is from 0 to 1, does not fall as more are kept, and is 1 where all are."""
+    made = subject.made()
+    kept = torch.arange(subject.channels + 1)
+    found = made.fineness(kept)
+    expect(found.shape == kept.shape, f"of {tuple(kept.shape)} it made {tuple(found.shape)}")
+    expect(found.is_floating_point() and found.min() >= 0, f"it is {found.tolist()}")
+    expect(
+        bool((found.diff() >= 0).all()) and float(found[-1]) == 1, f"of 0 to {subject.channels} it is {found.tolist()}"
+    )
+
+
+@checks.add
+def can_be_relaxed(subject: QuantizerSubject) -> None:
+    """Made ready by `relax`, `relaxed` gives a latent (B, D, h, w) and bits (B,) at any fineness, with gradients to the
+    latent that came in, and to each parameter of `relaxation`, if there is one.
+    """
+    made, latent, prior = _relaxed(subject)
+    latent.requires_grad_()
+    fineness = torch.linspace(0.1, 0.9, len(latent))
+    kept = (fineness * subject.channels).ceil().long()
+    with seeded():
+        found = made.relaxed(latent, prior, kept, fineness)
+    expect(found.latent.shape == latent.shape, f"the latent is {tuple(found.latent.shape)}")
+    expect(found.bits.shape == (len(latent),), f"the bits are {tuple(found.bits.shape)}")
+    expect(found.bits.isfinite().all() and found.bits.min() >= 0, f"the bits are {found.bits.tolist()}")
+    parameters = {} if made.relaxation is None else dict(made.relaxation.named_parameters())
+    expect_gradients({"the latent": found.latent}, {"the latent that went in": latent})
+    parts = {"latent": found.latent, **({"bits": found.bits} if made.needs_prior else {})}
+    if parameters:
+        expect_gradients(parts, parameters)
+
+
+@checks.add
+def finer_quantization_errs_less_and_costs_more(subject: QuantizerSubject) -> None:
+    """`relaxed` at fineness 1 costs more bits than at 0 and, of a quantizer with a relaxation, restores more."""
+    made, latent, prior = _relaxed(subject)
+    need(made.needs_prior, "have a rate")
+    made.eval()
+    kept = torch.full((len(latent),), subject.channels)
+    found = []
+    for fineness in (0.0, 1.0):
+        with seeded(), torch.no_grad():
+            count = kept if fineness else torch.ones_like(kept)
+            found.append(made.relaxed(latent, prior, count, torch.full((len(latent),), fineness)))
+    costs = [float(each.bits.sum()) for each in found]
+    expect(costs[0] < costs[1], f"fineness 0 costs {costs[0]:.1f} bits, 1 {costs[1]:.1f}")
+    errors = [float((each.latent - latent).square().mean()) for each in found]
+    expect(
+        made.relaxation is None or errors[1] < errors[0], f"the squared error is {errors[0]:.3g}, then {errors[1]:.3g}"
+    )
+
+
+@checks.add
+def fitting_keeps_the_shape_of_its_state(subject: QuantizerSubject) -> None:
+    """`fit` ends a relaxed phase: state keeps its names and shapes, and what is quantized then can be decoded."""
+    made, latent, _ = _relaxed(subject)
+    before = {name: value.shape for name, value in made.state_dict().items()}
+    made.eval().fit()
+    after = {name: value.shape for name, value in made.state_dict().items()}
+    expect(before == after, f"{', '.join(name for name in {**before, **after} if before.get(name) != after.get(name))}")
+    made.set_fineness(torch.linspace(0, 1, subject.channels + 1))
+    restored = made.latent(made.symbols(latent))
+    expect(restored.shape == latent.shape and bool(restored.isfinite().all()), "it cannot be decoded")
+
+
+def _relaxed(subject: QuantizerSubject) -> tuple[Quantizer, Tensor, ReferencePrior | None]:
+    """A quantizer in its relaxed phase, latents for it, and where its bits come from."""
+    made, latent = subject.made().train(), subject.inputs()
+    prior = subject.prior_of(made)
+    made.relax()
+    if prior is not None:
+        prior.relax(subject.latent_channels)
+    return made, latent, prior
+
+
+@checks.add
 def selects_channels(subject: QuantizerSubject) -> None:
     """`select`, where there is one, keeps the channels given, in that order, and what is left can be loaded again."""
     made, latent = subject.made(), subject.inputs()

@@ -1,7 +1,9 @@
 """What components are checked with, where another kind is needed."""
 
+from typing import cast
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantized, Quantizer
@@ -37,9 +39,31 @@ class ReferencePrior(Prior):
         channel = torch.arange(len(self.table), device=values.device)[:, None, None]
         return self.table[channel, below] * (1 - share) + self.table[channel, below + 1] * share
 
+    def relax(self, latent_channels: int) -> None:
+        """See `Prior.relax`: a Laplacian for each channel, whose scale is learned."""
+        self.relaxation = _Laplacian(latent_channels)
+
+    def interval_bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
+        """See `Prior.interval_bits`."""
+        bits: Tensor = cast(_Laplacian, self.relaxation)(values.abs(), half_width)
+        return bits
+
     def freeze(self) -> FrozenTables:
         """The tables as integers."""
         return FrozenTables.from_probabilities(self.table[:, None, :].double().cpu().numpy())
+
+
+class _Laplacian(nn.Module):
+    """−log2 of the probabilities of intervals around 0, of Laplacians."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, distance: Tensor, half_width: Tensor) -> Tensor:
+        above, below = ((distance + sign * half_width) / self.log_scale.exp() for sign in (1, -1))
+        inside = below.sign() * 0.5 * torch.exp(-below.abs()) - 0.5 * torch.exp(-above) + (below < 0)
+        return -inside.clamp_min(1e-9).log2()
 
 
 class Millionths(Quantizer):

@@ -287,6 +287,41 @@ class HalfTheBits(SoundQuantizer):
         return Quantized(made.latent, made.bits.to(latent.dtype), made.symbols)
 
 
+@fault("fineness_rises_with_what_is_kept")
+class CoarserWithMore(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def fineness(self, kept):
+        return 1 - super().fineness(kept)
+
+
+@fault("can_be_relaxed")
+class RelaxesWithoutGradient(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def relaxed(self, latent, prior, kept, fineness):
+        return super().relaxed(latent.detach(), prior, kept, fineness)
+
+
+@fault("finer_quantization_errs_less_and_costs_more")
+class DeafToFineness(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def relaxed(self, latent, prior, kept, fineness):
+        return self(latent, prior, torch.full_like(kept, self.channels))
+
+
+@fault("fitting_keeps_the_shape_of_its_state")
+class LosesItsRelaxation(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def relax(self):
+        self.relaxation = nn.Linear(2, 2)
+
+    def fit(self):
+        self.relaxation = None
+
+
 @fault("selects_channels")
 class SelectsBackwards(SoundQuantizer):
     """reach: how far levels reach."""
@@ -363,7 +398,7 @@ class Blank(SoundArchitecture):
 class Detached(SoundArchitecture):
     """colours: 3 for RGB, 1 for grey."""
 
-    def refine(self, latent):
+    def refine(self, latent, fineness=None):
         return super().refine(latent.detach())
 
 
@@ -380,7 +415,7 @@ class RoundsPixels(SoundArchitecture):
 class Overflows(SoundArchitecture):
     """colours: 3 for RGB, 1 for grey."""
 
-    def refine(self, latent):
+    def refine(self, latent, fineness=None):
         return super().refine(latent) + (1e30 if torch.is_autocast_enabled("cpu") else 0)
 
 
@@ -390,6 +425,14 @@ class Clips(SoundArchitecture):
 
     def normalise(self, image):
         return image.clamp(0.45, 0.55)
+
+
+@fault("is_told_the_fineness", "architecture")
+class DoesNotListen(SoundArchitecture):
+    """colours: 3 for RGB, 1 for grey."""
+
+    def refine(self, latent, fineness=None):
+        return super().refine(latent, None)
 
 
 @fault("tiles_are_seamless", "architecture")
@@ -552,6 +595,36 @@ class KeepsCounts(SoundPrior):
     def select(self, order):
         super().select(order)
         self.counts = self.counts.flip(0)
+
+
+@fault("interval_bits_are_of_probabilities", "prior")
+class DensityInNats(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    def interval_bits(self, values, half_width, known, fineness):
+        return super().interval_bits(values, half_width, known, fineness) * 0.6931
+
+
+@fault("interval_bits_depend_on_what_a_decoder_knows", "prior")
+class KnowsTheFuture(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    def interval_bits(self, values, half_width, known, fineness):
+        return super().interval_bits(values - 0.5 * known.mean(1, keepdim=True), half_width, known, fineness)
+
+
+@fault("relaxation_is_trained", "prior")
+class FixedDensity(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    def interval_bits(self, values, half_width, known, fineness):
+        scale = self.relaxation.log_scale
+        with torch.no_grad():
+            scale.copy_(scale)
+        frozen = scale.requires_grad_(False)
+        bits = super().interval_bits(values, half_width, known, fineness)
+        frozen.requires_grad_(True)
+        return bits
 
 
 # coders

@@ -87,6 +87,7 @@ class SoundArchitecture(LocalArchitecture):
     analysis_halo = 1
     refine_halo = 1
     render_halo = 1
+    fineness_aware = True
 
     def __init__(self, *, latent_channels: int, colours: int = 3) -> None:
         super().__init__()
@@ -98,8 +99,9 @@ class SoundArchitecture(LocalArchitecture):
     def analysis(self, image: Tensor) -> Tensor:
         return self.encoder(F.pixel_unshuffle(self.padded(image), 4))
 
-    def refine(self, latent: Tensor) -> Tensor:
-        return latent + torch.tanh(self.body(latent))
+    def refine(self, latent: Tensor, fineness: Tensor | None = None) -> Tensor:
+        told = 1.0 if fineness is None else fineness.to(latent)[:, None, None, None]
+        return latent + torch.tanh(self.body(latent)) * told
 
     def render(self, features: Tensor) -> Tensor:
         return torch.sigmoid(F.pixel_shuffle(self.decoder(features), 4))
@@ -132,6 +134,20 @@ class SoundFixedArchitecture(Architecture):
         return F.pixel_shuffle(self.decoder(latent), 4)
 
 
+class SoundDensity(nn.Module):
+    """A logistic density for each channel, of a scale that is learned."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, values: Tensor, half_width: Tensor) -> Tensor:
+        distance = values.abs()
+        scale = self.log_scale.exp()
+        inside = torch.sigmoid((half_width - distance) / scale) - torch.sigmoid((-half_width - distance) / scale)
+        return -inside.clamp_min(1e-9).log2()
+
+
 class SoundPrior(Prior):
     """Counts, smoothed by a learned density that is the likelihood between them.
 
@@ -162,6 +178,12 @@ class SoundPrior(Prior):
         below = place.detach().floor().clamp_max(table.shape[1] - 2).long()
         channel = torch.arange(len(table), device=values.device)[:, None, None]
         return table[channel, below] * (1 - (place - below)) + table[channel, below + 1] * (place - below)
+
+    def relax(self, latent_channels: int) -> None:
+        self.relaxation = SoundDensity(latent_channels)
+
+    def interval_bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
+        return self.relaxation(values, half_width)
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
         with torch.no_grad():

@@ -13,6 +13,7 @@ from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.errors import ComponentError
 from omega_core.tables import FrozenTables
 from omega_entropy.priors.counting import Counts
+from omega_entropy.priors.density import LatentDensity
 
 
 class StaticPrior(Prior):
@@ -72,6 +73,16 @@ class StaticPrior(Prior):
     def select(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
         self.seen.select(order)
+
+    def relax(self, latent_channels: int) -> None:
+        """See `Prior.relax`: a density of each channel, which depends on nothing where tables do not either."""
+        self.relaxation = LatentDensity(latent_channels, conditional=self.conditional)
+
+    def interval_bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
+        """See `Prior.interval_bits`. Raises ValueError before `relax`."""
+        if not isinstance(self.relaxation, LatentDensity):
+            raise ValueError("a prior has a density of latents once it was relaxed")
+        return self.relaxation.bits(values, half_width, known, fineness)
 
     def freeze(self) -> FrozenPrior:
         """The frequencies as integer tables."""

@@ -1,0 +1,66 @@
+"""The lapped orthogonal transform of 16×16 blocks (Malvar and Staelin 1989, "The LOT: Transform Coding Without Blocking
+Effects", IEEE Transactions on ASSP): a discrete cosine transform of blocks, between which a filter has first spread
+what the edges of blocks would otherwise show.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+SIDE = 16
+"""Pixels a side of a block, which one latent position stands for."""
+
+_POWER = (20.0, 2.2, 0.5)  # of brightness and of two colour differences, where black is −1 and white 1
+
+
+def _cosines(n: int) -> Tensor:
+    """The orthonormal type-II DCT of n numbers."""
+    k = torch.arange(n, dtype=torch.float64)
+    cosines: Tensor = (2 / n) ** 0.5 * torch.cos(math.pi / n * (k + 0.5) * k[:, None])
+    cosines[0] /= 2**0.5
+    return cosines
+
+
+def lap_filter() -> Tensor:
+    """The filter that makes the DCT of blocks the LOT: by its quick form, a DCT-II and a DCT-IV of half a block."""
+    half = SIDE // 2
+    k = torch.arange(half, dtype=torch.float64) + 0.5
+    fourth = (2 / half) ** 0.5 * torch.cos(math.pi / half * k * k[:, None])
+    odd = (_cosines(half).T @ fourth).flip(0, 1)
+    one, mirrored = torch.eye(half, dtype=torch.float64), torch.eye(half, dtype=torch.float64).flip(0)
+    butterfly = torch.cat([torch.cat([one, mirrored], 1), torch.cat([mirrored, -one], 1)]) / 2**0.5
+    middle = torch.eye(SIDE, dtype=torch.float64)
+    middle[half:, half:] = odd
+    return (butterfly @ middle @ butterfly).float()
+
+
+def filtered(image: Tensor, lap: Tensor) -> Tensor:
+    """An image of whole blocks (B, 3, H, W), filtered across their edges; beyond its own edges it is its mirror image,
+    which the filter leaves as it is.
+    """
+    half, lap = SIDE // 2, lap.to(image.dtype)
+    for dim in (2, 3):
+        size = image.shape[dim]
+        first, last = image.narrow(dim, 0, half), image.narrow(dim, size - half, half)
+        mirrored = torch.cat([first.flip(dim), image, last.flip(dim)], dim)
+        edges = torch.unflatten(mirrored, dim, (-1, SIDE))
+        spread = (edges.movedim(dim + 1, -1) @ lap.T).movedim(-1, dim + 1)
+        image = spread.flatten(dim, dim + 1).narrow(dim, half, size)
+    return image
+
+
+def cosine_transform() -> tuple[Tensor, Tensor]:
+    """Orthonormal rows (768, 768) for blocks as PixelUnshuffle lays them out, and the variance of each coefficient.
+
+    In both directions the type-II DCT; of the colours, brightness and two differences. Variances fall with the third
+    power of the frequency, as those of photographs do (Field 1987, "Relations between the statistics of natural images
+    and the response properties of cortical cells", JOSA A).
+    """
+    n, cosines = torch.arange(SIDE, dtype=torch.float64), _cosines(SIDE)
+    colours = torch.tensor([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
+    colours /= colours.norm(dim=1, keepdim=True)
+    basis = torch.einsum("kc,ui,vj->kuvcij", colours, cosines, cosines).reshape(3 * SIDE**2, -1)
+    falling = (n[:, None] ** 2 + n**2 + 0.25) ** -1.5
+    variances = torch.tensor(_POWER, dtype=torch.float64)[:, None, None] * falling
+    return basis.float(), variances.flatten().float()

@@ -1,0 +1,129 @@
+"""The density of latents in the relaxed phase of training, when there are no symbols yet.
+
+    −log2 P([y − Δ/2, y + Δ/2]),   P a mixture of three Laplacians for each channel, of mean m and log scale s
+
+Where it is conditional, m and s of a group of channels are foretold from the groups before it (channel-conditional:
+Minnen and Singh 2020, "Channel-wise Autoregressive Entropy Models for Learned Image Compression", ICIP) and, for the
+second half of a checkerboard, from the first half of the same group (He et al. 2021, "Checkerboard Context Model for
+Efficient Learned Image Compression", CVPR):
+
+    groups before ─1×1─ 128 ─2 blocks─┬─ 1×1 ─ m, s of the first half
+                                      └─(+)─ 2 blocks ─ 1×1 ─(+)─ m, s of the second half
+                first half of this group ┘
+
+A decoder has all of these before it decodes a group. What learns here is what tables that are chosen by integers, as
+those of the prior `context`, follow as far as they can.
+"""
+
+from itertools import accumulate, pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+_GROUPS = (8, 24, 48, 80, 96)  # shares of the channels that are coded together, each given those before
+_WIDTH = 128
+_HALF = 0.5  # brings latents to the deviation that layers are made for
+_LARGEST = 4.0  # log of the factor by which what is known changes a scale
+_LEAST = 1e-9  # probability
+_QUIET = 0.05
+
+
+class LatentDensity(nn.Module):
+    """The density of each of D latent channels.
+
+    conditional: whether it depends on what a decoder knows already.
+    """
+
+    def __init__(self, latent_channels: int, *, conditional: bool) -> None:
+        super().__init__()
+        spread = torch.linspace(1.0, -2.5, latent_channels)  # latents come in the order of falling variances
+        self.log_scale = nn.Parameter(torch.stack([spread - 1.5, spread - 0.3, spread + 0.8]))
+        self.mixture = nn.Parameter(torch.zeros(3, latent_channels))
+        bounds = [round(latent_channels * part / sum(_GROUPS)) for part in accumulate(_GROUPS, initial=0)]
+        self.groups = [group for group in pairwise(bounds) if group[0] < group[1]] if conditional else []
+        self.conditionals = nn.ModuleList(_Conditional(first, end - first) for first, end in self.groups)
+
+    def bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
+        """See `Prior.interval_bits`."""
+        with torch.autocast(values.device.type, enabled=False):
+            log_scale = self.log_scale[:, :, None, None]
+            shares = self.mixture.softmax(0)[:, :, None, None]
+        distance = values
+        if self.groups:
+            mean, log_factor = self._foretold(known, fineness)
+            distance, log_scale = values - mean, log_scale[:, None] + log_factor
+        with torch.autocast(values.device.type, enabled=False):
+            distance = distance.abs()
+            chance = torch.zeros_like(distance)
+            for share, each in zip(shares, log_scale, strict=True):
+                scale = each.exp()
+                inside = _laplace_cdf((distance + half_width) / scale) - _laplace_cdf((distance - half_width) / scale)
+                chance = chance + share * inside
+            return -chance.clamp_min(_LEAST).log2()
+
+    def _foretold(self, known: Tensor, fineness: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log of the factor of the scale of each latent (B, D, h, w)."""
+        height, width = known.shape[2:]
+        rows, columns = (torch.arange(size, device=known.device) for size in (height, width))
+        first = ((rows[:, None] + columns) % 2 == 0).to(known.dtype)
+        told = 2 * fineness.to(known.dtype)[:, None] - 1
+        parts = [
+            cast(_Conditional, conditional)(known[:, :start], known[:, start:end] * first, told, first)
+            for conditional, (start, end) in zip(self.conditionals, self.groups, strict=True)
+        ]
+        means, log_factors = zip(*(part.float().chunk(2, dim=1) for part in parts), strict=True)
+        return torch.cat(means, dim=1), torch.cat(log_factors, dim=1).clamp(-_LARGEST, _LARGEST)
+
+
+class _Conditional(nn.Module):
+    """Means and log factors (B, 2·G, h, w) of a group of G channels, from `given` channels before it."""
+
+    def __init__(self, given: int, channels: int) -> None:
+        super().__init__()
+        self.told = nn.Linear(1, _WIDTH)
+        self.before = nn.Conv2d(given, _WIDTH, 1) if given else None
+        self.blocks = nn.Sequential(_Block(), _Block()) if given else None
+        self.first = _quiet(nn.Conv2d(_WIDTH, 2 * channels, 1))
+        self.own = nn.Conv2d(channels, _WIDTH, 1)
+        self.beside = nn.Sequential(_Block(), _Block())
+        self.second = _quiet(nn.Conv2d(_WIDTH, 2 * channels, 1))
+
+    def forward(self, before: Tensor, own: Tensor, told: Tensor, first: Tensor) -> Tensor:
+        """before: (B, given, h, w). own: (B, G, h, w), 0 but where `first` (h, w) is 1. told: (B, 1)."""
+        features = self.told(told)[:, :, None, None]
+        if self.before is not None and self.blocks is not None:
+            features = self.blocks(self.before(before * _HALF) + features)
+        else:
+            features = features.expand(-1, -1, *own.shape[2:])
+        at_first = self.first(features)
+        at_second = at_first + self.second(self.beside(features + self.own(own * _HALF)))
+        return torch.where(first > 0, at_first, at_second)
+
+
+class _Block(nn.Module):
+    """x + pointwise(ReLU(pointwise(depthwise(x)))): sums of shifted channels and products, as integers can follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.around = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1, groups=_WIDTH)
+        self.widen = nn.Conv2d(_WIDTH, 2 * _WIDTH, 1)
+        self.narrow = nn.Conv2d(2 * _WIDTH, _WIDTH, 1)
+        self.narrow.weight.data.mul_(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        refined: Tensor = x + self.narrow(relu(self.widen(self.around(x))))
+        return refined
+
+
+def _laplace_cdf(t: Tensor) -> Tensor:
+    tail = 0.5 * torch.exp(-t.abs())
+    return torch.where(t >= 0, 1 - tail, tail)
+
+
+def _quiet(layer: nn.Conv2d) -> nn.Conv2d:
+    """A layer that begins near zero."""
+    layer.weight.data.mul_(_QUIET)
+    cast(Tensor, layer.bias).data.zero_()
+    return layer

@@ -1,0 +1,46 @@
+"""Scalar quantization of every latent channel at any fineness, as it is trained before Ω begins from it.
+
+    latent y ─ × gain(fineness) ─ round ─ × step(fineness) ─ y_hat
+
+The rate is that of y with uniform noise of one cell (Ballé, Laparra and Simoncelli 2017, "End-to-end Optimized Image
+Compression", ICLR), the distortion that of rounding, whose gradient is passed straight through: noise where the rate
+has to be smooth, rounding where the synthesis has to learn what it will be given (Guo et al. 2021, "Soft then Hard:
+Rethinking the Quantization in Neural Image Compression", ICML).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+_ANCHORS = 8
+
+
+class ScalarRelaxation(nn.Module):
+    """A gain before rounding and a step after it for each of D channels, interpolated between anchors of fineness.
+
+    steps: of the cells at fineness 0 and 1, before training; in between they are interpolated geometrically.
+    """
+
+    def __init__(self, latent_channels: int, steps: Sequence[float]) -> None:
+        super().__init__()
+        self.coarsest, self.finest = (math.log(step) for step in steps)
+        self.log_gain = nn.Parameter(torch.zeros(_ANCHORS, latent_channels))
+        self.log_step = nn.Parameter(torch.zeros(_ANCHORS, latent_channels))
+
+    def forward(self, fineness: Tensor) -> tuple[Tensor, Tensor]:
+        """Gain and step at a fineness (B,) from 0 to 1: (B, D, 1, 1) each."""
+        place = fineness * (_ANCHORS - 1)
+        below = place.floor().clamp(0, _ANCHORS - 2).long()
+        share = (place - below).to(self.log_gain)[:, None]
+        log_size = (self.coarsest + (self.finest - self.coarsest) * fineness).to(self.log_gain)[:, None]
+        log_gain, log_step = (
+            anchors[below] * (1 - share) + anchors[below + 1] * share for anchors in (self.log_gain, self.log_step)
+        )
+        return (log_gain - log_size).exp()[:, :, None, None], (log_step + log_size).exp()[:, :, None, None]
+
+
+def rounded(values: Tensor) -> Tensor:
+    """The nearest integers, with the gradient passed straight through."""
+    return values + (values.round() - values).detach()

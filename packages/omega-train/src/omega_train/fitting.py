@@ -1,0 +1,116 @@
+"""The end of the relaxed phase: the quantizer begins from what was learned, its channels are put into order.
+
+Channels are sorted by how much of the latent's squared error a bit of each takes away, which is nearly that of the
+image where the synthesis begins as an orthogonal transform. Prefixes are measured in that order: their rate, and the
+fineness at which the relaxed quantizer makes the same error, of which the synthesis is told.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from omega_core.contracts.dataset import Images
+from omega_train.distributed import summed
+from omega_train.task import CodecTask, symbol_counts
+from omega_train.validation import FINENESSES, all_of, batches
+
+PICTURES = 96  # that are measured
+Floats = NDArray[np.float64]
+
+
+@torch.no_grad()
+def fit(task: CodecTask, images: Images, workers: int = 0) -> str:
+    """End the relaxed phase of a task, as measured on some images; several processes share these.
+
+    Returns what was done, for people.
+    """
+    was_training = task.training
+    task.eval()
+    task.quantizer.fit()
+    found = _measure(task, images, workers)
+    order = np.argsort(-found.gains / np.maximum(found.bits, 1e-12), kind="stable")
+    _reorder(task, order.tolist())
+    rates = np.concatenate([[0.0], found.bits[order].cumsum()])
+    errors = found.error - np.concatenate([[0.0], found.gains[order].cumsum()])
+    task.prefix_rates.copy_(torch.from_numpy(rates))
+    task.quantizer.set_fineness(torch.from_numpy(_fineness_of(errors, found.relaxed_errors)).float().to(task.device))
+    task.train(was_training)
+    moved = int((order != np.arange(len(order))).sum())
+    return f"quantizer fitted: {len(order)} channels, {rates[-1]:.3f} bpp in all, {moved} of them in another place"
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """bits: (C,), per pixel of each channel. gains: (C,), what each takes away from the squared error of the latent.
+
+    error: that of no channels. relaxed_errors: (R,), of the relaxed quantizer at finenesses from 0 to 1.
+    """
+
+    bits: Floats
+    gains: Floats
+    error: float
+    relaxed_errors: Floats
+
+
+def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
+    """Rates and errors of the channels of a quantizer. Errors are from the latent, each of whose channels is scaled to
+    fit its dequantized values best.
+    """
+    quantizer, channels = task.quantizer, task.quantizer.channels
+    counts = torch.zeros(channels, quantizer.alphabet, dtype=torch.int64, device=task.device)
+    latents = task.recipe.latent_channels
+    squares = torch.zeros(channels + 1 + FINENESSES, latents, dtype=torch.float64, device=task.device)
+    products, power = torch.zeros_like(squares), torch.zeros_like(squares[0])
+    pixels = torch.zeros(1, dtype=torch.float64, device=task.device)
+    finenesses = torch.linspace(0, 1, FINENESSES).tolist()
+    for image in batches(task, images, most=PICTURES, workers=workers):
+        kept = all_of(task, image)
+        latent = task.architecture.analysis(image)
+        symbols = quantizer.symbols(latent)
+        counts += symbol_counts(symbols, kept, quantizer.alphabet)
+        restored = [quantizer.latent(symbols[:, :n]) for n in range(channels + 1)]
+        for fineness in finenesses:
+            told = torch.full((len(image),), fineness, device=task.device)
+            restored.append(quantizer.relaxed(latent, task.prior, kept, told).latent)
+        for number, each in enumerate(restored):
+            squares[number] += each.double().square().sum((0, 2, 3))
+            products[number] += (each.double() * latent.double()).sum((0, 2, 3))
+        power += latent.double().square().sum((0, 2, 3))
+        pixels += image[:, 0].numel()
+        if task.prior is not None and task.prior.observes:
+            task.prior.observe(symbols, kept)
+    counts, squares, products, power = summed(counts), summed(squares), summed(products), summed(power)
+    scales = products[channels] / power.clamp_min(1e-12)
+    errors = ((squares - 2 * scales * products).sum(1) + (scales.square() * power).sum()).cpu().numpy()
+    bits = _entropies(counts) * float(counts[0].sum()) / float(summed(pixels))
+    return _Measured(bits, -np.diff(errors[: channels + 1]), float(errors[0]), errors[channels + 1 :])
+
+
+def _entropies(counts: Tensor) -> Floats:
+    """Bits a symbol (C,) of symbols that occur so often (C, S)."""
+    shares = counts.double() / counts.sum(1, keepdim=True).clamp_min(1)
+    entropies: Floats = torch.special.entr(shares).sum(1).div(np.log(2)).cpu().numpy()
+    return entropies
+
+
+def _reorder(task: CodecTask, order: list[int]) -> None:
+    """Put the channels into an order, in place: optimizers hold on to parameters."""
+    for module in (task.quantizer, task.prior):
+        if module is not None:
+            ordered = deepcopy(module)
+            ordered.select(order)
+            module.load_state_dict(ordered.state_dict())
+
+
+def _fineness_of(errors: Floats, relaxed_errors: Floats) -> Floats:
+    """The finenesses at which the relaxed quantizer makes these errors."""
+    falling = np.minimum.accumulate(relaxed_errors)
+    least = 1e-12 * float(errors[0])
+    places = np.linspace(0, 1, len(falling))
+    found: Floats = np.interp(-np.log(np.maximum(errors, least)), -np.log(np.maximum(falling, least)), places)
+    found[-1] = 1.0
+    return found
