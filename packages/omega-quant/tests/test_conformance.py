@@ -17,6 +17,16 @@ class TestOmegaInStages(QuantizerContract):
     options = {"start": "scalar", "stages": [1.0, 3.0]}
 
 
+class TestFactoredOmega(QuantizerContract):
+    name = "omega"
+    options = {"rank": 2}
+
+
+class TestFactoredOmegaInStages(QuantizerContract):
+    name = "omega"
+    options = {"start": "scalar", "stages": [1.0, 3.0], "rank": 1}
+
+
 class TestInteger(QuantizerContract):
     name = "integer"
     latent_channels = 4

@@ -3,9 +3,11 @@
 Shapes as in `straight_through`: R rows, of which the first ones keep most channels; C channels of S symbols.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+import torch
 from torch import Tensor
 
 BLOCK = {"cpu": 1 << 19}
@@ -75,3 +77,16 @@ class Cut:
             blocks = [slice(row, min(row + self.rows, most)) for row in range(0, most, self.rows)]
             if blocks:
                 yield Part(some, self.symbols, self.keeping[some], blocks)
+
+
+def by_kept(kept_N: Tensor, channels: int, positions: int) -> tuple[Tensor, Tensor, list[int]]:
+    """The order of samples by how many channels they keep, most first, and the way back; how many rows keep each."""
+    order_N = torch.argsort(kept_N, descending=True, stable=True)
+    counts = torch.bincount(kept_N.clamp(0, channels), minlength=channels + 1)
+    keeping = cast(list[int], (positions * counts.flip(0).cumsum(0).flip(0)[1:]).tolist())
+    return order_N, torch.argsort(order_N), keeping
+
+
+def is_kept(keeping: Sequence[int], rows: slice, device: torch.device) -> Tensor:
+    """Whether rows keep each channel (rows, C)."""
+    return torch.arange(rows.start, rows.stop, device=device)[:, None] < torch.tensor(keeping, device=device)

@@ -7,6 +7,11 @@ In several stages, each takes what those before left over (residual quantization
 Vector Quantization for Speech Coding", ICASSP):
 
     latent ─Ω, channels of stage 1─ y_1 ; latent − y_1 ─Ω, channels of stage 2─ y_2 ; … ; y_hat = y_1 + y_2 + …
+
+In the factored form, of rank r, the activations of a channel are affine functions of r coordinates of the latent:
+
+    x[c, k] = direction[c, k]·z      a[c, s] = Σ_k slope[c, s, k]·x[c, k] + bias[c, s]
+    table[c, s] = Σ_k table_point[c, s, k]·table_direction[c, k]
 """
 
 import math
@@ -20,6 +25,7 @@ from torch import Tensor, nn
 
 from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError
+from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_of_points
 from omega_quant.straight_through import nearest, one_hot_max, sum_of_rows
 
 if TYPE_CHECKING:
@@ -40,16 +46,27 @@ class OmegaQuantizer(Quantizer):
     stages: how channels are divided among stages, such as [1, 2] where a second stage has twice as many as the first;
         for the start "scalar". So the first channels are a coarse description of much of the latent, which is what a
         low rate asks for, and later ones make it finer.
-    finer: how many steps of a stage are one of the stage before, at the start.
+    finer: how many steps of a stage are one of the stage before, at the start. If it is odd, the cells of a stage are
+        unions of cells of the next one.
+    rank: r, of the factored form; None is the full form, as published. At most D and S. A position of the latent then
+        costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1), and the model has 2·C·r·(D + S) numbers, besides
+        biases and temperatures, instead of 2·C·S·D.
 
     compiled: set by `compile_parts`.
 
     `weight` (C, S, D) and `bias` (C, S) are the first 1×1 convolution, `table` (C, S, D) and
     `table_bias` (D,) the second, whose columns stand where others have a codebook. With several stages, `stage` (C,)
     is that of each channel, from 0 on.
+
+    In the factored form `direction` (C, r, D) and `slope` (C, S, r) make the weights, `table_direction` (C, r, D) and
+    `table_point` (C, S, r) the table. With several stages, `grid` (C, S, r), which is not learned, has the points that
+    later stages see subtracted: Σ_k grid[c, s, k]·direction[c, k]/|direction[c, k]|², so that a point is given by its
+    coordinates along `direction`, where these are orthogonal. It starts as the table does. So the table can be learned
+    when all else stays as it is, without a change of what later stages quantize.
     """
 
     stage: Tensor
+    grid: Tensor
 
     def __init__(
         self,
@@ -62,6 +79,7 @@ class OmegaQuantizer(Quantizer):
         temperature_growth: float = 1.0,
         stages: Sequence[float] = (1.0,),
         finer: float = 3.0,
+        rank: int | None = None,
     ) -> None:
         super().__init__()
         if start not in ("random", "scalar"):
@@ -84,13 +102,26 @@ class OmegaQuantizer(Quantizer):
             )
         if not finer > 0:
             raise ComponentError(f"a stage is finer by a factor above 0, not {finer}.")
+        if rank is not None and not 1 <= rank <= min(latent_channels, alphabet):
+            raise ComponentError(
+                f"the rank of the quantizer omega is from 1 to {min(latent_channels, alphabet)}, the lesser of its"
+                f" latent channels and its alphabet, not {rank}."
+            )
         self.temperature_growth = temperature_growth
         self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
         self.rectified = start == "random"
         self.compiled = False
-        self.weight = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
-        self.bias = nn.Parameter(torch.empty(channels, alphabet))
-        self.table = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
+        self.rank = rank
+        if rank is None:
+            self.weight = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
+            self.bias = nn.Parameter(torch.empty(channels, alphabet))
+            self.table = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
+        else:
+            self.direction = nn.Parameter(torch.empty(channels, rank, latent_channels))
+            self.slope = nn.Parameter(torch.empty(channels, alphabet, rank))
+            self.bias = nn.Parameter(torch.empty(channels, alphabet))
+            self.table_direction = nn.Parameter(torch.empty(channels, rank, latent_channels))
+            self.table_point = nn.Parameter(torch.empty(channels, alphabet, rank))
         self.table_bias = nn.Parameter(torch.zeros(latent_channels))
         # the logarithm is learned, so that a temperature stays positive
         self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
@@ -99,6 +130,8 @@ class OmegaQuantizer(Quantizer):
         if self.stages > 1:  # a model that was made anew for fewer channels has theirs in its state
             sizes = torch.tensor([end - first for first, end in pairwise(bounds)])
             self.register_buffer("stage", torch.arange(self.stages).repeat_interleave(sizes, output_size=channels))
+            if rank is not None:
+                self.register_buffer("grid", torch.empty(channels, alphabet, rank))
         if start == "random":
             self._start_randomly()
         else:
@@ -106,29 +139,51 @@ class OmegaQuantizer(Quantizer):
                 self._start_as_scalar_quantizer(slice(first, end), finer**number)
 
     def _start_randomly(self) -> None:
-        """As torch starts 1×1 convolutions, but for the fan-in of the second: of S·C inputs only C are not 0."""
-        for parameter, fan_in in (
-            (self.weight, self.latent_channels),
-            (self.bias, self.latent_channels),
-            (self.table, self.channels),
-            (self.table_bias, self.channels),
-        ):
-            nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+        """As torch starts 1×1 convolutions, but for the fan-in of the second: of S·C inputs only C are not 0.
+
+        Factors start so that their products have the variance of those.
+        """
+        if self.rank is None:
+            of_latents, of_channels = [self.weight, self.bias], [self.table, self.table_bias]
+        else:
+            of_latents, of_channels = [self.direction, self.bias], [self.table_direction, self.table_bias]
+            for factor in (self.slope, self.table_point):
+                nn.init.uniform_(factor, -math.sqrt(3 / self.rank), math.sqrt(3 / self.rank))
+        for fan_in, parameters in ((self.latent_channels, of_latents), (self.channels, of_channels)):
+            for parameter in parameters:
+                nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
 
     def _start_as_scalar_quantizer(self, members: slice, fineness: float) -> None:
         """a[s] = fineness·direction·y − level[s], so that the nearest level wins; table[s] is what that a is 0 for."""
         levels_S = torch.arange(self.alphabet, dtype=torch.float32) - (self.alphabet // 2 - 1)
-        directions_CD = torch.empty(members.stop - members.start, self.latent_channels)
-        if len(directions_CD) == self.latent_channels or (
-            self.stages > 1 and len(directions_CD) < self.latent_channels
-        ):
+        count = members.stop - members.start
+        if self.rank is None:
+            directions_CD = self._scalar_directions(count, count)
+            with torch.no_grad():
+                self.weight[members] = fineness * directions_CD[:, None, :].expand(-1, self.alphabet, -1)
+                self.bias[members] = -levels_S
+                self.table[members] = levels_S[:, None] * directions_CD[:, None, :] / fineness
+            return
+        # the first coordinate is quantized; further ones, along the directions that follow, have slopes of 0 as yet
+        rows_CD = self._scalar_directions(count, max(count, self.latent_channels))
+        direction_CKD = torch.stack([rows_CD.roll(-k, 0)[:count] for k in range(self.rank)], dim=1)
+        with torch.no_grad():
+            self.direction[members] = self.table_direction[members] = direction_CKD
+            self.slope[members] = self.table_point[members] = 0.0
+            self.slope[members, :, 0] = fineness
+            self.bias[members] = -levels_S
+            self.table_point[members, :, 0] = levels_S / fineness
+            if self.stages > 1:
+                self.grid[members] = self.table_point[members] * direction_CKD.square().sum(dim=2)[:, None]
+
+    def _scalar_directions(self, channels: int, rows: int) -> Tensor:
+        """Directions (rows, D) for a stage of so many channels: the latents themselves, or any orthogonal ones."""
+        directions_CD = torch.empty(rows, self.latent_channels)
+        if channels == self.latent_channels or (self.stages > 1 and channels < self.latent_channels):
             nn.init.eye_(directions_CD)
         else:
             nn.init.orthogonal_(directions_CD)
-        with torch.no_grad():
-            self.weight[members] = fineness * directions_CD[:, None, :].expand(-1, self.alphabet, -1)
-            self.bias[members] = -levels_S
-            self.table[members] = levels_S[:, None] * directions_CD[:, None, :] / fineness
+        return directions_CD
 
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
         """See `Quantizer.forward`. Computed in float32 at least, under mixed precision too.
@@ -142,7 +197,7 @@ class OmegaQuantizer(Quantizer):
         if kept.shape != (batch,):
             raise ValueError(f"kept has the shape {tuple(kept.shape)}; it is one number for each of {batch} samples")
         with torch.autocast(latent.device.type, enabled=False):
-            rest = rearrange(self._rectify(latent.to(self.weight.dtype)), "n d h w -> n (h w) d")
+            rest = rearrange(self._rectify(latent.to(self.bias.dtype)), "n d h w -> n (h w) d")
             if prior is None:
                 lengths = rest.new_zeros(self.channels, 1, self.alphabet)
             else:
@@ -168,24 +223,37 @@ class OmegaQuantizer(Quantizer):
             if number + 1 < self.stages:
                 # what later stages see does not depend on how many channels are kept
                 needed = torch.where(deepest > number, len(members), own)
+                seen = symbols[:, members]
                 if not torch.equal(needed, own):
-                    y = self._one_hot_max(rest, members, lengths, needed)[0]
-                rest = rest - y
+                    y, _, seen = self._one_hot_max(rest, members, lengths, needed)
+                rest = rest - self._seen_by_later_stages(y, members, seen)
         return total, bits, symbols
 
     def _one_hot_max(
         self, z: Tensor, members: Tensor | slice, lengths: Tensor, kept: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return one_hot_max(
-            z,
-            self.weight[members],
-            self.bias[members],
-            self.temperature()[members],
-            self.table[members],
-            lengths[members],
-            kept,
-            compiled=self.compiled,
-        )
+        of_channels = lengths[members], kept
+        bias, temperature = self.bias[members], self.temperature()[members]
+        if self.rank is None:
+            full = self.weight[members], bias, temperature, self.table[members]
+            return one_hot_max(z, *full, *of_channels, compiled=self.compiled)
+        table = self.table_direction[members], self.table_point[members]
+        factors = self.direction[members], self.slope[members], bias, temperature, *table
+        return factored_one_hot_max(z, *factors, *of_channels, compiled=self.compiled)
+
+    def _seen_by_later_stages(self, y: Tensor, members: Tensor, symbols: Tensor) -> Tensor:
+        """What later stages see subtracted (N, P, D), with the gradient of `y`, which is what table rows add up to."""
+        if self.rank is None:
+            return y
+        points = self._grid_points(members, symbols.transpose(0, 1).flatten(1)).view_as(y)
+        return points + (y - y.detach())
+
+    @torch.no_grad()
+    def _grid_points(self, members: Tensor, symbols_CR: Tensor) -> Tensor:
+        """The points (R, D) on the grid of some channels that symbols stand for."""
+        direction_CKD = self.direction[members]
+        along_CKD = direction_CKD / direction_CKD.square().sum(dim=2, keepdim=True)
+        return sum_of_points(along_CKD, self.grid[members], symbols_CR)
 
     def _members(self) -> list[tuple[int, Tensor]]:
         """The stages that have channels, and these, where there are several."""
@@ -205,24 +273,42 @@ class OmegaQuantizer(Quantizer):
         """Latent (B, D, h, w) to symbols (B, C, h, w)."""
         self._check(latent)
         with torch.autocast(latent.device.type, enabled=False):
-            rest = rearrange(self._rectify(latent.to(self.weight.dtype)), "n d h w -> (n h w) d")
+            rest = rearrange(self._rectify(latent.to(self.bias.dtype)), "n d h w -> (n h w) d")
             if self.stages == 1:
-                found = nearest(rest, self.weight, self.bias)
+                found = self._nearest(rest, slice(None))
             else:
                 rest = rest - self.table_bias
-                found = torch.empty(len(rest), self.channels, dtype=torch.int64, device=rest.device)
-                for _, members in self._members():
-                    found[:, members] = nearest(rest, self.weight[members], self.bias[members])
-                    rest = rest - sum_of_rows(self.table[members], found[:, members])
+                found = torch.empty(self.channels, len(rest), dtype=torch.int64, device=rest.device)
+                for number, members in self._members():
+                    found[members] = self._nearest(rest, members)
+                    if number + 1 < self.stages:
+                        rest = rest - self._rows_of_stage(members, found[members])
         batch, _, height, width = latent.shape
-        return rearrange(found, "(n h w) c -> n c h w", n=batch, h=height, w=width)
+        return rearrange(found, "c (n h w) -> n c h w", n=batch, h=height, w=width)
+
+    def _nearest(self, z: Tensor, members: Tensor | slice) -> Tensor:
+        """The symbols (C, R) of some channels for rows (R, D)."""
+        if self.rank is None:
+            return nearest(z, self.weight[members], self.bias[members]).T
+        return factored_nearest(z, self.direction[members], self.slope[members], self.bias[members])
+
+    def _rows_of_stage(self, members: Tensor, symbols_CR: Tensor) -> Tensor:
+        """What later stages see subtracted (R, D)."""
+        if self.rank is None:
+            return sum_of_rows(self.table[members], symbols_CR.T)
+        return self._grid_points(members, symbols_CR)
 
     def latent(self, symbols: Tensor) -> Tensor:
         """The first n channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
         batch, channels, height, width = symbols.shape
         if channels > self.channels:
             raise ValueError(f"{channels} channels of symbols; the quantizer omega was made for {self.channels}")
-        y = sum_of_rows(self.table[:channels], rearrange(symbols, "n c h w -> (n h w) c")) + self.table_bias
+        if self.rank is None:
+            y = sum_of_rows(self.table[:channels], rearrange(symbols, "n c h w -> (n h w) c"))
+        else:
+            table = self.table_direction[:channels], self.table_point[:channels]
+            y = sum_of_points(*table, rearrange(symbols, "n c h w -> c (n h w)"))
+        y = y + self.table_bias
         return self._rectify(rearrange(y, "(n h w) d -> n d h w", n=batch, h=height, w=width))
 
     @torch.no_grad()
@@ -238,20 +324,29 @@ class OmegaQuantizer(Quantizer):
             if len(dead) in (0, self.alphabet):
                 continue
             parents = torch.multinomial(counts_S.double(), len(dead), replacement=True, generator=random)
-            for parameter in (self.weight, self.bias, self.table):
+            for parameter in self._of_symbols():
                 rows = parameter[c].detach().cpu()[parents]
                 spread = _NEAR * parameter[c].detach().std().cpu()
                 nearby = rows + spread * torch.randn(rows.shape, generator=random)
                 parameter[c, dead.to(parameter.device)] = nearby.to(parameter)
+            if self.rank is not None and self.stages > 1:
+                self.grid[c, dead.to(self.grid.device)] = self.grid[c, parents.to(self.grid.device)]
             woken += len(dead)
         return woken
 
+    def _of_symbols(self) -> list[nn.Parameter]:
+        """What every symbol has."""
+        if self.rank is None:
+            return [self.weight, self.bias, self.table]
+        return [self.slope, self.bias, self.table_point]
+
     def select(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
-        for name in ("weight", "bias", "table", "log_temperature"):
-            setattr(self, name, nn.Parameter(getattr(self, name).detach()[list(order)]))
-        if self.stages > 1:
-            self.stage = self.stage[list(order)]
+        for name, parameter in list(self.named_parameters()):
+            if name != "table_bias":  # all others are of channels
+                setattr(self, name, nn.Parameter(parameter.detach()[list(order)]))
+        for name, buffer in list(self.named_buffers()):
+            setattr(self, name, buffer[list(order)])
         self.channels = len(order)
 
     def _rectify(self, x: Tensor) -> Tensor:

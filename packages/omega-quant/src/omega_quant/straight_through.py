@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from omega_quant.blocks import Cut
+from omega_quant.blocks import Cut, by_kept, is_kept
 
 STORED = 6 << 20
 """Activations of the forward pass that the backward pass finds again, at most; others it works out anew."""
@@ -53,10 +53,7 @@ def one_hot_max(
     """
     samples, positions, _ = z_NPD.shape
     channels = len(weight_CSD)
-    order_N = torch.argsort(kept_N, descending=True, stable=True)
-    back_N = torch.argsort(order_N)
-    counts = torch.bincount(kept_N.clamp(0, channels), minlength=channels + 1)
-    keeping = cast(list[int], (positions * counts.flip(0).cumsum(0).flip(0)[1:]).tolist())
+    order_N, back_N, keeping = by_kept(kept_N, channels, positions)
     apply = cast(Callable[..., tuple[Tensor, Tensor, Tensor]], _OneHotMax.apply)
     latent_RD, bits_R, symbols_RC = apply(
         compiled, keeping, z_NPD[order_N].flatten(0, 1), weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
@@ -96,7 +93,7 @@ def _nearest(
                 stored.append(a)
             torch.mm(z_RE[rows], affine.T, out=a)
             if compiled:
-                found_RC[rows, part.channels] = _compiled(_nearest_to_zero)(part.split(a))
+                found_RC[rows, part.channels] = compiled_once(_nearest_to_zero)(part.split(a))
                 continue
             torch.abs(a, out=distance)
             found_RC[rows, part.channels] = _first_least(part.split(distance), part.split(is_least), index_S)
@@ -104,7 +101,7 @@ def _nearest(
 
 
 @cache
-def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def compiled_once(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A function after torch.compile, for blocks of any number of rows."""
     return torch.compile(function, dynamic=True)
 
@@ -157,7 +154,7 @@ def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, keeping: Sequence[int] | 
         if least:
             summed_RD[:least] += functional.embedding_bag(number_RC[:least], table_KD, mode="sum")
         if keeping is not None and most > least:
-            rest = _is_kept(keeping[some], slice(least, most), symbols_RC.device)
+            rest = is_kept(keeping[some], slice(least, most), symbols_RC.device)
             count_R = rest.sum(dim=1)
             summed_RD[least:most] += functional.embedding_bag(
                 number_RC[least:][rest], table_KD, count_R.cumsum(0) - count_R, mode="sum"
@@ -170,17 +167,12 @@ def _number(symbols_RC: Tensor, symbols: int) -> Tensor:
     return symbols_RC + torch.arange(0, symbols_RC.shape[1] * symbols, symbols, device=symbols_RC.device)
 
 
-def _number_of_length(symbols_RC: Tensor, tables: int, symbols: int) -> Tensor:
+def number_of_length(symbols_RC: Tensor, tables: int, symbols: int) -> Tensor:
     """The numbers of symbols among all code lengths (R, C): each row has the next table."""
     rows, channels = symbols_RC.shape
     table_RC = torch.arange(rows, device=symbols_RC.device)[:, None] % tables
     table_RC = table_RC + torch.arange(0, channels * tables, tables, device=symbols_RC.device)
     return table_RC * symbols + symbols_RC
-
-
-def _is_kept(keeping: Sequence[int], rows: slice, device: torch.device) -> Tensor:
-    """Whether rows keep each channel (rows, C)."""
-    return torch.arange(rows.start, rows.stop, device=device)[:, None] < torch.tensor(keeping, device=device)
 
 
 _SAVED = slice(0, 6), slice(6, 8), slice(8, None)
@@ -206,10 +198,10 @@ class _OneHotMax(torch.autograd.Function):
         cut = Cut.of(z_RD, symbols, keeping, multiple=tables)
         store = STORED if z_RD.shape[1] >= DEEP and any(ctx.needs_input_grad[2:6]) else 0
         symbols_RC, stored = _nearest(cut, z_RD, weight_CSD, bias_CS, store, compiled)
-        kept_RC = _is_kept(keeping, slice(0, len(z_RD)), z_RD.device)
+        kept_RC = is_kept(keeping, slice(0, len(z_RD)), z_RD.device)
         symbols_RC *= kept_RC
         latent_RD = sum_of_rows(table_CSD, symbols_RC, keeping)
-        lengths_RC = code_lengths_CTS.take(_number_of_length(symbols_RC, tables, symbols))
+        lengths_RC = code_lengths_CTS.take(number_of_length(symbols_RC, tables, symbols))
         ctx.cut, ctx.compiled = cut, compiled
         inputs = z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
         ctx.save_for_backward(*inputs, symbols_RC, kept_RC, *stored)
@@ -229,7 +221,7 @@ class _OneHotMax(torch.autograd.Function):
             if of_table:
                 gradients[4] = _table_gradient(table_CSD, symbols_RC, kept_RC, g_latent_RD)
             if of_lengths:
-                gradients[5] = _length_gradient(code_lengths_CTS, symbols_RC, kept_RC, g_bits_R)
+                gradients[5] = length_gradient(code_lengths_CTS, symbols_RC, kept_RC, g_bits_R)
         return None, None, *gradients
 
 
@@ -247,10 +239,10 @@ def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_la
     return summed_KD.view(channels, symbols, dims)
 
 
-def _length_gradient(code_lengths_CTS: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_bits_R: Tensor) -> Tensor:
+def length_gradient(code_lengths_CTS: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_bits_R: Tensor) -> Tensor:
     """For each code length, the sum of the gradients of the rows that it counted for."""
     _, tables, symbols = code_lengths_CTS.shape
-    number_RC = _number_of_length(symbols_RC, tables, symbols)
+    number_RC = number_of_length(symbols_RC, tables, symbols)
     gradient = code_lengths_CTS.new_zeros(code_lengths_CTS.numel())
     gradient.index_add_(0, number_RC.flatten(), (g_bits_R[:, None] * kept_RC).flatten())
     return gradient.view_as(code_lengths_CTS)
@@ -307,7 +299,7 @@ def _gradients(
             if compiled:
                 scale = torch.ones_like(temperature) if known is None else temperature
                 given = part.split(a), part.split(g_hot), scale, g_bits, part.split(lengths)
-                g = _compiled(_gradient_through_softmax)(*given).flatten(1)
+                g = compiled_once(_gradient_through_softmax)(*given).flatten(1)
             else:
                 torch.abs(a, out=g)
                 part.split(g).mul_(-temperature) if known is not None else g.neg_()
@@ -319,7 +311,7 @@ def _gradients(
                 )
                 g.mul_(torch.sgn(a, out=g_hot))
             if rows.stop > part.keeping[-1]:
-                part.split(g).mul_(_is_kept(part.keeping, rows, g.device)[:, :, None])
+                part.split(g).mul_(is_kept(part.keeping, rows, g.device)[:, :, None])
             g_affine.addmm_(g.T, z_RE[rows], beta=1 if rows.start else 0, alpha=-1)
             g_z[rows].addmm_(g, scaled, alpha=-1)
         g_weight_part, g_bias_part = g_affine[:, :-1].view(weight.shape), g_affine[:, -1].view(bias.shape)

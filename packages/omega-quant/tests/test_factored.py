@@ -1,0 +1,260 @@
+"""Ω in the factored form is compared with the definition of the full one, given the products of the factors."""
+
+import pytest
+import torch
+
+from omega_core.architectures.mnist import MnistArchitecture
+from omega_core.costs import costs
+from omega_core.errors import ComponentError
+from omega_quant import OmegaQuantizer
+from omega_quant.definition import dense_one_hot_max
+
+B, D, C, S, H, W = 5, 6, 9, 8, 3, 2
+STAGES = {"stages": [1.0, 2.0], "start": "scalar"}
+FORMS = ({"start": "random"}, {"start": "scalar"}, STAGES)
+ORDERS = (list(range(C)), [0, 5, 1, 4, 2, 3, 6, 7, 8], [7, 0, 6])
+RANKS = (1, 3, D)
+
+
+@pytest.fixture
+def make():
+    """make(rank, **options): a quantizer of float64 whose parameters are not those of a special start."""
+
+    def quantizer(rank=2, dtype=torch.float64, **options):
+        torch.manual_seed(1)
+        omega = OmegaQuantizer(latent_channels=D, channels=C, alphabet=S, rank=rank, **options).double()
+        with torch.no_grad():
+            for parameter in omega.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        return omega.to(dtype)
+
+    return quantizer
+
+
+def scalar(channels=D, **options):
+    """A quantizer as it starts."""
+    torch.manual_seed(0)
+    return OmegaQuantizer(**{"latent_channels": D, "channels": channels, "alphabet": S, "start": "scalar", **options})
+
+
+def dense(omega, latent, lengths_CTS, kept):
+    """One sample after the other: stages see everything that those before say, on their grid, kept or not."""
+    rectify = torch.relu if omega.rectified else lambda x: x
+    stage = omega.stage if omega.stages > 1 else torch.zeros(omega.channels, dtype=torch.int64)
+    weight_CSD = torch.einsum("csk,ckd->csd", omega.slope, omega.direction)
+    table_CSD = torch.einsum("csk,ckd->csd", omega.table_point, omega.table_direction)
+    latents, bits = [], []
+    for sample, n in zip(latent, kept.tolist(), strict=True):
+        rest = rectify(sample.flatten(1).T[None]) - omega.table_bias * (omega.stages > 1)
+        y, cost = torch.zeros_like(rest), rest.new_zeros(1)
+        for number in range(omega.stages):
+            members = (stage == number).nonzero()[:, 0]
+            given = weight_CSD[members], omega.bias[members], omega.log_temperature.exp()[members], table_CSD[members]
+            own = dense_one_hot_max(rest, *given, lengths_CTS[members], (members < n).sum()[None])
+            whole, _, chosen = dense_one_hot_max(rest, *given, lengths_CTS[members], torch.tensor([len(members)]))
+            y, cost = y + own[0], cost + own[1]
+            if omega.stages > 1:
+                rest = rest - (whole + (on_the_grid(omega, members, chosen[0]) - whole).detach())
+        latents.append(rectify(y + omega.table_bias)[0].T.unflatten(1, latent.shape[2:]))
+        bits.append(cost)
+    return torch.stack(latents), torch.cat(bits)
+
+
+def on_the_grid(omega, members, chosen_CP):
+    """What later stages see subtracted of one sample: (P, D)."""
+    total = 0.0
+    for c, symbols in zip(members.tolist(), chosen_CP, strict=True):
+        for k, direction in enumerate(omega.direction[c]):
+            total = total + omega.grid[c, symbols, k][:, None] * direction / direction.dot(direction)
+    return total
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("per_position", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+@pytest.mark.parametrize(
+    ("order", "kept", "size"),
+    [
+        (ORDERS[0], [2, 0, C, 1, 7], (H, W)),
+        (ORDERS[0], [C], (H, W)),
+        (ORDERS[0], [4, 0, C - 1], (1, 1)),
+        (ORDERS[1], [2, 0, C, C - 1, 1], (H, W)),
+        (ORDERS[2], [3, 1, 2], (H, W)),
+    ],
+)
+def test_values_and_all_gradients_are_those_of_the_definition(
+    make, table_prior, normal, rank, form, per_position, dtype, tolerance, order, kept, size
+):
+    omega = make(rank, dtype, **form)
+    omega.select(order)
+    kept = torch.tensor(kept)
+    latent = (2 * normal(len(kept), D, *size, seed=2, dtype=dtype)).requires_grad_()
+    tables = size[0] * size[1] if per_position else 1
+    prior = table_prior(normal(len(order), tables, S, seed=3, dtype=dtype).square())
+    inputs = {"latent": latent, "lengths": prior.lengths, **dict(omega.named_parameters())}
+    weights = normal(*latent.shape, seed=8, dtype=dtype), normal(len(kept), seed=9, dtype=dtype)
+
+    found = omega(latent, prior, kept)
+    expected = dense(omega, latent, prior.lengths, kept)
+    gradients = [
+        torch.autograd.grad((y * weights[0]).sum() + (bits * weights[1]).sum(), list(inputs.values()))
+        for y, bits in ((found.latent, found.bits), expected)
+    ]
+
+    assert found.latent.dtype == found.bits.dtype == dtype
+    pairs = [("y_hat", found.latent, expected[0]), ("bits", found.bits, expected[1])]
+    for name, ours, theirs in [*pairs, *zip(inputs, *gradients, strict=True)]:
+        assert (ours - theirs).abs().max() <= tolerance * theirs.abs().max(), name
+        assert theirs.abs().max() > 0, f"{name}: nothing was compared"
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_coding_agrees_with_training_for_any_prefix(make, normal, rank, form, order):
+    omega, latent = make(rank, **form), 2 * normal(B, D, H, W, dtype=torch.float64)
+    omega.select(order)
+    symbols = omega.symbols(latent)
+    assert symbols.dtype == torch.int64
+    assert symbols.shape == (B, len(order), H, W)
+    for n in range(len(order) + 1):
+        found = omega(latent, None, torch.full((B,), n))
+        assert torch.equal(found.symbols[:, :n], symbols[:, :n])
+        torch.testing.assert_close(found.latent, omega.latent(symbols[:, :n]))
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize(
+    "options",
+    [{"channels": 4}, {"channels": D}, {"channels": 9}, {"channels": 2 * D, "stages": [1, 1]}, {"stages": [1, 2]}],
+)
+def test_a_scalar_start_is_that_of_the_full_form(normal, rank, options):
+    full, factored = scalar(**options), scalar(**options, rank=rank)
+    with torch.no_grad():  # where directions are any orthogonal ones, there are others in each form
+        factored.direction[:, 0] = factored.table_direction[:, 0] = full.weight[:, 0] / factored.slope[:, :1, 0]
+    latent = 4 * normal(3, D, H, W)
+    symbols = full.symbols(latent)
+    assert torch.equal(factored.symbols(latent), symbols)
+    torch.testing.assert_close(factored.latent(symbols), full.latent(symbols))
+
+
+@pytest.mark.parametrize("channels", [2, D, 9])
+def test_a_scalar_start_has_orthogonal_directions(channels):
+    omega = scalar(channels, rank=2)
+    first = omega.direction[:, 0]
+    gram = first @ first.T if channels <= D else first.T @ first
+    torch.testing.assert_close(gram, torch.eye(min(channels, D)))
+    if channels <= D:
+        both = omega.direction @ omega.direction.transpose(1, 2)
+        torch.testing.assert_close(both, torch.eye(2).expand(channels, 2, 2))
+
+
+def test_a_stage_with_fewer_channels_starts_with_the_first_latents():
+    omega = scalar(9, stages=[1, 2], rank=1)
+    assert omega.stage.tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1]
+    assert torch.equal(omega.direction[:, 0], torch.eye(D)[[0, 1, 2, 0, 1, 2, 3, 4, 5]])
+
+
+@pytest.mark.parametrize("finer", [3, 5])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_digits_of_all_stages_are_one_uniform_quantizer_of_the_finest_step(finer, seed):
+    omega = scalar(3 * D, stages=[1, 1, 1], finer=finer, rank=1).double()
+    lowest = -(S // 2 - 1)
+    random = torch.Generator().manual_seed(seed)
+    inside = S * torch.rand(20, D, H, W, generator=random, dtype=torch.float64) + lowest - 0.5
+    inside[:10] = (finer**2 * inside[:10]).round() / finer**2 + 0.49 / finer**2  # close to the bounds of cells
+    digits = (omega.symbols(inside) + lowest).unflatten(1, (3, D))
+    steps = torch.tensor([finer**2, finer, 1])[:, None, None, None]
+    assert torch.equal((steps * digits).sum(dim=1), (finer**2 * inside).round().long())
+    half = finer // 2
+    assert digits[:, 1:].abs().max() == half
+    torch.testing.assert_close(omega.latent(omega.symbols(inside)), (finer**2 * inside).round() / finer**2)
+
+
+def test_a_table_that_is_trained_later_does_not_move_the_cells_of_later_stages(make, normal):
+    omega, latent = make(**STAGES), 2 * normal(B, D, H, W, dtype=torch.float64)
+    symbols, before = omega.symbols(latent), omega.latent(omega.symbols(latent))
+    with torch.no_grad():
+        for parameter in (omega.table_point, omega.table_direction):
+            parameter.add_(torch.randn_like(parameter))
+    assert torch.equal(omega.symbols(latent), symbols)
+    assert torch.equal(omega(latent).symbols, symbols)
+    assert not torch.allclose(omega.latent(symbols), before)
+
+
+def test_the_grid_is_no_parameter_and_only_there_for_stages(make):
+    assert "grid" in make(**STAGES).state_dict()
+    assert "grid" not in dict(make(**STAGES).named_parameters())
+    for start in ("random", "scalar"):
+        assert set(make(start=start).state_dict()) == {
+            *("direction", "slope", "bias", "table_direction", "table_point", "table_bias", "log_temperature")
+        }
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_model_with_fewer_channels_is_made_anew_and_loaded(make, normal, order):
+    omega, latent = make(**STAGES), 2 * normal(B, D, H, W, dtype=torch.float64)
+    omega.select(order)
+    again = OmegaQuantizer(latent_channels=D, channels=len(order), alphabet=S, rank=2, **STAGES).double()
+    again.load_state_dict(omega.state_dict())
+    assert torch.equal(again.symbols(latent), omega.symbols(latent))
+    assert torch.equal(again(latent).latent, omega(latent).latent)
+
+
+def test_woken_symbols_lie_by_those_that_are_chosen_and_later_stages_see_the_same_subtracted(make):
+    omega, before = make(**STAGES), make(**STAGES)
+    counts = torch.ones(C, S)
+    counts[2, 1:] = 0
+    assert omega.wake(counts, seed=1) == S - 1
+    for name in ("slope", "bias", "table_point"):
+        now, then = getattr(omega, name)[2], getattr(before, name)[2]
+        assert (now[1:] - then[0]).abs().max() < 0.2 * then.std()
+        assert not torch.equal(now[1], now[2])
+    assert torch.equal(omega.grid[2], before.grid[2, :1].expand(S, -1))
+    untouched = [c for c in range(C) if c != 2]
+    assert torch.equal(omega.slope[untouched], before.slope[untouched])
+
+
+def test_a_random_start_has_products_as_large_as_the_weights_of_the_full_form():
+    torch.manual_seed(0)
+    sizes = {"latent_channels": 64, "channels": 100, "alphabet": 32}
+    full = OmegaQuantizer(**sizes)
+    for rank in (1, 4):
+        factored = OmegaQuantizer(**sizes, rank=rank)
+        weight = torch.einsum("csk,ckd->csd", factored.slope, factored.direction)
+        table = torch.einsum("csk,ckd->csd", factored.table_point, factored.table_direction)
+        assert weight.std().item() == pytest.approx(full.weight.std().item(), rel=0.1)
+        assert table.std().item() == pytest.approx(full.table.std().item(), rel=0.1)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_autocast_changes_neither_symbols_nor_gradients(make, normal, form):
+    omega, results = make(dtype=torch.float32, **form), []
+    for enabled in (False, True):
+        latent = (2 * normal(B, D, H, W)).requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            found = omega(latent)
+            found.latent.square().sum().backward()
+            results.append([found.symbols, omega.symbols(latent), found.latent, latent.grad])
+    for one, other in zip(*results, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("rank", [1, 4])
+@pytest.mark.parametrize("options", [{}, STAGES])
+def test_its_products_and_numbers_are_counted(rank, options):
+    d, c, s = 32, 12, 16
+    omega = OmegaQuantizer(latent_channels=d, channels=c, alphabet=s, rank=rank, **options)
+    (cost,) = (x for x in costs(MnistArchitecture(latent_channels=d), omega, None) if x.part == "quantizer")
+    products = 2 * c * rank * d + c * s * (rank + 1)
+    if options:
+        products += c // 3 * rank * d  # for what the second stage sees
+    assert cost.kmac_per_pixel == pytest.approx(9 * products / 784 / 1000)
+    assert cost.parameters == 2 * c * rank * (d + s) + c * s + c + d
+
+
+@pytest.mark.parametrize(("rank", "most", "sizes"), [(0, 6, (D, S)), (-1, 6, (D, S)), (7, 6, (D, S)), (5, 4, (D, 4))])
+def test_a_rank_that_cannot_be_is_refused(rank, most, sizes):
+    with pytest.raises(ComponentError, match=rf"from 1 to {most}, .* not {rank}\."):
+        OmegaQuantizer(latent_channels=sizes[0], channels=C, alphabet=sizes[1], rank=rank)
