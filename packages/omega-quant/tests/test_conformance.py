@@ -27,6 +27,12 @@ class TestFactoredOmegaInStages(QuantizerContract):
     options = {"start": "scalar", "stages": [1.0, 3.0], "rank": 1}
 
 
+class TestFactoredOmegaForEveryLatent(QuantizerContract):
+    name = "omega"
+    options = {"start": "scalar", "stages": [1.0, 3.0], "rank": 1}
+    latent_channels = 3
+
+
 class TestInteger(QuantizerContract):
     name = "integer"
     latent_channels = 4

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError
 from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_of_points
+from omega_quant.relaxed import ScalarRelaxation, rounded
 from omega_quant.straight_through import nearest, one_hot_max, sum_of_rows
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class OmegaQuantizer(Quantizer):
         low rate asks for, and later ones make it finer.
     finer: how many steps of a stage are one of the stage before, at the start. If it is odd, the cells of a stage are
         unions of cells of the next one.
+    relaxed_steps: of the relaxed phase of training, at fineness 0 and 1, at its start.
     rank: r, of the factored form; None is the full form, as published. At most D and S. A position of the latent then
         costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1), and the model has 2·C·r·(D + S) numbers, besides
         biases and temperatures, instead of 2·C·S·D.
@@ -67,6 +69,7 @@ class OmegaQuantizer(Quantizer):
 
     stage: Tensor
     grid: Tensor
+    prefix_fineness: Tensor
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class OmegaQuantizer(Quantizer):
         stages: Sequence[float] = (1.0,),
         finer: float = 3.0,
         rank: int | None = None,
+        relaxed_steps: Sequence[float] = (1.725, 0.181),
     ) -> None:
         super().__init__()
         if start not in ("random", "scalar"):
@@ -107,7 +111,9 @@ class OmegaQuantizer(Quantizer):
                 f"the rank of the quantizer omega is from 1 to {min(latent_channels, alphabet)}, the lesser of its"
                 f" latent channels and its alphabet, not {rank}."
             )
-        self.temperature_growth = temperature_growth
+        if not (len(relaxed_steps) == 2 and 0 < relaxed_steps[1] < relaxed_steps[0]):
+            raise ComponentError(f"relaxed-steps are two steps above 0, the coarser first, not {list(relaxed_steps)}.")
+        self.temperature_growth, self.finer, self.relaxed_steps = temperature_growth, finer, relaxed_steps
         self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
         self.rectified = start == "random"
         self.compiled = False
@@ -125,7 +131,7 @@ class OmegaQuantizer(Quantizer):
         self.table_bias = nn.Parameter(torch.zeros(latent_channels))
         # the logarithm is learned, so that a temperature stays positive
         self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
-        self.stages = len(stages)
+        self.stages, self._shares = len(stages), tuple(stages)
         bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
         if self.stages > 1:  # a model that was made anew for fewer channels has theirs in its state
             sizes = torch.tensor([end - first for first, end in pairwise(bounds)])
@@ -136,7 +142,10 @@ class OmegaQuantizer(Quantizer):
             self._start_randomly()
         else:
             for number, (first, end) in enumerate(pairwise(bounds)):
-                self._start_as_scalar_quantizer(slice(first, end), finer**number)
+                gain = torch.full((end - first,), finer**number)
+                self._start_as_scalar_quantizer(torch.arange(first, end), gain, 1 / gain)
+        if rank is not None:
+            self.register_buffer("prefix_fineness", torch.arange(channels + 1) / channels)
 
     def _start_randomly(self) -> None:
         """As torch starts 1×1 convolutions, but for the fan-in of the second: of S·C inputs only C are not 0.
@@ -153,28 +162,87 @@ class OmegaQuantizer(Quantizer):
             for parameter in parameters:
                 nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
 
-    def _start_as_scalar_quantizer(self, members: slice, fineness: float) -> None:
-        """a[s] = fineness·direction·y − level[s], so that the nearest level wins; table[s] is what that a is 0 for."""
-        levels_S = torch.arange(self.alphabet, dtype=torch.float32) - (self.alphabet // 2 - 1)
-        count = members.stop - members.start
+    @torch.no_grad()
+    def _start_as_scalar_quantizer(self, members: Tensor, gain_C: Tensor, step_C: Tensor) -> None:
+        """a[s] = gain·direction·y − level[s], so that the nearest level wins; table[s] is level[s]·step·direction.
+
+        members: numbers of the channels, which together are a stage. Later stages see level/gain subtracted.
+        """
+        levels_S = torch.arange(self.alphabet, dtype=gain_C.dtype, device=gain_C.device) - (self.alphabet // 2 - 1)
+        count = len(members)
         if self.rank is None:
-            directions_CD = self._scalar_directions(count, count)
-            with torch.no_grad():
-                self.weight[members] = fineness * directions_CD[:, None, :].expand(-1, self.alphabet, -1)
-                self.bias[members] = -levels_S
-                self.table[members] = levels_S[:, None] * directions_CD[:, None, :] / fineness
+            directions_CD = self._scalar_directions(count, count).to(gain_C)
+            self.weight[members] = (gain_C[:, None] * directions_CD)[:, None, :].expand(-1, self.alphabet, -1)
+            self.bias[members] = -levels_S
+            self.table[members] = (levels_S * step_C[:, None])[:, :, None] * directions_CD[:, None, :]
             return
         # the first coordinate is quantized; further ones, along the directions that follow, have slopes of 0 as yet
         rows_CD = self._scalar_directions(count, max(count, self.latent_channels))
-        direction_CKD = torch.stack([rows_CD.roll(-k, 0)[:count] for k in range(self.rank)], dim=1)
-        with torch.no_grad():
-            self.direction[members] = self.table_direction[members] = direction_CKD
-            self.slope[members] = self.table_point[members] = 0.0
-            self.slope[members, :, 0] = fineness
-            self.bias[members] = -levels_S
-            self.table_point[members, :, 0] = levels_S / fineness
-            if self.stages > 1:
-                self.grid[members] = self.table_point[members] * direction_CKD.square().sum(dim=2)[:, None]
+        direction_CKD = torch.stack([rows_CD.roll(-k, 0)[:count] for k in range(self.rank)], dim=1).to(gain_C)
+        self.direction[members] = self.table_direction[members] = direction_CKD
+        self.slope[members] = self.table_point[members] = 0.0
+        self.slope[members, :, 0] = gain_C[:, None].expand(-1, self.alphabet)
+        self.bias[members] = -levels_S
+        self.table_point[members, :, 0] = levels_S * step_C[:, None]
+        if self.stages > 1:
+            self.grid[members] = 0.0
+            self.grid[members, :, 0] = levels_S / gain_C[:, None] * direction_CKD[:, :1].square().sum(dim=2)
+
+    @property
+    def _quantizes_latents(self) -> bool:
+        """Whether each channel starts along one of the latents themselves."""
+        bounds = [round(self.channels * part / sum(self._shares)) for part in accumulate(self._shares, initial=0.0)]
+        counts = [end - first for first, end in pairwise(bounds)]
+        alone = len(counts) == 1
+        return all(count == self.latent_channels or (count < self.latent_channels and not alone) for count in counts)
+
+    def relax(self) -> None:
+        """See `Quantizer.relax`. Raises ComponentError for a form in which scalar quantizers are not contained."""
+        if self.rectified or not self._quantizes_latents:
+            raise ComponentError(
+                "the quantizer omega has a relaxed phase where it starts 'scalar', with as many channels as latent"
+                " channels or, in each of several stages, as many or fewer."
+            )
+        self.relaxation = ScalarRelaxation(self.latent_channels, self.relaxed_steps)
+
+    def relaxed(self, latent: Tensor, prior: "Prior | None", kept: Tensor, fineness: Tensor) -> Quantized:
+        """See `Quantizer.relaxed`: latent channels are rounded, each in steps of its own for each fineness."""
+        if not isinstance(self.relaxation, ScalarRelaxation):
+            raise ValueError("the quantizer omega has a relaxed phase after `relax`")
+        latent = latent.to(self.bias.dtype)
+        with torch.autocast(latent.device.type, enabled=False):
+            gain, step = self.relaxation(fineness)
+            whole = rounded(latent * gain)
+        bits = latent.new_zeros(len(latent))
+        if prior is not None:
+            noisy = latent + self.noise(latent) / gain if self.training else whole / gain
+            bits = prior.interval_bits(noisy, 0.5 / gain, whole / gain, fineness).sum(dim=(1, 2, 3))
+        return Quantized(whole * step, bits, None)
+
+    @torch.no_grad()
+    def fit(self) -> None:
+        """See `Quantizer.fit`: stages become scalar quantizers, the last with the steps of fineness 1.
+
+        Each has steps that are coarser by `finer` than those of the next. Where that is odd, cells nest: all stages
+        together are the quantizer of the last.
+        """
+        if not isinstance(self.relaxation, ScalarRelaxation):
+            return
+        gain_D, step_D = (each[0, :, 0, 0] for each in self.relaxation(torch.ones(1, device=self.bias.device)))
+        everything = [(0, torch.arange(self.channels, device=self.bias.device))]
+        for number, members in self._members() if self.stages > 1 else everything:
+            coarser = self.finer ** (self.stages - 1 - number)
+            count = len(members)
+            self._start_as_scalar_quantizer(members, gain_D[:count] / coarser, step_D[:count] * coarser)
+
+    def fineness(self, kept: Tensor) -> Tensor:
+        """See `Quantizer.fineness`: in the factored form what `set_fineness` was told."""
+        return super().fineness(kept) if self.rank is None else self.prefix_fineness.float()[kept]
+
+    def set_fineness(self, fineness: Tensor) -> None:
+        """See `Quantizer.set_fineness`; the full form has no place for it."""
+        if self.rank is not None:
+            self.prefix_fineness.copy_(fineness)
 
     def _scalar_directions(self, channels: int, rows: int) -> Tensor:
         """Directions (rows, D) for a stage of so many channels: the latents themselves, or any orthogonal ones."""
@@ -342,11 +410,12 @@ class OmegaQuantizer(Quantizer):
 
     def select(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
-        for name, parameter in list(self.named_parameters()):
+        for name, parameter in list(self.named_parameters(recurse=False)):
             if name != "table_bias":  # all others are of channels
                 setattr(self, name, nn.Parameter(parameter.detach()[list(order)]))
-        for name, buffer in list(self.named_buffers()):
-            setattr(self, name, buffer[list(order)])
+        for name, buffer in list(self.named_buffers(recurse=False)):
+            of_prefixes = name == "prefix_fineness"
+            setattr(self, name, buffer[[0, *(c + 1 for c in order)]] if of_prefixes else buffer[list(order)])
         self.channels = len(order)
 
     def _rectify(self, x: Tensor) -> Tensor:

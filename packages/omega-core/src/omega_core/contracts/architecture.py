@@ -101,16 +101,16 @@ class LocalArchitecture(Architecture):
         """An image (B, colours, H, W) padded to whole blocks."""
         return self.pad(image, self.margins(image.shape[2], image.shape[3]))
 
-    def refine(self, latent: Tensor, fineness: Tensor | None = None) -> Tensor:
+    def refine(self, latent: Tensor) -> Tensor:
         """Latent (B, D, h, w) to features (B, F, h, w): the part of the synthesis that looks far but is small.
 
-        fineness: (B,), given to those that are `fineness_aware`; the others may leave it out of their signature.
+        One that is `fineness_aware` takes a second argument, `fineness: Tensor | None = None`.
         """
         return latent
 
     def refined(self, latent: Tensor, fineness: Tensor | None) -> Tensor:
         """`refine`, told the fineness where it is aware of it."""
-        return self.refine(latent, fineness) if self.fineness_aware else self.refine(latent)
+        return cast(Any, self.refine)(latent, fineness) if self.fineness_aware else self.refine(latent)
 
     @abstractmethod
     def render(self, features: Tensor) -> Tensor:

@@ -89,8 +89,8 @@ class Quantizer(nn.Module, ABC):
     def relax(self) -> None:
         """Make ready for the relaxed phase, before any step: add the parameters that it trains, as `relaxation`.
 
-        Nothing unless overridden. The state of the submodule `relaxation` goes into model files as what further
-        training needs, and is not loaded for coding.
+        Nothing unless overridden. The state of `relaxation` goes into model files as what further training needs, and
+        is not loaded for coding. Raises ComponentError where its options leave no relaxed phase.
         """
 
     def relaxed(self, latent: Tensor, prior: "Prior | None", kept: Tensor, fineness: Tensor) -> Quantized:

@@ -286,7 +286,7 @@ def interval_bits_are_of_probabilities(subject: PriorSubject) -> None:
     expect(bits.shape == values.shape, f"of {tuple(values.shape)} they are {tuple(bits.shape)}")
     expect(bits.isfinite().all() and bits.min() >= 0, f"they go from {float(bits.min())} to {float(bits.max())}")
     sums = (2.0 ** -bits.double()).sum(0)
-    expect(0.95 < sums.min() and sums.max() < 1.05, f"they sum to between {float(sums.min())} and {float(sums.max())}")
+    expect(sums.min() > 0.95 and sums.max() < 1.05, f"they sum to between {float(sums.min())} and {float(sums.max())}")
 
 
 @checks.add

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from omega_core.contracts import implements
 from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.errors import ComponentError
 from omega_core.testing import modules
-from omega_core.testing.checking import Checks, expect
+from omega_core.testing.checking import Checks, Unclaimed, expect
 from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
 from omega_core.testing.reference import ReferencePrior
 
@@ -59,7 +60,7 @@ class QuantizerSubject(ModuleSubject):
         made = self.quantized(module, inputs)
         symbols = module.symbols(inputs)
         coded = {"symbols(…)": symbols, "latent(…)": module.latent(symbols)}
-        return {"latent": made.latent, "bits": made.bits, "symbols": made.symbols, **coded}
+        return {"latent": made.latent, "bits": made.bits, "symbols": cast(Tensor, made.symbols), **coded}
 
 
 checks: Checks[QuantizerSubject] = Checks(modules.checks)
@@ -346,7 +347,10 @@ def _relaxed(subject: QuantizerSubject) -> tuple[Quantizer, Tensor, ReferencePri
     """A quantizer in its relaxed phase, latents for it, and where its bits come from."""
     made, latent = subject.made().train(), subject.inputs()
     prior = subject.prior_of(made)
-    made.relax()
+    try:
+        made.relax()
+    except ComponentError as problem:
+        raise Unclaimed(f"it does not claim to have a relaxed phase: {problem}") from problem
     if prior is not None:
         prior.relax(subject.latent_channels)
     return made, latent, prior
