@@ -80,6 +80,17 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
         (["train", "mnist-omega-8", "--lambda", "0.9:1.1"], "between 0 and 1"),
         (["train", "mnist-omega-8", "--quantizer", "omga"], "Did you mean 'omega'"),
         (["train", "mnist-omega-8", "--data", "none"], "does not exist"),
+        (["train", "mnist-omega-8", "--data", "a", "--data", "b"], "takes one folder of data, not 2"),
+        (["train", "compact-omega", "--data", "none=2"], "the folder none does not exist"),
+        (["train", "compact-omega", "--data", "a", "--data", "none"], "the folder a does not exist"),
+        (["train", "compact-omega", "--data", ""], "names no folder"),
+        (["train", "compact-omega", "--data", "=2"], "names no folder"),
+        (["train", "compact-omega", "--data", "a", "--data", "./a=2"], "the folder a is given twice"),
+        (["train", "compact-omega", "--data", "a=x"], "the share of a folder is a number above 0, not 'x'"),
+        *(
+            (["train", "compact-omega", "--data", "a", "--data", f"b={share}"], "the share of the folder b has to be")
+            for share in ("0", "-1", "nan", "inf")
+        ),
         (["train", "mnist-omega-8", "--epochs", "1", "--steps", "1"], "either epochs or steps"),
         (["train", "glyphs-omega-8", "--output", "a.png/run"], "cannot write"),
         (["train", "glyphs-omega-8", "--resume", "--output", "o"], "no run to resume"),

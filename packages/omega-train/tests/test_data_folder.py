@@ -1,10 +1,12 @@
 """Pictures here are ramps: the value of a pixel tells where in the picture it was."""
 
+import pickle
 import re
 import warnings
 from collections.abc import Callable
 from multiprocessing import active_children
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ from PIL import Image
 import omega_core
 from omega_core.errors import ComponentError, DataError, OmegaWarning
 from omega_train import train, validation
-from omega_train.data.folder import FolderDataset, FolderImages
+from omega_train.data.folder import FolderDataset
+from omega_train.data.photos import FolderImages
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.trainer import LightningTrainer
@@ -111,6 +114,49 @@ def test_crops_are_scaled_mirrored_and_from_everywhere(tmp_path: Path) -> None:
         assert max(places) > 100
 
 
+def test_crops_of_pictures_that_are_not_scaled_are_slices_of_them(tmp_path: Path) -> None:
+    picture = ramp(60, 80).transpose(2, 0, 1)
+    images = FolderImages([paint(tmp_path / "a.png", 60, 80)], 40, (1.0, 1.0), 3)
+    lefts, tops = set(), set()
+    for seed in range(300):
+        crop = images.load(0, seed)
+        crop = crop[:, :, ::-1] if crop[0, 0, 0] > crop[0, 0, -1] else crop
+        left, top = picture[0, 0].tolist().index(crop[0, 0, 0]), picture[1, :, 0].tolist().index(crop[1, 0, 0])
+        assert (crop == picture[:, top : top + 40, left : left + 40]).all()
+        lefts.add(left)
+        tops.add(top)
+    assert (min(lefts), max(lefts), min(tops), max(tops)) == (0, 40, 0, 20)
+
+
+def test_crops_are_turned_only_if_asked_and_by_each_quarter_as_often(tmp_path: Path) -> None:
+    def ways(turns: bool) -> dict[tuple[bool, bool, bool], int]:
+        """How often red rises along rows, and how often red and green rise rather than fall."""
+        images = FolderImages([paint(tmp_path / "a.png", 60, 60)], 50, (1.0, 1.0), 3, turns=turns)
+        seen: dict[tuple[bool, bool, bool], int] = {}
+        for seed in range(400):
+            red, green = images.load(0, seed)[:2].astype(int)
+            upright = red[0, 0] != red[0, -1]
+            red, green = (red[0], green[:, 0]) if upright else (red[:, 0], green[0])
+            way = (bool(upright), bool(red[-1] > red[0]), bool(green[-1] > green[0]))
+            seen[way] = seen.get(way, 0) + 1
+        return seen
+
+    assert set(ways(turns=False)) == {(True, True, True), (True, False, True)}
+    turned = ways(turns=True)
+    assert len(turned) == 8
+    assert min(turned.values()) > 25
+
+
+def test_a_share_of_the_crops_is_scaled(tmp_path: Path) -> None:
+    def scaled(share: float) -> int:
+        images = FolderImages([paint(tmp_path / "a.png", 256, 256)], 64, (0.5, 0.5), 3, scale_share=share)
+        return sum(abs(int(red[0, -1]) - int(red[0, 0])) > 100 for red, *_ in (images.load(0, s) for s in range(200)))
+
+    assert scaled(1.0) == 200
+    assert 40 < scaled(0.3) < 80
+    assert scaled(0.0) == 0
+
+
 def test_what_is_random_follows_from_the_seed(tmp_path: Path) -> None:
     images = FolderImages([paint(tmp_path / "a.png")], 32, (0.75, 0.95), 3)
     assert (images.load(0, 7) == images.load(0, 7)).all()
@@ -167,13 +213,58 @@ def test_a_picture_that_turns_out_to_be_damaged_is_replaced_by_the_next(tmp_path
 def test_pictures_that_are_gone_are_one_clear_error(
     tiny: Callable[..., Recipe], photos: Path, tmp_path_factory: pytest.TempPathFactory, workers: int
 ) -> None:
-    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colours": 1}, batch_size=4, steps=2)
+    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colours": 1, "memory": 0.0}, batch_size=4, steps=2)
     trainer = LightningTrainer(recipe=recipe, data=photos, accelerator="cpu", workers=workers)
     trainer.dataset.train.paths = [photos / "notes.txt"] * 19
     with pytest.raises(DataError) as caught:
         trainer.train(tmp_path_factory.mktemp("run"))
     assert str(caught.value) == "none of the pictures can be read any more."
     assert not active_children()  # else Python waits for them at its end
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_pictures_are_the_same_whether_they_are_held_or_read(photos: Path, colours: int) -> None:
+    options: dict[str, Any] = {"crop": 24, "colours": colours, "turns": True, "scale_share": 0.5, "scale_max": 1.3}
+    held, read = (FolderDataset(data=photos, memory=memory, **options) for memory in (1.0, 0.0))
+    assert (len(held.train.held), len(read.train.held)) == (19, 0)
+    for part in ("train", "validation"):
+        for index in range(len(getattr(held, part))):
+            for seed in range(5):
+                assert (getattr(held, part).load(index, seed) == getattr(read, part).load(index, seed)).all()
+
+
+def test_pictures_that_are_held_are_decoded_once(photos: Path) -> None:
+    images = FolderDataset(data=photos, crop=16).train
+    before = [images.load(index, 1) for index in range(len(images))]
+    for path in images.paths:
+        path.unlink()
+    assert all((images.load(index, 1) == crop).all() for index, crop in enumerate(before))
+
+
+def test_as_many_pictures_are_held_as_there_is_memory_for(tmp_path: Path) -> None:
+    for number in range(20):
+        paint(tmp_path / f"{number:02}.png", 64, 64)
+    memory = 7.5 * 3 * 64 * 64 / 2**30
+    dataset = FolderDataset(data=tmp_path, crop=16, memory=memory)
+    assert sum(pixels.nbytes for pixels in dataset.train.held.values()) == 7 * 3 * 64 * 64
+    assert dataset.notes == ["7 of 20 pictures are held in memory, the others read each time"]
+    assert dataset.train.load(18, 3).shape == (3, 16, 16)
+    assert not FolderDataset(data=tmp_path, crop=16, memory=0.0).notes
+
+
+def test_a_crop_can_be_written_to_without_changing_the_picture(tmp_path: Path) -> None:
+    images = FolderImages([paint(tmp_path / "a.png")], 32, (1.0, 1.0), 3)
+    images.hold(2**20)
+    before = images.load(0, 1)
+    images.load(0, 1)[:] = 0
+    assert (images.load(0, 1) == before).all()
+
+
+def test_processes_that_read_are_not_sent_what_is_held(photos: Path) -> None:
+    images = FolderDataset(data=photos, crop=16).train
+    sent = pickle.dumps(images)
+    assert len(sent) < 10000
+    assert (pickle.loads(sent).load(3, 5) == images.load(3, 5)).all()
 
 
 def test_pictures_of_16_bits_are_read_without_a_word(tmp_path: Path) -> None:
@@ -194,7 +285,10 @@ def test_a_folder_that_is_not_there_has_no_pictures_or_only_one_is_an_error(tmp_
 
 @pytest.mark.parametrize(
     "options",
-    [{"validation": 0.0}, {"validation": 1.0}, {"crop": 0}, {"scale_min": 0.0}, {"scale_max": 0.5}, {"colours": 2}],
+    [
+        *({"validation": 0.0}, {"validation": 1.0}, {"crop": 0}, {"scale_min": 0.0}, {"scale_max": 0.5}),
+        *({"colours": 2}, {"scale_share": 1.1}, {"scale_share": -0.1}, {"memory": -1.0}, {"memory": float("nan")}),
+    ],
 )
 def test_numbers_that_cannot_be_are_refused(photos: Path, options: dict[str, float]) -> None:
     with pytest.raises(ComponentError, match="the dataset folder needs"):

@@ -5,14 +5,17 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import omega_core
 from omega_core.errors import ComponentError, OutputError, RecipeError, TrainingError
 from omega_core.modelfile import read_model
-from omega_train import keeper, train
+from omega_train import keeper, loader, train
 from omega_train.export import export
 from omega_train.keeper import Interrupted
 from omega_train.recipe import Recipe
@@ -114,6 +117,64 @@ def test_a_run_is_not_resumed_with_another_recipe(tiny: Make, tmp_path: Path) ->
     train(tiny(steps=1), tmp_path, **CPU)
     with pytest.raises(TrainingError, match=r"batch-size \(16 before, 8 now\)"):
         train(tiny(batch_size=8), tmp_path, resume=True, **CPU)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> tuple[Path, Path]:
+    """Two folders of as many pictures, the second of darker ones."""
+    for name, brightest in (("bright", 200), ("dark", 100)):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            pixels = np.random.default_rng(number).integers(0, brightest - 5 * number, (40, 50, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.bmp")
+    return tmp_path / "bright", tmp_path / "dark"
+
+
+def on_photos(tiny: Make, **settings: Any) -> Recipe:
+    options = {"crop": 28, "colours": 1, **settings.pop("options", {})}
+    return tiny(dataset="folder", dataset_options=options, batch_size=4, **settings)
+
+
+def test_a_run_is_not_resumed_with_other_pictures_but_with_the_same_in_another_place(
+    tiny: Make, tmp_path: Path, photos: tuple[Path, Path]
+) -> None:
+    bright, dark = photos
+    train(on_photos(tiny, steps=1), tmp_path / "run", data=bright, **CPU)
+    with pytest.raises(TrainingError, match="this run had other pictures: resume it with the same data"):
+        train(on_photos(tiny, steps=2), tmp_path / "run", data=dark, resume=True, **CPU)
+    moved = bright.rename(tmp_path / "moved")
+    train(on_photos(tiny, steps=2), tmp_path / "run", data=moved, resume=True, **CPU)
+
+
+def test_a_run_is_not_resumed_with_other_shares_of_its_folders(
+    tiny: Make, tmp_path: Path, photos: tuple[Path, Path]
+) -> None:
+    bright, dark = photos
+    train(on_photos(tiny, steps=1), tmp_path / "run", data={bright: 1.0, dark: 0.5}, **CPU)
+    for other in ({bright: 0.5, dark: 1.0}, {dark: 0.5, bright: 1.0}):
+        with pytest.raises(TrainingError, match="this run had other pictures"):
+            train(on_photos(tiny, steps=2), tmp_path / "run", data=other, resume=True, **CPU)
+    train(on_photos(tiny, steps=2), tmp_path / "run", data=[(bright, 2.0), dark], resume=True, **CPU)
+
+
+@pytest.mark.parametrize("memory", [0.0, 1.0])
+def test_a_run_is_the_same_whether_crops_are_cut_on_the_device_or_read(
+    tiny: Make, tmp_path: Path, photos: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, memory: float
+) -> None:
+    options = {"scale_share": 0.0, "turns": True}
+    monkeypatch.setattr(loader, "_has_room", lambda *_: True)
+    train(on_photos(tiny, options=options, steps=7), tmp_path / "device", data=photos, **CPU)
+    monkeypatch.setattr(loader, "_has_room", lambda *_: False)
+    train(on_photos(tiny, options={**options, "memory": memory}, steps=3), tmp_path / "read", data=photos, **CPU)
+    train(
+        on_photos(tiny, options={**options, "memory": memory}, steps=7),
+        tmp_path / "read",
+        data=photos,
+        resume=True,
+        **CPU,
+    )
+    device, read = weights(tmp_path / "device"), weights(tmp_path / "read")
+    assert all(torch.equal(device[name], read[name]) for name in device)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,21 @@
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from omega_train.data.arrays import ArrayImages
+from omega_train.data.folder import FolderDataset
 from omega_train.recipe import Recipe
 from omega_train.sampling import (
     Batch,
     BatchedImages,
     HeldImages,
+    HeldPhotos,
     StepSampler,
     draw_rates,
     noise_seeds,
@@ -125,3 +129,33 @@ def test_pictures_in_memory_come_as_those_that_are_read(tiny: Callable[..., Reci
         assert torch.equal(held.pixels, expected.pixels)
         assert torch.equal(held.samples, expected.samples)
         assert held.step == expected.step
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("turns", [False, True])
+def test_photos_on_a_device_are_cropped_as_those_that_are_read(tmp_path: Path, colours: int, turns: bool) -> None:
+    for folder, count in (("a", 9), ("b", 30)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 256, (20 + number, 40 - number, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
+    options = {"crop": 10, "scale_share": 0.0, "turns": turns, "colours": colours}
+    folders = {tmp_path / "a": 1.0, tmp_path / "b": 0.5}
+    held = FolderDataset(data=folders, **options).train
+    read = BatchedImages(FolderDataset(data=folders, memory=0.0, **options).train, seed=5)
+    assert held.are_slices()
+    photos = HeldPhotos(held, 5, sampler(size=len(held)), torch.device("cpu"))
+    for keys, batch in zip(islice(sampler(size=len(held)), 20), photos, strict=False):
+        expected = read.__getitems__(keys)
+        assert torch.equal(batch.pixels, expected.pixels)
+        assert torch.equal(batch.samples, expected.samples)
+        assert batch.step == expected.step
+
+
+def test_photos_that_are_scaled_or_not_all_held_are_left_to_processes_that_read(tmp_path: Path) -> None:
+    for number in range(20):
+        Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    unscaled = {"crop": 8, "scale_min": 1.0, "scale_max": 1.0}
+    assert FolderDataset(data=tmp_path, **unscaled).train.are_slices()
+    for options in ({"scale_min": 0.9}, {"scale_min": 0.9, "scale_share": 0.5}, {"crop": 31}, {"memory": 1e-5}):
+        assert not FolderDataset(data=tmp_path, **{**unscaled, **options}).train.are_slices()

@@ -14,7 +14,13 @@ from omega_core.processes import rank
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe, or a TOML file.")],
-    data: Annotated[Path | None, typer.Option(help="The folder of the pictures to train on.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH[=SHARE]",
+            help="The folder of the pictures to train on; or several, each with its share of the samples.",
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="The run folder; runs/RECIPE if not given.")] = None,
     description: Annotated[str | None, typer.Option(help="What the model file says about itself.")] = None,
     test_images: Annotated[
@@ -64,6 +70,7 @@ def train(
         raise OmegaError("two folders of --test-images have one name: their results would replace each other.")
     for images in folders.values():
         files(images, is_picture_name)  # an error now rather than after the training
+    pictures = [_folder(text) for text in data] if data else None
     changes: dict[str, Any] = {
         "description": description,
         "architecture": architecture,
@@ -104,7 +111,7 @@ def train(
     model = omega_train.train(
         chosen,
         output or Path("runs") / chosen.name,
-        data=data,
+        data=pictures,
         resume=resume,
         **{option: value for option, value in machine.items() if value is not None},
     )
@@ -112,3 +119,18 @@ def train(
         typer.echo(str(model))
         for folder, images in folders.items():
             evaluate_on(images, model.parent / folder, [str(model)])
+
+
+def _folder(text: str) -> str | tuple[str, float]:
+    """A folder, with its share where a text such as "photos=0.5" gives one. Raises OmegaError."""
+    path, equals, share = text.rpartition("=")
+    if not text or (equals and not path):
+        raise OmegaError(f"--data {text!r} names no folder.")
+    if not equals or Path(text).is_dir():
+        return text
+    try:
+        return path, float(share)
+    except ValueError:
+        raise OmegaError(
+            f"--data {text}: there is no such folder, and the share of a folder is a number above 0, not {share!r}."
+        ) from None

@@ -4,6 +4,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -14,8 +15,8 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from omega_core.contracts.dataset import Dataset
-from omega_core.errors import OutputError, TrainingError
+from omega_core.contracts.dataset import Dataset, Images
+from omega_core.errors import OmegaWarning, OutputError, TrainingError
 from omega_core.files import replacing
 from omega_train.averaging import Average
 from omega_train.cluster import requeue, stop_signals
@@ -31,6 +32,7 @@ from omega_train.task import CodecTask
 from omega_train.validation import Score, Validation, validate
 
 LOG_EVERY = 20
+GLIMPSED = 32
 
 
 class Interrupted(TrainingError):
@@ -64,10 +66,12 @@ class Keeper(Callback):
         self.handlers: dict[int, Any] = {}
         self.since = (0, 0.0)
         self.remarks: set[str] = set()
+        self.glimpse = {"train": _glimpse(dataset.train), "validation": _glimpse(dataset.validation)}
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
-        state = {"best": self.best, "best_prior": self.best_prior, "material": self._material()}
+        state = {"best": self.best, "best_prior": self.best_prior}
+        state |= {"material": self._material(), "glimpse": self.glimpse}
         return state | ({"average": self.average.state_dict()} if self.average else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -79,6 +83,12 @@ class Keeper(Callback):
                     f"this run had {what.format(before)} and has {now} now: resume it with as many processes and"
                     " pictures as before."
                 )
+        glimpse = state_dict.get("glimpse", self.glimpse)
+        if any(_differ(glimpse[part], means) for part, means in self.glimpse.items()):
+            raise TrainingError(
+                "this run had other pictures: resume it with the same data, folders in the same order and with the same"
+                " shares, or begin another run."
+            )
         self.best, self.best_prior = state_dict["best"], state_dict["best_prior"]
         if self.average:
             self.average.load_state_dict(state_dict["average"])
@@ -256,6 +266,18 @@ class Keeper(Callback):
         self.handlers.clear()
         self.progress.stop()
         self.metrics.stop()
+
+
+def _glimpse(images: Images) -> list[float]:
+    """What pictures are told from others by, wherever they are and whatever decodes them: the means of some samples."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OmegaWarning)  # they are said when the pictures are needed
+        return [float(images.load(i * len(images) // GLIMPSED, 0).mean()) for i in range(min(GLIMPSED, len(images)))]
+
+
+def _differ(before: Sequence[float], now: Sequence[float]) -> bool:
+    """Whether the means of samples differ by more than decoders do."""
+    return any(abs(one - other) > 0.5 for one, other in zip(before, now, strict=True))
 
 
 def _check_finite(loss: float, step: int, batch: Batch, where: str = "") -> None:

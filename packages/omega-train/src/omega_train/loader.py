@@ -10,9 +10,12 @@ from torch.utils.data import DataLoader
 
 from omega_core.contracts.dataset import Dataset
 from omega_train.data.arrays import ArrayImages
+from omega_train.data.photos import FolderImages
 from omega_train.reading import reader, stop_reading
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch, BatchedImages, HeldImages, StepSampler
+from omega_train.sampling import Batch, BatchedImages, HeldImages, HeldPhotos, StepSampler
+
+_SHARE_OF_GPU = 0.25  # that photos may take: training itself needs the rest
 
 
 class TrainingData(LightningDataModule):
@@ -38,9 +41,12 @@ class TrainingData(LightningDataModule):
             process=trainer.global_rank,
             processes=trainer.world_size,
         )
-        if isinstance(self.dataset.train, ArrayImages):
-            return HeldImages(self.dataset.train.pixels, sampler, device)
-        pictures = BatchedImages(self.dataset.train, self.recipe.seed)
+        images = self.dataset.train
+        if isinstance(images, ArrayImages):
+            return HeldImages(images.pixels, sampler, device)
+        if isinstance(images, FolderImages) and images.are_slices() and _has_room(device, images):
+            return HeldPhotos(images, self.recipe.seed, sampler, device)
+        pictures = BatchedImages(images, self.recipe.seed)
         loader = reader(pictures, sampler, self.workers, pinned=device.type == "cuda")
         return _Kept(loader, self.reading)
 
@@ -60,6 +66,14 @@ def batches_of(dataset: Dataset, recipe: Recipe, steps: int, first: int = 0) -> 
     pictures = BatchedImages(dataset.train, recipe.seed)
     for keys in islice(sampler, steps):
         yield pictures.__getitems__(keys)
+
+
+def _has_room(device: torch.device, images: FolderImages) -> bool:
+    """Whether pictures that are held take little of the memory that is free on a GPU."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return sum(pixels.nbytes for pixels in images.held.values()) <= _SHARE_OF_GPU * free
 
 
 class _Kept:

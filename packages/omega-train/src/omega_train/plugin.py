@@ -19,7 +19,7 @@ def omega_register_datasets() -> list[Component]:
         Component(
             name="folder",
             target="omega_train.data.folder:FolderDataset",
-            summary="crops of all pictures of a folder, scaled and mirrored at random",
+            summary="crops of all pictures of folders, scaled and mirrored at random",
         ),
     ]
 

@@ -16,27 +16,31 @@ from typing import Any
 import torch
 
 from omega_core.contracts.trainer import Trainer
-from omega_core.errors import OutputError, TrainingError
+from omega_core.errors import DataError, OutputError, TrainingError
 from omega_core.files import write_whole
 from omega_core.processes import rank
-from omega_core.registry import build
+from omega_core.registry import build, resolve
+from omega_train.data.shares import Data, several
 from omega_train.progress import Log, log
 from omega_train.recipe import Recipe, load_recipe
 
 _MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every", "trainer_options")
 
 
-def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: bool = False, **machine: Any) -> Path:
+def train(recipe: Recipe, folder: Path, *, data: Data | None = None, resume: bool = False, **machine: Any) -> Path:
     """Train a recipe into a folder and return the path of the best model.
 
-    data: the folder of the pictures, for data sets that need one.
+    data: the folder of the pictures, for data sets that need one. Several, for those that take several: a
+        mapping of each to its share of the samples, relative to the others, or a sequence of folders.
     resume: go on with the run that is in the folder.
     machine: options of the trainer, such as accelerator and precision, beside those of the recipe.
 
     Raises OmegaError where something is wrong that the user can mend; TrainingError if the folder holds
     another run already, or none to resume.
     """
-    folder, data = Path(folder), data and Path(data)
+    folder, pictures = Path(folder), several(data)
+    if isinstance(pictures, dict) and not getattr(resolve("dataset", recipe.dataset), "several_folders", False):
+        raise DataError(f"the dataset {recipe.dataset} takes one folder of data, not {len(pictures)}.")
     stretched = ""
     if resume:
         stretched = _check_resumable(recipe, folder)
@@ -44,7 +48,7 @@ def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: boo
         _check_unused(folder)
     options = {**recipe.trainer_options, **machine}
     with without_subnormals():
-        trainer: Trainer = build("trainer", recipe.trainer, options, recipe=recipe, data=data)
+        trainer: Trainer = build("trainer", recipe.trainer, options, recipe=recipe, data=pictures)
         first = rank() == 0  # of several, it writes
         if first:
             write_whole(folder / "recipe.toml", recipe.to_toml().encode())

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from omega_core.container import group_size
 from omega_core.contracts.dataset import Images
 from omega_core.contracts.quantizer import hashed
 from omega_core.errors import OmegaWarning
+from omega_train.data.photos import FolderImages
 from omega_train.recipe import Recipe
 
 _ORDER, _CHANNELS, _NOISE, _PICTURE = range(4)
@@ -78,12 +80,10 @@ class BatchedImages(Dataset[Batch]):
         self.images, self.seed = images, seed
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        steps = torch.tensor([step for step, _ in keys])
         samples = torch.tensor([sample for _, sample in keys])
-        seeds = _draws(self.seed, _PICTURE, steps, samples) & 0x7FFFFFFF
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OmegaWarning)
-            pixels = [self.images.load(sample, seed) for (_, sample), seed in zip(keys, seeds.tolist(), strict=True)]
+            pixels = [self.images.load(sample, seed) for sample, seed in _seeded(self.seed, keys)]
         remarks = tuple(str(each.message) for each in caught)
         return Batch(torch.from_numpy(np.stack(pixels)), samples, keys[0][0], remarks)
 
@@ -98,6 +98,45 @@ class HeldImages:
         for keys in self.sampler:
             samples = torch.tensor([sample for _, sample in keys], device=self.pixels.device)
             yield Batch(self.pixels[samples], samples, keys[0][0])
+
+
+class HeldPhotos:
+    """Crops of photos that are all in the memory of a device, as batches; the same as `BatchedImages` makes of them.
+
+    images: whose crops are slices of pictures that they hold.
+
+    Where crops are is drawn here; they are cut there, all of a batch at once.
+    """
+
+    def __init__(self, images: FolderImages, seed: int, sampler: StepSampler, device: torch.device) -> None:
+        self.images, self.seed, self.sampler = images, seed, sampler
+        sizes = [images.held[number].size for number in range(len(images.paths))]
+        self.first = [0, *accumulate(sizes)]
+        self.pixels = torch.empty(self.first[-1], dtype=torch.uint8, device=device)
+        for number, (first, end) in enumerate(pairwise(self.first)):
+            self.pixels[first:end] = torch.from_numpy(images.held[number].reshape(-1))
+
+    def __iter__(self) -> Iterator[Batch]:
+        device, crop = self.pixels.device, self.images.crop
+        across, colours = torch.arange(crop, device=device), torch.arange(self.images.colours, device=device)
+        for keys in self.sampler:
+            steps = [self._steps(sample, seed) for sample, seed in _seeded(self.seed, keys)]
+            first, plane, down, right = torch.tensor(steps, device=device).T[..., None, None, None]
+            places_BCHW = first + plane * colours[:, None, None] + down * across[:, None] + right * across
+            samples = torch.tensor([sample for _, sample in keys], device=device)
+            yield Batch(self.pixels[places_BCHW], samples, keys[0][0])
+
+    def _steps(self, sample: int, seed: int) -> tuple[int, int, int, int]:
+        """Where the first pixel of a crop is, and how far it is from there to the next colour, row and column."""
+        number, cut = self.images.cut(sample, seed)
+        height, width = self.images.held[number].shape[1:]
+        first, down, right = self.first[number] + cut.top * width + cut.left, width, 1
+        last = self.images.crop - 1
+        if cut.mirrored:
+            first, right = first + last * right, -right
+        for _ in range(cut.turns):  # the new first pixel is the last of the first row
+            first, down, right = first + last * right, -right, down
+        return first, height * width, down, right
 
 
 _BALANCE = 0.35  # of the logarithm of λ/(1 − λ): by as much high rates count less, whose loss is larger
@@ -167,6 +206,13 @@ def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.f
     counts = [n for n in (*range(group, recipe.channels, group), recipe.channels) if n > recipe.channels_min]
     f = (np.array(counts) - recipe.channels_min) / span
     return counts, f, np.diff(f ** (1 / recipe.draw_exponent), prepend=0.0)
+
+
+def _seeded(seed: int, keys: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The samples of a batch, each with the seed of what is random about its picture at this step."""
+    steps, samples = torch.tensor(keys).T
+    seeds = _draws(seed, _PICTURE, steps, samples) & 0x7FFFFFFF
+    return zip(samples.tolist(), seeds.tolist(), strict=True)
 
 
 def _draws(seed: int, purpose: int, steps: Tensor, samples: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _DATA_ERROR = f"{DataError.__module__}.{DataError.__qualname__}"
 class LightningTrainer:
     """Trains a recipe on the CPU or on GPUs.
 
-    data: the folder of the pictures, for data sets that need one.
+    data: the folder of the pictures, for data sets that need one; several with their shares, for those that take it.
     accelerator, devices, nodes, precision: as Lightning's Trainer takes them. Under torchrun and srun, which
         start the processes, devices and nodes follow from them.
     compiled: whether torch.compile makes transforms and quantizer quicker, after a minute or more of its own.
@@ -46,7 +46,7 @@ class LightningTrainer:
         self,
         *,
         recipe: Recipe,
-        data: Path | None = None,
+        data: Path | Mapping[Path, float] | None = None,
         accelerator: str = "auto",
         devices: str = "auto",
         nodes: int = 1,

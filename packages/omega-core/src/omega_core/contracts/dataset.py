@@ -28,6 +28,8 @@ class Dataset(ABC):
     validation: Images
     notes: Sequence[str] = ()
     """What its user should know, such as how many files could not be read."""
+    several_folders: bool = False
+    """Whether `data` may also be several folders: a mapping of each to its share of `train`, relative to the others."""
 
     @abstractmethod
     def __init__(self, *, data: Path | None, seed: int) -> None: ...

@@ -605,7 +605,7 @@ class DensityInNats(SoundPrior):
         return super().interval_bits(values, half_width, known, fineness) * 0.6931
 
 
-@fault("interval_bits_depend_on_what_a_decoder_knows", "prior")
+@fault("interval_bits_can_be_decoded_in_an_order", "prior")
 class KnowsTheFuture(SoundPrior):
     """smoothing: a count that every symbol has."""
 

@@ -1,0 +1,165 @@
+"""Square crops of photos, which are read from files or held in memory."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from omega_core.errors import DataError, ImageError, OmegaWarning
+from omega_core.images import Pixels, read_picture, to_pillow
+from omega_train.data.shares import Mixture
+
+_REACH = 2  # of the bicubic kernel on either side, in pixels of the smaller of the two sizes
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where in a picture a crop is.
+
+    scale: of the picture before. top, left: in pixels of the picture when it is scaled.
+    mirrored: left and right exchanged. turns: by 90° to the left, after that.
+    """
+
+    scale: float
+    top: int
+    left: int
+    mirrored: bool = False
+    turns: int = 0
+
+
+class FolderImages:
+    """Square crops of picture files.
+
+    scale: between which pictures are scaled at random before a random crop, which is mirrored as often as not;
+        None for the middle of the picture as it is.
+    scale_share: how many of the crops are scaled, at random; the others are taken as they are.
+    turns: whether crops are turned by a random multiple of 90°.
+    mixture: which of the pictures the samples are; each is one if None.
+
+    Crops are the same whether pictures are held or read. What is held does not go along where it is pickled: the
+    processes to which it is sent would have a copy each, and read instead. Those that are forked share it.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        crop: int,
+        scale: tuple[float, float] | None,
+        colours: int,
+        *,
+        scale_share: float = 1.0,
+        turns: bool = False,
+        mixture: Mixture | None = None,
+    ) -> None:
+        self.paths, self.crop, self.scale, self.colours = paths, crop, scale, colours
+        self.scale_share, self.turns, self.mixture = scale_share, turns, mixture
+        self.held: dict[int, Pixels] = {}
+
+    def __len__(self) -> int:
+        return len(self.mixture or self.paths)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "held": {}}
+
+    def hold(self, room: int) -> int:
+        """Decode pictures into memory, in order, until the next takes more than is left of `room` bytes.
+
+        Returns how many bytes are left. Pictures that cannot be read are left to `load`.
+        """
+        for number in range(len(self.paths) if room > 0 else 0):
+            try:
+                pixels = self._read(number)
+            except ImageError:
+                continue
+            if pixels.nbytes > room:
+                break
+            self.held[number] = pixels
+            room -= pixels.nbytes
+        return room
+
+    def load(self, index: int, seed: int) -> NDArray[np.uint8]:
+        """The crop (colours, crop, crop) that is sample `index` or, if the picture is damaged, of the next that is not.
+
+        Warns (OmegaWarning) of one that is damaged. Raises DataError if all are.
+        """
+        random = np.random.default_rng(seed)
+        first = self._picture(index, random)
+        for following in range(len(self.paths)):
+            number = (first + following) % len(self.paths)
+            try:
+                pixels = self.held[number] if number in self.held else self._read(number)
+            except ImageError as problem:
+                warnings.warn(f"{self.paths[number]} is left out: {problem}", OmegaWarning, stacklevel=2)
+            else:
+                return _cropped(pixels, self._cut(pixels, random), self.crop)
+        raise DataError("none of the pictures can be read any more.")
+
+    def cut(self, index: int, seed: int) -> tuple[int, Cut]:
+        """The number of the picture, which has to be held, and where in it `load` finds the crop."""
+        random = np.random.default_rng(seed)
+        number = self._picture(index, random)
+        return number, self._cut(self.held[number], random)
+
+    def are_slices(self) -> bool:
+        """Whether all pictures are held, and crops are taken of them without a change of scale."""
+        unscaled = self.scale in (None, (1.0, 1.0)) or self.scale_share == 0
+        large = all(min(pixels.shape[1:]) >= self.crop for pixels in self.held.values())
+        return unscaled and large and len(self.held) == len(self.paths)
+
+    def _read(self, number: int) -> Pixels:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OmegaWarning)  # of 16 bits and the like
+            pixels = read_picture(self.paths[number]).pixels
+        if len(pixels) == self.colours:
+            return pixels
+        image = to_pillow(pixels).convert("L" if self.colours == 1 else "RGB")
+        return np.array(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1), order="C")
+
+    def _picture(self, index: int, random: np.random.Generator) -> int:
+        return index if self.mixture is None else self.mixture.picture(index, random.random())
+
+    def _cut(self, pixels: Pixels, random: np.random.Generator) -> Cut:
+        sides = pixels.shape[1:]
+        scale = 1.0 if self.scale is None else random.uniform(*self.scale)
+        if self.scale_share < 1 and random.random() >= self.scale_share:
+            scale = 1.0
+        scale = max(scale, self.crop / min(sides))
+        down, right = (max(0, round(side * scale) - self.crop) for side in sides)
+        if self.scale is None:
+            return Cut(scale, down // 2, right // 2)
+        left, top = int(random.integers(right + 1)), int(random.integers(down + 1))
+        mirrored = bool(random.random() < 0.5)
+        return Cut(scale, top, left, mirrored, int(random.integers(4)) if self.turns else 0)
+
+
+def _cropped(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
+    """The crop of a picture; only what is in it is worked out."""
+    if cut.scale == 1:
+        taken = pixels[:, cut.top : cut.top + crop, cut.left : cut.left + crop]
+    else:
+        taken = _resampled(pixels, cut, crop)
+    if cut.mirrored:
+        taken = taken[:, :, ::-1]
+    return np.array(np.rot90(taken, cut.turns, (1, 2)), order="C")  # never a view of a picture that is held
+
+
+def _resampled(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
+    """The crop by Pillow, which is given no more of the picture than its kernel reaches."""
+    reach = math.ceil(_REACH * max(1.0, 1 / cut.scale)) + 1
+    spans, ends = [], []
+    for place, side in zip((cut.left, cut.top), pixels.shape[:0:-1], strict=True):
+        start = min(side, place / cut.scale)
+        end = min(side, start + crop / cut.scale)
+        span = slice(max(0, math.floor(start) - reach), math.ceil(end) + reach)
+        spans.append(span)
+        ends.append((start - span.start, end - span.start))
+    (left, right), (top, bottom) = ends
+    planes = [Image.fromarray(plane) for plane in pixels[:, spans[1], spans[0]]]
+    box = (left, top, right, bottom)
+    return np.stack([np.asarray(plane.resize((crop, crop), Image.Resampling.BICUBIC, box=box)) for plane in planes])
