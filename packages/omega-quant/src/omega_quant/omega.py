@@ -274,23 +274,32 @@ class OmegaQuantizer(Quantizer):
         self._check(latent)
         with torch.autocast(latent.device.type, enabled=False):
             rest = rearrange(self._rectify(latent.to(self.bias.dtype)), "n d h w -> (n h w) d")
+            found = torch.empty(self.channels, len(rest), dtype=torch.int64, device=rest.device)
             if self.stages == 1:
-                found = self._nearest(rest, slice(None))
+                self._find(rest, slice(None), found)
             else:
-                rest = rest - self.table_bias
-                found = torch.empty(self.channels, len(rest), dtype=torch.int64, device=rest.device)
-                for number, members in self._members():
-                    found[members] = self._nearest(rest, members)
-                    if number + 1 < self.stages:
-                        rest = rest - self._rows_of_stage(members, found[members])
+                self._find_in_stages(rest - self.table_bias, found)
         batch, _, height, width = latent.shape
         return rearrange(found, "c (n h w) -> n c h w", n=batch, h=height, w=width)
 
-    def _nearest(self, z: Tensor, members: Tensor | slice) -> Tensor:
-        """The symbols (C, R) of some channels for rows (R, D)."""
+    def _find_in_stages(self, rest: Tensor, found_CR: Tensor) -> None:
+        """Write the symbols of all channels for rows (R, D) to memory."""
+        first = 0
+        for number, members in self._members():
+            of_stage = found_CR[first : first + len(members)]
+            self._find(rest, members, of_stage)
+            if number + 1 < self.stages:
+                rest = rest - self._rows_of_stage(members, of_stage)
+            first += len(members)
+        if bool((self.stage.diff() < 0).any()):  # they were found stage after stage
+            found_CR[self.stage.argsort(stable=True)] = found_CR.clone()
+
+    def _find(self, z: Tensor, members: Tensor | slice, found_CR: Tensor) -> None:
+        """Write the symbols of some channels for rows (R, D) to memory."""
         if self.rank is None:
-            return nearest(z, self.weight[members], self.bias[members]).T
-        return factored_nearest(z, self.direction[members], self.slope[members], self.bias[members])
+            found_CR.copy_(nearest(z, self.weight[members], self.bias[members]).T)
+        else:
+            factored_nearest(z, self.direction[members], self.slope[members], self.bias[members], out=found_CR)
 
     def _rows_of_stage(self, members: Tensor, symbols_CR: Tensor) -> Tensor:
         """What later stages see subtracted (R, D)."""
