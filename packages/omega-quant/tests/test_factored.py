@@ -183,6 +183,13 @@ def test_a_table_that_is_trained_later_does_not_move_the_cells_of_later_stages(m
     assert not torch.allclose(omega.latent(symbols), before)
 
 
+def test_the_latent_of_symbols_has_a_gradient_to_the_table_alone(make, normal):
+    omega, latent = make(**STAGES), 2 * normal(B, D, H, W, dtype=torch.float64)
+    omega.latent(omega.symbols(latent)).square().sum().backward()
+    trained = {name for name, parameter in omega.named_parameters() if parameter.grad is not None}
+    assert trained == {"table_direction", "table_point", "table_bias"}
+
+
 def test_the_grid_is_no_parameter_and_only_there_for_stages(make):
     assert "grid" in make(**STAGES).state_dict()
     assert "grid" not in dict(make(**STAGES).named_parameters())
