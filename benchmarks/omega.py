@@ -1,4 +1,7 @@
-"""Ω with its prior, forward and backward: over its dense definition and over the bare matrix products."""
+"""Ω with its prior, forward and backward: over its dense definition and over the bare matrix products.
+
+In the factored form: over its matrix products, and over the full form.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,7 +9,9 @@ from collections.abc import Callable, Iterator
 import torch
 
 from measure import Row, in_a_process, peak_memory, times
+from omega_quant import OmegaQuantizer
 from omega_quant.definition import dense_one_hot_max
+from omega_quant.factored import factored_one_hot_max
 from omega_quant.straight_through import one_hot_max
 
 SIZES = {
@@ -15,6 +20,8 @@ SIZES = {
     "2 images of 16×16, D 480, C 480, S 32": ((2, 256, 480, 480, 32, 1), 1.5),
 }
 """N, P, D, C, S and T, and how many times the bare products Ω may take."""
+RANK = 1
+STAGES = {"channels": 576, "stages": [96, 224, 256]}
 WAYS = {"dense": dense_one_hot_max, "blocked": one_hot_max}
 
 
@@ -47,6 +54,64 @@ def products(given: list[torch.Tensor]) -> None:
     _ = hot.T @ z, activation @ w
 
 
+def factors(given: list[torch.Tensor]) -> list[torch.Tensor]:
+    """What `factored_one_hot_max` takes, of the sizes of what `one_hot_max` does."""
+    z, _, bias, temperature, table, lengths, kept = given
+    channels, symbols, dims = table.shape
+    random = torch.Generator().manual_seed(1)
+    sizes = [(channels, RANK, dims), (channels, symbols, RANK)] * 2
+    direction, slope, *table_factors = (
+        (torch.randn(s, generator=random) / s[2] ** 0.5).requires_grad_() for s in sizes
+    )
+    return [z, direction, slope, bias, temperature, *table_factors, lengths, kept]
+
+
+def factored_products(given: list[torch.Tensor]) -> None:
+    """Coordinates, activations and latent, and the products of the backward pass, coordinates anew among them."""
+    z, direction, slope, *_, table_direction, point, _, _ = (x.detach() for x in given)
+    z, direction, table_direction = (x.flatten(0, 1) for x in (z, direction, table_direction))
+    channels, rank = len(slope), slope.shape[2]
+    for _ in ("forward", "backward"):
+        x = (direction @ z.T).view(channels, rank, -1)
+        activation = slope @ x
+    y = x.flatten(0, 1).T @ table_direction
+    chosen = table_direction @ y.T
+    hot = point @ chosen.view_as(x)
+    g = (slope.transpose(1, 2) @ hot).flatten(0, 1)
+    _ = activation @ x.transpose(1, 2), g.T @ direction, g @ z, chosen @ y
+
+
+def factored_rows() -> Iterator[Row]:
+    """Of the largest size, and of the symbols of 768×512 in three stages."""
+    name, (size, _) = list(SIZES.items())[-1]
+    full = inputs(*size)
+    given = factors(full)
+    ours, bare, other = times(
+        lambda: step(factored_one_hot_max, given), lambda: factored_products(given), lambda: step(one_hot_max, full)
+    )
+    yield Row(f"Ω of rank {RANK}, {name}", "products", ours, bare, 4.0)
+    yield Row(f"Ω of rank {RANK}, {name}", "full form", ours, other, 0.5)
+    quantizer = OmegaQuantizer(latent_channels=256, alphabet=16, start="scalar", rank=RANK, **STAGES)
+    latent = torch.randn(1, 256, 32, 48)
+    z, direction, slope = latent.flatten(2)[0], quantizer.direction.detach()[:, 0], quantizer.slope.detach()
+    subtracted = quantizer.channels - sum(quantizer.stage == quantizer.stages - 1)
+    with torch.inference_mode():
+
+        def bare_symbols() -> None:
+            x = direction @ z
+            _ = slope @ x[:, None], direction[:subtracted].T @ x[:subtracted]
+
+        symbols = quantizer.symbols(latent)
+        found, bare, looked_up, product = times(
+            lambda: quantizer.symbols(latent),
+            bare_symbols,
+            lambda: quantizer.latent(symbols),
+            lambda: (z.T @ direction.T) @ direction,
+        )
+    yield Row(f"symbols of 768×512, Ω of rank {RANK}, 3 stages", "products", found, bare, 3.0)
+    yield Row(f"latent of 768×512, Ω of rank {RANK}, 3 stages", "products", looked_up, product, 2.0)
+
+
 def rows() -> Iterator[Row]:
     for name, (size, limit) in SIZES.items():
         given = inputs(*size)
@@ -59,6 +124,7 @@ def rows() -> Iterator[Row]:
         yield Row(f"Ω, {name}", "dense", ours, dense)
         memory = {way: float(in_a_process("omega", way, name)) for way in WAYS}
         yield Row(f"memory of Ω, {name}", "dense", memory["blocked"], memory["dense"], 0.25, "MiB")
+    yield from factored_rows()
 
 
 if __name__ == "__main__":  # the memory of one step, in MiB

@@ -45,7 +45,7 @@ def dense(omega, latent, lengths_CTS, kept):
     table_CSD = torch.einsum("csk,ckd->csd", omega.table_point, omega.table_direction)
     latents, bits = [], []
     for sample, n in zip(latent, kept.tolist(), strict=True):
-        rest = rectify(sample.flatten(1).T[None]) - omega.table_bias * (omega.stages > 1)
+        rest = rectify(sample.flatten(1).T[None])
         y, cost = torch.zeros_like(rest), rest.new_zeros(1)
         for number in range(omega.stages):
             members = (stage == number).nonzero()[:, 0]
@@ -172,15 +172,22 @@ def test_the_digits_of_all_stages_are_one_uniform_quantizer_of_the_finest_step(f
     torch.testing.assert_close(omega.latent(omega.symbols(inside)), (finer**2 * inside).round() / finer**2)
 
 
-def test_a_table_that_is_trained_later_does_not_move_the_cells_of_later_stages(make, normal):
+def test_symbols_do_not_depend_on_what_decodes_them(make, normal):
     omega, latent = make(**STAGES), 2 * normal(B, D, H, W, dtype=torch.float64)
     symbols, before = omega.symbols(latent), omega.latent(omega.symbols(latent))
     with torch.no_grad():
-        for parameter in (omega.table_point, omega.table_direction):
+        for parameter in (omega.table_point, omega.table_direction, omega.table_bias):
             parameter.add_(torch.randn_like(parameter))
     assert torch.equal(omega.symbols(latent), symbols)
     assert torch.equal(omega(latent).symbols, symbols)
     assert not torch.allclose(omega.latent(symbols), before)
+
+
+def test_the_latent_of_symbols_has_a_gradient_to_the_table_alone(make, normal):
+    omega, latent = make(**STAGES), 2 * normal(B, D, H, W, dtype=torch.float64)
+    omega.latent(omega.symbols(latent)).square().sum().backward()
+    trained = {name for name, parameter in omega.named_parameters() if parameter.grad is not None}
+    assert trained == {"table_direction", "table_point", "table_bias"}
 
 
 def test_the_grid_is_no_parameter_and_only_there_for_stages(make):

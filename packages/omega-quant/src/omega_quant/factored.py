@@ -69,10 +69,18 @@ def factored_one_hot_max(
 
 
 @torch.no_grad()
-def factored_nearest(z_RD: Tensor, direction_CKD: Tensor, slope_CSK: Tensor, bias_CS: Tensor) -> Tensor:
-    """The symbols (C, R) whose activations are nearest to zero; of equally near ones the first."""
+def factored_nearest(
+    z_RD: Tensor, direction_CKD: Tensor, slope_CSK: Tensor, bias_CS: Tensor, *, out: Tensor | None = None
+) -> Tensor:
+    """The symbols (C, R) whose activations are nearest to zero; of equally near ones the first.
+
+    out: where to write them.
+    """
     channels, symbols = bias_CS.shape
-    return _nearest(Cut.of(z_RD, symbols, [len(z_RD)] * channels), z_RD, direction_CKD, slope_CSK, bias_CS)
+    cut = Cut.of(z_RD, symbols, [len(z_RD)] * channels)
+    found_CR = torch.empty(channels, len(z_RD), dtype=torch.int64, device=z_RD.device) if out is None else out
+    _find_nearest(found_CR, cut, z_RD, direction_CKD, slope_CSK, bias_CS)
+    return found_CR
 
 
 def sum_of_points(
@@ -118,11 +126,16 @@ def _cut_out(part: Part, memory: Tensor, rows: slice) -> tuple[Tensor, ...]:
     return memory[:, : shape[0] * shape[1] * shape[2]].view(-1, *shape).unbind()
 
 
-def _nearest(
-    cut: Cut, z_RD: Tensor, direction_CKD: Tensor, slope_CSK: Tensor, bias_CS: Tensor, compiled: bool = False
-) -> Tensor:
-    """The symbols (C, R); those of rows that keep none of a block's channels are 0."""
-    found_CR = torch.zeros(len(direction_CKD), len(z_RD), dtype=torch.int64, device=z_RD.device)
+def _find_nearest(
+    found_CR: Tensor,
+    cut: Cut,
+    z_RD: Tensor,
+    direction_CKD: Tensor,
+    slope_CSK: Tensor,
+    bias_CS: Tensor,
+    compiled: bool = False,
+) -> None:
+    """Write symbols (C, R) to memory, but for rows that keep none of a block's channels."""
     number_S1 = torch.arange(cut.symbols, 2 * cut.symbols, device=z_RD.device, dtype=z_RD.dtype)[:, None]
     affine_CSE = torch.cat([slope_CSK, bias_CS[:, :, None]], dim=2)
     memory = cut.memory(z_RD, 3)
@@ -136,7 +149,6 @@ def _nearest(
                 continue
             torch.abs(a, out=distance)
             found_CR[part.channels, rows] = _first_least(distance, is_least, number_S1)
-    return found_CR
 
 
 def _nearest_to_zero(a_CSR: Tensor) -> Tensor:
@@ -147,15 +159,16 @@ def _first_least(distance_CSR: Tensor, is_least_CSR: Tensor, number_S1: Tensor) 
     """What `distance.argmin(dim=1)` returns, many times as quickly.
 
     number_S1: S, S + 1, … 2·S − 1. Its sum over where distances are least is below 2·S where only one is, mostly
-    everywhere, and tells which. Where numbers are rounded to a few bits, as those of 16 bits are, it may tell another:
-    that is looked up.
+    everywhere, and tells which. Numbers of 16 bits do not hold such sums.
     """
     symbols = len(number_S1)
+    if distance_CSR.dtype.itemsize < 4:
+        return distance_CSR.argmin(dim=1)
     torch.eq(distance_CSR, distance_CSR.amin(dim=1, keepdim=True), out=is_least_CSR)
-    index_CR = is_least_CSR.mul_(number_S1).sum(dim=1).long() - symbols
-    inside_CR = index_CR.clamp(0, symbols - 1)
-    found_CR = is_least_CSR.gather(1, inside_CR[:, None])[:, 0]
-    return index_CR if bool(((index_CR == inside_CR) & (found_CR > 0)).all()) else distance_CSR.argmin(dim=1)
+    sum_CR = is_least_CSR.mul_(number_S1).sum(dim=1)
+    least, most = sum_CR.aminmax()
+    only_one_is = bool(least >= symbols) and bool(most < 2 * symbols)
+    return sum_CR.sub_(symbols) if only_one_is else distance_CSR.argmin(dim=1)
 
 
 def _gradient_through_softmax(a_CSR: Tensor, g_hot_CSR: Tensor, g_bits_NT: Tensor, lengths_CST: Tensor) -> Tensor:
@@ -185,7 +198,9 @@ class _FactoredOneHotMax(torch.autograd.Function):
         _, tables, symbols = code_lengths_CTS.shape
         cut = Cut.of(z_RD, symbols, keeping, multiple=tables)
         kept_CR = is_kept(keeping, slice(0, len(z_RD)), z_RD.device).T
-        symbols_CR = _nearest(cut, z_RD, direction_CKD, slope_CSK, bias_CS, compiled) * kept_CR
+        symbols_CR = torch.zeros(kept_CR.shape, dtype=torch.int64, device=z_RD.device)
+        _find_nearest(symbols_CR, cut, z_RD, direction_CKD, slope_CSK, bias_CS, compiled)
+        symbols_CR *= kept_CR
         latent_RD = sum_of_points(table_direction_CKD, point_CSK, symbols_CR, keeping)
         lengths_RC = code_lengths_CTS.take(number_of_length(symbols_CR.T, tables, symbols))
         ctx.cut, ctx.compiled = cut, compiled

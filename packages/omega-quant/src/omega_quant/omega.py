@@ -63,8 +63,8 @@ class OmegaQuantizer(Quantizer):
     In the factored form `direction` (C, r, D) and `slope` (C, S, r) make the weights, `table_direction` (C, r, D) and
     `table_point` (C, S, r) the table. With several stages, `grid` (C, S, r), which is not learned, has the points that
     later stages see subtracted: Σ_k grid[c, s, k]·direction[c, k]/|direction[c, k]|², so that a point is given by its
-    coordinates along `direction`, where these are orthogonal. It starts as the table does. So the table can be learned
-    when all else stays as it is, without a change of what later stages quantize.
+    coordinates along `direction`, where these are orthogonal. It starts as the table does, without `table_bias`. So
+    what decodes (`table_direction`, `table_point`, `table_bias`) can be trained alone, and symbols stay as they are.
     """
 
     stage: Tensor
@@ -279,7 +279,7 @@ class OmegaQuantizer(Quantizer):
 
     def _in_stages(self, rest: Tensor, lengths: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What `_one_hot_max` returns, of all stages together, for `rest` (N, P, D)."""
-        rest = rest - self.table_bias
+        rest = self._seen_by_the_first_stage(rest)
         total, bits = torch.zeros_like(rest), rest.new_zeros(len(rest))
         symbols = torch.zeros(len(rest), self.channels, rest.shape[1], dtype=torch.int64, device=rest.device)
         here = torch.arange(self.channels, device=kept.device) < kept[:, None]
@@ -308,6 +308,9 @@ class OmegaQuantizer(Quantizer):
         table = self.table_direction[members], self.table_point[members]
         factors = self.direction[members], self.slope[members], bias, temperature, *table
         return factored_one_hot_max(z, *factors, *of_channels, compiled=self.compiled)
+
+    def _seen_by_the_first_stage(self, z: Tensor) -> Tensor:
+        return z - self.table_bias if self.rank is None else z
 
     def _seen_by_later_stages(self, y: Tensor, members: Tensor, symbols: Tensor) -> Tensor:
         """What later stages see subtracted (N, P, D), with the gradient of `y`, which is what table rows add up to."""
@@ -343,22 +346,31 @@ class OmegaQuantizer(Quantizer):
         with torch.autocast(latent.device.type, enabled=False):
             rest = rearrange(self._rectify(latent.to(self.bias.dtype)), "n d h w -> (n h w) d")
             if self.stages == 1:
-                found = self._nearest(rest, slice(None))
+                found = self._find(rest, slice(None))
             else:
-                rest = rest - self.table_bias
-                found = torch.empty(self.channels, len(rest), dtype=torch.int64, device=rest.device)
-                for number, members in self._members():
-                    found[members] = self._nearest(rest, members)
-                    if number + 1 < self.stages:
-                        rest = rest - self._rows_of_stage(members, found[members])
+                found = self._find_in_stages(self._seen_by_the_first_stage(rest))
         batch, _, height, width = latent.shape
         return rearrange(found, "c (n h w) -> n c h w", n=batch, h=height, w=width)
 
-    def _nearest(self, z: Tensor, members: Tensor | slice) -> Tensor:
-        """The symbols (C, R) of some channels for rows (R, D)."""
+    def _find_in_stages(self, rest: Tensor) -> Tensor:
+        """The symbols (C, R) of all channels for rows (R, D)."""
+        found_CR = torch.empty(self.channels, len(rest), dtype=torch.int64, device=rest.device)
+        first = 0
+        for number, members in self._members():
+            of_stage = self._find(rest, members, found_CR[first : first + len(members)])
+            if number + 1 < self.stages:
+                rest = rest - self._rows_of_stage(members, of_stage)
+            first += len(members)
+        if bool((self.stage.diff() < 0).any()):  # they were found stage after stage
+            found_CR[self.stage.argsort(stable=True)] = found_CR.clone()
+        return found_CR
+
+    def _find(self, z: Tensor, members: Tensor | slice, out: Tensor | None = None) -> Tensor:
+        """The symbols (C, R) of some channels for rows (R, D), in memory that may be given."""
         if self.rank is None:
-            return nearest(z, self.weight[members], self.bias[members]).T
-        return factored_nearest(z, self.direction[members], self.slope[members], self.bias[members])
+            found_CR = nearest(z, self.weight[members], self.bias[members]).T
+            return found_CR if out is None else out.copy_(found_CR)
+        return factored_nearest(z, self.direction[members], self.slope[members], self.bias[members], out=out)
 
     def _rows_of_stage(self, members: Tensor, symbols_CR: Tensor) -> Tensor:
         """What later stages see subtracted (R, D)."""
