@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError
+from omega_quant.cells import Cells
 from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_of_points
 from omega_quant.relaxed import ScalarRelaxation, rounded
 from omega_quant.straight_through import nearest, one_hot_max, sum_of_rows
@@ -32,6 +33,7 @@ from omega_quant.straight_through import nearest, one_hot_max, sum_of_rows
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
 
+_DEAD_ZONE_STEP = 0.8  # of the uniform quantizer that errs as much where most numbers are in the dead zone
 _NEAR = 0.02  # of the deviation over all numbers of a channel: how far a woken symbol starts from its parent
 
 
@@ -49,6 +51,8 @@ class OmegaQuantizer(Quantizer):
         low rate asks for, and later ones make it finer.
     finer: how many steps of a stage are one of the stage before, at the start. If it is odd, the cells of a stage are
         unions of cells of the next one.
+    dead_zone: whether stages are dead-zone quantizers whose cells nest (`omega_quant.cells`), for stages of the
+        factored form that do not shrink, each finer by 2; all together are then one quantizer with the last steps.
     relaxed_steps: of the relaxed phase of training, at fineness 0 and 1, at its start.
     rank: r, of the factored form; None is the full form, as published. At most D and S. A position of the latent then
         costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1), and the model has 2·C·r·(D + S) numbers, besides
@@ -83,6 +87,7 @@ class OmegaQuantizer(Quantizer):
         stages: Sequence[float] = (1.0,),
         finer: float = 3.0,
         rank: int | None = None,
+        dead_zone: bool = False,
         relaxed_steps: Sequence[float] = (1.725, 0.181),
     ) -> None:
         super().__init__()
@@ -113,6 +118,14 @@ class OmegaQuantizer(Quantizer):
             )
         if not (len(relaxed_steps) == 2 and 0 < relaxed_steps[1] < relaxed_steps[0]):
             raise ComponentError(f"relaxed-steps are two steps above 0, the coarser first, not {list(relaxed_steps)}.")
+        if dead_zone and (
+            rank is None or len(stages) < 2 or finer != 2 or alphabet < 6 or list(stages) != sorted(stages)
+        ):
+            raise ComponentError(
+                "dead zones are for a rank, two or more stages that do not shrink, each finer by 2, and at least 6"
+                f" symbols, not rank {rank}, stages {list(stages)}, finer {finer:g} and {alphabet} symbols."
+            )
+        self.dead_zone = dead_zone
         self.temperature_growth, self.finer, self.relaxed_steps = temperature_growth, finer, relaxed_steps
         self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
         self.rectified = start == "random"
@@ -131,10 +144,11 @@ class OmegaQuantizer(Quantizer):
         self.table_bias = nn.Parameter(torch.zeros(latent_channels))
         # the logarithm is learned, so that a temperature stays positive
         self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
-        self.stages, self._shares = len(stages), tuple(stages)
+        self.stages = len(stages)
         bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
+        self._sizes = [end - first for first, end in pairwise(bounds)]
         if self.stages > 1:  # a model that was made anew for fewer channels has theirs in its state
-            sizes = torch.tensor([end - first for first, end in pairwise(bounds)])
+            sizes = torch.tensor(self._sizes)
             self.register_buffer("stage", torch.arange(self.stages).repeat_interleave(sizes, output_size=channels))
             if rank is not None:
                 self.register_buffer("grid", torch.empty(channels, alphabet, rank))
@@ -143,7 +157,7 @@ class OmegaQuantizer(Quantizer):
         else:
             for number, (first, end) in enumerate(pairwise(bounds)):
                 gain = torch.full((end - first,), finer**number)
-                self._start_as_scalar_quantizer(torch.arange(first, end), gain, 1 / gain)
+                self._start_as_scalar_quantizer(number, torch.arange(first, end), gain, 1 / gain)
         if rank is not None:
             self.register_buffer("prefix_fineness", torch.arange(channels + 1) / channels)
 
@@ -163,36 +177,43 @@ class OmegaQuantizer(Quantizer):
                 nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
 
     @torch.no_grad()
-    def _start_as_scalar_quantizer(self, members: Tensor, gain_C: Tensor, step_C: Tensor) -> None:
-        """a[s] = gain·direction·y − level[s], so that the nearest level wins; table[s] is level[s]·step·direction.
+    def _start_as_scalar_quantizer(self, number: int, members: Tensor, gain_C: Tensor, step_C: Tensor) -> None:
+        """a[s] = gain·slope[s]·direction·y + bias[s], table[s] = step·point[s]·direction, of the cells of a stage.
 
-        members: numbers of the channels, which together are a stage. Later stages see level/gain subtracted.
+        members: numbers of the channels of the stage. Later stages see grid[s]/gain subtracted.
         """
-        levels_S = torch.arange(self.alphabet, dtype=gain_C.dtype, device=gain_C.device) - (self.alphabet // 2 - 1)
-        count = len(members)
+        cells, count = self._cells(number, len(members)), len(members)
         if self.rank is None:
             directions_CD = self._scalar_directions(count, count).to(gain_C)
-            self.weight[members] = (gain_C[:, None] * directions_CD)[:, None, :].expand(-1, self.alphabet, -1)
-            self.bias[members] = -levels_S
-            self.table[members] = (levels_S * step_C[:, None])[:, :, None] * directions_CD[:, None, :]
+            slope_CS, point_CS = (each.to(gain_C) for each in (cells.slope, cells.point))
+            self.weight[members] = (gain_C[:, None] * slope_CS)[:, :, None] * directions_CD[:, None, :]
+            self.bias[members] = cells.bias.to(gain_C)
+            self.table[members] = (step_C[:, None] * point_CS)[:, :, None] * directions_CD[:, None, :]
             return
         # the first coordinate is quantized; further ones, along the directions that follow, have slopes of 0 as yet
         rows_CD = self._scalar_directions(count, max(count, self.latent_channels))
         direction_CKD = torch.stack([rows_CD.roll(-k, 0)[:count] for k in range(self.rank)], dim=1).to(gain_C)
         self.direction[members] = self.table_direction[members] = direction_CKD
         self.slope[members] = self.table_point[members] = 0.0
-        self.slope[members, :, 0] = gain_C[:, None].expand(-1, self.alphabet)
-        self.bias[members] = -levels_S
-        self.table_point[members, :, 0] = levels_S * step_C[:, None]
+        self.slope[members, :, 0] = gain_C[:, None] * cells.slope.to(gain_C)
+        self.bias[members] = cells.bias.to(gain_C)
+        self.table_point[members, :, 0] = step_C[:, None] * cells.point.to(gain_C)
         if self.stages > 1:
             self.grid[members] = 0.0
-            self.grid[members, :, 0] = levels_S / gain_C[:, None] * direction_CKD[:, :1].square().sum(dim=2)
+            lengths_C1 = direction_CKD[:, :1].square().sum(dim=2)
+            self.grid[members, :, 0] = cells.grid.to(gain_C) / gain_C[:, None] * lengths_C1
+
+    def _cells(self, number: int, count: int) -> Cells:
+        """The cells of a stage of so many channels."""
+        if not self.dead_zone:
+            return Cells.uniform(self.alphabet)
+        before = 0 if number == 0 else min(count, self._sizes[number - 1])
+        return Cells.halves(self.alphabet).of(before, Cells.dead_zone(self.alphabet), count)
 
     @property
     def _quantizes_latents(self) -> bool:
         """Whether each channel starts along one of the latents themselves."""
-        bounds = [round(self.channels * part / sum(self._shares)) for part in accumulate(self._shares, initial=0.0)]
-        counts = [end - first for first, end in pairwise(bounds)]
+        counts = self._sizes
         alone = len(counts) == 1
         return all(count == self.latent_channels or (count < self.latent_channels and not alone) for count in counts)
 
@@ -223,17 +244,16 @@ class OmegaQuantizer(Quantizer):
     def fit(self) -> None:
         """See `Quantizer.fit`: stages become scalar quantizers, the last with the steps of fineness 1.
 
-        Each has steps that are coarser by `finer` than those of the next. Where that is odd, cells nest: all stages
-        together are the quantizer of the last.
+        Each has steps that are coarser by `finer` than those of the next.
         """
         if not isinstance(self.relaxation, ScalarRelaxation):
             return
         gain_D, step_D = (each[0, :, 0, 0] for each in self.relaxation(torch.ones(1, device=self.bias.device)))
         everything = [(0, torch.arange(self.channels, device=self.bias.device))]
         for number, members in self._members() if self.stages > 1 else everything:
-            coarser = self.finer ** (self.stages - 1 - number)
+            size = self.finer ** (self.stages - 1 - number) * (_DEAD_ZONE_STEP if self.dead_zone else 1.0)
             count = len(members)
-            self._start_as_scalar_quantizer(members, gain_D[:count] / coarser, step_D[:count] * coarser)
+            self._start_as_scalar_quantizer(number, members, gain_D[:count] / size, step_D[:count] * size)
 
     def fineness(self, kept: Tensor) -> Tensor:
         """See `Quantizer.fineness`: in the factored form what `set_fineness` was told."""
