@@ -26,11 +26,21 @@ from omega_train.recipe import Recipe, load_recipe
 _MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every", "trainer_options")
 
 
-def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: bool = False, **machine: Any) -> Path:
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    data: Path | None = None,
+    resume: bool = False,
+    init: Path | str | None = None,
+    **machine: Any,
+) -> Path:
     """Train a recipe into a folder and return the path of the best model.
 
     data: the folder of the pictures, for data sets that need one.
     resume: go on with the run that is in the folder.
+    init: a model file, the name of a bundled model, or the folder of another run: a new run begins with what it
+        learned, as far as that fits by name and shape.
     machine: options of the trainer, such as accelerator and precision, beside those of the recipe.
 
     Raises OmegaError where something is wrong that the user can mend; TrainingError if the folder holds
@@ -38,6 +48,10 @@ def train(recipe: Recipe, folder: Path, *, data: Path | None = None, resume: boo
     """
     folder, data = Path(folder), data and Path(data)
     stretched = ""
+    if init is not None:
+        if resume:
+            raise TrainingError("a run that is resumed has weights already: leave out --init, or --resume.")
+        machine["init"] = str(init)
     if resume:
         stretched = _check_resumable(recipe, folder)
     else:

@@ -22,9 +22,11 @@ from omega_train.cluster import local_processes
 from omega_train.distributed import part
 from omega_train.keeper import Keeper
 from omega_train.loader import TrainingData
+from omega_train.progress import log
 from omega_train.reading import reading_workers
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
+from omega_train.warm_start import warm_start
 
 _DATA_ERROR = f"{DataError.__module__}.{DataError.__qualname__}"
 
@@ -37,6 +39,7 @@ class LightningTrainer:
         start the processes, devices and nodes follow from them.
     compiled: whether torch.compile makes transforms and quantizer quicker, after a minute or more of its own.
     workers: processes that read pictures; None for up to 8 a GPU, or none where training itself is on the CPU.
+    init: a model, by its path or name, or a run folder, whose weights a new run begins with as far as they fit.
 
     Raises DataError, RecipeError, ComponentError or TrainingError if it could not be trained.
     """
@@ -52,12 +55,14 @@ class LightningTrainer:
         precision: str = "32-true",
         compiled: bool = False,
         workers: int | None = None,
+        init: str | None = None,
     ) -> None:
         if workers is not None and workers < 0:
             raise TrainingError(f"{workers} workers cannot read pictures; ask for 0 or more.")
         self.recipe, self.workers, self.compiled = recipe, workers, compiled
         torch.manual_seed(recipe.seed)
         self.task = CodecTask(recipe)
+        self.started = "" if init is None else warm_start(self.task, init)
         self.trainer = lightning_trainer(
             recipe, accelerator=accelerator, devices=devices, nodes=nodes, precision=precision
         )
@@ -91,6 +96,8 @@ class LightningTrainer:
         recipe = self.recipe
         steps = recipe.steps or self.epoch * (recipe.epochs or 0)
         self.task.steps = steps
+        if self.started and not resume and self.trainer.is_global_zero:
+            log.info(self.started)
         if self.compiled:
             self.task.compile_parts()
         workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
