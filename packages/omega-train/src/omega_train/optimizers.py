@@ -50,6 +50,15 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam([{name: value for name, value in each.items() if name != "matrices"} for each in settings])
 
 
+def follow_schedule(schedule: torch.optim.lr_scheduler.LambdaLR) -> None:
+    """Set learning rates to what the schedule has for the step that it is at: those of a checkpoint may be of a run
+    that was to be longer or shorter.
+    """
+    factors = [factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
+    for group, rate, factor in zip(schedule.optimizer.param_groups, schedule.base_lrs, factors, strict=True):
+        group["lr"] = rate * factor
+
+
 def matrices_of(model: nn.Module) -> Iterator[str]:
     """The names of the parameters that are matrices: weights of linear layers and of convolutions of any size.
 
