@@ -72,12 +72,14 @@ def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tens
     return _complete(task, path, images, workers)
 
 
-def save(task: CodecTask, path: Path, images: Images) -> Path:
+def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
     """Count the prior over the training images, sort channels where the recipe asks for it, and write the model.
+
+    workers: processes that read the images.
 
     For trainers other than ours. Returns the path. Raises OutputError.
     """
-    _complete(task, path, images, workers=0)
+    _complete(task, path, images, workers)
     return path
 
 
