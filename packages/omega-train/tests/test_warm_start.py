@@ -114,6 +114,16 @@ def test_a_run_that_began_with_a_model_is_resumed_without_it(tiny: Make, run: Pa
     assert not torch.equal(state(without)["quantizer.table"], once["quantizer.table"])
 
 
+def test_a_recipe_that_names_what_to_begin_with_is_resumed_without_it(tiny: Make, run: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source.safetensors"
+    source.write_bytes((run / "model.safetensors").read_bytes())
+    options = {"init": str(source)}
+    train(tiny(steps=2, trainer_options=options), tmp_path / "run", **CPU)
+    source.unlink()
+    train(tiny(steps=3, trainer_options=options), tmp_path / "run", resume=True, **CPU)
+    assert (tmp_path / "run" / "train.log").read_text().count("init: ") == 1
+
+
 def test_a_resumed_run_takes_no_other_weights(tiny: Make, run: Path) -> None:
     with pytest.raises(TrainingError, match="leave out --init, or --resume"):
         train(tiny(), run, init=run, resume=True, **CPU)

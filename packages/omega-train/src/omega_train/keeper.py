@@ -174,11 +174,10 @@ class Keeper(Callback):
             )
 
     def _check_together(self, trainer: Trainer, task: CodecTask, step: int, batch: Batch) -> tuple[int, bool]:
-        """The signal that any of the processes was sent, or 0, and whether it is time to save for any of them.
+        """The signal that any of the processes was sent, or 0; and whether it is time to save.
 
-        Raises TrainingError in all if the loss of one is none.
-
-        What only one of them noticed would leave the others waiting for it.
+        What only one of them noticed would leave the others waiting for it. Raises TrainingError in all if the loss of
+        one is not a number.
         """
         loss = float(task.last["loss"])
         due = time.monotonic() - self.saved > self.save_seconds

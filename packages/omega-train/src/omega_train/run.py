@@ -57,6 +57,8 @@ def train(
     else:
         _check_unused(folder)
     options = {**recipe.trainer_options, **machine}
+    if resume:
+        options.pop("init", None)  # of a recipe: its checkpoint has all that was taken from there
     with without_subnormals():
         trainer: Trainer = build("trainer", recipe.trainer, options, recipe=recipe, data=data)
         first = rank() == 0  # of several, it writes
