@@ -94,6 +94,13 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
         (["train", "mnist-omega-8", "--epochs", "1", "--steps", "1"], "either epochs or steps"),
         (["train", "glyphs-omega-8", "--output", "a.png/run"], "cannot write"),
         (["train", "glyphs-omega-8", "--resume", "--output", "o"], "no run to resume"),
+        (["train", "glyphs-omega-8", "--output", "o", "--init", "a.png"], "not a model"),
+        (["train", "glyphs-omega-8", "--output", "o", "--init", "compct"], "Did you mean 'compact'"),
+        (["train", "glyphs-omega-8", "--output", "o", "--init", "empty"], "is no run folder, or has no checkpoint"),
+        (["train", "glyphs-omega-8", "--output", "o", "--init", "M", "--resume"], "leave out --init, or --resume"),
+        (["export", "empty", "--output", "m.safetensors"], "is no run folder, or has no checkpoint"),
+        (["export", "none", "--output", "a.png"], "is there already"),
+        (["export", "none"], "--output"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -341,6 +348,22 @@ def test_a_training_ends_with_an_evaluation_if_asked(omega: Any, recipe: Callabl
     done = omega("train", recipe(steps=1), "--output", tmp_path / "other", "--test-images", tmp_path / "nowhere")
     assert done.returncode == 2
     assert not (tmp_path / "other").exists()
+
+
+def test_a_training_begins_with_a_bundled_model_and_gives_a_model_before_its_end(
+    omega: Any, recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    small = recipe(latent_channels=32, channels="0:16", symbols=256, steps=2)
+    done = omega("train", small, "--output", tmp_path / "run", "--init", "mnist-omega-16", "--steps", "1")
+    assert done.returncode == 0, done.stderr
+    assert "arrays of mnist-omega-16 taken" in done.stderr
+    path = tmp_path / "models" / "now.safetensors"
+    done = omega("export", tmp_path / "run", "--output", path)
+    assert (done.returncode, done.stdout) == (0, f"{path}\n"), done.stderr
+    facts = json.loads(omega("info", path, "--json").stdout)
+    assert facts["channels"] == json.loads(omega("info", "mnist-omega-16", "--json").stdout)["channels"]
+    assert "--overwrite" in complaint(omega("export", tmp_path / "run", "--output", path))
+    assert omega("export", tmp_path / "run", "--output", path, "--overwrite").returncode == 0
 
 
 def test_models_of_one_name_are_told_apart_and_the_same_one_is_refused(

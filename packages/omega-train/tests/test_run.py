@@ -1,21 +1,25 @@
 """Runs that are stopped and resumed, and runs that cannot be."""
 
 import csv
+import math
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from PIL import Image
 
 import omega_core
 from omega_core.errors import ComponentError, OutputError, RecipeError, TrainingError
 from omega_core.modelfile import read_model
 from omega_train import keeper, loader, train
+from omega_train.checkpoint import weights_of
 from omega_train.export import export
 from omega_train.keeper import Interrupted
 from omega_train.recipe import Recipe
@@ -90,6 +94,115 @@ def test_a_finished_run_can_be_made_longer(tiny: Make, tmp_path: Path) -> None:
     train(tiny(steps=12), tmp_path / "once", **CPU)
     once, longer = weights(tmp_path / "once"), weights(tmp_path / "long")
     assert all(torch.equal(once[name], longer[name]) for name in once)
+
+
+@pytest.mark.parametrize("steps", [6, 24], ids=["shorter", "longer"])
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_learning_rates_follow_the_new_length_from_where_a_run_is_resumed(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, optimizer: str
+) -> None:
+    settings = {"schedule": "cosine", "learning_rate": 1e-3, "optimizer": optimizer, "validate_every": 4}
+    with monkeypatch.context() as stopping:
+        stop_at(stopping, 3, signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            train(tiny(steps=12, **settings), tmp_path, **CPU)
+    rates = {}
+
+    def on_before_optimizer_step(task: CodecTask, optimizer: torch.optim.Optimizer) -> None:
+        rates[task.global_step] = optimizer.param_groups[0]["lr"]
+
+    monkeypatch.setattr(CodecTask, "on_before_optimizer_step", on_before_optimizer_step)
+    train(tiny(steps=steps, **settings), tmp_path, resume=True, **CPU)
+    cosine = {step: 1e-3 * (0.5 + 0.5 * math.cos(math.pi * step / steps)) for step in range(4, steps)}
+    assert rates == pytest.approx(cosine)
+
+
+def test_a_run_that_is_resumed_with_fewer_steps_than_it_took_is_finished(tiny: Make, tmp_path: Path) -> None:
+    settings = {"channels": 6, "symbols": 16, "sort_channels": True, "lambda_min": 0.5, "lambda_max": 0.5001}
+    with pytest.MonkeyPatch.context() as stopping:
+        stop_at(stopping, 9, signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            train(tiny(**settings), tmp_path, **CPU)
+    model = train(tiny(steps=8, **settings), tmp_path, resume=True, **CPU)
+    assert "channels dropped" in (tmp_path / "train.log").read_text()
+    assert omega_core.load_model(model).channels < 6
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 10
+
+
+def test_a_run_that_becomes_so_short_that_it_is_in_its_hard_steps_goes_on_from_the_average(
+    tiny: Make, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as stopping:
+        stop_at(stopping, 7, signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            train(tiny(steps=20, ema=0.9, hard_share=0.5), tmp_path, **CPU)
+    before = weights_of(torch.load(tmp_path / "last.ckpt", weights_only=True))
+    train(tiny(steps=10, ema=0.9, hard_share=0.5), tmp_path, resume=True, **CPU)
+    for name, weight in weights(tmp_path).items():
+        if name.startswith("architecture.encoder"):
+            assert torch.equal(weight, before[name]), name
+
+
+def saves(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps after which checkpoints are written from here on."""
+    steps = []
+    original = keeper.Keeper._save
+
+    def save(self: keeper.Keeper, trainer: Trainer) -> None:
+        steps.append(trainer.global_step)
+        original(self, trainer)
+
+    monkeypatch.setattr(keeper.Keeper, "_save", save)
+    return steps
+
+
+def test_a_run_is_saved_between_validations_when_minutes_have_passed(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10**6, 30))  # seconds
+    monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    steps = saves(monkeypatch)
+    train(tiny(validate_every=6, trainer_options={"save_minutes": 3}), tmp_path / "often", **CPU)
+    assert {6, 12} < set(steps)
+    assert 2 < len(steps) < 12
+    assert len(set(steps)) == len(steps)
+
+
+def test_what_was_saved_between_validations_is_gone_on_with_exactly(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a machine was lost, which sends no signal."""
+    recipe = tiny(validate_every=6, ema=0.9)
+    train(recipe, tmp_path / "whole", **CPU)
+    original = CodecTask.training_step
+
+    def training_step(self: CodecTask, batch: Batch, index: int) -> torch.Tensor:
+        if batch.step == 9:
+            raise MemoryError
+        return original(self, batch, index)
+
+    with monkeypatch.context() as lost:
+        steps = saves(lost)
+        lost.setattr(CodecTask, "training_step", training_step)
+        with pytest.raises(MemoryError):
+            train(recipe, tmp_path / "parts", **CPU, save_minutes=1e-9)
+    assert steps == list(range(1, 10))
+    train(recipe, tmp_path / "parts", resume=True, **CPU)
+    whole, parted = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parted[name]) for name in whole)
+
+
+def test_a_run_is_saved_with_validations_alone_where_they_come_often(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = saves(monkeypatch)
+    train(tiny(validate_every=6), tmp_path, **CPU)
+    assert steps == [6, 12]
+
+
+def test_no_time_between_saves_is_refused(tiny: Make, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="save-minutes has to be above 0"):
+        train(tiny(), tmp_path / "run", **CPU, save_minutes=0.0)
 
 
 @pytest.mark.parametrize("settings", [{}, {"schedule": "cosine"}, {"rate_warmup": 0.5}])

@@ -1,8 +1,9 @@
 """One of several processes that train a small recipe together; started by the tests, under torchrun or alone.
 
-Arguments: the run folder, the batch of each process, the number of steps, a quantizer, the step at which the second
-process kills itself, or -1, and what devices to ask for. A run that is there already is resumed. Writes the
-gradient of the first step to `gradient.pt` in the run folder, and the pictures that each process saw to `seen-RANK.pt`.
+Arguments: the run folder, the batch of each process, the number of steps, a quantizer, or `muon` for Ω with that
+optimizer, the step at which the second process kills itself, or -1, and what devices to ask for. A run that is there
+already is resumed. Writes the gradient of the first step to `gradient.pt` in the run folder, and the pictures that each
+process saw to `seen-RANK.pt`.
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import torch
 
 from omega_core.processes import rank
-from omega_train import train, validation
+from omega_train import optimizers, train, validation
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch
 from omega_train.task import CodecTask
@@ -36,10 +37,12 @@ def main() -> None:
         if rank() == 0 and not path.exists():
             torch.save({name: p.grad for name, p in task.named_parameters() if p.grad is not None}, path)
 
+    optimizers._precision = lambda _: torch.float32  # rounding to bfloat16 would magnify differences in last digits
     CodecTask.training_step = training_step
     CodecTask.on_before_optimizer_step = on_before_optimizer_step
     integer = {"quantizer": "integer", "prior": "factorized", "latent_channels": 3}
     omega = {"wake_every": 4, "sort_channels": True, "hard_share": 0.25, "ema": 0.9}
+    muon = {"optimizer": "muon", "architecture_options": {"width": 64}}
     recipe = Recipe(
         name="together",
         dataset="glyphs",
@@ -47,7 +50,7 @@ def main() -> None:
         steps=int(steps),
         **(
             {"channels": 3, "symbols": 8, "channels_min": 0, "lambda_max": 0.999, "latent_channels": 4}
-            | (integer if quantizer == "integer" else omega)
+            | {"integer": integer, "omega": omega, "muon": omega | muon}[quantizer]
         ),
         dataset_options={"training": 81, "validation": 21},
     )

@@ -18,6 +18,7 @@ from omega_cli import __version__
 from omega_cli.compress import compress
 from omega_cli.decompress import decompress
 from omega_cli.evaluate import evaluate
+from omega_cli.export import export
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
 from omega_cli.models import models
@@ -48,6 +49,7 @@ def options(
 
 
 app.command()(train)
+app.command()(export)
 app.command()(compress)
 app.command()(decompress)
 app.command()(truncate)

@@ -27,6 +27,10 @@ def train(
         list[Path] | None, typer.Option(help="A folder of pictures to evaluate on at the end; or several.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Begin with what fits of a model, by its path or name, or a run folder."),
+    ] = None,
     architecture: Annotated[str | None, typer.Option(help="See `omega list architecture`.")] = None,
     quantizer: Annotated[str | None, typer.Option(help="See `omega list quantizer`.")] = None,
     prior: Annotated[str | None, typer.Option(help="See `omega list prior`.")] = None,
@@ -113,6 +117,7 @@ def train(
         output or Path("runs") / chosen.name,
         data=pictures,
         resume=resume,
+        init=init,
         **{option: value for option, value in machine.items() if value is not None},
     )
     if first:

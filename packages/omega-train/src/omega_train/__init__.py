@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from omega_train.recipe import load_recipe as load_recipe
     from omega_train.recipe import recipe_names as recipe_names
     from omega_train.run import train as train
+    from omega_train.snapshot import export_run as export_run
     from omega_train.task import CodecTask as CodecTask
 
 __version__ = "0.1.0"
 
-__all__ = ["CodecTask", "Recipe", "batches_of", "load_recipe", "recipe_names", "save", "train"]
+__all__ = ["CodecTask", "Recipe", "batches_of", "export_run", "load_recipe", "recipe_names", "save", "train"]
 
 __getattr__ = lazily(
     __name__,
@@ -23,6 +24,7 @@ __getattr__ = lazily(
         "CodecTask": "omega_train.task",
         "Recipe": "omega_train.recipe",
         "batches_of": "omega_train.loader",
+        "export_run": "omega_train.snapshot",
         "load_recipe": "omega_train.recipe",
         "recipe_names": "omega_train.recipe",
         "save": "omega_train.export",

@@ -14,11 +14,12 @@ from omega_core.errors import TrainingError
 from omega_core.modelfile import Arrays, Choice, Description, read_model, write_model
 from omega_core.registry import registry
 from omega_train.distributed import rank
+from omega_train.fitting import fit
 from omega_train.ordering import sort_channels
 from omega_train.task import CodecTask
 from omega_train.validation import recount
 
-_RELAXATION = "relaxation."
+RELAXATION = "relaxation."
 """What names in state that only further training needs begin with; in a model file, before those of their part."""
 _PACKAGES = ("omega-core", "omega-quant", "omega-entropy", "omega-train", "torch")
 
@@ -32,12 +33,12 @@ def export(task: CodecTask, path: Path) -> str:
     for part in ("architecture", "quantizer", "prior"):
         module = getattr(task, part)
         for name, tensor in module.state_dict().items() if module is not None else ():
-            relaxed = name.startswith(_RELAXATION)
+            relaxed = name.startswith(RELAXATION)
             if part == "prior" and not relaxed:
                 continue
             kept = _without_subnormals(tensor.detach().cpu())
             kept = (_halved(kept) if task.recipe.half_precision else kept).contiguous()
-            arrays[f"{_RELAXATION}{part}.{name.removeprefix(_RELAXATION)}" if relaxed else f"{part}.{name}"] = (
+            arrays[f"{RELAXATION}{part}.{name.removeprefix(RELAXATION)}" if relaxed else f"{part}.{name}"] = (
                 kept.numpy()
             )
     if task.prior is not None:
@@ -75,24 +76,28 @@ def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tens
     arrays = file.arrays
     for part in ("architecture", "quantizer"):
         module: torch.nn.Module = getattr(task, part)
-        names = [name for name in module.state_dict() if not name.startswith(_RELAXATION)]
+        names = [name for name in module.state_dict() if not name.startswith(RELAXATION)]
         module.load_state_dict({name: torch.from_numpy(arrays[f"{part}.{name}"]) for name in names}, strict=False)
     if task.prior is not None:
         task.prior.load_state_dict(dict(prior))
     return _complete(task, path, images, workers)
 
 
-def save(task: CodecTask, path: Path, images: Images) -> Path:
+def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
     """Count the prior over the training images, sort channels where the recipe asks for it, and write the model.
+
+    workers: processes that read the images.
 
     For trainers other than ours. Returns the path. Raises OutputError.
     """
-    _complete(task, path, images, workers=0)
+    _complete(task, path, images, workers)
     return path
 
 
 def _complete(task: CodecTask, path: Path, images: Images, workers: int) -> str:
     """What comes after the last step; returns what was done with the channels, or nothing."""
+    if not task.fitted:
+        fit(task, images, workers)
     if task.recipe.half_precision:  # tables are to be those of the symbols that the file's weights give
         for tensor in (*task.architecture.state_dict().values(), *task.quantizer.state_dict().values()):
             tensor.copy_(_halved(tensor))

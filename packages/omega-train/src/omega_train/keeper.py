@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from omega_core.contracts.dataset import Dataset, Images
 from omega_core.errors import OmegaWarning, OutputError, TrainingError
@@ -24,6 +25,7 @@ from omega_train.distributed import most, rank, world_size
 from omega_train.export import export, finish
 from omega_train.fitting import fit
 from omega_train.metrics import Metrics
+from omega_train.optimizers import follow_schedule
 from omega_train.phases import Phase
 from omega_train.progress import Progress
 from omega_train.recipe import Recipe
@@ -49,18 +51,29 @@ class Keeper(Callback):
     dataset: whose validation pictures it scores with.
     steps: how many there are, epoch of them an epoch. every: steps from one validation to the next.
     workers: processes that read what it scores and counts.
+    save_minutes: after so many since it last saved, it saves at the next step, too.
     """
 
     def __init__(
-        self, folder: Path, dataset: Dataset, *, recipe: Recipe, steps: int, epoch: int, workers: int = 0
+        self,
+        folder: Path,
+        dataset: Dataset,
+        *,
+        recipe: Recipe,
+        steps: int,
+        epoch: int,
+        workers: int = 0,
+        save_minutes: float = math.inf,
     ) -> None:
         self.folder, self.dataset, self.recipe = folder, dataset, recipe
-        self.workers = workers
+        self.workers, self.save_seconds = workers, 60 * save_minutes
+        self.saved = time.monotonic()
         self.steps, self.epoch, self.every = steps, epoch, recipe.validate_every or epoch
         self.metrics, self.progress = Metrics(folder), Progress(steps)
         self.average = Average(recipe.ema) if recipe.ema else None
         self.best = math.inf
         self.best_prior: dict[str, Tensor] = {}
+        self.hard = False  # as the last step was: a run that was resumed may have become shorter or longer
         self.finishing = False
         self.asked_to_stop = 0
         self.handlers: dict[int, Any] = {}
@@ -70,7 +83,7 @@ class Keeper(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
-        state = {"best": self.best, "best_prior": self.best_prior}
+        state = {"best": self.best, "best_prior": self.best_prior, "hard": self.hard}
         state |= {"material": self._material(), "glimpse": self.glimpse}
         return state | ({"average": self.average.state_dict()} if self.average else {})
 
@@ -90,6 +103,7 @@ class Keeper(Callback):
                 " shares, or begin another run."
             )
         self.best, self.best_prior = state_dict["best"], state_dict["best_prior"]
+        self.hard = state_dict.get("hard", False)
         if self.average:
             self.average.load_state_dict(state_dict["average"])
 
@@ -112,6 +126,9 @@ class Keeper(Callback):
             for note in self.dataset.notes:
                 self.progress.say(note)
         self.since = (trainer.global_step, time.monotonic())
+        self.saved = time.monotonic()
+        for config in trainer.lr_scheduler_configs:
+            follow_schedule(cast(LambdaLR, config.scheduler))
         trainer.should_stop = trainer.global_step >= self.steps
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -130,9 +147,10 @@ class Keeper(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """With another phase, go on from the average: its symbols are what files will hold."""
         task, step = cast(CodecTask, pl_module), trainer.global_step
-        phase, before = task.phase(step), task.phase(step - 1)
-        if self.average and self.average.steps and (phase is Phase.HARD) > (before is Phase.HARD):
+        phase = task.phase(step)
+        if self.average and self.average.steps and phase is Phase.HARD and not self.hard:
             self.average.replace(task)
+        self.hard = phase is Phase.HARD
         if phase is not Phase.RELAXED and not task.fitted:
             if self.average and self.average.steps:
                 self.average.replace(task)
@@ -148,7 +166,7 @@ class Keeper(Callback):
     ) -> None:
         """Log, wake symbols, validate, save and stop, as the step that is done asks for."""
         task, step = cast(CodecTask, pl_module), trainer.global_step
-        number = self._check_together(trainer, task, step, batch)
+        number, due = self._check_together(trainer, task, step, batch)
         self._log_step(trainer, task, step, batch)
         if self.average:
             self.average.follow(task)
@@ -162,6 +180,8 @@ class Keeper(Callback):
                 self._validate(trainer, task, step, batch)
             self._save(trainer)
             self.since = (step, time.monotonic())
+        elif due and not number:
+            self._save(trainer)
         if last:
             trainer.should_stop = True
         elif number:
@@ -173,17 +193,20 @@ class Keeper(Callback):
                 f"stopped by {name} at step {step} of {self.steps}; --resume goes on from there.{again}", number
             )
 
-    def _check_together(self, trainer: Trainer, task: CodecTask, step: int, batch: Batch) -> int:
-        """The signal that any of the processes was sent, or 0. Raises TrainingError in all if the loss of one is none.
+    def _check_together(self, trainer: Trainer, task: CodecTask, step: int, batch: Batch) -> tuple[int, bool]:
+        """The signal that any of the processes was sent, or 0; and whether it is time to save.
 
-        What only one of them noticed would leave the others waiting for it.
+        What only one of them noticed would leave the others waiting for it. Raises TrainingError in all if the loss of
+        one is not a number.
         """
         loss = float(task.last["loss"])
-        number, broken = most([self.asked_to_stop, not math.isfinite(loss)], trainer.strategy.root_device)
+        due = time.monotonic() - self.saved > self.save_seconds
+        told = [self.asked_to_stop, not math.isfinite(loss), due]
+        number, broken, due_now = most(told, trainer.strategy.root_device)
         if broken:
             _check_finite(loss, step, batch)
             raise TrainingError(f"the loss of another process is not a number at step {step}.")
-        return int(number)
+        return int(number), bool(due_now)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Finish the best model, where training came to its end."""
@@ -254,6 +277,7 @@ class Keeper(Callback):
                 trainer.save_checkpoint(path)
         except RuntimeError as problem:  # how torch reports a full disk
             raise OutputError(f"cannot write {path}: {problem}.") from problem
+        self.saved = time.monotonic()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """As at the end: Lightning calls no `teardown` then."""

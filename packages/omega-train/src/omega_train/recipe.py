@@ -17,6 +17,7 @@ import tomli_w
 from omega_core.errors import RecipeError
 
 SCHEDULES = ("constant", "cosine")
+OPTIMIZERS = ("adam", "muon")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class Recipe:
         C_min + ⌈f·(C − C_min)⌉ channels; ½ as published, 1 for all counts alike, more for more of few channels.
     epochs, steps: how long; one of them.
     quantizer_learning_rate: that of the quantizer, if it is another.
+    optimizer: "adam", or "muon" for weights that are matrices and Adam for all others.
+    matrix_learning_rate: that of the matrices, with "muon"; 0.01 if None.
     schedule: of the learning rates, "constant" or "cosine" down to 0; after `warmup` steps of a linear rise.
     rate_warmup: the share of the steps, the first ones, in which the rate comes to count: its weight rises from 0.
     gradient_clip: the greatest norm of a gradient; None for any.
@@ -73,6 +76,8 @@ class Recipe:
     batch_size: int = 512
     learning_rate: float = 1e-3
     quantizer_learning_rate: float | None = None
+    optimizer: str = "adam"
+    matrix_learning_rate: float | None = None
     weight_decay: float = 1e-5
     schedule: str = "constant"
     warmup: int = 0
@@ -119,6 +124,13 @@ class Recipe:
         _check(self.learning_rate > 0, f"learning-rate has to be above 0, not {self.learning_rate}")
         rate = self.quantizer_learning_rate
         _check(rate is None or rate >= 0, f"quantizer-learning-rate cannot be negative, as {rate}")
+        _check(self.optimizer in OPTIMIZERS, f"optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
+        rate = self.matrix_learning_rate
+        _check(rate is None or rate > 0, f"matrix-learning-rate has to be above 0, not {rate}")
+        _check(
+            rate is None or self.optimizer == "muon",
+            f"matrix-learning-rate is for the optimizer muon, not for {self.optimizer}",
+        )
         _check(self.weight_decay >= 0, f"weight-decay cannot be negative, as {self.weight_decay}")
         _check(self.schedule in SCHEDULES, f"schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         _check(self.warmup >= 0, f"warmup cannot be negative, as {self.warmup}")

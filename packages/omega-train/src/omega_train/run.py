@@ -27,12 +27,22 @@ from omega_train.recipe import Recipe, load_recipe
 _MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every", "trainer_options")
 
 
-def train(recipe: Recipe, folder: Path, *, data: Data | None = None, resume: bool = False, **machine: Any) -> Path:
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    data: Data | None = None,
+    resume: bool = False,
+    init: Path | str | None = None,
+    **machine: Any,
+) -> Path:
     """Train a recipe into a folder and return the path of the best model.
 
     data: the folder of the pictures, for data sets that need one. Several, for those that take several: a
         mapping of each to its share of the samples, relative to the others, or a sequence of folders.
     resume: go on with the run that is in the folder.
+    init: a model file, the name of a bundled model, or the folder of another run: a new run begins with what it
+        learned, as far as that fits by name and shape.
     machine: options of the trainer, such as accelerator and precision, beside those of the recipe.
 
     Raises OmegaError where something is wrong that the user can mend; TrainingError if the folder holds
@@ -42,11 +52,17 @@ def train(recipe: Recipe, folder: Path, *, data: Data | None = None, resume: boo
     if isinstance(pictures, dict) and not getattr(resolve("dataset", recipe.dataset), "several_folders", False):
         raise DataError(f"the dataset {recipe.dataset} takes one folder of data, not {len(pictures)}.")
     stretched = ""
+    if init is not None:
+        if resume:
+            raise TrainingError("a run that is resumed has weights already: leave out --init, or --resume.")
+        machine["init"] = str(init)
     if resume:
         stretched = _check_resumable(recipe, folder)
     else:
         _check_unused(folder)
     options = {**recipe.trainer_options, **machine}
+    if resume:
+        options.pop("init", None)  # of a recipe: its checkpoint has all that was taken from there
     with without_subnormals():
         trainer: Trainer = build("trainer", recipe.trainer, options, recipe=recipe, data=pictures)
         first = rank() == 0  # of several, it writes

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture
@@ -23,6 +23,7 @@ from omega_core.errors import ComponentError
 from omega_core.registry import build, resolve
 from omega_core.tables import MAX_ALPHABET
 from omega_train.distributed import summed
+from omega_train.optimizers import build_optimizer
 from omega_train.phases import Phase, Phases
 from omega_train.recipe import Recipe
 from omega_train.sampling import Batch, Rates, balanced_rates, draw_rates, draw_shares, noise_seeds
@@ -236,17 +237,8 @@ class CodecTask(LightningModule):
         return woken
 
     def configure_optimizers(self) -> Any:
-        """Adam; weight decay for what has more than one dimension, as it would wear down a temperature."""
-        rate, own = self.recipe.learning_rate, self.recipe.quantizer_learning_rate
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
-                lr = own if own is not None and name.startswith("quantizer.") else rate
-                decay = self.recipe.weight_decay if parameter.ndim > 1 else 0.0
-                groups.setdefault((lr, decay), []).append(parameter)
-        optimizer = torch.optim.Adam(
-            [{"params": group, "lr": lr, "weight_decay": decay} for (lr, decay), group in groups.items()]
-        )
+        """The recipe's optimizer, and the schedule of its learning rates if there is one."""
+        optimizer = build_optimizer(self.recipe, self)
         if self.recipe.schedule == "constant" and not self.recipe.warmup:
             return optimizer
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)

@@ -23,9 +23,11 @@ from omega_train.distributed import part
 from omega_train.keeper import Keeper
 from omega_train.loader import TrainingData
 from omega_train.phases import Phases
+from omega_train.progress import log
 from omega_train.reading import reading_workers
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
+from omega_train.warm_start import warm_start
 
 _DATA_ERROR = f"{DataError.__module__}.{DataError.__qualname__}"
 
@@ -38,6 +40,8 @@ class LightningTrainer:
         start the processes, devices and nodes follow from them.
     compiled: whether torch.compile makes transforms and quantizer quicker, after a minute or more of its own.
     workers: processes that read pictures; None for up to 8 a GPU, or none where training itself is on the CPU.
+    save_minutes: the run is saved after each validation, and wherever so many minutes have passed since.
+    init: a model, by its path or name, or a run folder, whose weights a new run begins with as far as they fit.
 
     Raises DataError, RecipeError, ComponentError or TrainingError if it could not be trained.
     """
@@ -53,12 +57,17 @@ class LightningTrainer:
         precision: str = "32-true",
         compiled: bool = False,
         workers: int | None = None,
+        save_minutes: float = 10.0,
+        init: str | None = None,
     ) -> None:
         if workers is not None and workers < 0:
             raise TrainingError(f"{workers} workers cannot read pictures; ask for 0 or more.")
-        self.recipe, self.workers, self.compiled = recipe, workers, compiled
+        if not save_minutes > 0:
+            raise TrainingError(f"save-minutes has to be above 0, not {save_minutes}.")
+        self.recipe, self.workers, self.compiled, self.save_minutes = recipe, workers, compiled, save_minutes
         torch.manual_seed(recipe.seed)
         self.task = CodecTask(recipe)
+        self.started = "" if init is None else warm_start(self.task, init)
         self.trainer = lightning_trainer(
             recipe, accelerator=accelerator, devices=devices, nodes=nodes, precision=precision
         )
@@ -93,10 +102,20 @@ class LightningTrainer:
         steps = recipe.steps or self.epoch * (recipe.epochs or 0)
         self.task.steps = steps
         Phases.of(recipe, steps)
+        if self.started and not resume and self.trainer.is_global_zero:
+            log.info(self.started)
         if self.compiled:
             self.task.compile_parts()
         workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
-        keeper = Keeper(folder, self.dataset, recipe=recipe, steps=steps, epoch=self.epoch, workers=workers)
+        keeper = Keeper(
+            folder,
+            self.dataset,
+            recipe=recipe,
+            steps=steps,
+            epoch=self.epoch,
+            workers=workers,
+            save_minutes=self.save_minutes,
+        )
         self.trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
         data = TrainingData(self.dataset, recipe, workers)
         with _unworried(), _signals_given_back(), _in_one_line(), closing(data):

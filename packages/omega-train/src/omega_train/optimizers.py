@@ -1,0 +1,180 @@
+"""What takes the steps: Adam, or Muon for the weights that are matrices with Adam for all others.
+
+Muon: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; with weight decay as in Liu et al.
+2025, "Muon is Scalable for LLM Training", arXiv 2502.16982.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adam import adam
+
+from omega_train.recipe import Recipe
+
+MATRIX_LEARNING_RATE = 0.01
+"""Of Muon, where the recipe has none."""
+LEAST_INPUTS = 32
+"""Of a weight that is taken for a matrix: few singular values tell little of a direction."""
+
+_MOMENTUM = 0.95
+_STEPS = 5
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer that a recipe asks for, of all parameters of a model that are trained.
+
+    Learning rates are those of the recipe: the quantizer's for parameters whose names begin with "quantizer.", and
+    that of matrices for those that Muon trains. Weight decay is for what has more than one dimension, as it would wear
+    down a temperature.
+    """
+    matrices = set(matrices_of(model)) if recipe.optimizer == "muon" else set()
+    rate, own = recipe.learning_rate, recipe.quantizer_learning_rate
+    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            lr = own if own is not None and name.startswith("quantizer.") else rate
+            if name in matrices:
+                lr = recipe.matrix_learning_rate or MATRIX_LEARNING_RATE
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((name in matrices, lr, decay), []).append(parameter)
+    # matrices last: the learning rate that is recorded is that of the first group
+    settings = [
+        {"params": groups[key], "lr": key[1], "weight_decay": key[2], "matrices": key[0]}
+        for key in sorted(groups, key=lambda key: key[0])
+    ]
+    if recipe.optimizer == "muon":
+        return Muon(settings)
+    return torch.optim.Adam([{name: value for name, value in each.items() if name != "matrices"} for each in settings])
+
+
+def follow_schedule(schedule: torch.optim.lr_scheduler.LambdaLR) -> None:
+    """Set learning rates to what the schedule has for the step that it is at: those of a checkpoint may be of a run
+    that was to be longer or shorter.
+    """
+    factors = [factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
+    for group, rate, factor in zip(schedule.optimizer.param_groups, schedule.base_lrs, factors, strict=True):
+        group["lr"] = rate * factor
+
+
+def matrices_of(model: nn.Module) -> Iterator[str]:
+    """The names of the parameters that are matrices: weights of linear layers and of convolutions of any size.
+
+    A convolution's (out, in, k, k) counts as (out, in·k·k). Not those of depthwise and other grouped convolutions, nor
+    those of fewer than 32 inputs, nor anything in the quantizer, whose tables hold points rather than directions.
+    """
+    for place, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            inputs, groups = module.in_features, 1
+        elif isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            inputs, groups = module.in_channels, module.groups
+        else:
+            continue
+        name = f"{place}.weight"
+        if groups == 1 and min(inputs, module.weight[0].numel()) >= LEAST_INPUTS and not name.startswith("quantizer."):
+            yield name
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, made orthogonal, for groups whose "matrices" is true; Adam for the others.
+
+    What is made orthogonal is parameters (out, …) as matrices of one row for each output. Their decay is decoupled from
+    the gradient, that of the others is added to it, as torch's Adam has it.
+
+    groups: of parameters, each with "lr", "weight_decay" and "matrices".
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
+        super().__init__(groups, {"lr": MATRIX_LEARNING_RATE, "weight_decay": 0.0, "matrices": False})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take a step with the gradients that there are, those that the closure makes if one is given."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            (self._step_matrices if group["matrices"] else self._step_others)(parameters, group)
+        return loss
+
+    def _step_matrices(self, parameters: Sequence[Tensor], group: Mapping[str, Any]) -> None:
+        updates = []
+        for parameter in parameters:
+            assert parameter.grad is not None  # noqa: S101 (for mypy)
+            state = self.state[parameter]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+            momentum = state["momentum_buffer"].lerp_(parameter.grad, 1 - _MOMENTUM)
+            updates.append(parameter.grad.lerp(momentum, _MOMENTUM).flatten(1))  # Nesterov's
+        for parameter, update in zip(parameters, _all_orthogonal(updates), strict=True):
+            rows, columns = update.shape
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            parameter.add_(update.view(parameter.shape), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+
+    def _step_others(self, parameters: list[Tensor], group: Mapping[str, Any]) -> None:
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros(())
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        states = [self.state[parameter] for parameter in parameters]
+        adam(
+            parameters,
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=1e-8,
+            maximize=False,
+        )
+
+
+def _all_orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """`orthogonal` for matrices of any shapes: those of one shape, or its transpose, as one stack of products."""
+    places: dict[tuple[int, int], list[int]] = {}
+    for place, matrix in enumerate(matrices):
+        places.setdefault((min(matrix.shape), max(matrix.shape)), []).append(place)
+    results = list(matrices)
+    for together in places.values():
+        stack_NRC = torch.stack([_wide(matrices[place]) for place in together])
+        for place, made in zip(together, orthogonal(stack_NRC), strict=True):
+            results[place] = made if made.shape == matrices[place].shape else made.T.contiguous()
+    return results
+
+
+def _wide(matrix: Tensor) -> Tensor:
+    """A matrix or its transpose, whichever has no more rows than columns: fewer products."""
+    return matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+
+
+def orthogonal(stack_NRC: Tensor) -> Tensor:
+    """Nearly U·Vᵀ of each matrix U·S·Vᵀ of a stack (N, R, C), R ≤ C: singular values come to lie between .7 and 1.2.
+
+    By five Newton–Schulz steps of an odd polynomial, in bfloat16 where the device is quick with it.
+    """
+    a, b, c = _COEFFICIENTS
+    x = stack_NRC / stack_NRC.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)  # no singular value is above this norm
+    x = x.to(_precision(x.device))
+    for _ in range(_STEPS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    made: Tensor = x.to(stack_NRC.dtype)
+    return made
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    """That of Newton–Schulz steps: processors without products in bfloat16 take up to fifty times as long with it."""
+    if device.type != "cpu":
+        return torch.bfloat16
+    able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch lack it
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32

@@ -1,0 +1,57 @@
+"""A model of a run as it stands, while the run goes on or after it was stopped."""
+
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from omega_core.contracts.dataset import Dataset
+from omega_core.errors import OutputError, TrainingError
+from omega_core.registry import build
+from omega_train.checkpoint import read_checkpoint, weights_of
+from omega_train.export import save
+from omega_train.recipe import load_recipe
+from omega_train.run import without_subnormals
+from omega_train.task import CodecTask
+
+
+def export_run(
+    folder: str | PathLike[str],
+    output: str | PathLike[str],
+    *,
+    data: Path | None = None,
+    overwrite: bool = False,
+    device: str = "cpu",
+    workers: int = 0,
+) -> Path:
+    """Make a model of the last checkpoint of a run, as its end would make one, and return its path.
+
+    The weights are the moving average if there is one; the prior is counted over the training pictures; channels are
+    sorted where the recipe asks for it. The run folder is only read.
+
+    data: the folder of the pictures, for data sets that need one.
+    overwrite: whether a file that is there already may be replaced.
+    device: what computes, as torch names it; the CPU does not disturb a run on a GPU.
+    workers: processes that read pictures.
+
+    Raises TrainingError where the folder holds no run that was saved, OutputError where the model cannot be written,
+    DataError or RecipeError where pictures or recipe cannot be read.
+    """
+    folder, output = Path(folder), Path(output)
+    if folder.resolve() in output.resolve().parents:
+        raise OutputError(f"{output} is in the folder of the run, to which the run itself writes: name another place.")
+    if output.is_dir() or (output.exists() and not overwrite):
+        raise OutputError(f"{output} is there already: name another --output, or replace a file with --overwrite.")
+    checkpoint = read_checkpoint(folder)
+    recipe = load_recipe(str(folder / "recipe.toml"))
+    with without_subnormals():
+        dataset: Dataset = build("dataset", recipe.dataset, recipe.dataset_options, data=data, seed=recipe.seed)
+        task = CodecTask(recipe)
+        try:
+            task.load_state_dict(weights_of(checkpoint))
+            task.to(device)
+        except (RuntimeError, AssertionError) as problem:  # how torch reports a device that is not there
+            reason = str(problem).splitlines()[0]
+            raise TrainingError(f"cannot make a model of {folder} on the device {device}: {reason}") from problem
+        with torch.no_grad():
+            return save(task, output, dataset.train, workers)

@@ -1,0 +1,81 @@
+"""Training that begins with what another run learned."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from omega_core.errors import TrainingError
+from omega_core.loading import model_path
+from omega_core.modelfile import read_model
+from omega_train.checkpoint import read_checkpoint, weights_of
+from omega_train.export import RELAXATION
+from omega_train.task import CodecTask
+
+_PARTS = ("architecture", "quantizer", "prior")
+_SHOWN = 3
+
+
+def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
+    """What a model or a run has learned, named as in `CodecTask.state_dict()`.
+
+    source: a model file, the name of a bundled model, or a run folder, of whose last checkpoint it is the moving
+        average if there is one, and else the weights.
+
+    A model has only frozen tables of its prior, which no training goes on from: they are left out. What it has under
+    "relaxation.prior." is the state of the `relaxation` of its prior, and so for its other parts.
+
+    Raises ModelFileError or TrainingError where there is neither.
+    """
+    if Path(source).is_dir():
+        found = weights_of(read_checkpoint(Path(source)))
+        return {name: tensor for name, tensor in found.items() if _part(name) in _PARTS}
+    arrays = read_model(model_path(source)).arrays
+    taken = {name: torch.from_numpy(array) for name, array in arrays.items() if _part(name) != "prior"}
+    return {_in_task(name): tensor for name, tensor in taken.items()}
+
+
+def _in_task(name: str) -> str:
+    """The name of an array of a model in the state of a task."""
+    if not name.startswith(RELAXATION):
+        return name
+    part, _, rest = name.removeprefix(RELAXATION).partition(".")
+    return f"{part}.{RELAXATION}{rest}"
+
+
+def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
+    """Give a task all arrays of a model or a run that fit it by name and shape; return what was done, for people.
+
+    Numbers are converted to the precision of the task. Raises ModelFileError or TrainingError for a source that is
+    neither a model nor a run, or that fits nowhere.
+    """
+    given = collect(source)
+    own = {name: tensor for name, tensor in task.state_dict().items() if _part(name) in _PARTS}
+    fitting = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise TrainingError(f"nothing in {source} fits the parts of this recipe by name and shape: begin without it.")
+    task.load_state_dict(fitting, strict=False)
+    others = [
+        f"{name} {tuple(given[name].shape)} here {tuple(own[name].shape)}"
+        for name in given
+        if name in own and name not in fitting
+    ]
+    unknown = [f"{name} {tuple(given[name].shape)}" for name in given if name not in own]
+    said = [f"init: {len(fitting)} of {len(given)} arrays of {Path(source).name} taken"]
+    said += [f"left out, as their shapes differ: {_listed(others)}"] if others else []
+    said += [f"left out, as this recipe has none of the name: {_listed(unknown)}"] if unknown else []
+    fresh = [name for name in own if name not in fitting]
+    said += [f"begin as without it: {_listed(fresh)}"] if fresh else []
+    return "; ".join(said)
+
+
+def _part(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Some of them, and how many more there are."""
+    more = f", … (+{len(names) - _SHOWN})" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
