@@ -13,7 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from omega_core.contracts import implements
 from omega_core.contracts.dataset import Images
+from omega_core.contracts.prior import Prior
+from omega_core.contracts.quantizer import Quantizer
 from omega_train.distributed import summed
 from omega_train.task import CodecTask, symbol_counts
 from omega_train.validation import FINENESSES, all_of, batches
@@ -32,8 +35,10 @@ def fit(task: CodecTask, images: Images, workers: int = 0) -> str:
     task.eval()
     task.quantizer.fit()
     found = _measure(task, images, workers)
-    order = np.argsort(-found.gains / np.maximum(found.bits, 1e-12), kind="stable")
-    _reorder(task, order.tolist())
+    order = np.arange(len(found.bits))
+    if _can_be_ordered(task):
+        order = np.argsort(-found.gains / np.maximum(found.bits, 1e-12), kind="stable")
+        _reorder(task, order.tolist())
     rates = np.concatenate([[0.0], found.bits[order].cumsum()])
     errors = found.error - np.concatenate([[0.0], found.gains[order].cumsum()])
     task.prefix_rates.copy_(torch.from_numpy(rates))
@@ -95,6 +100,11 @@ def _entropies(counts: Tensor) -> Floats:
     shares = counts.double() / counts.sum(1, keepdim=True).clamp_min(1)
     entropies: Floats = torch.special.entr(shares).sum(1).div(np.log(2)).cpu().numpy()
     return entropies
+
+
+def _can_be_ordered(task: CodecTask) -> bool:
+    parts = ((task.quantizer, Quantizer), (task.prior, Prior))
+    return all(part is None or implements(part, contract, "select") for part, contract in parts)
 
 
 def _reorder(task: CodecTask, order: list[int]) -> None:

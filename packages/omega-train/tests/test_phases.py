@@ -1,0 +1,255 @@
+"""Training in phases: relaxed, fitted, hard."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from omega_core.errors import ComponentError, RecipeError
+from omega_core.loading import load_model
+from omega_core.modelfile import read_model
+from omega_train import export_run, train
+from omega_train.data.arrays import ArrayImages
+from omega_train.fitting import fit
+from omega_train.phases import Phase, Phases
+from omega_train.recipe import Recipe
+from omega_train.sampling import Batch, draw_rates, draw_shares
+from omega_train.task import CodecTask
+from omega_train.validation import validate
+
+CPU = {"accelerator": "cpu", "devices": "1"}
+Make = Callable[..., Recipe]
+
+
+@pytest.fixture
+def phased(tiny: Make) -> Make:
+    """A recipe with a relaxed and a hard phase."""
+
+    def make(**settings: object) -> Recipe:
+        values: dict[str, object] = {
+            "channels": 10,
+            "latent_channels": 4,
+            "symbols": 16,
+            "lambda_min": 0.8,
+            "lambda_max": 0.999,
+            "prior": "context",
+            "relaxed_share": 0.5,
+            "hard_share": 0.25,
+            "ema": 0.5,
+            "quantizer_options": {
+                "start": "scalar",
+                "rank": 1,
+                "stages": [2, 4, 4],
+                "finer": 2.0,
+                "dead_zone": True,
+                "relaxed_steps": [0.5, 0.05],
+            },
+        }
+        return tiny(**{**values, **settings})
+
+    return make
+
+
+def images(count: int = 12) -> ArrayImages:
+    coarse = np.random.default_rng(0).integers(0, 256, (count, 1, 7, 7)).astype(np.uint8)
+    return ArrayImages(np.ascontiguousarray(coarse.repeat(4, 2).repeat(4, 3)))
+
+
+def step_of(task: CodecTask, step: int) -> torch.Tensor:
+    pixels = torch.from_numpy(images().pixels)
+    loss: torch.Tensor = task.training_step(Batch(pixels, torch.arange(len(pixels)), step), 0)
+    return loss
+
+
+def trained(task: CodecTask) -> set[str]:
+    return {name for name, p in task.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+
+
+def test_phases_follow_each_other(phased: Make) -> None:
+    phases = Phases.of(phased(), 12)
+    assert [phases.at(step) for step in (0, 5, 6, 8, 9, 11)] == [
+        *(Phase.RELAXED, Phase.RELAXED),
+        *(Phase.SOFT, Phase.SOFT),
+        *(Phase.HARD, Phase.HARD),
+    ]
+    assert [phases.progress(step) for step in (0, 3, 6, 9)] == [0.0, 0.5, 0.0, 0.5]
+
+
+def test_a_relaxed_step_trains_transforms_and_what_is_relaxed_alone(phased: Make) -> None:
+    task = CodecTask(phased())
+    step_of(task, 0).backward()
+    names = trained(task)
+    assert any(name.startswith("architecture.encoder") for name in names)
+    assert any(name.startswith("architecture.decoder") for name in names)
+    assert {"quantizer.relaxation.log_gain", "quantizer.relaxation.log_step", "prior.relaxation.log_scale"} <= names
+    assert all("relaxation" in name for name in names if not name.startswith("architecture."))
+
+
+def test_the_loss_of_a_relaxed_step_is_balanced_over_rates(phased: Make) -> None:
+    task = CodecTask(phased()).eval()  # without noise
+    pixels = torch.from_numpy(images().pixels)
+    batch = Batch(pixels, torch.arange(len(pixels)), 0)
+    rates = draw_rates(task.recipe, batch)
+    torch.testing.assert_close(rates.fineness, draw_shares(task.recipe, batch).float())
+    expected = 0.0
+    with torch.no_grad():
+        for i, fineness in enumerate(rates.fineness):
+            odds = (0.8 / 0.2) ** (1 - fineness) * (0.999 / 0.001) ** fineness
+            middle = ((0.8 / 0.2) * (0.999 / 0.001)) ** 0.5
+            image = pixels[i : i + 1] / 255
+            gain, step = task.quantizer.relaxation(fineness[None])
+            latent = task.architecture.analysis(image)
+            whole = (latent * gain).round()
+            bits = task.prior.interval_bits(whole / gain, 0.5 / gain, whole / gain, fineness[None]).sum()
+            mse = ((task.architecture.synthesis(whole * step, 28, 28) - image) / 0.5).square().mean()
+            expected += float((odds * mse + bits / 784) * (odds / middle) ** -0.35) / len(pixels)
+    assert float(step_of(task, 0).detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_fitted_quantizer_goes_on_from_the_relaxed_one(phased: Make) -> None:
+    """All its stages together are a dead-zone quantizer whose steps were relaxed to."""
+    torch.manual_seed(0)
+    task = CodecTask(phased())
+    with torch.no_grad():
+        task.quantizer.relaxation.log_gain.uniform_(-0.2, 0.2)
+        task.quantizer.relaxation.log_step.uniform_(-0.2, 0.2)
+    assert not task.fitted
+    said = fit(task, images())
+    assert task.fitted
+    assert said.startswith("quantizer fitted: 10 channels, ")
+    latent = task.architecture.analysis(torch.from_numpy(images().pixels) / 255)
+    gain, step = task.quantizer.relaxation(torch.ones(len(latent)))
+    places = latent * gain / 0.8
+    wanted = torch.where(places.abs() < 1, 0.0, places.sign() * (places.abs().floor() + 0.5)) * 0.8 * step
+    torch.testing.assert_close(task.quantizer.latent(task.quantizer.symbols(latent)), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_are_put_in_an_order_and_prefixes_measured_when_the_quantizer_is_fitted(phased: Make) -> None:
+    torch.manual_seed(0)
+    task = CodecTask(phased())
+    fit(task, images())
+    rates = task.prefix_rates
+    assert len(rates) == 11
+    assert rates[0] == 0
+    assert bool((rates.diff() >= 0).all())
+    fineness = task.quantizer.fineness(torch.arange(11))
+    assert float(fineness[-1]) == 1.0
+    assert bool((fineness.diff() >= -1e-6).all())
+    kept = task._draw_rates(Batch(torch.zeros(2000, 1, 28, 28, dtype=torch.uint8), torch.arange(2000), 0)).kept
+    reached = rates[kept] / rates[-1]
+    assert float((reached < 0.5).float().mean()) == pytest.approx(0.5, abs=0.2), "evenly in rate"
+
+
+def test_a_hard_step_after_it_trains_tables_and_synthesis_alone(phased: Make) -> None:
+    task = CodecTask(phased())
+    task.steps = 12
+    fit(task, images())
+    step_of(task, 11).backward()
+    names = trained(task)
+    assert {"quantizer.table_point", "quantizer.table_direction"} <= names
+    assert not any("relaxation" in name or name.startswith("architecture.encoder") for name in names)
+    assert not {"quantizer.direction", "quantizer.slope", "quantizer.bias"} & names
+
+
+def test_the_relaxed_phase_is_validated_by_its_own_rates(phased: Make) -> None:
+    task = CodecTask(phased())
+    found = validate(task, images())
+    assert len(found.scores) == 8
+    rates = [score.bpp for score in found.scores]
+    assert rates == sorted(rates)
+    assert found.loss == pytest.approx(np.mean([score.loss for score in found.scores]))
+
+
+def test_a_run_in_phases_ends_with_a_model_that_codes(phased: Make, tmp_path: Path) -> None:
+    path = train(phased(), tmp_path / "run", **CPU)
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert "step 6 of 12: quantizer fitted: 10 channels" in log
+    model = load_model(path)
+    picture = images().pixels[0, 0]
+    assert model.decompress(model.compress(picture)).size == (28, 28)
+    assert model.compress(picture, channels=2) == model.encode(picture).file(2)
+
+
+def test_a_model_keeps_what_further_training_needs(phased: Make, tmp_path: Path) -> None:
+    path = train(phased(), tmp_path / "run", **CPU)
+    arrays = read_model(path).arrays
+    wanted = {"relaxation.quantizer.log_gain", "relaxation.prior.log_scale"}
+    assert wanted <= set(arrays)
+    train(phased(learning_rate=1e-9, seed=3, steps=4), tmp_path / "further", init=path, **CPU)
+    again = torch.load(tmp_path / "further" / "last.ckpt", weights_only=True)["state_dict"]
+    gain = arrays["relaxation.quantizer.log_gain"]
+    np.testing.assert_allclose(again["quantizer.relaxation.log_gain"].numpy(), gain, atol=1e-6)
+
+
+@pytest.mark.parametrize("stop", [3, 7, 10], ids=["relaxed", "soft", "hard"])
+def test_stopped_in_any_phase_a_run_goes_on_exactly(phased: Make, tmp_path: Path, stop: int) -> None:
+    class Stop(Exception):
+        pass
+
+    whole = train(phased(), tmp_path / "whole", **CPU)
+    step_before = CodecTask.training_step
+
+    def step(self: CodecTask, batch: Batch, index: int) -> torch.Tensor:
+        if batch.step == stop:
+            raise Stop
+        return step_before(self, batch, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CodecTask, "training_step", step)
+        with pytest.raises(Stop):
+            train(phased(validate_every=1), tmp_path / "parts", **CPU)
+    resumed = train(phased(validate_every=1), tmp_path / "parts", resume=True, **CPU)
+    one, other = (torch.load(each.parent / "last.ckpt", weights_only=True)["state_dict"] for each in (whole, resumed))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one if not name.startswith("prior.seen"))
+
+
+def test_a_run_in_its_relaxed_phase_can_be_made_a_model_of(phased: Make, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def step(self: CodecTask, batch: Batch, index: int) -> torch.Tensor:
+        if batch.step == 3:
+            raise Stop
+        return step_before(self, batch, index)
+
+    step_before = CodecTask.training_step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CodecTask, "training_step", step)
+        with pytest.raises(Stop):
+            train(phased(validate_every=1), tmp_path / "run", **CPU)
+    path = export_run(tmp_path / "run", tmp_path / "now.safetensors")
+    model = load_model(path)
+    assert model.decompress(model.compress(images().pixels[0, 0])).size == (28, 28)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"relaxed_share": 0.6, "hard_share": 0.5}, "are 1.1 of the steps together, more than all"),
+        ({"channels_min": 10, "lambda_min": 0.999}, "for models of many rates"),
+        ({"lambda_max": 1.0}, "lambda lies between 0 and 1"),
+    ],
+)
+def test_phases_that_cannot_be_are_refused(phased: Make, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        phased(**settings)
+
+
+def test_a_phase_that_no_steps_are_left_for_is_named(phased: Make, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="2 steps leave none for the hard phase, whose share is 0.1: take more"):
+        train(phased(steps=2, hard_share=0.1), tmp_path / "run", **CPU)
+    assert not (tmp_path / "run" / "last.ckpt").exists()
+
+
+def test_a_quantizer_without_a_relaxed_phase_takes_its_steps_as_always(phased: Make, tmp_path: Path) -> None:
+    recipe = phased(quantizer="integer", prior="factorized", channels=4, quantizer_options={}, prior_options={})
+    path = train(recipe, tmp_path / "run", **CPU)
+    assert load_model(path).channels == 4
+
+
+def test_a_form_of_omega_that_contains_no_scalar_quantizers_is_refused(phased: Make) -> None:
+    with pytest.raises(ComponentError, match="has a relaxed phase where it starts 'scalar'"):
+        CodecTask(phased(quantizer_options={"start": "random"}))
