@@ -239,7 +239,7 @@ def test_phases_that_cannot_be_are_refused(phased: Make, settings: dict[str, obj
 
 
 def test_a_phase_that_no_steps_are_left_for_is_named(phased: Make, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="2 steps leave none for the hard phase, whose share is 0.1: take more"):
+    with pytest.raises(RecipeError, match=r"2 steps leave none for the hard phase, whose share is 0\.1: take more"):
         train(phased(steps=2, hard_share=0.1), tmp_path / "run", **CPU)
     assert not (tmp_path / "run" / "last.ckpt").exists()
 

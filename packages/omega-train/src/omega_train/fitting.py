@@ -1,10 +1,13 @@
 """The end of the relaxed phase: the quantizer begins from what was learned, its channels are put into order.
 
 Channels are sorted by how much of the latent's squared error a bit of each takes away, which is nearly that of the
-image where the synthesis begins as an orthogonal transform. Prefixes are measured in that order: their rate, and the
-fineness at which the relaxed quantizer makes the same error, of which the synthesis is told.
+image where the synthesis begins as an orthogonal transform. A symbol costs what it does where one earlier channel is
+known at its place, the one that tells most: for what a later stage of a quantizer says of a latent, that is what the
+stage before said of it. Prefixes are measured in that order: their rate, and the fineness at which the relaxed quantizer
+makes the same error, of which the synthesis is told.
 """
 
+import math
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -18,10 +21,11 @@ from omega_core.contracts.dataset import Images
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantizer
 from omega_train.distributed import summed
-from omega_train.task import CodecTask, symbol_counts
+from omega_train.task import CodecTask
 from omega_train.validation import FINENESSES, all_of, batches
 
-PICTURES = 96  # that are measured
+PICTURES = 48  # that are measured
+_SIDES = 3
 Floats = NDArray[np.float64]
 
 
@@ -66,7 +70,7 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
     fit its dequantized values best.
     """
     quantizer, channels = task.quantizer, task.quantizer.channels
-    counts = torch.zeros(channels, quantizer.alphabet, dtype=torch.int64, device=task.device)
+    counts = torch.zeros(channels, _SIDES, channels, quantizer.alphabet, device=task.device)
     latents = task.recipe.latent_channels
     squares = torch.zeros(channels + 1 + FINENESSES, latents, dtype=torch.float64, device=task.device)
     products, power = torch.zeros_like(squares), torch.zeros_like(squares[0])
@@ -76,7 +80,7 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
         kept = all_of(task, image)
         latent = task.architecture.analysis(image)
         symbols = quantizer.symbols(latent)
-        counts += symbol_counts(symbols, kept, quantizer.alphabet)
+        counts += _joint_counts(symbols, quantizer.alphabet)
         restored = [quantizer.latent(symbols[:, :n]) for n in range(channels + 1)]
         for fineness in finenesses:
             told = torch.full((len(image),), fineness, device=task.device)
@@ -91,15 +95,36 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
     counts, squares, products, power = summed(counts), summed(squares), summed(products), summed(power)
     scales = products[channels] / power.clamp_min(1e-12)
     errors = ((squares - 2 * scales * products).sum(1) + (scales.square() * power).sum()).cpu().numpy()
-    bits = _entropies(counts) * float(counts[0].sum()) / float(summed(pixels))
+    bits = _entropies(counts) * float(counts[0, :, 0].sum()) / float(summed(pixels))
     return _Measured(bits, -np.diff(errors[: channels + 1]), float(errors[0]), errors[channels + 1 :])
 
 
+def _joint_counts(symbols: Tensor, alphabet: int) -> Tensor:
+    """How often symbols (B, C, h, w) occur beside each side of each channel at their place: (C, sides, C, S).
+
+    A symbol is the most frequent one of its channel in this batch, one before or one after.
+    """
+    channels = symbols.shape[1]
+    flat_CN = symbols.transpose(0, 1).flatten(1)
+    one_hot_CSN = torch.zeros(channels, alphabet, flat_CN.shape[1], device=symbols.device)
+    one_hot_CSN.scatter_(1, flat_CN[:, None], 1.0)
+    mode_C = one_hot_CSN.sum(2).argmax(1)
+    side_CN = (flat_CN > mode_C[:, None]).long() - (flat_CN < mode_C[:, None]).long() + 1
+    side_CTN = torch.zeros(channels, _SIDES, flat_CN.shape[1], device=symbols.device).scatter_(1, side_CN[:, None], 1.0)
+    return (side_CTN.flatten(0, 1) @ one_hot_CSN.flatten(0, 1).T).view(channels, _SIDES, channels, alphabet)
+
+
 def _entropies(counts: Tensor) -> Floats:
-    """Bits a symbol (C,) of symbols that occur so often (C, S)."""
-    shares = counts.double() / counts.sum(1, keepdim=True).clamp_min(1)
-    entropies: Floats = torch.special.entr(shares).sum(1).div(np.log(2)).cpu().numpy()
-    return entropies
+    """Bits a symbol (C,), each given the side of that earlier channel which tells most, of counts (C, sides, C, S)."""
+    found = torch.zeros(counts.shape[2], dtype=torch.float64)
+    for c in range(len(found)):
+        counts_CTS = counts[: max(1, c), :, c].double()
+        total = counts_CTS[0].sum().clamp_min(1)
+        if c == 0:
+            counts_CTS = counts_CTS.sum(1, keepdim=True)
+        both, sides = (torch.special.entr(each / total).flatten(1).sum(1) for each in (counts_CTS, counts_CTS.sum(2)))
+        found[c] = (both - sides).min() / math.log(2)
+    return found.numpy()
 
 
 def _can_be_ordered(task: CodecTask) -> bool:
