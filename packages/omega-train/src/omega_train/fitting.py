@@ -3,8 +3,8 @@
 Channels are sorted by how much of the latent's squared error a bit of each takes away, which is nearly that of the
 image where the synthesis begins as an orthogonal transform. A symbol costs what it does where one earlier channel is
 known at its place, the one that tells most: for what a later stage of a quantizer says of a latent, that is what the
-stage before said of it. Prefixes are measured in that order: their rate, and the fineness at which the relaxed quantizer
-makes the same error, of which the synthesis is told.
+stage before said of it. Prefixes are measured in that order: their rate, and the fineness at which the relaxed
+quantizer makes the same error, of which the synthesis is told.
 """
 
 import math
