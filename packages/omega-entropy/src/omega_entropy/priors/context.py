@@ -476,9 +476,11 @@ def _frequencies(
         rows = column * scores.contexts + scores.context(channel, stage, each)
         found = rows * alphabet + each[:, channel].reshape(len(each), -1)[:, places]
         counts += np.bincount(found.reshape(-1), minlength=len(counts))
-    # contexts that are rare lean on all those of the same side of the parent that is given, and these on all together
     of_contexts = counts.reshape(columns, -1, last, alphabet)
-    of_sides = of_contexts.sum(1) + weight * plain[:, None]
-    shared = of_contexts + weight * (of_sides / of_sides.sum(2, keepdims=True))[:, None]
+    general = np.broadcast_to(plain[:, None], (columns, last, alphabet))
+    if last > 1:  # contexts that are rare lean on all of the same side of the given parent, and these on all together
+        of_sides = of_contexts.sum(1) + weight * general
+        general = of_sides / of_sides.sum(2, keepdims=True)
+    shared = of_contexts + weight * general[:, None]
     frequencies: Floats = (shared / shared.sum(3, keepdims=True)).reshape(-1, alphabet)
     return frequencies

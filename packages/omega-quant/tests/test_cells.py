@@ -1,0 +1,91 @@
+"""Cells of scalar quantizers that Ω starts from."""
+
+import pytest
+import torch
+
+from omega_core.errors import ComponentError
+from omega_quant.cells import Cells
+from omega_quant.omega import OmegaQuantizer
+
+
+def nearest(cells: Cells, x: torch.Tensor) -> torch.Tensor:
+    return (cells.slope * x[:, None] + cells.bias).abs().argmin(1)
+
+
+def dead_zone(x: torch.Tensor, step: float) -> torch.Tensor:
+    """|x| rounded down to steps, and points in the middle of cells."""
+    places = x / step
+    whole = places.abs().floor()
+    return torch.where(whole == 0, 0.0, places.sign() * (whole + 0.5)) * step
+
+
+def quantizer(**options: object) -> OmegaQuantizer:
+    settings: dict[str, object] = {
+        "latent_channels": 6,
+        "channels": 14,
+        "alphabet": 16,
+        "start": "scalar",
+        "rank": 1,
+        "stages": [3, 5, 6],
+        "finer": 2.0,
+        "dead_zone": True,
+    }
+    return OmegaQuantizer(**{**settings, **options})  # type: ignore[arg-type]
+
+
+def test_uniform_cells_are_whole_numbers() -> None:
+    x = torch.linspace(-6.9, 7.9, 400)
+    assert torch.equal(nearest(Cells.uniform(16), x) - 7, x.round().long())
+
+
+def test_the_cell_around_0_of_a_dead_zone_is_twice_as_wide_as_others() -> None:
+    cells, x = Cells.dead_zone(16), torch.linspace(-6.95, 7.95, 400)
+    symbols = nearest(cells, x)
+    assert torch.equal(symbols - 7, (x.sign() * x.abs().floor()).long())
+    torch.testing.assert_close(cells.point[symbols], dead_zone(x, 1.0))
+
+
+def test_a_later_stage_halves_every_cell_of_the_one_before() -> None:
+    coarse, fine = Cells.dead_zone(16), Cells.halves(16)
+    x = torch.linspace(-6.98, 6.98, 997)
+    first = nearest(coarse, x)
+    left = (x - coarse.grid[first]) * 2  # in steps of the later stage
+    second = nearest(fine, left)
+    torch.testing.assert_close(coarse.point[first] + fine.point[second] / 2, dead_zone(x, 0.5))
+    assert set((second - 7).tolist()) == {-1, 0, 1, 2, 3}
+    was_zero = first == 7
+    assert set((second[was_zero] - 7).tolist()) == {-1, 0, 1}
+    assert set((second[~was_zero] - 7).tolist()) == {2, 3}
+
+
+def test_all_prefixes_of_stages_are_dead_zone_quantizers_of_their_steps() -> None:
+    latent = (torch.rand(2, 6, 9, 7) * 2 - 1) * 1.7
+    omega = quantizer()
+    symbols = omega.symbols(latent)
+    with torch.no_grad():
+        for kept, step, channels in ((3, 1.0, 3), (8, 0.5, 5), (14, 0.25, 6)):
+            restored = omega.latent(symbols[:, :kept])
+            torch.testing.assert_close(restored[:, :channels], dead_zone(latent[:, :channels], step))
+            assert not restored[:, channels:].any()
+
+
+def test_a_forward_pass_has_the_same_symbols_and_latent() -> None:
+    latent, omega = torch.randn(2, 6, 5, 4), quantizer()
+    quantized = omega(latent)
+    assert torch.equal(quantized.symbols, omega.symbols(latent))
+    torch.testing.assert_close(quantized.latent, omega.latent(quantized.symbols))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"rank": None}, {"stages": [1.0]}, {"finer": 3.0}, {"alphabet": 5}, {"stages": [6, 5, 3]}],
+    ids=["full", "one stage", "other steps", "few symbols", "shrinking"],
+)
+def test_dead_zones_that_cannot_be_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ComponentError, match="dead zones are for a rank, two or more stages"):
+        quantizer(**options)
+
+
+def test_relaxed_steps_have_the_coarser_first() -> None:
+    with pytest.raises(ComponentError, match="two steps above 0, the coarser first"):
+        quantizer(relaxed_steps=[0.1, 1.0])
