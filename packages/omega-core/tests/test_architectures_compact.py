@@ -169,6 +169,7 @@ def test_the_synthesis_scales_latents_and_features_by_the_fineness_of_each_sampl
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"gain": 0.0}, "gain has to be above 0"),
         ({"nets": "some"}, "'both' sides, in the 'synthesis' or 'none', not 'some'"),
         ({"width": 0}, "at least 1 channel"),
     ],
@@ -176,6 +177,17 @@ def test_the_synthesis_scales_latents_and_features_by_the_fineness_of_each_sampl
 def test_nets_that_cannot_be_are_refused(options, message):
     with pytest.raises(ComponentError, match=message):
         CompactArchitecture(**options)
+
+
+def test_a_gain_makes_latents_larger_and_the_synthesis_undoes_it():
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 32, 32, dtype=torch.double)
+    plain, half, once = (without_nets(latent_channels=768, gain=gain) for gain in (None, 0.75, 1.5))
+    torch.testing.assert_close(once.analysis(image)[:, 300:], 2 * half.analysis(image)[:, 300:])
+    torch.testing.assert_close(once.analysis(image)[:, 300:], 1.5 * plain.analysis(image)[:, 300:])
+    assert once.analysis(image)[:, 0].abs().max() < plain.analysis(image)[:, 0].abs().max()
+    for each in (plain, half, once):
+        torch.testing.assert_close(each.synthesis(each.analysis(image), 32, 32), image, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("nets", "parameters"), [("none", 0), ("synthesis", 1.5e6), ("both", 3.5e6)])

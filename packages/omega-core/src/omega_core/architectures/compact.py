@@ -22,6 +22,7 @@ _COEFFICIENTS = 3 * SIDE**2
 _DEPTH = 4  # blocks of each net at a sixteenth of the resolution
 _DETAIL_DEPTH = 3  # blocks at a quarter of it
 _QUIET = 0.05  # of what the last layer of a net usually begins with
+_WIDEST = 3.0  # the greatest deviation of a latent that has a gain
 _HALF = 0.5  # brings latents to the deviation that layers are made for
 _FINENESSES = 8  # between which the scales of the synthesis are interpolated
 
@@ -41,6 +42,9 @@ class CompactArchitecture(LocalArchitecture):
     Images are normalised to [−1, 1].
 
     latent_channels: D, up to 768.
+    gain: what coefficients are multiplied with at the start, for quantizers with steps of 1, but no more than leaves
+        their deviation at 3; each channel learns its own. None for coefficients as they are, of an orthonormal
+        transform and pixels from −1 to 1, for quantizers that learn gains themselves.
     nets: on which sides there are any: "both", "synthesis" or "none", which leaves the linear path alone.
     width, synthesis_width, detail_width: channels of the blocks of the analysis, of the synthesis and of its last part.
 
@@ -63,6 +67,7 @@ class CompactArchitecture(LocalArchitecture):
         self,
         *,
         latent_channels: int = 256,
+        gain: float | None = None,
         nets: Literal["both", "synthesis", "none"] = "both",
         width: int = 320,
         synthesis_width: int = 256,
@@ -71,14 +76,22 @@ class CompactArchitecture(LocalArchitecture):
         super().__init__()
         if not 1 <= latent_channels <= _COEFFICIENTS:
             raise ComponentError(f"latent-channels is a number from 1 to {_COEFFICIENTS}, not {latent_channels}.")
+        if gain is not None and not gain > 0:
+            raise ComponentError(f"gain has to be above 0, not {gain}.")
         if nets not in ("both", "synthesis", "none"):
             raise ComponentError(f"nets are on 'both' sides, in the 'synthesis' or 'none', not {nets!r}.")
         if min(width, synthesis_width, detail_width) < 1:
             raise ComponentError(f"nets have at least 1 channel, not {width}, {synthesis_width} and {detail_width}.")
         self.latent_channels, self.synthesis_width = latent_channels, synthesis_width
         basis, variances = cosine_transform()
-        self.register_buffer("basis", basis[variances.argsort(descending=True, stable=True)])
+        order = variances.argsort(descending=True, stable=True)
+        self.register_buffer("basis", basis[order])
         self.register_buffer("lap", lap_filter())
+        gains = torch.ones(latent_channels)
+        if gain is not None:
+            gains = (_WIDEST / variances[order[:latent_channels]].sqrt()).clamp(max=gain)
+        self.log_gain = nn.Parameter(gains.log()[:, None, None])
+        self.log_step = nn.Parameter(-gains.log()[:, None, None])
         self.mean = nn.Parameter(torch.zeros(latent_channels, 1, 1))
         self.log_scale = nn.Parameter(torch.zeros(_FINENESSES, latent_channels))
         self.encoder = self.body = self.detail = None
@@ -107,7 +120,9 @@ class CompactArchitecture(LocalArchitecture):
         with torch.autocast(image.device.type, enabled=False):  # the basis would lose half of its digits
             coefficients = conv2d(blocks.to(self.basis.dtype), self.basis[:, :, None, None])
         latent = coefficients[:, : self.latent_channels]
-        return latent if self.encoder is None else latent + self.encoder(coefficients * _HALF)
+        if self.encoder is not None:
+            latent = latent + self.encoder(coefficients * _HALF)
+        return latent * self.log_gain.exp()
 
     def refine(self, latent: Tensor, fineness: Tensor | None = None) -> Tensor:
         """Latent (B, D, h, w) to features of the blocks at its resolution, and itself, scaled: (B, F + D, h, w).
@@ -116,7 +131,7 @@ class CompactArchitecture(LocalArchitecture):
         """
         if fineness is None:
             fineness = latent.new_ones(len(latent))
-        scaled = latent * self._scales(fineness.to(latent)) + self.mean
+        scaled = latent * self.log_step.exp() * self._scales(fineness.to(latent)) + self.mean
         if self.body is None:
             return scaled
         told = self.told(2 * fineness.to(latent)[:, None] - 1)[:, :, None, None]
