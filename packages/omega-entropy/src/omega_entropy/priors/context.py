@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import product
+from itertools import groupby, product
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ _MOST_NUMBERS = 1 << 25  # in a regression
 _UNIT = 1 << 14  # of the largest weight of a score
 _BITS_UNIT = 16  # marks to a bit
 _RIDGE = 1e-3  # of the mean variance
+_AT_ONCE = 1 << 15  # positions
 _CANDIDATES = 16  # for the parent that tells a context by itself
 _LEAST_GAIN = 1e-3  # of a channel's variance, below which a parent is not worth its time
 Floats = NDArray[np.floating[Any]]
@@ -109,10 +110,11 @@ class ContextPrior(StaticPrior):
         if not self._pictures:
             return super().freeze()
         plain = self.probabilities().cpu().numpy()
-        scores = _fit(self._pictures, self.seen.probabilities(self.smoothing).mean(1).cpu().numpy(), self)
+        pictures = list(_together(self._pictures))
+        scores = _fit(pictures, self.seen.probabilities(self.smoothing).mean(1).cpu().numpy(), self)
         channels, columns = len(plain), 2 if plain.shape[1] == 1 else plain.shape[1]
         tables = [
-            _frequencies(self._pictures, scores, c, np.broadcast_to(plain[c], (columns, plain.shape[2])), self.weight)
+            _frequencies(pictures, scores, c, np.broadcast_to(plain[c], (columns, plain.shape[2])), self.weight)
             for c in range(channels)
         ]  # (columns·contexts, S) each
         rows = np.arange(channels * columns, dtype=np.int64).reshape(channels, columns) * scores.contexts
@@ -360,6 +362,19 @@ def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: Co
                 shares = np.arange(1, borders.shape[2] + 1) / (borders.shape[2] + 1)
                 borders[c, stage] = np.quantile(each, shares, method="higher")
     return Scores(marks, parents, weights, own, tuple(thresholds))
+
+
+def _together(pictures: Sequence[NDArray[np.int16]]) -> Iterator[NDArray[np.int16]]:
+    """Pictures of one size, one after the other, as few large arrays: what is done for each costs more than it does."""
+    for _, alike in groupby(pictures, key=lambda each: each.shape[1:]):
+        waiting: list[NDArray[np.int16]] = []
+        for each in alike:
+            waiting.append(each)
+            if sum(some[:, 0].size for some in waiting) >= _AT_ONCE:
+                yield np.concatenate(waiting)
+                waiting = []
+        if waiting:
+            yield np.concatenate(waiting)
 
 
 def _some(pictures: Sequence[NDArray[np.int16]], most: int) -> Iterator[NDArray[np.int16]]:
