@@ -64,7 +64,7 @@ def test_a_run_begins_with_the_average_and_the_prior_of_another_run(tiny: Make, 
 def test_a_run_without_an_average_gives_its_weights(tiny: Make, tmp_path: Path) -> None:
     train(tiny(steps=2), tmp_path, **CPU)
     given, saved = collect(tmp_path), state(tmp_path)
-    assert given.keys() == saved.keys() - {"chosen"}
+    assert given.keys() == saved.keys() - {"chosen", "prefix_rates"}
     assert all(torch.equal(given[name], saved[name]) for name in given)
 
 
@@ -89,15 +89,21 @@ def test_arrays_that_the_task_does_not_have_are_told(tiny: Make, run: Path) -> N
 
 
 def test_a_model_may_hold_what_only_training_needs(tiny: Make, run: Path, tmp_path: Path) -> None:
+    """Of a part's submodule `relaxation`, of which a recipe without a relaxed phase has none."""
     file = read_model(run / "model.safetensors")
     task = CodecTask(tiny())
-    counts = np.full(task.state_dict()["prior.seen.counts"].shape, 7.0, np.float16)
-    extra = {"relaxation.prior.seen.counts": counts, "relaxation.scale": np.zeros(3, np.float32)}
+    extra = {
+        "relaxation.prior.seen": np.full(3, 7.0, np.float16),
+        "relaxation.quantizer.other": np.zeros(3, np.float32),
+    }
     path = tmp_path / "model.safetensors"
     write_model(path, file.description, {**file.arrays, **extra})
+    assert task.prior is not None
+    task.prior.relaxation = torch.nn.Module()
+    task.prior.relaxation.seen = torch.nn.Parameter(torch.zeros(3))
     said = warm_start(task, path)
-    assert (task.state_dict()["prior.seen.counts"] == 7).all()
-    assert "none of the name: relaxation.scale (3,)" in said
+    assert (task.state_dict()["prior.relaxation.seen"] == 7).all()
+    assert "none of the name: quantizer.relaxation.other (3,)" in said
 
 
 def test_a_run_that_began_with_a_model_is_resumed_without_it(tiny: Make, run: Path, tmp_path: Path) -> None:
