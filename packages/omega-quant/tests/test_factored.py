@@ -195,7 +195,8 @@ def test_the_grid_is_no_parameter_and_only_there_for_stages(make):
     assert "grid" not in dict(make(**STAGES).named_parameters())
     for start in ("random", "scalar"):
         assert set(make(start=start).state_dict()) == {
-            *("direction", "slope", "bias", "table_direction", "table_point", "table_bias", "log_temperature")
+            *("direction", "slope", "bias", "table_direction", "table_point", "table_bias", "log_temperature"),
+            "prefix_fineness",
         }
 
 

@@ -156,7 +156,7 @@ class OmegaQuantizer(Quantizer):
             self._start_randomly()
         else:
             for number, (first, end) in enumerate(pairwise(bounds)):
-                gain = torch.full((end - first,), finer**number)
+                gain = torch.full((end - first,), float(finer) ** number)
                 self._start_as_scalar_quantizer(number, torch.arange(first, end), gain, 1 / gain)
         if rank is not None:
             self.register_buffer("prefix_fineness", torch.arange(channels + 1) / channels)
