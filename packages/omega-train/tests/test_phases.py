@@ -183,6 +183,18 @@ def test_a_model_keeps_what_further_training_needs(phased: Make, tmp_path: Path)
     np.testing.assert_allclose(again["quantizer.relaxation.log_gain"].numpy(), gain, atol=1e-6)
 
 
+def test_a_run_that_is_relaxed_to_its_end_leaves_a_model_too(phased: Make, tmp_path: Path) -> None:
+    recipe = phased(relaxed_share=1.0, hard_share=0.0)
+    phases = Phases.of(recipe, 12)
+    assert {phases.at(step) for step in range(12)} == {Phase.RELAXED}
+    path = train(recipe, tmp_path / "run", **CPU, counted=7)
+    assert "quantizer fitted: 10 channels" in (tmp_path / "run" / "train.log").read_text()
+    model = load_model(path)
+    assert model.decompress(model.compress(images().pixels[0, 0])).size == (28, 28)
+    train(phased(steps=14, relaxed_share=1.0, hard_share=0.0), tmp_path / "run", **CPU, resume=True)
+    assert load_model(path).fingerprint != model.fingerprint
+
+
 @pytest.mark.parametrize("stop", [3, 7, 10], ids=["relaxed", "soft", "hard"])
 def test_stopped_in_any_phase_a_run_goes_on_exactly(phased: Make, tmp_path: Path, stop: int) -> None:
     class Stop(Exception):
