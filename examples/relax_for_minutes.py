@@ -79,7 +79,7 @@ def main() -> None:
     for name in ("batch-size", "seed"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--after", type=float, help="seconds for what follows the last step; 60, or a fifth if less")
-    parser.add_argument("--counted", type=int, default=256, help="pictures that the prior is counted over, at most")
+    parser.add_argument("--counted", type=int, default=128, help="pictures that the prior is counted over, at most")
     asked = parser.parse_args()
     seconds = 60 * asked.minutes
     after = min(60.0, seconds / 5) if asked.after is None else asked.after
