@@ -1,18 +1,60 @@
 """The examples name what is there."""
 
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from omega_core.loading import load_model
 from omega_train.recipe import load_recipe, recipe_names
+from omega_train.task import CodecTask
+from omega_train.warm_start import warm_start
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "slurm" / "grid.sbatch"
 
 FIGURES = SCRIPT.parents[1] / "figures.py"
+
+RELAX = SCRIPT.parents[1] / "relax_for_minutes.py"
+
+PHASES = """
+description = "compact-omega, but small"
+architecture = "compact"
+prior = "context"
+dataset = "folder"
+latent-channels = 16
+channels = "0:24"
+symbols = 10
+lambda = "0.853:0.99545"
+steps = 20
+batch-size = 2
+schedule = "cosine"
+ema = 0.9
+relaxed-share = 0.8
+hard-share = 0.2
+half-precision = true
+
+[architecture-options]
+width = 8
+synthesis-width = 8
+detail-width = 8
+
+[quantizer-options]
+start = "scalar"
+rank = 1
+stages = [8, 16]
+finer = 2.0
+dead-zone = true
+
+[dataset-options]
+crop = 64
+scale-share = 0.3
+"""
 
 SRUN = """#!/bin/sh
 echo "$@"
@@ -73,3 +115,34 @@ def test_the_figures_are_drawn_from_models_that_are_given_and_from_ones_it_train
         assert "bits per pixel of the stream" in text
         assert (folder / "report.html").exists()
     assert not (tmp_path / "figures" / "photos").exists()
+
+
+@pytest.mark.job
+def test_what_was_relaxed_for_some_minutes_codes_and_is_gone_on_from(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(PHASES)
+    for folder in ("some", "more"):
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            coarse = np.random.default_rng(number).integers(0, 256, (6, 7, 3), np.uint8)
+            Image.fromarray(coarse).resize((112, 96)).save(tmp_path / folder / f"{number}.png")
+    given = ["--data", tmp_path / "some", "--data", f"{tmp_path / 'more'}=0.5", "--batch-size", "3", "--after", "3"]
+    command = [sys.executable, RELAX, tmp_path / "small.toml", *given, "--minutes", "0.2", "--output", tmp_path / "out"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "quantizer fitted: 24 channels" in done.stderr
+    speed = json.loads((tmp_path / "out" / "speed.json").read_text())
+    assert speed["crops"] == 3 * speed["steps"] > 0
+    assert speed["crops_per_second"] > 0
+    assert speed["seconds"] > 8, "9 seconds of steps, and what comes after them"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("model.safetensors", "speed.json", "metrics.csv", "train.log")
+    }
+    model = load_model(tmp_path / "out" / "model.safetensors")
+    assert model.decompress(model.compress(tmp_path / "some" / "0.png")).size == (112, 96)
+    said = warm_start(CodecTask(load_recipe(str(tmp_path / "small.toml"))), tmp_path / "out" / "model.safetensors")
+    assert "left out" not in said
+    assert "relaxation" not in said, "that of quantizer and prior was taken, too"
+    command = [*command[:-1], tmp_path / "further", "--init", tmp_path / "out" / "model.safetensors"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "arrays of model.safetensors taken" in (tmp_path / "further" / "train.log").read_text()

@@ -47,7 +47,7 @@ def with_gradients(seed: int = 0) -> Net:
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Newton–Schulz steps in float32, as on processors without bfloat16."""
-    monkeypatch.setattr(optimizers, "_precision", lambda _: torch.float32)
+    monkeypatch.setattr(optimizers, "quick_precision", lambda _: torch.float32)
 
 
 def test_weights_of_linear_layers_and_dense_convolutions_are_matrices() -> None:
@@ -60,7 +60,7 @@ def test_weights_of_linear_layers_and_dense_convolutions_are_matrices() -> None:
 def test_newton_schulz_steps_bring_all_singular_values_near_one(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], precision: torch.dtype
 ) -> None:
-    monkeypatch.setattr(optimizers, "_precision", lambda _: precision)
+    monkeypatch.setattr(optimizers, "quick_precision", lambda _: precision)
     stack = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0)) * torch.tensor([1e-4, 1, 1e3]).view(
         3, 1, 1
     )

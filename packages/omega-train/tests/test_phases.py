@@ -14,7 +14,7 @@ from omega_train import export_run, train
 from omega_train.data.arrays import ArrayImages
 from omega_train.fitting import fit
 from omega_train.phases import Phase, Phases
-from omega_train.recipe import Recipe
+from omega_train.recipe import Recipe, load_recipe, recipe_names
 from omega_train.sampling import Batch, draw_rates, draw_shares
 from omega_train.task import CodecTask
 from omega_train.validation import validate
@@ -181,6 +181,54 @@ def test_a_model_keeps_what_further_training_needs(phased: Make, tmp_path: Path)
     again = torch.load(tmp_path / "further" / "last.ckpt", weights_only=True)["state_dict"]
     gain = arrays["relaxation.quantizer.log_gain"]
     np.testing.assert_allclose(again["quantizer.relaxation.log_gain"].numpy(), gain, atol=1e-6)
+
+
+def test_a_run_that_is_relaxed_to_its_end_leaves_a_model_too(phased: Make, tmp_path: Path) -> None:
+    recipe = phased(relaxed_share=1.0, hard_share=0.0)
+    phases = Phases.of(recipe, 12)
+    assert {phases.at(step) for step in range(12)} == {Phase.RELAXED}
+    path = train(recipe, tmp_path / "run", **CPU, counted=7)
+    assert "quantizer fitted: 10 channels" in (tmp_path / "run" / "train.log").read_text()
+    model = load_model(path)
+    assert model.decompress(model.compress(images().pixels[0, 0])).size == (28, 28)
+    train(phased(steps=14, relaxed_share=1.0, hard_share=0.0), tmp_path / "run", **CPU, resume=True)
+    assert load_model(path).fingerprint != model.fingerprint
+
+
+PHASED = [name for name in recipe_names() if load_recipe(name).relaxed_share]
+
+
+@pytest.mark.parametrize("name", PHASED)
+def test_a_shipped_recipe_goes_through_its_phases(name: str) -> None:
+    torch.manual_seed(0)
+    task = CodecTask(load_recipe(name))
+    task.steps = 10
+    coarse = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8)).astype(np.uint8)
+    photos = ArrayImages(np.ascontiguousarray(coarse.repeat(8, 2).repeat(8, 3)))
+    batch = Batch(torch.from_numpy(photos.pixels), torch.arange(2), 1)
+    task.training_step(batch, 0).backward()
+    assert any("relaxation" in name for name in trained(task))
+    fit(task, photos)
+    assert 0 < float(task.prefix_rates[-1]) < 24
+    task.zero_grad()
+    batch.step = 9
+    loss = task.training_step(batch, 0)
+    loss.backward()
+    assert bool(loss.isfinite())
+    assert {"quantizer.table_point", "quantizer.table_direction"} <= trained(task)
+
+
+def test_recipes_for_photos_in_phases_weigh_rate_and_pixels_alike() -> None:
+    """Whatever images are normalised with before their error is taken."""
+    ours, published = load_recipe("compact-omega"), load_recipe("openimages-omega-480-phases")
+    pixels = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for end in ("lambda_min", "lambda_max"):
+        weights = []
+        for recipe in (ours, published):
+            error = CodecTask(recipe).distortion(pixels, pixels + 0.1)
+            odds = getattr(recipe, end) / (1 - getattr(recipe, end))
+            weights.append(float(odds * error))
+        assert weights[0] == pytest.approx(weights[1], rel=0.02)
 
 
 @pytest.mark.parametrize("stop", [3, 7, 10], ids=["relaxed", "soft", "hard"])

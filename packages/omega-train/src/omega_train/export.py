@@ -63,10 +63,18 @@ def _halved(tensor: Tensor) -> Tensor:
     return half
 
 
-def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tensor], workers: int = 0) -> str:
+def finish(
+    task: CodecTask,
+    path: Path,
+    images: Images,
+    prior: Mapping[str, Tensor],
+    workers: int = 0,
+    most: int | None = None,
+) -> str:
     """Give a task the weights of the model at `path`, count its prior over the training images, and write it again.
 
     prior: the numbers that the prior had then, of which the model has only the tables.
+    most: of the images that are counted; all if None.
     Channels are sorted where the recipe asks for it. All processes take part; the first writes. Returns what was
     done with the channels, or nothing.
     """
@@ -80,7 +88,7 @@ def finish(task: CodecTask, path: Path, images: Images, prior: Mapping[str, Tens
         module.load_state_dict({name: torch.from_numpy(arrays[f"{part}.{name}"]) for name in names}, strict=False)
     if task.prior is not None:
         task.prior.load_state_dict(dict(prior))
-    return _complete(task, path, images, workers)
+    return complete(task, path, images, workers, most)
 
 
 def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
@@ -90,25 +98,27 @@ def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
 
     For trainers other than ours. Returns the path. Raises OutputError.
     """
-    _complete(task, path, images, workers)
+    complete(task, path, images, workers)
     return path
 
 
-def _complete(task: CodecTask, path: Path, images: Images, workers: int) -> str:
-    """What comes after the last step; returns what was done with the channels, or nothing."""
-    if not task.fitted:
-        fit(task, images, workers)
+def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most: int | None = None) -> str:
+    """Do what comes after the last step, and write the model; returns what was done with the channels, or nothing.
+
+    most: of the images that the prior is counted over; all if None.
+    """
+    fitted = "" if task.fitted else fit(task, images, workers)
     if task.recipe.half_precision:  # tables are to be those of the symbols that the file's weights give
         for tensor in (*task.architecture.state_dict().values(), *task.quantizer.state_dict().values()):
             tensor.copy_(_halved(tensor))
-    recount(task, images, workers)
+    recount(task, images, workers, most)
     channels = task.quantizer.channels
-    said = sort_channels(task, images, workers) if task.recipe.sort_channels else ""
+    sorted_by_gain = sort_channels(task, images, workers) if task.recipe.sort_channels else ""
     if task.quantizer.channels < channels:  # later stages of a quantizer hold what those that went no longer do
-        recount(task, images, workers)
+        recount(task, images, workers, most)
     if rank() == 0:
         export(task, path)
-    return said
+    return "; ".join(said for said in (fitted, sorted_by_gain) if said)
 
 
 def describe(task: CodecTask) -> Description:

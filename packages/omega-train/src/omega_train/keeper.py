@@ -22,10 +22,11 @@ from omega_core.files import replacing
 from omega_train.averaging import Average
 from omega_train.cluster import requeue, stop_signals
 from omega_train.distributed import most, rank, world_size
-from omega_train.export import export, finish
+from omega_train.export import complete, export, finish
 from omega_train.fitting import fit
 from omega_train.metrics import Metrics
 from omega_train.optimizers import follow_schedule
+from omega_train.pace import UNTIMED, Pace
 from omega_train.phases import Phase
 from omega_train.progress import Progress
 from omega_train.recipe import Recipe
@@ -52,6 +53,8 @@ class Keeper(Callback):
     steps: how many there are, epoch of them an epoch. every: steps from one validation to the next.
     workers: processes that read what it scores and counts.
     save_minutes: after so many since it last saved, it saves at the next step, too.
+    pace: where there is one, it says how many steps there are.
+    counted: pictures at the most that the prior of the finished model is counted over; all if None.
     """
 
     def __init__(
@@ -64,10 +67,13 @@ class Keeper(Callback):
         epoch: int,
         workers: int = 0,
         save_minutes: float = math.inf,
+        pace: Pace | None = None,
+        counted: int | None = None,
     ) -> None:
         self.folder, self.dataset, self.recipe = folder, dataset, recipe
         self.workers, self.save_seconds = workers, 60 * save_minutes
         self.saved = time.monotonic()
+        self.pace, self.counted, self.begun = pace, counted, 0
         self.steps, self.epoch, self.every = steps, epoch, recipe.validate_every or epoch
         self.metrics, self.progress = Metrics(folder), Progress(steps)
         self.average = Average(recipe.ema) if recipe.ema else None
@@ -125,7 +131,10 @@ class Keeper(Callback):
             self.progress.start(trainer.global_step)
             for note in self.dataset.notes:
                 self.progress.say(note)
-        self.since = (trainer.global_step, time.monotonic())
+        self.begun = trainer.global_step
+        if self.pace is not None:
+            self._expect(cast(CodecTask, pl_module), self.pace.start(self.begun))
+        self.since = (self.begun, time.monotonic())
         self.saved = time.monotonic()
         for config in trainer.lr_scheduler_configs:
             follow_schedule(cast(LambdaLR, config.scheduler))
@@ -168,6 +177,8 @@ class Keeper(Callback):
         task, step = cast(CodecTask, pl_module), trainer.global_step
         number, due = self._check_together(trainer, task, step, batch)
         self._log_step(trainer, task, step, batch)
+        if step == self.begun + UNTIMED:
+            self.since = (step, time.monotonic())
         if self.average:
             self.average.follow(task)
         if self.recipe.wake_every and step % self.recipe.wake_every == 0 and task.phase(step) is Phase.SOFT:
@@ -196,28 +207,40 @@ class Keeper(Callback):
     def _check_together(self, trainer: Trainer, task: CodecTask, step: int, batch: Batch) -> tuple[int, bool]:
         """The signal that any of the processes was sent, or 0; and whether it is time to save.
 
-        What only one of them noticed would leave the others waiting for it. Raises TrainingError in all if the loss of
-        one is not a number.
+        Takes over how many steps there are, where that depends on time. What only one of them noticed would leave the
+        others waiting for it. Raises TrainingError in all if the loss of one is not a number.
         """
         loss = float(task.last["loss"])
         due = time.monotonic() - self.saved > self.save_seconds
-        told = [self.asked_to_stop, not math.isfinite(loss), due]
-        number, broken, due_now = most(told, trainer.strategy.root_device)
+        steps = self.steps if self.pace is None else self.pace.steps(step)
+        told = [self.asked_to_stop, not math.isfinite(loss), due, steps]
+        number, broken, due_now, steps_of_all = most(told, trainer.strategy.root_device)
         if broken:
             _check_finite(loss, step, batch)
             raise TrainingError(f"the loss of another process is not a number at step {step}.")
+        if self.pace is not None:
+            self._expect(task, int(steps_of_all))
         return int(number), bool(due_now)
 
+    def _expect(self, task: CodecTask, steps: int) -> None:
+        """There are so many steps in all: schedules follow."""
+        self.steps = task.steps = steps
+        self.progress.expect(steps)
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Finish the best model, where training came to its end."""
-        model = self.folder / "model.safetensors"
-        if trainer.global_step < self.steps or not model.exists():
+        """Finish the best model, where training came to its end; of a run that was relaxed to its end, the last one."""
+        model, task = self.folder / "model.safetensors", cast(CodecTask, pl_module)
+        if trainer.global_step < self.steps or (task.fitted and not model.exists()):
             return
         self.finishing = True
         if self.asked_to_stop:
             self._on_signal(self.asked_to_stop, None)
-        task = cast(CodecTask, pl_module)
-        said = finish(task, model, self.dataset.train, self.best_prior, self.workers)
+        if task.fitted:
+            said = finish(task, model, self.dataset.train, self.best_prior, self.workers, self.counted)
+        else:
+            if self.average and self.average.steps:
+                self.average.replace(task)
+            said = complete(task, model, self.dataset.train, self.workers, self.counted)
         if said:
             found = validate(task, self.dataset.validation, self.workers)
             if trainer.is_global_zero:

@@ -164,7 +164,7 @@ def orthogonal(stack_NRC: Tensor) -> Tensor:
     """
     a, b, c = _COEFFICIENTS
     x = stack_NRC / stack_NRC.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)  # no singular value is above this norm
-    x = x.to(_precision(x.device))
+    x = x.to(quick_precision(x.device))
     for _ in range(_STEPS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
@@ -172,8 +172,13 @@ def orthogonal(stack_NRC: Tensor) -> Tensor:
     return made
 
 
-def _precision(device: torch.device) -> torch.dtype:
-    """That of Newton–Schulz steps: processors without products in bfloat16 take up to fifty times as long with it."""
+def quick_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where a device multiplies matrices of it quickly, else float32.
+
+    Processors and GPUs that have no such products take up to fifty times as long with it.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type != "cpu":
         return torch.bfloat16
     able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch lack it

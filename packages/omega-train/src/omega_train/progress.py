@@ -26,6 +26,12 @@ class Progress:
             self.bar = tqdm(total=self.steps, initial=step, unit="step", dynamic_ncols=True)
         log.info("step %d of %d", step, self.steps)
 
+    def expect(self, steps: int) -> None:
+        """There will be so many steps in all."""
+        self.steps = steps
+        if self.bar is not None:
+            self.bar.total = steps
+
     def step(self, step: int, note: str) -> None:
         """A step is done; `note` says how it went."""
         if self.bar is not None:

@@ -44,7 +44,7 @@ class Recipe:
     relaxed_share: of the steps, the first ones, in which transforms are trained through noise and rounding before the
         quantizer begins from what they have learned (`omega_train.phases`). λ/(1 − λ) is then interpolated
         geometrically over the fineness of quantization, all finenesses are drawn alike, and afterwards channel counts
-        are drawn evenly in rate.
+        are drawn evenly in rate. With 1 all steps are such, and the quantizer begins when a model is made at the end.
     hard_share: of the steps, the last ones, in which only what follows the symbols is trained: tables and
         synthesis, on the very symbols that files will hold; with `ema`, from the average on.
     wake_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
@@ -136,9 +136,11 @@ class Recipe:
         _check(self.warmup >= 0, f"warmup cannot be negative, as {self.warmup}")
         clip = self.gradient_clip
         _check(clip is None or clip > 0, f"gradient-clip has to be above 0, not {clip}")
-        for setting in ("ema", "relaxed_share", "hard_share", "rate_warmup"):
+        for setting in ("ema", "hard_share", "rate_warmup"):
             value = getattr(self, setting)
             _check(0 <= value < 1, f"{_key(setting)} is a share, at least 0 and below 1, not {value}")
+        share = self.relaxed_share
+        _check(0 <= share <= 1, f"relaxed-share is a share from 0 to 1, not {share}")
         shares = (self.relaxed_share, self.hard_share)
         _check(
             sum(shares) <= 1 + 1e-9,

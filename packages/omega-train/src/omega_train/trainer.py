@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -22,6 +23,7 @@ from omega_train.cluster import local_processes
 from omega_train.distributed import part
 from omega_train.keeper import Keeper
 from omega_train.loader import TrainingData
+from omega_train.pace import Pace
 from omega_train.phases import Phases
 from omega_train.progress import log
 from omega_train.reading import reading_workers
@@ -42,6 +44,10 @@ class LightningTrainer:
     workers: processes that read pictures; None for up to 8 a GPU, or none where training itself is on the CPU.
     save_minutes: the run is saved after each validation, and wherever so many minutes have passed since.
     init: a model, by its path or name, or a run folder, whose weights a new run begins with as far as they fit.
+    minutes: how long it takes until the last step is done, pictures read and code compiled within it; None for as long
+        as the recipe's steps or epochs take, which do not count otherwise. How many steps that is, and so where
+        schedules are, follows from the speed of those that are done. For recipes of one phase, whose steps are alike.
+    counted: pictures at the most that the prior of the finished model is counted over, evenly taken; None for all.
 
     Raises DataError, RecipeError, ComponentError or TrainingError if it could not be trained.
     """
@@ -59,11 +65,25 @@ class LightningTrainer:
         workers: int | None = None,
         save_minutes: float = 10.0,
         init: str | None = None,
+        minutes: float | None = None,
+        counted: int | None = None,
     ) -> None:
+        began = time.monotonic()
         if workers is not None and workers < 0:
             raise TrainingError(f"{workers} workers cannot read pictures; ask for 0 or more.")
         if not save_minutes > 0:
             raise TrainingError(f"save-minutes has to be above 0, not {save_minutes}.")
+        if counted is not None and counted < 1:
+            raise TrainingError(f"a prior is counted over 1 picture or more, not {counted}.")
+        if minutes is not None and not minutes > 0:
+            raise TrainingError(f"minutes have to be above 0, not {minutes}.")
+        if minutes is not None and (0 < recipe.relaxed_share < 1 or recipe.hard_share):
+            raise TrainingError(
+                "the steps of several phases take longer in one than in another, so that minutes do not tell how many"
+                " they are: take a relaxed-share of 1 or 0 and no hard-share, or give steps instead."
+            )
+        self.pace = None if minutes is None else Pace(began + 60 * minutes)
+        self.counted = counted
         self.recipe, self.workers, self.compiled, self.save_minutes = recipe, workers, compiled, save_minutes
         torch.manual_seed(recipe.seed)
         self.task = CodecTask(recipe)
@@ -115,6 +135,8 @@ class LightningTrainer:
             epoch=self.epoch,
             workers=workers,
             save_minutes=self.save_minutes,
+            pace=self.pace,
+            counted=self.counted,
         )
         self.trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
         data = TrainingData(self.dataset, recipe, workers)

@@ -158,8 +158,7 @@ def batches(task: CodecTask, images: Images, *, most: int | None = None, workers
     most: how many images at the most, evenly taken; all if None. workers: processes that read them.
     """
     size = _batch_size(images)
-    step = 1 if most is None else -(-len(images) // most)
-    mine = range(0, len(images), step)[rank() :: world_size()]
+    mine = _chosen(images, most)[rank() :: world_size()]
     parts = [[(0, i) for i in mine[start : start + size]] for start in range(0, len(mine), size)]
     held = isinstance(images, ArrayImages)
     batched = BatchedImages(images, task.recipe.seed)
@@ -174,25 +173,30 @@ def batches(task: CodecTask, images: Images, *, most: int | None = None, workers
         stop_reading(reading)
 
 
+def _chosen(images: Images, most: int | None) -> range:
+    """The numbers of at most so many images, evenly taken; of all if None."""
+    return range(0, len(images), 1 if most is None else -(-len(images) // most))
+
+
 def _batch_size(images: Images) -> int:
     pixels: int = images.load(0, 0)[0].size
     return max(1, BATCH_PIXELS // pixels)
 
 
 @torch.no_grad()
-def recount(task: CodecTask, images: Images, workers: int = 0) -> None:
-    """Show a prior that counts the whole training set, each picture once."""
+def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None = None) -> None:
+    """Show a prior that counts the whole training set, each picture once, or at most so many pictures of it."""
     if task.prior is None or not task.prior.observes:
         return
     was_training = task.training
     task.eval()
     task.prior.recount()
     rounds = 0
-    for image in batches(task, images, workers=workers):
+    for image in batches(task, images, most=most, workers=workers):
         symbols, kept = task.quantizer.symbols(task.architecture.analysis(image)), all_of(task, image)
         task.prior.observe(symbols, kept)
         rounds += 1
-    most = -(-len(images) // world_size())
-    if rounds < -(-most // _batch_size(images)):  # others have one more, and a prior that counts may wait for all
+    each = -(-len(_chosen(images, most)) // world_size())
+    if rounds < -(-each // _batch_size(images)):  # others have one more, and a prior that counts may wait for all
         task.prior.observe(symbols[:0], kept[:0])
     task.train(was_training)

@@ -1,0 +1,132 @@
+"""Train the relaxed phase of a recipe for some minutes on one device, and bring back what `omega train --init` takes.
+
+usage: python examples/relax_for_minutes.py RECIPE --data PHOTOS [--data MORE=0.5] --minutes 12 --output FOLDER
+                                            [--init MODEL_OR_RUN] [--compile] [--batch-size N] [--seed N]
+                                            [--after SECONDS] [--counted N]
+
+The minutes are those until everything is written, of which --after is kept for what comes after the last step. How many
+steps they have room for follows from the speed of the steps that are done, and the learning rate has fallen when they
+end. All steps are of the relaxed phase; the model that is written begins its quantizer from what they learned, and
+holds their state, so that another run goes on with either:
+
+    omega train RECIPE --init FOLDER/model.safetensors
+
+Crops are taken of photos as they are, without a change of scale, as a GPU then holds the photos and cuts them itself.
+Precision is bf16-mixed where the device is quick with it. In the folder are afterwards
+
+model.safetensors   the model; its prior is counted over at most --counted pictures
+metrics.csv         the losses on the way (`omega_train.metrics`)
+train.log           what was said
+speed.json          crops, crops a second without the first steps, and what they were made on and with
+"""
+
+import argparse
+import csv
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from omega_core.errors import OmegaError
+from omega_train import Recipe, load_recipe, train
+from omega_train.optimizers import quick_precision
+
+GPU_SHARE = 0.2  # of the memory that is free, for photos: the trainer keeps them there up to a quarter
+MOST_BYTES = 16 << 20  # of a file that is brought back
+
+
+def relaxed(name: str, device: torch.device, batch_size: int | None, seed: int | None) -> Recipe:
+    """A recipe of which all steps are relaxed, on photos that the device can hold."""
+    options: dict[str, Any] = {"scale-share": 0.0}
+    if device.type == "cuda":
+        options["memory"] = GPU_SHARE * torch.cuda.mem_get_info(device)[0] / 2**30
+    changes = {"relaxed-share": 1.0, "hard-share": 0.0, "batch-size": batch_size, "seed": seed}
+    return load_recipe(name, {**changes, "dataset-options": options})
+
+
+def shares(texts: list[str]) -> list[str | tuple[str, float]]:
+    """Folders with their shares, from texts such as "photos" and "photos=0.5"."""
+    parted = [(text, *text.rpartition("=")[::2]) for text in texts]
+    return [text if not path or Path(text).is_dir() else (path, float(share)) for text, path, share in parted]
+
+
+def measured(run: Path, batch_size: int, seconds: float) -> dict[str, float | int]:
+    """Steps, crops and crops a second of a run, as its metrics have them."""
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    steps = max(int(row["step"]) for row in rows)
+    speeds = [float(row["images_per_second"]) for row in rows if row["images_per_second"]]
+    speed = statistics.median(speeds) if speeds else steps * batch_size / seconds
+    return {"steps": steps, "crops": steps * batch_size, "crops_per_second": round(speed, 2)}
+
+
+def main() -> None:
+    """Train, and write what came of it."""
+    began = time.monotonic()
+    parser = argparse.ArgumentParser(description="Train the relaxed phase of a recipe for some minutes.")
+    parser.add_argument("recipe", help="a shipped recipe, or a TOML file")
+    parser.add_argument("--data", action="append", required=True, metavar="PATH[=SHARE]")
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--init", help="begin with what fits of a model or a run")
+    parser.add_argument("--compile", action="store_true", help="let torch.compile make training quicker")
+    for name in ("batch-size", "seed"):
+        parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--after", type=float, help="seconds for what follows the last step; 60, or a fifth if less")
+    parser.add_argument("--counted", type=int, default=128, help="pictures that the prior is counted over, at most")
+    asked = parser.parse_args()
+    seconds = 60 * asked.minutes
+    after = min(60.0, seconds / 5) if asked.after is None else asked.after
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = "bf16-mixed" if quick_precision(device) is torch.bfloat16 else "32-true"
+    asked.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:  # the checkpoint in it is several times as large as the model
+        run = Path(temporary) / "run"
+        recipe = relaxed(asked.recipe, device, asked.batch_size, asked.seed)
+        train(
+            recipe,
+            run,
+            data=shares(asked.data),
+            init=asked.init,
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices="1",
+            precision=precision,
+            compiled=asked.compile,
+            minutes=(seconds - after - (time.monotonic() - began)) / 60,
+            counted=asked.counted,
+        )
+        for name in ("model.safetensors", "metrics.csv", "train.log"):
+            shutil.copy(run / name, asked.output)
+        found = measured(run, recipe.batch_size, seconds - after)
+    size = (asked.output / "model.safetensors").stat().st_size
+    speed = {
+        **found,
+        "crop": recipe.dataset_options.get("crop"),
+        "batch_size": recipe.batch_size,
+        "recipe": asked.recipe,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "compiled": asked.compile,
+        "torch": torch.__version__,
+        "seconds": round(time.monotonic() - began, 1),
+        "seconds_after_the_last_step": round(time.monotonic() - began - seconds + after, 1),
+        "model_bytes": size,
+    }
+    (asked.output / "speed.json").write_text(json.dumps(speed, indent=2) + "\n")
+    print(json.dumps(speed))
+    if size > MOST_BYTES:
+        print(f"the model takes {size / 2**20:.0f} MiB, more than {MOST_BYTES >> 20}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OmegaError as problem:
+        sys.exit(f"Error: {problem}")
