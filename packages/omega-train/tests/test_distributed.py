@@ -43,7 +43,7 @@ def run(
         return subprocess.run(command, env=environment, stdout=output, stderr=output, timeout=240).returncode
 
 
-@pytest.fixture(scope="module", params=["omega", "integer", "muon"])
+@pytest.fixture(scope="module", params=["omega", "integer", "muon", "phases"])
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same run in one process and in two with half the batch each."""
     folder = tmp_path_factory.mktemp(request.param)

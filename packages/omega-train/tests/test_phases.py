@@ -121,8 +121,8 @@ def test_a_fitted_quantizer_goes_on_from_the_relaxed_one(phased: Make) -> None:
     assert said.startswith("quantizer fitted: 10 channels, ")
     latent = task.architecture.analysis(torch.from_numpy(images().pixels) / 255)
     gain, step = task.quantizer.relaxation(torch.ones(len(latent)))
-    places = latent * gain / 0.65
-    wanted = torch.where(places.abs() < 1, 0.0, places.sign() * (places.abs().floor() + 0.5)) * 0.65 * step
+    places = latent * gain / 0.6
+    wanted = torch.where(places.abs() < 1, 0.0, places.sign() * (places.abs().floor() + 0.5)) * 0.6 * step
     torch.testing.assert_close(task.quantizer.latent(task.quantizer.symbols(latent)), wanted, rtol=1e-4, atol=1e-5)
 
 

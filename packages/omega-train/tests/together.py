@@ -37,11 +37,16 @@ def main() -> None:
         if rank() == 0 and not path.exists():
             torch.save({name: p.grad for name, p in task.named_parameters() if p.grad is not None}, path)
 
-    optimizers._precision = lambda _: torch.float32  # rounding to bfloat16 would magnify differences in last digits
+    optimizers.quick_precision = lambda _: (
+        torch.float32
+    )  # rounding to bfloat16 would magnify differences in last digits
     CodecTask.training_step = training_step
     CodecTask.on_before_optimizer_step = on_before_optimizer_step
     integer = {"quantizer": "integer", "prior": "factorized", "latent_channels": 3}
     omega = {"wake_every": 4, "sort_channels": True, "hard_share": 0.25, "ema": 0.9}
+    stages = {"start": "scalar", "rank": 1, "stages": [2, 4, 4], "finer": 2.0, "dead_zone": True}
+    relaxed = {"relaxed_share": 0.5, "hard_share": 0.25, "lambda_min": 0.8, "ema": 0.9}
+    phases = {**relaxed, "channels": 10, "symbols": 16, "quantizer_options": stages | {"relaxed_steps": [0.5, 0.05]}}
     muon = {"optimizer": "muon", "architecture_options": {"width": 64}}
     recipe = Recipe(
         name="together",
@@ -50,7 +55,7 @@ def main() -> None:
         steps=int(steps),
         **(
             {"channels": 3, "symbols": 8, "channels_min": 0, "lambda_max": 0.999, "latent_channels": 4}
-            | {"integer": integer, "omega": omega, "muon": omega | muon}[quantizer]
+            | {"integer": integer, "omega": omega, "muon": omega | muon, "phases": phases}[quantizer]
         ),
         dataset_options={"training": 81, "validation": 21},
     )

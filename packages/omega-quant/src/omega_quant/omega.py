@@ -33,7 +33,7 @@ from omega_quant.straight_through import nearest, one_hot_max, sum_of_rows
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
 
-_DEAD_ZONE_STEP = 0.65  # of that of fineness 1: files reach beyond what was relaxed, and dead zones err more
+_DEAD_ZONE_STEP = 0.6  # of that of fineness 1: files reach beyond what was relaxed, and dead zones err more
 _NEAR = 0.02  # of the deviation over all numbers of a channel: how far a woken symbol starts from its parent
 
 

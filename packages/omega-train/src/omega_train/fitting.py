@@ -21,7 +21,7 @@ from omega_core.contracts.dataset import Images
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantizer
 from omega_train.distributed import summed
-from omega_train.task import CodecTask
+from omega_train.task import CodecTask, symbol_counts
 from omega_train.validation import FINENESSES, all_of, batches
 
 PICTURES = 48  # that are measured
@@ -70,46 +70,49 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
     fit its dequantized values best.
     """
     quantizer, channels = task.quantizer, task.quantizer.channels
-    counts = torch.zeros(channels, _SIDES, channels, quantizer.alphabet, device=task.device)
+    seen: list[Tensor] = []
+    counts = torch.zeros(channels, quantizer.alphabet, dtype=torch.int64, device=task.device)
     latents = task.recipe.latent_channels
     squares = torch.zeros(channels + 1 + FINENESSES, latents, dtype=torch.float64, device=task.device)
     products, power = torch.zeros_like(squares), torch.zeros_like(squares[0])
     pixels = torch.zeros(1, dtype=torch.float64, device=task.device)
     finenesses = torch.linspace(0, 1, FINENESSES).tolist()
     for image in batches(task, images, most=PICTURES, workers=workers):
-        kept = all_of(task, image)
         latent = task.architecture.analysis(image)
         symbols = quantizer.symbols(latent)
-        counts += _joint_counts(symbols, quantizer.alphabet)
+        seen.append(symbols)
+        counts += symbol_counts(symbols, all_of(task, image), quantizer.alphabet)
         restored = [quantizer.latent(symbols[:, :n]) for n in range(channels + 1)]
         for fineness in finenesses:
             told = torch.full((len(image),), fineness, device=task.device)
-            restored.append(quantizer.relaxed(latent, task.prior, kept, told).latent)
+            restored.append(quantizer.relaxed(latent, task.prior, all_of(task, image), told).latent)
         for number, each in enumerate(restored):
             squares[number] += each.double().square().sum((0, 2, 3))
             products[number] += (each.double() * latent.double()).sum((0, 2, 3))
         power += latent.double().square().sum((0, 2, 3))
         pixels += image[:, 0].numel()
-        if task.prior is not None and task.prior.observes:
-            task.prior.observe(symbols, kept)
-    counts, squares, products, power = summed(counts), summed(squares), summed(products), summed(power)
+    modes = summed(counts).argmax(1)
+    joint = torch.zeros(channels, _SIDES, channels, quantizer.alphabet, device=task.device)
+    for symbols in seen:
+        joint += _joint_counts(symbols, modes, quantizer.alphabet)
+    squares, products, power = summed(squares), summed(products), summed(power)
     scales = products[channels] / power.clamp_min(1e-12)
     errors = ((squares - 2 * scales * products).sum(1) + (scales.square() * power).sum()).cpu().numpy()
-    bits = _entropies(counts) * float(counts[0, :, 0].sum()) / float(summed(pixels))
+    joint = summed(joint)
+    bits = _entropies(joint) * float(joint[0, :, 0].sum()) / float(summed(pixels))
     return _Measured(bits, -np.diff(errors[: channels + 1]), float(errors[0]), errors[channels + 1 :])
 
 
-def _joint_counts(symbols: Tensor, alphabet: int) -> Tensor:
+def _joint_counts(symbols: Tensor, modes: Tensor, alphabet: int) -> Tensor:
     """How often symbols (B, C, h, w) occur beside each side of each channel at their place: (C, sides, C, S).
 
-    A symbol is the most frequent one of its channel in this batch, one before or one after.
+    A symbol is the most frequent one of its channel (modes, (C,)), one before or one after.
     """
     channels = symbols.shape[1]
     flat_CN = symbols.transpose(0, 1).flatten(1)
     one_hot_CSN = torch.zeros(channels, alphabet, flat_CN.shape[1], device=symbols.device)
     one_hot_CSN.scatter_(1, flat_CN[:, None], 1.0)
-    mode_C = one_hot_CSN.sum(2).argmax(1)
-    side_CN = (flat_CN > mode_C[:, None]).long() - (flat_CN < mode_C[:, None]).long() + 1
+    side_CN = (flat_CN > modes[:, None]).long() - (flat_CN < modes[:, None]).long() + 1
     side_CTN = torch.zeros(channels, _SIDES, flat_CN.shape[1], device=symbols.device).scatter_(1, side_CN[:, None], 1.0)
     return (side_CTN.flatten(0, 1) @ one_hot_CSN.flatten(0, 1).T).view(channels, _SIDES, channels, alphabet)
 
