@@ -11,7 +11,7 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in colour or grey",
-            fingerprint="ad600ac8632487c7d55cceb732c0b25162bcaaa98de0b075b8583cac032e0935",
+            fingerprint="5b0b08c485a49b93a22b7014866fe3d7e910ed5b84c5115191a19e729e07178f",
         ),
         BundledModel(
             name="mnist-omega-16",
