@@ -8,6 +8,11 @@ from omega_quant.cells import Cells
 from omega_quant.omega import OmegaQuantizer
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 def nearest(cells: Cells, x: torch.Tensor) -> torch.Tensor:
     return (cells.slope * x[:, None] + cells.bias).abs().argmin(1)
 

@@ -10,6 +10,11 @@ from omega_quant.omega import OmegaQuantizer
 from omega_quant.relaxed import ScalarRelaxation, rounded
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 def relaxed_omega(**options: object) -> OmegaQuantizer:
     settings: dict[str, object] = {"latent_channels": 6, "channels": 6, "alphabet": 32, "start": "scalar", "rank": 1}
     omega = OmegaQuantizer(**{**settings, "relaxed_steps": (1.0, 0.1), **options})  # type: ignore[arg-type]
