@@ -63,17 +63,8 @@ class Cells:
 
     def of(self, count: int, others: "Cells", total: int) -> "Cells":
         """Cells of `total` channels (C, S): these for the first `count` of them, the others' for the rest."""
-        return Cells(
-            *(
-                torch.cat([mine.expand(count, -1), theirs.expand(total - count, -1)])
-                for mine, theirs in (
-                    (self.slope, others.slope),
-                    (self.bias, others.bias),
-                    (self.point, others.point),
-                    (self.grid, others.grid),
-                )
-            )
-        )
+        pairs = zip(vars(self).values(), vars(others).values(), strict=True)
+        return Cells(*(torch.cat([mine.expand(count, -1), theirs.expand(total - count, -1)]) for mine, theirs in pairs))
 
 
 def _levels(alphabet: int) -> Tensor:

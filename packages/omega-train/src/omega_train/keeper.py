@@ -157,12 +157,11 @@ class Keeper(Callback):
         """With another phase, go on from the average: its symbols are what files will hold."""
         task, step = cast(CodecTask, pl_module), trainer.global_step
         phase = task.phase(step)
-        if self.average and self.average.steps and phase is Phase.HARD and not self.hard:
+        hard, relaxed_before = phase is Phase.HARD, phase is not Phase.RELAXED and not task.fitted
+        if self.average and self.average.steps and (relaxed_before or (hard and not self.hard)):
             self.average.replace(task)
-        self.hard = phase is Phase.HARD
-        if phase is not Phase.RELAXED and not task.fitted:
-            if self.average and self.average.steps:
-                self.average.replace(task)
+        self.hard = hard
+        if relaxed_before:
             said = fit(task, self.dataset.train, self.workers)
             if self.average:
                 self.average.restart()

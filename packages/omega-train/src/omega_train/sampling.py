@@ -155,6 +155,11 @@ class Rates:
     fineness: Tensor
     scale: Tensor
 
+    def losses(self, mse: Tensor, bpp: Tensor, rate_factor: float = 1.0) -> Tensor:
+        """λ·MSE + (1 − λ)·bpp of each sample (B,), scaled; rate_factor: what the rate counts."""
+        scale, weight = self.scale.to(mse), self.weight.to(mse)
+        return scale * (weight * mse + rate_factor * (1 - weight) * bpp)
+
 
 def draw_shares(recipe: Recipe, batch: Batch) -> Tensor:
     """A number in (0, 1] for each sample of a batch (B,), all alike, in float64."""

@@ -174,7 +174,7 @@ class CodecTask(LightningModule):
         restored = self.synthesis(quantized.latent, height, width, rates.fineness)
         mse = self.distortion(restored.to(image.dtype), image)
         bpp = quantized.bits / (height * width)
-        loss: Tensor = (self._losses(rates, mse, bpp, self.rate_factor(batch.step))).mean()
+        loss = rates.losses(mse, bpp, self.rate_factor(batch.step)).mean()
         if quantized.penalty is not None:
             loss = loss + quantized.penalty.mean()
         if quantized.symbols is not None:
@@ -195,12 +195,6 @@ class CodecTask(LightningModule):
     def rates_of(self, kept: Tensor) -> Rates:
         """λ and fineness of so many kept channels (B,), once the quantizer was fitted."""
         return balanced_rates(self.recipe, kept, self.quantizer.fineness(kept))
-
-    @staticmethod
-    def _losses(rates: Rates, mse: Tensor, bpp: Tensor, rate_factor: float = 1.0) -> Tensor:
-        """The loss of each sample (B,)."""
-        losses: Tensor = rates.scale * (rates.weight * mse + rate_factor * (1 - rates.weight) * bpp)
-        return losses
 
     @contextmanager
     def _settling(self, device: torch.device) -> Iterator[None]:

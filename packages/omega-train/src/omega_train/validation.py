@@ -74,7 +74,7 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
         if has_alphabet:
             chosen += symbol_counts(symbols, all_of(task, image), task.quantizer.alphabet)
     task.train(was_training)
-    means = (summed(totals) / len(images)).tolist()
+    means = summed(totals) / len(images)
     used = summed(chosen) > 0
     scores = _scores(counts, rates, means)
     return Validation(
@@ -95,14 +95,11 @@ def _points(task: CodecTask) -> tuple[list[int], Rates, NDArray[np.float64]]:
     return counts, task.rates_of(kept), np.diff(up_to, prepend=0.0)
 
 
-def _scores(counts: Sequence[int], rates: Rates, means: Sequence[tuple[float, float, float]]) -> list[Score]:
-    """Scores of so many channels at these rates, of MSE, bpp and PSNR at each."""
-    scores = []
-    for n, weight, scale, (mse, bpp, psnr) in zip(
-        counts, rates.weight.tolist(), rates.scale.tolist(), means, strict=True
-    ):
-        scores.append(Score(n, weight, scale * (weight * mse + (1 - weight) * bpp), mse, bpp, psnr))
-    return scores
+def _scores(counts: Sequence[int], rates: Rates, means: Tensor) -> list[Score]:
+    """Scores of so many channels at these rates, of MSE, bpp and PSNR at each (N, 3)."""
+    losses = rates.losses(means[:, 0], means[:, 1])
+    rows = zip(counts, rates.weight.tolist(), losses.tolist(), *means.T.tolist(), strict=True)
+    return [Score(*row) for row in rows]
 
 
 def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validation:
@@ -120,7 +117,7 @@ def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validati
             quantized = task.quantizer.relaxed(latent, task.prior, kept_B, finenesses_B)
             totals[point] += _sums_of(task, image, quantized.latent, quantized.bits, finenesses_B)
     task.train(was_training)
-    scores = _scores(rates.kept.tolist(), rates, (summed(totals) / len(images)).tolist())
+    scores = _scores(rates.kept.tolist(), rates, summed(totals) / len(images))
     return Validation(
         loss=float(np.mean([score.loss for score in scores])), scores=scores, dead_symbols=0.0, dead_channels=0.0
     )

@@ -82,7 +82,7 @@ class CompactArchitecture(LocalArchitecture):
             raise ComponentError(f"nets are on 'both' sides, in the 'synthesis' or 'none', not {nets!r}.")
         if min(width, synthesis_width, detail_width) < 1:
             raise ComponentError(f"nets have at least 1 channel, not {width}, {synthesis_width} and {detail_width}.")
-        self.latent_channels, self.synthesis_width = latent_channels, synthesis_width
+        self.latent_channels = latent_channels
         basis, variances = cosine_transform()
         order = variances.argsort(descending=True, stable=True)
         self.register_buffer("basis", basis[order])

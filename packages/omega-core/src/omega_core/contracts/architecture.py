@@ -43,7 +43,8 @@ class Architecture(nn.Module, ABC):
         """The synthesis, told the fineness (B,) of each latent (B, D, h, w) where it is aware of it."""
         if not self.fineness_aware:
             return self.synthesis(latent, height, width)
-        return cast(Any, self.synthesis)(latent, height, width, fineness)  # type: ignore[no-any-return]
+        image: Tensor = cast(Any, self.synthesis)(latent, height, width, fineness)
+        return image
 
     def normalise(self, image: Tensor) -> Tensor:
         """The image in the scale on which the distortion of training is measured."""

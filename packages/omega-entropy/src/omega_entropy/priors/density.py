@@ -47,14 +47,12 @@ class LatentDensity(nn.Module):
 
     def bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
         """See `Prior.interval_bits`."""
-        with torch.autocast(values.device.type, enabled=False):
-            log_scale = self.log_scale[:, :, None, None]
-            shares = self.mixture.softmax(0)[:, :, None, None]
-        distance = values
+        distance, log_scale = values, self.log_scale[:, :, None, None]
         if self.groups:
             mean, log_factor = self._foretold(known, fineness)
             distance, log_scale = values - mean, log_scale[:, None] + log_factor
         with torch.autocast(values.device.type, enabled=False):
+            shares = self.mixture.softmax(0)[:, :, None, None]
             distance = distance.abs()
             chance = torch.zeros_like(distance)
             for share, each in zip(shares, log_scale, strict=True):
