@@ -35,6 +35,7 @@ import torch
 
 from omega_core.errors import OmegaError
 from omega_train import Recipe, load_recipe, train
+from omega_train.data.shares import folder_and_share
 from omega_train.optimizers import quick_precision
 
 GPU_SHARE = 0.2  # of the memory that is free, for photos: the trainer keeps them there up to a quarter
@@ -48,12 +49,6 @@ def relaxed(name: str, device: torch.device, batch_size: int | None, seed: int |
         options["memory"] = GPU_SHARE * torch.cuda.mem_get_info(device)[0] / 2**30
     changes = {"relaxed-share": 1.0, "hard-share": 0.0, "batch-size": batch_size, "seed": seed}
     return load_recipe(name, {**changes, "dataset-options": options})
-
-
-def shares(texts: list[str]) -> list[str | tuple[str, float]]:
-    """Folders with their shares, from texts such as "photos" and "photos=0.5"."""
-    parted = [(text, *text.rpartition("=")[::2]) for text in texts]
-    return [text if not path or Path(text).is_dir() else (path, float(share)) for text, path, share in parted]
 
 
 def measured(run: Path, batch_size: int, seconds: float) -> dict[str, float | int]:
@@ -92,7 +87,7 @@ def main() -> None:
         train(
             recipe,
             run,
-            data=shares(asked.data),
+            data=[folder_and_share(text) for text in asked.data],
             init=asked.init,
             accelerator="gpu" if device.type == "cuda" else "cpu",
             devices="1",

@@ -11,7 +11,10 @@ from omega_cli.options import omega_train_for
 def export(
     run: Annotated[Path, typer.Argument(help="The folder of a run, which may be going on.")],
     output: Annotated[Path, typer.Option(help="The model file to write.")],
-    data: Annotated[Path | None, typer.Option(help="The folder of the pictures that it trains on.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH[=SHARE]", help="The folder of the pictures that it trains on; or several."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False,
     device: Annotated[str, typer.Option(help="What computes: cpu, cuda or another of torch.")] = "cpu",
     workers: Annotated[int, typer.Option(help="Processes that read pictures.", min=0)] = 0,
@@ -19,4 +22,6 @@ def export(
     """Make a model of a run as it stands, without ending or disturbing it."""
     with omega_train_for("a model of a run"):
         import omega_train
-    typer.echo(omega_train.export_run(run, output, data=data, overwrite=overwrite, device=device, workers=workers))
+        from omega_train.data.shares import folder_and_share
+    pictures = [folder_and_share(text) for text in data] if data else None
+    typer.echo(omega_train.export_run(run, output, data=pictures, overwrite=overwrite, device=device, workers=workers))

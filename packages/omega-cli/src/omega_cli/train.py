@@ -69,12 +69,13 @@ def train(
 
     with omega_train_for("training"):
         import omega_train
+        from omega_train.data.shares import folder_and_share
     folders = {f"test-{images.resolve().name}": images for images in test_images or ()}
     if len(folders) < len(test_images or ()):
         raise OmegaError("two folders of --test-images have one name: their results would replace each other.")
     for images in folders.values():
         files(images, is_picture_name)  # an error now rather than after the training
-    pictures = [_folder(text) for text in data] if data else None
+    pictures = [folder_and_share(text) for text in data] if data else None
     changes: dict[str, Any] = {
         "description": description,
         "architecture": architecture,
@@ -124,18 +125,3 @@ def train(
         typer.echo(str(model))
         for folder, images in folders.items():
             evaluate_on(images, model.parent / folder, [str(model)])
-
-
-def _folder(text: str) -> str | tuple[str, float]:
-    """A folder, with its share where a text such as "photos=0.5" gives one. Raises OmegaError."""
-    path, equals, share = text.rpartition("=")
-    if not text or (equals and not path):
-        raise OmegaError(f"--data {text!r} names no folder.")
-    if not equals or Path(text).is_dir():
-        return text
-    try:
-        return path, float(share)
-    except ValueError:
-        raise OmegaError(
-            f"--data {text}: there is no such folder, and the share of a folder is a number above 0, not {share!r}."
-        ) from None

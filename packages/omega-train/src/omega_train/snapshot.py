@@ -9,6 +9,7 @@ from omega_core.contracts.dataset import Dataset
 from omega_core.errors import OutputError, TrainingError
 from omega_core.registry import build
 from omega_train.checkpoint import read_checkpoint, weights_of
+from omega_train.data.shares import Data, several
 from omega_train.export import save
 from omega_train.recipe import load_recipe
 from omega_train.run import without_subnormals
@@ -19,7 +20,7 @@ def export_run(
     folder: str | PathLike[str],
     output: str | PathLike[str],
     *,
-    data: Path | None = None,
+    data: Data | None = None,
     overwrite: bool = False,
     device: str = "cpu",
     workers: int = 0,
@@ -29,7 +30,7 @@ def export_run(
     The weights are the moving average if there is one; the prior is counted over the training pictures; channels are
     sorted where the recipe asks for it. The run folder is only read.
 
-    data: the folder of the pictures, for data sets that need one.
+    data: the folder of the pictures, for data sets that need one, or several, as `train` takes them.
     overwrite: whether a file that is there already may be replaced.
     device: what computes, as torch names it; the CPU does not disturb a run on a GPU.
     workers: processes that read pictures.
@@ -42,10 +43,10 @@ def export_run(
         raise OutputError(f"{output} is in the folder of the run, to which the run itself writes: name another place.")
     if output.is_dir() or (output.exists() and not overwrite):
         raise OutputError(f"{output} is there already: name another --output, or replace a file with --overwrite.")
-    checkpoint = read_checkpoint(folder)
+    checkpoint, pictures = read_checkpoint(folder), several(data)
     recipe = load_recipe(str(folder / "recipe.toml"))
     with without_subnormals():
-        dataset: Dataset = build("dataset", recipe.dataset, recipe.dataset_options, data=data, seed=recipe.seed)
+        dataset: Dataset = build("dataset", recipe.dataset, recipe.dataset_options, data=pictures, seed=recipe.seed)
         task = CodecTask(recipe)
         try:
             task.load_state_dict(weights_of(checkpoint))

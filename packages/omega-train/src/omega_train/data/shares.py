@@ -36,6 +36,21 @@ def several(data: Data | None) -> Path | dict[Path, float] | None:
     return shares if len(shares) > 1 else next(iter(shares))
 
 
+def folder_and_share(text: str) -> str | tuple[str, float]:
+    """A folder, with its share where a text such as "photos=0.5" gives one. Raises DataError."""
+    path, equals, share = text.rpartition("=")
+    if not text or (equals and not path):
+        raise DataError(f"--data {text!r} names no folder.")
+    if not equals or Path(text).is_dir():
+        return text
+    try:
+        return path, float(share)
+    except ValueError:
+        raise DataError(
+            f"--data {text}: there is no such folder, and the share of a folder is a number above 0, not {share!r}."
+        ) from None
+
+
 def _check_apart(one: Path, other: Path) -> None:
     first, second = one.resolve(), other.resolve()
     if first == second:
