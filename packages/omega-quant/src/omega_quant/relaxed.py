@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from omega_core.blocks import interpolated
+
 _ANCHORS = 8
 
 
@@ -31,13 +33,8 @@ class ScalarRelaxation(nn.Module):
 
     def forward(self, fineness: Tensor) -> tuple[Tensor, Tensor]:
         """Gain and step at a fineness (B,) from 0 to 1: (B, D, 1, 1) each."""
-        place = fineness * (_ANCHORS - 1)
-        below = place.floor().clamp(0, _ANCHORS - 2).long()
-        share = (place - below).to(self.log_gain)[:, None]
         log_size = (self.coarsest + (self.finest - self.coarsest) * fineness).to(self.log_gain)[:, None]
-        log_gain, log_step = (
-            anchors[below] * (1 - share) + anchors[below + 1] * share for anchors in (self.log_gain, self.log_step)
-        )
+        log_gain, log_step = (interpolated(anchors, fineness) for anchors in (self.log_gain, self.log_step))
         return (log_gain - log_size).exp()[:, :, None, None], (log_step + log_size).exp()[:, :, None, None]
 
 

@@ -8,20 +8,20 @@ The nets are made of blocks as in ConvNeXt (Liu et al. 2022, arXiv 2201.03545) w
 convolution, then two pointwise ones. Most of the work is matrix products at a sixteenth of the resolution.
 """
 
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
 
 from omega_core.architectures.lapped import SIDE, cosine_transform, filtered, lap_filter
+from omega_core.blocks import ConvBlock, interpolated, near_zero
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.errors import ComponentError
 
 _COEFFICIENTS = 3 * SIDE**2
 _DEPTH = 4  # blocks of each net at a sixteenth of the resolution
 _DETAIL_DEPTH = 3  # blocks at a quarter of it
-_QUIET = 0.05  # of what the last layer of a net usually begins with
 _WIDEST = 3.0  # the greatest deviation of a latent that has a gain
 _HALF = 0.5  # brings latents to the deviation that layers are made for
 _FINENESSES = 8  # between which the scales of the synthesis are interpolated
@@ -98,18 +98,18 @@ class CompactArchitecture(LocalArchitecture):
         if nets == "both":
             self.encoder = nn.Sequential(
                 nn.Conv2d(_COEFFICIENTS, width, 1),
-                *(_Block(width, nn.GELU("tanh")) for _ in range(_DEPTH)),
-                _quiet(nn.Conv2d(width, latent_channels, 1)),
+                *(ConvBlock(width, nn.GELU("tanh")) for _ in range(_DEPTH)),
+                near_zero(nn.Conv2d(width, latent_channels, 1)),
             )
         if nets != "none":
             self.entry = nn.Conv2d(latent_channels, synthesis_width, 1)
             self.told = nn.Linear(1, synthesis_width)
-            self.body = nn.Sequential(*(_Block(synthesis_width, nn.GELU("tanh")) for _ in range(_DEPTH)))
+            self.body = nn.Sequential(*(ConvBlock(synthesis_width, nn.GELU("tanh")) for _ in range(_DEPTH)))
             self.detail = nn.Sequential(
                 nn.Conv2d(synthesis_width, SIDE * detail_width, 1),
                 nn.PixelShuffle(4),
-                *(_Block(detail_width, nn.ReLU()) for _ in range(_DETAIL_DEPTH)),
-                _quiet(nn.Conv2d(detail_width, 3 * SIDE, 3, padding=1)),
+                *(ConvBlock(detail_width, nn.ReLU()) for _ in range(_DETAIL_DEPTH)),
+                near_zero(nn.Conv2d(detail_width, 3 * SIDE, 3, padding=1)),
                 nn.PixelShuffle(4),
             )
 
@@ -140,11 +140,7 @@ class CompactArchitecture(LocalArchitecture):
 
     def _scales(self, fineness: Tensor) -> Tensor:
         """What each latent channel is multiplied with at a fineness (B,): (B, D, 1, 1)."""
-        place = fineness.clamp(0, 1) * (_FINENESSES - 1)
-        below = place.floor().clamp(max=_FINENESSES - 2).long()
-        share = (place - below)[:, None]
-        log_scale = self.log_scale[below] * (1 - share) + self.log_scale[below + 1] * share
-        return log_scale.exp()[:, :, None, None]
+        return interpolated(self.log_scale, fineness).exp()[:, :, None, None]
 
     def render(self, features: Tensor) -> Tensor:
         """Features and latent (B, F + D, h, w) to an image (B, 3, 16·h, 16·w)."""
@@ -159,26 +155,3 @@ class CompactArchitecture(LocalArchitecture):
     def normalise(self, image: Tensor) -> Tensor:
         """From [0, 1] to [−1, 1]."""
         return (image - 0.5) / 0.5
-
-
-class _Block(nn.Module):
-    """x + pointwise(activation(pointwise(depthwise(x)))), which begins near x."""
-
-    def __init__(self, channels: int, activation: nn.Module) -> None:
-        super().__init__()
-        self.around = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.widen = nn.Conv2d(channels, 2 * channels, 1)
-        self.activation = activation
-        self.narrow = nn.Conv2d(2 * channels, channels, 1)
-        self.narrow.weight.data.mul_(0.3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        refined: Tensor = x + self.narrow(self.activation(self.widen(self.around(x))))
-        return refined
-
-
-def _quiet(layer: nn.Conv2d) -> nn.Conv2d:
-    """A layer that begins near zero."""
-    layer.weight.data.mul_(_QUIET)
-    cast(Tensor, layer.bias).data.zero_()
-    return layer

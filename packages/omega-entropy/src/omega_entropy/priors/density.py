@@ -20,14 +20,14 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+
+from omega_core.blocks import ConvBlock, near_zero
 
 _GROUPS = (8, 24, 48, 80, 96)  # shares of the channels that are coded together, each given those before
 _WIDTH = 128
 _HALF = 0.5  # brings latents to the deviation that layers are made for
 _LARGEST = 4.0  # log of the factor by which what is known changes a scale
 _LEAST = 1e-9  # probability
-_QUIET = 0.05
 
 
 class LatentDensity(nn.Module):
@@ -82,11 +82,11 @@ class _Conditional(nn.Module):
         super().__init__()
         self.told = nn.Linear(1, _WIDTH)
         self.before = nn.Conv2d(given, _WIDTH, 1) if given else None
-        self.blocks = nn.Sequential(_Block(), _Block()) if given else None
-        self.first = _quiet(nn.Conv2d(_WIDTH, 2 * channels, 1))
+        self.blocks = nn.Sequential(ConvBlock(_WIDTH, nn.ReLU()), ConvBlock(_WIDTH, nn.ReLU())) if given else None
+        self.first = near_zero(nn.Conv2d(_WIDTH, 2 * channels, 1))
         self.own = nn.Conv2d(channels, _WIDTH, 1)
-        self.beside = nn.Sequential(_Block(), _Block())
-        self.second = _quiet(nn.Conv2d(_WIDTH, 2 * channels, 1))
+        self.beside = nn.Sequential(ConvBlock(_WIDTH, nn.ReLU()), ConvBlock(_WIDTH, nn.ReLU()))
+        self.second = near_zero(nn.Conv2d(_WIDTH, 2 * channels, 1))
 
     def forward(self, before: Tensor, own: Tensor, told: Tensor, first: Tensor) -> Tensor:
         """before: (B, given, h, w). own: (B, G, h, w), 0 but where `first` (h, w) is 1. told: (B, 1)."""
@@ -100,28 +100,6 @@ class _Conditional(nn.Module):
         return torch.where(first > 0, at_first, at_second)
 
 
-class _Block(nn.Module):
-    """x + pointwise(ReLU(pointwise(depthwise(x)))): sums of shifted channels and products, as integers can follow."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.around = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1, groups=_WIDTH)
-        self.widen = nn.Conv2d(_WIDTH, 2 * _WIDTH, 1)
-        self.narrow = nn.Conv2d(2 * _WIDTH, _WIDTH, 1)
-        self.narrow.weight.data.mul_(0.3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        refined: Tensor = x + self.narrow(relu(self.widen(self.around(x))))
-        return refined
-
-
 def _laplace_cdf(t: Tensor) -> Tensor:
     tail = 0.5 * torch.exp(-t.abs())
     return torch.where(t >= 0, 1 - tail, tail)
-
-
-def _quiet(layer: nn.Conv2d) -> nn.Conv2d:
-    """A layer that begins near zero."""
-    layer.weight.data.mul_(_QUIET)
-    cast(Tensor, layer.bias).data.zero_()
-    return layer

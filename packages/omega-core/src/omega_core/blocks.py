@@ -1,0 +1,40 @@
+"""What nets for photos are made of, in transforms and in priors."""
+
+from typing import cast
+
+from torch import Tensor, nn
+
+
+class ConvBlock(nn.Module):
+    """x + pointwise(activation(pointwise(depthwise 3×3(x)))), which begins near x: (B, channels, h, w) to the same.
+
+    As in ConvNeXt (Liu et al. 2022, arXiv 2201.03545), without its norm.
+    """
+
+    def __init__(self, channels: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.around = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.widen = nn.Conv2d(channels, 2 * channels, 1)
+        self.activation = activation
+        self.narrow = nn.Conv2d(2 * channels, channels, 1)
+        self.narrow.weight.data.mul_(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        refined: Tensor = x + self.narrow(self.activation(self.widen(self.around(x))))
+        return refined
+
+
+def near_zero(layer: nn.Conv2d) -> nn.Conv2d:
+    """A layer that begins near zero: with a twentieth of its weights, and no bias."""
+    layer.weight.data.mul_(0.05)
+    cast(Tensor, layer.bias).data.zero_()
+    return layer
+
+
+def interpolated(anchors: Tensor, fineness: Tensor) -> Tensor:
+    """Between anchors (A, D), evenly spaced from 0 to 1, the values at a fineness (B,): (B, D)."""
+    last = len(anchors) - 1
+    place = fineness.clamp(0, 1) * last
+    below = place.floor().clamp(max=last - 1).long()
+    share = (place - below).to(anchors)[:, None]
+    return anchors[below] * (1 - share) + anchors[below + 1] * share
