@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from measure import Row, times
-from omega_core.registry import build
-from omega_core.tables import TOTAL, FrozenTables
+from omega_core.coding.tables import TOTAL, FrozenTables
+from omega_core.plugins.registry import build
 
 CHANNELS, SIZE, ALPHABET = 480, (32, 48), 32
 """737,280 symbols: a photo of 768×512 at 480 channels."""

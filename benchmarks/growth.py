@@ -85,7 +85,7 @@ def draw(series: dict[str, dict[float, dict[str, float]]], path: Path) -> None:
                 values = [points[x][f"{way} {unit}"] for x in at]
                 axis.loglog(at, values, style, color="black", markersize=4, label=way)
             first = points[at[0]][f"encode {unit}"]
-            axis.loglog(at, [first * x / at[0] for x in at], ":", color="grey", label="linear")
+            axis.loglog(at, [first * x / at[0] for x in at], ":", color="gray", label="linear")
             axis.set_xlabel(name)
             axis.set_ylabel("seconds" if unit == "s" else "peak memory of the process, MiB")
             axis.set_xticks(at, [f"{x:g}" for x in at])

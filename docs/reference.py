@@ -13,9 +13,10 @@ from pathlib import Path
 from types import ModuleType
 
 import omega_train
-from omega_core import hookspecs, tables
-from omega_core.components import KINDS, BundledModel, Component
-from omega_core.options import GIVEN
+from omega_core.coding import tables
+from omega_core.plugins import hookspecs
+from omega_core.plugins.components import KINDS, BundledModel, Component
+from omega_core.plugins.options import GIVEN
 from omega_core.testing import checks_of
 
 PAGE = Path(__file__).parent / "reference.md"
@@ -31,7 +32,7 @@ CONTRACTS = {
 FUNCTIONS = {
     "omega_core.contracts": ("implements",),
     "omega_core.contracts.coder": ("check_symbols", "check_length"),
-    "omega_core.deprecation": ("renamed",),
+    "omega_core.plugins.deprecation": ("renamed",),
     "omega_core.testing": ("failures",),
     "omega_train": ("CodecTask", "batches_of", "save"),
 }

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import omega_core
-from omega_core.container import parse
-from omega_core.images import psnr, read_picture, side_by_side
+from omega_core.format.file import parse
+from omega_core.images.pictures import psnr, read_picture, side_by_side
 from omega_train.data.glyphs import glyphs
 
 COUNT = 64

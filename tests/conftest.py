@@ -67,7 +67,7 @@ def omega(tmp_path_factory: pytest.TempPathFactory) -> Omega:
 
 PRELOADED = [
     *("PIL.Image", "torch", "lightning.pytorch", "torchmetrics"),
-    *("omega_cli.main", "omega_core.loading", "omega_entropy.coders.range", "omega_train.trainer"),
+    *("omega_cli.main", "omega_core.codec.loading", "omega_entropy.coders.range", "omega_train.trainer"),
 ]
 
 
@@ -112,9 +112,9 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Writes a model that has learned nothing, of any sizes, and returns its path; the same ones for the same sizes."""
     import torch
 
-    from omega_core.modelfile import Choice, Description, write_model
-    from omega_core.registry import build
-    from omega_core.tables import FrozenTables
+    from omega_core.codec.model_file import Choice, Description, write_model
+    from omega_core.coding.tables import FrozenTables
+    from omega_core.plugins.registry import build
 
     def write(
         architecture: str = "openimages", *, channels: int = 8, symbols: int = 16, latent: int = 8, **options: int

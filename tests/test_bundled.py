@@ -13,8 +13,8 @@ from PIL import Image
 
 import omega_core
 from omega_core import load_model
-from omega_core.modelfile import read_description, read_model, write_model
-from omega_core.registry import registry
+from omega_core.codec.model_file import read_description, read_model, write_model
+from omega_core.plugins.registry import registry
 
 GOLDEN = Path(__file__).parent / "golden"
 PLUGIN = """
@@ -83,8 +83,8 @@ def test_pictures_go_there_and_back_with_nothing_but_paths(
     omega: Any, mode: str, size: tuple[int, int], tmp_path: Path
 ) -> None:
     gradients = [Image.linear_gradient("L"), Image.linear_gradient("L").rotate(90), Image.radial_gradient("L")]
-    colours = [gradient.point(lambda value: 70 + value // 3) for gradient in gradients]  # as pale as photos are
-    picture = Image.merge("RGBA", [*colours, gradients[0]]).resize(size).convert(mode)
+    colors = [gradient.point(lambda value: 70 + value // 3) for gradient in gradients]  # as pale as photos are
+    picture = Image.merge("RGBA", [*colors, gradients[0]]).resize(size).convert(mode)
     picture.save(tmp_path / "a.png")
     done = omega("compress", tmp_path / "a.png", "--output", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -130,7 +130,7 @@ def test_packs_find_theirs_too(omega: Any, bundled: dict[str, str], tmp_path: Pa
 
 
 def test_a_file_of_an_unknown_model_says_so(omega: Any, bundled: dict[str, str], tmp_path: Path) -> None:
-    other = GOLDEN / "any-size" / "grey.omega"
+    other = GOLDEN / "any-size" / "gray.omega"
     done = omega("decompress", other, "--output", tmp_path, **bundled)
     assert done.returncode == 2
     mark = read_description(GOLDEN / "any-size" / "model.safetensors")[1][:8]
@@ -158,7 +158,7 @@ def test_python_finds_them_by_name_and_by_file(monkeypatch: pytest.MonkeyPatch, 
         *_, last = omega_core.decode_progressively(io.BytesIO(data))
         assert last.tobytes() == picture.tobytes()
         with pytest.raises(omega_core.OmegaError, match="which is not among those that are installed"):
-            omega_core.decompress((GOLDEN / "any-size" / "grey.omega").read_bytes())
+            omega_core.decompress((GOLDEN / "any-size" / "gray.omega").read_bytes())
         with pytest.raises(omega_core.OmegaError):
             omega_core.decompress(b"no file at all")
     finally:

@@ -131,11 +131,11 @@ def test_a_bad_picture_among_good_ones_is_named_and_the_good_ones_are_done(omega
     (folder / "bad.png").write_bytes(b"no picture")
     (folder / "notes.txt").write_text("left alone")
     Image.new("L", (29, 28)).save(folder / "large.png")
-    Image.new("RGB", (28, 28)).save(folder / "colour.png")
+    Image.new("RGB", (28, 28)).save(folder / "color.png")
     done = omega("compress", folder, "--output", tmp_path / "out", "--model", MODEL)
     assert done.returncode == 1
     errors = sorted(line.split(": ")[1] for line in done.stderr.splitlines())
-    assert errors == sorted(str(folder / name) for name in ("bad.png", "large.png", "colour.png"))
+    assert errors == sorted(str(folder / name) for name in ("bad.png", "large.png", "color.png"))
     assert "28×28" in done.stderr
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert written == {"good.omega", "deeper/good.omega"}

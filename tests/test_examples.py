@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omega_core.loading import load_model
+from omega_core.codec.loading import load_model
 from omega_train.recipe import load_recipe, recipe_names
 from omega_train.task import CodecTask
 from omega_train.warm_start import warm_start

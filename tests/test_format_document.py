@@ -22,9 +22,9 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 import omega_core
-from omega_core import modelfile
-from omega_core.modelfile import Choice, Description, write_model
-from omega_core.registry import build
+from omega_core.codec import model_file as modelfile
+from omega_core.codec.model_file import Choice, Description, write_model
+from omega_core.plugins.registry import build
 from omega_entropy import ContextPrior
 
 # --- the reader: nothing of Omega, and NumPy only as safetensors gives the arrays of a model file ---------------------
@@ -448,7 +448,7 @@ def checked(data: bytes) -> File:
 
 @pytest.fixture(scope="module")
 def small(untrained: Untrained) -> tuple[Any, ModelFile]:
-    """A model for colour pictures, of 11 symbols: not a power of two."""
+    """A model for color pictures, of 11 symbols: not a power of two."""
     path = untrained("openimages", channels=5, symbols=11, latent=8, width=4)
     return omega_core.load_model(path), read_model(path)
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageCms
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-GREY = [f"{folder}{number:02}" for folder in ("", "deeper/", "ünï/") for number in range(30)]
+GRAY = [f"{folder}{number:02}" for folder in ("", "deeper/", "ünï/") for number in range(30)]
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,10 @@ def paint(path: Path, mode: str, width: int, height: int, **options: object) -> 
 
 
 @pytest.fixture(scope="module")
-def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 90 small grey pictures of one size: two blocks."""
-    folder = tmp_path_factory.mktemp("pictures") / "grey"
-    for number, name in enumerate(GREY):
+def gray(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 90 small gray pictures of one size: two blocks."""
+    folder = tmp_path_factory.mktemp("pictures") / "gray"
+    for number, name in enumerate(GRAY):
         pixels = np.random.default_rng(number).integers(0, 256, (16, 16), np.uint8)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / f"{name}.png")
@@ -43,7 +43,7 @@ def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of pictures of all modes and many sizes, some with a colour profile."""
+    """A folder of pictures of all modes and many sizes, some with a color profile."""
     folder = tmp_path_factory.mktemp("pictures") / "mixed"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for number, mode in enumerate(("L", "RGB", "RGBA", "LA") * 3):
@@ -102,7 +102,7 @@ def about(omega_here: Run) -> Callable[[Path], dict[str, Any]]:
     return facts
 
 
-@pytest.mark.parametrize("folder", ["grey", "mixed"])
+@pytest.mark.parametrize("folder", ["gray", "mixed"])
 def test_a_pack_decompresses_to_what_single_files_decompress_to(
     omega_here: Run, model: Path, tmp_path: Path, request: pytest.FixtureRequest, pack: Any, unpacked: Any, folder: str
 ) -> None:
@@ -116,11 +116,11 @@ def test_a_pack_decompresses_to_what_single_files_decompress_to(
     assert (tmp_path / "packs" / f"{folder}.omega").stat().st_size < single
 
 
-def test_the_summary_of_a_pack_is_of_its_own_size(omega_here: Run, model: Path, grey: Path, tmp_path: Path) -> None:
-    done = well(omega_here("compress", grey, "--output", tmp_path, "--model", model, "--pack"))
-    size, before = (tmp_path / "grey.omega").stat().st_size, sum(map(len, written(grey).values()))
+def test_the_summary_of_a_pack_is_of_its_own_size(omega_here: Run, model: Path, gray: Path, tmp_path: Path) -> None:
+    done = well(omega_here("compress", gray, "--output", tmp_path, "--model", model, "--pack"))
+    size, before = (tmp_path / "gray.omega").stat().st_size, sum(map(len, written(gray).values()))
     assert done.stdout == f"90 pictures, {before} → {size} bytes, {8 * size / 90 / 256:.4f} bpp\n"
-    assert list(written(tmp_path)) == ["grey.omega"]
+    assert list(written(tmp_path)) == ["gray.omega"]
     done = well(omega_here("decompress", tmp_path, "--output", tmp_path / "d", "--model", model))
     assert done.stdout == f"90 pictures in {tmp_path / 'd'}\n"
 
@@ -144,28 +144,28 @@ def test_info_tells_what_is_in_a_pack(
 
 
 def test_a_pack_of_one_picture_is_named_after_it(
-    omega_here: Run, model: Path, grey: Path, tmp_path: Path, about: Any, unpacked: Any
+    omega_here: Run, model: Path, gray: Path, tmp_path: Path, about: Any, unpacked: Any
 ) -> None:
-    well(omega_here("compress", grey / "07.png", "--output", tmp_path, "--model", model, "--pack"))
+    well(omega_here("compress", gray / "07.png", "--output", tmp_path, "--model", model, "--pack"))
     assert about(tmp_path / "07.omega")["names"] == ["07"]
     assert list(unpacked(tmp_path / "07.omega")) == ["07/07.png"]
 
 
 def test_several_inputs_become_one_pack_named_after_the_first(
-    omega_here: Run, model: Path, grey: Path, mixed: Path, tmp_path: Path, about: Any
+    omega_here: Run, model: Path, gray: Path, mixed: Path, tmp_path: Path, about: Any
 ) -> None:
-    well(omega_here("compress", mixed, grey, "--output", tmp_path, "--model", model, "--pack"))
+    well(omega_here("compress", mixed, gray, "--output", tmp_path, "--model", model, "--pack"))
     assert list(written(tmp_path)) == ["mixed.omega"]
     names = {f"{name}.png" for name in about(tmp_path / "mixed.omega")["names"]}
-    assert names == {*written(mixed), *written(grey)}
+    assert names == {*written(mixed), *written(gray)}
 
 
 def test_the_folder_in_which_one_is_has_a_name_too(
-    omega_here: Run, model: Path, grey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    omega_here: Run, model: Path, gray: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(grey)
+    monkeypatch.chdir(gray)
     well(omega_here("compress", ".", "--output", tmp_path, "--model", model, "--pack"))
-    assert list(written(tmp_path)) == ["grey.omega"]
+    assert list(written(tmp_path)) == ["gray.omega"]
 
 
 def test_two_pictures_of_one_name_cannot_be_in_a_pack(omega_here: Run, model: Path, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_pack_has_as_many_channels_as_asked_for(
     assert unpacked(file) == unpacked(tmp_path / "single", into="files")
 
 
-@pytest.mark.parametrize("folder", ["grey", "mixed"])
+@pytest.mark.parametrize("folder", ["gray", "mixed"])
 def test_a_pack_has_as_many_channels_as_its_budget_allows(
     omega_here: Run, model: Path, tmp_path: Path, request: pytest.FixtureRequest, pack: Any, about: Any, folder: str
 ) -> None:
@@ -206,16 +206,16 @@ def test_a_pack_has_as_many_channels_as_its_budget_allows(
 
 
 def test_a_budget_that_is_too_small_for_a_pack_is_refused(
-    omega_here: Run, model: Path, grey: Path, tmp_path: Path
+    omega_here: Run, model: Path, gray: Path, tmp_path: Path
 ) -> None:
     for rate in (("--max-bytes", 100), ("--bpp", 0.01)):
-        done = omega_here("compress", grey, "--output", tmp_path / "o", "--model", model, "--pack", *rate)
+        done = omega_here("compress", gray, "--output", tmp_path / "o", "--model", model, "--pack", *rate)
         assert "are not enough: the smallest cut, 1 channels, takes" in complaint(done)
     assert not (tmp_path / "o").exists()
 
 
-def test_a_pack_of_a_quality_is_refused(omega_here: Run, model: Path, grey: Path, tmp_path: Path) -> None:
-    done = omega_here("compress", grey, "--output", tmp_path / "o", "--model", model, "--pack", "--psnr", 20)
+def test_a_pack_of_a_quality_is_refused(omega_here: Run, model: Path, gray: Path, tmp_path: Path) -> None:
+    done = omega_here("compress", gray, "--output", tmp_path / "o", "--model", model, "--pack", "--psnr", 20)
     assert "take another limit than --psnr" in complaint(done)
     assert not (tmp_path / "o").exists()
 
@@ -245,28 +245,28 @@ def test_a_pack_is_shortened_to_the_pack_of_fewer_channels(
     assert not (tmp_path / "none.omega").exists()
 
 
-def test_only_some_pictures_are_taken_out_of_a_pack(mixed: Path, grey: Path, pack: Any, unpacked: Any) -> None:
-    whole = unpacked(pack(grey))
+def test_only_some_pictures_are_taken_out_of_a_pack(mixed: Path, gray: Path, pack: Any, unpacked: Any) -> None:
+    whole = unpacked(pack(gray))
     for pattern, count in (("deeper/*", 30), ("*07", 3), ("07", 1), ("ünï/1?", 10), ("*", 90), ("[!a-z]*", 60)):
-        some = unpacked(pack(grey), "--only", pattern, into=pattern.replace("/", "-").replace("*", "x"))
+        some = unpacked(pack(gray), "--only", pattern, into=pattern.replace("/", "-").replace("*", "x"))
         assert len(some) == count
         assert some.items() <= whole.items()
 
 
 def test_a_pack_without_such_a_name_is_an_error(
-    omega_here: Run, model: Path, grey: Path, tmp_path: Path, pack: Any
+    omega_here: Run, model: Path, gray: Path, tmp_path: Path, pack: Any
 ) -> None:
-    done = omega_here("decompress", pack(grey), "--output", tmp_path / "o", "--model", model, "--only", "none/*")
+    done = omega_here("decompress", pack(gray), "--output", tmp_path / "o", "--model", model, "--only", "none/*")
     assert "none of its 90 pictures has a name like 'none/*'" in done.stderr
     assert done.returncode == 2
     assert not (tmp_path / "o").exists()
 
 
 def test_what_is_left_out_of_a_pack_need_not_be_whole(
-    omega_here: Run, model: Path, grey: Path, tmp_path: Path, pack: Any, unpacked: Any
+    omega_here: Run, model: Path, gray: Path, tmp_path: Path, pack: Any, unpacked: Any
 ) -> None:
     """A block is read by itself: damage in one does not reach the others."""
-    file, first = pack(grey), unpacked(pack(grey), "--only", "0*")
+    file, first = pack(gray), unpacked(pack(gray), "--only", "0*")
     data = bytearray(file.read_bytes())
     data[-5] ^= 1
     file.write_bytes(data)
@@ -285,9 +285,9 @@ def test_what_is_left_out_of_a_pack_need_not_be_whole(
 
 
 def test_a_pack_whose_index_is_damaged_is_named_and_others_are_done(
-    omega_here: Run, model: Path, grey: Path, mixed: Path, tmp_path: Path, pack: Any
+    omega_here: Run, model: Path, gray: Path, mixed: Path, tmp_path: Path, pack: Any
 ) -> None:
-    file = pack(grey)
+    file = pack(gray)
     pack(mixed)
     data = bytearray(file.read_bytes())
     data[10] ^= 1
@@ -302,23 +302,23 @@ def test_a_pack_whose_index_is_damaged_is_named_and_others_are_done(
 
 
 def test_bad_pictures_are_named_and_the_pack_has_the_good_ones(
-    omega_here: Run, model: Path, grey: Path, tmp_path: Path, about: Any
+    omega_here: Run, model: Path, gray: Path, tmp_path: Path, about: Any
 ) -> None:
-    shutil.copytree(grey, tmp_path / "grey")
-    bad = [tmp_path / "grey" / name for name in ("05.png", "deeper/bad.png")]
+    shutil.copytree(gray, tmp_path / "gray")
+    bad = [tmp_path / "gray" / name for name in ("05.png", "deeper/bad.png")]
     for path in bad:
         path.write_bytes(b"no picture")
-    done = omega_here("compress", tmp_path / "grey", "--output", tmp_path / "o", "--model", model, "--pack")
+    done = omega_here("compress", tmp_path / "gray", "--output", tmp_path / "o", "--model", model, "--pack")
     assert done.returncode == 1
     assert done.stderr == "".join(f"error: {path}: this is not a picture that can be read.\n" for path in bad)
     assert done.stdout.startswith("89 pictures, ")
     assert done.stdout.endswith(", 2 failed\n")
-    assert set(about(tmp_path / "o" / "grey.omega")["names"]) == {*GREY} - {"05"}
+    assert set(about(tmp_path / "o" / "gray.omega")["names"]) == {*GRAY} - {"05"}
 
-    shutil.rmtree(tmp_path / "grey")
+    shutil.rmtree(tmp_path / "gray")
     bad[1].parent.mkdir(parents=True)
     bad[1].write_bytes(b"no picture")
-    done = omega_here("compress", tmp_path / "grey", "--output", tmp_path / "none", "--model", model, "--pack")
+    done = omega_here("compress", tmp_path / "gray", "--output", tmp_path / "none", "--model", model, "--pack")
     assert "deeper/bad.png" in complaint(done)
     assert not (tmp_path / "none").exists()
 
@@ -327,21 +327,21 @@ def test_pictures_that_a_model_does_not_take_are_left_out_of_a_pack(
     omega_here: Run, untrained: Callable[..., Path], tmp_path: Path, about: Any
 ) -> None:
     model = untrained("mnist", channels=4, symbols=16, latent=8)
-    for name, mode, width in (("good", "L", 28), ("large", "L", 29), ("colour", "RGB", 28)):
+    for name, mode, width in (("good", "L", 28), ("large", "L", 29), ("color", "RGB", 28)):
         paint(tmp_path / "in" / f"{name}.png", mode, width, 28)
     done = omega_here("compress", tmp_path / "in", "--output", tmp_path / "o", "--model", model, "--pack")
     assert done.returncode == 1
-    assert [Path(line.split(": ")[1]).stem for line in done.stderr.splitlines()] == ["colour", "large"]
+    assert [Path(line.split(": ")[1]).stem for line in done.stderr.splitlines()] == ["color", "large"]
     assert about(tmp_path / "o" / "in.omega")["names"] == ["good"]
 
 
 def test_a_pack_that_is_there_already_is_skipped_if_so_asked(
-    omega_here: Run, model: Path, grey: Path, tmp_path: Path, pack: Any
+    omega_here: Run, model: Path, gray: Path, tmp_path: Path, pack: Any
 ) -> None:
-    file = pack(grey)
+    file = pack(gray)
     data = file.read_bytes()
     file.write_bytes(b"there already")
-    compress = ("compress", grey, "--output", tmp_path / "packs", "--model", model, "--pack")
+    compress = ("compress", gray, "--output", tmp_path / "packs", "--model", model, "--pack")
     assert well(omega_here(*compress, "--skip-existing")).stdout == "0 pictures, 90 skipped\n"
     assert file.read_bytes() == b"there already"
     well(omega_here(*compress))
@@ -373,24 +373,24 @@ def test_a_pack_does_not_replace_a_file_that_goes_into_it(omega_here: Run, model
 
 
 def test_a_pack_of_another_model_is_refused(
-    omega_here: Run, untrained: Callable[..., Path], grey: Path, tmp_path: Path, pack: Any
+    omega_here: Run, untrained: Callable[..., Path], gray: Path, tmp_path: Path, pack: Any
 ) -> None:
     other = untrained(channels=8, symbols=8, latent=8, width=4)
-    done = omega_here("decompress", pack(grey), "--output", tmp_path / "o", "--model", other)
+    done = omega_here("decompress", pack(gray), "--output", tmp_path / "o", "--model", other)
     assert "made with the model" in done.stderr
     assert not (tmp_path / "o").exists()
 
 
 @pytest.mark.job
 def test_several_processes_make_the_pack_that_one_makes(
-    omega: Run, model: Path, grey: Path, mixed: Path, tmp_path: Path
+    omega: Run, model: Path, gray: Path, mixed: Path, tmp_path: Path
 ) -> None:
     for number in range(80):  # blocks that differ in how long they take
         paint(tmp_path / "in" / f"{number % 3}" / f"{number:02}.png", ("L", "RGBA")[number % 2], 20 + number, 100)
     (tmp_path / "in" / "1" / "bad.png").write_bytes(b"no picture")
     for workers in (1, 2):
         options = ("--model", model, "--workers", workers)
-        done = omega("compress", tmp_path / "in", grey, "--output", tmp_path / f"c{workers}", "--pack", *options)
+        done = omega("compress", tmp_path / "in", gray, "--output", tmp_path / f"c{workers}", "--pack", *options)
         assert done.returncode == 1
         assert done.stderr == f"error: {tmp_path / 'in' / '1' / 'bad.png'}: this is not a picture that can be read.\n"
         done = omega("decompress", tmp_path / "c1", "--output", tmp_path / f"d{workers}", *options)
@@ -449,26 +449,26 @@ def test_a_pack_and_a_file_that_would_become_one_picture_are_refused(
 
 
 def test_a_damaged_block_names_its_pictures_and_one_cut_short_is_taken_in_part(
-    omega_here: Run, grey: Path, model: Path, tmp_path: Path
+    omega_here: Run, gray: Path, model: Path, tmp_path: Path
 ) -> None:
-    well(omega_here("compress", grey, "--output", tmp_path, "--model", model, "--pack"))
-    (tmp_path / "grey.omega").write_bytes((tmp_path / "grey.omega").read_bytes()[:-20])
-    whole = omega_here("decompress", tmp_path / "grey.omega", "--output", tmp_path / "a", "--model", model)
+    well(omega_here("compress", gray, "--output", tmp_path, "--model", model, "--pack"))
+    (tmp_path / "gray.omega").write_bytes((tmp_path / "gray.omega").read_bytes()[:-20])
+    whole = omega_here("decompress", tmp_path / "gray.omega", "--output", tmp_path / "a", "--model", model)
     assert whole.returncode == 1
-    assert re.search(r"grey.omega: \S+ to \S+: the pack breaks off: 20 bytes are missing", whole.stderr)
-    partial = ("decompress", tmp_path / "grey.omega", "--output", tmp_path / "b", "--model", model, "--partial")
+    assert re.search(r"gray.omega: \S+ to \S+: the pack breaks off: 20 bytes are missing", whole.stderr)
+    partial = ("decompress", tmp_path / "gray.omega", "--output", tmp_path / "b", "--model", model, "--partial")
     well(omega_here(*partial))
     assert (len(written(tmp_path / "a")), len(written(tmp_path / "b"))) == (64, 90)
 
 
 def test_packs_have_no_previews_and_do_not_come_from_standard_input(
-    omega_here: Run, grey: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    omega_here: Run, gray: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    well(omega_here("compress", grey, "--output", tmp_path, "--model", model, "--pack"))
+    well(omega_here("compress", gray, "--output", tmp_path, "--model", model, "--pack"))
     done = omega_here(
-        "decompress", tmp_path / "grey.omega", "--output", tmp_path / "o", "--model", model, "--preview", tmp_path / "p"
+        "decompress", tmp_path / "gray.omega", "--output", tmp_path / "o", "--model", model, "--preview", tmp_path / "p"
     )
     assert "previews of single files only" in done.stderr
-    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO((tmp_path / "grey.omega").read_bytes())))
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO((tmp_path / "gray.omega").read_bytes())))
     done = omega_here("decompress", "-", "--output", tmp_path / "o", "--model", model)
     assert "a pack cannot be read from standard input" in done.stderr

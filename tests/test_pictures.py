@@ -91,7 +91,7 @@ def test_opacity_is_kept_without_loss_or_dropped(
         assert not kept or np.array_equal(decoded[:, :, -1], pixels(picture)[:, :, -1])
 
 
-def test_a_colour_profile_is_kept_or_dropped(
+def test_a_color_profile_is_kept_or_dropped(
     omega_here: Run, model: Path, paint: Paint, profile: bytes, tmp_path: Path
 ) -> None:
     picture = paint("a.png", icc_profile=profile)
@@ -104,7 +104,7 @@ def test_a_colour_profile_is_kept_or_dropped(
 
 
 @pytest.mark.parametrize("option", ["--alpha", "--icc"])
-def test_what_is_beside_the_colours_is_kept_or_dropped_and_nothing_else(
+def test_what_is_beside_the_colors_is_kept_or_dropped_and_nothing_else(
     omega_here: Run, model: Path, paint: Paint, option: str
 ) -> None:
     assert "'keep', 'drop'" in complaint(omega_here("compress", paint("a.png"), "--output", "o", option, "lose"))
@@ -120,7 +120,7 @@ def test_dropping_what_a_picture_has_not_changes_nothing(
     assert written(tmp_path / "1") == written(tmp_path / "2")
 
 
-def test_a_grey_picture_goes_through_a_model_for_rgb_and_stays_grey(
+def test_a_gray_picture_goes_through_a_model_for_rgb_and_stays_gray(
     omega_here: Run, model: Path, paint: Paint, tmp_path: Path
 ) -> None:
     picture = paint("a.png", "L")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pluggy
 import pytest
 
-from omega_core import hookspecs
-from omega_core.components import KINDS
+from omega_core.plugins import hookspecs
+from omega_core.plugins.components import KINDS
 from omega_core.testing import checks_of
 
 DOCS = Path(__file__).parent.parent / "docs"

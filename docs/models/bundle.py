@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from omega_core.modelfile import read_model, write_model
+from omega_core.codec.model_file import read_model, write_model
 
 CARDS = Path(__file__).parent
 PACKAGE = CARDS.parents[1] / "packages" / "omega-cli" / "src" / "omega_cli"

@@ -26,14 +26,14 @@ from safetensors.numpy import save_file
 
 import omega_core
 from omega_cli.info import about
-from omega_core.container import CODERS, MODES, Container, assemble, parse
+from omega_core.codec.model import Model
+from omega_core.codec.model_file import Choice, Description, fingerprint, read_model, write_model
+from omega_core.coding.tables import FrozenTables
 from omega_core.errors import OmegaError
-from omega_core.images import Picture
-from omega_core.model import Model
-from omega_core.modelfile import Choice, Description, fingerprint, read_model, write_model
-from omega_core.packs import Pack, is_pack, read_index
-from omega_core.registry import build
-from omega_core.tables import FrozenTables
+from omega_core.format.file import CODERS, MODES, Container, assemble, parse
+from omega_core.format.pack import Pack, is_pack, read_index
+from omega_core.images.pictures import Picture
+from omega_core.plugins.registry import build
 
 SECONDS, MEBIBYTES = 1.0, 64.0
 COUNT = int(os.environ.get("OMEGA_FUZZ", "1000"))

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import omega_core
-from omega_core.codec import Codec
-from omega_core.container import parse
+from omega_core.codec.image_codec import Codec
+from omega_core.codec.model import Encoded, Model
 from omega_core.errors import OmegaWarning, RateError
-from omega_core.images import psnr, read_picture
-from omega_core.model import Encoded, Model
+from omega_core.format.file import parse
+from omega_core.images.pictures import psnr, read_picture
 
 SIZES = [(512, 512), (500, 333)]
 BUDGETS = 50

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import omega_core
-from omega_core.container import parse
+from omega_core.format.file import parse
 from omega_train import load_recipe, train
 from omega_train.data.glyphs import glyphs
 from omega_train.data.mnist import read_idx

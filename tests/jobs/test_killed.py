@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omega_core.container import parse
+from omega_core.format.file import parse
 
 COUNT = 200
 KILLS = int(os.environ.get("OMEGA_KILLS", "5"))

@@ -53,7 +53,7 @@ crop = 48
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Soft coloured shapes, of several sizes and formats."""
+    """Soft colored shapes, of several sizes and formats."""
     folder = tmp_path_factory.mktemp("photos")
     chance = np.random.default_rng(7)
     for number in range(23):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import omega_core
-from omega_core.container import parse
+from omega_core.format.file import parse
 from omega_train.data.glyphs import glyphs
 
 COUNT = 12

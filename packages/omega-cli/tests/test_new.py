@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omega_core.components import KINDS
+from omega_core.plugins.components import KINDS
 
 
 def omega_new(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,7 @@ def test_a_distribution_has_all_that_one_needs(tmp_path: Path, kind: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("quantiser", "mine"), "error: there is no kind of component 'quantiser'; the kinds are architecture, "),
+        (("quantizer", "mine"), "error: there is no kind of component 'quantizer'; the kinds are architecture, "),
         (("quantizer", "Mine"), "error: 'Mine' cannot be its name: lower case letters, digits and hyphens, "),
         (("quantizer", "3d"), "error: '3d' cannot be its name"),
         (("quantizer", "../mine"), "error: '../mine' cannot be its name"),

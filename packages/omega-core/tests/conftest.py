@@ -11,15 +11,15 @@ from hypothesis import settings
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import omega_core.model
-import omega_core.registry
-from omega_core.components import Component
+import omega_core.codec.model
+import omega_core.plugins.registry
+from omega_core.codec.model_file import Choice, Description, write_model
+from omega_core.coding.tables import FrozenPrior, FrozenTables, Tables
 from omega_core.contracts import Architecture, Coder, Prior, Quantized, Quantizer
 from omega_core.contracts.coder import Decoder, check_symbols
 from omega_core.errors import CoderError, ImageError
-from omega_core.modelfile import Choice, Description, write_model
-from omega_core.registry import Plugin, Registered, Registry
-from omega_core.tables import FrozenPrior, FrozenTables, Tables
+from omega_core.plugins.components import Component
+from omega_core.plugins.registry import Plugin, Registered, Registry
 
 settings.register_profile("omega-core", deadline=None, database=None, derandomize=True)
 settings.load_profile("omega-core")
@@ -28,10 +28,10 @@ settings.load_profile("omega-core")
 class Blocks(Architecture):
     """Each latent channel is one pixel of every block, so that the whole latent is the picture, without loss."""
 
-    def __init__(self, *, latent_channels: int, colours: int = 1, block: int = 2) -> None:
+    def __init__(self, *, latent_channels: int, colors: int = 1, block: int = 2) -> None:
         super().__init__()
-        assert latent_channels == colours * block**2
-        self.latent_channels, self.colours, self.block = latent_channels, colours, block
+        assert latent_channels == colors * block**2
+        self.latent_channels, self.colors, self.block = latent_channels, colors, block
         self.peak = nn.Parameter(torch.tensor(1.0))
 
     def latent_size(self, height, width):
@@ -142,9 +142,9 @@ def toys(monkeypatch):
             components.append(Registered(kind, component, "omega-toys"))
     monkeypatch.setitem(sys.modules, "omega_toys", module)
     only = Registry([Plugin("omega-toys", "1.0", "omega_toys", tuple(components))])
-    for module_with_registry in (omega_core.registry, omega_core.model):
+    for module_with_registry in (omega_core.plugins.registry, omega_core.codec.model):
         monkeypatch.setattr(module_with_registry, "registry", lambda: only)
-    made = omega_core.model._coder
+    made = omega_core.codec.model._coder
     made.cache_clear()
     yield module
     made.cache_clear()
@@ -163,11 +163,11 @@ def frozen_tables():
 
 @pytest.fixture
 def codec_parts(frozen_tables):
-    """Makes the architecture, quantizer and frozen prior of a codec for pictures of `colours`."""
+    """Makes the architecture, quantizer and frozen prior of a codec for pictures of `colors`."""
 
-    def make(colours: int = 1, block: int = 2, alphabet: int = 256) -> tuple[Blocks, Rounding, FrozenTables]:
-        channels = colours * block**2
-        architecture = Blocks(latent_channels=channels, colours=colours, block=block)
+    def make(colors: int = 1, block: int = 2, alphabet: int = 256) -> tuple[Blocks, Rounding, FrozenTables]:
+        channels = colors * block**2
+        architecture = Blocks(latent_channels=channels, colors=colors, block=block)
         architecture.peak.data.fill_(alphabet - 1)
         quantizer = Rounding(latent_channels=channels, channels=channels, alphabet=alphabet)
         return architecture.eval(), quantizer.eval(), frozen_tables(channels, alphabet)
@@ -184,11 +184,11 @@ def one_at_a_time():
 def model_file(tmp_path, toys, codec_parts):
     """Writes a model file of the toy components and returns its path."""
 
-    def write(*, colours: int = 1, block: int = 2, channels_min: int = 0, name: str = "model", **changed) -> Path:
-        architecture, _, tables = codec_parts(colours, block)
-        channels = colours * block**2
+    def write(*, colors: int = 1, block: int = 2, channels_min: int = 0, name: str = "model", **changed) -> Path:
+        architecture, _, tables = codec_parts(colors, block)
+        channels = colors * block**2
         values = {
-            "architecture": Choice(name="omega-toys/blocks", options={"colours": colours, "block": block}),
+            "architecture": Choice(name="omega-toys/blocks", options={"colors": colors, "block": block}),
             "quantizer": Choice(name="omega-toys/rounding"),
             "prior": Choice(name="omega-toys/table"),
             "coder": "omega-toys/two-bytes",

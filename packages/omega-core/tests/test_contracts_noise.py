@@ -84,7 +84,7 @@ def test_seeded_noise_leaves_the_random_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_neighbouring_seeds_give_unrelated_noise():
+def test_neighboring_seeds_give_unrelated_noise():
     noise = seeded(*range(50)).noise(torch.zeros(50, 2000)).numpy()
     between = np.corrcoef(noise)[~np.eye(50, dtype=bool)]
     assert abs(between).max() < 0.12

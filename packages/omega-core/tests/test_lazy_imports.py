@@ -7,7 +7,13 @@ import omega_core
 import omega_core.contracts
 from omega_core.lazy import lazily
 
-LIGHT = ["omega_core", "omega_core.plugin", "omega_core.contracts", "omega_core.modelfile", "omega_core.container"]
+LIGHT = [
+    "omega_core",
+    "omega_core.plugin",
+    "omega_core.contracts",
+    "omega_core.codec.model_file",
+    "omega_core.format.file",
+]
 
 
 def test_what_only_lists_and_reads_does_not_import_torch():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from omega_core.tables import FrozenTables, Tables, cumulative_counts
+from omega_core.coding.tables import FrozenTables, Tables, cumulative_counts
 
 Stream = tuple[np.ndarray, Tables]
 

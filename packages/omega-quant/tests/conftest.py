@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from omega_core.coding.tables import FrozenTables
 from omega_core.contracts import Prior
-from omega_core.tables import FrozenTables
 
 
 class TablePrior(Prior):

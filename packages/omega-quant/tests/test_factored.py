@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from omega_core.architectures.mnist import MnistArchitecture
-from omega_core.costs import costs
+from omega_core.codec.costs import costs
 from omega_core.errors import ComponentError
 from omega_quant import OmegaQuantizer
 from omega_quant.definition import dense_one_hot_max

@@ -69,12 +69,12 @@ def test_folders_named_train_and_validation_are_the_parts(tmp_path: Path) -> Non
     assert (len(dataset.train), len(dataset.validation)) == (3, 1)
 
 
-@pytest.mark.parametrize(("colours", "mode"), [(3, "RGB"), (3, "L"), (3, "RGBA"), (1, "RGB"), (1, "L")])
-def test_a_crop_has_the_colours_that_are_wanted(tmp_path: Path, colours: int, mode: str) -> None:
-    images = FolderImages([paint(tmp_path / "a.png", mode=mode)], 32, (0.75, 0.95), colours)
+@pytest.mark.parametrize(("colors", "mode"), [(3, "RGB"), (3, "L"), (3, "RGBA"), (1, "RGB"), (1, "L")])
+def test_a_crop_has_the_colors_that_are_wanted(tmp_path: Path, colors: int, mode: str) -> None:
+    images = FolderImages([paint(tmp_path / "a.png", mode=mode)], 32, (0.75, 0.95), colors)
     crop = images.load(0, 5)
-    assert (crop.shape, crop.dtype) == ((colours, 32, 32), np.uint8)
-    if mode == "L" and colours == 3:
+    assert (crop.shape, crop.dtype) == ((colors, 32, 32), np.uint8)
+    if mode == "L" and colors == 3:
         assert (crop == crop[:1]).all()
 
 
@@ -172,29 +172,29 @@ def test_files_that_are_no_pictures_are_counted_and_left_out(photos: Path) -> No
     assert len(dataset.train) + len(dataset.validation) == 20
 
 
-def test_pictures_of_one_colour_are_converted_and_counted(photos: Path) -> None:
-    paint(photos / "grey.png", mode="L")
+def test_pictures_of_one_color_are_converted_and_counted(photos: Path) -> None:
+    paint(photos / "gray.png", mode="L")
     [note] = FolderDataset(data=photos, crop=16).notes
-    assert re.fullmatch(r"1 of 21 pictures have one colour, converted to three: .*grey\.png", note)
-    [note] = FolderDataset(data=photos, crop=16, colours=1).notes
-    assert note == "20 of 21 pictures are converted to grey"
+    assert re.fullmatch(r"1 of 21 pictures have one color, converted to three: .*gray\.png", note)
+    [note] = FolderDataset(data=photos, crop=16, colors=1).notes
+    assert note == "20 of 21 pictures are converted to gray"
 
 
 def test_what_a_run_finds_in_its_pictures_is_in_its_log(
     tiny: Callable[..., Recipe], photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     run = tmp_path_factory.mktemp("run")
-    paint(photos / "grey.png", mode="L")
+    paint(photos / "gray.png", mode="L")
     damaged = paint(photos / "damaged.bmp")
     damaged.write_bytes(damaged.read_bytes()[:60])
     (photos / "no.png").write_bytes(b"no picture")
-    options = {"crop": 28, "colours": 1, "validation": 0.1}
+    options = {"crop": 28, "colors": 1, "validation": 0.1}
     recipe = tiny(dataset="folder", dataset_options=options, batch_size=19, steps=2)
     with pytest.warns(OmegaWarning, match="is left out"):  # at the end, when all are counted again
         train(recipe, run, data=photos, accelerator="cpu", devices="1", workers=2)
     log = (run / "train.log").read_text()
     assert "1 of 23 files are no pictures and left out" in log
-    assert "21 of 22 pictures are converted to grey" in log
+    assert "21 of 22 pictures are converted to gray" in log
     assert re.search(r"damaged\.bmp is left out: .* \(1 such so far\)", log)
 
 
@@ -213,7 +213,7 @@ def test_a_picture_that_turns_out_to_be_damaged_is_replaced_by_the_next(tmp_path
 def test_pictures_that_are_gone_are_one_clear_error(
     tiny: Callable[..., Recipe], photos: Path, tmp_path_factory: pytest.TempPathFactory, workers: int
 ) -> None:
-    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colours": 1, "memory": 0.0}, batch_size=4, steps=2)
+    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colors": 1, "memory": 0.0}, batch_size=4, steps=2)
     trainer = LightningTrainer(recipe=recipe, data=photos, accelerator="cpu", workers=workers)
     trainer.dataset.train.paths = [photos / "notes.txt"] * 19
     with pytest.raises(DataError) as caught:
@@ -222,9 +222,9 @@ def test_pictures_that_are_gone_are_one_clear_error(
     assert not active_children()  # else Python waits for them at its end
 
 
-@pytest.mark.parametrize("colours", [1, 3])
-def test_pictures_are_the_same_whether_they_are_held_or_read(photos: Path, colours: int) -> None:
-    options: dict[str, Any] = {"crop": 24, "colours": colours, "turns": True, "scale_share": 0.5, "scale_max": 1.3}
+@pytest.mark.parametrize("colors", [1, 3])
+def test_pictures_are_the_same_whether_they_are_held_or_read(photos: Path, colors: int) -> None:
+    options: dict[str, Any] = {"crop": 24, "colors": colors, "turns": True, "scale_share": 0.5, "scale_max": 1.3}
     held, read = (FolderDataset(data=photos, memory=memory, **options) for memory in (1.0, 0.0))
     assert (len(held.train.held), len(read.train.held)) == (19, 0)
     for part in ("train", "validation"):
@@ -287,7 +287,7 @@ def test_a_folder_that_is_not_there_has_no_pictures_or_only_one_is_an_error(tmp_
     "options",
     [
         *({"validation": 0.0}, {"validation": 1.0}, {"crop": 0}, {"scale_min": 0.0}, {"scale_max": 0.5}),
-        *({"colours": 2}, {"scale_share": 1.1}, {"scale_share": -0.1}, {"memory": -1.0}, {"memory": float("nan")}),
+        *({"colors": 2}, {"scale_share": 1.1}, {"scale_share": -0.1}, {"memory": -1.0}, {"memory": float("nan")}),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(photos: Path, options: dict[str, float]) -> None:

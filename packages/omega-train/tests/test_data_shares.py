@@ -152,6 +152,6 @@ def test_a_dataset_that_takes_one_folder_refuses_several(
 def test_a_run_takes_its_pictures_from_several_folders(
     tiny: Callable[..., Recipe], bright: Path, dark: Path, tmp_path: Path
 ) -> None:
-    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colours": 1}, steps=1)
+    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colors": 1}, steps=1)
     train(recipe, tmp_path / "run", data={bright: 1.0, dark: 0.5}, accelerator="cpu", devices="1")
     assert "33.3% of the samples are of the 19 pictures of" in (tmp_path / "run" / "train.log").read_text()

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import omega_core
+from omega_core.codec.model_file import read_model
 from omega_core.errors import TrainingError
-from omega_core.modelfile import read_model
 from omega_core.processes import rank, share, world_size
 from omega_train.cluster import local_processes, requeue, stop_signals
 from omega_train.recipe import Recipe

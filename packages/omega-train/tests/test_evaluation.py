@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omega_core.container import Container
+from omega_core.codec.loading import load_model
+from omega_core.codec.model import Model
 from omega_core.errors import ImageError, OmegaError
-from omega_core.images import Pixels, psnr
-from omega_core.loading import load_model
-from omega_core.model import Model
+from omega_core.format.file import Container
+from omega_core.images.pictures import Pixels, psnr
 from omega_train import classical, train
 from omega_train.data.glyphs import glyphs
 from omega_train.evaluation import (
@@ -21,7 +21,7 @@ from omega_train.evaluation import (
     Measurement,
     measure,
     read_measurements,
-    summarise,
+    summarize,
     through_classical,
     through_model,
     write_table,
@@ -151,7 +151,7 @@ def test_more_bytes_are_a_better_picture(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(classical.SETTINGS))
-def test_grey_stays_grey(name: str, digit: Pixels) -> None:
+def test_gray_stays_gray(name: str, digit: Pixels) -> None:
     assert all(each.pixels.shape == digit.shape for each in through_classical(name, digit))
 
 
@@ -177,14 +177,14 @@ def test_means_are_over_pictures_for_each_codec_and_setting(tmp_path: Path) -> N
         one("b", "omega", 1, 196, 20.0),
         one("b", "omega", 2, 294, 30.0),
     ]
-    points = summarise(rows)
+    points = summarize(rows)
     assert [(point.codec, point.setting, point.images) for point in points] == [
         ("omega", 1, 2),
         ("jpeg", 1, 1),
         ("omega", 2, 1),
     ]
     assert (points[0].bpp, points[0].psnr, points[0].ssim, points[0].ms_ssim) == (1.5, 15.0, 0.5, None)
-    assert summarise([rows[0], replace(rows[2], ssim=None)])[0].ssim is None
+    assert summarize([rows[0], replace(rows[2], ssim=None)])[0].ssim is None
     write_table(tmp_path / "images.csv", rows)
     assert (tmp_path / "images.csv").read_text().splitlines()[1] == "a,omega,1,98,88,,0.897959,1,10,0.5,"
     back = read_measurements(tmp_path / "images.csv")

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 import omega_core
-from omega_core.registry import build
+from omega_core.plugins.registry import build
 from omega_train import CodecTask, Recipe, batches_of, save
 from omega_train.sampling import HeldImages, StepSampler
 

@@ -30,8 +30,8 @@ class Net(nn.Module):
         self.transposed = nn.ConvTranspose2d(48, 32, 3)
         self.linear = nn.Linear(32, 64)
         self.depthwise = nn.Conv2d(64, 64, 7, groups=64)
-        self.colours = nn.Conv2d(3, 64, 5)
-        self.grey = nn.ConvTranspose2d(64, 1, 2)
+        self.colors = nn.Conv2d(3, 64, 5)
+        self.gray = nn.ConvTranspose2d(64, 1, 2)
         self.quantizer = nn.Linear(32, 64)
         self.gains = nn.Parameter(torch.ones(64, 64))
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import omega_core
+from omega_core.codec.model_file import read_model
 from omega_core.errors import ComponentError, TrainingError
-from omega_core.modelfile import read_model
 from omega_train import keeper, train
 from omega_train.averaging import Average
 from omega_train.export import save

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from omega_core.codec.loading import load_model
+from omega_core.codec.model_file import read_model
 from omega_core.errors import ComponentError, RecipeError
-from omega_core.loading import load_model
-from omega_core.modelfile import read_model
 from omega_train import export_run, train
 from omega_train.data.arrays import ArrayImages
 from omega_train.fitting import fit
@@ -219,7 +219,7 @@ def test_a_shipped_recipe_goes_through_its_phases(name: str) -> None:
 
 
 def test_recipes_for_photos_in_phases_weigh_rate_and_pixels_alike() -> None:
-    """Whatever images are normalised with before their error is taken."""
+    """Whatever images are normalized with before their error is taken."""
     ours, published = load_recipe("compact-omega"), load_recipe("openimages-omega-480-phases")
     pixels = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     for end in ("lambda_min", "lambda_max"):

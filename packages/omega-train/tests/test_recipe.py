@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from omega_core.errors import ComponentError, RecipeError, TrainingError
-from omega_core.registry import build
+from omega_core.plugins.registry import build
 from omega_train import train
 from omega_train.recipe import Recipe, load_recipe, recipe_names
 

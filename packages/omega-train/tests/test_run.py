@@ -16,8 +16,8 @@ from lightning.pytorch import Trainer
 from PIL import Image
 
 import omega_core
+from omega_core.codec.model_file import read_model
 from omega_core.errors import ComponentError, OutputError, RecipeError, TrainingError
-from omega_core.modelfile import read_model
 from omega_train import keeper, loader, train
 from omega_train.checkpoint import weights_of
 from omega_train.export import export
@@ -244,7 +244,7 @@ def photos(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def on_photos(tiny: Make, **settings: Any) -> Recipe:
-    options = {"crop": 28, "colours": 1, **settings.pop("options", {})}
+    options = {"crop": 28, "colors": 1, **settings.pop("options", {})}
     return tiny(dataset="folder", dataset_options=options, batch_size=4, **settings)
 
 

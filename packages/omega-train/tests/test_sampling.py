@@ -131,15 +131,15 @@ def test_pictures_in_memory_come_as_those_that_are_read(tiny: Callable[..., Reci
         assert held.step == expected.step
 
 
-@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("colors", [1, 3])
 @pytest.mark.parametrize("turns", [False, True])
-def test_photos_on_a_device_are_cropped_as_those_that_are_read(tmp_path: Path, colours: int, turns: bool) -> None:
+def test_photos_on_a_device_are_cropped_as_those_that_are_read(tmp_path: Path, colors: int, turns: bool) -> None:
     for folder, count in (("a", 9), ("b", 30)):
         (tmp_path / folder).mkdir()
         for number in range(count):
             pixels = np.random.default_rng(number).integers(0, 256, (20 + number, 40 - number, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
-    options = {"crop": 10, "scale_share": 0.0, "turns": turns, "colours": colours}
+    options = {"crop": 10, "scale_share": 0.0, "turns": turns, "colors": colors}
     folders = {tmp_path / "a": 1.0, tmp_path / "b": 0.5}
     held = FolderDataset(data=folders, **options).train
     read = BatchedImages(FolderDataset(data=folders, memory=0.0, **options).train, seed=5)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import omega_core
+from omega_core.codec.model_file import read_model
 from omega_core.errors import OmegaError, OutputError, TrainingError
-from omega_core.modelfile import read_model
 from omega_train import export_run, keeper, train
 from omega_train.checkpoint import weights_of
 from omega_train.recipe import Recipe

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from omega_core.codec.model_file import read_model, write_model
 from omega_core.errors import ModelFileError, OmegaError, TrainingError
-from omega_core.modelfile import read_model, write_model
 from omega_train import train
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask

@@ -13,7 +13,7 @@ from omega_core.errors import OmegaError, OutputError, RateError
 from omega_core.processes import share, world_size
 
 if TYPE_CHECKING:
-    from omega_core.container import Container
+    from omega_core.format.file import Container
 
 BLOCK = 64  # pictures, as many as one file can have
 
@@ -29,7 +29,7 @@ def compress(
     max_bytes: Annotated[int | None, typer.Option(help="Bytes that each file takes at most.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Quality in dB that each picture reaches at least.")] = None,
     alpha: Annotated[Keep, typer.Option(help="Opacity: kept without loss, or dropped.")] = Keep.keep,
-    icc: Annotated[Keep, typer.Option(help="Colour profiles: kept, or dropped.")] = Keep.keep,
+    icc: Annotated[Keep, typer.Option(help="Color profiles: kept, or dropped.")] = Keep.keep,
     pack: Annotated[
         bool, typer.Option("--pack", help="Put all pictures into one file, named as the first INPUT.")
     ] = False,
@@ -41,8 +41,8 @@ def compress(
 
     Several processes that torchrun or srun started share the pictures.
     """
-    from omega_core.images import is_picture_name
-    from omega_core.rates import Rate
+    from omega_core.format.rates import Rate
+    from omega_core.images.pictures import is_picture_name
 
     if STANDARD_INPUT in inputs:
         raise OmegaError("pictures cannot be read from standard input; name files or folders.")
@@ -74,8 +74,8 @@ def _pack(
 ) -> tuple[Done, int]:
     """Make one pack of all pictures of all inputs, named after the first."""
     from omega_core.files import write_whole
-    from omega_core.packs import Pack
-    from omega_core.rates import largest_within
+    from omega_core.format.pack import Pack
+    from omega_core.format.rates import largest_within
 
     target = output / f"{inputs[0].resolve().name if inputs[0].is_dir() else inputs[0].stem}.omega"
     if skip_existing and target.exists():

@@ -17,7 +17,7 @@ from omega_core.errors import OmegaError, OutputError
 from omega_core.processes import share
 
 if TYPE_CHECKING:
-    from omega_core.packs import Block
+    from omega_core.format.pack import Block
 
 
 def decompress(
@@ -87,7 +87,7 @@ def check_targets(jobs: list[Job | Unpacking]) -> None:
 def _unpacked(job: Job, only: str | None) -> list[Job | Unpacking]:
     """A file as it is or, if it is a pack, its blocks; their pictures go to a folder named as the pack."""
     from omega_core.files import opened
-    from omega_core.packs import MAGIC, is_pack, read_index
+    from omega_core.format.pack import MAGIC, is_pack, read_index
 
     if job.source == STANDARD_INPUT:
         return [Job(job.source, job.target.with_name("stdin.png"))]
@@ -127,10 +127,10 @@ class Decompressing:
 
     def __call__(self, job: Job | Unpacking) -> Done:
         """Make the pictures of one file, or of one block of a pack."""
-        from omega_core.container import Arriving, fingerprint_of
         from omega_core.files import write_whole
-        from omega_core.images import png
-        from omega_core.packs import is_pack
+        from omega_core.format.file import Arriving, fingerprint_of
+        from omega_core.format.pack import is_pack
+        from omega_core.images.pictures import png
 
         with _source(job.source) as file:
             if isinstance(job, Unpacking):
@@ -149,9 +149,9 @@ class Decompressing:
         return Done(1)
 
     def _unpack(self, job: Unpacking, file: BinaryIO) -> Done:
-        from omega_core.container import fingerprint_of
         from omega_core.files import write_whole
-        from omega_core.images import png
+        from omega_core.format.file import fingerprint_of
+        from omega_core.images.pictures import png
 
         if self.preview is not None:
             raise OmegaError("there are previews of single files only, not of packs.")

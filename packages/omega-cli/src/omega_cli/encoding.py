@@ -10,8 +10,8 @@ from omega_cli.workers import Done
 from omega_core.errors import OmegaError
 
 if TYPE_CHECKING:
-    from omega_core.images import Picture
-    from omega_core.rates import Rate
+    from omega_core.format.rates import Rate
+    from omega_core.images.pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Compressing:
 
     def read(self, source: Path) -> "Picture":
         """A picture, without what is to be dropped."""
-        from omega_core.images import read_picture
+        from omega_core.images.pictures import read_picture
 
         picture = read_picture(source, max_pixels=self.model().max_pixels)
         return replace(
@@ -41,8 +41,8 @@ class Compressing:
 
     def __call__(self, job: Job) -> Done:
         """Make one file of one picture."""
-        from omega_core.container import assemble
         from omega_core.files import write_whole
+        from omega_core.format.file import assemble
 
         container = self.model().fit(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
         data = assemble(container)
@@ -75,8 +75,8 @@ class Packing:
 
     def __call__(self, group: Group) -> Done:
         """Make one block or, of pictures of different modes and profiles, several."""
-        from omega_core.container import BLOCK_PIXELS
-        from omega_core.packs import is_name
+        from omega_core.format.file import BLOCK_PIXELS
+        from omega_core.format.pack import is_name
 
         model, done = self.compressing.model(), Done(made=[])
         blocks: dict[tuple[str, bytes], list[tuple[Job, Picture]]] = {}

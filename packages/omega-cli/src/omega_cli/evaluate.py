@@ -19,7 +19,7 @@ from omega_core.errors import OmegaError
 from omega_core.processes import share
 
 if TYPE_CHECKING:
-    from omega_core.images import Pixels
+    from omega_core.images.pictures import Pixels
     from omega_train.evaluation import Decoded, Measurement
     from omega_train.report import Shown
 
@@ -81,7 +81,7 @@ class Evaluating:
 
     def measured(self, job: Measuring) -> "tuple[Pixels, list[tuple[str, list[Decoded], list[Measurement]]]]":
         """The pixels of a picture, and of each codec what came out of its files, and its measurements."""
-        from omega_core.images import read_picture
+        from omega_core.images.pictures import read_picture
         from omega_train import evaluation
 
         pixels = read_picture(job.source, max_pixels=self.max_pixels).pixels
@@ -94,7 +94,7 @@ class Evaluating:
 
     def _save(self, folder: Path, pixels: Any, found: Sequence[Any]) -> None:
         from omega_core.files import write_whole
-        from omega_core.images import png, to_pillow
+        from omega_core.images.pictures import png, to_pillow
 
         write_whole(folder / "original.png", png(to_pillow(pixels)))
         for name, decoded, _ in found:
@@ -163,8 +163,8 @@ def evaluate_on(
     together: share the pictures with the other processes, if several were started.
     """
     from omega_core.files import write_whole
-    from omega_core.images import MAX_PIXELS, is_picture_name
-    from omega_core.rates import Rate
+    from omega_core.format.rates import Rate
+    from omega_core.images.pictures import MAX_PIXELS, is_picture_name
 
     with omega_train_for("evaluation"):
         from omega_train import classical
@@ -218,7 +218,7 @@ def _finish(
     output: Path, jobs: list[Measuring], worker: Evaluating, published: Any, made_with: dict[str, Any], rate: str
 ) -> None:
     """Put together what was measured of each picture, and say what it comes to."""
-    from omega_train.evaluation import read_measurements, summarise
+    from omega_train.evaluation import read_measurements, summarize
     from omega_train.report import write_report
 
     measured = [row for job in jobs for row in read_measurements(job.target)]
@@ -236,7 +236,7 @@ def _finish(
     )
     for remark in remarks:
         typer.echo(f"note: {remark}", err=True)
-    points = summarise(measured)
+    points = summarize(measured)
     width = max(len(point.codec) for point in points)
     typer.echo(f"{'codec':{width}}  setting  images    bpp  stream      PSNR    SSIM  MS-SSIM")
     for point in points:

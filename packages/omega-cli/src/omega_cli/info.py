@@ -35,7 +35,7 @@ def info(
 
 def _bundled(name: Path) -> Path:
     """The file of a bundled model; the name as it is if there is none, to be called a file that is not there."""
-    from omega_core.registry import registry
+    from omega_core.plugins.registry import registry
 
     known = registry().models(name.as_posix())
     return registry().find_model(name.as_posix()).path() if known else name
@@ -43,9 +43,9 @@ def _bundled(name: Path) -> Path:
 
 def about(file: Path) -> dict[str, Any]:
     """What is in a file, a pack or a model. Raises OmegaError."""
-    from omega_core.container import MAGIC
     from omega_core.files import read_whole
-    from omega_core.packs import is_pack
+    from omega_core.format.file import MAGIC
+    from omega_core.format.pack import is_pack
 
     first = read_whole(file, first=len(MAGIC))
     if is_pack(first):
@@ -75,7 +75,7 @@ def _about_folder(folder: Path, as_json: bool) -> None:
 
 
 def _about_file(data: bytes) -> dict[str, Any]:
-    from omega_core.container import parse
+    from omega_core.format.file import parse
 
     container = parse(data)
     facts = {
@@ -99,7 +99,7 @@ def _about_file(data: bytes) -> dict[str, Any]:
 
 
 def _about_pack(data: bytes) -> dict[str, Any]:
-    from omega_core.packs import parse_pack
+    from omega_core.format.pack import parse_pack
 
     pack = parse_pack(data)
     blocks = [block for block, _ in pack.blocks]
@@ -119,7 +119,7 @@ def _about_pack(data: bytes) -> dict[str, Any]:
 
 
 def _about_model(path: Path) -> dict[str, Any]:
-    from omega_core.modelfile import read_description
+    from omega_core.codec.model_file import read_description
 
     description, fingerprint = read_description(path)
     values = asdict(description)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from omega_core.registry import Plugin
+    from omega_core.plugins.registry import Plugin
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -17,9 +17,9 @@ def list_components(
     as_json: AsJson = False,
 ) -> None:
     """List the components that can be named: architectures, quantizers, priors and so on."""
-    from omega_core.components import KINDS
     from omega_core.errors import ComponentError
-    from omega_core.registry import registry
+    from omega_core.plugins.components import KINDS
+    from omega_core.plugins.registry import registry
 
     if kind is not None and kind not in KINDS:
         raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
@@ -48,8 +48,8 @@ def _show_in_full(kind: str, name: str, as_json: bool) -> None:
     """One component with its options, for which it is imported."""
     import inspect
 
-    from omega_core.options import NO_DEFAULT, Options, said
-    from omega_core.registry import import_component, registry
+    from omega_core.plugins.options import NO_DEFAULT, Options, said
+    from omega_core.plugins.registry import import_component, registry
 
     found = registry().find(kind, name)
     target = import_component(found)
@@ -96,8 +96,8 @@ def _default(option: dict[str, Any]) -> str:
 
 def list_plugins(as_json: AsJson = False) -> None:
     """List the plugins that are installed, with what they bring, or why they failed or might."""
-    from omega_core.registry import registry
-    from omega_core.versions import core_range
+    from omega_core.plugins.registry import registry
+    from omega_core.plugins.versions import core_range
 
     rows: list[dict[str, Any]] = [
         {
@@ -133,7 +133,7 @@ def print_table(rows: list[dict[str, str]]) -> None:
 
 
 def _warn_of_failures() -> None:
-    from omega_core.registry import registry
+    from omega_core.plugins.registry import registry
 
     for plugin in registry().plugins:
         if plugin.error:

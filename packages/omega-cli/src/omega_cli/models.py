@@ -14,7 +14,7 @@ from omega_cli.options import omega_train_for
 from omega_core.errors import ComponentError, ModelFileError, OmegaError
 
 if TYPE_CHECKING:
-    from omega_core.costs import Cost
+    from omega_core.codec.costs import Cost
 
 
 def models(
@@ -56,7 +56,7 @@ class Entry:
 
 def _all() -> list[Entry]:
     """The bundled models, and the recipes if omega-train is installed."""
-    from omega_core.registry import registry
+    from omega_core.plugins.registry import registry
 
     bundled = []
     for each in registry().models():
@@ -73,7 +73,7 @@ def _all() -> list[Entry]:
 
 def _named(names: list[str]) -> list[Entry]:
     """What has these names; a model and a recipe, where both have one. What nobody knows is taken for a recipe."""
-    from omega_core.registry import registry
+    from omega_core.plugins.registry import registry
 
     found = []
     for name in names:
@@ -96,7 +96,7 @@ def _about(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a recipe or a model is, and what its parts cost if that is asked for."""
     if entry.path is not None:
-        from omega_core.modelfile import read_description
+        from omega_core.codec.model_file import read_description
 
         description, _ = read_description(entry.path)
         prior = description.prior.name if description.prior else "none"
@@ -118,15 +118,15 @@ def _row(architecture: str, quantizer: str, prior: str, source: Any) -> dict[str
 
 
 def _costs_of_model(path: Path, size: tuple[int, int] | None) -> list[dict[str, Any]]:
-    from omega_core.costs import costs
-    from omega_core.loading import load_model
+    from omega_core.codec.costs import costs
+    from omega_core.codec.loading import load_model
 
     codec = load_model(path).codec
     return _with_sum(costs(codec.architecture, codec.quantizer, codec.prior, size))
 
 
 def _costs_of_recipe(recipe: Any, size: tuple[int, int] | None) -> list[dict[str, Any]]:
-    from omega_core.costs import costs
+    from omega_core.codec.costs import costs
     from omega_train.task import CodecTask
 
     task = CodecTask(recipe).eval()

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from omega_cli import __version__
-from omega_core.components import KINDS
 from omega_core.errors import ComponentError, OutputError
+from omega_core.plugins.components import KINDS
 
 SUMMARIES = {
     "architecture": "two convolutions on each side, for pictures of any size",
@@ -31,7 +31,7 @@ def new(
 ) -> None:
     """Make a plugin with a small component that works: a distribution ready to install, test and change."""
     from omega_core.files import write_whole
-    from omega_core.registry import FIRST_PARTY, registry
+    from omega_core.plugins.registry import FIRST_PARTY, registry
 
     if kind not in KINDS:
         raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")

@@ -10,7 +10,7 @@ import typer
 from omega_core.errors import ComponentError, OmegaError
 
 if TYPE_CHECKING:
-    from omega_core.model import Model
+    from omega_core.codec.model import Model
 
 DEFAULT_MODEL = "compact"
 Model_ = Annotated[
@@ -28,8 +28,8 @@ def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, A
     """Options of a component from texts such as "levels=8", for which it is imported. Raises ComponentError."""
     if not texts:
         return {}
-    from omega_core.options import Options
-    from omega_core.registry import resolve
+    from omega_core.plugins.options import Options
+    from omega_core.plugins.registry import resolve
 
     return Options(kind, name, resolve(kind, name)).parsed(texts)
 
@@ -49,7 +49,7 @@ def omega_train_for(what: str) -> Iterator[None]:
 
 
 class Keep(enum.StrEnum):
-    """What to do with something that a picture has beside its colours."""
+    """What to do with something that a picture has beside its colors."""
 
     keep = enum.auto()
     drop = enum.auto()
@@ -72,7 +72,7 @@ class ModelOnce:
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
         if b"" not in self._loaded:
-            from omega_core.loading import load_model
+            from omega_core.codec.loading import load_model
 
             limit = self._limit()
             self._loaded[b""] = load_model(self.name or _default_model(), max_pixels=limit)
@@ -83,8 +83,8 @@ class ModelOnce:
         if self.name is not None:
             return self()
         if mark not in self._loaded:
+            from omega_core.codec.loading import model_of
             from omega_core.errors import WrongModelError
-            from omega_core.loading import model_of
 
             try:
                 self._loaded[mark] = model_of(mark, max_pixels=self._limit())
@@ -93,7 +93,7 @@ class ModelOnce:
         return self._loaded[mark]
 
     def _limit(self) -> int:
-        from omega_core.images import MAX_PIXELS
+        from omega_core.images.pictures import MAX_PIXELS
 
         if self.max_pixels is not None and self.max_pixels < 1:
             raise OmegaError(f"--max-pixels has to be at least 1, not {self.max_pixels}.")
@@ -101,7 +101,7 @@ class ModelOnce:
 
 
 def _default_model() -> str:
-    from omega_core.registry import registry
+    from omega_core.plugins.registry import registry
 
     if not registry().models(DEFAULT_MODEL):
         raise OmegaError("no model: name the .safetensors file of one with --model.")

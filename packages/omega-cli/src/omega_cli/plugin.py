@@ -1,7 +1,7 @@
 """The models that come with the command. Their files are in `bundled`, written by `python docs/models/bundle.py`."""
 
-from omega_core.components import BundledModel
-from omega_core.hookspecs import hookimpl
+from omega_core.plugins.components import BundledModel
+from omega_core.plugins.hookspecs import hookimpl
 
 
 @hookimpl
@@ -10,7 +10,7 @@ def omega_register_models() -> list[BundledModel]:
         BundledModel(
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
-            summary="photos of any size, in colour or grey",
+            summary="photos of any size, in color or gray",
             fingerprint="5b0b08c485a49b93a22b7014866fe3d7e910ed5b84c5115191a19e729e07178f",
         ),
         BundledModel(

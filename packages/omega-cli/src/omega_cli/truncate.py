@@ -17,7 +17,7 @@ def truncate(
 ) -> None:
     """Shorten an .omega file to one of its cuts: a whole file again."""
     from omega_core.files import read_whole, write_whole
-    from omega_core.rates import Rate, largest_cut, parsed
+    from omega_core.format.rates import Rate, largest_cut, parsed
 
     rate = Rate(channels=channels, bpp=bpp, max_bytes=max_bytes)
     if rate == Rate():

@@ -2,18 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from omega_core.components import BundledModel, Component
 from omega_core.errors import OmegaError
-from omega_core.hookspecs import hookimpl
 from omega_core.lazy import lazily
-from omega_core.registry import resolve
+from omega_core.plugins.components import BundledModel, Component
+from omega_core.plugins.hookspecs import hookimpl
+from omega_core.plugins.registry import resolve
 
 if TYPE_CHECKING:
-    from omega_core.loading import decode_progressively as decode_progressively
-    from omega_core.loading import decompress as decompress
-    from omega_core.loading import load_model as load_model
-    from omega_core.model import Model as Model
-    from omega_core.rates import truncate as truncate
+    from omega_core.codec.loading import decode_progressively as decode_progressively
+    from omega_core.codec.loading import decompress as decompress
+    from omega_core.codec.loading import load_model as load_model
+    from omega_core.codec.model import Model as Model
+    from omega_core.format.rates import truncate as truncate
 
 __version__ = "0.1.0"
 
@@ -33,10 +33,10 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "Model": "omega_core.model",
-        "decode_progressively": "omega_core.loading",
-        "decompress": "omega_core.loading",
-        "load_model": "omega_core.loading",
-        "truncate": "omega_core.rates",
+        "Model": "omega_core.codec.model",
+        "decode_progressively": "omega_core.codec.loading",
+        "decompress": "omega_core.codec.loading",
+        "load_model": "omega_core.codec.loading",
+        "truncate": "omega_core.format.rates",
     },
 )

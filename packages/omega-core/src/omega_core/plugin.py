@@ -1,7 +1,7 @@
 """The components of omega-core."""
 
-from omega_core.components import Component
-from omega_core.hookspecs import hookimpl
+from omega_core.plugins.components import Component
+from omega_core.plugins.hookspecs import hookimpl
 
 
 @hookimpl
@@ -10,16 +10,16 @@ def omega_register_architectures() -> list[Component]:
         Component(
             name="mnist",
             target="omega_core.architectures.mnist:MnistArchitecture",
-            summary="three strided convolutions for 28×28 grey pictures, latent 3×3 (Löhdefink 2022)",
+            summary="three strided convolutions for 28×28 gray pictures, latent 3×3 (Löhdefink 2022)",
         ),
         Component(
             name="openimages",
             target="omega_core.architectures.openimages:OpenImagesArchitecture",
-            summary="strided convolutions and residual blocks for colour pictures of any size (Löhdefink 2022)",
+            summary="strided convolutions and residual blocks for color pictures of any size (Löhdefink 2022)",
         ),
         Component(
             name="compact",
             target="omega_core.architectures.compact:CompactArchitecture",
-            summary="for colour pictures of any size on processors without a GPU: 2.8 M parameters, 22 kMAC per pixel",
+            summary="for color pictures of any size on processors without a GPU: 2.8 M parameters, 22 kMAC per pixel",
         ),
     ]

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import omega_core.model
-import omega_core.registry
-from omega_core.components import Component
-from omega_core.registry import Plugin, Registered, Registry
+import omega_core.codec.model
+import omega_core.plugins.registry
+from omega_core.plugins.components import Component
+from omega_core.plugins.registry import Plugin, Registered, Registry
 from omega_core.testing import (
     ArchitectureSubject,
     CoderSubject,
@@ -81,11 +81,11 @@ def sound(monkeypatch):
         for name, target in each.items()
     )
     only = Registry([Plugin("omega-sound", "1.0", "light_plugin", components)])
-    for module in (omega_core.registry, omega_core.model, omega_core.testing.checking):
+    for module in (omega_core.plugins.registry, omega_core.codec.model, omega_core.testing.checking):
         monkeypatch.setattr(module, "registry", lambda: only)
-    omega_core.model._coder.cache_clear()
+    omega_core.codec.model._coder.cache_clear()
     yield
-    omega_core.model._coder.cache_clear()
+    omega_core.codec.model._coder.cache_clear()
 
 
 def subject(kind, **more):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omega_core.coding.tables import NoPrior, Tables
 from omega_core.errors import CoderError
-from omega_core.tables import NoPrior, Tables
 
 CODERS = [
     pytest.param(

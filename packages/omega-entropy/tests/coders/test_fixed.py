@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from omega_core.coding.tables import NoPrior
 from omega_core.errors import CoderError
-from omega_core.tables import NoPrior
 from omega_entropy import FixedCoder
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from omega_core.coding.tables import Tables
 from omega_core.errors import CoderError
-from omega_core.tables import Tables
 from omega_entropy import RangeCoder
 from omega_entropy.coders.range import _shorten
 
@@ -276,7 +276,7 @@ def test_the_bytes_of_a_stream_never_change(coder):
     assert coder.encode(symbols, tables, [6, 9, 12]) == (bytes.fromhex("5bf7febf8c73"), [4, 6, 6])
 
 
-def test_damaged_bytes_may_be_recognised_and_are_then_a_coder_error(coder, make_stream):
+def test_damaged_bytes_may_be_recognized_and_are_then_a_coder_error(coder, make_stream):
     _, tables = make_stream()
     with pytest.raises(CoderError, match="cannot be decoded"):
         coder.decode(b"\xff" * 16, tables)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omega_core.coding.tables import NoPrior, Tables
 from omega_core.errors import CoderError
-from omega_core.tables import NoPrior, Tables
 from omega_entropy import RawCoder
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from omega_core.coding.order import in_order, steps
+from omega_core.coding.tables import FrozenTables
 from omega_core.errors import ComponentError
-from omega_core.order import in_order, steps
-from omega_core.tables import FrozenTables
 from omega_entropy import ContextPrior, RangeCoder, StaticPrior
 from omega_entropy.priors.context import ContextTables
 

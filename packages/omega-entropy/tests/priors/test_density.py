@@ -54,7 +54,7 @@ def test_the_second_half_of_a_checkerboard_is_foretold_from_the_first() -> None:
             parameter.add_(0.02 * torch.randn_like(parameter))
     known = torch.zeros(1, 256, 4, 4, requires_grad=True)
     bits = density.bits(torch.zeros(1, 256, 4, 4), torch.full((1, 1, 1, 1), 0.5), known, torch.ones(1))
-    first, second = ((torch.arange(4)[:, None] + torch.arange(4)) % 2 == colour for colour in (0, 1))
+    first, second = ((torch.arange(4)[:, None] + torch.arange(4)) % 2 == color for color in (0, 1))
     group = slice(8, 32)
     (of_first,) = torch.autograd.grad(bits[0, group][:, first].sum(), known, retain_graph=True)
     (of_second,) = torch.autograd.grad(bits[0, group][:, second].sum(), known)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from omega_core.blocks import interpolated
+from omega_core.layers import interpolated
 
 _ANCHORS = 8
 

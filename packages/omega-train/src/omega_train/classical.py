@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, features
 
 from omega_core.errors import ImageError, OmegaError
-from omega_core.images import Pixels, to_pillow
+from omega_core.images.pictures import Pixels, to_pillow
 
 SETTINGS: Mapping[str, tuple[int, ...]] = {
     "jpeg": (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95),
@@ -37,7 +37,7 @@ def check(names: list[str]) -> None:
 def encode(name: str, pixels: Pixels, setting: int) -> bytes:
     """Pixels (1 or 3, H, W) as a file: quality, or for `jpeg2000` the ratio of compression, as asked.
 
-    JPEG is progressive with optimised Huffman tables, WebP lossy with method 6, JPEG 2000 the bare codestream with
+    JPEG is progressive with optimized Huffman tables, WebP lossy with method 6, JPEG 2000 the bare codestream with
     the irreversible wavelet: each as small as it gets. AVIF as Pillow does it.
 
     Raises ImageError for a picture that the format cannot hold.
@@ -51,8 +51,8 @@ def encode(name: str, pixels: Pixels, setting: int) -> bytes:
     return buffer.getvalue()
 
 
-def decode(data: bytes, colours: int) -> Pixels:
-    """The pixels (colours, H, W) in a file of one of these codecs."""
+def decode(data: bytes, colors: int) -> Pixels:
+    """The pixels (colors, H, W) in a file of one of these codecs."""
     with Image.open(io.BytesIO(data)) as image:
-        decoded = np.asarray(image.convert("L" if colours == 1 else "RGB"))
-    return decoded.reshape(*decoded.shape[:2], colours).transpose(2, 0, 1)
+        decoded = np.asarray(image.convert("L" if colors == 1 else "RGB"))
+    return decoded.reshape(*decoded.shape[:2], colors).transpose(2, 0, 1)

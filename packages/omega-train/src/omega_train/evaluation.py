@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from omega_core.codec.model import Model
 from omega_core.errors import ImageError
 from omega_core.files import write_whole
-from omega_core.images import Picture, Pixels, read_picture
-from omega_core.model import Model
-from omega_core.rates import Rate
+from omega_core.format.rates import Rate
+from omega_core.images.pictures import Picture, Pixels, read_picture
 from omega_train import classical
 from omega_train.quality import qualities
 
@@ -31,7 +31,7 @@ class Measurement:
     setting: the number of channels or, of a classical codec, the quality (`omega_train.classical`).
     bytes: of the file. stream_bytes: of the entropy-coded stream in it; for a classical codec the same as `bytes`.
     bpp, stream_bpp: the same in bits per pixel. estimated_bpp: −Σ log2 p of the symbols, where there are such.
-    psnr: in dB, over all colours. ssim, ms_ssim: None where the picture is too small for them.
+    psnr: in dB, over all colors. ssim, ms_ssim: None where the picture is too small for them.
     """
 
     image: str
@@ -76,7 +76,7 @@ class Decoded:
 def through_model(
     model: Model, pixels: Pixels, channels: Sequence[int] = (), *, coder: str | None = None
 ) -> Iterator[Decoded]:
-    """Pixels (colours, H, W) from the model's own files at some channel counts; at all cuts if there are none.
+    """Pixels (colors, H, W) from the model's own files at some channel counts; at all cuts if there are none.
 
     The picture is encoded once for all counts that are cuts; each is decoded from the bytes of its own file.
 
@@ -123,7 +123,7 @@ def measure(codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded]) 
     ]
 
 
-def summarise(measurements: Iterable[Measurement]) -> list[Point]:
+def summarize(measurements: Iterable[Measurement]) -> list[Point]:
     """The means over pictures, for every codec and setting, in the order in which they first occur."""
     groups: dict[tuple[str, int], list[Measurement]] = {}
     for each in measurements:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from omega_core.codec.model_file import Arrays, Choice, Description, read_model, write_model
 from omega_core.contracts.dataset import Images
 from omega_core.errors import TrainingError
-from omega_core.modelfile import Arrays, Choice, Description, read_model, write_model
-from omega_core.registry import registry
+from omega_core.plugins.registry import registry
 from omega_train.distributed import rank
 from omega_train.fitting import fit
 from omega_train.ordering import sort_channels

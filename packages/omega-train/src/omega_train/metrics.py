@@ -29,7 +29,7 @@ class Metrics:
 
     split: "train"; "validation"; or "model", the validation of the model that is left after channels were sorted.
     channels: empty in rows of training, which mix all counts, and in the row of the loss over all counts.
-    loss, mse, bpp: in training those of a batch, of several processes that of the first. mse: on normalised
+    loss, mse, bpp: in training those of a batch, of several processes that of the first. mse: on normalized
     images. psnr: in dB, mean over images.
     dead_symbols, dead_channels: shares, of symbols that were never chosen in validation and of channels that
     always had the same. temperature: geometric mean over channels, of a quantizer that has temperatures.

@@ -22,7 +22,7 @@ SIDE = 128  # pixels, of the middle of a picture that is looked at: every prefix
 
 @dataclass(frozen=True)
 class Curve:
-    """What the first n channels of some order come to, for rising n from 0 on: MSE on normalised images, and bpp."""
+    """What the first n channels of some order come to, for rising n from 0 on: MSE on normalized images, and bpp."""
 
     counts: Sequence[int]
     mse: Sequence[float]
@@ -110,6 +110,6 @@ def _counts(channels: int, points: int) -> list[int]:
 
 
 def _middle(image: torch.Tensor) -> torch.Tensor:
-    """The middle of an image (B, colours, H, W), up to SIDE pixels a side."""
+    """The middle of an image (B, colors, H, W), up to SIDE pixels a side."""
     top, left = (max(0, size - SIDE) // 2 for size in image.shape[2:])
     return image[:, :, top : top + SIDE, left : left + SIDE]

@@ -1,4 +1,4 @@
-"""Curves as plots, SVG and PNG, that can be read in grey: told apart by dashes and marks, named at their ends.
+"""Curves as plots, SVG and PNG, that can be read in gray: told apart by dashes and marks, named at their ends.
 
 matplotlib is an optional dependency, and imported here alone.
 """

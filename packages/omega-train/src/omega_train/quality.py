@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from omega_core.images import Pixels, psnr
+from omega_core.images.pictures import Pixels, psnr
 
 WINDOW = 11
 """Pixels a side of SSIM's Gaussian window (σ 1.5)."""
@@ -23,7 +23,7 @@ _K1, _NO_LUMINANCE = 0.01, 1e3
 
 @dataclass(frozen=True)
 class Quality:
-    """psnr: dB, over all colours. ssim, ms_ssim: the mean over colours; None where the picture is too small."""
+    """psnr: dB, over all colors. ssim, ms_ssim: the mean over colors; None where the picture is too small."""
 
     psnr: float
     ssim: float | None
@@ -31,7 +31,7 @@ class Quality:
 
 
 def qualities(original: Pixels, decoded: Sequence[Pixels]) -> list[Quality]:
-    """How near each of some decoded pictures comes to the original, all of them (colours, H, W)."""
+    """How near each of some decoded pictures comes to the original, all of them (colors, H, W)."""
     side, at_once = min(original.shape[1:]), max(1, _AT_ONCE // original[0].size)
     found = []
     for first in range(0, len(decoded), at_once):
@@ -61,11 +61,11 @@ def _ms_ssim(x_NCHW: Tensor, target_NCHW: Tensor) -> Tensor:
 
 
 def _similarity(x_NCHW: Tensor, target_NCHW: Tensor, k1: float) -> Tensor:
-    """SSIM of each colour (N, C), over the windows that lie within the picture.
+    """SSIM of each color (N, C), over the windows that lie within the picture.
 
     k1: so great that the term of luminance is 1, what is left is that of contrast and structure.
     """
-    samples, colours = x_NCHW.shape[:2]
+    samples, colors = x_NCHW.shape[:2]
     alone = (1, -1, *x_NCHW.shape[2:])  # each a channel of one picture: convolved three times as quickly
     _, whole = structural_similarity_index_measure(
         x_NCHW.reshape(alone),
@@ -77,4 +77,4 @@ def _similarity(x_NCHW: Tensor, target_NCHW: Tensor, k1: float) -> Tensor:
     )
     edge = WINDOW // 2
     within: Tensor = whole[:, :, edge:-edge, edge:-edge].mean(dim=(2, 3))
-    return within.view(samples, colours)
+    return within.view(samples, colors)

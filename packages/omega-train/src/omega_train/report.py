@@ -21,9 +21,9 @@ from typing import Any
 from PIL import Image
 
 from omega_core.files import write_whole
-from omega_core.images import Pixels, to_pillow
+from omega_core.images.pictures import Pixels, to_pillow
 from omega_train.curves import RATES, Curve, curves, differences
-from omega_train.evaluation import METRICS, Decoded, Measurement, Point, summarise, too_small, write_table
+from omega_train.evaluation import METRICS, Decoded, Measurement, Point, summarize, too_small, write_table
 from omega_train.quality import LEAST_SIDE
 
 MOST_SETTINGS = 10
@@ -61,7 +61,7 @@ def write_report(
     models: those of the codecs that are models.
     rate: what plots and differences count, one of RATES.
     """
-    points, remarks = summarise(measurements), list[str]()
+    points, remarks = summarize(measurements), list[str]()
     write_table(folder / "images.csv", measurements)
     write_table(folder / "summary.csv", points)
     text = json.dumps(dict(made_with), indent=2, ensure_ascii=False, default=str)

@@ -18,8 +18,8 @@ import torch
 from omega_core.contracts.trainer import Trainer
 from omega_core.errors import DataError, OutputError, TrainingError
 from omega_core.files import write_whole
+from omega_core.plugins.registry import build, resolve
 from omega_core.processes import rank
-from omega_core.registry import build, resolve
 from omega_train.data.shares import Data, several
 from omega_train.progress import Log, log
 from omega_train.recipe import Recipe, load_recipe

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from omega_core.container import group_size
 from omega_core.contracts.dataset import Images
 from omega_core.contracts.quantizer import hashed
 from omega_core.errors import OmegaWarning
+from omega_core.format.file import group_size
 from omega_train.data.photos import FolderImages
 from omega_train.recipe import Recipe
 
@@ -30,7 +30,7 @@ _ORDER, _CHANNELS, _NOISE, _PICTURE = range(4)
 class Batch:
     """What a step of training takes.
 
-    pixels: (B, colours, H, W), uint8. samples: (B,), their numbers in the data set. step: of training.
+    pixels: (B, colors, H, W), uint8. samples: (B,), their numbers in the data set. step: of training.
     remarks: what was wrong with pictures.
     """
 
@@ -118,16 +118,16 @@ class HeldPhotos:
 
     def __iter__(self) -> Iterator[Batch]:
         device, crop = self.pixels.device, self.images.crop
-        across, colours = torch.arange(crop, device=device), torch.arange(self.images.colours, device=device)
+        across, colors = torch.arange(crop, device=device), torch.arange(self.images.colors, device=device)
         for keys in self.sampler:
             steps = [self._steps(sample, seed) for sample, seed in _seeded(self.seed, keys)]
             first, plane, down, right = torch.tensor(steps, device=device).T[..., None, None, None]
-            places_BCHW = first + plane * colours[:, None, None] + down * across[:, None] + right * across
+            places_BCHW = first + plane * colors[:, None, None] + down * across[:, None] + right * across
             samples = torch.tensor([sample for _, sample in keys], device=device)
             yield Batch(self.pixels[places_BCHW], samples, keys[0][0])
 
     def _steps(self, sample: int, seed: int) -> tuple[int, int, int, int]:
-        """Where the first pixel of a crop is, and how far it is from there to the next colour, row and column."""
+        """Where the first pixel of a crop is, and how far it is from there to the next color, row and column."""
         number, cut = self.images.cut(sample, seed)
         height, width = self.images.held[number].shape[1:]
         first, down, right = self.first[number] + cut.top * width + cut.left, width, 1

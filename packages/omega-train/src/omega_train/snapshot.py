@@ -7,7 +7,7 @@ import torch
 
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import OutputError, TrainingError
-from omega_core.registry import build
+from omega_core.plugins.registry import build
 from omega_train.checkpoint import read_checkpoint, weights_of
 from omega_train.data.shares import Data, several
 from omega_train.export import save

@@ -1,7 +1,7 @@
 """The codec as Lightning trains it.
 
 image ─analysis→ y ─quantizer(y, prior, n)→ y_hat, bits ─synthesis→ image_hat
-loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalised images, bpp less at first if the recipe says so
+loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalized images, bpp less at first if the recipe says so
 
 What is trained at a step, and how the quantizer takes part, depends on the phase: see `omega_train.phases`.
 """
@@ -15,13 +15,13 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from omega_core.coding.tables import MAX_ALPHABET
 from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError
-from omega_core.registry import build, resolve
-from omega_core.tables import MAX_ALPHABET
+from omega_core.plugins.registry import build, resolve
 from omega_train.distributed import summed
 from omega_train.optimizers import build_optimizer
 from omega_train.phases import Phase, Phases
@@ -203,8 +203,8 @@ class CodecTask(LightningModule):
             yield
 
     def distortion(self, restored: Tensor, image: Tensor) -> Tensor:
-        """MSE (B,) of images (B, colours, H, W), normalised as the architecture says."""
-        error = self.architecture.normalise(restored) - self.architecture.normalise(image)
+        """MSE (B,) of images (B, colors, H, W), normalized as the architecture says."""
+        error = self.architecture.normalize(restored) - self.architecture.normalize(image)
         return error.square().mean(dim=(1, 2, 3))
 
     def _settled(self, latent: Tensor, prior: Prior | None, kept: Tensor) -> Quantized:

@@ -17,8 +17,8 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from omega_core.contracts.dataset import Dataset as OmegaDataset
 from omega_core.errors import DataError, RecipeError, TrainingError
+from omega_core.plugins.registry import build
 from omega_core.processes import world_size
-from omega_core.registry import build
 from omega_train.cluster import local_processes
 from omega_train.distributed import part
 from omega_train.keeper import Keeper
@@ -107,10 +107,10 @@ class LightningTrainer:
         """Raise DataError if the pictures are none that the architecture takes."""
         if not len(self.dataset.train) or not len(self.dataset.validation):
             raise DataError(f"the dataset {self.recipe.dataset} has no pictures to train or to validate with.")
-        colours, height, width = self.dataset.train.load(0, 0).shape
-        if colours != self.task.architecture.colours:
-            wanted = self.task.architecture.colours
-            raise DataError(f"the pictures have {colours} colours, the architecture takes {wanted}.")
+        colors, height, width = self.dataset.train.load(0, 0).shape
+        if colors != self.task.architecture.colors:
+            wanted = self.task.architecture.colors
+            raise DataError(f"the pictures have {colors} colors, the architecture takes {wanted}.")
         self.task.architecture.latent_size(height, width)
 
     def train(self, folder: Path, *, resume: bool = False) -> Path:

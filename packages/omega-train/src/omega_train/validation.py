@@ -23,7 +23,7 @@ BATCH_PIXELS = 500 * 28 * 28  # at a time, whatever the size of the images
 
 @dataclass(frozen=True)
 class Score:
-    """At one channel count: λ, the loss with it, MSE on normalised images, bpp, and mean PSNR in dB.
+    """At one channel count: λ, the loss with it, MSE on normalized images, bpp, and mean PSNR in dB.
 
     channels: in the relaxed phase, where there are none yet, the share of them for the fineness that was measured.
     """
@@ -40,7 +40,7 @@ class Score:
 class Validation:
     """What validation found.
 
-    loss: what training minimises: each channel count is scored with its own λ, and weighs as often as
+    loss: what training minimizes: each channel count is scored with its own λ, and weighs as often as
         training draws it or one since the count before.
     scores: at each count.
     dead_symbols: the share of all symbols that were never chosen.
@@ -124,7 +124,7 @@ def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validati
 
 
 def _sums_of(task: CodecTask, image: Tensor, latent: Tensor, bits: Tensor, fineness: Tensor) -> Tensor:
-    """MSE, bpp and PSNR (3,) of a batch (B, colours, H, W) as restored from a latent, summed over it."""
+    """MSE, bpp and PSNR (3,) of a batch (B, colors, H, W) as restored from a latent, summed over it."""
     height, width = image.shape[2:]
     restored = task.architecture.restore(latent.to(image.dtype), height, width, fineness.to(image.dtype))
     seen = (restored.clamp(0, 1) * 255).round() - image * 255
@@ -134,7 +134,7 @@ def _sums_of(task: CodecTask, image: Tensor, latent: Tensor, bits: Tensor, finen
 
 
 def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) -> Tensor:
-    """MSE, bpp and PSNR at each channel count, summed over a batch (B, colours, H, W)."""
+    """MSE, bpp and PSNR at each channel count, summed over a batch (B, colors, H, W)."""
     bits_BC = channel_bits(task.prior, symbols)
     sums = []
     for n in counts:
@@ -149,7 +149,7 @@ def all_of(task: CodecTask, image: Tensor) -> Tensor:
 
 
 def batches(task: CodecTask, images: Images, *, most: int | None = None, workers: int = 0) -> Iterator[Tensor]:
-    """Images as floats (≤ B, colours, H, W) on the task's device, in order; of several processes, each its share.
+    """Images as floats (≤ B, colors, H, W) on the task's device, in order; of several processes, each its share.
 
     Those that are augmented are as they were for the first step, whenever they are asked for.
     most: how many images at the most, evenly taken; all if None. workers: processes that read them.

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from omega_core.codec.loading import model_path
+from omega_core.codec.model_file import read_model
 from omega_core.errors import TrainingError
-from omega_core.loading import model_path
-from omega_core.modelfile import read_model
 from omega_train.checkpoint import read_checkpoint, weights_of
 from omega_train.export import RELAXATION
 from omega_train.task import CodecTask

@@ -1,6 +1,6 @@
 import numpy as np
 
-from omega_core.tables import FrozenTables
+from omega_core.coding.tables import FrozenTables
 from omega_core.testing import CoderContract
 from omega_rans.coder import RansCoder
 

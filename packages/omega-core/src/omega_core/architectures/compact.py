@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
 
 from omega_core.architectures.lapped import SIDE, cosine_transform, filtered, lap_filter
-from omega_core.blocks import ConvBlock, interpolated, near_zero
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.errors import ComponentError
+from omega_core.layers import ConvBlock, interpolated, near_zero
 
 _COEFFICIENTS = 3 * SIDE**2
 _DEPTH = 4  # blocks of each net at a sixteenth of the resolution
@@ -39,7 +39,7 @@ class CompactArchitecture(LocalArchitecture):
     of the rate. The synthesis is told how finely its latent was quantized (`fineness`): by it, it scales each channel
     of the latent, as a coarse quantizer's values are best brought nearer to their mean, and shifts the features.
 
-    Images are normalised to [−1, 1].
+    Images are normalized to [−1, 1].
 
     latent_channels: D, up to 768.
     gain: what coefficients are multiplied with at the start, for quantizers with steps of 1, but no more than leaves
@@ -56,7 +56,7 @@ class CompactArchitecture(LocalArchitecture):
     lap: Tensor
     """(16, 16): what filters the 16 pixels around each edge of a block, across it; orthogonal."""
 
-    colours = 3
+    colors = 3
     stride = SIDE
     analysis_halo = _DEPTH + 1
     refine_halo = _DEPTH
@@ -115,7 +115,7 @@ class CompactArchitecture(LocalArchitecture):
 
     def analysis(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) to latent (B, D, h, w)."""
-        lapped = filtered(self.normalise(self.padded(image)), self.lap)
+        lapped = filtered(self.normalize(self.padded(image)), self.lap)
         blocks = pixel_unshuffle(lapped, SIDE).contiguous(memory_format=torch.channels_last)
         with torch.autocast(image.device.type, enabled=False):  # the basis would lose half of its digits
             coefficients = conv2d(blocks.to(self.basis.dtype), self.basis[:, :, None, None])
@@ -152,6 +152,6 @@ class CompactArchitecture(LocalArchitecture):
             image = image + self.detail(found)
         return image * 0.5 + 0.5
 
-    def normalise(self, image: Tensor) -> Tensor:
+    def normalize(self, image: Tensor) -> Tensor:
         """From [0, 1] to [−1, 1]."""
         return (image - 0.5) / 0.5

@@ -11,7 +11,7 @@ from torch import Tensor
 SIDE = 16
 """Pixels a side of a block, which one latent position stands for."""
 
-_POWER = (20.0, 2.2, 0.5)  # of brightness and of two colour differences, where black is −1 and white 1
+_POWER = (20.0, 2.2, 0.5)  # of brightness and of two color differences, where black is −1 and white 1
 
 
 def _cosines(n: int) -> Tensor:
@@ -53,14 +53,14 @@ def filtered(image: Tensor, lap: Tensor) -> Tensor:
 def cosine_transform() -> tuple[Tensor, Tensor]:
     """Orthonormal rows (768, 768) for blocks as PixelUnshuffle lays them out, and the variance of each coefficient.
 
-    In both directions the type-II DCT; of the colours, brightness and two differences. Variances fall with the third
+    In both directions the type-II DCT; of the colors, brightness and two differences. Variances fall with the third
     power of the frequency, as those of photographs do (Field 1987, "Relations between the statistics of natural images
     and the response properties of cortical cells", JOSA A).
     """
     n, cosines = torch.arange(SIDE, dtype=torch.float64), _cosines(SIDE)
-    colours = torch.tensor([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
-    colours /= colours.norm(dim=1, keepdim=True)
-    basis = torch.einsum("kc,ui,vj->kuvcij", colours, cosines, cosines).reshape(3 * SIDE**2, -1)
+    colors = torch.tensor([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
+    colors /= colors.norm(dim=1, keepdim=True)
+    basis = torch.einsum("kc,ui,vj->kuvcij", colors, cosines, cosines).reshape(3 * SIDE**2, -1)
     falling = (n[:, None] ** 2 + n**2 + 0.25) ** -1.5
     variances = torch.tensor(_POWER, dtype=torch.float64)[:, None, None] * falling
     return basis.float(), variances.flatten().float()

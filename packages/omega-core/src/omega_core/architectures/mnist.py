@@ -1,4 +1,4 @@
-"""The transform for 28×28 grey pictures of Löhdefink et al. 2022 (CVPR Workshops), for MNIST."""
+"""The transform for 28×28 gray pictures of Löhdefink et al. 2022 (CVPR Workshops), for MNIST."""
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ class MnistArchitecture(Architecture):
         image 1×28×28 ─conv k3 s3─ 16×10×10 ─conv k3 s2─ 16×5×5 ─conv k3 s2─ latent D×3×3
         latent D×3×3 ─convᵀ k3 s2─ 16×7×7 ─convᵀ k5 s2─ 8×15×15 ─convᵀ k2 s2─ image 1×28×28
 
-    with ReLU between and tanh at the end, on pictures normalised to [−1, 1].
+    with ReLU between and tanh at the end, on pictures normalized to [−1, 1].
 
     latent_channels: D.
     width: channels between the convolutions; 16 as published, and half as many before the last.
@@ -23,7 +23,7 @@ class MnistArchitecture(Architecture):
         published, no pixel is restored from more than the four positions nearest to it.
     """
 
-    colours = 1
+    colors = 1
     image_size = (28, 28)
     precision = torch.float64  # so small that it costs nothing
 
@@ -56,12 +56,12 @@ class MnistArchitecture(Architecture):
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         """Always (3, 3)."""
         if (height, width) != self.image_size:
-            raise ImageError(f"the architecture mnist takes grey pictures of 28×28 pixels, not {width}×{height}.")
+            raise ImageError(f"the architecture mnist takes gray pictures of 28×28 pixels, not {width}×{height}.")
         return 3, 3
 
     def analysis(self, image: Tensor) -> Tensor:
         """Image (B, 1, 28, 28) to latent (B, D, 3, 3)."""
-        latent: Tensor = self.gather(self.encoder(self.normalise(image)))
+        latent: Tensor = self.gather(self.encoder(self.normalize(image)))
         return latent
 
     def synthesis(self, latent: Tensor, height: int, width: int) -> Tensor:
@@ -69,7 +69,7 @@ class MnistArchitecture(Architecture):
         image: Tensor = self.decoder(self.spread(latent))
         return image * 0.5 + 0.5
 
-    def normalise(self, image: Tensor) -> Tensor:
+    def normalize(self, image: Tensor) -> Tensor:
         """From [0, 1] to [−1, 1]."""
         return (image - 0.5) / 0.5
 

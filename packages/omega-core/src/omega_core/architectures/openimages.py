@@ -19,7 +19,7 @@ class OpenImagesArchitecture(LocalArchitecture):
         image 3×H×W ─conv k7─ 60 ─s2─ 120 ─s2─ 240 ─s2─ 480 ─s2─ latent D×H/16×W/16
         latent ─8 residual blocks─ D ─convᵀ s2─ 480 ─s2─ 240 ─s2─ 120 ─s2─ 60 ─conv k7─ image 3×H×W
 
-    with channel norm after every convolution but the last of all, and ReLU between. Images are normalised
+    with channel norm after every convolution but the last of all, and ReLU between. Images are normalized
     with ImageNet's mean and deviation, and padded to whole blocks with that mean.
 
     latent_channels: D.
@@ -28,9 +28,9 @@ class OpenImagesArchitecture(LocalArchitecture):
     Raises ComponentError for numbers that cannot be.
     """
 
-    colours = 3
+    colors = 3
     stride = 16
-    smallest = 2  # reflection needs a neighbour
+    smallest = 2  # reflection needs a neighbor
     analysis_halo = 2  # 18 pixels
     refine_halo = 16  # two convolutions in each of eight blocks
     render_halo = 2
@@ -63,11 +63,11 @@ class OpenImagesArchitecture(LocalArchitecture):
 
     def analysis(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) to latent (B, D, h, w)."""
-        latent: Tensor = self.encoder(self.normalise(self.padded(image)))
+        latent: Tensor = self.encoder(self.normalize(self.padded(image)))
         return latent
 
     def pad(self, image: Tensor, margins: Margins) -> Tensor:
-        """Add margins of ImageNet's mean: zero after normalisation."""
+        """Add margins of ImageNet's mean: zero after normalization."""
         if not any(margins):
             return image
         top, bottom, left, right = margins
@@ -83,7 +83,7 @@ class OpenImagesArchitecture(LocalArchitecture):
         image: Tensor = self.decoder(features)
         return image * self.std + self.mean
 
-    def normalise(self, image: Tensor) -> Tensor:
+    def normalize(self, image: Tensor) -> Tensor:
         """To mean 0 and deviation 1, as ImageNet has them."""
         return (image - self.mean) / self.std
 

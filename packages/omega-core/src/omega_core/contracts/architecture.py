@@ -10,12 +10,12 @@ from torch import Tensor, nn
 class Architecture(nn.Module, ABC):
     """An analysis transform (image to latent) and a synthesis transform (latent to image).
 
-    Images are float in [0, 1], (B, colours, H, W). Normalisation and padding are the architecture's own
+    Images are float in [0, 1], (B, colors, H, W). Normalization and padding are the architecture's own
     business. Made as `Class(latent_channels=D, **options)`.
     """
 
-    colours: int
-    """1 for grey pictures, 3 for RGB."""
+    colors: int
+    """1 for gray pictures, 3 for RGB."""
     latent_channels: int
     """D, the channels of the latent."""
     image_size: tuple[int, int] | None = None
@@ -33,11 +33,11 @@ class Architecture(nn.Module, ABC):
 
     @abstractmethod
     def analysis(self, image: Tensor) -> Tensor:
-        """Image (B, colours, H, W) to latent (B, D, h, w)."""
+        """Image (B, colors, H, W) to latent (B, D, h, w)."""
 
     @abstractmethod
     def synthesis(self, latent: Tensor, height: int, width: int) -> Tensor:
-        """Latent (B, D, h, w) to image (B, colours, height, width). Values may leave [0, 1] a little."""
+        """Latent (B, D, h, w) to image (B, colors, height, width). Values may leave [0, 1] a little."""
 
     def restore(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
         """The synthesis, told the fineness (B,) of each latent (B, D, h, w) where it is aware of it."""
@@ -46,7 +46,7 @@ class Architecture(nn.Module, ABC):
         image: Tensor = cast(Any, self.synthesis)(latent, height, width, fineness)
         return image
 
-    def normalise(self, image: Tensor) -> Tensor:
+    def normalize(self, image: Tensor) -> Tensor:
         """The image in the scale on which the distortion of training is measured."""
         return image
 
@@ -61,7 +61,7 @@ class Margins(NamedTuple):
 
 
 class LocalArchitecture(Architecture):
-    """An architecture for images of any size whose every output depends on its neighbourhood alone.
+    """An architecture for images of any size whose every output depends on its neighborhood alone.
 
     Such a transform can be worked out in tiles that overlap, in bounded memory, with the same result:
 
@@ -92,14 +92,14 @@ class LocalArchitecture(Architecture):
         return Margins(down // 2, down - down // 2, across // 2, across - across // 2)
 
     def pad(self, image: Tensor, margins: Margins) -> Tensor:
-        """Add margins to an image (B, colours, H, W), here by repeating its edges."""
+        """Add margins to an image (B, colors, H, W), here by repeating its edges."""
         if not any(margins):
             return image
         top, bottom, left, right = margins
         return nn.functional.pad(image, (left, right, top, bottom), mode="replicate")
 
     def padded(self, image: Tensor) -> Tensor:
-        """An image (B, colours, H, W) padded to whole blocks."""
+        """An image (B, colors, H, W) padded to whole blocks."""
         return self.pad(image, self.margins(image.shape[2], image.shape[3]))
 
     def refine(self, latent: Tensor) -> Tensor:
@@ -115,9 +115,9 @@ class LocalArchitecture(Architecture):
 
     @abstractmethod
     def render(self, features: Tensor) -> Tensor:
-        """Features (B, F, h, w) to whole blocks (B, colours, h·stride, w·stride)."""
+        """Features (B, F, h, w) to whole blocks (B, colors, h·stride, w·stride)."""
 
     def synthesis(self, latent: Tensor, height: int, width: int, fineness: Tensor | None = None) -> Tensor:
-        """Latent (B, D, h, w) to image (B, colours, height, width)."""
+        """Latent (B, D, h, w) to image (B, colors, height, width)."""
         top, _, left, _ = self.margins(height, width)
         return self.render(self.refined(latent, fineness))[:, :, top : top + height, left : left + width]

@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+from omega_core.coding.tables import Integers, Symbols, Tables
 from omega_core.errors import CoderError
-from omega_core.tables import Integers, Symbols, Tables
 
 
 class Decoder(ABC):

@@ -15,7 +15,7 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def load(self, index: int, seed: int) -> NDArray[np.uint8]:
-        """Picture `index` as (colours, H, W); whatever is random about it follows from `seed`."""
+        """Picture `index` as (colors, H, W); whatever is random about it follows from `seed`."""
 
 
 class Dataset(ABC):

@@ -7,8 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from omega_core.tables import FrozenPrior as FrozenPrior
-from omega_core.tables import FrozenTables
+from omega_core.coding.tables import FrozenPrior as FrozenPrior
+from omega_core.coding.tables import FrozenTables
 
 
 class Prior(nn.Module, ABC):

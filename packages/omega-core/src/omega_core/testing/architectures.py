@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omega_core.codec import Codec
+from omega_core.codec.image_codec import Codec
+from omega_core.coding.tables import NoPrior
 from omega_core.contracts.architecture import Architecture, LocalArchitecture
 from omega_core.errors import ImageError
-from omega_core.tables import NoPrior
 from omega_core.testing import modules
 from omega_core.testing.checking import Checks, expect, raises
 from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
@@ -40,10 +40,10 @@ class ArchitectureSubject(ModuleSubject):
         return (module.image_size,) if module.image_size else self.sizes
 
     def image(self, module: Architecture, batch: int = 3, size: tuple[int, int] | None = None) -> Tensor:
-        """Images (B, colours, H, W) in [0, 1]."""
+        """Images (B, colors, H, W) in [0, 1]."""
         height, width = size or self.sizes_of(module)[0]
         generator = torch.Generator().manual_seed(3)
-        small = torch.rand(batch, module.colours, 4, 4, generator=generator)
+        small = torch.rand(batch, module.colors, 4, 4, generator=generator)
         return torch.nn.functional.interpolate(small, (height, width), mode="bilinear")
 
     def inputs(self, batch: int = 3) -> Tensor:
@@ -61,10 +61,10 @@ checks: Checks[ArchitectureSubject] = Checks(modules.checks)
 
 @checks.add
 def names_its_sizes(subject: ArchitectureSubject) -> None:
-    """`latent_channels` is the D that it was made with, `colours` 1 or 3."""
+    """`latent_channels` is the D that it was made with, `colors` 1 or 3."""
     made = subject.made()
     expect(made.latent_channels == subject.latent_channels, f"latent_channels is {made.latent_channels}")
-    expect(made.colours in (1, 3), f"colours is {made.colours!r}")
+    expect(made.colors in (1, 3), f"colors is {made.colors!r}")
 
 
 @checks.add
@@ -81,12 +81,12 @@ def analysis_gives_the_latent_size(subject: ArchitectureSubject) -> None:
 
 @checks.add
 def synthesis_restores_the_size(subject: ArchitectureSubject) -> None:
-    """`synthesis` gives images (B, colours, height, width) of exactly the size asked for."""
+    """`synthesis` gives images (B, colors, height, width) of exactly the size asked for."""
     made = subject.made()
     for size in subject.sizes_of(made):
         latent = torch.zeros(2, subject.latent_channels, *made.latent_size(*size))
         restored = made.synthesis(latent, *size)
-        expect(tuple(restored.shape) == (2, made.colours, *size), f"for {size} it made {tuple(restored.shape)}")
+        expect(tuple(restored.shape) == (2, made.colors, *size), f"for {size} it made {tuple(restored.shape)}")
 
 
 @checks.add
@@ -171,13 +171,13 @@ def works_in_mixed_precision(subject: ArchitectureSubject) -> None:
 
 
 @checks.add
-def normalises_to_the_same_shape(subject: ArchitectureSubject) -> None:
-    """`normalise` keeps the shape of images, and images that differ differ afterwards, so that distortion sees it."""
+def normalizes_to_the_same_shape(subject: ArchitectureSubject) -> None:
+    """`normalize` keeps the shape of images, and images that differ differ afterwards, so that distortion sees it."""
     made = subject.made()
     image = subject.inputs()
-    normalised = made.normalise(image)
-    expect(normalised.shape == image.shape, f"of {tuple(image.shape)} it made {tuple(normalised.shape)}")
-    change = (made.normalise(image + 0.1) - normalised).abs()
+    normalized = made.normalize(image)
+    expect(normalized.shape == image.shape, f"of {tuple(image.shape)} it made {tuple(normalized.shape)}")
+    change = (made.normalize(image + 0.1) - normalized).abs()
     expect(change.min() > 0, "pixels that differ are the same afterwards")
 
 
@@ -187,7 +187,7 @@ def tiles_are_seamless(subject: ArchitectureSubject) -> None:
     made = subject.made().double()
     need(isinstance(made, LocalArchitecture), "work in tiles")
     side, tile = 6 * made.stride + 3, 2 * made.stride
-    pixels = np.random.default_rng(0).integers(0, 256, (made.colours, side, side + made.stride), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (made.colors, side, side + made.stride), np.uint8)
     codec = Codec(made, Millionths(subject.latent_channels), NoPrior())
     whole, parts = (codec.symbols(pixels, tile=each) for each in (None, tile))
     furthest = int(np.abs(whole - parts).max())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from omega_core.registry import Registered, import_component, make, registry
+from omega_core.plugins.registry import Registered, import_component, make, registry
 
 MADE = "can_be_made"
 """The check without which most others could only fail in the same way."""

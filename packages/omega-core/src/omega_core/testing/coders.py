@@ -11,9 +11,9 @@ from typing import cast
 
 import numpy as np
 
+from omega_core.coding.tables import Integers, Symbols, Tables, cumulative_counts
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError
-from omega_core.tables import Integers, Symbols, Tables, cumulative_counts
 from omega_core.testing import common
 from omega_core.testing.checking import Checks, Subject, expect, raises
 

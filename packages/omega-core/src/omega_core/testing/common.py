@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from omega_core import contracts
-from omega_core.options import NO_DEFAULT, Options
+from omega_core.plugins.options import NO_DEFAULT, Options
 from omega_core.testing.checking import Checks, Subject, expect
 
 checks: Checks[Subject] = Checks()

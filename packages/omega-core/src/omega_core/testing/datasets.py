@@ -41,7 +41,7 @@ def has_pictures_of_both_kinds(subject: DatasetSubject) -> None:
 
 @checks.add
 def pictures_are_bytes(subject: DatasetSubject) -> None:
-    """A picture is an array (colours, H, W) of uint8, with 1 or 3 colours."""
+    """A picture is an array (colors, H, W) of uint8, with 1 or 3 colors."""
     for part, images in _parts(subject.make()):
         picture = images.load(0, 0)
         expect(isinstance(picture, np.ndarray), f"one of {part} is {type(picture).__name__}")

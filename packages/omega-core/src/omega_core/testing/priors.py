@@ -10,10 +10,10 @@ import torch
 from safetensors.numpy import load, save
 from torch import Tensor
 
+from omega_core.coding.order import in_order
+from omega_core.coding.tables import TOTAL, Integers, Tables
 from omega_core.contracts import implements
 from omega_core.contracts.prior import FrozenPrior, Prior
-from omega_core.order import in_order
-from omega_core.tables import TOTAL, Integers, Tables
 from omega_core.testing import modules
 from omega_core.testing.checking import Checks, expect
 from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded

@@ -5,9 +5,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from omega_core.coding.tables import FrozenTables
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantized, Quantizer
-from omega_core.tables import FrozenTables
 
 
 class ReferencePrior(Prior):

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from omega_core.codec.loading import load_model
 from omega_core.contracts.trainer import Trainer
 from omega_core.errors import OmegaError
-from omega_core.loading import load_model
 from omega_core.testing import common
 from omega_core.testing.checking import Checks, Subject, Unclaimed, expect, raises
 
@@ -65,7 +65,7 @@ def the_model_codes(subject: TrainerSubject) -> None:
             name, wanted = getattr(model.description, part).name, getattr(subject.recipe, part)
             expect(name.split("/")[-1] == wanted.split("/")[-1], f"the {part} of the model is {name}, not {wanted}")
         height, width = model.codec.architecture.image_size or (64, 64)
-        shape = (height, width, 3) if model.codec.colours == 3 else (height, width)
+        shape = (height, width, 3) if model.codec.colors == 3 else (height, width)
         picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         decoded = model.decompress(model.compress(picture))
         expect(decoded.size == (width, height), f"of {width}×{height} pixels came {decoded.size}")

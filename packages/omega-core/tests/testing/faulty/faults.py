@@ -23,9 +23,9 @@ from sound_components import (
 )
 from torch import Tensor, nn
 
+from omega_core.coding.tables import FrozenTables
 from omega_core.contracts import Quantized
 from omega_core.errors import CoderError, ComponentError
-from omega_core.tables import FrozenTables
 
 FAULTS: dict[str, dict[str, object]] = {
     kind: {} for kind in ("quantizer", "architecture", "prior", "coder", "dataset", "trainer")
@@ -342,16 +342,16 @@ class WakesAnyhow(SoundQuantizer):
 
 
 @fault("names_its_sizes", "architecture")
-class FourColours(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+class FourColors(SoundArchitecture):
+    """colors: 3 for RGB, 1 for gray."""
 
-    def __init__(self, *, latent_channels: int, colours: int = 3) -> None:
-        super().__init__(latent_channels=latent_channels, colours=4)
+    def __init__(self, *, latent_channels: int, colors: int = 3) -> None:
+        super().__init__(latent_channels=latent_channels, colors=4)
 
 
 @fault("analysis_gives_the_latent_size", "architecture")
 class RoundsTheSizeDown(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
     def latent_size(self, height, width):
         return height // 4 + 1, width // 4 + 1
@@ -364,7 +364,7 @@ class RoundsTheSizeDown(SoundArchitecture):
 
 @fault("synthesis_restores_the_size", "architecture")
 class DoesNotCrop(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
     def synthesis(self, latent, height, width):
         return self.render(self.refine(latent))
@@ -380,7 +380,7 @@ class TakesAnySize(SoundFixedArchitecture):
 
 @fault("keeps_the_type", "architecture")
 class AlwaysFloat(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
     def render(self, features):
         return super().render(features).float()
@@ -388,7 +388,7 @@ class AlwaysFloat(SoundArchitecture):
 
 @fault("passes_something_on", "architecture")
 class Blank(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
     def render(self, features):
         return super().render(features * 0)
@@ -396,7 +396,7 @@ class Blank(SoundArchitecture):
 
 @fault("every_parameter_is_trained", "architecture")
 class Detached(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
     def refine(self, latent, fineness=None):
         return super().refine(latent.detach())
@@ -404,7 +404,7 @@ class Detached(SoundArchitecture):
 
 @fault("gradients_are_derivatives", "architecture")
 class RoundsPixels(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
     def render(self, features):
         image = super().render(features)
@@ -413,23 +413,23 @@ class RoundsPixels(SoundArchitecture):
 
 @fault("works_in_mixed_precision", "architecture")
 class Overflows(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
     def refine(self, latent, fineness=None):
         return super().refine(latent) + (1e30 if torch.is_autocast_enabled("cpu") else 0)
 
 
-@fault("normalises_to_the_same_shape", "architecture")
+@fault("normalizes_to_the_same_shape", "architecture")
 class Clips(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
-    def normalise(self, image):
+    def normalize(self, image):
         return image.clamp(0.45, 0.55)
 
 
 @fault("is_told_the_fineness", "architecture")
 class DoesNotListen(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
     def refine(self, latent, fineness=None):
         return super().refine(latent, None)
@@ -437,7 +437,7 @@ class DoesNotListen(SoundArchitecture):
 
 @fault("tiles_are_seamless", "architecture")
 class LooksFurther(SoundArchitecture):
-    """colours: 3 for RGB, 1 for grey."""
+    """colors: 3 for RGB, 1 for gray."""
 
     refine_halo = 0
 

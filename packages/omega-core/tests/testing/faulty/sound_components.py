@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from omega_core.codec.model_file import Choice, Description, write_model
+from omega_core.coding.tables import FrozenTables
 from omega_core.contracts import (
     Architecture,
     Coder,
@@ -20,8 +22,6 @@ from omega_core.contracts import (
 )
 from omega_core.contracts.coder import Decoder, check_length, check_symbols
 from omega_core.errors import CoderError, DataError, ImageError
-from omega_core.modelfile import Choice, Description, write_model
-from omega_core.tables import FrozenTables
 
 
 class SoundQuantizer(Quantizer):
@@ -80,7 +80,7 @@ class SoundArchitecture(LocalArchitecture):
     """Two convolutions.
 
     latent_channels: D.
-    colours: 3 for RGB, 1 for grey.
+    colors: 3 for RGB, 1 for gray.
     """
 
     stride = 4
@@ -89,12 +89,12 @@ class SoundArchitecture(LocalArchitecture):
     render_halo = 1
     fineness_aware = True
 
-    def __init__(self, *, latent_channels: int, colours: int = 3) -> None:
+    def __init__(self, *, latent_channels: int, colors: int = 3) -> None:
         super().__init__()
-        self.latent_channels, self.colours = latent_channels, colours
-        self.encoder = nn.Conv2d(16 * colours, latent_channels, 3, padding=1)
+        self.latent_channels, self.colors = latent_channels, colors
+        self.encoder = nn.Conv2d(16 * colors, latent_channels, 3, padding=1)
         self.body = nn.Conv2d(latent_channels, latent_channels, 3, padding=1)
-        self.decoder = nn.Conv2d(latent_channels, 16 * colours, 3, padding=1)
+        self.decoder = nn.Conv2d(latent_channels, 16 * colors, 3, padding=1)
 
     def analysis(self, image: Tensor) -> Tensor:
         return self.encoder(F.pixel_unshuffle(self.padded(image), 4))
@@ -108,12 +108,12 @@ class SoundArchitecture(LocalArchitecture):
 
 
 class SoundFixedArchitecture(Architecture):
-    """For grey images of 8×8 pixels only.
+    """For gray images of 8×8 pixels only.
 
     latent_channels: D.
     """
 
-    colours = 1
+    colors = 1
     image_size = (8, 8)
 
     def __init__(self, *, latent_channels: int) -> None:

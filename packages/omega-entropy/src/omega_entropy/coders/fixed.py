@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from omega_core.coding.tables import Integers, Symbols, Tables
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
-from omega_core.tables import Integers, Symbols, Tables
 
 
 class FixedCoder(Coder):

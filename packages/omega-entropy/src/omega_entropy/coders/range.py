@@ -15,9 +15,9 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from omega_core.coding.tables import TOTAL, Integers, Symbols, Tables
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
-from omega_core.tables import TOTAL, Integers, Symbols, Tables
 
 _WORD = 4  # bytes that constriction puts out at a time
 _STATE = 8  # bytes of its state

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 import torchac
 
+from omega_core.coding.tables import Integers, Symbols, Tables, concatenate
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
-from omega_core.tables import Integers, Symbols, Tables, concatenate
 
 _SLACK = 4  # bytes that a stream may be shorter than its information, as zeros at its end go without saying
 

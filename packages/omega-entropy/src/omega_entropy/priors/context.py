@@ -8,7 +8,7 @@ networks for it. Here a few integers do:
 
 The first score foretells how many bits a symbol costs, from the bits of others there and around; the second, where in
 its alphabet it lies, from where others lie. Those others are the symbols of earlier channels and, for the black half
-of the checkerboard, the four neighbours in the same channel. Scores are regressions on the training set, rounded to
+of the checkerboard, the four neighbors in the same channel. Scores are regressions on the training set, rounded to
 integers once, so that every machine finds the same contexts. In training the rate is that of tables without contexts.
 """
 
@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from omega_core.coding.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Tables, cumulative_counts
 from omega_core.errors import ComponentError
-from omega_core.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Tables, cumulative_counts
 from omega_entropy.priors.static import StaticPrior
 
 _MOST_SYMBOLS = 1 << 27  # that are remembered for counting; more pictures change little
@@ -130,13 +130,13 @@ class ContextPrior(StaticPrior):
 class Scores:
     """What tells contexts: M scores for the positions of C channels in two stages, and where they divide.
 
-    The stages are the colours of a checkerboard, that of the first position first.
+    The stages are the colors of a checkerboard, that of the first position first.
 
     marks: (M, C, S), numbers for each symbol of a channel.
     parents: (C, 2, N), the channels whose marks count in a stage, each an earlier one; −1 for none.
     weights: (M, C, 2, N, 2), of a parent's mark at the position, and of those around it: 2 for each of the four
-        neighbours and 1 for each on a diagonal, those on the edge standing for what is beyond.
-    own: (M, C), in the second stage, the weight of the channel's own marks at the neighbours: 12 in all, shared by
+        neighbors and 1 for each on a diagonal, those on the edge standing for what is beyond.
+    own: (M, C), in the second stage, the weight of the channel's own marks at the neighbors: 12 in all, shared by
         those that there are.
     thresholds: M times (C, 2, K − 1), rising: a score's part of the context is how many of them it is not below.
 
@@ -189,7 +189,7 @@ class Scores:
         if stage:
             own = (self.own[:, channel, None] * self.marks[:, channel]).astype(np.int32)
             scores += _beside(own.take(symbols[:, channel], axis=1, mode="clip"))
-        found: NDArray[np.int32] = scores.reshape(len(scores), batch, -1)[:, :, _colours((height, width))[stage]]
+        found: NDArray[np.int32] = scores.reshape(len(scores), batch, -1)[:, :, _colors((height, width))[stage]]
         return found
 
     def _numbers(self, channel: int, stage: int) -> tuple[Integers, NDArray[np.int32], Integers]:
@@ -206,7 +206,7 @@ class Scores:
 
     def context(self, channel: int, stage: int, symbols: NDArray[np.signedinteger[Any]]) -> Integers:
         """The contexts (B, P) of the positions of a stage of a channel, of symbols as `of` has them."""
-        found = np.zeros((len(symbols), len(_colours(symbols.shape[2:])[stage])), np.int64)
+        found = np.zeros((len(symbols), len(_colors(symbols.shape[2:])[stage])), np.int64)
         for score, thresholds in zip(self.of(channel, stage, symbols), self.thresholds, strict=True):
             found *= thresholds.shape[2] + 1
             found += np.searchsorted(thresholds[channel, stage].astype(np.int32), score, side="right")
@@ -214,14 +214,14 @@ class Scores:
 
 
 @cache
-def _colours(size: tuple[int, ...]) -> tuple[Integers, Integers]:
-    """The positions of the two colours of a checkerboard, counted row after row."""
-    colour = np.indices(size).sum(0).reshape(-1) % 2
-    return np.flatnonzero(colour == 0), np.flatnonzero(colour)
+def _colors(size: tuple[int, ...]) -> tuple[Integers, Integers]:
+    """The positions of the two colors of a checkerboard, counted row after row."""
+    color = np.indices(size).sum(0).reshape(-1) % 2
+    return np.flatnonzero(color == 0), np.flatnonzero(color)
 
 
 def _around(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Twice the four neighbours and once those on the diagonals (…, h, w); the edge stands for what is beyond it."""
+    """Twice the four neighbors and once those on the diagonals (…, h, w); the edge stands for what is beyond it."""
     padded = _padded(numbers)
     padded[..., 0, :], padded[..., -1, :] = padded[..., 1, :], padded[..., -2, :]
     padded[..., :, 0], padded[..., :, -1] = padded[..., :, 1], padded[..., :, -2]
@@ -232,7 +232,7 @@ def _around(numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def _beside(numbers: NDArray[Any]) -> NDArray[Any]:
-    """The sum of the four neighbours (…, h, w), times 12 over how many of them there are."""
+    """The sum of the four neighbors (…, h, w), times 12 over how many of them there are."""
     total: NDArray[Any] = _four(numbers) * _shares(numbers.shape[-2:]).astype(numbers.dtype)
     return total
 
@@ -284,12 +284,12 @@ class ContextTables(FrozenPrior):
             raise ValueError("marks are not for these channels and symbols")
 
     def stages(self, size: tuple[int, int]) -> Sequence[Integers]:
-        """The colours of a checkerboard."""
-        return _colours(size)
+        """The colors of a checkerboard."""
+        return _colors(size)
 
     def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
         """The tables of a stage of the first of `channels`."""
-        rows, places = self.rows[channels.start : channels.start + 1], _colours(size)[stage]
+        rows, places = self.rows[channels.start : channels.start + 1], _colors(size)[stage]
         if rows.shape[1] not in (1, 2, size[0] * size[1]):
             raise ValueError(
                 f"the tables are for {rows.shape[1]} positions a channel, the latent has {size[0] * size[1]}"
@@ -396,7 +396,7 @@ def _covariance(pictures: Sequence[NDArray[np.int16]], marks: Integers, stage: i
     for each in pictures:
         here = marks[at_C, each.transpose(1, 0, 2, 3)].astype(np.float32)
         marked = np.stack([here, _around(here), _beside(here)]).reshape(3 * channels, len(each), -1)
-        x = marked[:, :, _colours(each.shape[2:])[stage]].reshape(3 * channels, -1)
+        x = marked[:, :, _colors(each.shape[2:])[stage]].reshape(3 * channels, -1)
         x = np.concatenate([x, np.ones_like(x[:1])])
         moments += x @ x.T
     count = max(1.0, moments[-1, -1])
@@ -415,9 +415,9 @@ def _regress(covariances: Sequence[Floats], channel: int, stage: int, most: int)
     """
     channels = len(covariances[0]) // 3
     chosen: list[int] = []
-    neighbours = [2 * channels + channel] if stage else []
+    neighbors = [2 * channels + channel] if stage else []
     while True:
-        used = [*chosen, *(channels + parent for parent in chosen), *neighbours]
+        used = [*chosen, *(channels + parent for parent in chosen), *neighbors]
         solutions = [np.linalg.solve(each[np.ix_(used, used)], each[used, channel]) for each in covariances]
         if len(chosen) == min(most, channel):
             return chosen, solutions
@@ -450,7 +450,7 @@ def _most_telling(
     alphabet = sides.shape[1]
     tables = np.zeros((len(candidates), 3 * alphabet))
     for each in pictures:
-        places = _colours(each.shape[2:])[stage]
+        places = _colors(each.shape[2:])[stage]
         symbols = each[:, channel].reshape(len(each), -1)[:, places].astype(np.int64)
         for table, candidate in zip(tables, candidates, strict=True):
             seen = sides[candidate][each[:, candidate].reshape(len(each), -1)[:, places]]
@@ -486,7 +486,7 @@ def _frequencies(
     last = scores.thresholds[-1].shape[2] + 1 if len(scores.marks) > 2 else 1
     counts = np.zeros(columns * scores.contexts * alphabet)
     for each, stage in product(pictures, (0, 1)):
-        places = _colours(each.shape[2:])[stage]
+        places = _colors(each.shape[2:])[stage]
         column = np.array([stage]) if columns == 2 else places
         rows = column * scores.contexts + scores.context(channel, stage, each)
         found = rows * alphabet + each[:, channel].reshape(len(each), -1)[:, places]

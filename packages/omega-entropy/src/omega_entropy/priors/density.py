@@ -21,7 +21,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from omega_core.blocks import ConvBlock, near_zero
+from omega_core.layers import ConvBlock, near_zero
 
 _GROUPS = (8, 24, 48, 80, 96)  # shares of the channels that are coded together, each given those before
 _WIDTH = 128

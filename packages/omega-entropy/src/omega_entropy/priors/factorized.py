@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from omega_core.coding.tables import FrozenTables
 from omega_core.contracts.prior import Prior
-from omega_core.tables import FrozenTables
 from omega_entropy.priors.counting import Counts
 
 FILTERS = (1, 3, 3, 3, 1)

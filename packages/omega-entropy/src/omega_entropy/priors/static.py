@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from omega_core.coding.tables import FrozenTables
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.errors import ComponentError
-from omega_core.tables import FrozenTables
 from omega_entropy.priors.counting import Counts
 from omega_entropy.priors.density import LatentDensity
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 class ArrayImages:
-    """Pictures of one size, (N, colours, H, W)."""
+    """Pictures of one size, (N, colors, H, W)."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.pixels = pixels

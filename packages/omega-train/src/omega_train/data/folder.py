@@ -10,16 +10,16 @@ from PIL import Image
 
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import ComponentError, DataError
-from omega_core.images import is_picture_name
+from omega_core.images.pictures import is_picture_name
 from omega_train.data.photos import FolderImages
 from omega_train.data.shares import Data, Mixture, several
 
 _NAMED = 3  # of files that are counted
-_GREY = ("1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_GRAY = ("1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 class FolderDataset(Dataset):
-    """All pictures of a folder and of those in it, whatever their format, size and colours.
+    """All pictures of a folder and of those in it, whatever their format, size and colors.
 
     data: a folder. If it has the folders `train` and `validation`, these are the two parts; else a share of
         the pictures, chosen by `seed`, is kept to validate with. Or several folders, each with its share of
@@ -29,10 +29,10 @@ class FolderDataset(Dataset):
     scale_min, scale_max: between which a picture is scaled before, but never below the crop.
     scale_share: the share of the samples that are scaled so; of the others, pixels are taken as they are.
     turns: whether crops are turned by a random multiple of 90°, besides being mirrored.
-    colours: 3 for RGB, 1 for grey.
+    colors: 3 for RGB, 1 for gray.
     memory: GiB of pictures that each process decodes once and holds; the others are read whenever they are needed.
 
-    Files that are no pictures are left out, and pictures of one colour where three are wanted are converted;
+    Files that are no pictures are left out, and pictures of one color where three are wanted are converted;
     the notes count them. Raises DataError if there is no picture that can be read, ComponentError for numbers
     that cannot be.
     """
@@ -50,13 +50,13 @@ class FolderDataset(Dataset):
         scale_max: float = 0.95,
         scale_share: float = 1.0,
         turns: bool = False,
-        colours: int = 3,
+        colors: int = 3,
         memory: float = 4.0,
     ) -> None:
-        if not 0 < validation < 1 or crop < 1 or not 0 < scale_min <= scale_max or colours not in (1, 3):
+        if not 0 < validation < 1 or crop < 1 or not 0 < scale_min <= scale_max or colors not in (1, 3):
             raise ComponentError(
                 "the dataset folder needs a validation share between 0 and 1, a crop of at least 1 pixel, scales above"
-                " 0 of which the greatest is not below the least, and 1 or 3 colours."
+                " 0 of which the greatest is not below the least, and 1 or 3 colors."
             )
         if not 0 <= scale_share <= 1 or not 0 <= memory < math.inf:
             raise ComponentError(
@@ -67,7 +67,7 @@ class FolderDataset(Dataset):
             raise DataError("the dataset folder needs a folder of pictures: give it with --data.")
         shares = {folders: 1.0} if isinstance(folders, Path) else folders
         self.notes: list[str] = []
-        parts = [_parts(folder, colours, seed, validation, self.notes) for folder in shares]
+        parts = [_parts(folder, colors, seed, validation, self.notes) for folder in shares]
         train, kept = ([path for part in parts for path in part[i]] for i in range(2))
         mixture = None
         if len(shares) > 1:
@@ -75,8 +75,8 @@ class FolderDataset(Dataset):
             for folder, part, share in zip(shares, parts, mixture.shares(), strict=True):
                 self.notes.append(f"{share:.1%} of the samples are of the {len(part[0])} pictures of {folder}")
         scale = (scale_min, scale_max)
-        self.train = FolderImages(train, crop, scale, colours, scale_share=scale_share, turns=turns, mixture=mixture)
-        self.validation = FolderImages(kept, crop, None, colours)
+        self.train = FolderImages(train, crop, scale, colors, scale_share=scale_share, turns=turns, mixture=mixture)
+        self.validation = FolderImages(kept, crop, None, colors)
         self.validation.hold(self.train.hold(int(memory * 2**30)))
         held, everything = len(self.train.held) + len(self.validation.held), len(train) + len(kept)
         if memory and held < everything:
@@ -84,14 +84,14 @@ class FolderDataset(Dataset):
 
 
 def _parts(
-    folder: Path, colours: int, seed: int, validation: float, notes: list[str]
+    folder: Path, colors: int, seed: int, validation: float, notes: list[str]
 ) -> tuple[Sequence[Path], Sequence[Path]]:
     """The pictures of a folder to train with, and those to validate with. Raises DataError if one has none."""
     parts = [folder / "train", folder / "validation"]
     if all(part.is_dir() for part in parts):
-        train, kept = (_readable(part, colours, notes) for part in parts)
+        train, kept = (_readable(part, colors, notes) for part in parts)
         return train, kept
-    everything = _readable(folder, colours, notes)
+    everything = _readable(folder, colors, notes)
     order = np.random.default_rng([seed, len(everything)]).permutation(len(everything)).tolist()
     count = max(1, round(validation * len(everything)))
     if count == len(everything):
@@ -100,7 +100,7 @@ def _parts(
     return train, kept
 
 
-def _readable(folder: Path, colours: int, notes: list[str]) -> list[Path]:
+def _readable(folder: Path, colors: int, notes: list[str]) -> list[Path]:
     """The files of a folder whose heads say that they are pictures, in order; notes count what is special.
 
     Raises DataError if there is none.
@@ -115,11 +115,11 @@ def _readable(folder: Path, colours: int, notes: list[str]) -> list[Path]:
     bad = [path for path in named if not modes[path]]
     if bad:
         notes.append(f"{len(bad)} of {len(named)} files are no pictures and left out: {_some(bad)}")
-    grey = [path for path in readable if modes[path] in _GREY]
-    if colours == 3 and grey:
-        notes.append(f"{len(grey)} of {len(readable)} pictures have one colour, converted to three: {_some(grey)}")
-    if colours == 1 and len(grey) < len(readable):
-        notes.append(f"{len(readable) - len(grey)} of {len(readable)} pictures are converted to grey")
+    gray = [path for path in readable if modes[path] in _GRAY]
+    if colors == 3 and gray:
+        notes.append(f"{len(gray)} of {len(readable)} pictures have one color, converted to three: {_some(gray)}")
+    if colors == 1 and len(gray) < len(readable):
+        notes.append(f"{len(readable) - len(gray)} of {len(readable)} pictures are converted to gray")
     return readable
 
 
@@ -128,7 +128,7 @@ def _some(paths: Sequence[Path]) -> str:
 
 
 def _mode(path: Path) -> str:
-    """What the head of a file says of its colours, empty if it is no picture's; the rest is read when it is needed."""
+    """What the head of a file says of its colors, empty if it is no picture's; the rest is read when it is needed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""MNIST (LeCun, Cortes, Burges): 28×28 grey pictures of handwritten digits, in IDX files."""
+"""MNIST (LeCun, Cortes, Burges): 28×28 gray pictures of handwritten digits, in IDX files."""
 
 import gzip
 import hashlib

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from omega_core.errors import DataError, ImageError, OmegaWarning
-from omega_core.images import Pixels, read_picture, to_pillow
+from omega_core.images.pictures import Pixels, read_picture, to_pillow
 from omega_train.data.shares import Mixture
 
 _REACH = 2  # of the bicubic kernel on either side, in pixels of the smaller of the two sizes
@@ -51,13 +51,13 @@ class FolderImages:
         paths: Sequence[Path],
         crop: int,
         scale: tuple[float, float] | None,
-        colours: int,
+        colors: int,
         *,
         scale_share: float = 1.0,
         turns: bool = False,
         mixture: Mixture | None = None,
     ) -> None:
-        self.paths, self.crop, self.scale, self.colours = paths, crop, scale, colours
+        self.paths, self.crop, self.scale, self.colors = paths, crop, scale, colors
         self.scale_share, self.turns, self.mixture = scale_share, turns, mixture
         self.held: dict[int, Pixels] = {}
 
@@ -84,7 +84,7 @@ class FolderImages:
         return room
 
     def load(self, index: int, seed: int) -> NDArray[np.uint8]:
-        """The crop (colours, crop, crop) that is sample `index` or, if the picture is damaged, of the next that is not.
+        """The crop (colors, crop, crop) that is sample `index` or, if the picture is damaged, of the next that is not.
 
         Warns (OmegaWarning) of one that is damaged. Raises DataError if all are.
         """
@@ -116,9 +116,9 @@ class FolderImages:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", OmegaWarning)  # of 16 bits and the like
             pixels = read_picture(self.paths[number]).pixels
-        if len(pixels) == self.colours:
+        if len(pixels) == self.colors:
             return pixels
-        image = to_pillow(pixels).convert("L" if self.colours == 1 else "RGB")
+        image = to_pillow(pixels).convert("L" if self.colors == 1 else "RGB")
         return np.array(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1), order="C")
 
     def _picture(self, index: int, random: np.random.Generator) -> int:

@@ -8,9 +8,9 @@ import heapq
 import numpy as np
 from numpy.typing import NDArray
 
+from omega_core.coding.tables import Integers, Symbols, Tables
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
-from omega_core.tables import Integers, Symbols, Tables
 
 
 class HuffmanCoder(Coder):

@@ -10,9 +10,9 @@ from typing import Any
 import constriction
 import numpy as np
 
+from omega_core.coding.tables import TOTAL, Integers, Symbols, Tables
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
-from omega_core.tables import TOTAL, Integers, Symbols, Tables
 
 _WORD = 4
 _STATE = 2  # words of the state

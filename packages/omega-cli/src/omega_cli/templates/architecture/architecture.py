@@ -8,11 +8,11 @@ from omega_core.contracts import LocalArchitecture
 class __CLASS__(LocalArchitecture):
     """One latent position for 4×4 pixels, of pictures of any size.
 
-        image ─unshuffle 4─ 16·colours ─conv k3─ width ─ReLU─conv k1─ latent D×H/4×W/4
-        latent ─conv k1─ width ─ReLU─ ─conv k3─ 16·colours ─shuffle 4─ image
+        image ─unshuffle 4─ 16·colors ─conv k3─ width ─ReLU─conv k1─ latent D×H/4×W/4
+        latent ─conv k1─ width ─ReLU─ ─conv k3─ 16·colors ─shuffle 4─ image
 
     latent_channels: D.
-    colours: 1 for grey, 3 for RGB.
+    colors: 1 for gray, 3 for RGB.
     width: channels between the convolutions.
     """
 
@@ -20,10 +20,10 @@ class __CLASS__(LocalArchitecture):
     analysis_halo = 1  # positions that a 3×3 convolution looks to each side
     render_halo = 1
 
-    def __init__(self, *, latent_channels: int, colours: int = 1, width: int = 64) -> None:
+    def __init__(self, *, latent_channels: int, colors: int = 1, width: int = 64) -> None:
         super().__init__()
-        self.latent_channels, self.colours = latent_channels, colours
-        block = colours * self.stride**2
+        self.latent_channels, self.colors = latent_channels, colors
+        block = colors * self.stride**2
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(self.stride),
             nn.Conv2d(block, width, 3, padding=1),
@@ -38,11 +38,11 @@ class __CLASS__(LocalArchitecture):
         )
 
     def analysis(self, image: Tensor) -> Tensor:
-        """Image (B, colours, H, W) to latent (B, D, h, w)."""
+        """Image (B, colors, H, W) to latent (B, D, h, w)."""
         latent: Tensor = self.encoder(2 * self.padded(image) - 1)
         return latent
 
     def render(self, features: Tensor) -> Tensor:
-        """Latent (B, D, h, w) to whole blocks (B, colours, 4·h, 4·w), which Omega crops."""
+        """Latent (B, D, h, w) to whole blocks (B, colors, 4·h, 4·w), which Omega crops."""
         image: Tensor = self.decoder(features)
         return (image + 1) / 2

@@ -10,9 +10,9 @@ class Test__CLASS__(ArchitectureContract):
     name = "__NAME__"
 
 
-class Test__CLASS__InColour(ArchitectureContract):
+class Test__CLASS__InColor(ArchitectureContract):
     name = "__NAME__"
-    options = {"colours": 3}
+    options = {"colors": 3}
 
 
 def test_a_digit_has_a_latent_of_7_by_7() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
-from omega_core.tables import Integers, Symbols, Tables
+from omega_core.coding.tables import Integers, Symbols, Tables
 
 
 class __CLASS__(Coder):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from __PACKAGE__.coder import __CLASS__
-from omega_core.tables import FrozenTables
+from omega_core.coding.tables import FrozenTables
 from omega_core.testing import CoderContract
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from omega_core.contracts import FrozenPrior, Prior
-from omega_core.tables import FrozenTables
+from omega_core.coding.tables import FrozenTables
 
 
 class __CLASS__(Prior):

@@ -6,7 +6,7 @@ import torch
 
 from omega_core.contracts import Dataset
 from omega_core.errors import TrainingError
-from omega_core.registry import build
+from omega_core.plugins.registry import build
 from omega_train import CodecTask, Recipe, batches_of, save
 
 

@@ -1,0 +1,1 @@
+"""Architecture, quantizer and prior together: pictures to files and back, and models as files."""

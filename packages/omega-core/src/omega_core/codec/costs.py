@@ -1,0 +1,95 @@
+"""What the parts of a codec cost: parameters, and operations per pixel of the picture."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from omega_core.contracts.architecture import Architecture
+from omega_core.contracts.prior import FrozenPrior, Prior
+from omega_core.contracts.quantizer import Quantizer
+
+SIZE = (512, 768)
+"""Height and width at which operations are counted, where an architecture takes any."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one part: numbers that it keeps, and thousands of multiplications and additions (kMAC) for a pixel.
+
+    parameters: of a prior, the probabilities in its tables.
+
+    Products are counted, as torch runs them; what is looked up or counted beforehand costs none.
+    """
+
+    part: str
+    parameters: int
+    kmac_per_pixel: float
+
+
+def costs(
+    architecture: Architecture,
+    quantizer: Quantizer,
+    prior: nn.Module | FrozenPrior | None,
+    size: tuple[int, int] | None = None,
+) -> list[Cost]:
+    """The costs of analysis, quantizer (symbols, and latent), prior and synthesis.
+
+    size: (H, W) of the picture to count for; the architecture's own, or SIZE.
+
+    Raises ImageError for a size that the architecture does not take.
+    """
+    height, width = size or architecture.image_size or SIZE
+    h, w = architecture.latent_size(height, width)
+    like = next(architecture.parameters(), torch.empty(0))
+    image = torch.zeros(1, architecture.colors, height, width, dtype=like.dtype, device=like.device)
+    mine = next(quantizer.parameters(), torch.empty(0, dtype=like.dtype, device=like.device))
+    latent = torch.zeros(1, architecture.latent_channels, h, w, dtype=mine.dtype, device=mine.device)
+    symbols = torch.zeros(1, quantizer.channels, h, w, dtype=torch.int64, device=mine.device)
+    pixels = height * width
+
+    def counted(function: Any, *given: Any) -> float:
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            function(*given)
+        return float(counter.get_total_flops()) / 2 / 1000 / pixels
+
+    ways = {
+        "analysis": counted(architecture.analysis, image),
+        "quantizer": counted(quantizer.symbols, latent) + counted(quantizer.latent, symbols),
+        "prior": 0.0,
+        "synthesis": counted(architecture.synthesis, latent.to(like.dtype), height, width),
+    }
+    numbers = {
+        "analysis": _used(architecture, image),
+        "quantizer": _size(quantizer),
+        "prior": _entries(prior, h, w),
+    }
+    numbers["synthesis"] = _size(architecture) - numbers["analysis"]
+    return [Cost(part, numbers[part], kmac) for part, kmac in ways.items()]
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _used(architecture: Architecture, image: torch.Tensor) -> int:
+    """Parameters of the modules that analysis calls."""
+    called = set[nn.Module]()
+    hooks = [module.register_forward_hook(lambda module, *_: called.add(module)) for module in architecture.modules()]
+    try:
+        with torch.inference_mode():
+            architecture.analysis(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(parameter.numel() for module in called for parameter in module.parameters(recurse=False))
+
+
+def _entries(prior: nn.Module | FrozenPrior | None, h: int, w: int) -> int:
+    """The probabilities in its tables."""
+    if isinstance(prior, Prior):
+        return prior.code_lengths(h, w).numel()
+    cumulative = {} if prior is None or isinstance(prior, nn.Module) else prior.arrays()
+    return cumulative["cumulative"][:, 1:].size if "cumulative" in cumulative else 0

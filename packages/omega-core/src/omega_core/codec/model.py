@@ -1,0 +1,344 @@
+"""A trained model: pictures to `.omega` files and back."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+from PIL import Image
+
+from omega_core.codec.image_codec import Codec
+from omega_core.codec.model_file import Description
+from omega_core.coding.tables import Integers
+from omega_core.contracts.architecture import LocalArchitecture
+from omega_core.contracts.coder import Coder
+from omega_core.errors import CoderError, DamagedFileError, ImageError, OmegaWarning, RateError, WrongModelError
+from omega_core.format.binary import Stream, varint
+from omega_core.format.file import (
+    ALPHA,
+    BLOCK_PIXELS,
+    MAX_PICTURES,
+    PROFILE,
+    TILE,
+    Arriving,
+    Container,
+    assemble,
+    divide,
+    group_size,
+    parse,
+    pictures_field,
+    shorten,
+    shorten_between,
+)
+from omega_core.format.planes import compress_planes, compress_profile, decompress_planes, decompress_profile
+from omega_core.format.rates import Rate, largest_within
+from omega_core.images.pictures import MAX_PIXELS, Picture, PictureLike, check_size, psnr, read_picture
+from omega_core.plugins.registry import registry, resolve
+
+TILE_SIZE = 1024
+"""Pixels a side of the tiles that a picture is transformed in, if one of its sides is longer."""
+TILE_SIZES = range(256, 2049)
+"""Other tiles, and larger pictures without tiles, are refused: they take too much memory, or time to overlap."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Pictures that are encoded once, in all their channels, and can be taken in any number of them.
+
+    pictures: the symbols (C, h, w) of each.
+    """
+
+    pictures: tuple[Integers, ...]
+    container: Container
+
+    @property
+    def symbols(self) -> Integers:
+        """(C, h, w) of the first picture."""
+        return self.pictures[0]
+
+    @property
+    def cuts(self) -> list[int]:
+        """The channel counts at which its file can be shortened."""
+        return list(self.container.cuts)
+
+    def file(self, channels: int) -> bytes:
+        """The `.omega` file of the first `channels`, one of `cuts`. Raises RateError for another number."""
+        if channels not in self.cuts:
+            raise RateError(f"there is no cut at {channels} channels, only at {self.cuts}.")
+        return self.container.file(channels)
+
+
+class Model:
+    """A transform, a quantizer and a frozen prior that were trained together.
+
+    Made by `load_model`. Used without gradients.
+
+    max_pixels: pictures with more are refused before anything is allocated.
+    tile_size: pixels a side of the tiles that larger pictures are encoded in, where the architecture can.
+    """
+
+    def __init__(
+        self, codec: Codec, description: Description, fingerprint: str, *, max_pixels: int = MAX_PIXELS
+    ) -> None:
+        self.codec = codec
+        self.description = description
+        self.fingerprint = fingerprint
+        self.max_pixels = max_pixels
+        self.tile_size = TILE_SIZE
+
+    @property
+    def channels(self) -> int:
+        """C, how many channels a whole file has."""
+        return self.description.channels
+
+    @property
+    def _most_pixels(self) -> int:
+        """Of all pictures of one file."""
+        return max(self.max_pixels, BLOCK_PIXELS)
+
+    def encode(self, picture: PictureLike | Picture, *, coder: str | None = None) -> Encoded:
+        """Encode a picture in all channels.
+
+        Raises ImageError if it is no picture, or none for this model; CoderError for an unfit coder.
+        """
+        return self._encode([self.read(picture)], None, coder)
+
+    def fit_together(
+        self, pictures: Sequence[Picture], *, channels: int | None = None, coder: str | None = None
+    ) -> Container:
+        """Encode up to 64 small pictures of one mode and profile for one file: the header is paid once.
+
+        channels: how many are kept; all of them if None.
+
+        Raises as `fit` does.
+        """
+        if not 1 <= len(pictures) <= MAX_PICTURES or len({(each.mode, each.profile) for each in pictures}) > 1:
+            raise ImageError(f"one file has 1 to {MAX_PICTURES} pictures, all of one mode and color profile.")
+        pixels, most = sum(height * width for height, width in (each.size for each in pictures)), self._most_pixels
+        if pixels > most:
+            raise ImageError(f"one file has at most {most} pixels, not {pixels}: take fewer pictures.")
+        self.check_rate(Rate(channels=channels))
+        return shorten(self._encode(pictures, channels, coder).container, channels or self.channels)
+
+    def read(self, picture: PictureLike | Picture) -> Picture:
+        """A picture as this model takes it. Raises ImageError."""
+        if not isinstance(picture, Picture):
+            return read_picture(picture, max_pixels=self.max_pixels)
+        height, width = picture.size
+        check_size(width, height, self.max_pixels)
+        return picture
+
+    def _encode(self, pictures: Sequence[Picture], last: int | None, coder: str | None) -> Encoded:
+        """Encode in all channels or, where there is no cut after `last`, in so many."""
+        first, shapes = pictures[0], [picture.size for picture in pictures]
+        tile = self._tile(shapes)
+        symbols = tuple(self.codec.symbols(picture.pixels, tile=tile) for picture in pictures)
+        name = self._coder_name(coder)
+        group = group_size(self.channels) if self.description.adaptive else self.channels
+        cuts = [*range(group, self.channels, group), self.channels]
+        last = last or self.channels
+        ends = sorted({*cuts, last})
+        stream, lengths = self.codec.encode(symbols, _coder(name), ends)
+        length = dict(zip(ends, lengths, strict=True))
+        sizes, stream = divide(stream, [length[cut] for cut in cuts])
+        planes = [picture.alpha for picture in pictures if picture.alpha is not None]
+        fields = (
+            ({TILE: varint(tile)} if tile else {})
+            | ({ALPHA: compress_planes(planes)} if planes else {})
+            | pictures_field(shapes)
+            | ({PROFILE: compress_profile(first.profile)} if first.profile else {})
+        )
+        container = Container(
+            fingerprint=bytes.fromhex(self.fingerprint)[:4],
+            coder=name,
+            mode=first.mode,
+            height=shapes[0][0],
+            width=shapes[0][1],
+            channels=self.channels,
+            group=group,
+            sizes=sizes,
+            stream=stream,
+            fields=fields,
+        )
+        if last not in cuts:
+            container = shorten_between(container, last, length[last])
+        return Encoded(symbols, container)
+
+    def _tile(self, shapes: Sequence[tuple[int, int]]) -> int | None:
+        """The tiles to encode in; None where a picture is small enough, or the architecture does all at once."""
+        if self.tile_size not in TILE_SIZES:
+            raise ImageError(f"tiles have {TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels a side, not {self.tile_size}.")
+        local = isinstance(self.codec.architecture, LocalArchitecture)
+        return self.tile_size if local and max(map(max, shapes)) > self.tile_size else None
+
+    def compress(
+        self,
+        picture: PictureLike | Picture,
+        *,
+        channels: int | None = None,
+        fraction: float | None = None,
+        bpp: float | None = None,
+        max_bytes: int | None = None,
+        psnr: float | None = None,
+        coder: str | None = None,
+    ) -> bytes:
+        """A picture as the bytes of an `.omega` file.
+
+        picture: a path, a Pillow image, or an array (H, W) or (H, W, 3) of uint8.
+        channels, fraction, bpp, max_bytes, psnr: one of them, or none for all channels: see `Rate`.
+        coder: one other than the model's own.
+
+        Raises ImageError for the picture, CoderError for the coder, RateError for what cannot be met.
+        """
+        rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
+        return assemble(self.fit(picture, rate, coder=coder))
+
+    def fit(
+        self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, name: str = "the picture"
+    ) -> Container:
+        """A picture encoded at a rate: once, whatever the rate. Raises as `compress` does.
+
+        name: of the picture, for warnings.
+
+        Warns (OmegaWarning) if no number of channels reaches a PSNR; the file then has all of them.
+        """
+        self.check_rate(rate)
+        exact = rate.whole_channels(self.channels)
+        read = self.read(picture)
+        encoded = self._encode([read], exact, coder)
+        budget = rate.budget(encoded.container.pixels)
+        if budget is not None:
+            exact = largest_within(encoded.container, budget)
+        elif rate.psnr is not None:
+            exact, reached = self._reaching(encoded, read, rate.psnr)
+            if reached < rate.psnr:
+                message = f"{name}: {rate.psnr} dB are not reached, all {exact} channels give {reached:.2f} dB."
+                warnings.warn(message, OmegaWarning, stacklevel=2)
+        return shorten(encoded.container, exact or self.channels)
+
+    def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
+        """The smallest cut that reaches a PSNR, or the last one, and what it reaches: decoded one after the other."""
+        channels, reached = 0, 0.0
+        for channels in encoded.cuts:
+            [decoded] = self._pictures([encoded.symbols[:channels]], encoded.container)
+            reached = psnr(picture.pixels, decoded.pixels)
+            if reached >= wanted:
+                break
+        return channels, reached
+
+    def check_rate(self, rate: Rate) -> None:
+        """Raise RateError for a rate that this model does not do; warn of one that it was not trained for."""
+        exact = rate.whole_channels(self.channels)
+        if not self.description.adaptive and exact != self.channels:
+            raise RateError(
+                f"this model has one rate, {self.channels} channels; only a model trained for a range of channels"
+                " can be asked for another."
+            )
+        if exact is not None and not 1 <= exact <= self.channels:
+            raise RateError(f"{exact} channels: this model codes with 1 to {self.channels}.")
+        if exact is not None and self.description.adaptive and exact <= self.description.channels_min:
+            least = self.description.channels_min + 1
+            warnings.warn(f"{exact} channels: this model was trained for {least} and more.", OmegaWarning, stacklevel=3)
+
+    def check_coder(self, coder: str | None) -> None:
+        """Raise ComponentError for a coder that is not installed, or cannot be imported."""
+        _coder(self._coder_name(coder))
+
+    def decompress(self, data: bytes, *, partial: bool = False) -> Image.Image:
+        """The picture in an `.omega` file.
+
+        partial: take what is intact of a file that breaks off.
+
+        Raises FileFormatError for damaged bytes, WrongModelError for another model's file.
+        """
+        found = self.decompress_all(data, partial=partial)
+        if len(found) > 1:
+            raise ImageError(f"this file has {len(found)} pictures, not one.")
+        return found[0]
+
+    def decompress_all(self, data: bytes, *, partial: bool = False) -> list[Image.Image]:
+        """The pictures in an `.omega` file, of which most have one. Raises as `decompress` does."""
+        container = parse(data, partial=partial)
+        return [picture.to_pillow() for picture in self._pictures(self._decode(container), container)]
+
+    def decompress_progressively(self, stream: Stream | bytes | Arriving) -> Iterator[Image.Image]:
+        """A better picture whenever another cut of an `.omega` file has arrived, the last one checked.
+
+        stream: what the file arrives from: an open file, a pipe, the response of a server.
+
+        Each picture has `info["channels"]`. Raises as `decompress` does, after what was intact.
+        """
+        arriving = stream if isinstance(stream, Arriving) else Arriving(stream)
+        for channels in arriving.head.cuts_of(arriving.length):
+            container = arriving.up_to(channels)
+            symbols = self._decode(container)
+            if len(symbols) > 1:
+                raise ImageError(f"this file has {len(symbols)} pictures, not one.")
+            picture = self._pictures(symbols, container)[0].to_pillow()
+            picture.info["channels"] = channels
+            yield picture
+
+    def decode(self, data: bytes, *, partial: bool = False) -> tuple[Integers, Container]:
+        """The symbols (n, h, w) of the first picture in an `.omega` file, and its parts. Raises as `decompress`."""
+        container = parse(data, partial=partial)
+        return self._decode(container)[0], container
+
+    def _decode(self, container: Container) -> list[Integers]:
+        """The symbols (n, h, w) of each picture, after all has been checked that can be before memory is used."""
+        if container.fingerprint != bytes.fromhex(self.fingerprint)[:4]:
+            raise WrongModelError(
+                f"this file was made with the model {container.fingerprint.hex()}, not {self.fingerprint[:8]}."
+                " Give the model that it was made with."
+            )
+        shapes, architecture = container.shapes, self.codec.architecture
+        for height, width in shapes:
+            if height * width > self.max_pixels:
+                size = f"{width}×{height}"
+                raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
+        if container.pixels > self._most_pixels:
+            raise CoderError(f"the file says {container.pixels} pixels in all, more than {self._most_pixels}.")
+        if isinstance(architecture, LocalArchitecture):
+            side, limits = max(map(max, shapes)), f"{TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels"
+            if container.tile is not None and container.tile not in TILE_SIZES:
+                raise DamagedFileError(
+                    f"the file is damaged: its tiles have {container.tile}, not {limits}. Get it again."
+                )
+            if container.tile is None and side > TILE_SIZES[-1]:
+                raise DamagedFileError(
+                    f"the file is damaged: {side} pixels a side need tiles of {limits}. Get it again."
+                )
+        if ("RGB" in container.mode) > (architecture.colors == 3):
+            raise DamagedFileError("the file is damaged: it is said to be RGB, its model is for gray. Get it again.")
+        sizes = [architecture.latent_size(*shape) for shape in shapes]
+        return self.codec.decode(container.stream, _coder(container.coder), container.channels, sizes)
+
+    def _pictures(self, symbols: Sequence[Integers], container: Container) -> list[Picture]:
+        shapes, colors = container.shapes, 3 if "RGB" in container.mode else 1
+        planes = [None] * len(shapes) if container.alpha is None else decompress_planes(container.alpha, shapes)
+        profile = decompress_profile(container.profile) if container.profile else b""
+        return [
+            Picture(self.codec.pixels(each, *shape, tile=container.tile, colors=colors), plane, profile)
+            for each, shape, plane in zip(symbols, shapes, planes, strict=True)
+        ]
+
+    def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
+        """What `decompress` makes of `compress`, without coding between."""
+        rate = Rate(channels=channels)
+        self.check_rate(rate)
+        encoded = self.encode(picture)
+        symbols = encoded.symbols[: rate.whole_channels(self.channels)]
+        return self._pictures([symbols], encoded.container)[0].to_pillow()
+
+    def estimated_bits(self, symbols: Integers) -> float:
+        """−Σ log2 p of symbols (n, h, w) under the frozen tables."""
+        ordered, tables = self.codec.in_order([symbols])
+        return tables.bits(ordered)
+
+    def _coder_name(self, name: str | None) -> str:
+        return registry().find("coder", name or self.description.coder).qualified_name
+
+
+@cache
+def _coder(name: str) -> Coder:
+    return cast(Coder, resolve("coder", name)())

@@ -1,0 +1,1 @@
+"""Symbols as entropy coders see them: integer probability tables, and the order of coding. No torch here."""

@@ -1,0 +1,93 @@
+"""The order in which symbols are coded: in steps, each with tables that may depend on all steps before.
+
+Channel after channel; where a prior divides the positions of a channel into stages, one stage after the other; in each
+of them one picture after the other; and in each picture row after row.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from omega_core.coding.tables import FrozenPrior, Integers, Tables, beside, concatenate
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is coded at once.
+
+    channels: which.
+    places: for each picture its positions, counted row after row; a slice for all of them.
+    tables: for the symbols of these channels and places, in their order.
+    """
+
+    channels: range
+    places: Sequence[Integers | slice]
+    tables: Tables
+
+    def taken_from(self, pictures: Sequence[Integers]) -> Integers:
+        """Its symbols (channels, places) of pictures (C, h, w)."""
+        parts = [
+            _flat(symbols, self.channels)[:, places] for symbols, places in zip(pictures, self.places, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def put_into(self, pictures: Sequence[Integers], taken: Integers) -> None:
+        """The inverse of `taken_from`, of symbols that may be flat."""
+        group = taken.reshape(len(self.channels), -1)
+        flat = [_flat(symbols, self.channels) for symbols in pictures]
+        sizes = [each[0, places].size for each, places in zip(flat, self.places, strict=True)]
+        borders = pairwise(np.cumsum([0, *sizes]).tolist())
+        for symbols, places, (start, stop) in zip(flat, self.places, borders, strict=True):
+            symbols[:, places] = group[:, start:stop]
+
+
+def _flat(symbols: Integers, channels: range) -> Integers:
+    """Some channels of symbols (C, h, w) as (channels, h·w), which writes into them."""
+    return symbols[channels.start : channels.stop].reshape(len(channels), -1)
+
+
+def steps(prior: FrozenPrior, pictures: Sequence[Integers]) -> Iterator[Step]:
+    """The steps for all symbols (C, h, w) of some pictures: those of one have to be there when the next is asked for.
+
+    Raises ValueError if a prior does not fit.
+    """
+    channels, done = len(pictures[0]), 0
+    sizes = [(symbols.shape[1], symbols.shape[2]) for symbols in pictures]
+    stages = [prior.stages(size) for size in sizes]
+    whole = len(stages[0]) == 1
+    while done < channels:
+        ahead, last = range(done, channels), done
+        for stage in range(len(stages[0])):
+            known = done if stage == 0 else done + 1
+            parts = [
+                prior.tables(ahead, size, symbols[:known], stage) for size, symbols in zip(sizes, pictures, strict=True)
+            ]
+            tables = beside(parts)
+            if not 1 <= tables.channels <= (channels - done if whole else 1):
+                raise ValueError(f"it gives tables for {tables.channels} channels where {channels - done} are left")
+            last = done + tables.channels
+            places = [slice(None) if whole else each[stage] for each in stages]
+            if tables.positions:
+                yield Step(range(done, last), places, tables)
+        done = last
+
+
+def in_order(prior: FrozenPrior, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
+    """All symbols (C, h, w) of some pictures, flat, in the order of coding, and their tables.
+
+    Raises ValueError if the prior does not fit.
+    """
+    symbols: list[Integers] = []
+    tables: list[Tables] = []
+    decoded = [np.zeros_like(each) for each in pictures]  # no more than a decoder will have
+    for _, group in groupby(steps(prior, decoded), key=lambda step: step.channels.start):
+        taken, parts = list[Integers](), list[Tables]()
+        for step in group:
+            taken.append(step.taken_from(pictures))
+            parts.append(step.tables)
+            step.put_into(decoded, taken[-1])
+        symbols.append(np.concatenate(taken, axis=1).reshape(-1))
+        tables.append(beside(parts))
+    return np.concatenate(symbols), concatenate(tables)

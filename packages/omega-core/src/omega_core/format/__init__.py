@@ -1,0 +1,1 @@
+"""Bytes of `.omega` files and packs. No torch here."""

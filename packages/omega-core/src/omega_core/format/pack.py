@@ -1,0 +1,175 @@
+"""Packs: many small pictures in one file, of which any one can be read without the others.
+
+    magic      2   CF 89, the letter ω in UTF-8
+    version    1   1
+    length         varint: bytes of the index
+    index          varint: blocks; for each: pictures, less one (1 byte), and bytes (varint); then all names
+    checksum   4   CRC-32 of all bytes before it, little-endian
+    blocks         whole `.omega` files
+
+Names are those of the pictures, block after block, in UTF-8 with `/` between folders, each ended by a zero
+byte, compressed together with zlib.
+"""
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from itertools import accumulate
+from typing import BinaryIO
+
+from omega_core.errors import CutOffError, DamagedFileError, FileFormatError
+from omega_core.format.binary import CHECKSUM, Reader, checksum, varint
+from omega_core.format.file import MAX_PICTURES, Container, parse
+
+MAGIC = "ω".encode()
+VERSION = 1
+_NAMES = 1 << 24  # bytes of all names together, at the most
+_NAME = 4096  # bytes of a path, at the most, on the usual systems
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a pack: an `.omega` file of up to 64 pictures.
+
+    names: of its pictures.
+    start, size: where it lies in the file, in bytes.
+    """
+
+    names: tuple[str, ...]
+    start: int
+    size: int
+
+    def read(self, file: BinaryIO, *, partial: bool = False) -> bytes:
+        """Its bytes or, with `partial`, those that are there. Raises CutOffError if the pack breaks off in it."""
+        file.seek(self.start)
+        data = file.read(self.size)
+        if len(data) < self.size and not partial:
+            missing = self.size - len(data)
+            raise CutOffError(f"the pack breaks off: {missing} bytes are missing from {self.names[0]} on.", intact=0)
+        return data
+
+
+def read_index(file: BinaryIO) -> list[Block]:
+    """The blocks of a pack, of which no more than the index is read.
+
+    Raises FileFormatError if it is no pack, was changed or breaks off.
+    """
+    reader = Reader(file)
+    if reader.some(len(MAGIC)) != MAGIC:
+        raise FileFormatError("this is not a pack of .omega files.")
+    version = reader.byte()
+    if version != VERSION:
+        raise FileFormatError(f"this pack has version {version}, this Omega reads version {VERSION}. Update it.")
+    index = reader.bytes(reader.varint())
+    head = bytes(reader.taken)
+    if checksum(head) != reader.bytes(CHECKSUM):
+        raise DamagedFileError("the pack is damaged: the checksum of its index does not match. Get it again.")
+    entries, names = _entries(index)
+    starts = accumulate((size for _, size in entries), initial=len(reader.taken))
+    first = accumulate((pictures for pictures, _ in entries), initial=0)
+    return [
+        Block(tuple(names[at : at + pictures]), start, size)
+        for (pictures, size), start, at in zip(entries, starts, first, strict=False)
+    ]
+
+
+def _entries(index: bytes) -> tuple[list[tuple[int, int]], list[str]]:
+    """Pictures and bytes of each block, and the names of all pictures."""
+    reader = Reader(index)
+    try:
+        entries = [(reader.byte() + 1, reader.varint()) for _ in range(reader.varint())]
+    except CutOffError as problem:
+        raise DamagedFileError("the pack is damaged: its index is too short. Get it again.") from problem
+    if not entries or max(pictures for pictures, _ in entries) > MAX_PICTURES:
+        raise DamagedFileError("the pack is damaged: its blocks are not what they have to be. Get it again.")
+    total = sum(pictures for pictures, _ in entries)
+    inflater = zlib.decompressobj()
+    try:
+        packed = inflater.decompress(index[len(reader.taken) :], min(total * _NAME, _NAMES) + 1)
+        names = packed.decode().split("\0") if packed.count(0) == total else []
+    except (zlib.error, UnicodeDecodeError) as problem:
+        raise DamagedFileError("the pack is damaged: its names cannot be read. Get it again.") from problem
+    whole = inflater.eof and not inflater.unused_data and names and names.pop() == ""
+    if not whole or len(names) != total or len(set(names)) != total or not all(map(is_name, names)):
+        raise DamagedFileError("the pack is damaged: its names are not what they have to be. Get it again.")
+    return entries, names
+
+
+def is_name(name: str) -> bool:
+    """Whether a picture in a pack may have this name: it stays within the folder that it is unpacked to."""
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    parts = name.split("/")
+    return length < _NAME and all(part not in ("", ".", "..") and not set(part) & set("\\:\0") for part in parts)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """All of a pack in memory, as it is made or shortened.
+
+    blocks: parts of `.omega` files of one model, and the names of their pictures.
+
+    Raises ValueError for names that are not relative paths with `/` between folders, or twice there, and for
+    blocks of more than 64 pictures, or of more or fewer than there are names.
+    """
+
+    blocks: tuple[tuple[Container, tuple[str, ...]], ...]
+
+    def __post_init__(self) -> None:
+        names = [name for _, inside in self.blocks for name in inside]
+        if not names or len(set(names)) != len(names) or not all(map(is_name, names)):
+            raise ValueError("a pack has pictures, whose names are different relative paths")
+        if any(not 1 <= len(inside) == len(block.shapes) <= MAX_PICTURES for block, inside in self.blocks):
+            raise ValueError(f"a block of a pack has 1 to {MAX_PICTURES} pictures, and a name for each")
+        if sum(len(name.encode()) + 1 for name in names) > _NAMES:
+            raise ValueError(f"the names of all pictures in a pack have at most {_NAMES} bytes")
+
+    @property
+    def cuts(self) -> list[int]:
+        """The channel counts at which every block can be shortened."""
+        first, *others = (block.cuts for block, _ in self.blocks)
+        return [channels for channels in first if all(channels in cuts for cuts in others)]
+
+    @property
+    def channels(self) -> int:
+        """How many channels are in it."""
+        return self.blocks[0][0].channels
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all pictures."""
+        return sum(block.pixels for block, _ in self.blocks)
+
+    @cached_property
+    def _packed_names(self) -> bytes:
+        return zlib.compress("".join(f"{name}\0" for _, inside in self.blocks for name in inside).encode(), 9)
+
+    def file(self, channels: int) -> bytes:
+        """The bytes of the pack, every block cut after `channels`. Raises ValueError if there is no cut."""
+        files = [block.file(channels) for block, _ in self.blocks]
+        entries = [
+            bytes([len(inside) - 1]) + varint(len(data)) for data, (_, inside) in zip(files, self.blocks, strict=True)
+        ]
+        index = varint(len(files)) + b"".join(entries) + self._packed_names
+        head = MAGIC + bytes([VERSION]) + varint(len(index)) + index
+        return head + checksum(head) + b"".join(files)
+
+
+def parse_pack(data: bytes) -> Pack:
+    """All of a pack. Raises FileFormatError if any of it was changed or is missing."""
+    file = BytesIO(data)
+    blocks = read_index(file)
+    if blocks[-1].start + blocks[-1].size < len(data):
+        raise DamagedFileError("the pack is damaged: there is more of it than it says. Get it again.")
+    parts = tuple((parse(block.read(file)), block.names) for block in blocks)
+    if any(len(block.shapes) != len(names) for block, names in parts):
+        raise DamagedFileError("the pack is damaged: its blocks have other pictures than it says. Get it again.")
+    return Pack(parts)
+
+
+def is_pack(first: bytes) -> bool:
+    """Whether a file that begins with these bytes says that it is a pack."""
+    return first.startswith(MAGIC)

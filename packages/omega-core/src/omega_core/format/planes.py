@@ -1,0 +1,55 @@
+"""Opacity beside the colors: planes of 8-bit values, kept without loss, and ICC profiles."""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omega_core.errors import DamagedFileError
+
+Plane = NDArray[np.uint8]
+"""(H, W), 0 for transparent, 255 for opaque."""
+
+MAX_PROFILE = 1 << 22
+
+
+def compress_planes(planes: Sequence[Plane]) -> bytes:
+    """Planes as bytes: nothing if all is opaque; else each row less the row above, compressed with zlib."""
+    if all((plane == 255).all() for plane in planes):
+        return b""
+    rows = (np.diff(plane, axis=0, prepend=np.zeros_like(plane[:1])) for plane in planes)  # wraps around
+    return zlib.compress(b"".join(row.tobytes() for row in rows), 9)
+
+
+def decompress_planes(data: bytes, shapes: Sequence[tuple[int, int]]) -> list[Plane]:
+    """The inverse, for planes of shapes (H, W). Raises DamagedFileError."""
+    if not data:
+        return [np.full(shape, 255, np.uint8) for shape in shapes]
+    sizes = [height * width for height, width in shapes]
+    flat = np.frombuffer(_inflate(data, sum(sizes), "opacity"), np.uint8)
+    if len(flat) != sum(sizes):
+        raise DamagedFileError("the file is damaged: its opacity is too short. Get it again.")
+    parts = np.split(flat, np.cumsum(sizes)[:-1])
+    return [np.cumsum(part.reshape(shape), axis=0, dtype=np.uint8) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def compress_profile(profile: bytes) -> bytes:
+    """An ICC profile, compressed with zlib."""
+    return zlib.compress(profile, 9)
+
+
+def decompress_profile(data: bytes) -> bytes:
+    """The inverse. Raises DamagedFileError, also for a profile of more than 4 MiB."""
+    return _inflate(data, MAX_PROFILE, "ICC profile")
+
+
+def _inflate(data: bytes, most: int, what: str) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        inflated = inflater.decompress(data, most + 1)
+    except zlib.error as problem:
+        raise DamagedFileError(f"the file is damaged: its {what} cannot be read. Get it again.") from problem
+    if len(inflated) > most or not inflater.eof or inflater.unused_data:
+        raise DamagedFileError(f"the file is damaged: its {what} is not as long as it says. Get it again.")
+    return inflated

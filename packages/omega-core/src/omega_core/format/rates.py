@@ -1,0 +1,109 @@
+"""Rate control: which cut of a file to take."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+from omega_core.errors import RateError
+from omega_core.format.file import parse
+from omega_core.format.pack import is_pack, parse_pack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """What a picture may cost, or how good it has to be: one of these, or none for all channels.
+
+    channels: 1 to C.
+    fraction: of the C channels, above 0 and up to 1.
+    bpp: bits per pixel of the picture that the whole file takes at most.
+    max_bytes: bytes that the whole file takes at most.
+    psnr: dB that the decoded picture reaches at least.
+
+    Raises RateError if there are several, or one is no such number.
+    """
+
+    channels: int | None = None
+    fraction: float | None = None
+    bpp: float | None = None
+    max_bytes: int | None = None
+    psnr: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [entry.name.replace("_", "-") for entry in fields(self) if getattr(self, entry.name) is not None]
+        if len(given) > 1:
+            raise RateError(f"{' and '.join(given)} cannot be asked for at once; take one of them.")
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise RateError(f"a fraction of the channels is above 0 and up to 1, not {self.fraction}.")
+        for name in ("bpp", "max_bytes", "psnr"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise RateError(f"{name.replace('_', '-')} has to be above 0, not {value}.")
+
+    def whole_channels(self, of: int) -> int | None:
+        """The number of channels asked for, as such or as a fraction; None where it follows from the picture."""
+        if self.fraction is not None:
+            return max(1, round(self.fraction * of))
+        if self.channels is None and self == Rate():
+            return of
+        return self.channels
+
+    def budget(self, pixels: int) -> int | None:
+        """The bytes that a file of so many pixels may take, where bytes or bits per pixel are limited."""
+        return self.max_bytes if self.bpp is None else int(min(self.bpp * pixels / 8, 1 << 62))
+
+
+class Cuttable(Protocol):
+    """A file, or a pack of them, that can be shortened: `Container` and `Pack`."""
+
+    def file(self, channels: int) -> bytes: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def pixels(self) -> int: ...
+    @property
+    def cuts(self) -> Collection[int]: ...
+
+
+def parsed(data: bytes) -> Cuttable:
+    """The parts of a file or a pack. Raises FileFormatError if it is neither, damaged, or breaks off."""
+    return parse_pack(data) if is_pack(data) else parse(data)
+
+
+def file_sizes(whole: Cuttable) -> Mapping[int, int]:
+    """The bytes of the file at each of its cuts."""
+    return {channels: len(whole.file(channels)) for channels in whole.cuts}
+
+
+def largest_within(whole: Cuttable, budget: int) -> int:
+    """The largest cut whose file takes at most `budget` bytes. Raises RateError if none does."""
+    sizes = file_sizes(whole)
+    fitting = [channels for channels, size in sizes.items() if size <= budget]
+    if not fitting:
+        least = min(sizes)
+        raise RateError(f"{budget} bytes are not enough: the smallest cut, {least} channels, takes {sizes[least]}.")
+    return max(fitting)
+
+
+def truncate(data: bytes, *, channels: int | None = None, max_bytes: int | None = None) -> bytes:
+    """An `.omega` file, or a pack, shortened to its largest cut of at most so many channels or bytes.
+
+    No model is needed. The result is a whole file, byte for byte the one that compressing with that many
+    channels makes.
+
+    Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given or no cut is so small.
+    """
+    whole = parsed(data)
+    return whole.file(largest_cut(whole, channels=channels, max_bytes=max_bytes))
+
+
+def largest_cut(whole: Cuttable, *, channels: int | None = None, max_bytes: int | None = None) -> int:
+    """The largest cut of at most so many channels or bytes: of one of them. Raises RateError if none is so small."""
+    if (channels is None) == (max_bytes is None):
+        raise RateError("truncate to channels or to bytes: one of them.")
+    if max_bytes is not None:
+        return largest_within(whole, max_bytes)
+    fitting = [cut for cut in whole.cuts if cut <= (channels or 0)]
+    if not fitting:
+        raise RateError(f"there is no cut at {channels} channels or fewer: the smallest is at {min(whole.cuts)}.")
+    return max(fitting)

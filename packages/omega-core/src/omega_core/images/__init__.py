@@ -1,0 +1,1 @@
+"""Pictures as arrays: read, written, measured."""

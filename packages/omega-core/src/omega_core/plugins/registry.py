@@ -1,0 +1,278 @@
+"""Finds components by name among the installed distributions, and imports them when they are asked for.
+
+First-party packages come in through the same entry points as everybody's. The environment variable
+OMEGA_PLUGINS limits what is loaded: empty, only Omega's own; a comma-separated list of distributions,
+only those.
+"""
+
+import difflib
+import inspect
+import os
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pluggy
+
+from omega_core.errors import ComponentError, ModelFileError, OmegaError
+from omega_core.plugins import hookspecs
+from omega_core.plugins.components import KINDS, BundledModel, Component
+from omega_core.plugins.options import Options
+
+FIRST_PARTY = frozenset({"omega-core", "omega-quant", "omega-entropy", "omega-train", "omega-cli"})
+
+
+class _Named:
+    """What users find by the name that it has in a distribution."""
+
+    name: str
+    distribution: str
+
+    @property
+    def qualified_name(self) -> str:
+        return f"{self.distribution}/{self.name}"
+
+    def is_called(self, name: str) -> bool:
+        """Whether that is its bare or its qualified name."""
+        return name in (self.name, self.qualified_name)
+
+
+@dataclass(frozen=True)
+class Registered(_Named):
+    """A component and the distribution that it comes from."""
+
+    kind: str
+    component: Component
+    distribution: str
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # read only, as all of it
+        return self.component.name
+
+
+@dataclass(frozen=True)
+class RegisteredModel(_Named):
+    """A model and the distribution that it comes with."""
+
+    model: BundledModel
+    distribution: str
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # read only, as all of it
+        return self.model.name
+
+    def path(self) -> Path:
+        """Where its file lies. Raises ModelFileError if the distribution does not have it."""
+        try:
+            path = self.model.path()
+        except (ImportError, TypeError, ValueError) as problem:
+            path = Path(self.model.file)
+            raise ModelFileError(f"the model {self.qualified_name} is not where it should be: {problem}.") from problem
+        if not path.is_file():
+            raise ModelFileError(f"the model {self.qualified_name} is not where it should be, in {path}.")
+        return path
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An entry point of the group `omega`: what it registered, or why it could not.
+
+    remarks: what it does in a way that will go.
+    """
+
+    distribution: str
+    version: str
+    module: str
+    components: tuple[Registered, ...] = ()
+    error: str = ""
+    left_out: bool = False
+    remarks: tuple[str, ...] = ()
+    models: tuple[RegisteredModel, ...] = ()
+
+    @property
+    def out_of_range(self) -> str:
+        """What is wrong, if it says that it does not work with this version of omega-core."""
+        from omega_core.plugins.versions import out_of_range
+
+        return out_of_range(self.distribution)
+
+
+Named = TypeVar("Named", Registered, RegisteredModel)
+
+
+class Registry:
+    """The components of a set of plugins."""
+
+    def __init__(self, plugins: Iterable[Plugin]) -> None:
+        self.plugins = tuple(sorted(plugins, key=lambda plugin: (plugin.distribution, plugin.module)))
+
+    def components(self, kind: str | None = None) -> list[Registered]:
+        """All registered components, of one kind if given, by kind and name."""
+        found = [c for plugin in self.plugins for c in plugin.components if kind in (None, c.kind)]
+        return sorted(found, key=lambda c: (KINDS.index(c.kind), c.component.name, c.distribution))
+
+    def find(self, kind: str, name: str) -> Registered:
+        """The component of that bare or qualified name. Raises ComponentError if there is not exactly one."""
+        if kind not in KINDS:
+            raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
+        return self._one(kind, name, self.components(kind), ComponentError)
+
+    def models(self, name: str | None = None) -> list[RegisteredModel]:
+        """All models, by name; of a bare or qualified name if given."""
+        found = [m for plugin in self.plugins for m in plugin.models if name is None or m.is_called(name)]
+        return sorted(found, key=lambda each: (each.name, each.distribution))
+
+    def find_model(self, name: str) -> RegisteredModel:
+        """The model of that bare or qualified name. Raises ModelFileError if there is not exactly one."""
+        return self._one("model", name, self.models(), ModelFileError)
+
+    def model_of(self, mark: bytes) -> RegisteredModel | None:
+        """The model whose fingerprint begins with these bytes, if there is one."""
+        return next((each for each in self.models() if each.model.fingerprint.startswith(mark.hex())), None)
+
+    def _one(self, kind: str, name: str, available: list[Named], error: type[OmegaError]) -> Named:
+        """The only one of that bare or qualified name. Raises an error that says what there is instead."""
+        found = [each for each in available if each.is_called(name)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            if len({each.distribution for each in found}) == 1:
+                raise error(f"{found[0].distribution} has the {kind} {name!r} twice; that is a mistake in it.")
+            choices = " or ".join(each.qualified_name for each in found)
+            raise error(f"{len(found)} plugins have a {kind} {name!r}; say which: {choices}.")
+        raise error(self._unknown(kind, name, available))
+
+    def _unknown(self, kind: str, name: str, available: Sequence[Registered | RegisteredModel]) -> str:
+        message = f"there is no {kind} {name!r}."
+        names = [c.name for c in available]
+        if near := difflib.get_close_matches(name, [*names, *(c.qualified_name for c in available)], n=1):
+            message += f" Did you mean {near[0]!r}?"
+        message += f" Available: {', '.join(sorted(set(names))) or 'none'}."
+        distribution = name.partition("/")[0]
+        if "/" in name and distribution not in {plugin.distribution for plugin in self.plugins}:
+            message += f" It comes with the distribution {distribution}, which is not installed."
+        if failed := [f"{p.distribution} ({_why(p)})" for p in self.plugins if p.error]:
+            message += f" It might be in a plugin that failed to load: {'; '.join(failed)}."
+        if left_out := [p.distribution for p in self.plugins if p.left_out]:
+            message += f" OMEGA_PLUGINS leaves out: {', '.join(left_out)}."
+        return message
+
+
+def load_plugins(points: Iterable[EntryPoint], only: str | None) -> list[Plugin]:
+    """Load each entry point on its own, so that a broken one never breaks the others.
+
+    only: the value of OMEGA_PLUGINS, or None where it is not set.
+    """
+    allowed = None if only is None else {_normalized(name) for name in only.split(",") if name.strip()} or FIRST_PARTY
+    return [_load(point, allowed) for point in points]
+
+
+def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugin:
+    distribution, version = "unknown", ""
+    with suppress(Exception):  # a folder that says it is installed, but not what it is
+        distribution = _normalized(point.dist.name)  # type: ignore[union-attr]
+        version = point.dist.version or ""  # type: ignore[union-attr]
+    if allowed is not None and distribution not in allowed:
+        return Plugin(distribution, version, point.value, left_out=True)
+    try:
+        return Plugin(distribution, version, point.value, **_registered(point.load(), distribution))
+    except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
+        return Plugin(distribution, version, point.value, error=f"{type(problem).__name__}: {problem}")
+
+
+def _why(plugin: Plugin) -> str:
+    """Why a plugin failed to load, with what may have been the reason."""
+    return f"{plugin.error}; it is {plugin.out_of_range}" if plugin.out_of_range else plugin.error
+
+
+def _registered(module: object, distribution: str) -> dict[str, Any]:
+    """What the hooks of one plugin return, checked, and which of them will go, as a Plugin has it."""
+    manager = pluggy.PluginManager("omega")
+    manager.add_hookspecs(hookspecs)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        manager.register(module)
+    manager.check_pending()
+    found: dict[tuple[str, str], Registered] = {}
+    for kind in KINDS:
+        for components in getattr(manager.hook, f"omega_register_{kind}s")():
+            for component in components:
+                if not isinstance(component, Component):
+                    raise TypeError(f"the {kind} hook returned {component!r} instead of a Component")
+                if (kind, component.name) in found:
+                    raise ValueError(f"the {kind} {component.name!r} is registered twice")
+                found[kind, component.name] = Registered(kind, component, distribution)
+    models: dict[str, RegisteredModel] = {}
+    for several in manager.hook.omega_register_models():
+        for model in several:
+            if not isinstance(model, BundledModel):
+                raise TypeError(f"the hook for models returned {model!r} instead of a BundledModel")
+            if model.name in models:
+                raise ValueError(f"the model {model.name!r} is registered twice")
+            models[model.name] = RegisteredModel(model, distribution)
+    return {
+        "components": tuple(found.values()),
+        "models": tuple(models.values()),
+        "remarks": tuple(str(each.message) for each in caught),
+    }
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+@cache
+def registry() -> Registry:
+    """The registry of everything installed, loaded once a process."""
+    return Registry(load_plugins(entry_points(group="omega"), os.environ.get("OMEGA_PLUGINS")))
+
+
+def resolve(kind: str, name: str) -> Any:
+    """Import the component of that kind and bare or qualified name, and return its class.
+
+    Raises ComponentError if it is unknown or ambiguous, or cannot be imported.
+    """
+    return import_component(registry().find(kind, name))
+
+
+def import_component(found: Registered) -> Any:
+    """Import what a registered component points at. Raises ComponentError if that fails."""
+    module, _, attribute = found.component.target.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
+        plugin = next((p for p in registry().plugins if found in p.components), None)
+        hint = f" Install {found.component.install}." if found.component.install else ""
+        hint += f" {found.distribution} is {plugin.out_of_range}." if plugin and plugin.out_of_range else ""
+        raise ComponentError(
+            f"the {found.kind} {found.qualified_name} could not be imported ({problem}).{hint}"
+        ) from problem
+
+
+def build(kind: str, name: str, options: Mapping[str, Any], **required: Any) -> Any:
+    """Make an instance of a component from what the codec gives and the options that the user chose.
+
+    Raises ComponentError if the component does not take an option of that name, or of that type.
+    """
+    return make(kind, name, resolve(kind, name), options, **required)
+
+
+def make(kind: str, name: str, target: Any, options: Mapping[str, Any], **required: Any) -> Any:
+    """Make an instance of what a component of that kind and name points at, as `build` does."""
+    chosen = Options(kind, name, target, required).checked(options)
+    try:
+        inspect.signature(target).bind(**required, **chosen)
+    except TypeError as problem:
+        raise ComponentError(f"the {kind} {name!r} cannot be made: {problem}.") from problem
+    try:
+        return target(**required, **chosen)
+    except (TypeError, ValueError, OverflowError, MemoryError, RuntimeError) as problem:
+        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        raise ComponentError(f"the {kind} {name!r} cannot be made with {chosen}: {reason}") from problem

@@ -1,0 +1,168 @@
+import tracemalloc
+from bisect import bisect_left
+from io import BytesIO
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from omega_core.errors import CutOffError, DamagedFileError
+from omega_core.format.binary import Reader, coded_size, size_code, varint
+
+VARINTS = pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0, "00"),
+        (1, "01"),
+        (127, "7f"),
+        (128, "8001"),
+        (300, "ac02"),
+        (16383, "ff7f"),
+        (16384, "808001"),
+        ((1 << 21) - 1, "ffff7f"),
+        (1 << 21, "80808001"),
+        ((1 << 28) - 1, "ffffff7f"),
+    ],
+)
+
+
+class Slow:
+    """A stream that gives a byte at a time, and remembers what it was asked for."""
+
+    def __init__(self, data):
+        self.data, self.asked = BytesIO(data), []
+
+    def read(self, count):
+        self.asked.append(count)
+        return self.data.read(min(count, 1))
+
+
+def test_bytes_are_taken_one_after_the_other():
+    reader = Reader(b"abcdefg")
+    assert (reader.bytes(2), reader.byte(), reader.some(3), reader.some(0), reader.bytes(0)) == (
+        b"ab",
+        ord("c"),
+        b"def",
+        b"",
+        b"",
+    )
+    assert reader.taken == b"abcdef"
+    assert (reader.some(9), reader.some(1)) == (b"g", b"")
+    assert reader.taken == b"abcdefg"
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 40), max_size=12))
+def test_a_stream_that_gives_a_byte_at_a_time_reads_as_the_bytes_do(data, counts):
+    slow, quick = Reader(Slow(data)), Reader(data)
+    for count in counts:
+        assert slow.some(count) == quick.some(count)
+    assert slow.taken == quick.taken == data[: sum(counts)]
+
+
+def test_a_stream_is_never_asked_for_more_than_is_needed():
+    stream = Slow(bytes(10))
+    Reader(stream).bytes(4)
+    assert stream.asked == [4, 3, 2, 1]
+
+
+def test_a_stream_that_has_ended_is_not_asked_again_within_a_read():
+    stream = Slow(b"ab")
+    assert Reader(stream).some(4) == b"ab"
+    assert stream.asked == [4, 3, 2]
+
+
+@pytest.mark.parametrize("count", [1, 3, 1 << 27])
+def test_bytes_that_are_not_there_are_a_file_that_breaks_off(count):
+    with pytest.raises(CutOffError, match=r"breaks off in its header\. No channel is intact") as caught:
+        Reader(b"ab"[: count - 1]).bytes(count)
+    assert caught.value.intact == 0
+
+
+def test_no_memory_is_taken_for_bytes_that_are_not_there():
+    class Obliging(BytesIO):
+        """Makes room for all that it is asked for, as sockets do."""
+
+        def read(self, count):
+            return bytes(bytearray(count)[: len(found)]) if (found := super().read(count)) else b""
+
+    tracemalloc.start()
+    try:
+        assert len(Reader(Obliging(bytes(1000))).some(1 << 28)) == 1000
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_bytes_are_read_whole():
+    data = bytes(range(256)) * 1000
+    reader = Reader(b"x" + data + b"y")
+    assert (reader.byte(), reader.bytes(len(data)), reader.byte()) == (ord("x"), data, ord("y"))
+
+
+@VARINTS
+def test_a_number_is_written_seven_bits_a_byte_the_lowest_first(value, written):
+    assert varint(value) == bytes.fromhex(written)
+
+
+@VARINTS
+def test_a_number_is_read_and_nothing_after_it(value, written):
+    reader = Reader(bytes.fromhex(written) + b"\x81")
+    assert reader.varint() == value
+    assert reader.some(9) == b"\x81"
+
+
+@given(st.integers(0, (1 << 28) - 1))
+def test_every_number_below_two_to_the_28_comes_back(value):
+    assert Reader(varint(value)).varint() == value
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 28, 1 << 40])
+def test_other_numbers_are_refused(value):
+    with pytest.raises(ValueError, match=f"{value} is not a number from 0 to 268435455"):
+        varint(value)
+
+
+@pytest.mark.parametrize("written", ["8000", "808000", "80808000", "ff00", "8080808001", "80808080", "ffffffff7f"])
+def test_a_number_that_is_too_long_or_written_with_more_bytes_than_needed_is_damage(written):
+    with pytest.raises(DamagedFileError, match="a number in its header is no number"):
+        Reader(bytes.fromhex(written)).varint()
+
+
+@pytest.mark.parametrize("written", ["", "80", "8080", "ffffff"])
+def test_a_number_that_breaks_off_is_a_file_that_does(written):
+    with pytest.raises(CutOffError):
+        Reader(bytes.fromhex(written)).varint()
+
+
+@example(b"\x80\x00")
+@given(st.binary(max_size=6) | st.text("\x00\x01\x7f\x80\xff", max_size=6).map(lambda text: text.encode("latin1")))
+def test_there_is_one_way_only_to_write_a_number(data):
+    reader = Reader(data)
+    try:
+        value = reader.varint()
+    except (CutOffError, DamagedFileError):
+        return
+    assert varint(value) == reader.taken
+
+
+SIZES = [coded_size(code) for code in range(256)]
+
+
+def test_codes_of_sizes_rise_from_nothing_to_15_gib():
+    assert (SIZES[0], SIZES[255]) == (0, 15 << 30)
+    assert all(size < larger for size, larger in pairwise(SIZES))
+
+
+@given(st.integers(0, 15 << 30) | st.integers(0, 1 << 10))
+def test_the_code_of_a_size_is_the_first_whose_size_is_not_less(size):
+    assert size_code(size) == bisect_left(SIZES, size)
+
+
+def test_a_size_that_has_a_code_keeps_it():
+    assert [size_code(size) for size in SIZES] == list(range(256))
+
+
+@given(st.integers(1, 15 << 30))
+def test_a_coded_size_is_at_most_an_eighth_too_much(size):
+    assert size <= coded_size(size_code(size)) <= size * 9 / 8

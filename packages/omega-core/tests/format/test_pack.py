@@ -1,0 +1,544 @@
+import struct
+import tracemalloc
+import zlib
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omega_core.errors import CutOffError, DamagedFileError, FileFormatError, RateError
+from omega_core.format.binary import varint
+from omega_core.format.file import Container, assemble, divide, parse, pictures_field, shorten
+from omega_core.format.pack import Block, Pack, is_pack, parse_pack, read_index
+from omega_core.format.rates import file_sizes, parsed, truncate
+
+# Written by hand from FORMAT.md. Files like these are on people's disks: a later version has to read them as
+# this one does.
+ONE = bytes.fromhex(
+    "cea9 11 14 01020304 1b1b 01 05 03"  # an .omega file of a gray picture; two groups of 5 and 3 bytes
+    "0001020304050607"
+    "8810b2e9"
+)
+TWO = bytes.fromhex(
+    "cea9 11 1c 01020304 1b1b 03 01 02 00 01 02 01"  # of two pictures; two groups of 2 bytes and 1 byte
+    "f0f1f2"
+    "2d02b87f"
+)
+PACK = bytes.fromhex(
+    "cf89 01"  # magic and version
+    "23"  # the index has 35 bytes
+    "02"  # it has 2 blocks
+    "00 19"  # of 1 picture in 25 bytes,
+    "01 18"  # and of 2 pictures in 24 bytes
+    "7801 01 1300 ecff"  # zlib; one block of 19 bytes that are stored as they are:
+    "61 00  64 2f 62 2e 63 00  f0 9f 8e 9e 2f c3 bc 20 c3 9f 00"  # a, d/b.c, 🎞/ü ß
+    "462507d3"
+    "91a3f864"  # checksum of all up to here
+    f"{ONE.hex()} {TWO.hex()}"
+)
+NAMES = (("a",), ("d/b.c", "🎞/ü ß"))
+INDEX_END = len(PACK) - len(ONE) - len(TWO)
+
+
+def container(cuts=(5, 8), *, group=1, lacking=0, shapes=((28, 28),), seed=1, **changed):
+    """The parts of a file whose groups end at these cuts."""
+    sizes, stream = divide(bytes((seed + i) % 251 for i in range(cuts[-1])), list(cuts))
+    parts = {
+        "fingerprint": bytes([1, 2, 3, 4]),
+        "coder": "omega-entropy/range",
+        "mode": "L",
+        "height": shapes[0][0],
+        "width": shapes[0][1],
+        "channels": group * len(cuts) - lacking,
+        "group": group,
+        "sizes": sizes,
+        "stream": stream,
+        "fields": pictures_field(list(shapes)),
+    }
+    return Container(**parts | changed)
+
+
+def leb128(value):
+    """A varint, written here once more."""
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + leb128(value >> 7)
+
+
+def sealed(index, blocks=b"", *, version=1):
+    """The bytes of a pack with any index and blocks, and the right checksum."""
+    head = b"\xcf\x89" + bytes([version]) + leb128(len(index)) + index
+    return head + zlib.crc32(head).to_bytes(4, "little") + blocks
+
+
+def forged(names, files, *, pictures=None, sizes=None, packed=None, blocks=None):
+    """A pack with the right checksum whose index says what it is told to.
+
+    names: bytes, of all pictures; files: .omega files; pictures, sizes: what the index says of each.
+    """
+    pictures = [1] * len(files) if pictures is None else pictures
+    sizes = [len(file) for file in files] if sizes is None else sizes
+    entries = b"".join(bytes([n - 1]) + leb128(size) for n, size in zip(pictures, sizes, strict=True))
+    many = leb128(len(pictures) if blocks is None else blocks)
+    packed = zlib.compress(b"".join(name + b"\0" for name in names)) if packed is None else packed
+    return sealed(many + entries + packed, b"".join(files))
+
+
+def taken_apart(data):
+    """Pictures and bytes of each block, the names, and the blocks: a pack read here once more."""
+    stream = BytesIO(data)
+
+    def number():
+        value = shift = 0
+        while True:
+            byte = stream.read(1)[0]
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    assert stream.read(3) == b"\xcf\x89\x01"
+    end = number() + stream.tell()
+    entries = [(stream.read(1)[0] + 1, number()) for _ in range(number())]
+    names = zlib.decompress(stream.read(end - stream.tell()))
+    assert stream.read(4) == struct.pack("<I", zlib.crc32(data[:end]))
+    blocks = [stream.read(size) for _, size in entries]
+    assert stream.read() == b""
+    assert names.endswith(b"\0")
+    return [n for n, _ in entries], names.decode()[:-1].split("\0"), blocks
+
+
+class Recorded(BytesIO):
+    """A file that remembers which of its bytes were read."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.seen = set()
+
+    def read(self, count=-1):
+        start = self.tell()
+        found = super().read(count)
+        self.seen |= set(range(start, start + len(found)))
+        return found
+
+
+def test_a_pack_written_by_hand_is_read():
+    file = BytesIO(PACK)
+    one, two = blocks = read_index(file)
+    assert blocks == [
+        Block(NAMES[0], INDEX_END, len(ONE)),
+        Block(NAMES[1], INDEX_END + len(ONE), len(TWO)),
+    ]
+    assert (two.read(file), one.read(file)) == (TWO, ONE)
+    pack = parse_pack(PACK)
+    assert pack == Pack(((parse(ONE), NAMES[0]), (parse(TWO), NAMES[1])))
+    assert (pack.channels, pack.cuts, pack.pixels) == (2, [1, 2], 3 * 784)
+
+
+def test_a_pack_is_written_as_by_hand_but_for_how_its_names_are_compressed():
+    blocks = ((parse(ONE), NAMES[0]), (parse(TWO), NAMES[1]))
+    assert taken_apart(Pack(blocks).file(2)) == taken_apart(PACK) == ([1, 2], ["a", "d/b.c", "🎞/ü ß"], [ONE, TWO])
+
+
+def test_a_pack_is_told_from_a_file_by_its_first_bytes():
+    assert is_pack(PACK[:2])
+    assert not any(map(is_pack, (ONE, b"\xcf", b"", b"\xce\xa9")))
+    assert parsed(PACK) == parse_pack(PACK)
+    assert parsed(ONE) == parse(ONE)
+    for data in (ONE, b"", b"\xcf", b"hello"):
+        with pytest.raises(FileFormatError, match=r"not a pack of \.omega files"):
+            read_index(BytesIO(data))
+    with pytest.raises(FileFormatError, match=r"not an \.omega file"):
+        parse(PACK)
+
+
+@pytest.mark.parametrize("version", [0, 2, 255])
+def test_a_pack_of_another_version_says_so(version):
+    with pytest.raises(FileFormatError, match=f"version {version}, this Omega reads version 1. Update it") as caught:
+        read_index(BytesIO(sealed(PACK[4 : 4 + 35], ONE + TWO, version=version)))
+    assert not isinstance(caught.value, (DamagedFileError, CutOffError))
+
+
+ANY_PART = st.text(st.characters(exclude_characters="/\\:\0", exclude_categories=["Cs"]), min_size=1, max_size=4)
+PARTS = st.sampled_from(["a", "b", "ü", "日本", "...", " "]) | ANY_PART.filter(lambda part: part not in (".", ".."))
+PATHS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
+
+
+@st.composite
+def packs(draw):
+    """Packs whose blocks have the same cuts, in channels."""
+    pictures = draw(st.lists(st.integers(1, 4) | st.just(64), min_size=1, max_size=4))
+    odd = draw(st.lists(PATHS, max_size=4, unique=True))
+    names = [*dict.fromkeys([*odd, *(f"folder/{i}.png" for i in range(sum(pictures)))])][: sum(pictures)]
+    group, groups = draw(st.integers(1, 4)), draw(st.integers(1, 5))
+    lacking = draw(st.integers(0, group - 1))
+    blocks = []
+    for many in pictures:
+        cuts = sorted(draw(st.lists(st.integers(0, 60), min_size=groups, max_size=groups)))
+        first, second = draw(SHAPES), draw(SHAPES)
+        shapes = [first, second] * 32 if many == 64 else [first] * (many - 1) + [second]
+        parts = container(cuts, group=group, lacking=lacking, shapes=shapes, seed=draw(st.integers(0, 250)))
+        blocks.append((parts, tuple(names[:many])))
+        del names[:many]
+    return Pack(tuple(blocks))
+
+
+@given(packs())
+def test_what_was_packed_comes_back_the_same(pack):
+    data = pack.file(pack.channels)
+    assert parse_pack(data) == pack
+    pictures, names, files = taken_apart(data)
+    assert pictures == [len(inside) for _, inside in pack.blocks]
+    assert names == [name for _, inside in pack.blocks for name in inside]
+    assert files == [assemble(block) for block, _ in pack.blocks]
+    read = read_index(BytesIO(data))
+    assert [block.names for block in read] == [inside for _, inside in pack.blocks]
+    assert [block.read(BytesIO(data)) for block in read] == files
+
+
+@given(packs(), st.data())
+def test_to_read_one_block_the_index_and_that_block_are_read(pack, data):
+    whole = pack.file(pack.channels)
+    index_end = len(whole) - sum(len(assemble(block)) for block, _ in pack.blocks)
+    file = Recorded(whole)
+    blocks = read_index(file)
+    assert file.seen == set(range(index_end))
+    place = data.draw(st.integers(0, len(blocks) - 1))
+    wanted, file.seen = blocks[place], set()
+    assert parse(wanted.read(file)) == pack.blocks[place][0]
+    assert file.seen == set(range(wanted.start, wanted.start + wanted.size))
+
+
+def test_a_pack_that_is_cut_off_anywhere_is_an_error_and_its_whole_blocks_are_not():
+    ends = [INDEX_END + len(ONE), len(PACK)]
+    for length in range(len(PACK)):
+        part = PACK[:length]
+        with pytest.raises(FileFormatError):
+            parse_pack(part)
+        if length < INDEX_END:
+            with pytest.raises(CutOffError if length >= 2 else FileFormatError):
+                read_index(BytesIO(part))
+            continue
+        for block, end, whole in zip(read_index(BytesIO(part)), ends, (ONE, TWO), strict=True):
+            if length >= end:
+                assert block.read(BytesIO(part)) == whole
+                continue
+            missing = min(end - length, block.size)
+            with pytest.raises(CutOffError, match=f"{missing} bytes are missing from {block.names[0]} on") as caught:
+                block.read(BytesIO(part))
+            assert caught.value.intact == 0
+
+
+@pytest.mark.parametrize("change", [1, 0x80, 0xFF])
+def test_a_changed_byte_of_the_index_is_noticed_and_one_of_a_block_harms_that_block_alone(change):
+    for position in range(len(PACK)):
+        damaged = bytearray(PACK)
+        damaged[position] ^= change
+        with pytest.raises(FileFormatError):
+            parse_pack(bytes(damaged))
+        file = BytesIO(damaged)
+        if position < INDEX_END:
+            with pytest.raises(FileFormatError):
+                read_index(file)
+            continue
+        for block, whole in zip(read_index(file), (ONE, TWO), strict=True):
+            if block.start <= position < block.start + block.size:
+                with pytest.raises(FileFormatError):
+                    parse(block.read(file))
+            else:
+                assert block.read(file) == whole
+
+
+@given(packs(), st.data())
+def test_a_changed_byte_of_any_pack_is_noticed(pack, data):
+    whole = bytearray(pack.file(pack.channels))
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(FileFormatError):
+        parse_pack(bytes(whole))
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_pack_are_refused(noise):
+    for data in (noise, PACK[:2] + noise, PACK[:4] + noise, sealed(noise), sealed(b"\x01\0\x19" + noise, ONE)):
+        with pytest.raises(FileFormatError):
+            parse_pack(data)
+
+
+@pytest.mark.parametrize("more", [b"\0", ONE, PACK])
+def test_bytes_after_the_last_block_are_damage(more):
+    with pytest.raises(DamagedFileError, match="more of it than it says"):
+        parse_pack(PACK + more)
+
+
+HARMFUL = [
+    "",
+    ".",
+    "..",
+    "../x",
+    "x/..",
+    "a/../../x",
+    "./x",
+    "a/./b",
+    "/x",
+    "//x",
+    "a//b",
+    "a/",
+    "/",
+    "C:x",
+    "C:/x",
+    "a/C:",
+    "a:stream",
+    "a\\b",
+    "..\\x",
+    "\\\\server\\x",
+    "a/b\\..\\c",
+]
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_name_that_leads_out_of_the_folder_is_refused_in_making_and_in_reading(name, place):
+    names = ["fine", "also/fine"]
+    parse_pack(forged([each.encode() for each in names], [ONE, ONE]))
+    names[place] = name
+    with pytest.raises(ValueError, match="different relative paths"):
+        Pack(tuple((parse(ONE), (each,)) for each in names))
+    with pytest.raises(DamagedFileError, match="names are not what they have to be"):
+        read_index(BytesIO(forged([each.encode() for each in names], [ONE, ONE])))
+
+
+@pytest.mark.parametrize(
+    "name", ["a", ".a", "a.", "...", "..a", "a..", " ", "a b/c", "-a", "ü/日本", "\u202e", "🎞", "a/" * 100 + "b"]
+)
+def test_a_name_that_stays_in_the_folder_is_taken(name):
+    pack = Pack(((parse(ONE), (name,)),))
+    assert parse_pack(pack.file(2)) == pack == parse_pack(forged([name.encode()], [ONE]))
+
+
+@pytest.mark.parametrize("name", ["a" * 4095, "ü" * 2047, "d/" * 2047 + "a"])
+def test_a_name_has_4095_bytes_at_the_most(name):
+    pack = Pack(((parse(ONE), (name,)),))
+    assert parse_pack(pack.file(2)) == pack == parse_pack(forged([name.encode()], [ONE]))
+    for more in (4096 - len(name.encode()), 4096):
+        with pytest.raises(ValueError, match="different relative paths"):
+            Pack(((parse(ONE), (name + "a" * more,)),))
+        with pytest.raises(DamagedFileError, match="names are not what they have to be"):
+            read_index(BytesIO(forged([(name + "a" * more).encode()], [ONE])))
+
+
+def test_a_name_with_a_zero_byte_is_refused():
+    for name in ("a\0b", "\0", "a\0"):
+        with pytest.raises(ValueError, match="different relative paths"):
+            Pack(((parse(ONE), (name,)),))
+        with pytest.raises(DamagedFileError, match="names are not what they have to be"):
+            read_index(BytesIO(forged([name.encode()], [ONE])))
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"a\xc3", b"\xed\xb2\x80", b"\xc0\xaf", b"\xc0\x80"])
+def test_a_name_that_is_no_text_is_refused(name):
+    with pytest.raises(DamagedFileError, match="names cannot be read"):
+        read_index(BytesIO(forged([name], [ONE])))
+
+
+def test_a_name_that_cannot_be_written_is_refused():
+    with pytest.raises(ValueError, match=r"relative paths|surrogates not allowed"):
+        Pack(((parse(ONE), ("a\udc80",)),)).file(2)
+
+
+def test_a_name_that_is_there_twice_is_refused_in_making_and_in_reading():
+    for blocks in (((parse(ONE), ("a",)), (parse(ONE), ("a",))), ((parse(TWO), ("a", "a")),)):
+        with pytest.raises(ValueError, match="different relative paths"):
+            Pack(blocks)
+    for data in (forged([b"a", b"a"], [ONE, ONE]), forged([b"a", b"a"], [TWO], pictures=[2])):
+        with pytest.raises(DamagedFileError, match="names are not what they have to be"):
+            read_index(BytesIO(data))
+
+
+def test_a_block_has_a_name_for_each_of_its_pictures():
+    for names in (("a", "b"), ("a", "b", "c")):
+        with pytest.raises(ValueError, match="a name for each"):
+            Pack(((parse(ONE), names),))
+
+
+def test_a_pack_without_pictures_is_refused_in_making_and_in_reading():
+    with pytest.raises(ValueError, match="a pack has pictures"):
+        Pack(())
+    for packed in (zlib.compress(b""), zlib.compress(b"\0"), b""):
+        with pytest.raises(DamagedFileError):
+            read_index(BytesIO(forged([], [], packed=packed)))
+
+
+@pytest.mark.parametrize(
+    ("names", "pictures"),
+    [
+        ([b"a"], [1, 1]),
+        ([b"a", b"b", b"c"], [1, 1]),
+        ([b"a", b"b"], [1, 2]),
+        ([], [1, 1]),
+    ],
+)
+def test_names_that_are_more_or_fewer_than_pictures_are_damage(names, pictures):
+    with pytest.raises(DamagedFileError, match="names are not what they have to be"):
+        read_index(BytesIO(forged(names, [ONE, ONE], pictures=pictures)))
+
+
+@pytest.mark.parametrize(
+    ("names", "pictures"),
+    [
+        ([b"a", b"b"], [1, 1]),  # of the second there are two
+        ([b"a", b"b", b"c"], [2, 1]),  # the first has one, the second two
+        ([b"a", b"b", b"c", b"d"], [1, 3]),
+    ],
+)
+def test_a_block_that_has_other_pictures_than_the_index_says_is_damage(names, pictures):
+    with pytest.raises(DamagedFileError, match="other pictures than it says"):
+        parse_pack(forged(names, [ONE, TWO], pictures=pictures))
+
+
+def test_a_block_has_64_pictures_at_the_most():
+    names = [f"{i}".encode() for i in range(256)]
+    full = assemble(container(shapes=[(28, 28)] * 64))
+    assert len(parse_pack(forged(names[:64], [full], pictures=[64])).blocks[0][1]) == 64
+    for many in (65, 256):
+        with pytest.raises(DamagedFileError):
+            read_index(BytesIO(forged(names[:many], [full], pictures=[many])))
+
+
+@pytest.mark.parametrize("sizes", [[24, 25], [26, 23], [0, 49], [49, 0], [25, 23]])
+def test_blocks_that_begin_elsewhere_than_the_index_says_are_an_error(sizes):
+    names = [b"a", b"b", b"c"]
+    parse_pack(forged(names, [ONE, TWO], pictures=[1, 2], sizes=[25, 24]))
+    with pytest.raises(FileFormatError):
+        parse_pack(forged(names, [ONE, TWO], pictures=[1, 2], sizes=sizes))
+
+
+@pytest.mark.parametrize("size", [25, 1 << 27])
+def test_a_block_that_is_said_to_be_longer_than_the_pack_takes_no_memory_for_what_is_missing(size):
+    data = forged([b"a"], [ONE[:-1]], sizes=[size])
+    tracemalloc.start()
+    try:
+        with pytest.raises(CutOffError, match=f"{size - 24} bytes are missing from a on"):
+            parse_pack(data)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        b"",
+        b"\x80",  # half a number
+        b"\x01",  # one block, of which nothing is told
+        b"\x02\0\x19",  # two, of which one is told
+        b"\xff\xff\xff\x7f" + b"\0\x19" * 100,  # a quarter of a billion
+        b"\x01\0\x99\0" + zlib.compress(b"a\0"),  # a size with more bytes than needed
+        b"\x01\0\x19",  # no names
+        b"\x01\0\x19" + zlib.compress(b"a\0")[:-1],
+        b"\x01\0\x19" + zlib.compress(b"a\0") + b"\0",
+        b"\x01\0\x19" + zlib.compress(b"a"),  # not ended
+        b"\x01\0\x19" + b"a\0",  # not compressed
+    ],
+)
+def test_an_index_that_is_not_as_it_has_to_be_is_damage_in_spite_of_its_checksum(index):
+    parse_pack(sealed(b"\x01\0\x19" + zlib.compress(b"a\0"), ONE))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedFileError):
+            read_index(BytesIO(sealed(index, ONE)))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("bomb", [bytes(1 << 26), b"a" * (1 << 26) + b"\0", b"a/" * (1 << 25) + b"\0"])
+def test_names_that_inflate_to_megabytes_are_damage_and_take_no_memory(bomb):
+    data = forged([], [ONE], packed=zlib.compress(bomb, 9))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedFileError, match="names are not what they have to be"):
+            read_index(BytesIO(data))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@given(packs())
+def test_a_pack_cut_at_any_channels_is_the_pack_of_its_blocks_cut_there(pack):
+    assert pack.cuts == list(pack.blocks[0][0].cuts)
+    assert pack.channels == pack.cuts[-1]
+    assert pack.pixels == sum(h * w for block, _ in pack.blocks for h, w in block.shapes)
+    for channels in pack.cuts:
+        short = Pack(tuple((shorten(block, channels), inside) for block, inside in pack.blocks))
+        data = pack.file(channels)
+        assert data == short.file(channels)
+        assert parse_pack(data) == short
+        assert taken_apart(data)[2] == [assemble(shorten(block, channels)) for block, _ in pack.blocks]
+
+
+def test_a_pack_has_the_cuts_that_all_its_blocks_have():
+    blocks = [container((5, 8, 9, 20)), container((3, 7), group=2), container((1, 2, 4), group=2, lacking=1)]
+    assert [list(block.cuts) for block in blocks] == [[1, 2, 3, 4], [2, 4], [2, 4, 5]]
+    pack = Pack(tuple((block, (f"{i}",)) for i, block in enumerate(blocks)))
+    assert pack.cuts == [2, 4]
+    assert file_sizes(pack) == {2: len(pack.file(2)), 4: len(pack.file(4))}
+    for channels in (0, 1, 3, 5):
+        with pytest.raises(ValueError, match=f"no cut after {channels} channels"):
+            pack.file(channels)
+
+
+@given(packs(), st.data())
+def test_truncating_a_pack_takes_the_largest_cut_of_so_many_channels_or_bytes(pack, data):
+    whole = pack.file(pack.channels)
+    files = {channels: pack.file(channels) for channels in pack.cuts}
+    channels = data.draw(st.integers(1, pack.channels + 3))
+    fitting = [cut for cut in files if cut <= channels]
+    if fitting:
+        assert truncate(whole, channels=channels) == files[max(fitting)]
+    else:
+        with pytest.raises(RateError, match=f"the smallest is at {min(files)}"):
+            truncate(whole, channels=channels)
+    budget = data.draw(st.sampled_from([len(file) + more for file in files.values() for more in (-1, 0, 1)]))
+    fitting = [cut for cut, file in files.items() if len(file) <= budget]
+    if fitting:
+        assert truncate(whole, max_bytes=budget) == files[max(fitting)]
+    else:
+        with pytest.raises(RateError, match=f"{budget} bytes are not enough"):
+            truncate(whole, max_bytes=budget)
+
+
+def test_truncating_a_pack_twice_is_truncating_it_once():
+    pack = Pack(tuple((container((5, 8, 9, 20), seed=seed), (f"{seed}",)) for seed in range(3)))
+    data = pack.file(4)
+    assert truncate(truncate(data, channels=3), channels=2) == truncate(data, channels=2)
+    assert truncate(data, channels=4) == data
+    assert parse_pack(truncate(data, channels=2)).cuts == [1, 2]
+
+
+def test_a_damaged_pack_is_not_truncated():
+    for position in (5, INDEX_END + 3, len(PACK) - 1):
+        damaged = bytearray(PACK)
+        damaged[position] ^= 1
+        with pytest.raises(DamagedFileError):
+            truncate(bytes(damaged), channels=1)
+    with pytest.raises(CutOffError):
+        truncate(PACK[:-1], channels=1)
+
+
+def test_blocks_of_a_pack_keep_their_fields():
+    parts = replace(parse(ONE), mode="LA", fields={2: b"\xaa", 200: b"\xbb"})
+    pack = Pack(((parts, ("a",)), (parse(TWO), ("b", "c"))))
+    assert parse_pack(truncate(pack.file(2), channels=1)).blocks[0][0].fields == {2: b"\xaa", 200: b"\xbb"}
+
+
+def test_an_index_that_claims_many_pictures_for_few_bytes_takes_no_memory_for_their_names():
+    index = varint(4096) + b"\xff\x00" * 4096 + zlib.compress(b"a\0" * (1 << 23), 9)
+    head = b"\xcf\x89\x01" + varint(len(index)) + index
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedFileError, match="its blocks are not what they have to be"):
+            read_index(BytesIO(head + zlib.crc32(head).to_bytes(4, "little")))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
