@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from omega_core.errors import ComponentError
 from omega_entropy.priors.context import ContextPrior
 from omega_entropy.priors.density import LatentDensity
 from omega_entropy.priors.static import StaticPrior
@@ -63,6 +64,25 @@ def test_the_second_half_of_a_checkerboard_is_foretold_from_the_first() -> None:
     assert not of_second[0, group][:, second].any()
     assert of_first[0, :8].any()
     assert not of_second[0, 32:].any()
+
+
+def test_a_share_of_the_rate_in_training_is_that_of_densities_without_conditions() -> None:
+    torch.manual_seed(0)
+    density = LatentDensity(16, conditional=True, marginal_share=0.25)
+    for parameter in density.parameters():
+        parameter.data.add_(0.05 * torch.randn_like(parameter))
+    alone = LatentDensity(16, conditional=False)
+    alone.load_state_dict({"log_scale": density.marginal_log_scale, "mixture": density.marginal_mixture})
+    values, half, told = torch.randn(2, 16, 4, 4), torch.full((2, 1, 1, 1), 0.5), torch.ones(2)
+    conditional = density.eval().bits(values, half, values, told)
+    marginal = alone.bits(values, half, values, told)
+    assert (conditional - marginal).abs().max() > 0.1
+    torch.testing.assert_close(density.train().bits(values, half, values, told), 0.75 * conditional + 0.25 * marginal)
+
+
+def test_a_marginal_share_is_from_0_to_1() -> None:
+    with pytest.raises(ComponentError):
+        ContextPrior(channels=6, alphabet=4, marginal_share=1.5)
 
 
 @pytest.mark.parametrize(("kind", "groups"), [(StaticPrior, 0), (ContextPrior, 5)])

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from omega_core.coding.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Tables, cumulative_counts
 from omega_core.errors import ComponentError
+from omega_entropy.priors.density import LatentDensity
 from omega_entropy.priors.static import StaticPrior
 
 _MOST_SYMBOLS = 1 << 27  # that are remembered for counting; more pictures change little
@@ -50,6 +51,8 @@ class ContextPrior(StaticPrior):
         or one after. It is that which tells most about the symbol, such as the digit that an earlier stage of a
         quantizer gave the same latent. There are three times as many contexts then.
     weight: as how many symbols the frequencies without contexts count in each context.
+    marginal_share: of the rate in the relaxed phase of training, from 0 to 1, the part that is measured without
+        conditions (`omega_entropy.priors.density`).
     per_position, decay, smoothing: as `StaticPrior` has them.
     """
 
@@ -67,6 +70,7 @@ class ContextPrior(StaticPrior):
         parents: int = 8,
         given: bool = False,
         weight: float = 16.0,
+        marginal_share: float = 0.0,
         per_position: bool = True,
         decay: float = 0.9,
         smoothing: float = 1.0,
@@ -76,6 +80,8 @@ class ContextPrior(StaticPrior):
                 "the prior context needs at least 1 level, 1 direction and 1 parent, and a weight above 0, not"
                 f" {levels}, {directions}, {parents} and {weight}."
             )
+        if not 0 <= marginal_share <= 1:
+            raise ComponentError(f"the marginal share of the rate is from 0 to 1, not {marginal_share}.")
         super().__init__(
             channels=channels,
             alphabet=alphabet,
@@ -86,7 +92,12 @@ class ContextPrior(StaticPrior):
             smoothing=smoothing,
         )
         self.contexts, self.parents, self.given, self.weight = (levels, directions), parents, given, weight
+        self.marginal_share = marginal_share
         self._pictures: list[NDArray[np.int16]] = []
+
+    def relax(self, latent_channels: int) -> None:
+        """See `Prior.relax`: a density of each channel that depends on what contexts depend on."""
+        self.relaxation = LatentDensity(latent_channels, conditional=True, marginal_share=self.marginal_share)
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
         """Count the symbols (B, C, h, w) of kept (B,) channels, and when recounting remember pictures with all."""

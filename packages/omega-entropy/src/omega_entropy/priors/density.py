@@ -12,7 +12,9 @@ Efficient Learned Image Compression", CVPR):
                 first half of this group ┘
 
 A decoder has all of these before it decodes a group. What learns here is what tables that are chosen by integers, as
-those of the prior `context`, follow as far as they can.
+those of the prior `context`, follow as far as they can. As these follow it only so far, a share of the rate may be that
+of the marginal densities, without any condition: the analysis then also learns latents whose channels depend less on
+each other.
 """
 
 from itertools import accumulate, pairwise
@@ -33,14 +35,18 @@ _LEAST = 1e-9  # probability
 class LatentDensity(nn.Module):
     """The density of each of D latent channels.
 
+    latent_channels: D.
     conditional: whether it depends on what a decoder knows already.
+    marginal_share: of the rate while training, from 0 to 1, the part that is measured by densities of their own that
+        depend on nothing.
     """
 
-    def __init__(self, latent_channels: int, *, conditional: bool) -> None:
+    def __init__(self, latent_channels: int, *, conditional: bool, marginal_share: float = 0.0) -> None:
         super().__init__()
-        spread = torch.linspace(1.0, -2.5, latent_channels)  # latents come in the order of falling variances
-        self.log_scale = nn.Parameter(torch.stack([spread - 1.5, spread - 0.3, spread + 0.8]))
-        self.mixture = nn.Parameter(torch.zeros(3, latent_channels))
+        self.log_scale, self.mixture = _mixture(latent_channels)
+        self.marginal_share = marginal_share
+        if marginal_share:
+            self.marginal_log_scale, self.marginal_mixture = _mixture(latent_channels)
         bounds = [round(latent_channels * part / sum(_GROUPS)) for part in accumulate(_GROUPS, initial=0)]
         self.groups = [group for group in pairwise(bounds) if group[0] < group[1]] if conditional else []
         self.conditionals = nn.ModuleList(_Conditional(first, end - first) for first, end in self.groups)
@@ -52,14 +58,11 @@ class LatentDensity(nn.Module):
             mean, log_factor = self._foretold(known, fineness)
             distance, log_scale = values - mean, log_scale[:, None] + log_factor
         with torch.autocast(values.device.type, enabled=False):
-            shares = self.mixture.softmax(0)[:, :, None, None]
-            distance = distance.abs()
-            chance = torch.zeros_like(distance)
-            for share, each in zip(shares, log_scale, strict=True):
-                scale = each.exp()
-                inside = _laplace_cdf((distance + half_width) / scale) - _laplace_cdf((distance - half_width) / scale)
-                chance = chance + share * inside
-            return -chance.clamp_min(_LEAST).log2()
+            bits = _interval_bits(distance, half_width, log_scale, self.mixture)
+            if self.marginal_share and self.training:
+                scales = self.marginal_log_scale[:, :, None, None]
+                bits = bits.lerp(_interval_bits(values, half_width, scales, self.marginal_mixture), self.marginal_share)
+        return bits
 
     def _foretold(self, known: Tensor, fineness: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log of the factor of the scale of each latent (B, D, h, w)."""
@@ -98,6 +101,27 @@ class _Conditional(nn.Module):
         at_first = self.first(features)
         at_second = at_first + self.second(self.beside(features + self.own(own * _HALF)))
         return torch.where(first > 0, at_first, at_second)
+
+
+def _mixture(latent_channels: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """Log scales (3, D) and logits of the shares (3, D) of the Laplacians of each channel, before training."""
+    spread = torch.linspace(1.0, -2.5, latent_channels)  # latents come in the order of falling variances
+    log_scales = torch.stack([spread - 1.5, spread - 0.3, spread + 0.8])
+    return nn.Parameter(log_scales), nn.Parameter(torch.zeros(3, latent_channels))
+
+
+def _interval_bits(distance: Tensor, half_width: Tensor, log_scales: Tensor, mixture: Tensor) -> Tensor:
+    """−log2 of the probability of each interval (B, D, h, w) around a distance from the mean, in float32.
+
+    log_scales: (3, D, 1, 1) or (3, B, D, h, w). mixture: (3, D), logits of the shares.
+    """
+    distance = distance.abs()
+    chance = torch.zeros_like(distance)
+    for share, log_scale in zip(mixture.softmax(0)[:, :, None, None], log_scales, strict=True):
+        scale = log_scale.exp()
+        inside = _laplace_cdf((distance + half_width) / scale) - _laplace_cdf((distance - half_width) / scale)
+        chance = chance + share * inside
+    return -chance.clamp_min(_LEAST).log2()
 
 
 def _laplace_cdf(t: Tensor) -> Tensor:

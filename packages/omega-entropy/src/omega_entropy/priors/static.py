@@ -75,8 +75,8 @@ class StaticPrior(Prior):
         self.seen.select(order)
 
     def relax(self, latent_channels: int) -> None:
-        """See `Prior.relax`: a density of each channel, which depends on nothing where tables do not either."""
-        self.relaxation = LatentDensity(latent_channels, conditional=self.conditional)
+        """See `Prior.relax`: a density of each channel that depends on nothing, as the tables do."""
+        self.relaxation = LatentDensity(latent_channels, conditional=False)
 
     def interval_bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
         """See `Prior.interval_bits`. Raises ValueError before `relax`."""
