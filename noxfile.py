@@ -101,15 +101,26 @@ def together(session: nox.Session) -> None:
 def alone(session: nox.Session, package: str) -> None:
     """A package from its wheel, in an environment of its own and outside the checkout."""
     wheels = build_wheels(session)
+    wheels["omega-core"] += "[torch]"
     install(session, *(wheels[name] for name in (*NEEDS[package], package)), *TESTING)
-    outside = Path(session.create_tmp()) / "outside"
-    shutil.rmtree(outside, ignore_errors=True)
-    outside.mkdir()
+    outside = empty_folder(session)
     shutil.copytree(ROOT / "packages" / package / "tests", outside / "tests")
     shutil.copytree(ROOT / "tests" / "golden", outside / "golden")
     shutil.copy(ROOT / "tests" / "alone" / f"test_{package.replace('-', '_')}.py", outside / "tests" / "test_alone.py")
     session.chdir(outside)
     run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "-m", "not torchac", "tests")
+
+
+@nox.session
+def bare(session: nox.Session) -> None:
+    """omega-core from its wheel without its extra torch: what reads, describes and shortens files works there."""
+    install(session, build_wheels(session)["omega-core"], "hypothesis", "pytest")
+    outside = empty_folder(session)
+    shutil.copytree(ROOT / "packages" / "omega-core" / "tests" / "format", outside / "tests" / "format")
+    shutil.copytree(ROOT / "tests" / "golden", outside / "golden")
+    shutil.copy(ROOT / "tests" / "alone" / "test_omega_core_bare.py", outside / "tests" / "test_alone.py")
+    session.chdir(outside)
+    session.run("pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "--hypothesis-profile", "ci", "tests")
 
 
 @nox.session
@@ -233,6 +244,11 @@ def check_types(session: nox.Session) -> None:
 def install_wheels(session: nox.Session, *others: str) -> Path:
     """Install nothing but our wheels and what they and the tests need; the folder to run in, outside the checkout."""
     install(session, *build_wheels(session).values(), "bjontegaard", "matplotlib", *others, *TESTING)
+    return empty_folder(session)
+
+
+def empty_folder(session: nox.Session) -> Path:
+    """A new folder outside the checkout to run in."""
     outside = Path(session.create_tmp()) / "outside"
     shutil.rmtree(outside, ignore_errors=True)
     outside.mkdir()

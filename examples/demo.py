@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import omega_core
-from omega_core.format.file import parse
+from omega_core.format.file import OmegaFile
 from omega_core.images.pictures import psnr, read_picture, side_by_side
 from omega_train.data.glyphs import glyphs
 
@@ -31,7 +31,7 @@ def main(model_path: str, folder: Path) -> None:
             path.write_bytes(model.compress(original[0], channels=channels))
             data = path.read_bytes()
             sizes.append(len(data))
-            streams.append(len(parse(data).stream))
+            streams.append(len(OmegaFile.parse(data).stream))
             decoded.append(read_picture(omega_core.decompress(data, model)).pixels)
         quality = np.mean([psnr(*pair) for pair in zip(originals, decoded, strict=True)])
         bpp = 8 * np.mean(sizes) / originals[0].size

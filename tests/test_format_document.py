@@ -432,10 +432,14 @@ def painted(height: int, width: int, mode: str) -> Image.Image:
 def compared(model: Any, known: ModelFile, data: bytes) -> File:
     """Reads a file of one picture, after checking that Omega finds the same in it."""
     file = read(data)
-    symbols, container = model.decode(data)
+    symbols, parsed = model.decode(data)
     assert known.symbols(file) == symbols.ravel().tolist()
-    assert (file.mode, tuple(file.shapes), file.coder) == (container.mode, container.shapes, container.coder)
-    assert (file.channels, file.cuts, file.tile) == (container.channels, container.cuts, container.tile)
+    assert (file.mode, tuple(file.shapes), file.coder) == (
+        parsed.header.mode,
+        parsed.header.sizes,
+        parsed.header.coder,
+    )
+    assert (file.channels, file.cuts, file.tile) == (parsed.channels, parsed.header.cuts, parsed.header.tile)
     return file
 
 
@@ -673,13 +677,13 @@ def test_a_file_that_breaks_off_has_the_groups_that_are_whole(small: tuple[Any, 
         with pytest.raises(Refused):
             read(whole[:length])
         try:
-            symbols, container = model.decode(whole[:length], partial=True)
+            symbols, parsed = model.decode(whole[:length], partial=True)
         except omega_core.OmegaError:
             with pytest.raises(Refused):
                 read(whole[:length], partial=True)
         else:
             file = read(whole[:length], partial=True)
-            assert (file.channels, file.cuts) == (container.channels, container.cuts)
+            assert (file.channels, file.cuts) == (parsed.channels, parsed.header.cuts)
             assert known.symbols(file) == symbols.ravel().tolist()
 
 

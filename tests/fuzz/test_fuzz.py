@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from omega_core.codec.model import Model
 from omega_core.codec.model_file import Choice, Description, fingerprint, read_model, write_model
 from omega_core.coding.tables import FrozenTables
 from omega_core.errors import OmegaError
-from omega_core.format.file import CODERS, MODES, Container, assemble, parse
+from omega_core.format.file import OmegaFile
+from omega_core.format.header import CODERS, MODES
 from omega_core.format.pack import Pack, is_pack, read_index
 from omega_core.images.pictures import Picture
 from omega_core.plugins.registry import build
@@ -153,10 +154,10 @@ def samples(models: dict[str, Path]) -> Samples:
         pictures = [Picture(noise(3, *shape), profile=bytes(16) + b"RGB " * 40) for shape in shapes]
         block = model.fit_together(pictures)
         blocks.append((block, tuple(f"{len(blocks)}/{number}" for number in range(len(shapes)))))
-        data = block.file(block.channels)
+        data = block.to_bytes()
         add(f"{len(shapes)} together", data, model, model.decompress_all(data))
-    inside = [picture for block, _ in blocks for picture in model.decompress_all(block.file(6))]
-    add("pack", Pack(tuple(blocks)).file(6), model, inside)
+    inside = [picture for block, _ in blocks for picture in model.decompress_all(block.truncated(6).to_bytes())]
+    add("pack", Pack(tuple(blocks)).truncated(6).to_bytes(), model, inside)
     return found
 
 
@@ -198,15 +199,18 @@ MUTATION = st.one_of(
     st.tuples(st.just("repeat"), POSITION, st.integers(1, 200)),
 )
 FORGERY = st.one_of(
-    st.tuples(st.sampled_from(["height", "width", "channels", "group"]), NUMBER.map(lambda number: number + 1)),
+    st.tuples(st.sampled_from(["channels", "channels_per_group"]), NUMBER.map(lambda number: number + 1)),
+    st.tuples(st.just("length"), NUMBER),
+    st.tuples(st.just("sizes"), st.lists(st.tuples(NUMBER, NUMBER), min_size=1, max_size=4).map(tuple)),
     st.tuples(st.just("coder"), st.sampled_from([*CODERS[1:], "omega-quant/omega", "x"])),
     st.tuples(st.just("mode"), st.sampled_from(MODES)),
-    st.tuples(st.just("sizes"), st.binary(max_size=31)),
+    st.tuples(st.just("codes"), st.binary(max_size=31)),
     st.tuples(st.just("stream"), st.binary(max_size=400)),
-    st.tuples(st.just("fields"), st.dictionaries(st.integers(1, 255), st.binary(max_size=40), max_size=4)),
+    st.tuples(st.just("unknown"), st.dictionaries(st.integers(1, 255), st.binary(max_size=40), max_size=4)),
+    st.tuples(st.sampled_from(["alpha", "profile"]), st.binary(max_size=40)),
     st.tuples(st.just("tile"), NUMBER),
     st.tuples(st.just("opacity"), st.integers(0, 1 << 22)),
-    st.tuples(st.just("pictures"), st.lists(st.tuples(NUMBER, NUMBER), max_size=4)),
+    st.tuples(st.just("others"), st.lists(st.tuples(NUMBER, NUMBER), max_size=4)),
 )
 
 
@@ -234,22 +238,30 @@ def mutate(data: bytes, kind: str, first: Any, second: Any) -> bytes:
     return bytes(changed)
 
 
-def forge(container: Container, what: str, value: Any) -> Container:
+def forge(file: OmegaFile, what: str, value: Any) -> OmegaFile:
+    """A file that says something else, which need not make sense."""
+    header, stream = file.header, file.stream
     match what:
-        case "tile":
-            return replace(container, fields={**container.fields, 1: leb(value)})
+        case "channels" | "channels_per_group" | "codes" | "length":
+            header = forced(header, groups=forced(header.groups, **{what: value}))
+        case "stream":
+            stream = value
+            header = forced(header, groups=forced(header.groups, length=len(stream)))
         case "opacity":
-            return replace(container, mode="LA", fields={**container.fields, 2: zlib.compress(bytes(value))})
-        case "pictures":
-            sizes = b"".join(leb(height) + leb(width) for height, width in value)
-            return replace(container, fields={**container.fields, 3: bytes([len(value) + 1]) + sizes})
+            header = forced(header, mode="LA", alpha=zlib.compress(bytes(value)))
+        case "others":
+            header = forced(header, sizes=(header.sizes[0], *value))
         case _:
-            return replace(container, **{what: value})
+            header = forced(header, **{what: value})
+    return forced(file, header=header, stream=stream)
 
 
-def leb(number: int) -> bytes:
-    low = bytes([number & 127])
-    return low if number < 128 else bytes([low[0] | 128]) + leb(number >> 7)
+def forced(original: Any, **values: Any) -> Any:
+    """A copy of something frozen with other values, which are not checked."""
+    made = object.__new__(type(original))
+    for field in fields(original):
+        object.__setattr__(made, field.name, values.get(field.name, getattr(original, field.name)))
+    return made
 
 
 def with_checksum(data: bytes) -> bytes:
@@ -307,11 +319,11 @@ def test_a_forged_file_is_another_or_a_named_error(
 ) -> None:
     whole = [sample for sample in samples if not is_pack(sample.data)]
     sample = whole[place % len(whole)]
-    container = parse(sample.data)
+    file = OmegaFile.parse(sample.data)
     for forgery in forgeries:
-        container = forge(container, *forgery)
+        file = forge(file, *forgery)
     try:
-        data = assemble(container)
+        data = file.to_bytes()
     except (ValueError, OverflowError):
         return  # there is no such file
     try_all(tmp_path / "a.omega", sample.model, data)
@@ -404,4 +416,5 @@ def test_a_forged_model_is_another_or_a_named_error(
         model = omega_core.load_model(path)
         sample = next(sample for sample in samples if sample.name.startswith(key))
         with np.errstate(invalid="ignore"):
-            model.decompress(assemble(replace(parse(sample.data), fingerprint=bytes.fromhex(mark)[:4])))
+            forged = forge(OmegaFile.parse(sample.data), "fingerprint", bytes.fromhex(mark)[:4])
+            model.decompress(forged.to_bytes())

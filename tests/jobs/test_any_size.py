@@ -16,7 +16,7 @@ import omega_core
 from omega_core.codec.image_codec import Codec
 from omega_core.codec.model import Encoded, Model
 from omega_core.errors import OmegaWarning, RateError
-from omega_core.format.file import parse
+from omega_core.format.file import OmegaFile
 from omega_core.images.pictures import psnr, read_picture
 
 SIZES = [(512, 512), (500, 333)]
@@ -95,7 +95,7 @@ def test_a_shortened_file_is_the_file_of_fewer_channels_at_every_cut(
     for channels in (2, 30, 64):
         assert model.compress(photo(*size), channels=channels) == files[channels]
     between = model.compress(photo(*size), channels=31)
-    assert parse(between).channels == 31
+    assert OmegaFile.parse(between).channels == 31
     assert omega_core.truncate(between, channels=31) == between
     assert omega_core.truncate(between, channels=30) == files[30]
 
@@ -191,8 +191,8 @@ def test_tiles_do_not_show(untrained: Callable[..., Path]) -> None:
     model = omega_core.load_model(untrained(channels=64, symbols=256, latent=64, width=8))
     model.tile_size = 512
     data = model.compress(photo(2048, 2048))
-    symbols, container = model.decode(data)
-    assert container.tile == 512
+    symbols, parsed = model.decode(data)
+    assert parsed.header.tile == 512
     tiled = np.asarray(model.decompress(data)).astype(int)
     whole = model.codec.pixels(symbols, 2048, 2048).transpose(1, 2, 0)
     assert np.mean(symbols != model.codec.symbols(read_picture(photo(2048, 2048)).pixels)) <= 0.001

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import omega_core
-from omega_core.format.file import parse
+from omega_core.format.file import OmegaFile
 from omega_train import load_recipe, train
 from omega_train.data.glyphs import glyphs
 from omega_train.data.mnist import read_idx
@@ -29,8 +29,8 @@ torch.set_num_threads(2)
 model = omega_core.load_model(sys.argv[1])
 found = {}
 for path in sorted(Path(sys.argv[2]).glob("*.omega")):
-    symbols, container = model.decode(path.read_bytes())
-    pixels = model.codec.pixels(symbols, container.height, container.width)
+    symbols, parsed = model.decode(path.read_bytes())
+    pixels = model.codec.pixels(symbols, *parsed.header.sizes[0])
     found[path.name] = [hashlib.sha256(values.tobytes()).hexdigest() for values in (symbols, pixels)]
 print(json.dumps(found))
 """
@@ -76,9 +76,11 @@ def test_streams_are_as_long_as_the_tables_say(path: Path, pictures: NDArray[np.
         total = estimated = 0.0
         for picture in pictures:
             data = model.compress(picture, channels=n)
-            total += len(parse(data).stream)
+            total += len(OmegaFile.parse(data).stream)
             estimated += model.estimated_bits(model.decode(data)[0]) / 8
-            assert len(parse(model.compress(picture, channels=n, coder="fixed")).stream) == math.ceil(n * 9 * 8 / 8)
+            assert len(OmegaFile.parse(model.compress(picture, channels=n, coder="fixed")).stream) == math.ceil(
+                n * 9 * 8 / 8
+            )
         assert estimated <= total <= 1.01 * estimated + 2 * len(pictures)
 
 
@@ -92,4 +94,4 @@ def test_a_shortened_file_is_the_file_of_fewer_channels(path: Path, pictures: ND
         assert sizes == sorted(sizes)
         for n, size in zip(encoded.cuts, sizes, strict=True):
             assert encoded.file(n) == model.compress(picture, channels=n)
-            assert size <= 16 + n + len(parse(encoded.file(n)).stream)
+            assert size <= 16 + n + len(OmegaFile.parse(encoded.file(n)).stream)

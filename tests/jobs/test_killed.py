@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omega_core.format.file import parse
+from omega_core.format.file import OmegaFile
 
 COUNT = 200
 KILLS = int(os.environ.get("OMEGA_KILLS", "5"))
@@ -55,7 +55,7 @@ def whole_files(folder: Path) -> dict[str, bytes]:
     """The files of a folder by their names, each of which is whole."""
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.omega")}
     for data in files.values():
-        parse(data)
+        OmegaFile.parse(data)
     return files
 
 

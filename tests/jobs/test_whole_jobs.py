@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import omega_core
-from omega_core.format.file import parse
+from omega_core.format.file import OmegaFile
 from omega_train.data.glyphs import glyphs
 
 COUNT = 12
@@ -76,7 +76,7 @@ def test_a_fixed_rate_file_has_the_same_size_for_every_picture(
 ) -> None:
     path = trained(omega, recipe(channels=4, lambda_=1.0, coder="fixed"), tmp_path / "run")
     files = through_files(omega, path, pictures, tmp_path / "files")
-    assert {len(parse(file.read_bytes()).stream) for file in files} == {4 * 9 * 4 // 8}
+    assert {len(OmegaFile.parse(file.read_bytes()).stream) for file in files} == {4 * 9 * 4 // 8}
 
 
 @pytest.mark.job

@@ -32,7 +32,7 @@ def test_a_distribution_has_all_that_one_needs(tmp_path: Path, kind: str) -> Non
     texts = "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
     assert not re.search("__[A-Z]+__", texts)
     assert f"class MyOwn{kind.capitalize()}" in texts
-    assert 'omega-core>=0.1,<0.2"' in texts
+    assert 'omega-core[torch]>=0.1,<0.2"' in texts
     assert "pip install" in done.stdout
 
 

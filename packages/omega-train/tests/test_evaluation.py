@@ -12,7 +12,7 @@ from PIL import Image
 from omega_core.codec.loading import load_model
 from omega_core.codec.model import Model
 from omega_core.errors import ImageError, OmegaError
-from omega_core.format.file import Container
+from omega_core.format.file import OmegaFile
 from omega_core.images.pictures import Pixels, psnr
 from omega_train import classical, train
 from omega_train.data.glyphs import glyphs
@@ -104,8 +104,8 @@ def test_bytes_that_a_file_has_count_whatever_it_says_of_itself(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [honest] = measured(model, digit, (4,))
-    file = Container.file
-    monkeypatch.setattr(Container, "file", lambda self, channels: file(self, channels) + bytes(100))
+    to_bytes = OmegaFile.to_bytes
+    monkeypatch.setattr(OmegaFile, "to_bytes", lambda self: to_bytes(self) + bytes(100))
     decompress = model.decompress
     monkeypatch.setattr(model, "decompress", lambda data: decompress(data[:-100]))
     [larger] = measured(model, digit, (4,))

@@ -13,7 +13,7 @@ from omega_core.errors import OmegaError, OutputError, RateError
 from omega_core.processes import share, world_size
 
 if TYPE_CHECKING:
-    from omega_core.format.file import Container
+    from omega_core.format.file import OmegaFile
 
 BLOCK = 64  # pictures, as many as one file can have
 
@@ -84,14 +84,15 @@ def _pack(
         raise OutputError(f"{target} is to be read; name another folder.")
     groups = [Group(tuple(jobs[first : first + BLOCK])) for first in range(0, len(jobs), BLOCK)]
     packing = Packing(worker, output)
-    total, blocks = Done(), list[tuple["Container", tuple[str, ...]]]()
+    total, blocks = Done(), list[tuple["OmegaFile", tuple[str, ...]]]()
     for done in carry_out(packing, groups, process_count(workers, len(jobs)), "block"):
         total.add(done)
         blocks += done.made or []
     if blocks:
         pack = Pack(tuple(sorted(blocks, key=lambda block: block[1])))
         budget = worker.rate.budget(pack.pixels)
-        data = pack.file(pack.channels if budget is None else largest_within(pack, budget))
+        whole = pack if budget is None else pack.truncated(largest_within(pack, budget))
+        data = whole.to_bytes()
         write_whole(target, data)
         total.bytes_out = len(data)
     return total, 0

@@ -128,8 +128,9 @@ class Decompressing:
     def __call__(self, job: Job | Unpacking) -> Done:
         """Make the pictures of one file, or of one block of a pack."""
         from omega_core.files import write_whole
-        from omega_core.format.file import Arriving, fingerprint_of
+        from omega_core.format.header import Header
         from omega_core.format.pack import is_pack
+        from omega_core.format.streaming import StreamingFile
         from omega_core.images.pictures import png
 
         with _source(job.source) as file:
@@ -139,18 +140,18 @@ class Decompressing:
                 data = file.read()
                 if is_pack(data):
                     raise OmegaError("a pack cannot be read from standard input; name its file.")
-                picture = self.model.of(fingerprint_of(data)).decompress(data, partial=self.partial)
+                picture = self.model.of(Header.parse(data).fingerprint).decompress(data, partial=self.partial)
             else:
                 views = self.preview / job.target.relative_to(self.output)
-                arriving = Arriving(file)
-                for picture in self.model.of(arriving.head.fingerprint).decompress_progressively(arriving):
+                arriving = StreamingFile(file)
+                for picture in self.model.of(arriving.header.fingerprint).decompress_progressively(arriving):
                     write_whole(views.with_name(f"{views.stem}-{picture.info['channels']:04}.png"), png(picture))
         write_whole(job.target, png(picture))
         return Done(1)
 
     def _unpack(self, job: Unpacking, file: BinaryIO) -> Done:
         from omega_core.files import write_whole
-        from omega_core.format.file import fingerprint_of
+        from omega_core.format.header import Header
         from omega_core.images.pictures import png
 
         if self.preview is not None:
@@ -158,7 +159,7 @@ class Decompressing:
         names = job.block.names
         try:
             data = job.block.read(file, partial=self.partial)
-            pictures = self.model.of(fingerprint_of(data)).decompress_all(data, partial=self.partial)
+            pictures = self.model.of(Header.parse(data).fingerprint).decompress_all(data, partial=self.partial)
             if len(pictures) != len(names):
                 raise OmegaError(f"the block has {len(pictures)} pictures, not {len(names)}.")
         except OmegaError as problem:

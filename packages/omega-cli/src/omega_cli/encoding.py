@@ -42,12 +42,11 @@ class Compressing:
     def __call__(self, job: Job) -> Done:
         """Make one file of one picture."""
         from omega_core.files import write_whole
-        from omega_core.format.file import assemble
 
-        container = self.model().fit(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
-        data = assemble(container)
+        file = self.model().fit(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
+        data = file.to_bytes()
         write_whole(job.target, data)
-        return Done(1, job.source.stat().st_size, len(data), container.pixels)
+        return Done(1, job.source.stat().st_size, len(data), file.pixels)
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Packing:
 
     def __call__(self, group: Group) -> Done:
         """Make one block or, of pictures of different modes and profiles, several."""
-        from omega_core.format.file import BLOCK_PIXELS
+        from omega_core.format.limits import MAX_SHARED_PIXELS
         from omega_core.format.pack import is_name
 
         model, done = self.compressing.model(), Done(made=[])
@@ -94,16 +93,14 @@ class Packing:
                 blocks.setdefault((picture.mode, picture.profile), []).append((job, picture))
         exact = self.compressing.rate.whole_channels(model.channels)
         for together in blocks.values():
-            for part in _within(together, BLOCK_PIXELS):
+            for part in _within(together, MAX_SHARED_PIXELS):
                 try:
-                    container = model.fit_together(
-                        [each for _, each in part], channels=exact, coder=self.compressing.coder
-                    )
+                    file = model.fit_together([each for _, each in part], channels=exact, coder=self.compressing.coder)
                 except OmegaError as problem:
                     done.problems += [f"{job.source}: {problem}" for job, _ in part]
                     continue
-                done.made.append((container, tuple(self._name(job) for job, _ in part)))
-                done.add(Done(len(part), sum(job.source.stat().st_size for job, _ in part), 0, container.pixels))
+                done.made.append((file, tuple(self._name(job) for job, _ in part)))
+                done.add(Done(len(part), sum(job.source.stat().st_size for job, _ in part), 0, file.pixels))
         return done
 
     def _name(self, job: Job) -> str:

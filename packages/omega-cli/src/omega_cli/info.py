@@ -44,13 +44,12 @@ def _bundled(name: Path) -> Path:
 def about(file: Path) -> dict[str, Any]:
     """What is in a file, a pack or a model. Raises OmegaError."""
     from omega_core.files import read_whole
-    from omega_core.format.file import MAGIC
+    from omega_core.format.facts import describe
+    from omega_core.format.header import MAGIC
     from omega_core.format.pack import is_pack
 
     first = read_whole(file, first=len(MAGIC))
-    if is_pack(first):
-        return _about_pack(read_whole(file))
-    return _about_file(read_whole(file)) if first == MAGIC else _about_model(file)
+    return describe(read_whole(file)) if is_pack(first) or first == MAGIC else _about_model(file)
 
 
 def _about_folder(folder: Path, as_json: bool) -> None:
@@ -72,50 +71,6 @@ def _about_folder(folder: Path, as_json: bool) -> None:
             mark = facts.get("model") or facts["fingerprint"][:8]
             typer.echo(f"{name}: {facts['kind']}, {size}channels {facts['channels']}, model {mark}")
     exit_status(failed, len(found))
-
-
-def _about_file(data: bytes) -> dict[str, Any]:
-    from omega_core.format.file import parse
-
-    container = parse(data)
-    facts = {
-        "kind": "file",
-        "size": f"{container.width}×{container.height}",
-        "pictures": len(container.shapes),
-        "mode": container.mode,
-        "model": container.fingerprint.hex(),
-        "coder": container.coder,
-        "channels": container.channels,
-        "tiles": container.tile,
-        "bytes": len(data),
-        "stream bytes": len(container.stream),
-        "opacity bytes": None if container.alpha is None else len(container.alpha),
-        "profile bytes": len(container.profile) or None,
-        "bpp": round(8 * len(data) / container.pixels, 4),
-        "cuts": {str(channels): size for channels, size in container.cuts.items()},
-    }
-    seldom = {"pictures": 1, "tiles": None, "opacity bytes": None, "profile bytes": None}
-    return {name: value for name, value in facts.items() if name not in seldom or value != seldom[name]}
-
-
-def _about_pack(data: bytes) -> dict[str, Any]:
-    from omega_core.format.pack import parse_pack
-
-    pack = parse_pack(data)
-    blocks = [block for block, _ in pack.blocks]
-    return {
-        "kind": "pack",
-        "pictures": sum(len(names) for _, names in pack.blocks),
-        "blocks": len(blocks),
-        "mode": ", ".join(sorted({block.mode for block in blocks})),
-        "model": blocks[0].fingerprint.hex(),
-        "coder": blocks[0].coder,
-        "channels": pack.channels,
-        "bytes": len(data),
-        "stream bytes": sum(len(block.stream) for block in blocks),
-        "bpp": round(8 * len(data) / pack.pixels, 4),
-        "names": [name for _, names in pack.blocks for name in names],
-    }
 
 
 def _about_model(path: Path) -> dict[str, Any]:

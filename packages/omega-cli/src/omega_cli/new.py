@@ -93,7 +93,7 @@ def _dependencies(kind: str) -> str:
     major, minor = __version__.split(".")[:2]
     pin = f">={major}.{minor},<{major}.{int(minor) + 1}"
     needed = [
-        f"omega-core{pin}",
+        f"omega-core[torch]{pin}",
         *(f"{each}{pin}" if "omega" in each else each for each in _NEEDS.get(kind, ["torch"])),
     ]
     return ", ".join(f'"{each}"' for each in needed)

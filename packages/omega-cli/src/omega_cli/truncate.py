@@ -17,15 +17,16 @@ def truncate(
 ) -> None:
     """Shorten an .omega file to one of its cuts: a whole file again."""
     from omega_core.files import read_whole, write_whole
-    from omega_core.format.rates import Rate, largest_cut, parsed
+    from omega_core.format.pack import parse
+    from omega_core.format.rates import Rate, largest_cut
 
     rate = Rate(channels=channels, bpp=bpp, max_bytes=max_bytes)
     if rate == Rate():
         raise RateError("truncate to what? Give --channels, --bpp or --max-bytes.")
     data = read_whole(file)
-    whole = parsed(data)
+    whole = parse(data)
     cut = largest_cut(whole, channels=channels, max_bytes=rate.budget(whole.pixels))
-    result = whole.file(cut)
+    result = whole.truncated(cut).to_bytes()
     write_whole(output, result)
     nearest = "" if channels in (None, cut) else f", the nearest cut below {channels}"
     typer.echo(f"{cut} of {whole.channels} channels{nearest}: {len(data)} → {len(result)} bytes")

@@ -68,5 +68,9 @@ class OmegaDeprecationWarning(OmegaWarning):
     """Something that was used will go; the message says what has come in its place."""
 
 
+class MissingExtraError(OmegaError, ImportError):
+    """A package was imported that needs an extra of its distribution, which is not installed."""
+
+
 class WrongModelError(OmegaError):
     """An `.omega` file was made with another model."""

@@ -3,24 +3,17 @@ from dataclasses import replace
 import pytest
 
 from omega_core.errors import DamagedFileError, RateError
-from omega_core.format.file import Container, assemble, divide, parse, shorten
-from omega_core.format.rates import Rate, file_sizes, largest_within, truncate
+from omega_core.format.cuts import divide
+from omega_core.format.file import OmegaFile
+from omega_core.format.header import Header
+from omega_core.format.rates import Rate, largest_within, truncate
 
 
 @pytest.fixture
-def container():
-    sizes, stream = divide(bytes(range(200)), [10, 40, 90, 200])
-    return Container(
-        fingerprint=b"abcd",
-        coder="omega-entropy/range",
-        mode="L",
-        height=20,
-        width=30,
-        channels=7,
-        group=2,
-        sizes=sizes,
-        stream=stream,
-    )
+def file():
+    groups, stream = divide(bytes(range(200)), {2: 10, 4: 40, 6: 90, 7: 200}, 2)
+    header = Header(fingerprint=b"abcd", coder="omega-entropy/range", mode="L", sizes=((20, 30),), groups=groups)
+    return OmegaFile(header, stream)
 
 
 @pytest.mark.parametrize(
@@ -59,57 +52,57 @@ def test_bits_per_pixel_are_whole_bytes_that_are_not_too_many(bpp, pixels, budge
     assert Rate(bpp=bpp).budget(pixels) == budget
 
 
-def test_bits_per_pixel_are_those_of_all_pictures_in_a_file(container):
-    assert container.pixels == 600
-    assert replace(container, fields={3: b"\x05"}).pixels == 3000
-    assert Rate(bpp=1.0).budget(replace(container, fields={3: b"\x05"}).pixels) == 375
+def test_bits_per_pixel_are_those_of_all_pictures_in_a_file(file):
+    assert file.pixels == 600
+    assert Rate(bpp=1.0).budget(replace(file.header, sizes=((20, 30),) * 5).pixels) == 375
 
 
-def test_every_budget_is_met_with_the_largest_cut_that_fits(container):
-    sizes = file_sizes(container)
+def test_every_budget_is_met_with_the_largest_cut_that_fits(file):
+    sizes = file.file_sizes
     assert list(sizes) == [2, 4, 6, 7]
     for budget in range(1, 260):
-        fitting = [channels for channels in container.cuts if len(assemble(shorten(container, channels))) <= budget]
+        fitting = [channels for channels in file.header.cuts if len(file.truncated(channels).to_bytes()) <= budget]
         if fitting:
-            assert largest_within(container, budget) == max(fitting)
-            assert len(truncate(assemble(container), max_bytes=budget)) == sizes[max(fitting)] <= budget
+            assert largest_within(file, budget) == max(fitting)
+            assert len(truncate(file.to_bytes(), max_bytes=budget)) == sizes[max(fitting)] <= budget
         else:
             with pytest.raises(RateError, match=f"smallest cut, 2 channels, takes {sizes[2]}"):
-                truncate(assemble(container), max_bytes=budget)
+                truncate(file.to_bytes(), max_bytes=budget)
 
 
-def test_truncating_takes_the_nearest_cut_below(container):
-    data = assemble(container)
+def test_truncating_takes_the_nearest_cut_below(file):
+    data = file.to_bytes()
     for asked, taken in ((2, 2), (3, 2), (5, 4), (6, 6), (7, 7), (99, 7)):
-        assert truncate(data, channels=asked) == assemble(shorten(container, taken))
+        assert truncate(data, channels=asked) == file.truncated(taken).to_bytes()
     with pytest.raises(RateError, match="the smallest is at 2"):
         truncate(data, channels=1)
 
 
-def test_truncating_twice_is_truncating_once(container):
-    data = assemble(container)
+def test_truncating_twice_is_truncating_once(file):
+    data = file.to_bytes()
     assert truncate(truncate(data, channels=6), channels=4) == truncate(data, channels=4)
 
 
-def test_truncating_keeps_all_fields(container):
-    fields = {1: b"\x40", 2: b"\xaa", 3: b"\x02", 132: b"\xbb", 200: b"\xcc"}
-    data = assemble(replace(container, mode="RGBA", fields=fields))
-    short = parse(truncate(data, channels=4))
-    assert (short.fields, short.mode) == (fields, "RGBA")
-    assert truncate(data, max_bytes=len(assemble(short))) == assemble(short)
+def test_truncating_keeps_all_fields(file):
+    fields = {"tile": 64, "alpha": b"\xaa", "sizes": ((20, 30),) * 2, "profile": b"\xbb", "unknown": {200: b"\xcc"}}
+    header = replace(file.header, mode="RGBA", **fields)
+    data = OmegaFile(header, file.stream).to_bytes()
+    short = OmegaFile.parse(truncate(data, channels=4))
+    assert short.header == replace(header, groups=header.groups.truncated(4))
+    assert truncate(data, max_bytes=len(short.to_bytes())) == short.to_bytes()
 
 
 @pytest.mark.parametrize("channels", [0, -1])
-def test_truncating_to_nothing_is_refused(container, channels):
+def test_truncating_to_nothing_is_refused(file, channels):
     with pytest.raises(RateError, match=f"no cut at {channels} channels or fewer: the smallest is at 2"):
-        truncate(assemble(container), channels=channels)
+        truncate(file.to_bytes(), channels=channels)
 
 
-def test_truncating_needs_one_limit_and_a_whole_file(container):
-    data = assemble(container)
+def test_truncating_needs_one_limit_and_a_whole_file(file):
+    data = file.to_bytes()
     for limits in ({}, {"channels": 2, "max_bytes": 90}):
         with pytest.raises(RateError, match="one of them"):
             truncate(data, **limits)
     with pytest.raises(DamagedFileError):
         truncate(data[:-1] + bytes([data[-1] ^ 1]), channels=2)
-    assert parse(truncate(data, channels=2)).channels == 2
+    assert OmegaFile.parse(truncate(data, channels=2)).channels == 2

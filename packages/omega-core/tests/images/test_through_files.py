@@ -12,7 +12,7 @@ from omega_core.codec.loading import load_model
 from omega_core.codec.model import TILE_SIZE
 from omega_core.codec.model_file import Choice, Description, write_model
 from omega_core.errors import OmegaWarning
-from omega_core.format.file import parse
+from omega_core.format.file import OmegaFile
 from omega_core.images.pictures import read_picture
 from omega_core.plugins.components import Component
 from omega_core.plugins.registry import Plugin, Registered, Registry
@@ -197,9 +197,9 @@ def test_a_picture_comes_back_in_its_size_and_mode_from_a_model_for_photos(
     image = photo_model.decompress(data)
     assert (image.mode, image.size) == (mode, (width, height))
     assert same_opacity(image, alpha)
-    container = parse(data)
-    assert (container.mode, container.shapes) == (mode, ((height, width),))
-    assert container.tile == (TILE_SIZE if max(height, width) > TILE_SIZE else None)
+    parsed = OmegaFile.parse(data)
+    assert (parsed.header.mode, parsed.header.sizes) == (mode, ((height, width),))
+    assert parsed.header.tile == (TILE_SIZE if max(height, width) > TILE_SIZE else None)
 
 
 @EVERY_SIZE
@@ -257,7 +257,7 @@ def test_a_profile_comes_back_and_is_saved(stored, compressed, request, model, k
     image = model.decompress(data)
     assert image.info["icc_profile"] == profile
     assert [each.info["icc_profile"] for each in model.decompress_progressively(io.BytesIO(data))] == [profile] * len(
-        parse(data).cuts
+        OmegaFile.parse(data).header.cuts
     )
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
@@ -314,8 +314,8 @@ def test_a_picture_that_could_have_opacity_but_has_none_keeps_its_mode_for_few_b
 
 def test_gray_and_three_equal_colors_are_coded_alike(photo_model, noise_picture):
     gray = noise_picture(33, 47)
-    as_gray = parse(photo_model.compress(gray))
-    as_colors = parse(photo_model.compress(np.stack([gray] * 3, axis=2)))
+    as_gray = OmegaFile.parse(photo_model.compress(gray))
+    as_colors = OmegaFile.parse(photo_model.compress(np.stack([gray] * 3, axis=2)))
     assert (as_gray.mode, as_colors.mode) == ("L", "RGB")
     assert as_gray.stream == as_colors.stream
 
@@ -327,7 +327,7 @@ def test_a_picture_looks_the_same_in_tiles_of_any_size(stored, photo_model, kind
     at_once = photo_model.decompress(photo_model.compress(path))
     photo_model.tile_size = tile
     data = photo_model.compress(path)
-    assert parse(data).tile == tile
+    assert OmegaFile.parse(data).header.tile == tile
     photo_model.tile_size = TILE_SIZE
     image = photo_model.decompress(data)
     assert (image.mode, image.size) == (mode, (600, 90))
@@ -346,7 +346,7 @@ def test_pictures_of_several_sizes_come_back_from_one_file(stored, photo_model, 
         for size in sizes:
             path, _, _, _ = stored(kind, *size)
             pictures.append(read_picture(path))
-        images = model.decompress_all(model.fit_together(pictures).file(model.channels))
+        images = model.decompress_all(model.fit_together(pictures).to_bytes())
         assert [(image.mode, image.size) for image in images] == [(wanted[0][1], (w, h)) for h, w in sizes]
         assert all(same_opacity(image, alpha) for image, (_, _, _, alpha) in zip(images, wanted, strict=True))
         if model is lossless_model:

@@ -86,12 +86,10 @@ def through_model(
     """
     encoded = model.encode(Picture(pixels), coder=coder)
     for n in channels or encoded.cuts:
-        container = (
-            encoded.container if n in encoded.cuts else model.fit(Picture(pixels), Rate(channels=n), coder=coder)
-        )
-        data = container.file(n)
+        whole = encoded.whole if n in encoded.cuts else model.fit(Picture(pixels), Rate(channels=n), coder=coder)
+        data = whole.truncated(n).to_bytes()
         decoded = read_picture(model.decompress(data)).pixels
-        yield Decoded(n, data, decoded, container.cuts[n], model.estimated_bits(encoded.symbols[:n]))
+        yield Decoded(n, data, decoded, whole.header.cuts[n], model.estimated_bits(encoded.symbols[:n]))
 
 
 def through_classical(codec: str, pixels: Pixels) -> Iterator[Decoded]:

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset, Sampler
 from omega_core.contracts.dataset import Images
 from omega_core.contracts.quantizer import hashed
 from omega_core.errors import OmegaWarning
-from omega_core.format.file import group_size
+from omega_core.format.cuts import channels_per_group, group_ends
 from omega_train.data.photos import FolderImages
 from omega_train.recipe import Recipe
 
@@ -207,8 +207,8 @@ def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.f
     span = recipe.channels - recipe.channels_min
     if span == 0:
         return [recipe.channels], np.ones(1), np.ones(1)
-    group = group_size(recipe.channels)
-    counts = [n for n in (*range(group, recipe.channels, group), recipe.channels) if n > recipe.channels_min]
+    ends = group_ends(recipe.channels, channels_per_group(recipe.channels))
+    counts = [n for n in ends if n > recipe.channels_min]
     f = (np.array(counts) - recipe.channels_min) / span
     return counts, f, np.diff(f ** (1 / recipe.draw_exponent), prepend=0.0)
 

@@ -1,1 +1,5 @@
 """The architectures that come with Omega."""
+
+from omega_core.extras import require_torch
+
+require_torch(__name__)

@@ -19,7 +19,8 @@ from omega_core.contracts.prior import FrozenPrior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import ComponentError, ModelFileError, WrongModelError
 from omega_core.format.binary import Stream
-from omega_core.format.file import Arriving, fingerprint_of
+from omega_core.format.header import Header
+from omega_core.format.streaming import StreamingFile
 from omega_core.images.pictures import MAX_PIXELS
 from omega_core.plugins.registry import build, registry, resolve
 
@@ -136,7 +137,7 @@ def decompress(data: bytes, model: Model | str | PathLike[str] | None = None) ->
 
     Raises OmegaError.
     """
-    return _loaded(model, fingerprint_of(data)).decompress(data)
+    return _loaded(model, Header.parse(data).fingerprint).decompress(data)
 
 
 def decode_progressively(
@@ -146,8 +147,8 @@ def decode_progressively(
 
     model: as `decompress` has it.
     """
-    arriving = Arriving(stream)
-    yield from _loaded(model, arriving.head.fingerprint).decompress_progressively(arriving)
+    arriving = StreamingFile(stream)
+    yield from _loaded(model, arriving.header.fingerprint).decompress_progressively(arriving)
 
 
 def _loaded(model: Model | str | PathLike[str] | None, mark: bytes) -> Model:

@@ -14,26 +14,15 @@ from omega_core.coding.tables import Integers
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, DamagedFileError, ImageError, OmegaWarning, RateError, WrongModelError
-from omega_core.format.binary import Stream, varint
-from omega_core.format.file import (
-    ALPHA,
-    BLOCK_PIXELS,
-    MAX_PICTURES,
-    PROFILE,
-    TILE,
-    Arriving,
-    Container,
-    assemble,
-    divide,
-    group_size,
-    parse,
-    pictures_field,
-    shorten,
-    shorten_between,
-)
-from omega_core.format.planes import compress_planes, compress_profile, decompress_planes, decompress_profile
+from omega_core.format.binary import Stream
+from omega_core.format.cuts import channels_per_group, divide, group_ends
+from omega_core.format.file import OmegaFile
+from omega_core.format.header import FINGERPRINT, Header
+from omega_core.format.limits import MAX_PICTURES, MAX_SHARED_PIXELS
 from omega_core.format.rates import Rate, largest_within
+from omega_core.format.streaming import StreamingFile
 from omega_core.images.pictures import MAX_PIXELS, Picture, PictureLike, check_size, psnr, read_picture
+from omega_core.images.planes import compress_planes, compress_profile, decompress_planes, decompress_profile
 from omega_core.plugins.registry import registry, resolve
 
 TILE_SIZE = 1024
@@ -47,10 +36,11 @@ class Encoded:
     """Pictures that are encoded once, in all their channels, and can be taken in any number of them.
 
     pictures: the symbols (C, h, w) of each.
+    whole: the file of all channels that were encoded.
     """
 
     pictures: tuple[Integers, ...]
-    container: Container
+    whole: OmegaFile
 
     @property
     def symbols(self) -> Integers:
@@ -60,13 +50,13 @@ class Encoded:
     @property
     def cuts(self) -> list[int]:
         """The channel counts at which its file can be shortened."""
-        return list(self.container.cuts)
+        return list(self.whole.header.cuts)
 
     def file(self, channels: int) -> bytes:
         """The `.omega` file of the first `channels`, one of `cuts`. Raises RateError for another number."""
         if channels not in self.cuts:
             raise RateError(f"there is no cut at {channels} channels, only at {self.cuts}.")
-        return self.container.file(channels)
+        return self.whole.truncated(channels).to_bytes()
 
 
 class Model:
@@ -95,7 +85,7 @@ class Model:
     @property
     def _most_pixels(self) -> int:
         """Of all pictures of one file."""
-        return max(self.max_pixels, BLOCK_PIXELS)
+        return max(self.max_pixels, MAX_SHARED_PIXELS)
 
     def encode(self, picture: PictureLike | Picture, *, coder: str | None = None) -> Encoded:
         """Encode a picture in all channels.
@@ -106,7 +96,7 @@ class Model:
 
     def fit_together(
         self, pictures: Sequence[Picture], *, channels: int | None = None, coder: str | None = None
-    ) -> Container:
+    ) -> OmegaFile:
         """Encode up to 64 small pictures of one mode and profile for one file: the header is paid once.
 
         channels: how many are kept; all of them if None.
@@ -119,7 +109,7 @@ class Model:
         if pixels > most:
             raise ImageError(f"one file has at most {most} pixels, not {pixels}: take fewer pictures.")
         self.check_rate(Rate(channels=channels))
-        return shorten(self._encode(pictures, channels, coder).container, channels or self.channels)
+        return self._encode(pictures, channels, coder).whole.truncated(channels or self.channels)
 
     def read(self, picture: PictureLike | Picture) -> Picture:
         """A picture as this model takes it. Raises ImageError."""
@@ -135,35 +125,25 @@ class Model:
         tile = self._tile(shapes)
         symbols = tuple(self.codec.symbols(picture.pixels, tile=tile) for picture in pictures)
         name = self._coder_name(coder)
-        group = group_size(self.channels) if self.description.adaptive else self.channels
-        cuts = [*range(group, self.channels, group), self.channels]
-        last = last or self.channels
-        ends = sorted({*cuts, last})
+        per_group = channels_per_group(self.channels) if self.description.adaptive else self.channels
+        cuts = group_ends(self.channels, per_group)
+        channels = self.channels if last is None or last in cuts else last
+        ends = sorted({*cuts, channels})
         stream, lengths = self.codec.encode(symbols, _coder(name), ends)
-        length = dict(zip(ends, lengths, strict=True))
-        sizes, stream = divide(stream, [length[cut] for cut in cuts])
+        needed = dict(zip(ends, lengths, strict=True))
+        groups, stream = divide(stream, {end: needed[end] for end in group_ends(channels, per_group)}, per_group)
         planes = [picture.alpha for picture in pictures if picture.alpha is not None]
-        fields = (
-            ({TILE: varint(tile)} if tile else {})
-            | ({ALPHA: compress_planes(planes)} if planes else {})
-            | pictures_field(shapes)
-            | ({PROFILE: compress_profile(first.profile)} if first.profile else {})
-        )
-        container = Container(
-            fingerprint=bytes.fromhex(self.fingerprint)[:4],
+        header = Header(
+            fingerprint=bytes.fromhex(self.fingerprint)[:FINGERPRINT],
             coder=name,
             mode=first.mode,
-            height=shapes[0][0],
-            width=shapes[0][1],
-            channels=self.channels,
-            group=group,
-            sizes=sizes,
-            stream=stream,
-            fields=fields,
+            sizes=tuple(shapes),
+            groups=groups,
+            tile=tile,
+            alpha=compress_planes(planes) if planes else None,
+            profile=compress_profile(first.profile) if first.profile else b"",
         )
-        if last not in cuts:
-            container = shorten_between(container, last, length[last])
-        return Encoded(symbols, container)
+        return Encoded(symbols, OmegaFile(header, stream))
 
     def _tile(self, shapes: Sequence[tuple[int, int]]) -> int | None:
         """The tiles to encode in; None where a picture is small enough, or the architecture does all at once."""
@@ -192,11 +172,11 @@ class Model:
         Raises ImageError for the picture, CoderError for the coder, RateError for what cannot be met.
         """
         rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-        return assemble(self.fit(picture, rate, coder=coder))
+        return self.fit(picture, rate, coder=coder).to_bytes()
 
     def fit(
         self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, name: str = "the picture"
-    ) -> Container:
+    ) -> OmegaFile:
         """A picture encoded at a rate: once, whatever the rate. Raises as `compress` does.
 
         name: of the picture, for warnings.
@@ -207,21 +187,21 @@ class Model:
         exact = rate.whole_channels(self.channels)
         read = self.read(picture)
         encoded = self._encode([read], exact, coder)
-        budget = rate.budget(encoded.container.pixels)
+        budget = rate.budget(encoded.whole.pixels)
         if budget is not None:
-            exact = largest_within(encoded.container, budget)
+            exact = largest_within(encoded.whole, budget)
         elif rate.psnr is not None:
             exact, reached = self._reaching(encoded, read, rate.psnr)
             if reached < rate.psnr:
                 message = f"{name}: {rate.psnr} dB are not reached, all {exact} channels give {reached:.2f} dB."
                 warnings.warn(message, OmegaWarning, stacklevel=2)
-        return shorten(encoded.container, exact or self.channels)
+        return encoded.whole.truncated(exact or self.channels)
 
     def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
         """The smallest cut that reaches a PSNR, or the last one, and what it reaches: decoded one after the other."""
         channels, reached = 0, 0.0
         for channels in encoded.cuts:
-            [decoded] = self._pictures([encoded.symbols[:channels]], encoded.container)
+            [decoded] = self._pictures([encoded.symbols[:channels]], encoded.whole.header)
             reached = psnr(picture.pixels, decoded.pixels)
             if reached >= wanted:
                 break
@@ -259,66 +239,67 @@ class Model:
 
     def decompress_all(self, data: bytes, *, partial: bool = False) -> list[Image.Image]:
         """The pictures in an `.omega` file, of which most have one. Raises as `decompress` does."""
-        container = parse(data, partial=partial)
-        return [picture.to_pillow() for picture in self._pictures(self._decode(container), container)]
+        file = OmegaFile.parse(data, partial=partial)
+        return [picture.to_pillow() for picture in self._pictures(self._decode(file), file.header)]
 
-    def decompress_progressively(self, stream: Stream | bytes | Arriving) -> Iterator[Image.Image]:
+    def decompress_progressively(self, stream: Stream | bytes | StreamingFile) -> Iterator[Image.Image]:
         """A better picture whenever another cut of an `.omega` file has arrived, the last one checked.
 
         stream: what the file arrives from: an open file, a pipe, the response of a server.
 
         Each picture has `info["channels"]`. Raises as `decompress` does, after what was intact.
         """
-        arriving = stream if isinstance(stream, Arriving) else Arriving(stream)
-        for channels in arriving.head.cuts_of(arriving.length):
-            container = arriving.up_to(channels)
-            symbols = self._decode(container)
+        arriving = stream if isinstance(stream, StreamingFile) else StreamingFile(stream)
+        for channels in arriving.header.cuts:
+            file = arriving.up_to(channels)
+            symbols = self._decode(file)
             if len(symbols) > 1:
                 raise ImageError(f"this file has {len(symbols)} pictures, not one.")
-            picture = self._pictures(symbols, container)[0].to_pillow()
+            picture = self._pictures(symbols, file.header)[0].to_pillow()
             picture.info["channels"] = channels
             yield picture
 
-    def decode(self, data: bytes, *, partial: bool = False) -> tuple[Integers, Container]:
-        """The symbols (n, h, w) of the first picture in an `.omega` file, and its parts. Raises as `decompress`."""
-        container = parse(data, partial=partial)
-        return self._decode(container)[0], container
+    def decode(self, data: bytes, *, partial: bool = False) -> tuple[Integers, OmegaFile]:
+        """The symbols (n, h, w) of the first picture in an `.omega` file, and the file. Raises as `decompress`."""
+        file = OmegaFile.parse(data, partial=partial)
+        return self._decode(file)[0], file
 
-    def _decode(self, container: Container) -> list[Integers]:
+    def _decode(self, file: OmegaFile) -> list[Integers]:
         """The symbols (n, h, w) of each picture, after all has been checked that can be before memory is used."""
-        if container.fingerprint != bytes.fromhex(self.fingerprint)[:4]:
+        header = file.header
+        if header.fingerprint != bytes.fromhex(self.fingerprint)[:FINGERPRINT]:
             raise WrongModelError(
-                f"this file was made with the model {container.fingerprint.hex()}, not {self.fingerprint[:8]}."
+                f"this file was made with the model {header.fingerprint.hex()}, not {self.fingerprint[:8]}."
                 " Give the model that it was made with."
             )
-        shapes, architecture = container.shapes, self.codec.architecture
+        shapes, architecture = header.sizes, self.codec.architecture
         for height, width in shapes:
             if height * width > self.max_pixels:
                 size = f"{width}×{height}"
                 raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
-        if container.pixels > self._most_pixels:
-            raise CoderError(f"the file says {container.pixels} pixels in all, more than {self._most_pixels}.")
+        if header.pixels > self._most_pixels:
+            raise CoderError(f"the file says {header.pixels} pixels in all, more than {self._most_pixels}.")
         if isinstance(architecture, LocalArchitecture):
             side, limits = max(map(max, shapes)), f"{TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels"
-            if container.tile is not None and container.tile not in TILE_SIZES:
+            if header.tile is not None and header.tile not in TILE_SIZES:
                 raise DamagedFileError(
-                    f"the file is damaged: its tiles have {container.tile}, not {limits}. Get it again."
+                    f"the file is damaged: its tiles have {header.tile}, not {limits}. Get it again."
                 )
-            if container.tile is None and side > TILE_SIZES[-1]:
+            if header.tile is None and side > TILE_SIZES[-1]:
                 raise DamagedFileError(
                     f"the file is damaged: {side} pixels a side need tiles of {limits}. Get it again."
                 )
-        if ("RGB" in container.mode) > (architecture.colors == 3):
+        if ("RGB" in header.mode) > (architecture.colors == 3):
             raise DamagedFileError("the file is damaged: it is said to be RGB, its model is for gray. Get it again.")
         sizes = [architecture.latent_size(*shape) for shape in shapes]
-        return self.codec.decode(container.stream, _coder(container.coder), container.channels, sizes)
+        return self.codec.decode(file.stream, _coder(header.coder), header.channels, sizes)
 
-    def _pictures(self, symbols: Sequence[Integers], container: Container) -> list[Picture]:
-        shapes, colors = container.shapes, 3 if "RGB" in container.mode else 1
-        planes = [None] * len(shapes) if container.alpha is None else decompress_planes(container.alpha, shapes)
-        profile = decompress_profile(container.profile) if container.profile else b""
+    def _pictures(self, symbols: Sequence[Integers], header: Header) -> list[Picture]:
+        shapes, colors = header.sizes, 3 if "RGB" in header.mode else 1
+        planes = [None] * len(shapes) if header.alpha is None else decompress_planes(header.alpha, shapes)
+        profile = decompress_profile(header.profile) if header.profile else b""
         return [
-            Picture(self.codec.pixels(each, *shape, tile=container.tile, colors=colors), plane, profile)
+            Picture(self.codec.pixels(each, *shape, tile=header.tile, colors=colors), plane, profile)
             for each, shape, plane in zip(symbols, shapes, planes, strict=True)
         ]
 
@@ -328,7 +309,7 @@ class Model:
         self.check_rate(rate)
         encoded = self.encode(picture)
         symbols = encoded.symbols[: rate.whole_channels(self.channels)]
-        return self._pictures([symbols], encoded.container)[0].to_pillow()
+        return self._pictures([symbols], encoded.whole.header)[0].to_pillow()
 
     def estimated_bits(self, symbols: Integers) -> float:
         """−Σ log2 p of symbols (n, h, w) under the frozen tables."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from omega_core.extras import require_torch
 from omega_core.lazy import lazily
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ __getattr__ = lazily(
         "Trainer": "omega_core.contracts.trainer",
     },
 )
+
+
+require_torch(__name__)
 
 
 def implements(component: Any, contract: type, method: str) -> bool:

@@ -1,4 +1,4 @@
-"""Bytes of a header: taken one after the other, and numbers in them."""
+"""Bytes taken one after the other, varints in them, and checksums."""
 
 import zlib
 from io import BytesIO
@@ -27,8 +27,8 @@ class Reader:
         self.source = BytesIO(source) if isinstance(source, bytes) else source
         self.taken = bytearray()
 
-    def some(self, count: int) -> bytes:
-        """The next `count` bytes, or as many as there are."""
+    def read_up_to(self, count: int) -> bytes:
+        """The next `count` bytes, or as many as there are; none for a negative number."""
         start = len(self.taken)
         while (missing := start + count - len(self.taken)) > 0:
             more = self.source.read(min(missing, _CHUNK))
@@ -39,7 +39,7 @@ class Reader:
 
     def bytes(self, count: int) -> bytes:
         """The next `count` bytes."""
-        found = self.some(count)
+        found = self.read_up_to(count)
         if len(found) < count:
             raise CutOffError("the file breaks off in its header. No channel is intact.", intact=0)
         return found
@@ -58,7 +58,7 @@ class Reader:
                 if not byte and shift:  # one way only to write a number
                     break
                 return value
-        raise DamagedFileError("the file is damaged: a number in its header is no number. Get it again.")
+        raise DamagedFileError("the file is damaged: a number in its header is not a canonical varint. Get it again.")
 
 
 def varint(value: int) -> bytes:
@@ -75,18 +75,3 @@ def varint(value: int) -> bytes:
 def checksum(data: bytes) -> bytes:
     """CRC-32 of bytes, little-endian."""
     return zlib.crc32(data).to_bytes(CHECKSUM, "little")
-
-
-def size_code(size: int) -> int:
-    """A size as a floating-point number in one byte, rounded up: 5 bits of exponent, 3 of mantissa."""
-    if size < 8:
-        return size
-    exponent = size.bit_length() - 3
-    mantissa = -(-size // (1 << (exponent - 1))) - 8
-    return (exponent << 3) + mantissa  # a mantissa of 8 carries into the exponent
-
-
-def coded_size(code: int) -> int:
-    """The size that a code stands for: exact up to 16, above at most an eighth more than it was made from."""
-    exponent, mantissa = code >> 3, code & 7
-    return mantissa if exponent == 0 else (8 + mantissa) << (exponent - 1)

@@ -12,6 +12,7 @@ byte, compressed together with zlib.
 """
 
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -20,12 +21,11 @@ from typing import BinaryIO
 
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError
 from omega_core.format.binary import CHECKSUM, Reader, checksum, varint
-from omega_core.format.file import MAX_PICTURES, Container, parse
+from omega_core.format.file import OmegaFile
+from omega_core.format.limits import MAX_NAME_BYTES, MAX_NAMES_BYTES, MAX_PICTURES
 
 MAGIC = "ω".encode()
 VERSION = 1
-_NAMES = 1 << 24  # bytes of all names together, at the most
-_NAME = 4096  # bytes of a path, at the most, on the usual systems
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_index(file: BinaryIO) -> list[Block]:
     Raises FileFormatError if it is no pack, was changed or breaks off.
     """
     reader = Reader(file)
-    if reader.some(len(MAGIC)) != MAGIC:
+    if reader.read_up_to(len(MAGIC)) != MAGIC:
         raise FileFormatError("this is not a pack of .omega files.")
     version = reader.byte()
     if version != VERSION:
@@ -86,7 +86,7 @@ def _entries(index: bytes) -> tuple[list[tuple[int, int]], list[str]]:
     total = sum(pictures for pictures, _ in entries)
     inflater = zlib.decompressobj()
     try:
-        packed = inflater.decompress(index[len(reader.taken) :], min(total * _NAME, _NAMES) + 1)
+        packed = inflater.decompress(index[len(reader.taken) :], min(total * MAX_NAME_BYTES, MAX_NAMES_BYTES) + 1)
         names = packed.decode().split("\0") if packed.count(0) == total else []
     except (zlib.error, UnicodeDecodeError) as problem:
         raise DamagedFileError("the pack is damaged: its names cannot be read. Get it again.") from problem
@@ -102,36 +102,42 @@ def is_name(name: str) -> bool:
         length = len(name.encode())
     except UnicodeEncodeError:
         return False
-    parts = name.split("/")
-    return length < _NAME and all(part not in ("", ".", "..") and not set(part) & set("\\:\0") for part in parts)
+    parts = [] if length >= MAX_NAME_BYTES else name.split("/")
+    return bool(parts) and all(part not in ("", ".", "..") and not set(part) & set("\\:\0") for part in parts)
 
 
 @dataclass(frozen=True)
 class Pack:
     """All of a pack in memory, as it is made or shortened.
 
-    blocks: parts of `.omega` files of one model, and the names of their pictures.
+    blocks: `.omega` files of one model, each with the names of its pictures.
 
     Raises ValueError for names that are not relative paths with `/` between folders, or twice there, and for
     blocks of more than 64 pictures, or of more or fewer than there are names.
     """
 
-    blocks: tuple[tuple[Container, tuple[str, ...]], ...]
+    blocks: tuple[tuple[OmegaFile, tuple[str, ...]], ...]
 
     def __post_init__(self) -> None:
         names = [name for _, inside in self.blocks for name in inside]
         if not names or len(set(names)) != len(names) or not all(map(is_name, names)):
             raise ValueError("a pack has pictures, whose names are different relative paths")
-        if any(not 1 <= len(inside) == len(block.shapes) <= MAX_PICTURES for block, inside in self.blocks):
+        if any(not 1 <= len(inside) == len(block.header.sizes) <= MAX_PICTURES for block, inside in self.blocks):
             raise ValueError(f"a block of a pack has 1 to {MAX_PICTURES} pictures, and a name for each")
-        if sum(len(name.encode()) + 1 for name in names) > _NAMES:
-            raise ValueError(f"the names of all pictures in a pack have at most {_NAMES} bytes")
+        if sum(len(name.encode()) + 1 for name in names) > MAX_NAMES_BYTES:
+            raise ValueError(f"the names of all pictures in a pack have at most {MAX_NAMES_BYTES} bytes")
 
-    @property
-    def cuts(self) -> list[int]:
-        """The channel counts at which every block can be shortened."""
-        first, *others = (block.cuts for block, _ in self.blocks)
-        return [channels for channels in first if all(channels in cuts for cuts in others)]
+    @classmethod
+    def parse(cls, data: bytes) -> "Pack":
+        """The pack that bytes are. Raises FileFormatError if any of it was changed or is missing."""
+        file = BytesIO(data)
+        blocks = read_index(file)
+        if blocks[-1].start + blocks[-1].size < len(data):
+            raise DamagedFileError("the pack is damaged: there is more of it than it says. Get it again.")
+        parts = tuple((OmegaFile.parse(block.read(file)), block.names) for block in blocks)
+        if any(len(block.header.sizes) != len(names) for block, names in parts):
+            raise DamagedFileError("the pack is damaged: its blocks have other pictures than it says. Get it again.")
+        return cls(parts)
 
     @property
     def channels(self) -> int:
@@ -143,31 +149,38 @@ class Pack:
         """Pixels of all pictures."""
         return sum(block.pixels for block, _ in self.blocks)
 
+    @property
+    def file_sizes(self) -> Mapping[int, int]:
+        """The bytes of the whole pack at each cut that all its blocks have, by the number of channels."""
+        blocks = [block.file_sizes for block, _ in self.blocks]
+        cuts = [channels for channels in blocks[0] if all(channels in sizes for sizes in blocks)]
+        at_cuts = {channels: [sizes[channels] for sizes in blocks] for channels in cuts}
+        return {channels: len(self._before_blocks(sizes)) + sum(sizes) for channels, sizes in at_cuts.items()}
+
+    def truncated(self, channels: int) -> "Pack":
+        """The pack of its blocks cut after `channels`. Raises ValueError if one of them has no such cut."""
+        return Pack(tuple((block.truncated(channels), names) for block, names in self.blocks))
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the pack."""
+        files = [block.to_bytes() for block, _ in self.blocks]
+        return self._before_blocks([len(file) for file in files]) + b"".join(files)
+
+    def _before_blocks(self, sizes: Sequence[int]) -> bytes:
+        """All before blocks of so many bytes each."""
+        entries = [bytes([len(names) - 1]) + varint(size) for size, (_, names) in zip(sizes, self.blocks, strict=True)]
+        index = varint(len(entries)) + b"".join(entries) + self._packed_names
+        head = MAGIC + bytes([VERSION]) + varint(len(index)) + index
+        return head + checksum(head)
+
     @cached_property
     def _packed_names(self) -> bytes:
         return zlib.compress("".join(f"{name}\0" for _, inside in self.blocks for name in inside).encode(), 9)
 
-    def file(self, channels: int) -> bytes:
-        """The bytes of the pack, every block cut after `channels`. Raises ValueError if there is no cut."""
-        files = [block.file(channels) for block, _ in self.blocks]
-        entries = [
-            bytes([len(inside) - 1]) + varint(len(data)) for data, (_, inside) in zip(files, self.blocks, strict=True)
-        ]
-        index = varint(len(files)) + b"".join(entries) + self._packed_names
-        head = MAGIC + bytes([VERSION]) + varint(len(index)) + index
-        return head + checksum(head) + b"".join(files)
 
-
-def parse_pack(data: bytes) -> Pack:
-    """All of a pack. Raises FileFormatError if any of it was changed or is missing."""
-    file = BytesIO(data)
-    blocks = read_index(file)
-    if blocks[-1].start + blocks[-1].size < len(data):
-        raise DamagedFileError("the pack is damaged: there is more of it than it says. Get it again.")
-    parts = tuple((parse(block.read(file)), block.names) for block in blocks)
-    if any(len(block.shapes) != len(names) for block, names in parts):
-        raise DamagedFileError("the pack is damaged: its blocks have other pictures than it says. Get it again.")
-    return Pack(parts)
+def parse(data: bytes) -> OmegaFile | Pack:
+    """The file or the pack that bytes are. Raises FileFormatError if they are neither, or not whole."""
+    return Pack.parse(data) if is_pack(data) else OmegaFile.parse(data)
 
 
 def is_pack(first: bytes) -> bool:

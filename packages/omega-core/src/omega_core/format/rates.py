@@ -1,13 +1,11 @@
 """Rate control: which cut of a file to take."""
 
 import math
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Protocol
 
 from omega_core.errors import RateError
-from omega_core.format.file import parse
-from omega_core.format.pack import is_pack, parse_pack
+from omega_core.format.file import OmegaFile
+from omega_core.format.pack import Pack, parse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,35 +51,29 @@ class Rate:
         return self.max_bytes if self.bpp is None else int(min(self.bpp * pixels / 8, 1 << 62))
 
 
-class Cuttable(Protocol):
-    """A file, or a pack of them, that can be shortened: `Container` and `Pack`."""
-
-    def file(self, channels: int) -> bytes: ...
-    @property
-    def channels(self) -> int: ...
-    @property
-    def pixels(self) -> int: ...
-    @property
-    def cuts(self) -> Collection[int]: ...
-
-
-def parsed(data: bytes) -> Cuttable:
-    """The parts of a file or a pack. Raises FileFormatError if it is neither, damaged, or breaks off."""
-    return parse_pack(data) if is_pack(data) else parse(data)
-
-
-def file_sizes(whole: Cuttable) -> Mapping[int, int]:
-    """The bytes of the file at each of its cuts."""
-    return {channels: len(whole.file(channels)) for channels in whole.cuts}
-
-
-def largest_within(whole: Cuttable, budget: int) -> int:
-    """The largest cut whose file takes at most `budget` bytes. Raises RateError if none does."""
-    sizes = file_sizes(whole)
+def largest_within(whole: OmegaFile | Pack, budget: int) -> int:
+    """The channels of the largest cut whose file takes at most `budget` bytes. Raises RateError if none does."""
+    sizes = whole.file_sizes
     fitting = [channels for channels, size in sizes.items() if size <= budget]
     if not fitting:
         least = min(sizes)
         raise RateError(f"{budget} bytes are not enough: the smallest cut, {least} channels, takes {sizes[least]}.")
+    return max(fitting)
+
+
+def largest_cut(whole: OmegaFile | Pack, *, channels: int | None = None, max_bytes: int | None = None) -> int:
+    """The channels of the largest cut of at most so many channels or bytes: of one of them.
+
+    Raises RateError if not exactly one limit is given, or no cut is so small.
+    """
+    if (channels is None) == (max_bytes is None):
+        raise RateError("truncate to channels or to bytes: one of them.")
+    if max_bytes is not None:
+        return largest_within(whole, max_bytes)
+    cuts = list(whole.file_sizes)
+    fitting = [cut for cut in cuts if cut <= (channels or 0)]
+    if not fitting:
+        raise RateError(f"there is no cut at {channels} channels or fewer: the smallest is at {min(cuts)}.")
     return max(fitting)
 
 
@@ -93,17 +85,5 @@ def truncate(data: bytes, *, channels: int | None = None, max_bytes: int | None 
 
     Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given or no cut is so small.
     """
-    whole = parsed(data)
-    return whole.file(largest_cut(whole, channels=channels, max_bytes=max_bytes))
-
-
-def largest_cut(whole: Cuttable, *, channels: int | None = None, max_bytes: int | None = None) -> int:
-    """The largest cut of at most so many channels or bytes: of one of them. Raises RateError if none is so small."""
-    if (channels is None) == (max_bytes is None):
-        raise RateError("truncate to channels or to bytes: one of them.")
-    if max_bytes is not None:
-        return largest_within(whole, max_bytes)
-    fitting = [cut for cut in whole.cuts if cut <= (channels or 0)]
-    if not fitting:
-        raise RateError(f"there is no cut at {channels} channels or fewer: the smallest is at {min(whole.cuts)}.")
-    return max(fitting)
+    whole = parse(data)
+    return whole.truncated(largest_cut(whole, channels=channels, max_bytes=max_bytes)).to_bytes()

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from omega_core.errors import ImageError, OmegaWarning
-from omega_core.format.planes import MAX_PROFILE, Plane
+from omega_core.format.limits import MAX_PROFILE_BYTES
+from omega_core.images.planes import Plane
 
 Pixels = NDArray[np.uint8]
 """(colors, H, W), 1 color for gray or 3 for RGB."""
@@ -147,7 +148,7 @@ def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or image.mode in ("YCbCr", "LAB", "HSV"):
         profile = b""
-    if len(profile) > MAX_PROFILE:
+    if len(profile) > MAX_PROFILE_BYTES:
         remarks.append(f"its ICC profile of {len(profile)} bytes is left out.")
         profile = b""
     image.load()

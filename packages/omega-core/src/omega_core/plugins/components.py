@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 KINDS = ("architecture", "quantizer", "prior", "coder", "dataset", "trainer")
@@ -68,5 +67,7 @@ class BundledModel:
 
     def path(self) -> Path:
         """Where the file lies. Raises ModuleNotFoundError if the package is not there."""
+        from importlib.resources import files
+
         package, _, file = self.file.partition(":")
         return Path(str(files(package))) / file

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from omega_core.errors import ComponentError, ModelFileError, OmegaError
+from omega_core.errors import ComponentError, MissingExtraError, ModelFileError, OmegaError
 from omega_core.plugins import hookspecs
 from omega_core.plugins.components import KINDS, BundledModel, Component
 from omega_core.plugins.options import Options
@@ -243,10 +243,15 @@ def resolve(kind: str, name: str) -> Any:
 
 
 def import_component(found: Registered) -> Any:
-    """Import what a registered component points at. Raises ComponentError if that fails."""
+    """Import what a registered component points at.
+
+    Raises ComponentError if that fails, MissingExtraError if it is of omega-core and needs its extra.
+    """
     module, _, attribute = found.component.target.partition(":")
     try:
         return getattr(import_module(module), attribute)
+    except MissingExtraError:
+        raise
     except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
         plugin = next((p for p in registry().plugins if found in p.components), None)
         hint = f" Install {found.component.install}." if found.component.install else ""

@@ -11,6 +11,7 @@ Without pytest, `failures(QuantizerSubject(name="mine"))` says which checks fail
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from omega_core.extras import require_torch
 from omega_core.lazy import lazily
 from omega_core.testing.checking import Check, Checks, ContractError, Subject, Unclaimed
 
@@ -54,6 +55,8 @@ __all__ = [
     "checks_of",
     "failures",
 ]
+
+require_torch(__name__)
 
 __getattr__ = lazily(__name__, {**_HOMES, "checks_of": "omega_core.testing.contracts"})
 

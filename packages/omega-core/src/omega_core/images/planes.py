@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.errors import DamagedFileError
+from omega_core.format.limits import MAX_PROFILE_BYTES
 
 Plane = NDArray[np.uint8]
 """(H, W), 0 for transparent, 255 for opaque."""
-
-MAX_PROFILE = 1 << 22
 
 
 def compress_planes(planes: Sequence[Plane]) -> bytes:
@@ -41,7 +40,7 @@ def compress_profile(profile: bytes) -> bytes:
 
 def decompress_profile(data: bytes) -> bytes:
     """The inverse. Raises DamagedFileError, also for a profile of more than 4 MiB."""
-    return _inflate(data, MAX_PROFILE, "ICC profile")
+    return _inflate(data, MAX_PROFILE_BYTES, "ICC profile")
 
 
 def _inflate(data: bytes, most: int, what: str) -> bytes:

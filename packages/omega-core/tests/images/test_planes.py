@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from omega_core.errors import DamagedFileError
-from omega_core.format.planes import (
-    MAX_PROFILE,
+from omega_core.format.limits import MAX_PROFILE_BYTES
+from omega_core.images.planes import (
     compress_planes,
     compress_profile,
     decompress_planes,
@@ -173,10 +173,10 @@ def test_a_profile_comes_back_the_same(profile):
 
 
 def test_a_profile_has_at_most_4_mib():
-    assert MAX_PROFILE == 4 * 1024**2
-    assert decompress_profile(compress_profile(bytes(MAX_PROFILE))) == bytes(MAX_PROFILE)
+    assert MAX_PROFILE_BYTES == 4 * 1024**2
+    assert decompress_profile(compress_profile(bytes(MAX_PROFILE_BYTES))) == bytes(MAX_PROFILE_BYTES)
     with pytest.raises(DamagedFileError, match="ICC profile is not as long"):
-        decompress_profile(compress_profile(bytes(MAX_PROFILE + 1)))
+        decompress_profile(compress_profile(bytes(MAX_PROFILE_BYTES + 1)))
 
 
 def test_planes_that_grow_without_end_take_no_more_memory_than_they_say(peak_memory):
@@ -186,7 +186,7 @@ def test_planes_that_grow_without_end_take_no_more_memory_than_they_say(peak_mem
 
 def test_a_profile_that_grows_without_end_takes_little_memory(peak_memory):
     bomb = zlib.compress(bytes(1 << 26), 9)
-    assert peak_memory(decompress_profile, bomb) < 4 * MAX_PROFILE
+    assert peak_memory(decompress_profile, bomb) < 4 * MAX_PROFILE_BYTES
 
 
 def test_planes_that_are_much_shorter_than_said_take_no_memory(peak_memory):

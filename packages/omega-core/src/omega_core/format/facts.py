@@ -1,0 +1,62 @@
+"""What a file or a pack says about itself, without its model."""
+
+from typing import Any
+
+from omega_core.format.file import OmegaFile
+from omega_core.format.pack import Pack, parse
+
+
+def describe(data: bytes) -> dict[str, Any]:
+    """What is in an `.omega` file or a pack, as names and values that JSON can hold.
+
+    data: the bytes of a whole file or pack.
+
+    Both have `kind` ("file" or "pack"), `mode`, `model` (the first 8 hexadecimal digits of its fingerprint), `coder`,
+    `channels`, `bytes`, `stream bytes` and `bpp`. A file has its `size`, and its `cuts`: the bytes of the stream by
+    the number of channels; and, where it needs them, `pictures`, `tiles`, `opacity bytes` and `profile bytes`. A pack
+    has `pictures`, `blocks` and `names`.
+
+    Raises FileFormatError if the bytes are neither, were changed or break off.
+    """
+    whole = parse(data)
+    return _of_pack(whole, len(data)) if isinstance(whole, Pack) else _of_file(whole, len(data))
+
+
+def _of_file(file: OmegaFile, size: int) -> dict[str, Any]:
+    header = file.header
+    height, width = header.sizes[0]
+    facts = {
+        "kind": "file",
+        "size": f"{width}×{height}",
+        "pictures": len(header.sizes),
+        "mode": header.mode,
+        "model": header.fingerprint.hex(),
+        "coder": header.coder,
+        "channels": header.channels,
+        "tiles": header.tile,
+        "bytes": size,
+        "stream bytes": len(file.stream),
+        "opacity bytes": None if header.alpha is None else len(header.alpha),
+        "profile bytes": len(header.profile) or None,
+        "bpp": round(8 * size / header.pixels, 4),
+        "cuts": {str(channels): length for channels, length in header.cuts.items()},
+    }
+    seldom = {"pictures": 1, "tiles": None, "opacity bytes": None, "profile bytes": None}
+    return {name: value for name, value in facts.items() if name not in seldom or value != seldom[name]}
+
+
+def _of_pack(pack: Pack, size: int) -> dict[str, Any]:
+    headers = [block.header for block, _ in pack.blocks]
+    return {
+        "kind": "pack",
+        "pictures": sum(len(header.sizes) for header in headers),
+        "blocks": len(headers),
+        "mode": ", ".join(sorted({header.mode for header in headers})),
+        "model": headers[0].fingerprint.hex(),
+        "coder": headers[0].coder,
+        "channels": pack.channels,
+        "bytes": size,
+        "stream bytes": sum(header.groups.length for header in headers),
+        "bpp": round(8 * size / pack.pixels, 4),
+        "names": [name for _, names in pack.blocks for name in names],
+    }

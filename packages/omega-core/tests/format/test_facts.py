@@ -1,0 +1,60 @@
+import json
+
+import pytest
+from file_samples import ALIKE, ALL, ALL_FILE, HANDWRITTEN, SMALL, SMALL_FILE, changed
+
+from omega_core.errors import DamagedFileError, FileFormatError
+from omega_core.format.facts import describe
+from omega_core.format.pack import Pack
+
+
+def test_a_file_is_described_by_what_it_has():
+    assert describe(SMALL) == {
+        "kind": "file",
+        "size": "28×28",
+        "mode": "L",
+        "model": "01020304",
+        "coder": "omega-entropy/range",
+        "channels": 3,
+        "bytes": 38,
+        "stream bytes": 20,
+        "bpp": round(8 * 38 / 784, 4),
+        "cuts": {"1": 5, "2": 17, "3": 20},
+    }
+
+
+def test_what_only_some_files_have_is_described_of_them_alone():
+    found = describe(ALL)
+    assert (found["pictures"], found["tiles"], found["opacity bytes"], found["profile bytes"]) == (2, 2048, 3, 130)
+    assert (found["size"], found["mode"]) == ("2×1", "RGBA")
+    assert describe(ALL_FILE.truncated(2).to_bytes())["cuts"] == {"2": 2}
+    assert describe(ALIKE)["pictures"] == 64
+
+
+def test_a_pack_is_described_by_what_all_its_blocks_have():
+    blocks = ((changed(SMALL_FILE, mode="RGB"), ("a",)), (changed(SMALL_FILE, sizes=((2, 3),) * 2), ("b", "c/d")))
+    data = Pack(blocks).to_bytes()
+    assert describe(data) == {
+        "kind": "pack",
+        "pictures": 3,
+        "blocks": 2,
+        "mode": "L, RGB",
+        "model": "01020304",
+        "coder": "omega-entropy/range",
+        "channels": 3,
+        "bytes": len(data),
+        "stream bytes": 40,
+        "bpp": round(8 * len(data) / (784 + 12), 4),
+        "names": ["a", "b", "c/d"],
+    }
+
+
+@HANDWRITTEN
+def test_a_description_goes_through_json(data, file, cuts):
+    assert json.loads(json.dumps(describe(data))) == describe(data)
+
+
+@pytest.mark.parametrize(("data", "error"), [(b"hello", FileFormatError), (SMALL[:-1] + b"\0", DamagedFileError)])
+def test_what_is_no_whole_file_is_not_described(data, error):
+    with pytest.raises(error):
+        describe(data)
