@@ -21,7 +21,7 @@ from omega_core.errors import OmegaWarning, OutputError, TrainingError
 from omega_core.files import replacing
 from omega_train.averaging import Average
 from omega_train.cluster import requeue, stop_signals
-from omega_train.distributed import most, rank, world_size
+from omega_train.distributed import all_reduce_max, rank, world_size
 from omega_train.export import complete, export, finish
 from omega_train.fitting import fit
 from omega_train.metrics import Metrics
@@ -213,7 +213,7 @@ class Keeper(Callback):
         due = time.monotonic() - self.saved > self.save_seconds
         steps = self.steps if self.pace is None else self.pace.steps(step)
         told = [self.asked_to_stop, not math.isfinite(loss), due, steps]
-        number, broken, due_now, steps_of_all = most(told, trainer.strategy.root_device)
+        number, broken, due_now, steps_of_all = all_reduce_max(told, trainer.strategy.root_device)
         if broken:
             _check_finite(loss, step, batch)
             raise TrainingError(f"the loss of another process is not a number at step {step}.")

@@ -18,9 +18,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from omega_core.contracts.dataset import Dataset as OmegaDataset
 from omega_core.errors import DataError, RecipeError, TrainingError
 from omega_core.plugins.registry import build
-from omega_core.processes import world_size
+from omega_core.processes import launch_size
 from omega_train.cluster import local_processes
-from omega_train.distributed import part
+from omega_train.distributed import shutdown
 from omega_train.keeper import Keeper
 from omega_train.loader import TrainingData
 from omega_train.pace import Pace
@@ -147,7 +147,7 @@ class LightningTrainer:
                 ckpt_path=folder / "last.ckpt" if resume else None,
                 weights_only=True,
             )
-            part()
+            shutdown()
         model = folder / "model.safetensors"
         if not model.exists():
             raise TrainingError(f"the run is at step {self.trainer.global_step} already; give it more steps or epochs.")
@@ -162,12 +162,12 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         )
     local = local_processes()
     if local is not None:
-        if devices not in ("auto", str(local)) or nodes not in (1, world_size() // local):
+        if devices not in ("auto", str(local)) or nodes not in (1, launch_size() // local):
             raise TrainingError(
-                f"{world_size()} processes were started, {local} on each machine: leave out --devices and --nodes,"
+                f"{launch_size()} processes were started, {local} on each machine: leave out --devices and --nodes,"
                 " which ask for others."
             )
-        devices, nodes = str(local), world_size() // local
+        devices, nodes = str(local), launch_size() // local
     elif nodes > 1:
         raise TrainingError(f"{nodes} machines need torchrun or srun, which start the processes on each of them.")
     for name in ("lightning.pytorch", "lightning.fabric"):
