@@ -19,13 +19,13 @@ from omega_core.contracts.dataset import Dataset as OmegaDataset
 from omega_core.errors import DataError, RecipeError, TrainingError
 from omega_core.plugins.registry import build
 from omega_core.processes import launch_size
+from omega_train.callbacks.run import run_callbacks
 from omega_train.cluster import local_processes
 from omega_train.distributed import shutdown
-from omega_train.keeper import Keeper
 from omega_train.loader import TrainingData
+from omega_train.log import log
 from omega_train.pace import Pace
 from omega_train.phases import Phases
-from omega_train.progress import log
 from omega_train.reading import reading_workers
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
@@ -127,18 +127,16 @@ class LightningTrainer:
         if self.compiled:
             self.task.compile_parts()
         workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
-        keeper = Keeper(
-            folder,
+        self.trainer.callbacks = run_callbacks(  # type: ignore[attr-defined]
+            self.task,
             self.dataset,
-            recipe=recipe,
-            steps=steps,
+            folder,
             epoch=self.epoch,
             workers=workers,
             save_minutes=self.save_minutes,
             pace=self.pace,
             counted=self.counted,
         )
-        self.trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
         data = TrainingData(self.dataset, recipe, workers)
         with _unworried(), _signals_given_back(), _in_one_line(), closing(data):
             self.trainer.fit(
@@ -192,7 +190,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
 def _quiet_trainer(**settings: Any) -> Trainer:
     return Trainer(
         **settings,
-        max_epochs=-1,  # a run ends when the keeper says so
+        max_epochs=-1,  # a run ends after its steps: see `omega_train.callbacks.length`
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
