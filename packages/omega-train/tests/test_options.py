@@ -15,11 +15,12 @@ from omega_core.errors import ComponentError, TrainingError
 from omega_train import train
 from omega_train.callbacks import validation
 from omega_train.callbacks.average import WeightAverage
+from omega_train.data.batches import Batch
 from omega_train.export import save
 from omega_train.ordering import sort_channels
 from omega_train.phases import Phase
+from omega_train.rates import draw_rates
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch, draw_rates
 from omega_train.task import CodecTask, symbol_counts
 from omega_train.trainer import LightningTrainer, lightning_trainer
 from omega_train.validation import Validation, recount, validate

@@ -18,14 +18,15 @@ from PIL import Image
 import omega_core
 from omega_core.codec.model_file import read_model
 from omega_core.errors import ComponentError, OutputError, RecipeError, TrainingError
-from omega_train import loader, train
+from omega_train import train
 from omega_train.callbacks import checkpoints, validation
 from omega_train.callbacks.checkpoints import Checkpoints
 from omega_train.callbacks.signals import Interrupted
 from omega_train.checkpoint import weights_of
+from omega_train.data import loader
+from omega_train.data.batches import Batch
 from omega_train.export import export
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch
 from omega_train.task import CodecTask
 from omega_train.validation import Validation
 

@@ -15,8 +15,8 @@ import torch
 
 from omega_core.processes import launch_rank
 from omega_train import optimizers, train, validation
+from omega_train.data.batches import Batch
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch
 from omega_train.task import CodecTask
 
 

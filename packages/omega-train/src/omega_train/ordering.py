@@ -10,8 +10,8 @@ import torch
 
 from omega_core.contracts.dataset import Images
 from omega_train.distributed import all_reduce_sum
+from omega_train.rates import rates_at
 from omega_train.recipe import Recipe
-from omega_train.sampling import rates_at
 from omega_train.task import CodecTask, channel_bits
 from omega_train.validation import batches
 

@@ -21,12 +21,12 @@ from omega_core.plugins.registry import build
 from omega_core.processes import launch_size
 from omega_train.callbacks.run import run_callbacks
 from omega_train.cluster import local_processes
+from omega_train.data.loader import TrainingData
+from omega_train.data.reading import reading_workers
 from omega_train.distributed import shutdown
-from omega_train.loader import TrainingData
 from omega_train.log import log
 from omega_train.pace import Pace
 from omega_train.phases import Phases
-from omega_train.reading import reading_workers
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.warm_start import warm_start

@@ -10,8 +10,8 @@ from omega_train.callbacks.checkpoints import Checkpoints
 from omega_train.callbacks.finite import check_finite
 from omega_train.callbacks.length import RunLength
 from omega_train.callbacks.signals import StopSignals
+from omega_train.data.batches import Batch
 from omega_train.distributed import all_reduce_max
-from omega_train.sampling import Batch
 from omega_train.task import CodecTask
 
 

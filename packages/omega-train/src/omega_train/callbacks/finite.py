@@ -3,7 +3,7 @@
 import math
 
 from omega_core.errors import TrainingError
-from omega_train.sampling import Batch
+from omega_train.data.batches import Batch
 
 
 def check_finite(loss: float, where: str, batch: Batch) -> None:

@@ -9,9 +9,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
 from omega_train.callbacks.throughput import Throughput
+from omega_train.data.batches import Batch
 from omega_train.distributed import rank
 from omega_train.log import log
-from omega_train.sampling import Batch
 from omega_train.task import CodecTask
 
 SECONDS = 10.0  # between plain lines
