@@ -8,8 +8,9 @@ from torch.nn import functional
 
 from measure import Row, times
 from omega_core.architectures.mnist import MnistArchitecture
+from omega_train.data.batches import Batch
+from omega_train.rates import draw_rates
 from omega_train.recipe import load_recipe
-from omega_train.sampling import Batch, draw_rates
 from omega_train.task import CodecTask
 
 BATCH = 512

@@ -15,7 +15,7 @@ Crops are taken of photos as they are, without a change of scale, as a GPU then 
 Precision is bf16-mixed where the device is quick with it. In the folder are afterwards
 
 model.safetensors   the model; its prior is counted over at most --counted pictures
-metrics.csv         the losses on the way (`omega_train.metrics`)
+metrics.csv         the losses on the way (`omega_train.callbacks.metrics`)
 train.log           what was said
 speed.json          crops, crops a second without the first steps, and what they were made on and with
 """

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omega_train import evaluation
-from omega_train.classical import SETTINGS
-from omega_train.report import MOST_SETTINGS, Shown, write_report
+from omega_train.evaluation import measurements
+from omega_train.evaluation.classical import SETTINGS
+from omega_train.evaluation.report import MOST_SETTINGS, Shown, write_report
 
 pytestmark = pytest.mark.browser
 
@@ -29,11 +29,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         coarse = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8))
         pixels = np.asarray(coarse.resize((480, 320), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
         for codec in CODECS:
-            decoded = list(evaluation.through_classical(codec, pixels))
-            rows = evaluation.measure(codec, name, pixels, decoded)
+            decoded = list(measurements.through_classical(codec, pixels))
+            rows = measurements.measure(codec, name, pixels, decoded)
             measured += rows
             gallery.append(Shown(name, codec, pixels, tuple(decoded), tuple(rows)))
-    published = [evaluation.Point("somebody <b>else</b></script>", 1, 24, None, 0.4, 0.4, 31.0, None, None)]
+    published = [measurements.Point("somebody <b>else</b></script>", 1, 24, None, 0.4, 0.4, 31.0, None, None)]
     write_report(folder, measured, models=[], published=published, gallery=gallery, made_with={"command": ["evaluate"]})
     return folder / "report.html"
 
@@ -123,7 +123,7 @@ def test_the_slider_changes_the_picture_at_once(browser: Any, report: Path) -> N
 
 def test_the_text_beside_a_picture_is_that_of_its_file(browser: Any, report: Path) -> None:
     page = open_page(browser, report)
-    rows = evaluation.read_measurements(report.parent / "images.csv")
+    rows = measurements.read_measurements(report.parent / "images.csv")
     first = rows[0]
     said = page.text_content("output")
     assert f"{first.codec} {first.setting}: {first.bytes} bytes" in said

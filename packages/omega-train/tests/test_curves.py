@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from omega_core.errors import OmegaError
-from omega_train.curves import Curve, curves, difference, differences, read_overlay
-from omega_train.evaluation import Point
+from omega_train.evaluation.curves import Curve, curves, difference, differences, read_overlay
+from omega_train.evaluation.measurements import Point
 
 bjontegaard = pytest.importorskip("bjontegaard", reason="needs the extra evaluation")
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from omega_core.errors import DataError
 from omega_train import Recipe, train
+from omega_train.data.batches import BatchedImages, StepSampler
 from omega_train.data.folder import FolderDataset
 from omega_train.data.shares import Mixture, several
-from omega_train.sampling import BatchedImages, StepSampler
 
 
 def paint(folder: Path, values: range) -> Path:

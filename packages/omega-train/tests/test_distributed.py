@@ -15,7 +15,7 @@ import torch
 import omega_core
 from omega_core.codec.model_file import read_model
 from omega_core.errors import TrainingError
-from omega_core.processes import rank, share, world_size
+from omega_core.processes import launch_rank, launch_size, share
 from omega_train.cluster import local_processes, requeue, stop_signals
 from omega_train.recipe import Recipe
 from omega_train.trainer import lightning_trainer
@@ -148,7 +148,7 @@ def test_a_process_finds_out_which_it_is(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert (world_size(), rank()) == (count, number)
+    assert (launch_size(), launch_rank()) == (count, number)
     assert list(share(range(10))) == list(range(number, 10, count))
 
 

@@ -1,6 +1,8 @@
 """Measured are files: a planted codec that returns another picture, or hides bytes, gets what it deserves."""
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +16,10 @@ from omega_core.codec.model import Model
 from omega_core.errors import ImageError, OmegaError
 from omega_core.format.file import OmegaFile
 from omega_core.images.pictures import Pixels, psnr
-from omega_train import classical, train
+from omega_train import train
 from omega_train.data.glyphs import glyphs
-from omega_train.evaluation import (
+from omega_train.evaluation import classical
+from omega_train.evaluation.measurements import (
     Decoded,
     Measurement,
     measure,
@@ -189,3 +192,22 @@ def test_means_are_over_pictures_for_each_codec_and_setting(tmp_path: Path) -> N
     assert (tmp_path / "images.csv").read_text().splitlines()[1] == "a,omega,1,98,88,,0.897959,1,10,0.5,"
     back = read_measurements(tmp_path / "images.csv")
     assert [replace(row, stream_bpp=0, bpp=0) for row in back] == [replace(row, stream_bpp=0, bpp=0) for row in rows]
+
+
+def test_evaluation_does_not_import_lightning() -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra evaluation")
+    program = """
+import importlib, pkgutil, sys
+
+import omega_train.evaluation
+
+for module in pkgutil.iter_modules(omega_train.evaluation.__path__):
+    importlib.import_module(f"omega_train.evaluation.{module.name}")
+    print(module.name)
+loaded = {name.partition(".")[0] for name in sys.modules}
+assert not loaded & {"lightning", "pytorch_lightning"}, loaded
+assert not any(name.startswith("omega_train.") and "evaluation" not in name for name in sys.modules), sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert {"measurements", "report", "plots"} <= set(done.stdout.split())

@@ -9,7 +9,7 @@ import torch
 import omega_core
 from omega_core.plugins.registry import build
 from omega_train import CodecTask, Recipe, batches_of, save
-from omega_train.sampling import HeldImages, StepSampler
+from omega_train.data.batches import HeldImages, StepSampler
 
 
 def test_batches_are_those_that_our_trainer_takes(tiny: Callable[..., Recipe]) -> None:

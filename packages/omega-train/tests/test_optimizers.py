@@ -10,10 +10,10 @@ from torch import nn
 
 from omega_core.errors import RecipeError
 from omega_train import optimizers, train
-from omega_train.keeper import Interrupted
+from omega_train.callbacks.signals import Interrupted
+from omega_train.data.batches import Batch
 from omega_train.optimizers import Muon, build_optimizer, matrices_of, orthogonal
 from omega_train.recipe import Recipe, load_recipe
-from omega_train.sampling import Batch
 from omega_train.task import CodecTask
 
 CPU = {"accelerator": "cpu", "devices": "1"}

@@ -12,13 +12,15 @@ import torch
 import omega_core
 from omega_core.codec.model_file import read_model
 from omega_core.errors import ComponentError, TrainingError
-from omega_train import keeper, train
-from omega_train.averaging import Average
+from omega_train import train
+from omega_train.callbacks import validation
+from omega_train.callbacks.average import WeightAverage
+from omega_train.data.batches import Batch
 from omega_train.export import save
 from omega_train.ordering import sort_channels
 from omega_train.phases import Phase
+from omega_train.rates import draw_rates
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch, draw_rates
 from omega_train.task import CodecTask, symbol_counts
 from omega_train.trainer import LightningTrainer, lightning_trainer
 from omega_train.validation import Validation, recount, validate
@@ -137,16 +139,17 @@ def test_the_loss_of_a_hard_step_is_that_of_files(tiny: Make, batch: Batch, part
 
 
 def test_the_average_of_weights_follows_them(tiny: Make) -> None:
-    task, average = CodecTask(tiny()), Average(0.5)
+    task = CodecTask(tiny())
+    average = WeightAverage(task, 0.5)
     values = [1.0, 3.0, 7.0]
     for value in values:
         torch.nn.init.constant_(task.quantizer.table, value)
-        average.follow(task)
+        average.update()
     expected = 1.0
     for steps, value in zip((2, 3), values[1:], strict=True):
         decay = min(0.5, steps / (steps + 10))
         expected = decay * expected + (1 - decay) * value
-    with average.instead(task):
+    with average.applied():
         assert float(task.quantizer.table[0, 0, 0].detach()) == pytest.approx(expected)
     assert float(task.quantizer.table[0, 0, 0].detach()) == 7.0
 
@@ -154,7 +157,7 @@ def test_the_average_of_weights_follows_them(tiny: Make) -> None:
 def test_the_model_of_a_run_with_an_average_is_the_average(tiny: Make, tmp_path: Path) -> None:
     train(tiny(ema=0.99), tmp_path / "run", **CPU)
     checkpoint = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
-    [average] = [state["average"]["weights"] for state in checkpoint["callbacks"].values() if "average" in state]
+    [average] = [state["average"] for state in checkpoint["callbacks"].values() if "average" in state]
     model = read_model(tmp_path / "run" / "model.safetensors").arrays
     for name, weights in average.items():
         assert (model[name] == weights.numpy()).all()
@@ -293,17 +296,17 @@ def test_a_model_of_one_rate_loses_channels_that_are_not_worth_their_bits_too(ti
 def test_the_model_has_the_prior_of_its_best_step(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its density is learned, and not counted at the end: the tables are those of the step of the weights."""
     losses = iter([2.0, 1.0, 3.0])
-    monkeypatch.setattr(keeper, "validate", lambda *_: Validation(next(losses), [], 0.0, 0.0))
+    monkeypatch.setattr(validation, "validate", lambda *_: Validation(next(losses), [], 0.0, 0.0))
     settings = {"quantizer": "integer", "prior": "factorized", "latent_channels": 3, "learning_rate": 0.1}
     recipe = tiny(validate_every=4, steps=12, prior_options={"counted": False}, **settings)
     tables = []
-    original = keeper.export
+    original = validation.export
 
     def export(task: CodecTask, path: Path) -> str:
         tables.append({name: array.copy() for name, array in task.prior.freeze().arrays().items()})
         return original(task, path)
 
-    monkeypatch.setattr(keeper, "export", export)
+    monkeypatch.setattr(validation, "export", export)
     arrays = read_model(train(recipe, tmp_path / "run", **CPU)).arrays
     assert all((arrays[f"prior.{name}"] == table).all() for name, table in tables[1].items())
     assert any((arrays[f"prior.{name}"] != table).any() for name, table in tables[0].items())
@@ -313,7 +316,7 @@ def test_hard_steps_go_on_from_the_average(tiny: Make, tmp_path: Path) -> None:
     """What comes before the symbols stays what it was in the average: files have the symbols of those steps."""
     train(tiny(ema=0.9, hard_share=0.5), tmp_path / "run", **CPU)
     state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
-    [average] = [each["average"]["weights"] for each in state["callbacks"].values() if "average" in each]
+    [average] = [each["average"] for each in state["callbacks"].values() if "average" in each]
     for name, weights in average.items():
         after = name.startswith(("architecture.decoder", "quantizer.table"))
         assert torch.allclose(weights, state["state_dict"][name], rtol=1e-5, atol=1e-7) != after, name

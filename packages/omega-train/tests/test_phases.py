@@ -12,10 +12,11 @@ from omega_core.codec.model_file import read_model
 from omega_core.errors import ComponentError, RecipeError
 from omega_train import export_run, train
 from omega_train.data.arrays import ArrayImages
+from omega_train.data.batches import Batch
 from omega_train.fitting import fit
 from omega_train.phases import Phase, Phases
+from omega_train.rates import draw_rates, draw_shares
 from omega_train.recipe import Recipe, load_recipe, recipe_names
-from omega_train.sampling import Batch, draw_rates, draw_shares
 from omega_train.task import CodecTask
 from omega_train.validation import validate
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from omega_core.images.pictures import Pixels, read_picture
-from omega_train.classical import decode, encode
-from omega_train.quality import LEAST_SIDE, qualities
+from omega_train.evaluation.classical import decode, encode
+from omega_train.evaluation.quality import LEAST_SIDE, qualities
 
 PHOTOS = Path(__file__).parents[4] / "shared" / "data" / "photos" / "test"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omega_train.evaluation import Measurement
-from omega_train.report import MOST_SETTINGS, thinned, write_report
+from omega_train.evaluation.measurements import Measurement
+from omega_train.evaluation.report import MOST_SETTINGS, thinned, write_report
 
 
 def rows(codec: str, gain: float = 0.0) -> list[Measurement]:
@@ -77,8 +77,8 @@ def test_a_long_series_is_thinned_evenly_with_both_ends() -> None:
 
 def test_long_names_leave_room_for_the_plot(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra evaluation")
-    from omega_train.curves import Curve
-    from omega_train.plots import rate_distortion
+    from omega_train.evaluation.curves import Curve
+    from omega_train.evaluation.plots import rate_distortion
 
     names = [f"{'a-long-way-down-' * 12}run-{number}" for number in range(2)]
     curves = [Curve(name, "psnr", (0.1, 0.2), (20.0 + n, 22.0 + n)) for n, name in enumerate(names)]

@@ -18,12 +18,15 @@ from PIL import Image
 import omega_core
 from omega_core.codec.model_file import read_model
 from omega_core.errors import ComponentError, OutputError, RecipeError, TrainingError
-from omega_train import keeper, loader, train
+from omega_train import train
+from omega_train.callbacks import checkpoints, validation
+from omega_train.callbacks.checkpoints import Checkpoints
+from omega_train.callbacks.signals import Interrupted
 from omega_train.checkpoint import weights_of
+from omega_train.data import loader
+from omega_train.data.batches import Batch
 from omega_train.export import export
-from omega_train.keeper import Interrupted
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch
 from omega_train.task import CodecTask
 from omega_train.validation import Validation
 
@@ -146,13 +149,13 @@ def test_a_run_that_becomes_so_short_that_it_is_in_its_hard_steps_goes_on_from_t
 def saves(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps after which checkpoints are written from here on."""
     steps = []
-    original = keeper.Keeper._save
+    original = Checkpoints.save
 
-    def save(self: keeper.Keeper, trainer: Trainer) -> None:
+    def save(self: Checkpoints, trainer: Trainer) -> None:
         steps.append(trainer.global_step)
         original(self, trainer)
 
-    monkeypatch.setattr(keeper.Keeper, "_save", save)
+    monkeypatch.setattr(Checkpoints, "save", save)
     return steps
 
 
@@ -160,9 +163,9 @@ def test_a_run_is_saved_between_validations_when_minutes_have_passed(
     tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 10**6, 30))  # seconds
-    monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     steps = saves(monkeypatch)
-    train(tiny(validate_every=6, trainer_options={"save_minutes": 3}), tmp_path / "often", **CPU)
+    train(tiny(validate_every=6, trainer_options={"save_minutes": 1}), tmp_path / "often", **CPU)
     assert {6, 12} < set(steps)
     assert 2 < len(steps) < 12
     assert len(set(steps)) == len(steps)
@@ -321,7 +324,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tiny: Make, tmp_path: Path, m
 
 
 def test_weights_that_are_no_numbers_are_not_saved(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "validate", lambda *_: Validation(float("nan"), [], 0.0, 0.0))
+    monkeypatch.setattr(validation, "validate", lambda *_: Validation(float("nan"), [], 0.0, 0.0))
     with pytest.raises(TrainingError, match=r"the loss is nan at the validation after step 5, samples \[\d+, "):
         train(tiny(), tmp_path, **CPU)
     assert not (tmp_path / "last.ckpt").exists()
@@ -340,18 +343,40 @@ def test_a_full_disk_is_one_clear_error(tiny: Make, tmp_path: Path, monkeypatch:
 
 def test_the_best_model_is_kept_not_the_last(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([3.0, 1.0, 2.0])
-    monkeypatch.setattr(keeper, "validate", lambda *_: Validation(next(losses), [], 0.0, 0.0))
+    monkeypatch.setattr(validation, "validate", lambda *_: Validation(next(losses), [], 0.0, 0.0))
     exported = []
-    original = keeper.export
+    original = validation.export
 
     def export(task: CodecTask, path: Path) -> str:
         exported.append(task.trainer.global_step)
         return original(task, path)
 
-    monkeypatch.setattr(keeper, "export", export)
+    monkeypatch.setattr(validation, "export", export)
     train(tiny(validate_every=4), tmp_path, **CPU)
     assert exported == [4, 8]
     assert read_model(tmp_path / "model.safetensors").description.channels == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "dropped"),
+    [({"channels": 6, "lambda_min": 0.5, "lambda_max": 0.5001}, True), ({"channels": 1}, False)],
+    ids=["channels dropped", "none dropped"],
+)
+def test_a_run_that_is_finished_twice_leaves_the_same_model_and_the_same_metrics(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], dropped: bool
+) -> None:
+    """Its checkpoint has the best weights, which were not the last."""
+    losses = iter([1.0, 2.0, 3.0])
+    recipe = tiny(symbols=16, validate_every=4, sort_channels=True, ema=0.9, **settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(validation, "validate", lambda *_: Validation(next(losses), [], 0.0, 0.0))
+        model = train(recipe, tmp_path, **CPU)
+    once, before = read_model(model), rows(tmp_path)
+    assert (once.description.channels < recipe.channels) == dropped
+    assert [row["split"] for row in before].count("model") > 1
+    model.unlink()
+    assert read_model(train(recipe, tmp_path, resume=True, **CPU)).fingerprint == once.fingerprint
+    assert rows(tmp_path) == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"hello", None], ids=["empty", "text", "cut short"])

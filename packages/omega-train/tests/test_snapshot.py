@@ -9,7 +9,8 @@ import torch
 import omega_core
 from omega_core.codec.model_file import read_model
 from omega_core.errors import OmegaError, OutputError, TrainingError
-from omega_train import export_run, keeper, train
+from omega_train import export_run, train
+from omega_train.callbacks import validation
 from omega_train.checkpoint import weights_of
 from omega_train.recipe import Recipe
 from omega_train.validation import validate
@@ -59,7 +60,7 @@ def test_a_run_gives_a_model_while_it_goes_on_and_is_not_disturbed(
             torch.set_rng_state(seed)  # for it would be another process
         return validate(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(keeper, "validate", validate_and_export)
+    monkeypatch.setattr(validation, "validate", validate_and_export)
     train(recipe, tmp_path / "run", **CPU)
     assert made
     picture = torch.zeros(28, 28, dtype=torch.uint8).numpy()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from omega_core.processes import rank
+from omega_core.processes import launch_rank
 from omega_train import optimizers, train, validation
+from omega_train.data.batches import Batch
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch
 from omega_train.task import CodecTask
 
 
@@ -27,14 +27,14 @@ def main() -> None:
     original = CodecTask.training_step
 
     def training_step(task: CodecTask, batch: Batch, index: int) -> torch.Tensor:
-        if batch.step == int(killed) and rank() == 1:
+        if batch.step == int(killed) and launch_rank() == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         seen.append((batch.step, batch.samples.tolist()))
         return original(task, batch, index)
 
     def on_before_optimizer_step(task: CodecTask, optimizer: torch.optim.Optimizer) -> None:
         path = Path(folder) / "gradient.pt"
-        if rank() == 0 and not path.exists():
+        if launch_rank() == 0 and not path.exists():
             torch.save({name: p.grad for name, p in task.named_parameters() if p.grad is not None}, path)
 
     optimizers.quick_precision = lambda _: (
@@ -63,7 +63,7 @@ def main() -> None:
     validation.BATCH_PIXELS = 11 * 28 * 28  # several rounds, and with two processes not as many in both
     resume = (Path(folder) / "last.ckpt").exists()
     train(recipe, Path(folder), resume=resume, accelerator="cpu", devices=devices)
-    torch.save(seen, Path(folder) / f"seen-{rank()}.pt")
+    torch.save(seen, Path(folder) / f"seen-{launch_rank()}.pt")
 
 
 if __name__ == "__main__":

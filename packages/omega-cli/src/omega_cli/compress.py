@@ -10,7 +10,7 @@ from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs
 from omega_cli.options import Keep, MaxPixels, Model_, ModelOnce, SkipExisting, Workers
 from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError, RateError
-from omega_core.processes import share, world_size
+from omega_core.processes import launch_size, share
 
 if TYPE_CHECKING:
     from omega_core.format.file import OmegaFile
@@ -55,7 +55,7 @@ def compress(
     if pack:
         if rate.psnr is not None:
             raise RateError("a pack has one number of channels: take another limit than --psnr.")
-        if world_size() > 1:
+        if launch_size() > 1:
             raise OmegaError("several processes cannot make one pack; start one.")
         total, skipped = _pack(inputs, jobs, output, worker, workers, skip_existing)
     else:

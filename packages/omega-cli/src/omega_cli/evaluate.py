@@ -20,8 +20,8 @@ from omega_core.processes import share
 
 if TYPE_CHECKING:
     from omega_core.images.pictures import Pixels
-    from omega_train.evaluation import Decoded, Measurement
-    from omega_train.report import Shown
+    from omega_train.evaluation.measurements import Decoded, Measurement
+    from omega_train.evaluation.report import Shown
 
 SHOWN = 4
 """Pictures in the gallery of the report."""
@@ -71,7 +71,7 @@ class Evaluating:
 
     def __call__(self, job: Measuring) -> Done:
         """Measure a picture. Raises OmegaError."""
-        from omega_train.evaluation import write_table
+        from omega_train.evaluation.measurements import write_table
 
         pixels, found = self.measured(job)
         write_table(job.target, [row for _, _, rows in found for row in rows])
@@ -82,15 +82,16 @@ class Evaluating:
     def measured(self, job: Measuring) -> "tuple[Pixels, list[tuple[str, list[Decoded], list[Measurement]]]]":
         """The pixels of a picture, and of each codec what came out of its files, and its measurements."""
         from omega_core.images.pictures import read_picture
-        from omega_train import evaluation
+        from omega_train.evaluation import measurements
 
         pixels = read_picture(job.source, max_pixels=self.max_pixels).pixels
         coded = {
-            name: list(evaluation.through_model(model(), pixels, self.channels, coder=coder))
+            name: list(measurements.through_model(model(), pixels, self.channels, coder=coder))
             for name, (model, coder) in self.models.items()
         }
-        coded |= {name: list(evaluation.through_classical(name, pixels)) for name in self.against}
-        return pixels, [(name, each, evaluation.measure(name, job.image, pixels, each)) for name, each in coded.items()]
+        coded |= {name: list(measurements.through_classical(name, pixels)) for name in self.against}
+        measure = measurements.measure
+        return pixels, [(name, each, measure(name, job.image, pixels, each)) for name, each in coded.items()]
 
     def _save(self, folder: Path, pixels: Any, found: Sequence[Any]) -> None:
         from omega_core.files import write_whole
@@ -167,8 +168,8 @@ def evaluate_on(
     from omega_core.images.pictures import MAX_PIXELS, is_picture_name
 
     with omega_train_for("evaluation"):
-        from omega_train import classical
-        from omega_train.curves import read_overlay
+        from omega_train.evaluation import classical
+        from omega_train.evaluation.curves import read_overlay
     counts, codecs = counts or [], codecs or []
     classical.check(codecs)
     published = [point for path in overlays for point in read_overlay(path)]
@@ -218,8 +219,8 @@ def _finish(
     output: Path, jobs: list[Measuring], worker: Evaluating, published: Any, made_with: dict[str, Any], rate: str
 ) -> None:
     """Put together what was measured of each picture, and say what it comes to."""
-    from omega_train.evaluation import read_measurements, summarize
-    from omega_train.report import write_report
+    from omega_train.evaluation.measurements import read_measurements, summarize
+    from omega_train.evaluation.report import write_report
 
     measured = [row for job in jobs for row in read_measurements(job.target)]
     order = {name: i for i, name in enumerate([*worker.models, *worker.against])}
@@ -249,7 +250,7 @@ def _finish(
 
 def _gallery(jobs: Sequence[Measuring], worker: Evaluating) -> "list[Shown]":
     """Some pictures, evenly among all of them, with what came out of every codec's files."""
-    from omega_train.report import Shown
+    from omega_train.evaluation.report import Shown
 
     few = jobs[:: max(1, len(jobs) // SHOWN)][:SHOWN]
     return [

@@ -9,7 +9,7 @@ from omega_cli.evaluate import evaluate_on
 from omega_cli.jobs import files
 from omega_cli.options import ComponentOptions, omega_train_for, parsed_options
 from omega_core.errors import OmegaError
-from omega_core.processes import rank
+from omega_core.processes import launch_rank
 
 
 def train(
@@ -111,7 +111,7 @@ def train(
         "compiled": compiled or None,
         "workers": workers,
     }
-    first = rank() == 0  # Lightning forgets it when it is done
+    first = launch_rank() == 0  # Lightning forgets it when it is done
     chosen = omega_train.load_recipe(recipe, changes)
     model = omega_train.train(
         chosen,

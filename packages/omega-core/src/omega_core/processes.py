@@ -1,4 +1,7 @@
-"""Which of several processes this is, of such as torchrun, SLURM's srun or Lightning start together."""
+"""Which of several processes this is, as the environment says: torchrun, SLURM's srun and Lightning launch several.
+
+They need not have met: a process group of torch's has ranks of its own, once there is one.
+"""
 
 import os
 from collections.abc import Sequence
@@ -7,14 +10,14 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def world_size() -> int:
-    """How many processes were started together; 1 if this was started alone."""
+def launch_size() -> int:
+    """How many processes were launched together; 1 if this was started alone."""
     return max(1, _number("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", default=1))
 
 
-def rank() -> int:
-    """The number of this one, from 0 on."""
-    if world_size() == 1:
+def launch_rank() -> int:
+    """The number of this process among those launched together, from 0 on."""
+    if launch_size() == 1:
         return 0
     # an interactive job of SLURM has a number too, which is not that of what others start in it
     variables = ("RANK", "LOCAL_RANK") if _number("WORLD_SIZE", default=0) else ("SLURM_PROCID",)
@@ -23,7 +26,7 @@ def rank() -> int:
 
 def share(items: Sequence[Item]) -> Sequence[Item]:
     """The items that fall to this process: each goes to exactly one."""
-    return items[rank() :: world_size()]
+    return items[launch_rank() :: launch_size()]
 
 
 def _number(*variables: str, default: int) -> int:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from omega_core.lazy import lazily
 
 if TYPE_CHECKING:
+    from omega_train.data.loader import batches_of as batches_of
     from omega_train.export import save as save
-    from omega_train.loader import batches_of as batches_of
     from omega_train.recipe import Recipe as Recipe
     from omega_train.recipe import load_recipe as load_recipe
     from omega_train.recipe import recipe_names as recipe_names
@@ -23,7 +23,7 @@ __getattr__ = lazily(
     {
         "CodecTask": "omega_train.task",
         "Recipe": "omega_train.recipe",
-        "batches_of": "omega_train.loader",
+        "batches_of": "omega_train.data.loader",
         "export_run": "omega_train.snapshot",
         "load_recipe": "omega_train.recipe",
         "recipe_names": "omega_train.recipe",

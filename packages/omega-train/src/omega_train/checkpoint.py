@@ -32,5 +32,5 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
     That is what models are made of.
     """
-    averages = [state["average"]["weights"] for state in checkpoint.get("callbacks", {}).values() if "average" in state]
+    averages = [state["average"] for state in checkpoint.get("callbacks", {}).values() if "average" in state]
     return {**checkpoint["state_dict"], **(averages[0] if averages else {})}

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 
-from omega_core.processes import world_size
+from omega_core.processes import launch_size
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
@@ -30,7 +30,7 @@ def requeue(number: int) -> str:
 
 def local_processes() -> int | None:
     """How many processes of this run each machine has, if something else than Lightning starts them; else None."""
-    if world_size() == 1:
+    if launch_size() == 1:
         return None
     variables = ("LOCAL_WORLD_SIZE",) if "WORLD_SIZE" in os.environ else ("SLURM_NTASKS_PER_NODE",)
     for variable in variables:
@@ -39,7 +39,7 @@ def local_processes() -> int | None:
     if "WORLD_SIZE" in os.environ:
         return None
     nodes = os.environ.get("SLURM_STEP_NUM_NODES", "")
-    return world_size() // int(nodes) if nodes.isdecimal() else None
+    return launch_size() // int(nodes) if nodes.isdecimal() else None
 
 
 def _job() -> str:

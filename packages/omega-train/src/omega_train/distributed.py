@@ -1,4 +1,8 @@
-"""What several processes that train together do with what each of them has."""
+"""Collective operations of the processes that train together, those of Lightning's process group.
+
+Where there is no group, before training or where one process trains alone, they are those of a group of one. Which of
+several processes this is before there is a group, the launcher says: see `omega_core.processes`.
+"""
 
 from collections.abc import Sequence
 
@@ -6,31 +10,34 @@ import torch
 from torch import Tensor, distributed
 
 
-def summed(values: Tensor) -> Tensor:
-    """The sum over all processes; the values themselves where there is one."""
-    if together():
-        distributed.all_reduce(values)
-    return values
-
-
-def together() -> bool:
-    """Whether several processes train together, and have met."""
+def is_distributed() -> bool:
+    """Whether there is a process group, of more than one process."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def rank() -> int:
-    """Which of them this is."""
-    return distributed.get_rank() if together() else 0
+    """The number of this process in the group, from 0 on."""
+    return distributed.get_rank() if is_distributed() else 0
 
 
 def world_size() -> int:
-    """How many there are."""
-    return distributed.get_world_size() if together() else 1
+    """How many processes the group has."""
+    return distributed.get_world_size() if is_distributed() else 1
 
 
-def most(values: Sequence[float], device: torch.device) -> list[float]:
-    """The greatest of all processes' values, for each of several."""
-    if not together():
+def all_reduce_sum(values: Tensor) -> Tensor:
+    """Sum a tensor over all processes, in place, and return it. All processes have to call this."""
+    if is_distributed():
+        distributed.all_reduce(values)
+    return values
+
+
+def all_reduce_max(values: Sequence[float], device: torch.device) -> list[float]:
+    """The greatest of all processes' values, for each of several. All processes have to call this.
+
+    device: through whose memory they go, that on which the process trains.
+    """
+    if not is_distributed():
         return list(values)
     shared = torch.tensor(values, device=device)
     distributed.all_reduce(shared, distributed.ReduceOp.MAX)
@@ -38,8 +45,8 @@ def most(values: Sequence[float], device: torch.device) -> list[float]:
     return found
 
 
-def part() -> None:
-    """Take leave of the others, once all are done: who is left when the first one ends may be aborted."""
-    if together():
+def shutdown() -> None:
+    """Leave the group once all processes are done: those left when the first one ends may be aborted."""
+    if is_distributed():
         distributed.barrier()
         distributed.destroy_process_group()

@@ -1,6 +1,5 @@
 """From a trained task to a model file."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from omega_core.codec.model_file import Arrays, Choice, Description, read_model, write_model
+from omega_core.codec.model_file import Arrays, Choice, Description, write_model
 from omega_core.contracts.dataset import Images
 from omega_core.errors import TrainingError
 from omega_core.plugins.registry import registry
@@ -63,34 +62,6 @@ def _halved(tensor: Tensor) -> Tensor:
     return half
 
 
-def finish(
-    task: CodecTask,
-    path: Path,
-    images: Images,
-    prior: Mapping[str, Tensor],
-    workers: int = 0,
-    most: int | None = None,
-) -> str:
-    """Give a task the weights of the model at `path`, count its prior over the training images, and write it again.
-
-    prior: the numbers that the prior had then, of which the model has only the tables.
-    most: of the images that are counted; all if None.
-    Channels are sorted where the recipe asks for it. All processes take part; the first writes. Returns what was
-    done with the channels, or nothing.
-    """
-    file = read_model(path)
-    if file.description.channels != task.quantizer.channels:
-        return ""  # it was finished before the run was resumed, and nothing better has come since
-    arrays = file.arrays
-    for part in ("architecture", "quantizer"):
-        module: torch.nn.Module = getattr(task, part)
-        names = [name for name in module.state_dict() if not name.startswith(RELAXATION)]
-        module.load_state_dict({name: torch.from_numpy(arrays[f"{part}.{name}"]) for name in names}, strict=False)
-    if task.prior is not None:
-        task.prior.load_state_dict(dict(prior))
-    return complete(task, path, images, workers, most)
-
-
 def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
     """Count the prior over the training images, sort channels where the recipe asks for it, and write the model.
 
@@ -105,7 +76,10 @@ def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
 def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most: int | None = None) -> str:
     """Do what comes after the last step, and write the model; returns what was done with the channels, or nothing.
 
-    most: of the images that the prior is counted over; all if None.
+    The quantizer is fitted if it was not, the prior is counted over the training images, and channels are sorted where
+    the recipe asks for it. All processes take part; the first writes.
+
+    most: of the images that the prior is counted over; all if None. workers: processes that read them.
     """
     fitted = "" if task.fitted else fit(task, images, workers)
     if task.recipe.half_precision:  # tables are to be those of the symbols that the file's weights give

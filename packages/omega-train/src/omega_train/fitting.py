@@ -20,7 +20,7 @@ from omega_core.contracts import implements
 from omega_core.contracts.dataset import Images
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantizer
-from omega_train.distributed import summed
+from omega_train.distributed import all_reduce_sum
 from omega_train.task import CodecTask, symbol_counts
 from omega_train.validation import FINENESSES, all_of, batches
 
@@ -91,15 +91,15 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
             products[number] += (each.double() * latent.double()).sum((0, 2, 3))
         power += latent.double().square().sum((0, 2, 3))
         pixels += image[:, 0].numel()
-    modes = summed(counts).argmax(1)
+    modes = all_reduce_sum(counts).argmax(1)
     joint = torch.zeros(channels, _SIDES, channels, quantizer.alphabet, device=task.device)
     for symbols in seen:
         joint += _joint_counts(symbols, modes, quantizer.alphabet)
-    squares, products, power = summed(squares), summed(products), summed(power)
+    squares, products, power = all_reduce_sum(squares), all_reduce_sum(products), all_reduce_sum(power)
     scales = products[channels] / power.clamp_min(1e-12)
     errors = ((squares - 2 * scales * products).sum(1) + (scales.square() * power).sum()).cpu().numpy()
-    joint = summed(joint)
-    bits = _entropies(joint) * float(joint[0, :, 0].sum()) / float(summed(pixels))
+    joint = all_reduce_sum(joint)
+    bits = _entropies(joint) * float(joint[0, :, 0].sum()) / float(all_reduce_sum(pixels))
     return _Measured(bits, -np.diff(errors[: channels + 1]), float(errors[0]), errors[channels + 1 :])
 
 

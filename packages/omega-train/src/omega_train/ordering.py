@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from omega_core.contracts.dataset import Images
-from omega_train.distributed import summed
+from omega_train.distributed import all_reduce_sum
+from omega_train.rates import rates_at
 from omega_train.recipe import Recipe
-from omega_train.sampling import rates_at
 from omega_train.task import CodecTask, channel_bits
 from omega_train.validation import batches
 
@@ -98,9 +98,9 @@ def _curve(task: CodecTask, images: Images, order: Sequence[int], points: int, w
             restored = task.architecture.synthesis(latent, height, width)
             errors[number] += task.distortion(restored, image).sum()
         seen += torch.tensor([len(image), len(image) * height * width], device=task.device)
-    pictures, pixels = summed(seen).tolist()
-    rate = [0.0, *accumulate((summed(bits) / pixels).tolist())]
-    return Curve(counts, (summed(errors) / pictures).tolist(), [rate[n] for n in counts])
+    pictures, pixels = all_reduce_sum(seen).tolist()
+    rate = [0.0, *accumulate((all_reduce_sum(bits) / pixels).tolist())]
+    return Curve(counts, (all_reduce_sum(errors) / pictures).tolist(), [rate[n] for n in counts])
 
 
 def _counts(channels: int, points: int) -> list[int]:

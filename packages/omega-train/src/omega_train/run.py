@@ -2,7 +2,7 @@
 
 model.safetensors   the best model so far
 last.ckpt           what `resume` goes on from
-metrics.csv         see `omega_train.metrics`
+metrics.csv         see `omega_train.callbacks.metrics`
 recipe.toml         the recipe with all overrides
 train.log           what was said
 """
@@ -19,9 +19,9 @@ from omega_core.contracts.trainer import Trainer
 from omega_core.errors import DataError, OutputError, TrainingError
 from omega_core.files import write_whole
 from omega_core.plugins.registry import build, resolve
-from omega_core.processes import rank
+from omega_core.processes import launch_rank
 from omega_train.data.shares import Data, several
-from omega_train.progress import Log, log
+from omega_train.log import Log, log
 from omega_train.recipe import Recipe, load_recipe
 
 _MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every", "trainer_options")
@@ -65,7 +65,7 @@ def train(
         options.pop("init", None)  # of a recipe: its checkpoint has all that was taken from there
     with without_subnormals():
         trainer: Trainer = build("trainer", recipe.trainer, options, recipe=recipe, data=pictures)
-        first = rank() == 0  # of several, it writes
+        first = launch_rank() == 0  # of several, it writes
         if first:
             write_whole(folder / "recipe.toml", recipe.to_toml().encode())
         try:

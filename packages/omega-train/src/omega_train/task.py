@@ -22,11 +22,12 @@ from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError
 from omega_core.plugins.registry import build, resolve
-from omega_train.distributed import summed
+from omega_train.data.batches import Batch
+from omega_train.distributed import all_reduce_sum
 from omega_train.optimizers import build_optimizer
 from omega_train.phases import Phase, Phases
+from omega_train.rates import Rates, balanced_rates, draw_rates, draw_shares, noise_seeds
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch, Rates, balanced_rates, draw_rates, draw_shares, noise_seeds
 
 _Transform = Callable[[Tensor], Tensor]
 _Synthesis = Callable[[Tensor, int, int, Tensor], Tensor]
@@ -222,7 +223,7 @@ class CodecTask(LightningModule):
         if self.prior is not None and self.prior.observes:
             self.prior.observe(symbols, kept)
         if self.recipe.wake_every:
-            self.chosen += summed(symbol_counts(symbols, kept, self.quantizer.alphabet))
+            self.chosen += all_reduce_sum(symbol_counts(symbols, kept, self.quantizer.alphabet))
 
     def wake(self, step: int) -> int:
         """Wake the symbols that nothing chose since the last time, and return how many they were."""

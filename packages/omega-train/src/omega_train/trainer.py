@@ -18,15 +18,15 @@ from lightning.pytorch.strategies import DDPStrategy
 from omega_core.contracts.dataset import Dataset as OmegaDataset
 from omega_core.errors import DataError, RecipeError, TrainingError
 from omega_core.plugins.registry import build
-from omega_core.processes import world_size
+from omega_core.processes import launch_size
+from omega_train.callbacks.run import run_callbacks
 from omega_train.cluster import local_processes
-from omega_train.distributed import part
-from omega_train.keeper import Keeper
-from omega_train.loader import TrainingData
+from omega_train.data.loader import TrainingData
+from omega_train.data.reading import reading_workers
+from omega_train.distributed import shutdown
+from omega_train.log import log
 from omega_train.pace import Pace
 from omega_train.phases import Phases
-from omega_train.progress import log
-from omega_train.reading import reading_workers
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.warm_start import warm_start
@@ -127,18 +127,16 @@ class LightningTrainer:
         if self.compiled:
             self.task.compile_parts()
         workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
-        keeper = Keeper(
-            folder,
+        self.trainer.callbacks = run_callbacks(  # type: ignore[attr-defined]
+            self.task,
             self.dataset,
-            recipe=recipe,
-            steps=steps,
+            folder,
             epoch=self.epoch,
             workers=workers,
             save_minutes=self.save_minutes,
             pace=self.pace,
             counted=self.counted,
         )
-        self.trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
         data = TrainingData(self.dataset, recipe, workers)
         with _unworried(), _signals_given_back(), _in_one_line(), closing(data):
             self.trainer.fit(
@@ -147,7 +145,7 @@ class LightningTrainer:
                 ckpt_path=folder / "last.ckpt" if resume else None,
                 weights_only=True,
             )
-            part()
+            shutdown()
         model = folder / "model.safetensors"
         if not model.exists():
             raise TrainingError(f"the run is at step {self.trainer.global_step} already; give it more steps or epochs.")
@@ -162,12 +160,12 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         )
     local = local_processes()
     if local is not None:
-        if devices not in ("auto", str(local)) or nodes not in (1, world_size() // local):
+        if devices not in ("auto", str(local)) or nodes not in (1, launch_size() // local):
             raise TrainingError(
-                f"{world_size()} processes were started, {local} on each machine: leave out --devices and --nodes,"
+                f"{launch_size()} processes were started, {local} on each machine: leave out --devices and --nodes,"
                 " which ask for others."
             )
-        devices, nodes = str(local), world_size() // local
+        devices, nodes = str(local), launch_size() // local
     elif nodes > 1:
         raise TrainingError(f"{nodes} machines need torchrun or srun, which start the processes on each of them.")
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -192,7 +190,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
 def _quiet_trainer(**settings: Any) -> Trainer:
     return Trainer(
         **settings,
-        max_epochs=-1,  # a run ends when the keeper says so
+        max_epochs=-1,  # a run ends after its steps: see `omega_train.callbacks.length`
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

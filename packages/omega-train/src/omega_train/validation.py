@@ -12,9 +12,10 @@ from torch import Tensor
 from omega_core.contracts.dataset import Images
 from omega_core.errors import OmegaWarning
 from omega_train.data.arrays import ArrayImages
-from omega_train.distributed import rank, summed, world_size
-from omega_train.reading import reader, stop_reading
-from omega_train.sampling import BatchedImages, Rates, rates_at, shares
+from omega_train.data.batches import BatchedImages
+from omega_train.data.reading import reader, stop_reading
+from omega_train.distributed import all_reduce_sum, rank, world_size
+from omega_train.rates import Rates, rates_at, shares
 from omega_train.task import CodecTask, channel_bits, symbol_counts
 
 FINENESSES = 8  # at which the relaxed phase is scored
@@ -74,8 +75,8 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
         if has_alphabet:
             chosen += symbol_counts(symbols, all_of(task, image), task.quantizer.alphabet)
     task.train(was_training)
-    means = summed(totals) / len(images)
-    used = summed(chosen) > 0
+    means = all_reduce_sum(totals) / len(images)
+    used = all_reduce_sum(chosen) > 0
     scores = _scores(counts, rates, means)
     return Validation(
         loss=float(np.dot(weights, [score.loss for score in scores])),
@@ -117,7 +118,7 @@ def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validati
             quantized = task.quantizer.relaxed(latent, task.prior, kept_B, finenesses_B)
             totals[point] += _sums_of(task, image, quantized.latent, quantized.bits, finenesses_B)
     task.train(was_training)
-    scores = _scores(rates.kept.tolist(), rates, summed(totals) / len(images))
+    scores = _scores(rates.kept.tolist(), rates, all_reduce_sum(totals) / len(images))
     return Validation(
         loss=float(np.mean([score.loss for score in scores])), scores=scores, dead_symbols=0.0, dead_channels=0.0
     )

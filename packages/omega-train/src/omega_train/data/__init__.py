@@ -1,1 +1,1 @@
-"""The data sets that come with Omega."""
+"""Pictures to train with: the data sets that come with Omega, batches of any, and the processes that read them."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from omega_core.errors import OmegaError
-from omega_train.evaluation import METRICS, Point, finite
+from omega_train.evaluation.measurements import METRICS, Point, finite
 
 RATES = {"file": "bpp", "stream": "stream_bpp", "estimated": "estimated_bpp"}
 """What a rate can count: whole files; the entropy-coded streams in them; what a model's tables say."""

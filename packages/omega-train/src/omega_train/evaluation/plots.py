@@ -15,8 +15,8 @@ mpl.use("Agg")  # before pyplot: there need not be a screen
 from matplotlib import pyplot
 
 from omega_core.files import replacing
-from omega_train.curves import Curve
-from omega_train.evaluation import Point
+from omega_train.evaluation.curves import Curve
+from omega_train.evaluation.measurements import Point
 
 LABELS = {"psnr": "PSNR in dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "bpp": "bits per pixel"}
 _LONGEST = 48  # letters of a name

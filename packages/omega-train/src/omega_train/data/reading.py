@@ -19,12 +19,12 @@ def reader(dataset: Dataset[Any], batches: Iterable[Any], workers: int, *, pinne
         collate_fn=_as_it_is,
         num_workers=workers,
         pin_memory=pinned,
-        worker_init_fn=_deaf_to_signals,
+        worker_init_fn=_ignore_stop_signals,
     )
 
 
 def stop_reading(iterator: Iterator[Any]) -> None:
-    """End the workers of an iterator: they are deaf to the signal by which Python would, and it would wait."""
+    """End the workers of an iterator: they ignore the signal by which Python would, and it would wait."""
     if hasattr(iterator, "_shutdown_workers"):
         iterator._shutdown_workers()
 
@@ -40,8 +40,8 @@ def reading_workers(device: torch.device) -> int:
     return max(1, min(8, mine - 1))
 
 
-def _deaf_to_signals(_worker: int) -> None:
-    """What asks a run to stop reaches all its processes; those that read end when it does."""
+def _ignore_stop_signals(_worker: int) -> None:
+    """Leave stopping to the process that trains, which ends those that read."""
     for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)
 

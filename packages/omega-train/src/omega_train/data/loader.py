@@ -10,10 +10,10 @@ from torch.utils.data import DataLoader
 
 from omega_core.contracts.dataset import Dataset
 from omega_train.data.arrays import ArrayImages
+from omega_train.data.batches import Batch, BatchedImages, HeldImages, HeldPhotos, StepSampler
 from omega_train.data.photos import FolderImages
-from omega_train.reading import reader, stop_reading
+from omega_train.data.reading import reader, stop_reading
 from omega_train.recipe import Recipe
-from omega_train.sampling import Batch, BatchedImages, HeldImages, HeldPhotos, StepSampler
 
 _SHARE_OF_GPU = 0.25  # that photos may take: training itself needs the rest
 

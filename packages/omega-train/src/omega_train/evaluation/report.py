@@ -22,9 +22,9 @@ from PIL import Image
 
 from omega_core.files import write_whole
 from omega_core.images.pictures import Pixels, to_pillow
-from omega_train.curves import RATES, Curve, curves, differences
-from omega_train.evaluation import METRICS, Decoded, Measurement, Point, summarize, too_small, write_table
-from omega_train.quality import LEAST_SIDE
+from omega_train.evaluation.curves import RATES, Curve, curves, differences
+from omega_train.evaluation.measurements import METRICS, Decoded, Measurement, Point, summarize, too_small, write_table
+from omega_train.evaluation.quality import LEAST_SIDE
 
 MOST_SETTINGS = 10
 """Of a codec, in the gallery of the page: enough to feel like a slide, few enough to be sent by mail."""
@@ -99,7 +99,7 @@ def write_report(
 
 
 def _draw(folder: Path, found: Mapping[str, Sequence[Curve]], points: Sequence[Point], rate: str) -> None:
-    from omega_train import plots
+    from omega_train.evaluation import plots
 
     for metric, some in found.items():
         if any(not curve.published for curve in some):
@@ -154,7 +154,7 @@ def _data(pixels: Pixels) -> str:
 
 def _page(page: Mapping[str, Any]) -> str:
     """The page with its data: not a number in JSON is null, and nothing in it ends the script."""
-    template = files("omega_train").joinpath("report.html").read_text("utf-8")
+    template = files("omega_train.evaluation").joinpath("report.html").read_text("utf-8")
     text = json.dumps(_finite(page), ensure_ascii=False).replace("<", "\\u003c")
     return template.replace("/*DATA*/null", text)
 

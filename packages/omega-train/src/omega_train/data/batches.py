@@ -1,10 +1,9 @@
-"""What is random about training, as functions of seed, step and sample.
+"""Batches of training: which samples they have, and what is random about their pictures.
 
-Nothing here has a state. So a run that is resumed, even in the middle of an epoch, goes on exactly, and
-several processes do together what one would do.
+All of it follows from seed, step and sample, and nothing has a state. So a run that is resumed, even in the middle of
+an epoch, goes on exactly, and several processes do together what one would do.
 """
 
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,9 @@ from torch.utils.data import Dataset, Sampler
 from omega_core.contracts.dataset import Images
 from omega_core.contracts.quantizer import hashed
 from omega_core.errors import OmegaWarning
-from omega_core.format.cuts import channels_per_group, group_ends
 from omega_train.data.photos import FolderImages
-from omega_train.recipe import Recipe
 
-_ORDER, _CHANNELS, _NOISE, _PICTURE = range(4)
+_ORDER, RATE, NOISE, _PICTURE = range(4)  # what is drawn
 
 
 @dataclass
@@ -139,88 +136,14 @@ class HeldPhotos:
         return first, height * width, down, right
 
 
-_BALANCE = 0.35  # of the logarithm of λ/(1 − λ): by as much high rates count less, whose loss is larger
-
-
-@dataclass
-class Rates:
-    """The rate that each sample is trained for.
-
-    kept: (B,), channels that are kept. weight: (B,), λ. fineness: (B,), of the quantization, from 0 to 1.
-    scale: (B,), what the loss is multiplied with, so that all rates count.
-    """
-
-    kept: Tensor
-    weight: Tensor
-    fineness: Tensor
-    scale: Tensor
-
-    def losses(self, mse: Tensor, bpp: Tensor, rate_factor: float = 1.0) -> Tensor:
-        """λ·MSE + (1 − λ)·bpp of each sample (B,), scaled; rate_factor: what the rate counts."""
-        scale, weight = self.scale.to(mse), self.weight.to(mse)
-        return scale * (weight * mse + rate_factor * (1 - weight) * bpp)
-
-
-def draw_shares(recipe: Recipe, batch: Batch) -> Tensor:
-    """A number in (0, 1] for each sample of a batch (B,), all alike, in float64."""
-    bits = _draws(recipe.seed, _CHANNELS, torch.tensor(batch.step), batch.samples)
-    return ((bits >> 11 & ((1 << 53) - 1)) + 1).to(torch.float64) / 2**53
-
-
-def draw_rates(recipe: Recipe, batch: Batch) -> Rates:
-    """Channel counts and λ of the samples of a batch: n = C_min + ⌈f·(C − C_min)⌉, λ likewise.
-
-    f = U^draw_exponent; in a relaxed phase it is U, the fineness.
-    """
-    exponent = 1.0 if recipe.relaxed_share else recipe.draw_exponent
-    return rates_at(recipe, draw_shares(recipe, batch) ** exponent)
-
-
-def rates_at(recipe: Recipe, f: Tensor) -> Rates:
-    """The channel count and λ at a share f in (0, 1] of the range that a recipe trains for."""
-    span = recipe.channels - recipe.channels_min
-    kept = recipe.channels_min + (f * span).ceil().long()
-    if recipe.relaxed_share:
-        return balanced_rates(recipe, kept, f)
-    weight = (recipe.lambda_min + f * (recipe.lambda_max - recipe.lambda_min)).float()
-    return Rates(kept, weight, f.float(), torch.ones_like(weight))
-
-
-def balanced_rates(recipe: Recipe, kept: Tensor, fineness: Tensor) -> Rates:
-    """Of a recipe with a relaxed phase: λ/(1 − λ) rises geometrically with the fineness (B,), in float64."""
-    least, most = (math.log(each / (1 - each)) for each in (recipe.lambda_min, recipe.lambda_max))
-    log_odds = least + fineness.double() * (most - least)
-    scale = (1 + log_odds.exp()) * (-_BALANCE * (log_odds - (least + most) / 2)).exp()
-    return Rates(kept, log_odds.sigmoid().float(), fineness.float(), scale.float())
-
-
-def noise_seeds(recipe: Recipe, batch: Batch) -> Tensor:
-    """What a quantizer's noise depends on, (B,)."""
-    return _draws(recipe.seed, _NOISE, torch.tensor(batch.step), batch.samples)
-
-
-def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
-    """The channel counts at which a file has cuts, the share f at each, and how often training draws up to it.
-
-    With up to 32 channels these are all that training draws.
-    """
-    span = recipe.channels - recipe.channels_min
-    if span == 0:
-        return [recipe.channels], np.ones(1), np.ones(1)
-    ends = group_ends(recipe.channels, channels_per_group(recipe.channels))
-    counts = [n for n in ends if n > recipe.channels_min]
-    f = (np.array(counts) - recipe.channels_min) / span
-    return counts, f, np.diff(f ** (1 / recipe.draw_exponent), prepend=0.0)
-
-
 def _seeded(seed: int, keys: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """The samples of a batch, each with the seed of what is random about its picture at this step."""
     steps, samples = torch.tensor(keys).T
-    seeds = _draws(seed, _PICTURE, steps, samples) & 0x7FFFFFFF
+    seeds = draws(seed, _PICTURE, steps, samples) & 0x7FFFFFFF
     return zip(samples.tolist(), seeds.tolist(), strict=True)
 
 
-def _draws(seed: int, purpose: int, steps: Tensor, samples: Tensor) -> Tensor:
-    """64 random bits for each sample."""
+def draws(seed: int, purpose: int, steps: Tensor, samples: Tensor) -> Tensor:
+    """64 random bits (B,) for each of samples (B,) at steps () or (B,), other ones for each purpose."""
     device = samples.device
     return hashed(torch.tensor(seed, device=device), torch.tensor(purpose, device=device), steps.to(device), samples)

@@ -17,8 +17,8 @@ from omega_core.errors import ImageError
 from omega_core.files import write_whole
 from omega_core.format.rates import Rate
 from omega_core.images.pictures import Picture, Pixels, read_picture
-from omega_train import classical
-from omega_train.quality import qualities
+from omega_train.evaluation import classical
+from omega_train.evaluation.quality import qualities
 
 METRICS = ("psnr", "ssim", "ms_ssim")
 
@@ -28,7 +28,7 @@ class Measurement:
     """Of one picture in one file.
 
     image: its name. codec: a model's name, or that of a classical codec.
-    setting: the number of channels or, of a classical codec, the quality (`omega_train.classical`).
+    setting: the number of channels or, of a classical codec, the quality (`omega_train.evaluation.classical`).
     bytes: of the file. stream_bytes: of the entropy-coded stream in it; for a classical codec the same as `bytes`.
     bpp, stream_bpp: the same in bits per pixel. estimated_bpp: −Σ log2 p of the symbols, where there are such.
     psnr: in dB, over all colors. ssim, ms_ssim: None where the picture is too small for them.
