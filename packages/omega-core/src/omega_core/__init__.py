@@ -9,6 +9,7 @@ from omega_core.plugins.hookspecs import hookimpl
 from omega_core.plugins.registry import resolve
 
 if TYPE_CHECKING:
+    from omega_core.codec.image_codec import ImageCodec as ImageCodec
     from omega_core.codec.loading import decode_progressively as decode_progressively
     from omega_core.codec.loading import decompress as decompress
     from omega_core.codec.loading import load_model as load_model
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BundledModel",
     "Component",
+    "ImageCodec",
     "Model",
     "OmegaError",
     "decode_progressively",
@@ -33,6 +35,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
+        "ImageCodec": "omega_core.codec.image_codec",
         "Model": "omega_core.codec.model",
         "decode_progressively": "omega_core.codec.loading",
         "decompress": "omega_core.codec.loading",

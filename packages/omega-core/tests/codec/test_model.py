@@ -151,7 +151,7 @@ def test_any_number_of_channels_decodes_to_what_those_channels_make(model, pictu
     data = model.compress(picture, channels=channels)
     symbols, container = model.decode(data)
     assert container.channels == channels
-    assert (symbols == model.codec.symbols(picture[None])[:channels]).all()
+    assert (symbols == model.files.symbols(picture[None])[:channels]).all()
     expected = np.asarray(model.reconstruct(picture, channels=channels))
     assert (np.asarray(model.decompress(data)) == expected).all()
 
@@ -207,7 +207,7 @@ def test_cuts_that_do_not_fit_a_byte_are_rounded_up_and_decode(model, noise_pict
     assert len(whole.stream) == 2 * 64 * 17
     for channels in whole.cuts:
         symbols, _ = model.decode(assemble(shorten(whole, channels)))
-        assert (symbols == model.codec.symbols(picture[None])[:channels]).all()
+        assert (symbols == model.files.symbols(picture[None])[:channels]).all()
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 63, 64])
@@ -222,7 +222,7 @@ def test_a_stream_that_rounding_reaches_beyond_decodes(model, toys, monkeypatch,
     monkeypatch.setattr(toys, "TwoBytes", Late)
     picture = noise_picture(8, 8 * 17)
     symbols, container = model.decode(model.compress(picture, channels=channels))
-    assert (symbols == model.codec.symbols(picture[None])[:channels]).all()
+    assert (symbols == model.files.symbols(picture[None])[:channels]).all()
     length = 2 * 64 * 17
     assert set(container.cuts.values()) == {len(container.stream)} == {length if channels == 1 else 9 << 8}
     assert not any(container.stream[length:])
@@ -230,7 +230,7 @@ def test_a_stream_that_rounding_reaches_beyond_decodes(model, toys, monkeypatch,
 
 def test_estimated_bits_are_those_of_the_frozen_tables(model, picture):
     symbols = model.encode(picture).symbols
-    counts = np.diff(model.codec.prior.cumulative)
+    counts = np.diff(model.files.prior.cumulative)
     rows = np.repeat(np.arange(64), 6)
     assert model.estimated_bits(symbols) == pytest.approx(-np.log2(counts[rows, symbols.reshape(-1)] / 2**16).sum())
     assert model.estimated_bits(symbols[:5]) < model.estimated_bits(symbols)
@@ -320,7 +320,7 @@ def test_a_loaded_model_has_the_weights_of_its_file(model_file):
 
 def test_a_model_without_a_prior_has_no_tables(model_file, noise_picture):
     model = load_model(model_file(prior=None))
-    assert model.estimated_bits(model.codec.symbols(noise_picture(1, 4, 4))) == 32 * 16
+    assert model.estimated_bits(model.files.symbols(noise_picture(1, 4, 4))) == 32 * 16
 
 
 @pytest.mark.parametrize("kind", ["architecture", "quantizer", "prior"])
@@ -417,7 +417,7 @@ def test_each_of_several_pictures_is_what_it_would_be_alone(model, several, chan
     alone = [model.decompress(model.compress(each.to_pillow(), channels=channels)) for each in several]
     assert arrays_of(model.decompress_all(data)) == arrays_of(alone)
     symbols, _ = model.decode(data)
-    assert (symbols == model.codec.symbols(several[0].pixels)[:channels]).all()
+    assert (symbols == model.files.symbols(several[0].pixels)[:channels]).all()
 
 
 def test_a_file_of_several_pictures_is_shortened_as_it_would_have_been_made(model, several):
@@ -903,7 +903,7 @@ def test_a_picture_may_be_encoded_in_any_precision_and_decoded_in_another(weight
     for one in models:
         data = one.compress(picture)
         for other in models:
-            assert (other.decode(data)[0] == one.codec.symbols(picture[None])).all()
+            assert (other.decode(data)[0] == one.files.symbols(picture[None])).all()
 
 
 @pytest.fixture

@@ -65,8 +65,6 @@ class Average:
 
 
 def _weights(task: CodecTask) -> Iterator[tuple[str, nn.Parameter]]:
-    for part in ("architecture", "quantizer", "prior"):
-        module = getattr(task, part)
-        for name, parameter in module.named_parameters() if module is not None else ():
-            if part != "prior" or name.startswith("relaxation."):
-                yield f"{part}.{name}", parameter
+    for name, parameter in task.named_parameters():
+        if not name.startswith("codec.prior.") or name.startswith("codec.prior.relaxation."):
+            yield name, parameter

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from omega_core.codec.image_codec import Codec
+from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.model import Model
 from omega_core.codec.model_file import Description, read_model
 from omega_core.coding.tables import NoPrior
@@ -47,7 +48,6 @@ def load_model(
         architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
         quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
         architecture.to(architecture.precision if precision is None else getattr(torch, precision))
-        architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as quick on a CPU
         quantizer.to(torch.float32 if precision is None else getattr(torch, precision))
         prior: FrozenPrior = NoPrior()
         if file.description.prior is not None:
@@ -59,7 +59,9 @@ def load_model(
         raise ModelFileError(
             f"the model {path} does not fit its components, which may have changed since: {reason}"
         ) from problem
-    return Model(Codec(architecture, quantizer, prior), file.description, file.fingerprint, max_pixels=max_pixels)
+    return Model(
+        FileCodec(ImageCodec(architecture, quantizer), prior), file.description, file.fingerprint, max_pixels=max_pixels
+    )
 
 
 def model_path(name_or_path: str | PathLike[str]) -> Path:

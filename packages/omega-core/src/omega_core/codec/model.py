@@ -8,7 +8,7 @@ from typing import cast
 
 from PIL import Image
 
-from omega_core.codec.image_codec import Codec
+from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.model_file import Description
 from omega_core.coding.tables import Integers
 from omega_core.contracts.architecture import LocalArchitecture
@@ -74,14 +74,16 @@ class Model:
 
     Made by `load_model`. Used without gradients.
 
+    codec: the transform and the quantizer as a module.
+    files: what turns pictures into symbols and streams with it.
     max_pixels: pictures with more are refused before anything is allocated.
     tile_size: pixels a side of the tiles that larger pictures are encoded in, where the architecture can.
     """
 
     def __init__(
-        self, codec: Codec, description: Description, fingerprint: str, *, max_pixels: int = MAX_PIXELS
+        self, files: FileCodec, description: Description, fingerprint: str, *, max_pixels: int = MAX_PIXELS
     ) -> None:
-        self.codec = codec
+        self.files, self.codec = files, files.codec
         self.description = description
         self.fingerprint = fingerprint
         self.max_pixels = max_pixels
@@ -133,13 +135,13 @@ class Model:
         """Encode in all channels or, where there is no cut after `last`, in so many."""
         first, shapes = pictures[0], [picture.size for picture in pictures]
         tile = self._tile(shapes)
-        symbols = tuple(self.codec.symbols(picture.pixels, tile=tile) for picture in pictures)
+        symbols = tuple(self.files.symbols(picture.pixels, tile=tile) for picture in pictures)
         name = self._coder_name(coder)
         group = group_size(self.channels) if self.description.adaptive else self.channels
         cuts = [*range(group, self.channels, group), self.channels]
         last = last or self.channels
         ends = sorted({*cuts, last})
-        stream, lengths = self.codec.encode(symbols, _coder(name), ends)
+        stream, lengths = self.files.encode(symbols, _coder(name), ends)
         length = dict(zip(ends, lengths, strict=True))
         sizes, stream = divide(stream, [length[cut] for cut in cuts])
         planes = [picture.alpha for picture in pictures if picture.alpha is not None]
@@ -311,14 +313,14 @@ class Model:
         if ("RGB" in container.mode) > (architecture.colors == 3):
             raise DamagedFileError("the file is damaged: it is said to be RGB, its model is for gray. Get it again.")
         sizes = [architecture.latent_size(*shape) for shape in shapes]
-        return self.codec.decode(container.stream, _coder(container.coder), container.channels, sizes)
+        return self.files.decode(container.stream, _coder(container.coder), container.channels, sizes)
 
     def _pictures(self, symbols: Sequence[Integers], container: Container) -> list[Picture]:
         shapes, colors = container.shapes, 3 if "RGB" in container.mode else 1
         planes = [None] * len(shapes) if container.alpha is None else decompress_planes(container.alpha, shapes)
         profile = decompress_profile(container.profile) if container.profile else b""
         return [
-            Picture(self.codec.pixels(each, *shape, tile=container.tile, colors=colors), plane, profile)
+            Picture(self.files.pixels(each, *shape, tile=container.tile, colors=colors), plane, profile)
             for each, shape, plane in zip(symbols, shapes, planes, strict=True)
         ]
 
@@ -332,7 +334,7 @@ class Model:
 
     def estimated_bits(self, symbols: Integers) -> float:
         """−Σ log2 p of symbols (n, h, w) under the frozen tables."""
-        ordered, tables = self.codec.in_order([symbols])
+        ordered, tables = self.files.in_order([symbols])
         return tables.bits(ordered)
 
     def _coder_name(self, name: str | None) -> str:
