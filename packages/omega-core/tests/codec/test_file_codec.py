@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import omega_core.codec.file_codec as file_codec_module
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.coding.tables import FrozenTables, NoPrior
@@ -253,3 +254,44 @@ def test_symbols_that_do_not_fit_their_tables_are_refused(codec, symbols, messag
     check_symbols(np.full(16, 255), tables)
     with pytest.raises(CoderError, match=message):
         check_symbols(np.array(symbols), tables)
+
+
+def test_pictures_of_one_size_go_through_the_transforms_together(file_codec, noise_picture, monkeypatch):
+    codec, sizes = file_codec(), [(6, 8), (2, 2), (6, 8), (6, 8), (2, 2)]
+    pictures = [noise_picture(1, *size, seed=seed) for seed, size in enumerate(sizes)]
+    analysis, synthesis, batches = type(codec.codec.architecture).analysis, type(codec.codec.architecture).synthesis, []
+
+    def watched(transform):
+        def call(architecture, tensor, *others):
+            batches.append(len(tensor))
+            return transform(architecture, tensor, *others)
+
+        return call
+
+    monkeypatch.setattr(type(codec.codec.architecture), "analysis", watched(analysis))
+    monkeypatch.setattr(type(codec.codec.architecture), "synthesis", watched(synthesis))
+    symbols = codec.symbols_of_all(pictures)
+    assert batches == [3, 2]
+    decoded = codec.pixels_of_all(symbols, sizes)
+    assert batches == [3, 2, 3, 2]
+    for pixels, own, again in zip(pictures, symbols, decoded, strict=True):
+        assert (codec.symbols(pixels) == own).all()
+        assert (pixels == again).all()
+
+
+def test_prefixes_of_one_picture_are_decoded_together_as_each_alone(codec, noise_picture):
+    symbols = codec.symbols(noise_picture(1, 6, 8))
+    prefixes = [symbols[:n] for n in (3, 1, 4, 2)]
+    together = codec.pixels_of_all(prefixes, [(6, 8)] * 4)
+    for each, pixels in zip(prefixes, together, strict=True):
+        assert (codec.pixels(each, 6, 8) == pixels).all()
+
+
+def test_no_more_pixels_go_together_than_allowed(codec, noise_picture, monkeypatch):
+    monkeypatch.setattr(file_codec_module, "BATCH_PIXELS", 2 * 48 + 1)
+    encode, batches = codec.codec.encode_symbols, []
+    monkeypatch.setattr(
+        codec.codec, "encode_symbols", lambda image, **how: (batches.append(len(image)), encode(image, **how))[1]
+    )
+    codec.symbols_of_all([noise_picture(1, 6, 8, seed=seed) for seed in range(5)])
+    assert batches == [2, 2, 1]

@@ -1037,3 +1037,24 @@ def test_tiles_that_a_decoder_would_refuse_are_not_made(local, noise_picture, ti
     model.tile_size = tile_size
     with pytest.raises(ImageError, match=f"256 to 2048 pixels a side, not {tile_size}"):
         model.compress(noise_picture(4, 4))
+
+
+def test_files_of_several_modes_and_cuts_are_decompressed_together(model_file, noise_picture):
+    model = load_model(model_file(colors=3, channels_min=0))
+    gray, color, larger = noise_picture(4, 6), noise_picture(4, 6, 3), noise_picture(8, 6, 3)
+    files = [
+        model.compress(picture, channels=channels)
+        for picture, channels in ((color, 12), (gray, 12), (larger, 3), (color, 5), (gray, 1))
+    ]
+    for data, picture in zip(files, model.decompress_each(files), strict=True):
+        alone = model.decompress(data)
+        assert (picture.mode, picture.size, picture.tobytes()) == (alone.mode, alone.size, alone.tobytes())
+    assert model.decompress_each([]) == []
+
+
+def test_a_file_of_several_pictures_is_not_one_of_several_files(model_file, noise_picture):
+    model = load_model(model_file())
+    pictures = [Picture(noise_picture(1, 4, 4, seed=seed)) for seed in range(2)]
+    container = model.fit_together(pictures)
+    with pytest.raises(ImageError):
+        model.decompress_each([container.file(model.channels)])

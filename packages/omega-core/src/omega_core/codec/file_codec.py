@@ -20,6 +20,10 @@ from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images.pictures import Pixels
 
+BATCH_PIXELS = 1 << 20
+"""Of pictures that go through the transforms together, in the memory that a tile of a large one takes. Pixels that are
+computed in float32 may then differ by one level from those of a picture alone."""
+
 
 @dataclass(frozen=True)
 class FileCodec:
@@ -38,30 +42,63 @@ class FileCodec:
             raise ImageError(f"the picture is {_color(len(pixels))}, the model is for {_color(self.codec.colors)}.")
         return self.codec.architecture.latent_size(pixels.shape[1], pixels.shape[2])
 
-    @torch.inference_mode()
     def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Integers:
-        """Pixels (colors, H, W) to symbols (C, h, w). Gray pixels are taken as RGB where the model wants RGB.
+        """Pixels (colors, H, W) to symbols (C, h, w): see `symbols_of_all`."""
+        [symbols] = self.symbols_of_all([pixels], tile=tile)
+        return symbols
+
+    @torch.inference_mode()
+    def symbols_of_all(self, pictures: Sequence[Pixels], *, tile: int | None = None) -> list[Integers]:
+        """Pixels (colors, H, W) of pictures to the symbols (C, h, w) of each; those of one size go together.
+
+        Gray pixels are taken as RGB where the model wants RGB.
 
         tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
 
         Raises ImageError if the architecture takes others.
         """
-        self.check(pixels)
-        symbols: Integers = self.codec.encode_symbols(torch.from_numpy(pixels.copy())[None], tile=tile)[0].numpy()
-        return symbols
+        for pixels in pictures:
+            self.check(pixels)
+        found: dict[int, Integers] = {}
+        for places in _batches([pixels.shape for pixels in pictures]):
+            image = torch.from_numpy(np.stack([pictures[place] for place in places]))
+            found |= zip(places, self.codec.encode_symbols(image, tile=tile).numpy(), strict=True)
+        return [found[place] for place in range(len(pictures))]
 
-    @torch.inference_mode()
     def pixels(
         self, symbols: Integers, height: int, width: int, *, tile: int | None = None, colors: int | None = None
     ) -> Pixels:
-        """The first n channels of symbols (n, h, w) to pixels (colors, height, width).
+        """The first n channels of symbols (n, h, w) to pixels (colors, height, width): see `pixels_of_all`."""
+        [pixels] = self.pixels_of_all([symbols], [(height, width)], tile=tile, colors=colors)
+        return pixels
 
+    @torch.inference_mode()
+    def pixels_of_all(
+        self,
+        pictures: Sequence[Integers],
+        sizes: Sequence[tuple[int, int]],
+        *,
+        tile: int | None = None,
+        colors: int | None = None,
+    ) -> list[Pixels]:
+        """The symbols of pictures to the pixels (colors, H, W) of each; those of one size go together.
+
+        pictures: of each the first n channels (n, h, w), any number of them.
+        sizes: (H, W) of each.
         tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
         colors: 1 for gray, also of an architecture for RGB; the architecture's own if None.
         """
-        given = torch.from_numpy(np.ascontiguousarray(symbols))[None]
-        pixels: Pixels = self.codec.decode_pixels(given, height, width, tile=tile, colors=colors)[0].numpy()
-        return pixels
+        found: dict[int, Pixels] = {}
+        for places in _batches(sizes):
+            kept = [len(pictures[place]) for place in places]
+            symbols = np.zeros((len(places), max(kept), *pictures[places[0]].shape[1:]), np.int64)
+            for row, place in enumerate(places):
+                symbols[row, : kept[row]] = pictures[place]
+            pixels = self.codec.decode_pixels(
+                torch.from_numpy(symbols), *sizes[places[0]], kept=_unless_all(kept), tile=tile, colors=colors
+            )
+            found |= zip(places, pixels.numpy(), strict=True)
+        return [found[place] for place in range(len(pictures))]
 
     def in_order(self, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
         """All symbols (n, h, w) of some pictures in the order of coding, and their tables, as a decoder asks for them.
@@ -109,6 +146,22 @@ def _fitting() -> Iterator[None]:
         yield
     except ValueError as problem:
         raise ModelFileError(f"the model's prior does not fit: {problem}.") from problem
+
+
+def _batches(sizes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
+    """The places of pictures of one size (…, H, W) that are transformed together, up to BATCH_PIXELS pixels."""
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, size in enumerate(sizes):
+        alike.setdefault(size, []).append(place)
+    for size, places in alike.items():
+        most = max(1, BATCH_PIXELS // (size[-2] * size[-1]))
+        for first in range(0, len(places), most):
+            yield places[first : first + most]
+
+
+def _unless_all(kept: Sequence[int]) -> torch.Tensor | None:
+    """How many channels each picture has, unless all have as many."""
+    return None if min(kept) == max(kept) else torch.tensor(kept)
 
 
 def _color(colors: int) -> str:

@@ -33,7 +33,7 @@ from omega_core.format.file import (
 )
 from omega_core.format.planes import compress_planes, compress_profile, decompress_planes, decompress_profile
 from omega_core.format.rates import Rate, largest_within
-from omega_core.images.pictures import MAX_PIXELS, Picture, PictureLike, check_size, psnr, read_picture
+from omega_core.images.pictures import MAX_PIXELS, Picture, PictureLike, Pixels, check_size, psnr, read_picture
 from omega_core.plugins.registry import registry, resolve
 
 TILE_SIZE = 1024
@@ -135,7 +135,7 @@ class Model:
         """Encode in all channels or, where there is no cut after `last`, in so many."""
         first, shapes = pictures[0], [picture.size for picture in pictures]
         tile = self._tile(shapes)
-        symbols = tuple(self.files.symbols(picture.pixels, tile=tile) for picture in pictures)
+        symbols = tuple(self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile))
         name = self._coder_name(coder)
         group = group_size(self.channels) if self.description.adaptive else self.channels
         cuts = [*range(group, self.channels, group), self.channels]
@@ -264,6 +264,30 @@ class Model:
         container = parse(data, partial=partial)
         return [picture.to_pillow() for picture in self._pictures(self._decode(container), container)]
 
+    def decompress_each(self, files: Sequence[bytes]) -> list[Image.Image]:
+        """The pictures in several `.omega` files of one picture each; those of one size are transformed together.
+
+        Raises as `decompress` does.
+        """
+        containers = [parse(data) for data in files]
+        groups: dict[tuple[str, int | None], list[int]] = {}
+        for place, container in enumerate(containers):
+            if len(container.shapes) > 1:
+                raise ImageError(f"a file has {len(container.shapes)} pictures, not one.")
+            groups.setdefault((container.mode, container.tile), []).append(place)
+        found: dict[int, Image.Image] = {}
+        for (mode, tile), places in groups.items():
+            together = [containers[place] for place in places]
+            pixels = self.files.pixels_of_all(
+                [self._decode(each)[0] for each in together],
+                [each.shapes[0] for each in together],
+                tile=tile,
+                colors=_colors(mode),
+            )
+            for place, each, own in zip(places, together, pixels, strict=True):
+                found[place] = _with_extras([own], each)[0].to_pillow()
+        return [found[place] for place in range(len(files))]
+
     def decompress_progressively(self, stream: Stream | bytes | Arriving) -> Iterator[Image.Image]:
         """A better picture whenever another cut of an `.omega` file has arrived, the last one checked.
 
@@ -316,13 +340,10 @@ class Model:
         return self.files.decode(container.stream, _coder(container.coder), container.channels, sizes)
 
     def _pictures(self, symbols: Sequence[Integers], container: Container) -> list[Picture]:
-        shapes, colors = container.shapes, 3 if "RGB" in container.mode else 1
-        planes = [None] * len(shapes) if container.alpha is None else decompress_planes(container.alpha, shapes)
-        profile = decompress_profile(container.profile) if container.profile else b""
-        return [
-            Picture(self.files.pixels(each, *shape, tile=container.tile, colors=colors), plane, profile)
-            for each, shape, plane in zip(symbols, shapes, planes, strict=True)
-        ]
+        pixels = self.files.pixels_of_all(
+            symbols, container.shapes, tile=container.tile, colors=_colors(container.mode)
+        )
+        return _with_extras(pixels, container)
 
     def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
         """What `decompress` makes of `compress`, without coding between."""
@@ -339,6 +360,18 @@ class Model:
 
     def _coder_name(self, name: str | None) -> str:
         return registry().find("coder", name or self.description.coder).qualified_name
+
+
+def _colors(mode: str) -> int:
+    return 3 if "RGB" in mode else 1
+
+
+def _with_extras(pixels: Sequence[Pixels], container: Container) -> list[Picture]:
+    """The pictures of a file with what it has beside their colors: opacity, and a color profile."""
+    shapes = container.shapes
+    planes = [None] * len(shapes) if container.alpha is None else decompress_planes(container.alpha, shapes)
+    profile = decompress_profile(container.profile) if container.profile else b""
+    return [Picture(own, plane, profile) for own, plane in zip(pixels, planes, strict=True)]
 
 
 @cache
