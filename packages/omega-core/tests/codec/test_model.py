@@ -37,6 +37,7 @@ from omega_core.format.rates import truncate
 from omega_core.images.pictures import MAX_PIXELS, Picture, psnr, read_picture
 from omega_core.plugins.components import Component
 from omega_core.plugins.registry import Registered, Registry
+from omega_core.testing.elsewhere import elsewhere
 
 
 @pytest.fixture
@@ -1058,3 +1059,18 @@ def test_a_file_of_several_pictures_is_not_one_of_several_files(model_file, nois
     container = model.fit_together(pictures)
     with pytest.raises(ImageError):
         model.decompress_each([container.file(model.channels)])
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 3), (2, 600, 3)])
+def test_a_model_on_another_device_reads_and_writes_the_same_files(local, noise_picture, shape):
+    """Symbols are coded by the CPU, whatever the transforms run on; at once and in tiles."""
+    model, picture = local(colors=3), noise_picture(*shape)
+    model.tile_size = 256
+    data = model.compress(picture)
+    assert (parse(data).tile is None) == (max(shape) < 256)
+    decoded = model.decompress(data)
+    with elsewhere() as device:
+        model.codec.to(device)
+        assert model.codec.device == device
+        assert model.compress(picture) == data
+        assert model.decompress(data).tobytes() == decoded.tobytes()
