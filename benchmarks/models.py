@@ -17,8 +17,7 @@ def untrained(folder: Path, recipe: str, **changes: object) -> Path:
         task = CodecTask(load_recipe(recipe, changes)).eval()
         size = task.architecture.image_size or (128, 128)
         with torch.inference_mode():
-            latent = task.architecture.analysis(torch.rand(1, task.architecture.colors, *size))
-            symbols = task.quantizer.symbols(latent)
+            symbols = task.codec.encode_symbols(torch.rand(1, task.codec.colors, *size))
         if task.prior is not None and task.prior.observes:
             task.prior.recount()
             task.prior.observe(symbols, torch.tensor([task.recipe.channels]))

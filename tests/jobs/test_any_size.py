@@ -194,7 +194,7 @@ def test_tiles_do_not_show(untrained: Callable[..., Path]) -> None:
     symbols, parsed = model.decode(data)
     assert parsed.header.tile == 512
     tiled = np.asarray(model.decompress(data)).astype(int)
-    whole = model.codec.pixels(symbols, 2048, 2048).transpose(1, 2, 0)
-    assert np.mean(symbols != model.codec.symbols(read_picture(photo(2048, 2048)).pixels)) <= 0.001
+    whole = model.files.pixels(symbols, 2048, 2048).transpose(1, 2, 0)
+    assert np.mean(symbols != model.files.symbols(read_picture(photo(2048, 2048)).pixels)) <= 0.001
     assert whole.std() > 5
     assert np.mean(np.abs(tiled - whole) <= 1) >= 0.999

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 import omega_core.codec.model
 import omega_core.plugins.registry
+from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.model_file import Choice, Description, write_model
 from omega_core.coding.tables import FrozenPrior, FrozenTables, Tables
 from omega_core.contracts import Architecture, Coder, Prior, Quantized, Quantizer
@@ -171,6 +173,17 @@ def codec_parts(frozen_tables):
         architecture.peak.data.fill_(alphabet - 1)
         quantizer = Rounding(latent_channels=channels, channels=channels, alphabet=alphabet)
         return architecture.eval(), quantizer.eval(), frozen_tables(channels, alphabet)
+
+    return make
+
+
+@pytest.fixture
+def file_codec(codec_parts):
+    """Makes a codec of such parts."""
+
+    def make(colors: int = 1, block: int = 2) -> FileCodec:
+        architecture, quantizer, tables = codec_parts(colors, block)
+        return FileCodec(ImageCodec(architecture, quantizer), tables)
 
     return make
 

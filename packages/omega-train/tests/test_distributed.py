@@ -81,7 +81,9 @@ def test_what_two_processes_measure_and_count_is_what_one_does(runs: tuple[Path,
                 assert float(one[column]) == pytest.approx(float(two[column]), rel=2e-3), column
     models = [omega_core.load_model(folder / "model.safetensors") for folder in runs]
     assert models[0].channels == models[1].channels
-    counts = [torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]["prior.seen.counts"] for folder in runs]
+    counts = [
+        torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]["codec.prior.seen.counts"] for folder in runs
+    ]
     assert float(counts[0].sum()) == pytest.approx(float(counts[1].sum()), rel=1e-9)
     tables = [
         {name: array for name, array in read_model(folder / "model.safetensors").arrays.items() if "prior" in name}

@@ -86,7 +86,7 @@ def test_a_codec_that_returns_another_picture_gets_no_good_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [honest] = measured(model, digit, (4,))
-    monkeypatch.setattr(model, "decompress", lambda _: Image.fromarray(255 - digit[0]))
+    monkeypatch.setattr(model, "decompress_each", lambda files: [Image.fromarray(255 - digit[0]) for _ in files])
     [wrong] = measured(model, digit, (4,))
     assert wrong.psnr < honest.psnr - 5
     assert wrong.ssim is not None
@@ -98,7 +98,8 @@ def test_a_codec_that_returns_another_picture_gets_no_good_score(
 def test_a_codec_that_returns_another_shape_gets_no_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr(model, "decompress", lambda _: Image.fromarray(np.zeros(shape, np.uint8)))
+    other = Image.fromarray(np.zeros(shape, np.uint8))
+    monkeypatch.setattr(model, "decompress_each", lambda files: [other] * len(files))
     with pytest.raises(ImageError, match="returned a picture of shape"):
         measured(model, digit, (4,))
 
@@ -109,8 +110,8 @@ def test_bytes_that_a_file_has_count_whatever_it_says_of_itself(
     [honest] = measured(model, digit, (4,))
     to_bytes = OmegaFile.to_bytes
     monkeypatch.setattr(OmegaFile, "to_bytes", lambda self: to_bytes(self) + bytes(100))
-    decompress = model.decompress
-    monkeypatch.setattr(model, "decompress", lambda data: decompress(data[:-100]))
+    decompress = model.decompress_each
+    monkeypatch.setattr(model, "decompress_each", lambda files: decompress([data[:-100] for data in files]))
     [larger] = measured(model, digit, (4,))
     assert larger.bytes == honest.bytes + 100
     assert larger.bpp == pytest.approx(8 * (honest.bytes + 100) / 784)

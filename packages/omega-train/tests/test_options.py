@@ -92,7 +92,7 @@ def test_the_quantizer_can_have_a_learning_rate_of_its_own(tiny: Make) -> None:
     task = CodecTask(tiny(learning_rate=0.5, quantizer_learning_rate=0.125, weight_decay=0.25))
     of = {id(p): group for group in task.configure_optimizers().param_groups for p in group["params"]}
     assert len(of) == len(list(task.parameters()))
-    for name, parameter in task.named_parameters():
+    for name, parameter in task.codec.named_parameters():
         assert of[id(parameter)]["lr"] == (0.125 if name.startswith("quantizer.") else 0.5)
         assert of[id(parameter)]["weight_decay"] == (0.25 if parameter.ndim > 1 else 0.0)
 
@@ -114,7 +114,7 @@ def test_hard_steps_train_what_follows_the_symbols_alone(tiny: Make, batch: Batc
     assert [task.phase(step) for step in (8, 9, 11)] == [Phase.SOFT, Phase.HARD, Phase.HARD]
     batch.step = 9
     task.training_step(batch, 0).backward()
-    trained = {name for name, p in task.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    trained = {name for name, p in task.codec.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert {"quantizer.table", "quantizer.table_bias", "architecture.decoder.0.weight"} <= trained
     assert not any(name.startswith(("architecture.encoder", "quantizer.weight", "quantizer.bias")) for name in trained)
 
@@ -160,8 +160,8 @@ def test_the_model_of_a_run_with_an_average_is_the_average(tiny: Make, tmp_path:
     [average] = [state["average"] for state in checkpoint["callbacks"].values() if "average" in state]
     model = read_model(tmp_path / "run" / "model.safetensors").arrays
     for name, weights in average.items():
-        assert (model[name] == weights.numpy()).all()
-    assert (model["quantizer.table"] != checkpoint["state_dict"]["quantizer.table"].numpy()).any()
+        assert (model[name.removeprefix("codec.")] == weights.numpy()).all()
+    assert (model["quantizer.table"] != checkpoint["state_dict"]["codec.quantizer.table"].numpy()).any()
 
 
 def test_symbols_that_nothing_chose_are_woken(tiny: Make, batch: Batch) -> None:
@@ -234,7 +234,7 @@ def test_weights_of_half_precision_take_half_and_have_tables_of_their_own_symbol
     assert torch.equal(written, task.quantizer.table_bias)  # with which the prior was counted
     assert written[0] > 0
     model = omega_core.load_model(paths[1])
-    symbols = np.stack([model.codec.symbols(pixels) for pixels in batch.pixels.numpy()])
+    symbols = np.stack([model.files.symbols(pixels) for pixels in batch.pixels.numpy()])
     counts = (symbols.reshape(len(symbols), -1, 1) == np.arange(16)).sum(0) + 1
     found = np.diff(arrays["prior.cumulative"][arrays["prior.rows"].reshape(-1)]) / 2**16
     np.testing.assert_allclose(found, counts / counts.sum(1, keepdims=True), atol=1e-4)
@@ -255,7 +255,7 @@ def test_stages_that_lost_a_channel_have_tables_of_what_they_then_hold(
     assert task.quantizer.stage.tolist().count(0) < 4
     arrays = read_model(path).arrays
     model = omega_core.load_model(path)
-    symbols = np.stack([model.codec.symbols(pixels) for pixels in batch.pixels.numpy()])
+    symbols = np.stack([model.files.symbols(pixels) for pixels in batch.pixels.numpy()])
     counts = (symbols.reshape(*symbols.shape[:2], -1, 1) == np.arange(16)).sum(0) + 1
     found = np.diff(arrays["prior.cumulative"][arrays["prior.rows"].reshape(-1)]) / 2**16
     expected = (counts / counts.sum(2, keepdims=True)).reshape(found.shape)
@@ -318,7 +318,7 @@ def test_hard_steps_go_on_from_the_average(tiny: Make, tmp_path: Path) -> None:
     state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     [average] = [each["average"] for each in state["callbacks"].values() if "average" in each]
     for name, weights in average.items():
-        after = name.startswith(("architecture.decoder", "quantizer.table"))
+        after = name.startswith(("codec.architecture.decoder", "codec.quantizer.table"))
         assert torch.allclose(weights, state["state_dict"][name], rtol=1e-5, atol=1e-7) != after, name
 
 

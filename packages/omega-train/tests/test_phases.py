@@ -65,7 +65,7 @@ def step_of(task: CodecTask, step: int) -> torch.Tensor:
 
 
 def trained(task: CodecTask) -> set[str]:
-    return {name for name, p in task.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    return {name for name, p in task.codec.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
 
 
 def test_phases_follow_each_other(phased: Make) -> None:
@@ -181,7 +181,7 @@ def test_a_model_keeps_what_further_training_needs(phased: Make, tmp_path: Path)
     train(phased(learning_rate=1e-9, seed=3, steps=4), tmp_path / "further", init=path, **CPU)
     again = torch.load(tmp_path / "further" / "last.ckpt", weights_only=True)["state_dict"]
     gain = arrays["relaxation.quantizer.log_gain"]
-    np.testing.assert_allclose(again["quantizer.relaxation.log_gain"].numpy(), gain, atol=1e-6)
+    np.testing.assert_allclose(again["codec.quantizer.relaxation.log_gain"].numpy(), gain, atol=1e-6)
 
 
 def test_a_run_that_is_relaxed_to_its_end_leaves_a_model_too(phased: Make, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_stopped_in_any_phase_a_run_goes_on_exactly(phased: Make, tmp_path: Path
     resumed = train(phased(validate_every=1), tmp_path / "parts", resume=True, **CPU)
     one, other = (torch.load(each.parent / "last.ckpt", weights_only=True)["state_dict"] for each in (whole, resumed))
     assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one if not name.startswith("prior.seen"))
+    assert all(torch.equal(one[name], other[name]) for name in one if not name.startswith("codec.prior.seen"))
 
 
 def test_a_run_in_its_relaxed_phase_can_be_made_a_model_of(phased: Make, tmp_path: Path) -> None:

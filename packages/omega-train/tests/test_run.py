@@ -142,7 +142,7 @@ def test_a_run_that_becomes_so_short_that_it_is_in_its_hard_steps_goes_on_from_t
     before = weights_of(torch.load(tmp_path / "last.ckpt", weights_only=True))
     train(tiny(steps=10, ema=0.9, hard_share=0.5), tmp_path, resume=True, **CPU)
     for name, weight in weights(tmp_path).items():
-        if name.startswith("architecture.encoder"):
+        if name.startswith("codec.architecture.encoder"):
             assert torch.equal(weight, before[name]), name
 
 

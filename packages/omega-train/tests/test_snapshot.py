@@ -72,7 +72,7 @@ def test_a_run_gives_a_model_while_it_goes_on_and_is_not_disturbed(
     assert all(torch.equal(alone[name], beside[name]) for name in alone)
     weights = weights_of(torch.load(tmp_path / "run" / "last.ckpt", weights_only=True))
     first = torch.from_numpy(read_model(made[0]).arrays["quantizer.table"])
-    assert not torch.equal(first, weights["quantizer.table"])  # of the sixth step, not of the last
+    assert not torch.equal(first, weights["codec.quantizer.table"])  # of the sixth step, not of the last
 
 
 def test_a_file_is_replaced_only_if_asked(tiny: Make, tmp_path: Path) -> None:

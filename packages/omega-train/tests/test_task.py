@@ -13,7 +13,7 @@ from omega_core.errors import ComponentError
 from omega_train.data.batches import Batch
 from omega_train.rates import draw_rates
 from omega_train.recipe import Recipe
-from omega_train.task import CodecTask, channel_bits
+from omega_train.task import CodecTask
 from omega_train.validation import recount, validate
 
 
@@ -116,7 +116,7 @@ def test_the_bits_of_channels_are_those_the_quantizer_reports(task: CodecTask, i
     recount(task, Pictures(images))
     task.eval()
     latent = task.architecture.analysis(images / 255)
-    bits = channel_bits(task.prior, task.quantizer.symbols(latent))
+    bits = task.codec.channel_bits(task.quantizer.symbols(latent))
     for n in range(4):
         reported = task.quantizer(latent, task.prior, torch.full((6,), n)).bits
         assert torch.allclose(bits[:, :n].sum(dim=1), reported.to(bits), rtol=1e-5)

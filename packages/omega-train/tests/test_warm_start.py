@@ -1,6 +1,6 @@
 """Training that begins with what a model or another run has learned."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,12 @@ Make = Callable[..., Recipe]
 
 
 def state(folder: Path) -> dict[str, torch.Tensor]:
-    saved: dict[str, torch.Tensor] = torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
-    return saved
+    """What the codec of a run has learned, and what else training keeps of the task."""
+    return without_prefix(torch.load(folder / "last.ckpt", weights_only=True)["state_dict"])
+
+
+def without_prefix(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix("codec."): tensor for name, tensor in tensors.items()}
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +54,15 @@ def test_a_run_begins_with_the_average_and_the_prior_of_another_run(tiny: Make, 
     task = CodecTask(tiny())
     said = warm_start(task, run)
     checkpoint = torch.load(run / "last.ckpt", weights_only=True)
-    [average] = [each["average"] for each in checkpoint["callbacks"].values() if "average" in each]
-    own = task.state_dict()
+    saved = state(run)
+    [average] = [without_prefix(each["average"]) for each in checkpoint["callbacks"].values() if "average" in each]
+    own = task.codec.state_dict()
     assert average
     assert all(torch.equal(own[name], weights) for name, weights in average.items())
-    assert any(not torch.equal(checkpoint["state_dict"][name], weights) for name, weights in average.items())
-    assert torch.equal(own["prior.seen.counts"], checkpoint["state_dict"]["prior.seen.counts"])
+    assert any(not torch.equal(saved[name], weights) for name, weights in average.items())
+    assert torch.equal(own["prior.seen.counts"], saved["prior.seen.counts"])
     assert own["prior.seen.counts"].sum() > 0
-    count = len([name for name in own if name not in ("chosen", "prefix_rates")])
-    assert said == f"init: {count} of {count} arrays of {run.name} taken"
+    assert said == f"init: {len(own)} of {len(own)} arrays of {run.name} taken"
 
 
 def test_a_run_without_an_average_gives_its_weights(tiny: Make, tmp_path: Path) -> None:
@@ -70,9 +74,9 @@ def test_a_run_without_an_average_gives_its_weights(tiny: Make, tmp_path: Path) 
 
 def test_what_does_not_fit_is_left_out_and_told(tiny: Make, run: Path) -> None:
     task = CodecTask(tiny(channels=5, prior="context", architecture_options={"mixing": 8}))
-    before = {name: tensor.clone() for name, tensor in task.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in task.codec.state_dict().items()}
     said = warm_start(task, run)
-    after, given = task.state_dict(), collect(run)
+    after, given = task.codec.state_dict(), collect(run)
     taken = {name for name in given if name in after and after[name].shape == given[name].shape}
     assert all(name.startswith("architecture.") or "table_bias" in name for name in taken)
     for name, tensor in after.items():
@@ -102,7 +106,7 @@ def test_a_model_may_hold_what_only_training_needs(tiny: Make, run: Path, tmp_pa
     task.prior.relaxation = torch.nn.Module()
     task.prior.relaxation.seen = torch.nn.Parameter(torch.zeros(3))
     said = warm_start(task, path)
-    assert (task.state_dict()["prior.relaxation.seen"] == 7).all()
+    assert (task.codec.state_dict()["prior.relaxation.seen"] == 7).all()
     assert "none of the name: quantizer.relaxation.other (3,)" in said
 
 

@@ -35,7 +35,7 @@ def main() -> None:
     def on_before_optimizer_step(task: CodecTask, optimizer: torch.optim.Optimizer) -> None:
         path = Path(folder) / "gradient.pt"
         if launch_rank() == 0 and not path.exists():
-            torch.save({name: p.grad for name, p in task.named_parameters() if p.grad is not None}, path)
+            torch.save({name: p.grad for name, p in task.codec.named_parameters() if p.grad is not None}, path)
 
     optimizers.quick_precision = lambda _: (
         torch.float32

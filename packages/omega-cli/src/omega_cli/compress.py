@@ -7,7 +7,7 @@ import typer
 
 from omega_cli.encoding import Compressing, Group, Packing
 from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs
-from omega_cli.options import Keep, MaxPixels, Model_, ModelOnce, SkipExisting, Workers
+from omega_cli.options import Device, Keep, MaxPixels, Model_, ModelOnce, SkipExisting, Workers
 from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError, RateError
 from omega_core.processes import launch_size, share
@@ -35,6 +35,7 @@ def compress(
     ] = False,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
+    device: Device = "auto",
     skip_existing: SkipExisting = False,
 ) -> None:
     """Compress pictures to .omega files.
@@ -48,7 +49,7 @@ def compress(
         raise OmegaError("pictures cannot be read from standard input; name files or folders.")
     jobs = find_jobs(inputs, output, ".omega", is_picture_name)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-    loaded = ModelOnce(model, max_pixels)
+    loaded = ModelOnce(model, max_pixels, device)
     loaded().check_rate(rate)
     loaded().check_coder(coder)
     worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs, many
-from omega_cli.options import MaxPixels, Model_, ModelOnce, SkipExisting, Workers
+from omega_cli.options import Device, MaxPixels, Model_, ModelOnce, SkipExisting, Workers
 from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError
 from omega_core.processes import share
@@ -29,6 +29,7 @@ def decompress(
     only: Annotated[str | None, typer.Option(help="Of packs, only pictures with such names, as 'a/*'.")] = None,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
+    device: Device = "auto",
     skip_existing: SkipExisting = False,
 ) -> None:
     """Decompress .omega files to PNG pictures.
@@ -38,7 +39,7 @@ def decompress(
     files = find_jobs(inputs, output, ".png", lambda path: path.suffix == ".omega")
     if preview is not None and partial:
         raise OmegaError("--preview shows what is intact anyway; take it without --partial.")
-    worker = Decompressing(ModelOnce(model, max_pixels), partial, preview, output)
+    worker = Decompressing(ModelOnce(model, max_pixels, device), partial, preview, output)
     worker.start()
     total, jobs = Done(), list[Job | Unpacking]()
     for file in files:
@@ -122,6 +123,7 @@ class Decompressing:
 
     def start(self) -> None:
         """Load the model, if one is named for all files."""
+        self.model.check_device()
         if self.model.name is not None:
             self.model()
 

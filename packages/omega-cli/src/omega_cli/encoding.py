@@ -86,7 +86,7 @@ class Packing:
                 continue
             try:
                 picture = self.compressing.read(job.source)
-                model.codec.check(picture.pixels)
+                model.files.check(picture.pixels)
             except OmegaError as problem:
                 done.problems.append(f"{job.source}: {problem}")
             else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli.jobs import exit_status, files
-from omega_cli.options import MaxPixels, ModelOnce, SkipExisting, Workers, omega_train_for
+from omega_cli.options import Device, MaxPixels, ModelOnce, SkipExisting, Workers, omega_train_for
 from omega_cli.workers import Done, carry_out, process_count
 from omega_core.errors import OmegaError
 from omega_core.processes import share
@@ -119,6 +119,7 @@ def evaluate(
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
+    device: Device = "auto",
     skip_existing: SkipExisting = False,
 ) -> None:
     """Measure rate, PSNR, SSIM and MS-SSIM of pictures decoded from their files; draw curves and a report.
@@ -137,6 +138,7 @@ def evaluate(
         save_images=save_images,
         workers=workers,
         max_pixels=max_pixels,
+        device=device,
         skip_existing=skip_existing,
         together=True,
     )
@@ -156,6 +158,7 @@ def evaluate_on(
     save_images: bool = False,
     workers: int | None = None,
     max_pixels: int | None = None,
+    device: str = "auto",
     skip_existing: bool = False,
     together: bool = False,
 ) -> tuple[int, int]:
@@ -173,7 +176,7 @@ def evaluate_on(
     counts, codecs = counts or [], codecs or []
     classical.check(codecs)
     published = [point for path in overlays for point in read_overlay(path)]
-    models = _with_coders(_named(model_paths, max_pixels), coders)
+    models = _with_coders(_named(model_paths, max_pixels, device), coders)
     for loaded, coder in models.values():
         loaded().check_coder(coder)
         for count in counts:
@@ -261,7 +264,7 @@ def _gallery(jobs: Sequence[Measuring], worker: Evaluating) -> "list[Shown]":
     ]
 
 
-def _named(paths: Sequence[str], max_pixels: int | None) -> dict[str, ModelOnce]:
+def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[str, ModelOnce]:
     """Models by their names: those of their files, or of their folders where a file is called model.safetensors."""
     places = [Path(path).resolve() for path in paths]
     if twice := next((path for path, place in zip(paths, places, strict=True) if places.count(place) > 1), None):
@@ -271,7 +274,7 @@ def _named(paths: Sequence[str], max_pixels: int | None) -> dict[str, ModelOnce]
         name if short.count(name) == 1 else place.with_suffix("").as_posix().strip("/").replace("/", "-")
         for name, place in zip(short, places, strict=True)
     ]
-    return {name: ModelOnce(path, max_pixels) for name, path in zip(names, paths, strict=True)}
+    return {name: ModelOnce(path, max_pixels, device) for name, path in zip(names, paths, strict=True)}
 
 
 def _with_coders(models: dict[str, ModelOnce], coders: Sequence[str]) -> dict[str, tuple[ModelOnce, str | None]]:

@@ -121,16 +121,15 @@ def _costs_of_model(path: Path, size: tuple[int, int] | None) -> list[dict[str, 
     from omega_core.codec.costs import costs
     from omega_core.codec.loading import load_model
 
-    codec = load_model(path).codec
-    return _with_sum(costs(codec.architecture, codec.quantizer, codec.prior, size))
+    files = load_model(path).files
+    return _with_sum(costs(files.codec, files.prior, size))
 
 
 def _costs_of_recipe(recipe: Any, size: tuple[int, int] | None) -> list[dict[str, Any]]:
     from omega_core.codec.costs import costs
     from omega_train.task import CodecTask
 
-    task = CodecTask(recipe).eval()
-    return _with_sum(costs(task.architecture, task.quantizer, task.prior, size))
+    return _with_sum(costs(CodecTask(recipe).eval().codec, size=size))
 
 
 def _with_sum(parts: "list[Cost]") -> list[dict[str, Any]]:

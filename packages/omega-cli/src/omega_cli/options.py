@@ -17,6 +17,9 @@ Model_ = Annotated[
     str | None, typer.Option("--model", help="A model of `omega models`, or a file that `omega train` wrote.")
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes; one for 256 files if not given, up to one a core.")]
+Device = Annotated[
+    str, typer.Option(help="What computes: cpu, cuda or another of torch; auto for a GPU if there is one.")
+]
 MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more pixels; 89478485 if not given.")]
 ComponentOptions = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="As `omega list KIND NAME` shows; can be repeated.")
@@ -60,22 +63,23 @@ class ModelOnce:
 
     name: a path, or the name of a bundled model; None for the default or, of a file, for the one that it was made with.
     max_pixels: the user's limit, if there is one.
+    device: where it computes, by its name or "auto".
     """
 
-    def __init__(self, name: str | None, max_pixels: int | None) -> None:
-        self.name, self.max_pixels = name, max_pixels
+    def __init__(self, name: str | None, max_pixels: int | None, device: str = "auto") -> None:
+        self.name, self.max_pixels, self.device = name, max_pixels, device
         self._loaded: dict[bytes, Model] = {}
 
-    def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None]]:
-        return ModelOnce, (self.name, self.max_pixels)
+    def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None, str]]:
+        return ModelOnce, (self.name, self.max_pixels, self.device)
 
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
         if b"" not in self._loaded:
             from omega_core.codec.loading import load_model
 
-            limit = self._limit()
-            self._loaded[b""] = load_model(self.name or _default_model(), max_pixels=limit)
+            name = self.name or _default_model()
+            self._loaded[b""] = load_model(name, device=self.device, max_pixels=self._limit())
         return self._loaded[b""]
 
     def of(self, mark: bytes) -> "Model":
@@ -87,10 +91,16 @@ class ModelOnce:
             from omega_core.errors import WrongModelError
 
             try:
-                self._loaded[mark] = model_of(mark, max_pixels=self._limit())
+                self._loaded[mark] = model_of(mark, device=self.device, max_pixels=self._limit())
             except WrongModelError as problem:
                 raise WrongModelError(str(problem).replace("Give the model", "Name with --model the one")) from problem
         return self._loaded[mark]
+
+    def check_device(self) -> None:
+        """Raise DeviceError if there is no such device, before any file is read for it."""
+        from omega_core.codec.devices import device_of
+
+        device_of(self.device)
 
     def _limit(self) -> int:
         from omega_core.images.pictures import MAX_PIXELS

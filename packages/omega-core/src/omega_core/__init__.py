@@ -6,6 +6,7 @@ from omega_core.errors import OmegaError
 from omega_core.lazy import lazily
 
 if TYPE_CHECKING:
+    from omega_core.codec.image_codec import ImageCodec as ImageCodec
     from omega_core.codec.loading import decode_progressively as decode_progressively
     from omega_core.codec.loading import decompress as decompress
     from omega_core.codec.loading import load_model as load_model
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BundledModel",
     "Component",
+    "ImageCodec",
     "Model",
     "OmegaError",
     "decode_progressively",
@@ -38,6 +40,7 @@ __getattr__ = lazily(
     {
         "BundledModel": "omega_core.plugins.components",
         "Component": "omega_core.plugins.components",
+        "ImageCodec": "omega_core.codec.image_codec",
         "Model": "omega_core.codec.model",
         "decode_progressively": "omega_core.codec.loading",
         "decompress": "omega_core.codec.loading",

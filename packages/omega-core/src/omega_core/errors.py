@@ -32,6 +32,10 @@ class ModelFileError(OmegaError):
     """A file is not a model, is damaged, or does not fit the installed components."""
 
 
+class DeviceError(OmegaError):
+    """A device to compute on is not there on this machine."""
+
+
 class OutputError(OmegaError):
     """A result could not be written."""
 

@@ -5,7 +5,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from omega_core.architectures.compact import CompactArchitecture
-from omega_core.codec.image_codec import Codec
+from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.errors import ComponentError
 
 
@@ -78,7 +79,7 @@ def test_it_works_in_tiles_as_at_once(compact, height, width):
         def latent(self, symbols):
             return (symbols - 5000) / 1000.0
 
-    codec = Codec(compact, Rounded(), None)
+    codec = FileCodec(ImageCodec(compact, Rounded()), None)
     pixels = np.random.default_rng(0).integers(0, 256, (3, height, width), dtype=np.uint8)
     symbols = codec.symbols(pixels)
     assert (codec.symbols(pixels, tile=64) == symbols).mean() > 0.9999

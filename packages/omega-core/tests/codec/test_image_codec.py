@@ -1,254 +1,188 @@
-import numpy as np
+"""The codec as a module: steps of training, symbols in batches, and what a module of torch can do."""
+
+import io
+from copy import deepcopy
+
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
 
-from omega_core.codec.image_codec import Codec
-from omega_core.coding.tables import FrozenTables, NoPrior
-from omega_core.contracts.coder import check_symbols
-from omega_core.errors import CoderError, ImageError
-from omega_core.images.pictures import read_picture
-
-
-@pytest.fixture
-def codec(codec_parts):
-    return Codec(*codec_parts())
+from omega_core.architectures.openimages import OpenImagesArchitecture
+from omega_core.codec.image_codec import ImageCodec
+from omega_core.contracts import Architecture, Prior, Quantized, Quantizer
+from omega_core.errors import ComponentError
 
 
-@pytest.fixture
-def conditional(codec_parts, one_at_a_time):
-    """A codec whose prior knows the tables of a channel only when all before it are decoded."""
-    architecture, quantizer, tables = codec_parts(block=4)
-    return Codec(architecture, quantizer, one_at_a_time(tables))
+class Told(Architecture):
+    """Blocks of 2×2 pixels; an image is brightened by the fineness that the synthesis is told."""
+
+    colors, fineness_aware = 1, True
+
+    def __init__(self):
+        super().__init__()
+        self.latent_channels, self.gain = 4, nn.Parameter(torch.tensor(7.0))
+
+    def latent_size(self, height, width):
+        return height // 2, width // 2
+
+    def analysis(self, image):
+        return F.pixel_unshuffle(image, 2) * self.gain
+
+    def synthesis(self, latent, height, width, fineness=None):
+        return F.pixel_shuffle(latent, 2) / self.gain + fineness[:, None, None, None]
 
 
-@pytest.fixture
-def coder(toys):
-    return toys.TwoBytes()
+class Straight(Quantizer):
+    """Rounds from 0 to 7 with a straight-through gradient."""
+
+    channels, alphabet = 4, 8
+
+    def forward(self, latent, prior=None, kept=None):
+        symbols = self.symbols(latent)
+        hard = latent + (symbols - latent).detach()
+        bits = torch.zeros(len(latent)) if prior is None else self.rate(hard.clamp(0, 7), prior, kept)
+        return Quantized(hard * self.mask(kept, latent), bits, symbols, penalty=latent.new_ones(len(latent)))
+
+    def relaxed(self, latent, prior, kept, fineness):
+        return Quantized(latent * fineness[:, None, None, None], latent.new_zeros(len(latent)), None)
+
+    def symbols(self, latent):
+        return latent.round().long().clamp(0, 7)
+
+    def latent(self, symbols):
+        return F.pad(symbols.float(), (0, 0, 0, 0, 0, 4 - symbols.shape[1]))
 
 
-@pytest.mark.parametrize("colors", [1, 3])
-def test_pixels_of_a_lossless_transform_come_back(codec_parts, noise_picture, colors):
-    codec = Codec(*codec_parts(colors))
-    pixels = read_picture(noise_picture(6, 8, 3) if colors == 3 else noise_picture(6, 8)).pixels
-    symbols = codec.symbols(pixels)
-    assert (symbols.shape, symbols.dtype) == ((4 * colors, 3, 4), np.int64)
-    assert (codec.pixels(symbols, 6, 8) == pixels).all()
+class Rising(Prior):
+    """Symbol s of channel c takes (c + 1)·s bits."""
 
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4, 1, 1))
 
-def test_an_architecture_without_weights_codes_as_well(codec, noise_picture):
-    del codec.architecture.peak
-    codec.architecture.peak = 255.0
-    assert not list(codec.architecture.parameters())
-    pixels = noise_picture(1, 4, 6)
-    assert (codec.pixels(codec.symbols(pixels), 4, 6) == pixels).all()
+    def code_lengths(self, height, width):
+        return self.scale * torch.arange(1, 5)[:, None, None] * torch.arange(8.0)
 
-
-def test_pixels_may_be_read_only_or_seen_in_another_order(codec, noise_picture):
-    pixels = noise_picture(1, 4, 6)
-    pixels.flags.writeable = False
-    for seen in (pixels, pixels[:, ::-1], pixels[:, :, ::-1], pixels.transpose(0, 2, 1)):
-        assert (codec.pixels(codec.symbols(seen), *seen.shape[1:]) == seen).all()
-
-
-def test_symbols_are_those_of_the_transform(codec, noise_picture):
-    picture = noise_picture(4, 6)
-    assert (codec.symbols(picture[None])[0] == picture[::2, ::2]).all()
-    assert (codec.symbols(picture[None])[3] == picture[1::2, 1::2]).all()
-
-
-def test_a_prefix_of_channels_makes_a_picture(codec, noise_picture):
-    picture = noise_picture(4, 6)
-    decoded = codec.pixels(codec.symbols(picture[None])[:1], 4, 6)
-    assert (decoded[0, ::2, ::2] == picture[::2, ::2]).all()
-    assert not decoded[0, 1::2].any()
-
-
-def test_pixels_are_rounded_and_kept_within_8_bits(codec):
-    symbols = np.array([0, 100, 255, 400]).reshape(4, 1, 1)
-    codec.architecture.peak.data.fill_(200.0)
-    assert codec.pixels(symbols, 2, 2).reshape(-1).tolist() == [0, round(100 * 255 / 200), 255, 255]
-
-
-def test_rgb_is_refused_by_a_model_for_gray(codec):
-    with pytest.raises(ImageError, match="is RGB, the model is for gray"):
-        codec.symbols(np.zeros((3, 4, 4), np.uint8))
-
-
-def test_gray_is_to_a_model_for_rgb_what_three_equal_colors_are(codec_parts, noise_picture):
-    codec, gray = Codec(*codec_parts(3)), noise_picture(1, 6, 8)
-    symbols = codec.symbols(gray)
-    assert symbols.shape == (12, 3, 4)
-    assert (symbols == codec.symbols(gray.repeat(3, axis=0))).all()
-    assert (codec.pixels(symbols, 6, 8, colors=1) == gray).all()
-    assert (codec.pixels(symbols, 6, 8) == gray).all()
-
-
-def test_gray_is_the_mean_of_colors_that_are_within_8_bits(codec_parts):
-    codec = Codec(*codec_parts(3, block=1))
-    symbols = np.array([[[10, 0, 255, 300]], [[20, 0, 255, 300]], [[36, 2, 253, 0]]])
-    assert codec.pixels(symbols, 1, 4, colors=1).tolist() == [[[22, 1, 254, 170]]]
-
-
-@pytest.mark.parametrize("colors", [1, 3])
-def test_pixels_have_the_colors_of_the_architecture_where_none_are_asked_for(codec_parts, colors):
-    codec = Codec(*codec_parts(colors))
-    assert codec.colors == colors
-    assert codec.pixels(np.zeros((4 * colors, 1, 1), np.int64), 2, 2).shape == (colors, 2, 2)
-
-
-def test_a_size_that_the_architecture_does_not_take_is_refused(codec):
-    with pytest.raises(ImageError, match="not 5×4"):
-        codec.symbols(np.zeros((1, 4, 5), np.uint8))
-
-
-def test_every_cut_decodes_its_channels(codec, coder, noise_picture):
-    symbols = codec.symbols(noise_picture(1, 6, 8))
-    stream, cuts = codec.encode([symbols], coder, [1, 3, 4])
-    assert cuts == [24, 72, 96]
-    for channels, size in zip([1, 3, 4], cuts, strict=True):
-        assert (codec.decode(stream[:size], coder, channels, [(3, 4)])[0] == symbols[:channels]).all()
-
-
-@pytest.mark.parametrize("channels", [1, 7, 16])
-def test_a_prior_that_depends_on_channels_before_decodes_any_prefix(conditional, coder, noise_picture, channels):
-    symbols = conditional.symbols(noise_picture(1, 8, 8))
-    stream, [*_, size] = conditional.encode([symbols[:channels]], coder, [channels])
-    conditional.prior.asked.clear()
-    assert (conditional.decode(stream[:size], coder, channels, [(2, 2)])[0] == symbols[:channels]).all()
-    assert conditional.prior.asked == list(range(channels))
-
-
-SEVERAL = [(6, 8), (2, 2), (4, 10), (6, 8)]
-
-
-def latents(codec, shapes):
-    return [codec.architecture.latent_size(*shape) for shape in shapes]
+    def freeze(self):
+        raise NotImplementedError
 
 
 @pytest.fixture
-def several(noise_picture):
-    """Symbols of pictures of several sizes."""
-
-    def make(codec, shapes=SEVERAL):
-        return [codec.symbols(noise_picture(1, *shape, seed=i)) for i, shape in enumerate(shapes)]
-
-    return make
+def codec():
+    return ImageCodec(Told(), Straight(), Rising())
 
 
-def same(decoded, symbols, channels):
-    return [(a == b[:channels]).all() and a.shape == b[:channels].shape for a, b in zip(decoded, symbols, strict=True)]
+@pytest.fixture
+def image():
+    return torch.rand(6, 1, 8, 10, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_pictures_of_several_sizes_share_a_stream(codec, coder, several, channels):
-    symbols = several(codec)
-    stream, ends = codec.encode(symbols, coder, [1, 2, 3, 4])
-    assert ends == [2 * n * (12 + 1 + 10 + 12) for n in [1, 2, 3, 4]]
-    decoded = codec.decode(stream[: ends[channels - 1]], coder, channels, latents(codec, SEVERAL))
-    assert all(same(decoded, symbols, channels))
+KEPT = torch.tensor([4, 1, 3, 1, 2, 4])
 
 
-def test_a_stream_has_channel_after_channel_and_in_each_picture_after_picture(codec, several):
-    class Noting:
-        def encode(self, symbols, tables, ends):
-            self.symbols = symbols
-            return b"", ends
-
-    coder, symbols = Noting(), several(codec)
-    codec.encode(symbols, coder, [4])
-    expected = [value for channel in range(4) for each in symbols for value in each[channel].reshape(-1)]
-    assert coder.symbols.tolist() == expected
-
-
-def test_one_picture_is_coded_alike_alone_and_as_one_of_several(codec, coder, several):
-    first, second, *_ = several(codec)
-    alone, _ = codec.encode([first], coder, [4])
-    together, _ = codec.encode([first, second], coder, [4])
-    channels = [alone[24 * n : 24 * (n + 1)] for n in range(4)]
-    assert [together[26 * n : 26 * n + 24] for n in range(4)] == channels
+def test_a_step_gives_reconstruction_latent_bits_and_symbols(codec, image):
+    output = codec(image, KEPT)
+    symbols = (7 * F.pixel_unshuffle(image, 2)).round()
+    mask = (torch.arange(4) < KEPT[:, None])[:, :, None, None]
+    assert torch.equal(output.symbols, symbols.long())
+    torch.testing.assert_close(output.latent, symbols * mask)
+    wanted = F.pixel_shuffle(symbols * mask, 2) / 7 + (KEPT / 4)[:, None, None, None]
+    torch.testing.assert_close(output.reconstruction, wanted)
+    torch.testing.assert_close(output.bits, (symbols * mask * torch.arange(1, 5)[:, None, None]).sum((1, 2, 3)))
+    assert torch.equal(output.fineness, KEPT / 4)
+    assert torch.equal(output.penalty, torch.ones(6))
 
 
-@pytest.mark.parametrize("channels", [1, 2, 7, 16])
-@pytest.mark.parametrize("shapes", [[(8, 8), (4, 4)], [(4, 4)] * 3, [(4, 12), (16, 4), (8, 8), (4, 8)]])
-def test_a_prior_that_depends_on_channels_before_knows_those_of_each_picture(
-    conditional, coder, several, shapes, channels
-):
-    symbols = several(conditional, shapes)
-    stream, [size] = conditional.encode([each[:channels] for each in symbols], coder, [channels])
-    conditional.prior.asked.clear()
-    decoded = conditional.decode(stream[:size], coder, channels, latents(conditional, shapes))
-    assert all(same(decoded, symbols, channels))
-    assert conditional.prior.asked == [channel for channel in range(channels) for _ in shapes]
+def test_all_channels_are_kept_where_no_number_is_given(codec, image):
+    whole = codec(image, torch.full((6,), 4))
+    assert torch.equal(codec(image).reconstruction, whole.reconstruction)
+    assert torch.equal(codec.frozen(image).bits, whole.bits)
 
 
-def test_a_prior_that_depends_on_channels_before_gives_each_picture_its_own_tables(conditional, several):
-    symbols = several(conditional, [(8, 8), (4, 4)])
-    tables = conditional.in_order(symbols)[1]
-    rows = [int(each[:n].sum()) % 16 for n in range(16) for each in symbols for _ in range(each[0].size)]
-    used = [row for row, many in tables.runs() for _ in range(many)]
-    assert (tables.cumulative[used] == conditional.prior.frozen.cumulative[rows]).all()
+def test_frozen_symbols_give_what_files_give_and_leave_the_analysis_alone(codec, image):
+    output = codec.frozen(image, KEPT)
+    for i, n in enumerate(KEPT.tolist()):
+        symbols = codec.encode_symbols(image[i : i + 1])
+        assert torch.equal(output.symbols[i : i + 1], symbols)
+        decoded = codec.decode_symbols(symbols[:, :n], 8, 10)
+        torch.testing.assert_close(output.reconstruction[i : i + 1].detach(), decoded)
+    torch.testing.assert_close(output.bits, codec(image, KEPT).bits.detach())
+    gain = codec.architecture.gain
+    (gradient,) = torch.autograd.grad(output.reconstruction.sum(), gain)
+    with torch.no_grad():
+        by_synthesis = -(output.latent / gain**2).sum()
+    torch.testing.assert_close(gradient, by_synthesis)
 
 
-@pytest.mark.parametrize("pictures", [1, 3])
-def test_tables_for_each_position_are_those_of_every_picture(codec_parts, coder, several, pictures):
-    architecture, quantizer, _ = codec_parts()
-    probabilities = np.random.default_rng(5).dirichlet(np.full(256, 5.0), (4, 12))
-    codec = Codec(architecture, quantizer, FrozenTables.from_probabilities(probabilities))
-    shapes = [(6, 8)] * pictures
-    symbols = several(codec, shapes)
-    stream, ends = codec.encode(symbols, coder, [1, 3, 4])
-    decoded = codec.decode(stream[: ends[1]], coder, 3, latents(codec, shapes))
-    assert all(same(decoded, symbols, 3))
-    rows = [row for row, many in codec.in_order(symbols)[1].runs() for _ in range(many)]
-    assert rows == [12 * n + i for n in range(4) for _ in range(pictures) for i in range(12)]
+def test_a_relaxed_step_is_told_its_fineness(codec, image):
+    fineness = torch.linspace(0, 1, 6)
+    output = codec.relaxed(image, KEPT, fineness)
+    scale = fineness[:, None, None, None]
+    torch.testing.assert_close(output.reconstruction, image * scale + scale)
+    assert output.symbols is None
+    known = codec.relaxed(image, KEPT, fineness, latent=codec.analyze(image))
+    assert torch.equal(known.reconstruction, output.reconstruction)
 
 
-def test_pictures_without_probabilities_share_a_stream(codec, several):
-    class AsTheyAre:
-        def encode(self, symbols, tables, ends):
-            assert tables.cumulative is None
-            return symbols.astype("<i8").tobytes(), [8 * end for end in ends]
-
-        def decoder(self, data):
-            self.rest = data
-            return self
-
-        def decode(self, tables):
-            taken, self.rest = self.rest[: 8 * tables.size], self.rest[8 * tables.size :]
-            return np.frombuffer(taken, "<i8").astype(np.int64)
-
-    without = Codec(codec.architecture, codec.quantizer, NoPrior())
-    symbols = several(without)
-    stream, ends = without.encode(symbols, AsTheyAre(), [2, 4])
-    assert all(same(without.decode(stream[: ends[0]], AsTheyAre(), 2, latents(without, SEVERAL)), symbols, 2))
+def test_a_codec_without_a_prior_has_no_bits(image):
+    codec = ImageCodec(Told(), Straight())
+    assert not codec(image, KEPT).bits.any()
+    assert not codec.frozen(image, KEPT).bits.any()
 
 
-def test_such_a_prior_gives_an_encoder_the_tables_of_a_decoder(conditional, noise_picture):
-    symbols = conditional.symbols(noise_picture(1, 8, 8))
-    rows = [int(symbols[:channel].sum()) % 16 for channel in range(16)]
-    assert list(conditional.in_order([symbols])[1].runs()) == [(row, 4) for row in rows]
+def test_a_batch_decodes_as_each_image_with_its_own_channels(codec, image):
+    symbols = codec.encode_symbols(image)
+    together = codec.decode_symbols(symbols, 8, 10, kept=KEPT)
+    alone = [codec.decode_symbols(symbols[i : i + 1, :n], 8, 10) for i, n in enumerate(KEPT.tolist())]
+    assert torch.equal(together, torch.cat(alone))
+    assert torch.equal(codec.decode_pixels(symbols, 8, 10, kept=KEPT), (together.clamp(0, 1) * 255).round().byte())
 
 
-def test_a_file_of_more_channels_than_the_model_has_is_refused(codec, coder):
-    with pytest.raises(CoderError, match="has 5 channels, its model only 4"):
-        codec.decode(bytes(100), coder, 5, [(3, 4)])
+def test_images_of_8_bits_give_the_symbols_of_floats(codec):
+    pixels = torch.randint(0, 256, (3, 1, 6, 4), dtype=torch.uint8)
+    assert torch.equal(codec.encode_symbols(pixels), codec.encode_symbols(pixels / 255))
 
 
-def test_a_coder_that_cannot_do_without_probabilities_says_so(codec, coder, noise_picture):
-    without = Codec(codec.architecture, codec.quantizer, NoPrior())
-    with pytest.raises(CoderError, match="needs probabilities"):
-        without.encode([without.symbols(noise_picture(1, 4, 4))], coder, [4])
+def test_a_batch_in_tiles_is_the_batch_at_once():
+    torch.manual_seed(2)
+    codec = ImageCodec(OpenImagesArchitecture(latent_channels=4, width=4).double(), Straight()).eval()
+    image = torch.rand(2, 3, 97, 113, dtype=torch.double)
+    whole = codec.encode_symbols(image)
+    assert torch.equal(codec.encode_symbols(image, tile=48), whole)
+    kept = torch.tensor([2, 4])
+    for decode in (codec.decode_symbols, codec.decode_pixels):
+        at_once = decode(whole, 97, 113, kept=kept)
+        torch.testing.assert_close(decode(whole, 97, 113, kept=kept, tile=48), at_once, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("symbols", "message"),
-    [
-        ([0] * 15, "15 symbols were given with tables for 16"),
-        ([0] * 15 + [256], "symbols from 0 to 256 do not fit an alphabet of 256"),
-        ([-1] + [5] * 15, "symbols from -1 to 5 do not fit"),
-    ],
-)
-def test_symbols_that_do_not_fit_their_tables_are_refused(codec, symbols, message):
-    tables = codec.in_order([np.zeros((4, 2, 2), np.int64)])[1]
-    check_symbols(np.full(16, 255), tables)
-    with pytest.raises(CoderError, match=message):
-        check_symbols(np.array(symbols), tables)
+def test_its_state_can_be_loaded_copied_and_saved(codec, image):
+    with torch.no_grad():
+        codec.architecture.gain.fill_(5.0)
+        codec.prior.scale.fill_(2.0)
+    assert set(codec.state_dict()) == {"architecture.gain", "prior.scale"}
+    other, stream = ImageCodec(Told(), Straight(), Rising()), io.BytesIO()
+    torch.save(codec.state_dict(), stream)
+    stream.seek(0)
+    other.load_state_dict(torch.load(stream, weights_only=True))
+    for same in (other, deepcopy(codec)):
+        assert torch.equal(same(image, KEPT).reconstruction, codec(image, KEPT).reconstruction)
+        assert torch.equal(same(image, KEPT).bits, codec(image, KEPT).bits)
+    copied = deepcopy(codec)
+    copied.architecture.gain.data.fill_(1.0)
+    assert codec.architecture.gain == 5.0
+
+
+def test_it_is_where_its_parameters_are(codec):
+    assert codec.device.type == "cpu"
+    assert codec.to("meta").device.type == "meta"
+    assert ImageCodec(OpenImagesArchitecture(latent_channels=4, width=4).to("meta"), Straight()).device.type == "meta"
+
+
+def test_a_prior_that_does_not_fit_the_quantizer_is_refused():
+    for wrong in ({"needs_likelihood": True}, {"alphabet": 1 << 13}):
+        quantizer = Straight()
+        for name, value in wrong.items():
+            setattr(quantizer, name, value)
+        with pytest.raises(ComponentError):
+            ImageCodec(Told(), quantizer, Rising())

@@ -37,6 +37,7 @@ from omega_core.images.pictures import MAX_PIXELS, Picture, psnr, read_picture
 from omega_core.images.planes import compress_planes
 from omega_core.plugins.components import Component
 from omega_core.plugins.registry import Registered, Registry
+from omega_core.testing.elsewhere import elsewhere
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ def test_any_number_of_channels_decodes_to_what_those_channels_make(model, pictu
     data = model.compress(picture, channels=channels)
     symbols, parsed = model.decode(data)
     assert parsed.channels == channels
-    assert (symbols == model.codec.symbols(picture[None])[:channels]).all()
+    assert (symbols == model.files.symbols(picture[None])[:channels]).all()
     expected = np.asarray(model.reconstruct(picture, channels=channels))
     assert (np.asarray(model.decompress(data)) == expected).all()
 
@@ -207,7 +208,7 @@ def test_cuts_that_do_not_fit_a_byte_are_rounded_up_and_decode(model, noise_pict
     assert len(whole.stream) == 2 * 64 * 17
     for channels in whole.header.cuts:
         symbols, _ = model.decode(whole.truncated(channels).to_bytes())
-        assert (symbols == model.codec.symbols(picture[None])[:channels]).all()
+        assert (symbols == model.files.symbols(picture[None])[:channels]).all()
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 63, 64])
@@ -222,7 +223,7 @@ def test_a_stream_that_rounding_reaches_beyond_decodes(model, toys, monkeypatch,
     monkeypatch.setattr(toys, "TwoBytes", Late)
     picture = noise_picture(8, 8 * 17)
     symbols, parsed = model.decode(model.compress(picture, channels=channels))
-    assert (symbols == model.codec.symbols(picture[None])[:channels]).all()
+    assert (symbols == model.files.symbols(picture[None])[:channels]).all()
     length = 2 * 64 * 17
     assert set(parsed.header.cuts.values()) == {len(parsed.stream)} == {length if channels == 1 else 9 << 8}
     assert not any(parsed.stream[length:])
@@ -230,7 +231,7 @@ def test_a_stream_that_rounding_reaches_beyond_decodes(model, toys, monkeypatch,
 
 def test_estimated_bits_are_those_of_the_frozen_tables(model, picture):
     symbols = model.encode(picture).symbols
-    counts = np.diff(model.codec.prior.cumulative)
+    counts = np.diff(model.files.prior.cumulative)
     rows = np.repeat(np.arange(64), 6)
     assert model.estimated_bits(symbols) == pytest.approx(-np.log2(counts[rows, symbols.reshape(-1)] / 2**16).sum())
     assert model.estimated_bits(symbols[:5]) < model.estimated_bits(symbols)
@@ -330,7 +331,7 @@ def test_a_loaded_model_has_the_weights_of_its_file(model_file):
 
 def test_a_model_without_a_prior_has_no_tables(model_file, noise_picture):
     model = load_model(model_file(prior=None))
-    assert model.estimated_bits(model.codec.symbols(noise_picture(1, 4, 4))) == 32 * 16
+    assert model.estimated_bits(model.files.symbols(noise_picture(1, 4, 4))) == 32 * 16
 
 
 @pytest.mark.parametrize("kind", ["architecture", "quantizer", "prior"])
@@ -427,7 +428,7 @@ def test_each_of_several_pictures_is_what_it_would_be_alone(model, several, chan
     alone = [model.decompress(model.compress(each.to_pillow(), channels=channels)) for each in several]
     assert arrays_of(model.decompress_all(data)) == arrays_of(alone)
     symbols, _ = model.decode(data)
-    assert (symbols == model.codec.symbols(several[0].pixels)[:channels]).all()
+    assert (symbols == model.files.symbols(several[0].pixels)[:channels]).all()
 
 
 def test_a_file_of_several_pictures_is_shortened_as_it_would_have_been_made(model, several):
@@ -911,7 +912,7 @@ def test_a_picture_may_be_encoded_in_any_precision_and_decoded_in_another(weight
     for one in models:
         data = one.compress(picture)
         for other in models:
-            assert (other.decode(data)[0] == one.codec.symbols(picture[None])).all()
+            assert (other.decode(data)[0] == one.files.symbols(picture[None])).all()
 
 
 @pytest.fixture
@@ -1045,3 +1046,39 @@ def test_tiles_that_a_decoder_would_refuse_are_not_made(local, noise_picture, ti
     model.tile_size = tile_size
     with pytest.raises(ImageError, match=f"256 to 2048 pixels a side, not {tile_size}"):
         model.compress(noise_picture(4, 4))
+
+
+def test_files_of_several_modes_and_cuts_are_decompressed_together(model_file, noise_picture):
+    model = load_model(model_file(colors=3, channels_min=0))
+    gray, color, larger = noise_picture(4, 6), noise_picture(4, 6, 3), noise_picture(8, 6, 3)
+    files = [
+        model.compress(picture, channels=channels)
+        for picture, channels in ((color, 12), (gray, 12), (larger, 3), (color, 5), (gray, 1))
+    ]
+    for data, picture in zip(files, model.decompress_each(files), strict=True):
+        alone = model.decompress(data)
+        assert (picture.mode, picture.size, picture.tobytes()) == (alone.mode, alone.size, alone.tobytes())
+    assert model.decompress_each([]) == []
+
+
+def test_a_file_of_several_pictures_is_not_one_of_several_files(model_file, noise_picture):
+    model = load_model(model_file())
+    pictures = [Picture(noise_picture(1, 4, 4, seed=seed)) for seed in range(2)]
+    together = model.fit_together(pictures)
+    with pytest.raises(ImageError):
+        model.decompress_each([together.to_bytes()])
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 3), (2, 600, 3)])
+def test_a_model_on_another_device_reads_and_writes_the_same_files(local, noise_picture, shape):
+    """Symbols are coded by the CPU, whatever the transforms run on; at once and in tiles."""
+    model, picture = local(colors=3), noise_picture(*shape)
+    model.tile_size = 256
+    data = model.compress(picture)
+    assert (OmegaFile.parse(data).header.tile is None) == (max(shape) < 256)
+    decoded = model.decompress(data)
+    with elsewhere() as device:
+        model.codec.to(device)
+        assert model.codec.device == device
+        assert model.compress(picture) == data
+        assert model.decompress(data).tobytes() == decoded.tobytes()

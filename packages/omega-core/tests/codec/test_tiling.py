@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega_core.architectures.openimages import OpenImagesArchitecture
-from omega_core.codec.image_codec import Codec
+from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.tiling import spans, tiles
 from omega_core.errors import ModelFileError
 
@@ -69,7 +70,7 @@ def codec(architecture, codec_parts, frozen_tables):
     """An untrained codec for photos whose symbols spread over the whole alphabet."""
     _, quantizer, _ = codec_parts()
     quantizer = type(quantizer)(latent_channels=8, channels=8, alphabet=8)
-    return Codec(architecture, quantizer, frozen_tables(8, 8))
+    return FileCodec(ImageCodec(architecture, quantizer), frozen_tables(8, 8))
 
 
 SHAPES = pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_symbols_of_gray_are_the_same_with_and_without_tiles(codec, noise_pictur
 
 @SHAPES
 def test_pixels_are_the_same_with_and_without_tiles(codec, height, width, tile):
-    symbols = np.random.default_rng(height).integers(0, 8, (8, *codec.architecture.latent_size(height, width)))
+    symbols = np.random.default_rng(height).integers(0, 8, (8, *codec.codec.architecture.latent_size(height, width)))
     whole = codec.pixels(symbols, height, width)
     assert whole.shape == (3, height, width)
     assert 0 < whole.mean() < 255
@@ -125,7 +126,7 @@ def test_pixels_of_fewer_channels_or_colors_are_the_same_with_and_without_tiles(
 
 @pytest.mark.parametrize("tile", [16, 50, 64, 100])
 def test_no_transform_works_on_more_than_a_tile_and_its_halo(codec, noise_picture, monkeypatch, tile):
-    architecture, largest = codec.architecture, {}
+    architecture, largest = codec.codec.architecture, {}
 
     def watched(name):
         method = getattr(architecture, name)
@@ -147,8 +148,8 @@ def test_no_transform_works_on_more_than_a_tile_and_its_halo(codec, noise_pictur
     }
 
 
-def test_an_architecture_that_needs_all_at_once_refuses_tiles(codec_parts, noise_picture):
-    codec = Codec(*codec_parts())
+def test_an_architecture_that_needs_all_at_once_refuses_tiles(file_codec, noise_picture):
+    codec = file_codec()
     pixels = noise_picture(1, 8, 8)
     with pytest.raises(ModelFileError, match="cannot work in tiles"):
         codec.symbols(pixels, tile=4)

@@ -38,6 +38,7 @@ OF_MODULES = {
     "does_the_same_every_time",
     "does_not_mix_samples",
     "stays_on_the_device",
+    "works_on_another_device",
     "state_dict_holds_everything",
     "can_be_made_without_memory",
     "can_be_pickled",

@@ -159,10 +159,10 @@ def _first_least(distance_CSR: Tensor, is_least_CSR: Tensor, number_S1: Tensor) 
     """What `distance.argmin(dim=1)` returns, many times as quickly.
 
     number_S1: S, S + 1, … 2·S − 1. Its sum over where distances are least is below 2·S where only one is, mostly
-    everywhere, and tells which. Numbers of 16 bits do not hold such sums.
+    everywhere, and tells which. Numbers of 16 bits do not hold such sums, and a GPU would make the processor wait.
     """
     symbols = len(number_S1)
-    if distance_CSR.dtype.itemsize < 4:
+    if distance_CSR.dtype.itemsize < 4 or distance_CSR.device.type != "cpu":
         return distance_CSR.argmin(dim=1)
     torch.eq(distance_CSR, distance_CSR.amin(dim=1, keepdim=True), out=is_least_CSR)
     sum_CR = is_least_CSR.mul_(number_S1).sum(dim=1)

@@ -129,8 +129,10 @@ def _first_least(distance_RCS: Tensor, is_least_RCS: Tensor, index_S: Tensor) ->
 
     index_S: S, S + 1, … 2·S − 1. Its product with where distances are least is below 2·S where only one is, mostly
     everywhere, and tells which. Where products are rounded to a few bits, as numbers of 16 bits are, it may tell
-    another: that is looked up.
+    another: that is looked up, for which a GPU would make the processor wait, so that it takes argmin at once.
     """
+    if distance_RCS.device.type != "cpu":
+        return distance_RCS.argmin(dim=2)
     symbols = len(index_S)
     torch.eq(distance_RCS, distance_RCS.amin(dim=2, keepdim=True), out=is_least_RCS)
     index_RC = (is_least_RCS @ index_S).long() - symbols
@@ -219,14 +221,14 @@ class _OneHotMax(torch.autograd.Function):
             if any(soft):
                 gradients[:4] = _gradients(ctx.cut, ctx.compiled, stored, g_latent_RD, g_bits_R, *inputs)
             if of_table:
-                gradients[4] = _table_gradient(table_CSD, symbols_RC, kept_RC, g_latent_RD)
+                gradients[4] = _table_gradient(table_CSD, symbols_RC, kept_RC, sum(ctx.cut.keeping), g_latent_RD)
             if of_lengths:
                 gradients[5] = length_gradient(code_lengths_CTS, symbols_RC, kept_RC, g_bits_R)
         return None, None, *gradients
 
 
-def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_latent_RD: Tensor) -> Tensor:
-    """For each symbol, the sum of the gradients of the rows that chose it.
+def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, kept: int, g_latent_RD: Tensor) -> Tensor:
+    """For each symbol, the sum of the gradients of the rows that chose it; kept: how many of kept_RC are.
 
     Sorted by symbol first, so that each sum is written once, as a whole.
     """
@@ -234,7 +236,7 @@ def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_la
     number_RC = _number(symbols_RC, symbols).masked_fill_(~kept_RC, channels * symbols)
     count_K = torch.bincount(number_RC.flatten(), minlength=channels * symbols + 1)[:-1]
     order = torch.argsort(number_RC.flatten().int(), stable=True)  # half as long to sort takes half the time
-    row = order[: count_K.sum()] // channels
+    row = order[:kept] // channels
     summed_KD = functional.embedding_bag(row, g_latent_RD, count_K.cumsum(0) - count_K, mode="sum")
     return summed_KD.view(channels, symbols, dims)
 

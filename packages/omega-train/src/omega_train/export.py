@@ -29,17 +29,14 @@ def export(task: CodecTask, path: Path) -> str:
     Raises OutputError, and TrainingError for weights that half precision cannot hold.
     """
     arrays: Arrays = {}
-    for part in ("architecture", "quantizer", "prior"):
-        module = getattr(task, part)
-        for name, tensor in module.state_dict().items() if module is not None else ():
-            relaxed = name.startswith(RELAXATION)
-            if part == "prior" and not relaxed:
-                continue
-            kept = _without_subnormals(tensor.detach().cpu())
-            kept = (_halved(kept) if task.recipe.half_precision else kept).contiguous()
-            arrays[f"{RELAXATION}{part}.{name.removeprefix(RELAXATION)}" if relaxed else f"{part}.{name}"] = (
-                kept.numpy()
-            )
+    for name, tensor in task.codec.state_dict().items():
+        part, _, rest = name.partition(".")
+        relaxed = rest.startswith(RELAXATION)
+        if part == "prior" and not relaxed:
+            continue
+        kept = _without_subnormals(tensor.detach().cpu())
+        kept = (_halved(kept) if task.recipe.half_precision else kept).contiguous()
+        arrays[f"{RELAXATION}{part}.{rest.removeprefix(RELAXATION)}" if relaxed else name] = kept.numpy()
     if task.prior is not None:
         arrays |= {f"prior.{name}": array for name, array in task.prior.freeze().arrays().items()}
     return write_model(path, describe(task), arrays)

@@ -78,7 +78,7 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
     pixels = torch.zeros(1, dtype=torch.float64, device=task.device)
     finenesses = torch.linspace(0, 1, FINENESSES).tolist()
     for image in batches(task, images, most=PICTURES, workers=workers):
-        latent = task.architecture.analysis(image)
+        latent = task.codec.analyze(image)
         symbols = quantizer.symbols(latent)
         seen.append(symbols)
         counts += symbol_counts(symbols, all_of(task, image), quantizer.alphabet)

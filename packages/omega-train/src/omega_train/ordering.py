@@ -8,11 +8,12 @@ from itertools import accumulate
 import numpy as np
 import torch
 
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.contracts.dataset import Images
 from omega_train.distributed import all_reduce_sum
 from omega_train.rates import rates_at
 from omega_train.recipe import Recipe
-from omega_train.task import CodecTask, channel_bits
+from omega_train.task import CodecTask
 from omega_train.validation import batches
 
 PICTURES = 64
@@ -81,21 +82,21 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
 def _curve(task: CodecTask, images: Images, order: Sequence[int], points: int, workers: int) -> Curve:
     """Distortion and rate of up to so many prefixes of an order of the channels, and of none, on some images."""
     counts = _counts(len(order), points)
-    selected = deepcopy(task.quantizer)
-    selected.select(order)
+    quantizer = deepcopy(task.quantizer)
+    quantizer.select(order)
+    selected = ImageCodec(task.architecture, quantizer)
     errors = torch.zeros(len(counts), dtype=torch.float64, device=task.device)
     bits = torch.zeros(len(order), dtype=torch.float64, device=task.device)
     seen = torch.zeros(2, dtype=torch.float64, device=task.device)
     for whole in batches(task, images, most=PICTURES, workers=workers):
         image = whole if task.architecture.image_size else _middle(whole)
         height, width = image.shape[2:]
-        symbols = selected.symbols(task.architecture.analysis(image))
+        symbols = selected.encode_symbols(image)
         all_of_them = symbols.new_zeros((len(image), task.quantizer.channels, *symbols.shape[2:]))
         all_of_them[:, list(order)] = symbols
-        bits += channel_bits(task.prior, all_of_them)[:, list(order)].sum(dim=0)
+        bits += task.codec.channel_bits(all_of_them)[:, list(order)].sum(dim=0)
         for number, n in enumerate(counts):
-            latent = selected.latent(symbols[:, :n]).to(image.dtype)
-            restored = task.architecture.synthesis(latent, height, width)
+            restored = selected.decode_symbols(symbols[:, :n], height, width)
             errors[number] += task.distortion(restored, image).sum()
         seen += torch.tensor([len(image), len(image) * height * width], device=task.device)
     pictures, pixels = all_reduce_sum(seen).tolist()

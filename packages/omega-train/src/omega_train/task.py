@@ -1,27 +1,25 @@
 """The codec as Lightning trains it.
 
-image ─analysis→ y ─quantizer(y, prior, n)→ y_hat, bits ─synthesis→ image_hat
+image ─ImageCodec, n kept channels→ image_hat, bits
 loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalized images, bpp less at first if the recipe says so
 
 What is trained at a step, and how the quantizer takes part, depends on the phase: see `omega_train.phases`.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from omega_core.coding.tables import MAX_ALPHABET
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import Prior
-from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import ComponentError
-from omega_core.plugins.registry import build, resolve
+from omega_core.plugins.registry import resolve
 from omega_train.data.batches import Batch
 from omega_train.distributed import all_reduce_sum
 from omega_train.optimizers import build_optimizer
@@ -29,17 +27,14 @@ from omega_train.phases import Phase, Phases
 from omega_train.rates import Rates, balanced_rates, draw_rates, draw_shares, noise_seeds
 from omega_train.recipe import Recipe
 
-_Transform = Callable[[Tensor], Tensor]
-_Synthesis = Callable[[Tensor, int, int, Tensor], Tensor]
-
 
 class CodecTask(LightningModule):
-    """Architecture, quantizer and prior of a recipe, with its loss and optimizer.
+    """The codec of a recipe, with its loss and optimizer.
 
     Raises ComponentError if a component is unknown or does not take its options.
     """
 
-    prior: Prior | None
+    codec: ImageCodec
     chosen: Tensor
     """(C, S), how often each symbol was chosen since the last time that some were woken, here."""
     prefix_rates: Tensor
@@ -51,57 +46,21 @@ class CodecTask(LightningModule):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        self.architecture = cast(
-            Architecture,
-            build(
-                "architecture",
-                recipe.architecture,
-                recipe.architecture_options,
-                latent_channels=recipe.latent_channels,
-            ),
+        self.codec = ImageCodec.from_names(
+            recipe.architecture,
+            recipe.quantizer,
+            recipe.prior,
+            latent_channels=recipe.latent_channels,
+            channels=recipe.channels,
+            alphabet=recipe.symbols,
+            architecture_options=recipe.architecture_options,
+            quantizer_options=recipe.quantizer_options,
+            prior_options=recipe.prior_options,
         )
-        self.quantizer = cast(
-            Quantizer,
-            build(
-                "quantizer",
-                recipe.quantizer,
-                recipe.quantizer_options,
-                latent_channels=recipe.latent_channels,
-                channels=recipe.channels,
-                alphabet=recipe.symbols,
-            ),
-        )
-        self.prior = None
-        if self.quantizer.needs_prior:
-            size = self.architecture.image_size
-            self.prior = cast(
-                Prior,
-                build(
-                    "prior",
-                    recipe.prior,
-                    recipe.prior_options,
-                    channels=recipe.channels,
-                    alphabet=self.quantizer.alphabet,
-                    lowest=self.quantizer.lowest,
-                    latent_size=size and self.architecture.latent_size(*size),
-                ),
-            )
-            if self.quantizer.alphabet > MAX_ALPHABET:
-                raise ComponentError(f"{self.quantizer.alphabet} symbols are more than the {MAX_ALPHABET} of a table.")
-            if self.quantizer.needs_likelihood and not implements(self.prior, Prior, "likelihood"):
-                raise ComponentError(
-                    f"the quantizer {recipe.quantizer} needs a prior with a likelihood of real values, such as"
-                    f" factorized; the prior {recipe.prior} has none."
-                )
         resolve("coder", self.coder)
         self._check_options()
         if recipe.relaxed_share:
-            self.quantizer.relax()
-            if self.prior is not None:
-                self.prior.relax(recipe.latent_channels)
-        self.architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # backward half the time
-        self.analysis: _Transform = self.architecture.analysis
-        self.synthesis: _Synthesis = self.architecture.restore
+            self.codec.relax()
         self.steps = recipe.steps or 1
         self.last: dict[str, Tensor] = {}
         shape = (recipe.channels, self.quantizer.alphabet) if recipe.wake_every else (0, 0)
@@ -125,15 +84,24 @@ class CodecTask(LightningModule):
                     raise ComponentError(f"the {kind} {name} cannot do what {asked} asks for: it has no `{method}`.")
 
     @property
+    def architecture(self) -> Architecture:
+        """That of the codec."""
+        return self.codec.architecture
+
+    @property
+    def quantizer(self) -> Quantizer:
+        """That of the codec."""
+        return self.codec.quantizer
+
+    @property
+    def prior(self) -> Prior | None:
+        """That of the codec."""
+        return self.codec.prior
+
+    @property
     def coder(self) -> str:
         """The recipe's or, where symbols have no probabilities, `raw`."""
         return self.recipe.coder if self.quantizer.needs_prior else "raw"
-
-    def compile_parts(self) -> None:
-        """Have torch.compile make both transforms and the quantizer quicker, from their first use on."""
-        self.analysis = torch.compile(self.architecture.analysis)
-        self.synthesis = torch.compile(self.architecture.restore)
-        self.quantizer.compile_parts()
 
     @property
     def phases(self) -> Phases:
@@ -161,25 +129,19 @@ class CodecTask(LightningModule):
         self.quantizer.sample_seeds = noise_seeds(self.recipe, batch)
         self.quantizer.progress = min(1.0, batch.step / self.steps)
         image = (batch.pixels.to(self.dtype) / 255).contiguous(memory_format=torch.channels_last)
-        height, width = image.shape[2:]
-        with self._settling(image.device) if phase is Phase.HARD else nullcontext():
-            latent = self.analysis(image)
-        latent = latent.to(image.dtype)
         if phase is Phase.RELAXED:
-            quantized = self.quantizer.relaxed(latent, self.prior, rates.kept, rates.fineness)
+            output = self.codec.relaxed(image, rates.kept, rates.fineness)
+        elif phase is Phase.SOFT:
+            output = self.codec(image, rates.kept)
         else:
-            with torch.autocast(image.device.type, enabled=False):  # distances, softmax and rate in float32
-                quantize = self._settled if phase is Phase.HARD else self.quantizer
-                quantized = quantize(latent, self.prior, rates.kept)
-            rates.fineness = self.quantizer.fineness(rates.kept).to(image)
-        restored = self.synthesis(quantized.latent, height, width, rates.fineness)
-        mse = self.distortion(restored.to(image.dtype), image)
-        bpp = quantized.bits / (height * width)
+            output = self.codec.frozen(image, rates.kept)
+        mse = self.distortion(output.reconstruction, image)
+        bpp = output.bits / image[0, 0].numel()
         loss = rates.losses(mse, bpp, self.rate_factor(batch.step)).mean()
-        if quantized.penalty is not None:
-            loss = loss + quantized.penalty.mean()
-        if quantized.symbols is not None:
-            self._observe(quantized.symbols, rates.kept)
+        if output.penalty is not None:
+            loss = loss + output.penalty.mean()
+        if output.symbols is not None:
+            self._observe(output.symbols, rates.kept)
         self.last = {"loss": loss.detach(), "mse": mse.detach().mean(), "bpp": bpp.detach().mean()}
         return loss
 
@@ -197,27 +159,10 @@ class CodecTask(LightningModule):
         """λ and fineness of so many kept channels (B,), once the quantizer was fitted."""
         return balanced_rates(self.recipe, kept, self.quantizer.fineness(kept))
 
-    @contextmanager
-    def _settling(self, device: torch.device) -> Iterator[None]:
-        """Nothing is trained, and computed as it is for files, whatever the precision of training."""
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            yield
-
     def distortion(self, restored: Tensor, image: Tensor) -> Tensor:
         """MSE (B,) of images (B, colors, H, W), normalized as the architecture says."""
         error = self.architecture.normalize(restored) - self.architecture.normalize(image)
         return error.square().mean(dim=(1, 2, 3))
-
-    def _settled(self, latent: Tensor, prior: Prior | None, kept: Tensor) -> Quantized:
-        """As the quantizer, with symbols that are taken as given."""
-        with torch.no_grad():
-            symbols = self.quantizer.symbols(latent)
-            here = torch.arange(symbols.shape[1], device=kept.device) < kept[:, None]
-            bits = (channel_bits(prior, symbols) * here).sum(dim=1)
-        order = torch.argsort(kept, stable=True)  # samples that keep as many channels, together
-        parts = [self.quantizer.latent(symbols[kept == n, :n]) for n in sorted(set(kept.tolist()))]
-        restored = torch.cat(parts).to(latent.dtype)[torch.argsort(order)]
-        return Quantized(restored, bits.to(latent.dtype), symbols)
 
     def _observe(self, symbols: Tensor, kept: Tensor) -> None:
         if self.prior is not None and self.prior.observes:
@@ -233,7 +178,7 @@ class CodecTask(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer, and the schedule of its learning rates if there is one."""
-        optimizer = build_optimizer(self.recipe, self)
+        optimizer = build_optimizer(self.recipe, self.codec)
         if self.recipe.schedule == "constant" and not self.recipe.warmup:
             return optimizer
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
@@ -246,16 +191,6 @@ class CodecTask(LightningModule):
         if self.recipe.schedule == "constant":
             return rising
         return rising * (0.5 + 0.5 * math.cos(math.pi * self.phases.progress(step)))
-
-
-def channel_bits(prior: Prior | None, symbols: Tensor) -> Tensor:
-    """The bits of each channel (B, C) of symbols (B, C, h, w) under a prior as it is; none without a prior."""
-    if prior is None:
-        return torch.zeros(symbols.shape[:2], device=symbols.device)
-    lengths_CTS = prior.code_lengths(*symbols.shape[2:])
-    flat_CPB = symbols.flatten(2).permute(1, 2, 0)
-    lengths_CPB = lengths_CTS.expand(-1, flat_CPB.shape[1], -1).gather(2, flat_CPB)
-    return lengths_CPB.sum(dim=1).T
 
 
 def symbol_counts(symbols: Tensor, kept: Tensor, alphabet: int) -> Tensor:

@@ -125,7 +125,7 @@ class LightningTrainer:
         if self.started and not resume and self.trainer.is_global_zero:
             log.info(self.started)
         if self.compiled:
-            self.task.compile_parts()
+            self.task.codec.compile_parts()
         workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
         self.trainer.callbacks = run_callbacks(  # type: ignore[attr-defined]
             self.task,

@@ -16,7 +16,7 @@ from omega_train.data.batches import BatchedImages
 from omega_train.data.reading import reader, stop_reading
 from omega_train.distributed import all_reduce_sum, rank, world_size
 from omega_train.rates import Rates, rates_at, shares
-from omega_train.task import CodecTask, channel_bits, symbol_counts
+from omega_train.task import CodecTask, symbol_counts
 
 FINENESSES = 8  # at which the relaxed phase is scored
 BATCH_PIXELS = 500 * 28 * 28  # at a time, whatever the size of the images
@@ -70,7 +70,7 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
         device=task.device,
     )
     for image in batches(task, images, workers=workers):
-        symbols = task.quantizer.symbols(task.architecture.analysis(image))
+        symbols = task.codec.encode_symbols(image)
         totals += _sums(task, image, symbols, counts)
         if has_alphabet:
             chosen += symbol_counts(symbols, all_of(task, image), task.quantizer.alphabet)
@@ -111,12 +111,12 @@ def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validati
     task.eval()
     totals = torch.zeros(FINENESSES, 3, dtype=torch.float64, device=task.device)
     for image in batches(task, images, workers=workers):
-        latent = task.architecture.analysis(image)
+        latent = task.codec.analyze(image)
         for point, (fineness, kept) in enumerate(zip(rates.fineness.tolist(), rates.kept.tolist(), strict=True)):
             finenesses_B = torch.full((len(image),), fineness, device=task.device)
             kept_B = torch.full((len(image),), kept, device=task.device)
-            quantized = task.quantizer.relaxed(latent, task.prior, kept_B, finenesses_B)
-            totals[point] += _sums_of(task, image, quantized.latent, quantized.bits, finenesses_B)
+            output = task.codec.relaxed(image, kept_B, finenesses_B, latent=latent)
+            totals[point] += _sums_of(task, image, output.reconstruction, output.bits)
     task.train(was_training)
     scores = _scores(rates.kept.tolist(), rates, all_reduce_sum(totals) / len(images))
     return Validation(
@@ -124,23 +124,21 @@ def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validati
     )
 
 
-def _sums_of(task: CodecTask, image: Tensor, latent: Tensor, bits: Tensor, fineness: Tensor) -> Tensor:
-    """MSE, bpp and PSNR (3,) of a batch (B, colors, H, W) as restored from a latent, summed over it."""
-    height, width = image.shape[2:]
-    restored = task.architecture.restore(latent.to(image.dtype), height, width, fineness.to(image.dtype))
+def _sums_of(task: CodecTask, image: Tensor, restored: Tensor, bits: Tensor) -> Tensor:
+    """MSE, bpp and PSNR (3,) of a batch (B, colors, H, W) as restored with so many bits (B,), summed over it."""
     seen = (restored.clamp(0, 1) * 255).round() - image * 255
     noise = seen.square().mean(dim=(1, 2, 3)).clamp_min(1e-3)
     mse = task.distortion(restored, image)
-    return torch.stack([mse.sum(), bits.sum() / (height * width), (10 * (255**2 / noise).log10()).sum()]).double()
+    return torch.stack([mse.sum(), bits.sum() / image[0, 0].numel(), (10 * (255**2 / noise).log10()).sum()]).double()
 
 
 def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) -> Tensor:
     """MSE, bpp and PSNR at each channel count, summed over a batch (B, colors, H, W)."""
-    bits_BC = channel_bits(task.prior, symbols)
+    bits_BC = task.codec.channel_bits(symbols)
     sums = []
     for n in counts:
-        fineness = task.quantizer.fineness(torch.full((len(image),), n, device=task.device))
-        sums.append(_sums_of(task, image, task.quantizer.latent(symbols[:, :n]), bits_BC[:, :n].sum(dim=1), fineness))
+        restored = task.codec.decode_symbols(symbols[:, :n], image.shape[2], image.shape[3])
+        sums.append(_sums_of(task, image, restored, bits_BC[:, :n].sum(dim=1)))
     return torch.stack(sums)
 
 
@@ -191,7 +189,7 @@ def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None 
     task.prior.recount()
     rounds = 0
     for image in batches(task, images, most=most, workers=workers):
-        symbols, kept = task.quantizer.symbols(task.architecture.analysis(image)), all_of(task, image)
+        symbols, kept = task.codec.encode_symbols(image), all_of(task, image)
         task.prior.observe(symbols, kept)
         rounds += 1
     each = -(-len(_chosen(images, most)) // world_size())

@@ -14,12 +14,12 @@ from omega_train.checkpoint import read_checkpoint, weights_of
 from omega_train.export import RELAXATION
 from omega_train.task import CodecTask
 
-_PARTS = ("architecture", "quantizer", "prior")
+_CODEC = "codec."  # what names in the state of a task begin with
 _SHOWN = 3
 
 
 def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
-    """What a model or a run has learned, named as in `CodecTask.state_dict()`.
+    """What a model or a run has learned, named as in `ImageCodec.state_dict()`.
 
     source: a model file, the name of a bundled model, or a run folder, of whose last checkpoint it is the moving
         average if there is one, and else the weights.
@@ -31,14 +31,14 @@ def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
     """
     if Path(source).is_dir():
         found = weights_of(read_checkpoint(Path(source)))
-        return {name: tensor for name, tensor in found.items() if _part(name) in _PARTS}
+        return {name.removeprefix(_CODEC): tensor for name, tensor in found.items() if name.startswith(_CODEC)}
     arrays = read_model(model_path(source)).arrays
-    taken = {name: torch.from_numpy(array) for name, array in arrays.items() if _part(name) != "prior"}
-    return {_in_task(name): tensor for name, tensor in taken.items()}
+    taken = {name: torch.from_numpy(array) for name, array in arrays.items() if not name.startswith("prior.")}
+    return {_in_codec(name): tensor for name, tensor in taken.items()}
 
 
-def _in_task(name: str) -> str:
-    """The name of an array of a model in the state of a task."""
+def _in_codec(name: str) -> str:
+    """The name of an array of a model in the state of a codec."""
     if not name.startswith(RELAXATION):
         return name
     part, _, rest = name.removeprefix(RELAXATION).partition(".")
@@ -52,11 +52,11 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
     neither a model nor a run, or that fits nowhere.
     """
     given = collect(source)
-    own = {name: tensor for name, tensor in task.state_dict().items() if _part(name) in _PARTS}
+    own = task.codec.state_dict()
     fitting = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
     if not fitting:
         raise TrainingError(f"nothing in {source} fits the parts of this recipe by name and shape: begin without it.")
-    task.load_state_dict(fitting, strict=False)
+    task.codec.load_state_dict(fitting, strict=False)
     others = [
         f"{name} {tuple(given[name].shape)} here {tuple(own[name].shape)}"
         for name in given
@@ -69,10 +69,6 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
     fresh = [name for name in own if name not in fitting]
     said += [f"begin as without it: {_listed(fresh)}"] if fresh else []
     return "; ".join(said)
-
-
-def _part(name: str) -> str:
-    return name.partition(".")[0]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,9 +7,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from omega_core.contracts.architecture import Architecture
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.contracts.prior import FrozenPrior, Prior
-from omega_core.contracts.quantizer import Quantizer
 
 SIZE = (512, 768)
 """Height and width at which operations are counted, where an architecture takes any."""
@@ -29,18 +28,15 @@ class Cost:
     kmac_per_pixel: float
 
 
-def costs(
-    architecture: Architecture,
-    quantizer: Quantizer,
-    prior: nn.Module | FrozenPrior | None,
-    size: tuple[int, int] | None = None,
-) -> list[Cost]:
+def costs(codec: ImageCodec, prior: FrozenPrior | None = None, size: tuple[int, int] | None = None) -> list[Cost]:
     """The costs of analysis, quantizer (symbols, and latent), prior and synthesis.
 
+    prior: the frozen one of a model; that of the codec if None.
     size: (H, W) of the picture to count for; the architecture's own, or SIZE.
 
     Raises ImageError for a size that the architecture does not take.
     """
+    architecture, quantizer = codec.architecture, codec.quantizer
     height, width = size or architecture.image_size or SIZE
     h, w = architecture.latent_size(height, width)
     like = next(architecture.parameters(), torch.empty(0))
@@ -56,15 +52,15 @@ def costs(
         return float(counter.get_total_flops()) / 2 / 1000 / pixels
 
     ways = {
-        "analysis": counted(architecture.analysis, image),
+        "analysis": counted(codec.analyze, image),
         "quantizer": counted(quantizer.symbols, latent) + counted(quantizer.latent, symbols),
         "prior": 0.0,
-        "synthesis": counted(architecture.synthesis, latent.to(like.dtype), height, width),
+        "synthesis": counted(codec.synthesize, latent.to(like), height, width, image.new_ones(1)),
     }
     numbers = {
-        "analysis": _used(architecture, image),
+        "analysis": _used(codec, image),
         "quantizer": _size(quantizer),
-        "prior": _entries(prior, h, w),
+        "prior": _entries(prior or codec.prior, h, w),
     }
     numbers["synthesis"] = _size(architecture) - numbers["analysis"]
     return [Cost(part, numbers[part], kmac) for part, kmac in ways.items()]
@@ -74,13 +70,15 @@ def _size(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _used(architecture: Architecture, image: torch.Tensor) -> int:
+def _used(codec: ImageCodec, image: torch.Tensor) -> int:
     """Parameters of the modules that analysis calls."""
     called = set[nn.Module]()
-    hooks = [module.register_forward_hook(lambda module, *_: called.add(module)) for module in architecture.modules()]
+    hooks = [
+        module.register_forward_hook(lambda module, *_: called.add(module)) for module in codec.architecture.modules()
+    ]
     try:
         with torch.inference_mode():
-            architecture.analysis(image)
+            codec.analyze(image)
     finally:
         for hook in hooks:
             hook.remove()

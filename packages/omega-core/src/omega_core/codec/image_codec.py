@@ -1,174 +1,354 @@
-"""From pixels to symbols to a stream, and back.
+"""Architecture, quantizer and prior as one module: images to symbols and back, in batches, on any device.
 
-    pixels ─analysis→ latent ─quantizer→ symbols ─coder(tables)→ stream
-    pixels ←synthesis─ latent ←quantizer─ symbols ←coder(tables)─ stream
+    forward         image ─analysis→ latent ─quantizer(prior, kept)→ latent, bits, symbols ─synthesis→ reconstruction
+    encode_symbols  image ─analysis→ latent ─quantizer→ symbols
+    decode_symbols  symbols ─quantizer→ latent ─synthesis→ image
 
-Shapes: D latent channels, C symbol channels of which the first n are coded, h×w positions. A stream holds
-the symbols of one or several pictures, in the order that `omega_core.coding.order` tells.
+Shapes: B images of H×W pixels, D latent channels, C symbol channels of which the first n are kept, h×w positions.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from omega_core.codec.tiling import tiles
-from omega_core.coding.order import Step, in_order, steps
-from omega_core.coding.tables import FrozenPrior, Integers, Tables
+from omega_core.coding.tables import MAX_ALPHABET
+from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture, LocalArchitecture, Margins
-from omega_core.contracts.coder import Coder
-from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import CoderError, ImageError, ModelFileError
-from omega_core.images.pictures import Pixels
+from omega_core.contracts.prior import Prior
+from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.errors import ComponentError, ModelFileError
+from omega_core.plugins.registry import build
 
 
 @dataclass(frozen=True)
-class Codec:
-    """The parts that code a picture, in evaluation mode."""
+class CodecOutput:
+    """What a codec makes of a batch of images.
 
-    architecture: Architecture
-    quantizer: Quantizer
-    prior: FrozenPrior
+    reconstruction: (B, colors, H, W), in the type of the images; values may leave [0, 1] a little.
+    latent: (B, D, h, w), as the synthesis takes it: quantized and dequantized.
+    bits: (B,), estimated bits of the kept channels of each image; 0 for a codec without a prior.
+    symbols: (B, C, h, w), int64; those of channels that are not kept mean nothing; None where there are none yet.
+    fineness: (B,), from 0 to 1, as the synthesis was told it.
+    penalty: (B,), what else training is to make small: see `Quantized`; None where there is nothing.
+    """
+
+    reconstruction: Tensor
+    latent: Tensor
+    bits: Tensor
+    symbols: Tensor | None
+    fineness: Tensor
+    penalty: Tensor | None
+
+
+class ImageCodec(nn.Module):
+    """A learned image codec: an architecture, a quantizer and a prior that fit each other.
+
+    architecture: analysis and synthesis.
+    quantizer: between latents of the architecture's D channels and symbols.
+    prior: the probabilities of symbols, where bits are wanted; None where symbols have none, or only they are wanted.
+
+    Calling it is a step of training with the gradients of the quantizer; `relaxed` and `frozen` are the steps of the
+    other phases. `encode_symbols` and `decode_symbols` are what files are made with, without gradients. Names in its
+    `state_dict` begin with "architecture.", "quantizer." and "prior.".
+
+    Raises ComponentError where the prior does not fit the quantizer.
+    """
+
+    prior: Prior | None
+
+    def __init__(self, architecture: Architecture, quantizer: Quantizer, prior: Prior | None = None) -> None:
+        super().__init__()
+        self.architecture, self.quantizer, self.prior = architecture, quantizer, prior
+        if prior is not None:
+            _check_fit(quantizer, prior)
+        # both transforms take half the time on a CPU, backward too
+        architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.register_buffer("_place", torch.empty(0), persistent=False)  # where a codec without any parameter is
+        self._compiled: dict[str, Callable[..., Tensor]] = {}
+
+    @classmethod
+    def from_names(
+        cls,
+        architecture: str,
+        quantizer: str,
+        prior: str,
+        *,
+        latent_channels: int,
+        channels: int,
+        alphabet: int,
+        architecture_options: Mapping[str, Any] | None = None,
+        quantizer_options: Mapping[str, Any] | None = None,
+        prior_options: Mapping[str, Any] | None = None,
+    ) -> "ImageCodec":
+        """A codec of components by their names, bare or qualified, with new parameters.
+
+        prior: made only for a quantizer whose symbols have probabilities.
+        latent_channels, channels, alphabet: D, C, and S, of which the quantizer may make another.
+        architecture_options, quantizer_options, prior_options: of each component, as `omega list KIND NAME` shows.
+
+        Raises ComponentError if a component is unknown, does not take its options or does not fit the others.
+        """
+        transforms: Architecture = build(
+            "architecture", architecture, architecture_options or {}, latent_channels=latent_channels
+        )
+        made: Quantizer = build(
+            "quantizer",
+            quantizer,
+            quantizer_options or {},
+            latent_channels=latent_channels,
+            channels=channels,
+            alphabet=alphabet,
+        )
+        if not made.needs_prior:
+            return cls(transforms, made)
+        size = transforms.image_size
+        probabilities: Prior = build(
+            "prior",
+            prior,
+            prior_options or {},
+            channels=channels,
+            alphabet=made.alphabet,
+            lowest=made.lowest,
+            latent_size=size and transforms.latent_size(*size),
+        )
+        return cls(transforms, made, probabilities)
 
     @property
     def colors(self) -> int:
-        """Of the pictures that the architecture takes: 1 or 3."""
+        """Of the images that the architecture takes: 1 or 3."""
         return self.architecture.colors
 
-    def check(self, pixels: Pixels) -> tuple[int, int]:
-        """(h, w) of the symbols of pixels. Raises ImageError if the architecture does not take them."""
-        if len(pixels) > self.colors:
-            raise ImageError(f"the picture is {_color(len(pixels))}, the model is for {_color(self.colors)}.")
-        return self.architecture.latent_size(pixels.shape[1], pixels.shape[2])
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters(), cast(Tensor, self._place)).device
 
-    @torch.inference_mode()
-    def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Integers:
-        """Pixels (colors, H, W) to symbols (C, h, w). Gray pixels are taken as RGB where the model wants RGB.
+    def relax(self) -> None:
+        """Make ready for the relaxed phase, before any step. Raises ComponentError where the quantizer has none."""
+        self.quantizer.relax()
+        if self.prior is not None:
+            self.prior.relax(self.architecture.latent_channels)
 
+    def compile_parts(self) -> None:
+        """Have torch.compile make both transforms and the quantizer quicker in training, from their first use on."""
+        self._compiled = {
+            "analysis": torch.compile(self.architecture.analysis),
+            "synthesis": torch.compile(self.architecture.restore),
+        }
+        self.quantizer.compile_parts()
+
+    def analyze(self, image: Tensor) -> Tensor:
+        """Image (B, colors, H, W), floats in [0, 1], to latent (B, D, h, w)."""
+        compiled = self._compiled.get("analysis") if self.training else None
+        return self.architecture.analysis(image) if compiled is None else compiled(image)
+
+    def synthesize(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
+        """Latent (B, D, h, w) to image (B, colors, height, width); fineness: (B,), told to syntheses that take it."""
+        compiled = self._compiled.get("synthesis") if self.training else None
+        return (compiled or self.architecture.restore)(latent, height, width, fineness)
+
+    def forward(self, image: Tensor, kept: Tensor | None = None) -> CodecOutput:
+        """Code images, differentiably in training mode: what a step of the soft phase of training takes.
+
+        image: (B, colors, H, W), floats in [0, 1].
+        kept: (B,), int64, how many leading channels of each image are kept; all of them if None.
+
+        Distances, softmax and rates are worked out without autocast. Raises ImageError for a size that the
+        architecture does not take.
+        """
+        kept = self._all_kept(image) if kept is None else kept
+        latent = self.analyze(image).to(image.dtype)
+        with torch.autocast(image.device.type, enabled=False):
+            quantized = self.quantizer(latent, self.prior, kept)
+        return self._output(image, quantized, self.quantizer.fineness(kept).to(image))
+
+    def relaxed(self, image: Tensor, kept: Tensor, fineness: Tensor, *, latent: Tensor | None = None) -> CodecOutput:
+        """Code images as the relaxed phase of training does, in which there may be no symbols yet.
+
+        image, kept: as for `forward`.
+        fineness: (B,), from 0 for the coarsest quantization to 1 for the finest: see `Quantizer.relaxed`.
+        latent: what `analyze` makes of the images, where that is known already.
+        """
+        latent = (self.analyze(image) if latent is None else latent).to(image.dtype)
+        return self._output(image, self.quantizer.relaxed(latent, self.prior, kept, fineness), fineness)
+
+    def frozen(self, image: Tensor, kept: Tensor | None = None) -> CodecOutput:
+        """Code images with the symbols that files hold, which are taken as given: the hard phase of training.
+
+        image, kept: as for `forward`. Gradients go to the quantizer's tables and to the synthesis, not to the
+        analysis; symbols are those of full precision, whatever autocast says.
+        """
+        kept = self._all_kept(image) if kept is None else kept
+        with torch.autocast(image.device.type, enabled=False):
+            with torch.no_grad():
+                symbols = self.quantizer.symbols(self.analyze(image).to(image.dtype))
+                here = torch.arange(symbols.shape[1], device=kept.device) < kept[:, None]
+                bits = (self.channel_bits(symbols) * here).sum(dim=1).to(image.dtype)
+            latent = self.dequantize(symbols, kept).to(image.dtype)
+        return self._output(image, Quantized(latent, bits, symbols), self.quantizer.fineness(kept).to(image))
+
+    def _output(self, image: Tensor, quantized: Quantized, fineness: Tensor) -> CodecOutput:
+        restored = self.synthesize(quantized.latent, image.shape[2], image.shape[3], fineness).to(image.dtype)
+        return CodecOutput(restored, quantized.latent, quantized.bits, quantized.symbols, fineness, quantized.penalty)
+
+    def _all_kept(self, batch: Tensor) -> Tensor:
+        return torch.full((len(batch),), self.quantizer.channels, device=batch.device)
+
+    def channel_bits(self, symbols: Tensor) -> Tensor:
+        """The bits of each channel (B, C) of symbols (B, C, h, w) under the prior as it is; 0 without a prior."""
+        if self.prior is None:
+            return torch.zeros(symbols.shape[:2], device=symbols.device)
+        lengths_CTS = self.prior.code_lengths(symbols.shape[2], symbols.shape[3])
+        flat_CPB = symbols.flatten(2).permute(1, 2, 0)
+        lengths_CPB = lengths_CTS.expand(-1, flat_CPB.shape[1], -1).gather(2, flat_CPB)
+        return lengths_CPB.sum(dim=1).T
+
+    def dequantize(self, symbols: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Symbols (B, n, h, w) to latent (B, D, h, w).
+
+        kept: (B,), how many of the n leading channels of each sample count; all of them if None.
+        """
+        if kept is None:
+            return self.quantizer.latent(symbols)
+        order = torch.argsort(kept, stable=True)  # samples that keep as many channels, together
+        parts = [self.quantizer.latent(symbols[kept == n, :n]) for n in sorted(set(kept.tolist()))]
+        return torch.cat(parts)[torch.argsort(order)]
+
+    @torch.no_grad()
+    def encode_symbols(self, image: Tensor, *, tile: int | None = None) -> Tensor:
+        """Image (B, colors, H, W) to symbols (B, C, h, w), int64, on the device of the image.
+
+        image: floats in [0, 1] or 8-bit integers, on any device: what is worked on is moved to that of the codec.
+            Of one color, it is taken as RGB where the architecture wants RGB.
         tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
 
-        Raises ImageError if the architecture takes others.
+        Raises ImageError for a size that the architecture does not take, ModelFileError for one that has no tiles.
         """
-        h, w = self.check(pixels)
-        height, width = pixels.shape[1:]
+        height, width = image.shape[2:]
         if tile is None:
-            return self._symbols(self._image(pixels))
+            return self._symbols(self._taken(image)).to(image.device)
         architecture = _local(self.architecture)
-        symbols = np.zeros((self.quantizer.channels, h, w), np.int64)
+        h, w = architecture.latent_size(height, width)
+        symbols = torch.zeros((len(image), self.quantizer.channels, h, w), dtype=torch.int64, device=image.device)
         margins = architecture.margins(height, width)
         for down, across in tiles(h, w, _positions(tile, architecture), architecture.analysis_halo):
             rows, above, below = _inside(down.first, down.last, architecture.stride, margins.top, height)
             columns, left, right = _inside(across.first, across.last, architecture.stride, margins.left, width)
-            image = architecture.pad(self._image(pixels[:, rows, columns]), Margins(above, below, left, right))
-            symbols[:, down.inner, across.inner] = self._symbols(image)[:, down.within, across.within]
+            part = architecture.pad(self._taken(image[:, :, rows, columns]), Margins(above, below, left, right))
+            symbols[:, :, down.inner, across.inner] = self._symbols(part)[:, :, down.within, across.within]
         return symbols
 
-    def _image(self, pixels: Pixels) -> Tensor:
-        """Pixels as what the architecture takes: (1, colors, H, W), in [0, 1]."""
-        image = torch.from_numpy(pixels.copy()).to(_parameter(self.architecture)) / 255
-        return image.expand(self.colors, -1, -1)[None].contiguous(memory_format=torch.channels_last)
+    def _taken(self, image: Tensor) -> Tensor:
+        """An image as the architecture takes it: of its colors, in [0, 1], in its type, on its device."""
+        given = image.to(self.device, _dtype(self.architecture))
+        given = given if image.is_floating_point() else given / 255
+        return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)
 
-    def _symbols(self, image: Tensor) -> Integers:
-        symbols = self.quantizer.symbols(self.architecture.analysis(image).to(_parameter(self.quantizer)))
-        return symbols[0].cpu().numpy().astype(np.int64, copy=False)
+    def _symbols(self, image: Tensor) -> Tensor:
+        return self.quantizer.symbols(self.analyze(image).to(_dtype(self.quantizer))).long()
 
-    @torch.inference_mode()
-    def pixels(
-        self, symbols: Integers, height: int, width: int, *, tile: int | None = None, colors: int | None = None
-    ) -> Pixels:
-        """The first n channels of symbols (n, h, w) to pixels (colors, height, width).
+    @torch.no_grad()
+    def decode_symbols(
+        self, symbols: Tensor, height: int, width: int, *, kept: Tensor | None = None, tile: int | None = None
+    ) -> Tensor:
+        """Symbols (B, n, h, w) to image (B, colors, height, width), on the device of the symbols.
 
-        tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
+        symbols: of the first n ≤ C channels, integers, on any device.
+        kept: (B,), how many of these channels of each image count; all n if None.
+        tile: as for `encode_symbols`.
+
+        Values may leave [0, 1] a little.
+        """
+        return self._decoded(symbols, height, width, kept, tile, lambda image: image)
+
+    @torch.no_grad()
+    def decode_pixels(
+        self,
+        symbols: Tensor,
+        height: int,
+        width: int,
+        *,
+        kept: Tensor | None = None,
+        tile: int | None = None,
+        colors: int | None = None,
+    ) -> Tensor:
+        """As `decode_symbols`, rounded to 8 bits: uint8.
+
         colors: 1 for gray, also of an architecture for RGB; the architecture's own if None.
         """
-        colors = colors or self.colors
-        if tile is None:
-            image = self.architecture.restore(self._latent(symbols), height, width, self._fineness(symbols))[0]
-            return _eight_bits(image, colors)
-        return self._pixels_in_tiles(_local(self.architecture), symbols, height, width, tile, colors)
+        return self._decoded(
+            symbols, height, width, kept, tile, lambda image: _eight_bits(image, colors or self.colors)
+        )
 
-    def _pixels_in_tiles(
-        self, architecture: LocalArchitecture, symbols: Integers, height: int, width: int, tile: int, colors: int
-    ) -> Pixels:
-        h, w = symbols.shape[1:]
+    def _decoded(
+        self,
+        symbols: Tensor,
+        height: int,
+        width: int,
+        kept: Tensor | None,
+        tile: int | None,
+        finish: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        """The image of symbols, each tile of it finished before it is put in its place."""
+        counts = torch.full((len(symbols),), symbols.shape[1]) if kept is None else kept
+        fineness = self.quantizer.fineness(counts.to(self.device)).to(_dtype(self.architecture))
+        if tile is None:
+            image = self.synthesize(self._latent(symbols, kept), height, width, fineness)
+            return finish(image).to(symbols.device)
+        whole: Tensor | None = None
+        for rows, columns, image in self._tiles(symbols, height, width, kept, tile, fineness):
+            part = finish(image)
+            if whole is None:
+                whole = part.new_empty((len(part), part.shape[1], height, width), device=symbols.device)
+            whole[:, :, rows, columns] = part
+        assert whole is not None  # noqa: S101 (there is at least one tile)
+        return whole
+
+    def _tiles(
+        self, symbols: Tensor, height: int, width: int, kept: Tensor | None, tile: int, fineness: Tensor
+    ) -> Iterator[tuple[slice, slice, Tensor]]:
+        """The rows, columns and pixels of each tile of an image."""
+        architecture = _local(self.architecture)
+        h, w = symbols.shape[2:]
         step, stride = _positions(tile, architecture), architecture.stride
-        features, fineness = None, self._fineness(symbols)
+        features: Tensor | None = None
         for down, across in tiles(h, w, step, architecture.refine_halo):
-            refined = architecture.refined(self._latent(symbols[:, down.outer, across.outer]), fineness)
+            refined = architecture.refined(self._latent(symbols[:, :, down.outer, across.outer], kept), fineness)
             if features is None:
-                features = refined.new_empty((1, refined.shape[1], h, w))
+                features = refined.new_empty((*refined.shape[:2], h, w))
             features[:, :, down.inner, across.inner] = refined[:, :, down.within, across.within]
         assert features is not None  # noqa: S101 (there is at least one tile)
-        pixels = np.empty((colors, height, width), np.uint8)
         margins = architecture.margins(height, width)
         for down, across in tiles(h, w, step, architecture.render_halo):
-            image = architecture.render(features[:, :, down.outer, across.outer])[0]
+            image = architecture.render(features[:, :, down.outer, across.outer])
             rows, above, _ = _inside(down.start, down.stop, stride, margins.top, height)
             columns, left, _ = _inside(across.start, across.stop, stride, margins.left, width)
             top, first = above + (down.start - down.first) * stride, left + (across.start - across.first) * stride
-            own = image[:, top : top + rows.stop - rows.start, first : first + columns.stop - columns.start]
-            pixels[:, rows, columns] = _eight_bits(own, colors)
-        return pixels
+            yield (
+                rows,
+                columns,
+                image[:, :, top : top + rows.stop - rows.start, first : first + columns.stop - columns.start],
+            )
 
-    def _latent(self, symbols: Integers) -> Tensor:
-        """Symbols (n, h, w) to what the synthesis takes: (1, D, h, w)."""
-        kept = torch.from_numpy(np.ascontiguousarray(symbols))[None].to(_parameter(self.quantizer).device)
-        return self.quantizer.latent(kept).to(_parameter(self.architecture))
-
-    def _fineness(self, symbols: Integers) -> Tensor:
-        """How finely the first n channels (n, h, w) describe a latent: (1,)."""
-        kept = torch.tensor([len(symbols)], device=_parameter(self.quantizer).device)
-        return self.quantizer.fineness(kept).to(_parameter(self.architecture))
-
-    def in_order(self, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
-        """All symbols (n, h, w) of some pictures in the order of coding, and their tables, as a decoder asks for them.
-
-        Raises ModelFileError.
-        """
-        with _fitting():
-            symbols, tables = in_order(self.prior, pictures)
-        self._check_alphabet(tables)
-        return symbols, tables
-
-    def encode(self, pictures: Sequence[Integers], coder: Coder, cuts: list[int]) -> tuple[bytes, list[int]]:
-        """Symbols (C, h, w) of some pictures to one stream, and its length at each of the cuts, given in channels."""
-        symbols, tables = self.in_order(pictures)
-        small = np.int32 if tables.alphabet <= 1 << 31 else np.int64
-        return coder.encode(symbols.astype(small), tables, [n * tables.positions for n in cuts])
-
-    def decode(self, stream: bytes, coder: Coder, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
-        """A stream, or what a cut left of it, to the symbols (channels, h, w) of pictures of `sizes` (h, w).
-
-        Raises CoderError.
-        """
-        if channels > self.quantizer.channels:
-            raise CoderError(f"the file has {channels} channels, its model only {self.quantizer.channels}.")
-        decoder = coder.decoder(stream)
-        pictures = [np.zeros((channels, *size), np.int64) for size in sizes]
-        for step in self._steps(pictures):
-            self._check_alphabet(step.tables)
-            step.put_into(pictures, decoder.decode(step.tables))
-        return pictures
-
-    def _steps(self, pictures: Sequence[Integers]) -> Iterator[Step]:
-        with _fitting():
-            yield from steps(self.prior, pictures)
-
-    def _check_alphabet(self, tables: Tables) -> None:
-        if tables.cumulative is not None and tables.alphabet != self.quantizer.alphabet:
-            raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
+    def _latent(self, symbols: Tensor, kept: Tensor | None) -> Tensor:
+        """Symbols (B, n, h, w) to what the synthesis takes: (B, D, h, w), in its type, on its device."""
+        here = symbols.contiguous().to(self.device)
+        return self.dequantize(here, None if kept is None else kept.to(self.device)).to(_dtype(self.architecture))
 
 
-@contextmanager
-def _fitting() -> Iterator[None]:
-    """Raise ModelFileError where a prior says that it does not fit."""
-    try:
-        yield
-    except ValueError as problem:
-        raise ModelFileError(f"the model's prior does not fit: {problem}.") from problem
+def _check_fit(quantizer: Quantizer, prior: Prior) -> None:
+    """Raise ComponentError where a prior has no probabilities of what a quantizer makes."""
+    if quantizer.alphabet > MAX_ALPHABET:
+        raise ComponentError(f"{quantizer.alphabet} symbols are more than the {MAX_ALPHABET} of a table.")
+    if quantizer.needs_likelihood and not implements(prior, Prior, "likelihood"):
+        raise ComponentError(
+            f"{type(quantizer).__name__} needs a prior with a likelihood of real values, such as factorized;"
+            f" {type(prior).__name__} has none."
+        )
 
 
 def _inside(first: int, last: int, stride: int, margin: int, length: int) -> tuple[slice, int, int]:
@@ -188,18 +368,14 @@ def _local(architecture: Architecture) -> LocalArchitecture:
     return architecture
 
 
-def _eight_bits(image: Tensor, colors: int) -> Pixels:
-    """An image (colors, H, W) in [0, 1] as 8-bit values, rounded; its mean over colors where it is to be gray."""
+def _eight_bits(image: Tensor, colors: int) -> Tensor:
+    """An image (B, colors, H, W) in [0, 1] as 8-bit values, rounded; its mean over colors where it is to be gray."""
     image = image.clamp(0, 1)
-    if colors < len(image):
-        image = image.mean(dim=0, keepdim=True)
-    return (image * 255).round().to(torch.uint8).cpu().numpy()
+    if colors < image.shape[1]:
+        image = image.mean(dim=1, keepdim=True)
+    return (image * 255).round().to(torch.uint8)
 
 
-def _parameter(module: nn.Module) -> torch.Tensor:
-    """Any parameter of a module, which shows its device and precision; float32 on the CPU where it has none."""
-    return next(module.parameters(), torch.empty(0))
-
-
-def _color(colors: int) -> str:
-    return "gray" if colors == 1 else "RGB"
+def _dtype(module: nn.Module) -> torch.dtype:
+    """The precision in which a module computes: float32 where it has no parameters."""
+    return next(module.parameters(), torch.empty(0)).dtype

@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from omega_core.codec.image_codec import Codec
+from omega_core.codec.devices import device_of
+from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.model import Model
 from omega_core.codec.model_file import Description, read_model
 from omega_core.coding.tables import NoPrior
@@ -30,25 +32,29 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 def load_model(
-    name_or_path: str | PathLike[str], *, precision: Precision | None = None, max_pixels: int = MAX_PIXELS
+    name_or_path: str | PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    precision: Precision | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Model:
     """A model from a `.safetensors` file that `omega train` wrote, or a bundled one by its name.
 
+    device: where it computes, as torch names it, such as "cuda"; "auto" for a GPU if there is one.
     precision: in what the transforms compute, where it is not to be what the architecture says. Symbols are
-        the same from a file in any; pixels of float32 and float64 differ by one level at the most.
+        the same from a file in any, on any device; pixels of float32 and float64 differ by one level at the most.
     max_pixels: pictures with more are refused.
 
-    Raises ModelFileError if it is none, is damaged or does not fit the installed components, and
-    ComponentError if one of its components is not installed.
+    Raises DeviceError for a device that is not there, ModelFileError if it is no model, is damaged or does not fit
+    the installed components, and ComponentError if one of its components is not installed.
     """
-    path = model_path(name_or_path)
+    place, path = device_of(device), model_path(name_or_path)
     file = read_model(path)
     arrays = _by_part(file.arrays)
     try:
         architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
         quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
         architecture.to(architecture.precision if precision is None else getattr(torch, precision))
-        architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as quick on a CPU
         quantizer.to(torch.float32 if precision is None else getattr(torch, precision))
         prior: FrozenPrior = NoPrior()
         if file.description.prior is not None:
@@ -60,7 +66,12 @@ def load_model(
         raise ModelFileError(
             f"the model {path} does not fit its components, which may have changed since: {reason}"
         ) from problem
-    return Model(Codec(architecture, quantizer, prior), file.description, file.fingerprint, max_pixels=max_pixels)
+    return Model(
+        FileCodec(ImageCodec(architecture, quantizer).to(place), prior),
+        file.description,
+        file.fingerprint,
+        max_pixels=max_pixels,
+    )
 
 
 def model_path(name_or_path: str | PathLike[str]) -> Path:
@@ -74,10 +85,12 @@ def model_path(name_or_path: str | PathLike[str]) -> Path:
         raise ModelFileError(f"{problem} Or name a .safetensors file that `omega train` wrote.") from problem
 
 
-def model_of(mark: bytes, *, max_pixels: int = MAX_PIXELS) -> Model:
+def model_of(mark: bytes, *, device: str | torch.device = "cpu", max_pixels: int = MAX_PIXELS) -> Model:
     """The bundled model whose fingerprint begins with the 4 bytes that a file has of it.
 
-    Raises WrongModelError if there is none.
+    device, max_pixels: as `load_model` has them.
+
+    Raises WrongModelError if there is none, DeviceError for a device that is not there.
     """
     found = registry().model_of(mark)
     if found is None:
@@ -85,7 +98,7 @@ def model_of(mark: bytes, *, max_pixels: int = MAX_PIXELS) -> Model:
             f"this file was made with the model {mark.hex()}, which is not among those that are"
             " installed. Give the model that it was made with."
         )
-    return load_model(found.path(), max_pixels=max_pixels)
+    return load_model(found.path(), device=device, max_pixels=max_pixels)
 
 
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:

@@ -8,7 +8,7 @@ from typing import cast
 
 from PIL import Image
 
-from omega_core.codec.image_codec import Codec
+from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.model_file import Description
 from omega_core.coding.tables import Integers
 from omega_core.contracts.architecture import LocalArchitecture
@@ -21,7 +21,7 @@ from omega_core.format.header import FINGERPRINT, Header
 from omega_core.format.limits import MAX_PICTURES, MAX_SHARED_PIXELS
 from omega_core.format.rates import Rate, largest_within
 from omega_core.format.streaming import StreamingFile
-from omega_core.images.pictures import MAX_PIXELS, Picture, PictureLike, check_size, psnr, read_picture
+from omega_core.images.pictures import MAX_PIXELS, Picture, PictureLike, Pixels, check_size, psnr, read_picture
 from omega_core.images.planes import compress_planes, compress_profile, decompress_planes, decompress_profile
 from omega_core.plugins.registry import registry, resolve
 
@@ -64,14 +64,16 @@ class Model:
 
     Made by `load_model`. Used without gradients.
 
+    codec: the transform and the quantizer as a module.
+    files: what turns pictures into symbols and streams with it.
     max_pixels: pictures with more are refused before anything is allocated.
     tile_size: pixels a side of the tiles that larger pictures are encoded in, where the architecture can.
     """
 
     def __init__(
-        self, codec: Codec, description: Description, fingerprint: str, *, max_pixels: int = MAX_PIXELS
+        self, files: FileCodec, description: Description, fingerprint: str, *, max_pixels: int = MAX_PIXELS
     ) -> None:
-        self.codec = codec
+        self.files, self.codec = files, files.codec
         self.description = description
         self.fingerprint = fingerprint
         self.max_pixels = max_pixels
@@ -123,13 +125,13 @@ class Model:
         """Encode in all channels or, where there is no cut after `last`, in so many."""
         first, shapes = pictures[0], [picture.size for picture in pictures]
         tile = self._tile(shapes)
-        symbols = tuple(self.codec.symbols(picture.pixels, tile=tile) for picture in pictures)
+        symbols = tuple(self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile))
         name = self._coder_name(coder)
         per_group = channels_per_group(self.channels) if self.description.adaptive else self.channels
         cuts = group_ends(self.channels, per_group)
         channels = self.channels if last is None or last in cuts else last
         ends = sorted({*cuts, channels})
-        stream, lengths = self.codec.encode(symbols, _coder(name), ends)
+        stream, lengths = self.files.encode(symbols, _coder(name), ends)
         needed = dict(zip(ends, lengths, strict=True))
         groups, stream = divide(stream, {end: needed[end] for end in group_ends(channels, per_group)}, per_group)
         planes = [picture.alpha for picture in pictures if picture.alpha is not None]
@@ -242,6 +244,30 @@ class Model:
         file = OmegaFile.parse(data, partial=partial)
         return [picture.to_pillow() for picture in self._pictures(self._decode(file), file.header)]
 
+    def decompress_each(self, files: Sequence[bytes]) -> list[Image.Image]:
+        """The pictures in several `.omega` files of one picture each; those of one size are transformed together.
+
+        Raises as `decompress` does.
+        """
+        parsed = [OmegaFile.parse(data) for data in files]
+        groups: dict[tuple[str, int | None], list[int]] = {}
+        for place, file in enumerate(parsed):
+            header = file.header
+            if len(header.sizes) > 1:
+                raise ImageError(f"a file has {len(header.sizes)} pictures, not one.")
+            groups.setdefault((header.mode, header.tile), []).append(place)
+        found: dict[int, Image.Image] = {}
+        for (mode, tile), places in groups.items():
+            pixels = self.files.pixels_of_all(
+                [self._decode(parsed[place])[0] for place in places],
+                [parsed[place].header.sizes[0] for place in places],
+                tile=tile,
+                colors=_colors(mode),
+            )
+            for place, own in zip(places, pixels, strict=True):
+                found[place] = _with_extras([own], parsed[place].header)[0].to_pillow()
+        return [found[place] for place in range(len(files))]
+
     def decompress_progressively(self, stream: Stream | bytes | StreamingFile) -> Iterator[Image.Image]:
         """A better picture whenever another cut of an `.omega` file has arrived, the last one checked.
 
@@ -292,16 +318,11 @@ class Model:
         if ("RGB" in header.mode) > (architecture.colors == 3):
             raise DamagedFileError("the file is damaged: it is said to be RGB, its model is for gray. Get it again.")
         sizes = [architecture.latent_size(*shape) for shape in shapes]
-        return self.codec.decode(file.stream, _coder(header.coder), header.channels, sizes)
+        return self.files.decode(file.stream, _coder(header.coder), header.channels, sizes)
 
     def _pictures(self, symbols: Sequence[Integers], header: Header) -> list[Picture]:
-        shapes, colors = header.sizes, 3 if "RGB" in header.mode else 1
-        planes = [None] * len(shapes) if header.alpha is None else decompress_planes(header.alpha, shapes)
-        profile = decompress_profile(header.profile) if header.profile else b""
-        return [
-            Picture(self.codec.pixels(each, *shape, tile=header.tile, colors=colors), plane, profile)
-            for each, shape, plane in zip(symbols, shapes, planes, strict=True)
-        ]
+        pixels = self.files.pixels_of_all(symbols, header.sizes, tile=header.tile, colors=_colors(header.mode))
+        return _with_extras(pixels, header)
 
     def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
         """What `decompress` makes of `compress`, without coding between."""
@@ -313,11 +334,23 @@ class Model:
 
     def estimated_bits(self, symbols: Integers) -> float:
         """−Σ log2 p of symbols (n, h, w) under the frozen tables."""
-        ordered, tables = self.codec.in_order([symbols])
+        ordered, tables = self.files.in_order([symbols])
         return tables.bits(ordered)
 
     def _coder_name(self, name: str | None) -> str:
         return registry().find("coder", name or self.description.coder).qualified_name
+
+
+def _colors(mode: str) -> int:
+    return 3 if "RGB" in mode else 1
+
+
+def _with_extras(pixels: Sequence[Pixels], header: Header) -> list[Picture]:
+    """The pictures of a file with what it has beside their colors: opacity, and a color profile."""
+    shapes = header.sizes
+    planes = [None] * len(shapes) if header.alpha is None else decompress_planes(header.alpha, shapes)
+    profile = decompress_profile(header.profile) if header.profile else b""
+    return [Picture(own, plane, profile) for own, plane in zip(pixels, planes, strict=True)]
 
 
 @cache

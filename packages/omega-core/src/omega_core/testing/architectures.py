@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omega_core.codec.image_codec import Codec
+from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.coding.tables import NoPrior
 from omega_core.contracts.architecture import Architecture, LocalArchitecture
 from omega_core.errors import ImageError
@@ -188,7 +189,7 @@ def tiles_are_seamless(subject: ArchitectureSubject) -> None:
     need(isinstance(made, LocalArchitecture), "work in tiles")
     side, tile = 6 * made.stride + 3, 2 * made.stride
     pixels = np.random.default_rng(0).integers(0, 256, (made.colors, side, side + made.stride), np.uint8)
-    codec = Codec(made, Millionths(subject.latent_channels), NoPrior())
+    codec = FileCodec(ImageCodec(made, Millionths(subject.latent_channels)), NoPrior())
     whole, parts = (codec.symbols(pixels, tile=each) for each in (None, tile))
     furthest = int(np.abs(whole - parts).max())
     expect(furthest <= 1, f"latents of tiles differ by up to {furthest / 1e6:.3g}: is analysis_halo too small?")

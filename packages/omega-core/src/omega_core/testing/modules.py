@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from omega_core.testing import common
 from omega_core.testing.checking import Checks, Subject, Unclaimed, expect
+from omega_core.testing.elsewhere import elsewhere
 
 Outputs = Mapping[str, Tensor]
 
@@ -32,6 +33,10 @@ class ModuleSubject(Subject):
     @abstractmethod
     def outputs(self, module: Any, inputs: Tensor) -> Outputs:
         """All that it makes of inputs, by name: samples along the first dimension, where there are samples."""
+
+    def step(self, module: Any, inputs: Tensor) -> Outputs:
+        """What a step of training makes of inputs, as `outputs` has it."""
+        return self.outputs(module, inputs)
 
     def made(self, seed: int = 0) -> Any:
         """A new one in evaluation mode, always the same for a seed."""
@@ -76,6 +81,29 @@ def stays_on_the_device(subject: ModuleSubject) -> None:
             raise RuntimeError(f"a tensor was made without a device, and met the input: {problem}") from problem
     elsewhere = [name for name, value in made.items() if value.device != inputs.device]
     expect(not elsewhere, f"{', '.join(elsewhere)} did not lie on the device of the input")
+
+
+@checks.add
+def works_on_another_device(subject: ModuleSubject) -> None:
+    """Moved by `.to(device)`, it does there what it does on the CPU, and trains: no tensor of it stays behind, and none
+    that it makes lies elsewhere.
+    """
+    module = subject.made()
+    with torch.no_grad():
+        wanted = subject.outputs(module, subject.inputs())
+    with seeded(), elsewhere() as device:
+        module.to(device)
+        inputs = subject.inputs().to(device)
+        with torch.no_grad():
+            made = subject.outputs(module, inputs)
+        left = [name for name, value in made.items() if value.device != device]
+        expect(not left, f"{', '.join(left)} did not lie on the device of the input")
+        trained = subject.step(module.train(), inputs).values()
+        losses = [value.float().sum() for value in trained if value.requires_grad]
+        if losses:
+            torch.autograd.backward(torch.stack(losses).sum())
+        there = {name: value.cpu() for name, value in made.items()}
+    expect_same(wanted, there, "on another device")
 
 
 @checks.add

@@ -73,6 +73,12 @@ class PriorSubject(ModuleSubject):
             made["likelihood"] = module.likelihood((inputs + self.lowest).float())
         return made
 
+    def step(self, module: Prior, inputs: Tensor) -> Outputs:
+        """Code lengths and likelihoods after some symbols were seen; it can be frozen then."""
+        module.observe(inputs, torch.full((len(inputs),), self.channels, device=inputs.device))
+        module.freeze()
+        return self.outputs(module, inputs)
+
     def lengths(self, prior: Prior) -> Tensor:
         """The code lengths (C, h·w, S) of a prior, in float64."""
         height, width = self.latent_size

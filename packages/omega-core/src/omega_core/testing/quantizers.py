@@ -52,7 +52,8 @@ class QuantizerSubject(ModuleSubject):
     def quantized(self, quantizer: Quantizer, latent: Tensor, kept: list[int] | None = None) -> Quantized:
         """What it makes of latents (B, D, h, w), of whose samples so many channels are kept."""
         counts = None if kept is None else torch.tensor(kept, device=latent.device)
-        made = quantizer(latent, self.prior_of(quantizer), counts)
+        prior = self.prior_of(quantizer)
+        made = quantizer(latent, prior if prior is None else prior.to(latent.device), counts)
         return cast(Quantized, made)
 
     def outputs(self, module: Quantizer, inputs: Tensor) -> Outputs:

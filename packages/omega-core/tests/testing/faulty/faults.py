@@ -97,6 +97,18 @@ class OnTheProcessor(SoundQuantizer):
         return torch.ones(len(like), self.channels, 1, 1) if kept is None else super().mask(kept, like)
 
 
+@fault("works_on_another_device")
+class LeftBehind(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def __init__(self, **sizes):
+        super().__init__(**sizes)
+        self.scale = torch.ones(sizes["channels"], 1, 1)  # neither parameter nor buffer: `.to` does not move it
+
+    def place(self, latent: Tensor) -> Tensor:
+        return super().place(latent) * self.scale
+
+
 @fault("state_dict_holds_everything")
 class Forgetful(SoundQuantizer):
     """reach: how far levels reach."""

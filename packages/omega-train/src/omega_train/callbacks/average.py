@@ -100,5 +100,5 @@ class WeightAverage(Callback):
 
 def _followed(task: CodecTask) -> Iterator[tuple[str, nn.Parameter]]:
     for name, parameter in task.named_parameters():
-        if name.startswith(("architecture.", "quantizer.", "prior.relaxation.")):
+        if not name.startswith("codec.prior.") or name.startswith("codec.prior.relaxation."):
             yield name, parameter

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from omega_core.codec.file_codec import BATCH_PIXELS
 from omega_core.codec.model import Model
 from omega_core.errors import ImageError
 from omega_core.files import write_whole
@@ -85,11 +86,17 @@ def through_model(
     Raises ImageError for the picture, RateError for a count that the model does not have, CoderError for the coder.
     """
     encoded = model.encode(Picture(pixels), coder=coder)
-    for n in channels or encoded.cuts:
-        whole = encoded.whole if n in encoded.cuts else model.fit(Picture(pixels), Rate(channels=n), coder=coder)
-        data = whole.truncated(n).to_bytes()
-        decoded = read_picture(model.decompress(data)).pixels
-        yield Decoded(n, data, decoded, whole.header.cuts[n], model.estimated_bits(encoded.symbols[:n]))
+    counts = channels or encoded.cuts
+    together = max(1, BATCH_PIXELS // pixels[0].size)
+    for first in range(0, len(counts), together):
+        files = []
+        for n in counts[first : first + together]:
+            whole = encoded.whole if n in encoded.cuts else model.fit(Picture(pixels), Rate(channels=n), coder=coder)
+            files.append((n, whole.truncated(n).to_bytes(), whole.header.cuts[n]))
+        decoded = model.decompress_each([data for _, data, _ in files])
+        for (n, data, stream_bytes), picture in zip(files, decoded, strict=True):
+            bits = model.estimated_bits(encoded.symbols[:n])
+            yield Decoded(n, data, read_picture(picture).pixels, stream_bytes, bits)
 
 
 def through_classical(codec: str, pixels: Pixels) -> Iterator[Decoded]:

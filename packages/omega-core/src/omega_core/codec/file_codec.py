@@ -1,0 +1,168 @@
+"""From 8-bit pictures to symbols to a stream, and back.
+
+    pixels ─ImageCodec→ symbols ─coder(tables)→ stream
+    pixels ←ImageCodec─ symbols ←coder(tables)─ stream
+
+A stream holds the symbols of one or several pictures, in the order that `omega_core.coding.order` tells.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from omega_core.codec.image_codec import ImageCodec
+from omega_core.coding.order import Step, in_order, steps
+from omega_core.coding.tables import FrozenPrior, Integers, Tables
+from omega_core.contracts.coder import Coder
+from omega_core.errors import CoderError, ImageError, ModelFileError
+from omega_core.images.pictures import Pixels
+
+BATCH_PIXELS = 1 << 20
+"""Of pictures that go through the transforms together, in the memory that a tile of a large one takes. Pixels that are
+computed in float32 may then differ by one level from those of a picture alone."""
+
+
+@dataclass(frozen=True)
+class FileCodec:
+    """What codes pictures for files.
+
+    codec: in evaluation mode, on any device.
+    prior: the frozen probabilities of its symbols.
+    """
+
+    codec: ImageCodec
+    prior: FrozenPrior
+
+    def check(self, pixels: Pixels) -> tuple[int, int]:
+        """(h, w) of the symbols of pixels. Raises ImageError if the architecture does not take them."""
+        if len(pixels) > self.codec.colors:
+            raise ImageError(f"the picture is {_color(len(pixels))}, the model is for {_color(self.codec.colors)}.")
+        return self.codec.architecture.latent_size(pixels.shape[1], pixels.shape[2])
+
+    def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Integers:
+        """Pixels (colors, H, W) to symbols (C, h, w): see `symbols_of_all`."""
+        [symbols] = self.symbols_of_all([pixels], tile=tile)
+        return symbols
+
+    @torch.inference_mode()
+    def symbols_of_all(self, pictures: Sequence[Pixels], *, tile: int | None = None) -> list[Integers]:
+        """Pixels (colors, H, W) of pictures to the symbols (C, h, w) of each; those of one size go together.
+
+        Gray pixels are taken as RGB where the model wants RGB.
+
+        tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
+
+        Raises ImageError if the architecture takes others.
+        """
+        for pixels in pictures:
+            self.check(pixels)
+        found: dict[int, Integers] = {}
+        for places in _batches([pixels.shape for pixels in pictures]):
+            image = torch.from_numpy(np.stack([pictures[place] for place in places]))
+            found |= zip(places, self.codec.encode_symbols(image, tile=tile).numpy(), strict=True)
+        return [found[place] for place in range(len(pictures))]
+
+    def pixels(
+        self, symbols: Integers, height: int, width: int, *, tile: int | None = None, colors: int | None = None
+    ) -> Pixels:
+        """The first n channels of symbols (n, h, w) to pixels (colors, height, width): see `pixels_of_all`."""
+        [pixels] = self.pixels_of_all([symbols], [(height, width)], tile=tile, colors=colors)
+        return pixels
+
+    @torch.inference_mode()
+    def pixels_of_all(
+        self,
+        pictures: Sequence[Integers],
+        sizes: Sequence[tuple[int, int]],
+        *,
+        tile: int | None = None,
+        colors: int | None = None,
+    ) -> list[Pixels]:
+        """The symbols of pictures to the pixels (colors, H, W) of each; those of one size go together.
+
+        pictures: of each the first n channels (n, h, w), any number of them.
+        sizes: (H, W) of each.
+        tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
+        colors: 1 for gray, also of an architecture for RGB; the architecture's own if None.
+        """
+        found: dict[int, Pixels] = {}
+        for places in _batches(sizes):
+            kept = [len(pictures[place]) for place in places]
+            symbols = np.zeros((len(places), max(kept), *pictures[places[0]].shape[1:]), np.int64)
+            for row, place in enumerate(places):
+                symbols[row, : kept[row]] = pictures[place]
+            pixels = self.codec.decode_pixels(
+                torch.from_numpy(symbols), *sizes[places[0]], kept=_unless_all(kept), tile=tile, colors=colors
+            )
+            found |= zip(places, pixels.numpy(), strict=True)
+        return [found[place] for place in range(len(pictures))]
+
+    def in_order(self, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
+        """All symbols (n, h, w) of some pictures in the order of coding, and their tables, as a decoder asks for them.
+
+        Raises ModelFileError.
+        """
+        with _fitting():
+            symbols, tables = in_order(self.prior, pictures)
+        self._check_alphabet(tables)
+        return symbols, tables
+
+    def encode(self, pictures: Sequence[Integers], coder: Coder, cuts: list[int]) -> tuple[bytes, list[int]]:
+        """Symbols (C, h, w) of some pictures to one stream, and its length at each of the cuts, given in channels."""
+        symbols, tables = self.in_order(pictures)
+        small = np.int32 if tables.alphabet <= 1 << 31 else np.int64
+        return coder.encode(symbols.astype(small), tables, [n * tables.positions for n in cuts])
+
+    def decode(self, stream: bytes, coder: Coder, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
+        """A stream, or what a cut left of it, to the symbols (channels, h, w) of pictures of `sizes` (h, w).
+
+        Raises CoderError.
+        """
+        if channels > self.codec.quantizer.channels:
+            raise CoderError(f"the file has {channels} channels, its model only {self.codec.quantizer.channels}.")
+        decoder = coder.decoder(stream)
+        pictures = [np.zeros((channels, *size), np.int64) for size in sizes]
+        for step in self._steps(pictures):
+            self._check_alphabet(step.tables)
+            step.put_into(pictures, decoder.decode(step.tables))
+        return pictures
+
+    def _steps(self, pictures: Sequence[Integers]) -> Iterator[Step]:
+        with _fitting():
+            yield from steps(self.prior, pictures)
+
+    def _check_alphabet(self, tables: Tables) -> None:
+        if tables.cumulative is not None and tables.alphabet != self.codec.quantizer.alphabet:
+            raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Raise ModelFileError where a prior says that it does not fit."""
+    try:
+        yield
+    except ValueError as problem:
+        raise ModelFileError(f"the model's prior does not fit: {problem}.") from problem
+
+
+def _batches(sizes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
+    """The places of pictures of one size (…, H, W) that are transformed together, up to BATCH_PIXELS pixels."""
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, size in enumerate(sizes):
+        alike.setdefault(size, []).append(place)
+    for size, places in alike.items():
+        most = max(1, BATCH_PIXELS // (size[-2] * size[-1]))
+        for first in range(0, len(places), most):
+            yield places[first : first + most]
+
+
+def _unless_all(kept: Sequence[int]) -> torch.Tensor | None:
+    """How many channels each picture has, unless all have as many."""
+    return None if min(kept) == max(kept) else torch.tensor(kept)
+
+
+def _color(colors: int) -> str:
+    return "gray" if colors == 1 else "RGB"
