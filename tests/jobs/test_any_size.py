@@ -17,7 +17,8 @@ from omega_core.codec.image_codec import Codec
 from omega_core.codec.model import Encoded, Model
 from omega_core.errors import OmegaWarning, RateError
 from omega_core.format.file import parse
-from omega_core.images.pictures import psnr, read_picture
+from omega_core.images.metrics import psnr
+from omega_core.images.reading import read_picture
 
 SIZES = [(512, 512), (500, 333)]
 BUDGETS = 50

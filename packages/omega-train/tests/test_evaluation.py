@@ -13,7 +13,8 @@ from omega_core.codec.loading import load_model
 from omega_core.codec.model import Model
 from omega_core.errors import ImageError, OmegaError
 from omega_core.format.file import Container
-from omega_core.images.pictures import Pixels, psnr
+from omega_core.images.metrics import psnr
+from omega_core.images.pictures import Pixels
 from omega_train import classical, train
 from omega_train.data.glyphs import glyphs
 from omega_train.evaluation import (

@@ -34,7 +34,9 @@ from omega_core.errors import (
 from omega_core.format.file import assemble, parse, shorten
 from omega_core.format.planes import compress_planes
 from omega_core.format.rates import truncate
-from omega_core.images.pictures import MAX_PIXELS, Picture, psnr, read_picture
+from omega_core.images.metrics import psnr
+from omega_core.images.pictures import MAX_PIXELS, Picture
+from omega_core.images.reading import read_picture
 from omega_core.plugins.components import Component
 from omega_core.plugins.registry import Registered, Registry
 

@@ -16,7 +16,8 @@ from omega_core.codec.model import Model
 from omega_core.errors import ImageError
 from omega_core.files import write_whole
 from omega_core.format.rates import Rate
-from omega_core.images.pictures import Picture, Pixels, read_picture
+from omega_core.images.pictures import Picture, Pixels
+from omega_core.images.reading import read_picture
 from omega_train import classical
 from omega_train.quality import qualities
 

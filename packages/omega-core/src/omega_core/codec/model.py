@@ -33,7 +33,9 @@ from omega_core.format.file import (
 )
 from omega_core.format.planes import compress_planes, compress_profile, decompress_planes, decompress_profile
 from omega_core.format.rates import Rate, largest_within
-from omega_core.images.pictures import MAX_PIXELS, Picture, PictureLike, check_size, psnr, read_picture
+from omega_core.images.metrics import psnr
+from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
+from omega_core.images.reading import PictureLike, read_picture
 from omega_core.plugins.registry import registry, resolve
 
 TILE_SIZE = 1024
