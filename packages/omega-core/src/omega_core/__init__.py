@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from omega_core.errors import OmegaError
+from omega_core.errors import OmegaError as OmegaError
 from omega_core.lazy import lazily
-from omega_core.plugins.components import BundledModel, Component
-from omega_core.plugins.hookspecs import hookimpl
-from omega_core.plugins.registry import resolve
+from omega_core.plugins.components import BundledModel as BundledModel
+from omega_core.plugins.components import Component as Component
+from omega_core.plugins.hookspecs import hookimpl as hookimpl
+from omega_core.plugins.registry import list_models as list_models
+from omega_core.plugins.registry import resolve as resolve
 
 if TYPE_CHECKING:
     from omega_core.codec.loading import decode_progressively as decode_progressively
@@ -17,26 +19,4 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BundledModel",
-    "Component",
-    "Model",
-    "OmegaError",
-    "decode_progressively",
-    "decompress",
-    "hookimpl",
-    "load_model",
-    "resolve",
-    "truncate",
-]
-
-__getattr__ = lazily(
-    __name__,
-    {
-        "Model": "omega_core.codec.model",
-        "decode_progressively": "omega_core.codec.loading",
-        "decompress": "omega_core.codec.loading",
-        "load_model": "omega_core.codec.loading",
-        "truncate": "omega_core.format.rates",
-    },
-)
+__getattr__, __dir__, __all__ = lazily(__name__)

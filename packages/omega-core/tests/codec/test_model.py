@@ -363,6 +363,14 @@ def test_a_model_that_is_not_there_is_a_named_error(tmp_path):
             load_model(path)
 
 
+def test_a_model_shows_what_it_is_made_of(model, one_rate):
+    assert repr(model) == (
+        f"<Model {model.fingerprint[:8]}: omega-toys/blocks, omega-toys/rounding, omega-toys/table;"
+        " 0 to 64 channels; gray>"
+    )
+    assert repr(one_rate).endswith("; 4 channels; gray>")
+
+
 def test_a_budget_a_quality_and_a_fraction_choose_the_cut(model, picture):
     encoded = model.encode(picture)
     sizes = {channels: len(encoded.file(channels)) for channels in encoded.cuts}

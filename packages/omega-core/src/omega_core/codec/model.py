@@ -89,6 +89,14 @@ class Model:
         self.max_pixels = max_pixels
         self.tile_size = TILE_SIZE
 
+    def __repr__(self) -> str:
+        told = self.description
+        parts = (told.architecture, told.quantizer, told.prior)
+        names = ", ".join(choice.name for choice in parts if choice is not None)
+        rates = f"{told.channels_min} to {told.channels}" if told.adaptive else f"{told.channels}"
+        colors = "gray" if self.codec.colors == 1 else "RGB"
+        return f"<Model {self.fingerprint[:8]}: {names}; {rates} channels; {colors}>"
+
     @property
     def channels(self) -> int:
         """C, how many channels a whole file has."""
