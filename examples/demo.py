@@ -14,7 +14,6 @@ import omega_core
 from omega_core.format.file import parse
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Pixels
-from omega_core.images.reading import read_picture
 from omega_core.images.writing import to_pillow
 from omega_train.data.glyphs import glyphs
 
@@ -37,7 +36,7 @@ def main(model_path: str, folder: Path) -> None:
             data = path.read_bytes()
             sizes.append(len(data))
             streams.append(len(parse(data).stream))
-            decoded.append(read_picture(omega_core.decompress(data, model)).pixels)
+            decoded.append(omega_core.decompress_picture(data, model).pixels)
         quality = np.mean([psnr(*pair) for pair in zip(originals, decoded, strict=True)])
         bpp = 8 * np.mean(sizes) / originals[0].size
         print(f"{channels:8} {np.mean(sizes):6.1f} {np.mean(streams):7.1f} {bpp:6.3f} {quality:6.2f} dB")

@@ -40,7 +40,7 @@ def test_a_name_that_is_not_there_is_named_with_its_module(package):
 def test_public_names_are_listed_before_anything_is_imported_for_them():
     program = (
         "import sys, omega_core, omega_core.contracts, omega_core.testing as kit; "
-        "assert {'Model', 'decompress', 'load_model', 'list_models', 'OmegaError'} <= {*dir(omega_core)}; "
+        "assert {'Model', 'compress', 'decompress', 'load_model', 'list_models', 'OmegaError'} <= {*dir(omega_core)}; "
         "assert {'Architecture', 'Coder', 'implements'} <= {*dir(omega_core.contracts)}; "
         "assert {'CoderContract', 'Check', 'failures'} <= {*dir(kit)}; "
         "sys.exit('torch' in sys.modules)"

@@ -12,7 +12,6 @@ from omega_core.errors import ComponentError, OmegaError
 if TYPE_CHECKING:
     from omega_core.codec.model import Model
 
-DEFAULT_MODEL = "compact"
 Model_ = Annotated[
     str | None, typer.Option("--model", help="A model of `omega models`, or a file that `omega train` wrote.")
 ]
@@ -72,10 +71,10 @@ class ModelOnce:
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
         if b"" not in self._loaded:
-            from omega_core.codec.loading import load_model
+            from omega_core.codec.loading import default_model, load_model
 
             limit = self._limit()
-            self._loaded[b""] = load_model(self.name or _default_model(), max_pixels=limit)
+            self._loaded[b""] = load_model(self.name or default_model(), max_pixels=limit)
         return self._loaded[b""]
 
     def of(self, mark: bytes) -> "Model":
@@ -98,11 +97,3 @@ class ModelOnce:
         if self.max_pixels is not None and self.max_pixels < 1:
             raise OmegaError(f"--max-pixels has to be at least 1, not {self.max_pixels}.")
         return self.max_pixels or MAX_PIXELS
-
-
-def _default_model() -> str:
-    from omega_core.plugins.registry import registry
-
-    if not registry().models(DEFAULT_MODEL):
-        raise OmegaError("no model: name the .safetensors file of one with --model.")
-    return DEFAULT_MODEL

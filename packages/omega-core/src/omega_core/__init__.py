@@ -11,11 +11,14 @@ from omega_core.plugins.registry import list_models as list_models
 from omega_core.plugins.registry import resolve as resolve
 
 if TYPE_CHECKING:
+    from omega_core.codec.loading import compress as compress
     from omega_core.codec.loading import decode_progressively as decode_progressively
     from omega_core.codec.loading import decompress as decompress
+    from omega_core.codec.loading import decompress_picture as decompress_picture
     from omega_core.codec.loading import load_model as load_model
     from omega_core.codec.model import Model as Model
     from omega_core.format.rates import truncate as truncate
+    from omega_core.images.pictures import Picture as Picture
 
 __version__ = "0.1.0"
 

@@ -575,6 +575,51 @@ def test_a_file_that_is_no_picture_is_refused(file_of, content):
         read_picture(file_of(content, "a.png"))
 
 
+class Response:
+    """Gives bytes once, and cannot be sought in, as a connection."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def read(self):
+        data, self.data = self.data, b""
+        return data
+
+
+@pytest.mark.parametrize("source", [bytes, io.BytesIO, Response])
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_bytes_and_open_files_are_read_as_the_file_is(file_of, noise_picture, source, form):
+    data = saved(Image.fromarray(noise_picture(5, 7, 3)), form, icc_profile=SRGB)
+    expected, found = read_picture(file_of(data)), read_picture(source(data))
+    assert (found.pixels == expected.pixels).all()
+    assert found.profile == expected.profile == SRGB
+
+
+def test_an_open_file_is_read_from_where_it_stands_and_stays_open(file_of, noise_picture):
+    with file_of(b"before" + saved(Image.fromarray(noise_picture(5, 7)), "PNG")).open("rb") as file:
+        file.seek(6)
+        assert (read_picture(file).pixels[0] == noise_picture(5, 7)).all()
+        assert not file.closed
+
+
+@pytest.mark.parametrize("source", [bytes, io.BytesIO])
+def test_bytes_that_are_no_picture_are_named_by_how_they_begin(source):
+    with pytest.raises(ImageError, match=r"11 bytes, the first b'hello wo', are not a picture"):
+        read_picture(source(b"hello world"))
+
+
+def test_a_file_that_is_closed_or_gives_text_is_an_image_error(file_of):
+    path = file_of(b"text")
+    with path.open("rb") as closed:
+        pass
+    with path.open() as text, path.open("ab") as writing:
+        for file, reason in ((closed, "is closed"), (text, "gives text"), (io.StringIO("a"), "gives text")):
+            with pytest.raises(ImageError, match=reason):
+                read_picture(file)
+        with pytest.raises(ImageError, match="cannot read the file"):
+            read_picture(writing)
+
+
 @pytest.mark.parametrize("form", ["TGA", "ICO", "EPS", "PCX", "SGI", "DDS", "PDF"])
 def test_a_file_of_another_format_is_refused(file_of, form):
     path = file_of(saved(Image.new("RGB", (16, 16)), form), f"a.{form.lower()}")
@@ -794,7 +839,7 @@ def test_pixels_become_the_picture_that_they_came_from(noise_picture, shape, mod
     assert (np.asarray(image) == array).all()
 
 
-@pytest.mark.parametrize("picture", [None, 3, b"bytes", ["a.png"]])
+@pytest.mark.parametrize("picture", [None, 3, ["a.png"]])
 def test_what_is_no_picture_at_all_is_named(picture):
     with pytest.raises(ImageError, match=f"not {type(picture).__name__}"):
         read_picture(picture)

@@ -17,7 +17,6 @@ from omega_core.errors import ImageError
 from omega_core.files import write_whole
 from omega_core.format.rates import Rate
 from omega_core.images.pictures import Picture, Pixels
-from omega_core.images.reading import read_picture
 from omega_train import classical
 from omega_train.quality import qualities
 
@@ -91,7 +90,7 @@ def through_model(
             encoded.container if n in encoded.cuts else model.fit(Picture(pixels), Rate(channels=n), coder=coder)
         )
         data = container.file(n)
-        decoded = read_picture(model.decompress(data)).pixels
+        decoded = model.decompress_picture(data).pixels
         yield Decoded(n, data, decoded, container.cuts[n], model.estimated_bits(encoded.symbols[:n]))
 
 

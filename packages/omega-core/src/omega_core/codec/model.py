@@ -1,10 +1,12 @@
 """A trained model: pictures to `.omega` files and back."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast, overload
 
 from PIL import Image
 
@@ -14,6 +16,7 @@ from omega_core.coding.tables import Integers
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, DamagedFileError, ImageError, OmegaWarning, RateError, WrongModelError
+from omega_core.files import Source, bytes_of
 from omega_core.format.binary import Stream, varint
 from omega_core.format.file import (
     ALPHA,
@@ -35,8 +38,11 @@ from omega_core.format.planes import compress_planes, compress_profile, decompre
 from omega_core.format.rates import Rate, largest_within
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
-from omega_core.images.reading import PictureLike, read_picture
+from omega_core.images.reading import Batch, FileOrArray, PictureLike, is_batch, pictures_of, read_picture
 from omega_core.plugins.registry import registry, resolve
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TILE_SIZE = 1024
 """Pixels a side of the tiles that a picture is transformed in, if one of its sides is longer."""
@@ -69,6 +75,17 @@ class Encoded:
         if channels not in self.cuts:
             raise RateError(f"there is no cut at {channels} channels, only at {self.cuts}.")
         return self.container.file(channels)
+
+
+class CompressOptions(TypedDict, total=False):
+    """The options of `compress`, for type checkers."""
+
+    channels: int | None
+    fraction: float | None
+    bpp: float | None
+    max_bytes: int | None
+    psnr: float | None
+    coder: str | None
 
 
 class Model:
@@ -182,9 +199,18 @@ class Model:
         local = isinstance(self.codec.architecture, LocalArchitecture)
         return self.tile_size if local and max(map(max, shapes)) > self.tile_size else None
 
+    @overload
+    def compress(self, picture: Tensor, **options: Unpack[CompressOptions]) -> bytes | list[bytes]: ...
+
+    @overload
+    def compress(self, picture: list[Any] | tuple[Any, ...], **options: Unpack[CompressOptions]) -> list[bytes]: ...
+
+    @overload
+    def compress(self, picture: FileOrArray | Picture, **options: Unpack[CompressOptions]) -> bytes: ...
+
     def compress(
         self,
-        picture: PictureLike | Picture,
+        picture: PictureLike | Picture | Batch,
         *,
         channels: int | None = None,
         fraction: float | None = None,
@@ -192,17 +218,28 @@ class Model:
         max_bytes: int | None = None,
         psnr: float | None = None,
         coder: str | None = None,
-    ) -> bytes:
-        """A picture as the bytes of an `.omega` file.
+    ) -> bytes | list[bytes]:
+        """A picture as the bytes of an `.omega` file; several pictures as a list of them, a file each.
 
-        picture: a path, a Pillow image, or an array (H, W) or (H, W, 3) of uint8.
+        picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8 (H, W) or
+            (H, W, 3) (with opacity (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
+            floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors
+            have one shape, or a tensor (B, colors, H, W) with B other than 1.
         channels, fraction, bpp, max_bytes, psnr: one of them, or none for all channels: see `Rate`.
         coder: one other than the model's own.
 
         Raises ImageError for the picture, CoderError for the coder, RateError for what cannot be met.
         """
         rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-        return assemble(self.fit(picture, rate, coder=coder))
+        if not is_batch(picture):
+            return assemble(self.fit(cast(PictureLike, picture), rate, coder=coder))
+        files = []
+        for number, each in enumerate(pictures_of(picture)):
+            try:
+                files.append(assemble(self.fit(each, rate, coder=coder, name=f"picture {number}")))
+            except ImageError as problem:
+                raise ImageError(f"picture {number} of the batch: {problem}") from problem
+        return files
 
     def fit(
         self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, name: str = "the picture"
@@ -255,22 +292,31 @@ class Model:
         """Raise ComponentError for a coder that is not installed, or cannot be imported."""
         _coder(self._coder_name(coder))
 
-    def decompress(self, data: bytes, *, partial: bool = False) -> Image.Image:
-        """The picture in an `.omega` file.
+    def decompress(self, source: Source, *, partial: bool = False) -> Image.Image:
+        """The picture in an `.omega` file, as a Pillow image.
 
+        source: the bytes of the file, its path, or an open binary file.
         partial: take what is intact of a file that breaks off.
 
-        Raises FileFormatError for damaged bytes, WrongModelError for another model's file.
+        Raises FileFormatError for damaged bytes, WrongModelError for another model's file, OmegaError for a source
+        that cannot be read.
         """
-        found = self.decompress_all(data, partial=partial)
+        return self.decompress_picture(source, partial=partial).to_pillow()
+
+    def decompress_picture(self, source: Source, *, partial: bool = False) -> Picture:
+        """As `decompress`, but as arrays: the result has `pixels`, `to_array()` and `to_tensor()`."""
+        found = self._decompressed(source, partial)
         if len(found) > 1:
             raise ImageError(f"this file has {len(found)} pictures, not one.")
         return found[0]
 
-    def decompress_all(self, data: bytes, *, partial: bool = False) -> list[Image.Image]:
-        """The pictures in an `.omega` file, of which most have one. Raises as `decompress` does."""
-        container = parse(data, partial=partial)
-        return [picture.to_pillow() for picture in self._pictures(self._decode(container), container)]
+    def decompress_all(self, source: Source, *, partial: bool = False) -> list[Image.Image]:
+        """The pictures in an `.omega` file, of which most have one. Arguments and errors are those of `decompress`."""
+        return [picture.to_pillow() for picture in self._decompressed(source, partial)]
+
+    def _decompressed(self, source: Source, partial: bool) -> list[Picture]:
+        container = parse(bytes_of(source), partial=partial)
+        return self._pictures(self._decode(container), container)
 
     def decompress_progressively(self, stream: Stream | bytes | Arriving) -> Iterator[Image.Image]:
         """A better picture whenever another cut of an `.omega` file has arrived, the last one checked.

@@ -1,6 +1,7 @@
 """A picture as arrays of 8-bit values."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,9 @@ from PIL import Image
 from omega_core.errors import ImageError
 from omega_core.format.planes import Plane
 from omega_core.images.writing import to_pillow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 """(colors, H, W), 1 color for gray or 3 for RGB."""
@@ -40,8 +44,19 @@ class Picture:
         """(H, W)."""
         return self.pixels.shape[1], self.pixels.shape[2]
 
+    def to_array(self) -> NDArray[np.uint8]:
+        """The same as an array: (H, W) or, with opacity, (H, W, 2) of gray; (H, W, 3) or (H, W, 4) of RGB."""
+        planes = self.pixels if self.alpha is None else np.concatenate([self.pixels, self.alpha[None]])
+        return planes[0].copy() if len(planes) == 1 else np.ascontiguousarray(planes.transpose(1, 2, 0))
+
+    def to_tensor(self) -> "Tensor":
+        """The colors, without opacity, as a tensor (colors, H, W) of float32 in [0, 1]."""
+        import torch
+
+        return torch.from_numpy(self.pixels.copy()).float() / 255
+
     def to_pillow(self) -> Image.Image:
-        """The same as a Pillow image."""
+        """The same as a Pillow image, with its profile."""
         image = to_pillow(self.pixels)
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))

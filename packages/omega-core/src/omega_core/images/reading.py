@@ -1,6 +1,8 @@
-"""Pictures read from files, Pillow images and arrays."""
+"""Pictures read from files, Pillow images, arrays and tensors."""
 
+import io
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -8,21 +10,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from omega_core.errors import ImageError, OmegaWarning
+from omega_core.errors import ImageError, OmegaError, OmegaWarning
+from omega_core.files import Readable, Source, bytes_of
 from omega_core.format.planes import MAX_PROFILE
-from omega_core.images.arrays import picture_of_array
+from omega_core.images.arrays import picture_of_array, picture_of_tensor
 from omega_core.images.color import fits_mode, ink_to_srgb, is_deep, to_eight_bits, to_plain_mode
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
 
-PictureLike = str | PathLike[str] | Image.Image | NDArray[Any]
-"""What a picture may be given as: a path, a Pillow image, or an array of uint8: (H, W), or (H, W, 3) for
-RGB; with opacity (H, W, 2) and (H, W, 4)."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FileOrArray: TypeAlias = "str | PathLike[str] | bytes | Readable | Image.Image | NDArray[Any]"
+"""A path, the bytes of a picture file or an open binary file of them; a Pillow image; or an array of uint8: (H, W), or
+(H, W, 3) for RGB; with opacity (H, W, 2) and (H, W, 4)."""
+
+PictureLike: TypeAlias = "FileOrArray | Tensor"
+"""What a picture may be given as: the above, or a tensor (colors, H, W) or (1, colors, H, W) of floating-point values
+in [0, 1]."""
+
+Batch: TypeAlias = "list[Any] | tuple[Any, ...] | Tensor"
+"""Several pictures: a list or tuple of them, or a tensor (B, colors, H, W)."""
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
 """Formats of files that are read, as Pillow names them."""
@@ -51,6 +64,10 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
     """
     if isinstance(picture, np.ndarray):
         return picture_of_array(picture, max_pixels)
+    if _is_tensor(picture):
+        return picture_of_tensor(picture, max_pixels)
+    if not isinstance(picture, (Image.Image, str, PathLike)):
+        picture = _bytes_of_picture(cast(Source, picture))
     with _naming_errors(max_pixels), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of oddities in metadata, and of sizes, which are checked here
         if isinstance(picture, Image.Image):
@@ -60,11 +77,52 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
             with _readable(Path(picture)).open("rb") as file, Image.open(file, formats=_formats()) as image:
                 read, remarks = _from_pillow(image, max_pixels)
         else:
-            raise ImageError(f"a picture is a path, a Pillow image or an array, not {type(picture).__name__}.")
+            read, remarks = _from_bytes(picture, max_pixels)
     for remark in remarks:
         name = f"{picture}: " if isinstance(picture, (str, PathLike)) else ""
         warnings.warn(f"{name}{remark}", OmegaWarning, stacklevel=2)
     return read
+
+
+def pictures_of(batch: Batch) -> "list[PictureLike | Picture]":
+    """The pictures of a batch. Raises ImageError where arrays or tensors in it have different shapes."""
+    pictures = list(batch)
+    shapes = {tuple(each.shape) for each in pictures if isinstance(each, np.ndarray) or _is_tensor(each)}
+    if len(shapes) > 1:
+        raise ImageError(f"a batch of arrays or tensors has pictures of one shape, not {sorted(shapes)}.")
+    return pictures
+
+
+def is_batch(pictures: object) -> "TypeGuard[Batch]":
+    """Whether these are several pictures. A tensor (1, colors, H, W) is one picture."""
+    if _is_tensor(pictures):
+        return pictures.ndim == 4 and len(pictures) != 1
+    return isinstance(pictures, (list, tuple))
+
+
+def _is_tensor(picture: object) -> "TypeGuard[Tensor]":
+    torch = sys.modules.get("torch")  # whoever has a tensor has imported it
+    return torch is not None and isinstance(picture, torch.Tensor)
+
+
+def _bytes_of_picture(picture: Source) -> bytes:
+    if not isinstance(picture, bytes) and not hasattr(picture, "read"):
+        raise ImageError(
+            "a picture is a path, bytes, an open file, a Pillow image, an array or a tensor,"
+            f" not {type(picture).__name__}."
+        )
+    try:
+        return bytes_of(picture)
+    except OmegaError as problem:
+        raise ImageError(str(problem)) from problem
+
+
+def _from_bytes(data: bytes, max_pixels: int) -> tuple[Picture, list[str]]:
+    try:
+        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            return _from_pillow(image, max_pixels)
+    except UnidentifiedImageError as problem:
+        raise ImageError(f"{len(data)} bytes, the first {data[:8]!r}, are not a picture that can be read.") from problem
 
 
 @contextmanager
