@@ -14,7 +14,8 @@ from omega_core.codec.model import Model
 from omega_core.errors import ImageError, OmegaError
 from omega_core.format.file import Container
 from omega_core.images.metrics import psnr
-from omega_core.images.pictures import Pixels
+from omega_core.images.pictures import Picture, Pixels
+from omega_core.images.reading import read_picture
 from omega_train import classical, train
 from omega_train.data.glyphs import glyphs
 from omega_train.evaluation import (
@@ -84,7 +85,7 @@ def test_a_codec_that_returns_another_picture_gets_no_good_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [honest] = measured(model, digit, (4,))
-    monkeypatch.setattr(model, "decompress", lambda _: Image.fromarray(255 - digit[0]))
+    monkeypatch.setattr(model, "decompress_picture", lambda _: Picture(255 - digit))
     [wrong] = measured(model, digit, (4,))
     assert wrong.psnr < honest.psnr - 5
     assert wrong.ssim is not None
@@ -96,7 +97,7 @@ def test_a_codec_that_returns_another_picture_gets_no_good_score(
 def test_a_codec_that_returns_another_shape_gets_no_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr(model, "decompress", lambda _: Image.fromarray(np.zeros(shape, np.uint8)))
+    monkeypatch.setattr(model, "decompress_picture", lambda _: read_picture(np.zeros(shape, np.uint8)))
     with pytest.raises(ImageError, match="returned a picture of shape"):
         measured(model, digit, (4,))
 
@@ -107,8 +108,8 @@ def test_bytes_that_a_file_has_count_whatever_it_says_of_itself(
     [honest] = measured(model, digit, (4,))
     file = Container.file
     monkeypatch.setattr(Container, "file", lambda self, channels: file(self, channels) + bytes(100))
-    decompress = model.decompress
-    monkeypatch.setattr(model, "decompress", lambda data: decompress(data[:-100]))
+    decompress = model.decompress_picture
+    monkeypatch.setattr(model, "decompress_picture", lambda data: decompress(data[:-100]))
     [larger] = measured(model, digit, (4,))
     assert larger.bytes == honest.bytes + 100
     assert larger.bpp == pytest.approx(8 * (honest.bytes + 100) / 784)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from omega_core.codec.loading import decompress_picture as decompress_picture
     from omega_core.codec.loading import load_model as load_model
     from omega_core.codec.model import Model as Model
+    from omega_core.codec.progressive import ProgressiveDecoder as ProgressiveDecoder
     from omega_core.format.rates import truncate as truncate
     from omega_core.images.pictures import Picture as Picture
 

@@ -210,7 +210,7 @@ def decompress(source: Source, model: AnyModel = None) -> Image.Image:
 def decompress_picture(source: Source, model: AnyModel = None) -> Picture:
     """As `decompress`, but as arrays: the result has `pixels`, `to_array()` and `to_tensor()`."""
     data = bytes_of(source)
-    return _loaded(model, fingerprint_of(data)).decompress_picture(data)
+    return model_for(model, fingerprint_of(data)).decompress_picture(data)
 
 
 def decode_progressively(stream: Stream | bytes, model: AnyModel = None) -> Iterator[Image.Image]:
@@ -219,10 +219,15 @@ def decode_progressively(stream: Stream | bytes, model: AnyModel = None) -> Iter
     model: as `decompress` has it.
     """
     arriving = Arriving(stream)
-    yield from _loaded(model, arriving.head.fingerprint).decompress_progressively(arriving)
+    yield from model_for(model, arriving.head.fingerprint).decompress_progressively(arriving)
 
 
-def _loaded(model: AnyModel, mark: bytes) -> Model:
+def model_for(model: AnyModel, mark: bytes) -> Model:
+    """The model to decode a file with: the one that is given, or else the bundled one with these first 4 bytes of a
+    fingerprint.
+
+    Raises ModelFileError for the one that is given, WrongModelError if no bundled one has this fingerprint.
+    """
     if model is None:
         return model_of(mark)
     return model if isinstance(model, Model) else load_model(model)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast, overload
 
 from PIL import Image
 
+from omega_core.codec.decoding import CutDecoder, PictureMaker
 from omega_core.codec.image_codec import Codec
 from omega_core.codec.model_file import Description
 from omega_core.coding.tables import Integers
@@ -34,7 +35,7 @@ from omega_core.format.file import (
     shorten,
     shorten_between,
 )
-from omega_core.format.planes import compress_planes, compress_profile, decompress_planes, decompress_profile
+from omega_core.format.planes import compress_planes, compress_profile
 from omega_core.format.rates import Rate, largest_within
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
@@ -326,14 +327,21 @@ class Model:
         Each picture has `info["channels"]`. Raises as `decompress` does, after what was intact.
         """
         arriving = stream if isinstance(stream, Arriving) else Arriving(stream)
+        decoder = self.cut_decoder(arriving.head)
         for channels in arriving.head.cuts_of(arriving.length):
-            container = arriving.up_to(channels)
-            symbols = self._decode(container)
-            if len(symbols) > 1:
-                raise ImageError(f"this file has {len(symbols)} pictures, not one.")
-            picture = self._pictures(symbols, container)[0].to_pillow()
+            picture = decoder.decode(arriving.up_to(channels)).to_pillow()
             picture.info["channels"] = channels
             yield picture
+
+    def cut_decoder(self, head: Container) -> CutDecoder:
+        """A decoder of a file of one picture that is given cut after cut. Raises as `decompress` does.
+
+        head: the file, of which the stream does not matter.
+        """
+        sizes = self._checked(head)
+        if len(sizes) > 1:
+            raise ImageError(f"this file has {len(sizes)} pictures, not one.")
+        return CutDecoder(self.codec, head, _coder(head.coder), sizes[0])
 
     def decode(self, data: bytes, *, partial: bool = False) -> tuple[Integers, Container]:
         """The symbols (n, h, w) of the first picture in an `.omega` file, and its parts. Raises as `decompress`."""
@@ -341,7 +349,12 @@ class Model:
         return self._decode(container)[0], container
 
     def _decode(self, container: Container) -> list[Integers]:
-        """The symbols (n, h, w) of each picture, after all has been checked that can be before memory is used."""
+        """The symbols (n, h, w) of each picture."""
+        sizes = self._checked(container)
+        return self.codec.decode(container.stream, _coder(container.coder), container.channels, sizes)
+
+    def _checked(self, container: Container) -> list[tuple[int, int]]:
+        """(h, w) of the symbols of each picture, when all has been checked that can be before memory is used."""
         if container.fingerprint != bytes.fromhex(self.fingerprint)[:4]:
             raise WrongModelError(
                 f"this file was made with the model {container.fingerprint.hex()}, not {self.fingerprint[:8]}."
@@ -366,17 +379,11 @@ class Model:
                 )
         if ("RGB" in container.mode) > (architecture.colors == 3):
             raise DamagedFileError("the file is damaged: it is said to be RGB, its model is for gray. Get it again.")
-        sizes = [architecture.latent_size(*shape) for shape in shapes]
-        return self.codec.decode(container.stream, _coder(container.coder), container.channels, sizes)
+        return [architecture.latent_size(*shape) for shape in shapes]
 
     def _pictures(self, symbols: Sequence[Integers], container: Container) -> list[Picture]:
-        shapes, colors = container.shapes, 3 if "RGB" in container.mode else 1
-        planes = [None] * len(shapes) if container.alpha is None else decompress_planes(container.alpha, shapes)
-        profile = decompress_profile(container.profile) if container.profile else b""
-        return [
-            Picture(self.codec.pixels(each, *shape, tile=container.tile, colors=colors), plane, profile)
-            for each, shape, plane in zip(symbols, shapes, planes, strict=True)
-        ]
+        maker = PictureMaker(self.codec, container)
+        return [maker.picture(each, number) for number, each in enumerate(symbols)]
 
     def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
         """What `decompress` makes of `compress`, without coding between."""
