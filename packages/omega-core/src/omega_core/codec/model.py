@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -266,14 +267,19 @@ class Model:
         return shorten(encoded.container, exact or self.channels)
 
     def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
-        """The smallest cut that reaches a PSNR, or the last one, and what it reaches: decoded one after the other."""
-        channels, reached = 0, 0.0
-        for channels in encoded.cuts:
-            [decoded] = self._pictures([encoded.symbols[:channels]], encoded.container)
-            reached = psnr(picture.pixels, decoded.pixels)
-            if reached >= wanted:
-                break
-        return channels, reached
+        """A cut that reaches a PSNR where the one before does not, or the last cut, and the PSNR there.
+
+        Found by bisection, as more channels hardly ever make a picture worse: of 32 cuts, at most 6 are decoded.
+        """
+        cuts, maker = encoded.cuts, PictureMaker(self.codec, encoded.container)
+        reached = dict[int, float]()
+
+        def reaches(channels: int) -> bool:
+            reached[channels] = psnr(picture.pixels, maker.picture(encoded.symbols[:channels]).pixels)
+            return reached[channels] >= wanted
+
+        place = min(bisect_left(cuts, True, key=reaches), len(cuts) - 1)
+        return cuts[place], reached[cuts[place]]
 
     def check_rate(self, rate: Rate) -> None:
         """Raise RateError for a rate that this model does not do; warn of one that it was not trained for."""
