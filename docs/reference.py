@@ -24,7 +24,7 @@ CONTRACTS = {
     "architecture": ("Architecture", "LocalArchitecture"),
     "quantizer": ("Quantizer", "Quantized"),
     "prior": ("Prior", "FrozenPrior"),
-    "coder": ("Coder", "Decoder"),
+    "coder": ("Coder", "Decoder", "GrowingDecoder"),
     "dataset": ("Dataset", "Images"),
     "trainer": ("Trainer",),
 }

@@ -165,6 +165,14 @@ def test_python_finds_them_by_name_and_by_file(monkeypatch: pytest.MonkeyPatch, 
         registry.cache_clear()
 
 
+def test_python_and_the_command_compress_with_the_same_model(omega_here: Any, tmp_path: Path) -> None:
+    done = omega_here("compress", GOLDEN / "bundled" / "compact.png", "--output", tmp_path, "--channels", 24)
+    assert done.returncode == 0
+    data = omega_core.compress(GOLDEN / "bundled" / "compact.png", channels=24)
+    assert data == (tmp_path / "compact.omega").read_bytes()
+    assert {each.name: each.fingerprint[:8] for each in omega_core.list_models()}["compact"] == data[4:8].hex()
+
+
 def test_a_card_is_printed_and_changes_nothing_else(omega_here: Any, tmp_path: Path) -> None:
     file = read_model(GOLDEN / "model.safetensors")
     described = replace(file.description, card="# Golden\n\nGood for tests, bad at photos.\n")

@@ -1,5 +1,6 @@
 """The examples name what is there."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from omega_core.codec.loading import load_model
+from omega_core.images.reading import read_picture
 from omega_train.recipe import load_recipe, recipe_names
 from omega_train.task import CodecTask
 from omega_train.warm_start import warm_start
@@ -19,6 +21,8 @@ from omega_train.warm_start import warm_start
 SCRIPT = Path(__file__).parents[1] / "examples" / "slurm" / "grid.sbatch"
 
 FIGURES = SCRIPT.parents[1] / "figures.py"
+
+DEMO = SCRIPT.parents[1] / "demo.py"
 
 RELAX = SCRIPT.parents[1] / "relax_for_minutes.py"
 
@@ -146,3 +150,24 @@ def test_what_was_relaxed_for_some_minutes_codes_and_is_gone_on_from(tmp_path: P
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "arrays of model.safetensors taken" in (tmp_path / "further" / "train.log").read_text()
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+@pytest.mark.parametrize(("gap", "scale"), [(0, 1), (2, 1), (1, 3)])
+def test_the_contact_sheet_of_the_demo_has_every_picture_at_its_place(
+    monkeypatch: pytest.MonkeyPatch, colors: int, gap: int, scale: int
+) -> None:
+    monkeypatch.syspath_prepend(DEMO.parent)
+    contact_sheet = importlib.import_module("demo").contact_sheet
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (2, 3, colors, 4, 5), np.uint8)
+    sheet = contact_sheet(pictures, gap=gap, scale=scale)
+    assert sheet.size == (3 * (5 * scale + gap) + gap, 2 * (4 * scale + gap) + gap)
+    pixels = read_picture(sheet).pixels.astype(int)
+    covered = np.zeros(pixels.shape[1:], bool)
+    for i, j in np.ndindex(2, 3):
+        top, left = gap + i * (4 * scale + gap), gap + j * (5 * scale + gap)
+        place = np.s_[top : top + 4 * scale, left : left + 5 * scale]
+        covered[place] = True
+        assert (pixels[:, *place] == np.kron(pictures[i, j], np.ones((1, scale, scale), int))).all()
+    assert (pixels[:, ~covered] == 255).all()

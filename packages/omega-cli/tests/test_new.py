@@ -39,7 +39,7 @@ def test_a_distribution_has_all_that_one_needs(tmp_path: Path, kind: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("quantizer", "mine"), "error: there is no kind of component 'quantizer'; the kinds are architecture, "),
+        (("quantisation", "mine"), "error: there is no kind of component 'quantisation'; the kinds are architecture, "),
         (("quantizer", "Mine"), "error: 'Mine' cannot be its name: lower case letters, digits and hyphens, "),
         (("quantizer", "3d"), "error: '3d' cannot be its name"),
         (("quantizer", "../mine"), "error: '../mine' cannot be its name"),

@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from omega_core.errors import OmegaError, OutputError
-from omega_core.files import read_whole, replacing, write_whole
+from omega_core.files import bytes_of, read_whole, replacing, write_whole
 
 
 def names(folder):
@@ -110,3 +111,29 @@ def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OmegaError, match="neither a file nor a folder"):
         read_whole(tmp_path / "pipe")
+
+
+def test_bytes_come_from_bytes_a_path_or_an_open_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"some bytes")
+    with path.open("rb") as file:
+        for source in (b"some bytes", path, str(path), file, io.BytesIO(b"some bytes")):
+            assert bytes_of(source) == b"some bytes"
+
+
+def test_a_source_that_gives_no_bytes_is_named(tmp_path):
+    path = tmp_path / "a"
+    with path.open("wb") as closed:
+        pass
+    with path.open() as text, path.open("wb") as writing:
+        for source, told in (
+            (closed, f"the file {path} is closed"),
+            (text, f"the file {path} gives text"),
+            (io.StringIO("text"), "the file StringIO gives text"),
+            (writing, f"cannot read the file {path}"),
+            (tmp_path / "missing", "cannot read"),
+            (3, "not int"),
+            (None, "not NoneType"),
+        ):
+            with pytest.raises(OmegaError, match=told):
+                bytes_of(source)

@@ -15,7 +15,9 @@ from omega_core.codec.loading import load_model
 from omega_core.codec.model import Model
 from omega_core.errors import ImageError, OmegaError
 from omega_core.format.file import OmegaFile
-from omega_core.images.pictures import Pixels, psnr
+from omega_core.images.metrics import psnr
+from omega_core.images.pictures import Picture, Pixels
+from omega_core.images.reading import read_picture
 from omega_train import train
 from omega_train.data.glyphs import glyphs
 from omega_train.evaluation import classical
@@ -86,7 +88,7 @@ def test_a_codec_that_returns_another_picture_gets_no_good_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [honest] = measured(model, digit, (4,))
-    monkeypatch.setattr(model, "decompress_each", lambda files: [Image.fromarray(255 - digit[0]) for _ in files])
+    monkeypatch.setattr(model, "decompress_each", lambda files: [Picture(255 - digit) for _ in files])
     [wrong] = measured(model, digit, (4,))
     assert wrong.psnr < honest.psnr - 5
     assert wrong.ssim is not None
@@ -98,7 +100,7 @@ def test_a_codec_that_returns_another_picture_gets_no_good_score(
 def test_a_codec_that_returns_another_shape_gets_no_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
-    other = Image.fromarray(np.zeros(shape, np.uint8))
+    other = read_picture(np.zeros(shape, np.uint8))
     monkeypatch.setattr(model, "decompress_each", lambda files: [other] * len(files))
     with pytest.raises(ImageError, match="returned a picture of shape"):
         measured(model, digit, (4,))

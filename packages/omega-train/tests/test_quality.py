@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omega_core.images.pictures import Pixels, read_picture
+from omega_core.images.pictures import Pixels
+from omega_core.images.reading import read_picture
 from omega_train.evaluation.classical import decode, encode
 from omega_train.evaluation.quality import LEAST_SIDE, qualities
 

@@ -43,7 +43,7 @@ def compress(
     Several processes that torchrun or srun started share the pictures.
     """
     from omega_core.format.rates import Rate
-    from omega_core.images.pictures import is_picture_name
+    from omega_core.images.reading import is_picture_name
 
     if STANDARD_INPUT in inputs:
         raise OmegaError("pictures cannot be read from standard input; name files or folders.")

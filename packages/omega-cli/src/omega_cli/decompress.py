@@ -133,7 +133,7 @@ class Decompressing:
         from omega_core.format.header import Header
         from omega_core.format.pack import is_pack
         from omega_core.format.streaming import StreamingFile
-        from omega_core.images.pictures import png
+        from omega_core.images.writing import png
 
         with _source(job.source) as file:
             if isinstance(job, Unpacking):
@@ -154,7 +154,7 @@ class Decompressing:
     def _unpack(self, job: Unpacking, file: BinaryIO) -> Done:
         from omega_core.files import write_whole
         from omega_core.format.header import Header
-        from omega_core.images.pictures import png
+        from omega_core.images.writing import png
 
         if self.preview is not None:
             raise OmegaError("there are previews of single files only, not of packs.")

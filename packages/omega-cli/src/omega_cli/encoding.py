@@ -30,7 +30,7 @@ class Compressing:
 
     def read(self, source: Path) -> "Picture":
         """A picture, without what is to be dropped."""
-        from omega_core.images.pictures import read_picture
+        from omega_core.images.reading import read_picture
 
         picture = read_picture(source, max_pixels=self.model().max_pixels)
         return replace(

@@ -81,7 +81,7 @@ class Evaluating:
 
     def measured(self, job: Measuring) -> "tuple[Pixels, list[tuple[str, list[Decoded], list[Measurement]]]]":
         """The pixels of a picture, and of each codec what came out of its files, and its measurements."""
-        from omega_core.images.pictures import read_picture
+        from omega_core.images.reading import read_picture
         from omega_train.evaluation import measurements
 
         pixels = read_picture(job.source, max_pixels=self.max_pixels).pixels
@@ -95,7 +95,7 @@ class Evaluating:
 
     def _save(self, folder: Path, pixels: Any, found: Sequence[Any]) -> None:
         from omega_core.files import write_whole
-        from omega_core.images.pictures import png, to_pillow
+        from omega_core.images.writing import png, to_pillow
 
         write_whole(folder / "original.png", png(to_pillow(pixels)))
         for name, decoded, _ in found:
@@ -168,7 +168,8 @@ def evaluate_on(
     """
     from omega_core.files import write_whole
     from omega_core.format.rates import Rate
-    from omega_core.images.pictures import MAX_PIXELS, is_picture_name
+    from omega_core.images.pictures import MAX_PIXELS
+    from omega_core.images.reading import is_picture_name
 
     with omega_train_for("evaluation"):
         from omega_train.evaluation import classical

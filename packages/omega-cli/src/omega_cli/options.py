@@ -12,7 +12,6 @@ from omega_core.errors import ComponentError, OmegaError
 if TYPE_CHECKING:
     from omega_core.codec.model import Model
 
-DEFAULT_MODEL = "compact"
 Model_ = Annotated[
     str | None, typer.Option("--model", help="A model of `omega models`, or a file that `omega train` wrote.")
 ]
@@ -76,9 +75,9 @@ class ModelOnce:
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
         if b"" not in self._loaded:
-            from omega_core.codec.loading import load_model
+            from omega_core.codec.loading import default_model, load_model
 
-            name = self.name or _default_model()
+            name = self.name or default_model()
             self._loaded[b""] = load_model(name, device=self.device, max_pixels=self._limit())
         return self._loaded[b""]
 
@@ -108,11 +107,3 @@ class ModelOnce:
         if self.max_pixels is not None and self.max_pixels < 1:
             raise OmegaError(f"--max-pixels has to be at least 1, not {self.max_pixels}.")
         return self.max_pixels or MAX_PIXELS
-
-
-def _default_model() -> str:
-    from omega_core.plugins.registry import registry
-
-    if not registry().models(DEFAULT_MODEL):
-        raise OmegaError("no model: name the .safetensors file of one with --model.")
-    return DEFAULT_MODEL

@@ -65,7 +65,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a model by a recipe, which flags override."""
-    from omega_core.images.pictures import is_picture_name
+    from omega_core.images.reading import is_picture_name
 
     with omega_train_for("training"):
         import omega_train

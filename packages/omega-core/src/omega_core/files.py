@@ -1,13 +1,25 @@
 """Reading files, and writing them so that they appear whole or not at all."""
 
+import io
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from omega_core.errors import OmegaError, OutputError
+
+
+class Readable(Protocol):
+    """An open binary file, or what is read like one: a BytesIO, a pipe, the response of a server."""
+
+    def read(self) -> bytes: ...
+
+
+Source = bytes | str | PathLike[str] | Readable
+"""What bytes may be given as: such, a path, or an open binary file, which is read from where it stands to its end."""
 
 
 @contextmanager
@@ -58,6 +70,26 @@ def read_whole(path: Path, *, first: int | None = None) -> bytes:
             return file.read(-1 if first is None else first)
         except OSError as problem:
             raise OmegaError(f"cannot read {path}: {problem.strerror or problem}.") from problem
+
+
+def bytes_of(source: Source) -> bytes:
+    """The bytes of a source. Raises OmegaError if it is none, cannot be read, is closed or gives text."""
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, (str, PathLike)):
+        return read_whole(Path(source))
+    if not hasattr(source, "read"):
+        raise OmegaError(f"bytes, a path or an open file is needed, not {type(source).__name__}.")
+    name = f"the file {getattr(source, 'name', type(source).__name__)}"
+    if getattr(source, "closed", False):
+        raise OmegaError(f"{name} is closed; give it before it is closed.")
+    try:
+        data = None if isinstance(source, io.TextIOBase) else source.read()
+    except (OSError, ValueError) as problem:  # a file for writing is a ValueError of its own
+        raise OmegaError(f"cannot read {name}: {getattr(problem, 'strerror', None) or problem}.") from problem
+    if not isinstance(data, bytes):
+        raise OmegaError(f"{name} gives text, not bytes; open it in binary mode, such as 'rb'.")
+    return data
 
 
 def _umask() -> int:

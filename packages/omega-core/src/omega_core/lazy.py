@@ -1,16 +1,56 @@
 """Public names that are imported when they are first used, so that a package costs nothing to import."""
 
-from collections.abc import Callable, Mapping
+import ast
+import sys
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 
-def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A module's `__getattr__` (PEP 562) that takes each name of `homes` from the module given for it."""
+def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` (PEP 562) and `__all__` of a package, from the imports in its source.
+
+    Public are the names that the package imports as themselves, `from home import Name as Name`, as type checkers have
+    it (PEP 484), and the functions that it defines. Those imported below `if TYPE_CHECKING:` are imported when they are
+    first used, and kept. So a name is written down once.
+
+    package: `__name__` of the package, which calls this while it is imported.
+
+    Raises ImportError if there is no source, where a distribution has compiled modules only.
+    """
+    get_source = getattr(sys.modules[package].__loader__, "get_source", None)
+    source = None if get_source is None else get_source(package)
+    if source is None:
+        raise ImportError(f"the package {package} needs the source of its __init__.py", name=package)
+    eager, homes = _public(ast.parse(source))
+    names = sorted({*eager, *homes})
 
     def take(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(homes[name]), name)
+        found = getattr(import_module(homes[name]), name)
+        setattr(sys.modules[package], name, found)
+        return found
 
-    return take
+    def listed() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *names})
+
+    return take, listed, names
+
+
+def _public(module: ast.Module) -> tuple[set[str], dict[str, str]]:
+    """The public names that a module has at once, and the home of each of the others."""
+    eager, homes = set[str](), dict[str, str]()
+    for statement in module.body:
+        if isinstance(statement, ast.FunctionDef) and not statement.name.startswith("_"):
+            eager.add(statement.name)
+        eager |= {name for name, _ in _exported(statement)}
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            homes |= {name: home for each in statement.body for name, home in _exported(each)}
+    return eager, homes
+
+
+def _exported(statement: ast.stmt) -> Iterator[tuple[str, str]]:
+    """The names that a statement imports as themselves, each with the module that it has them from."""
+    if isinstance(statement, ast.ImportFrom):
+        yield from ((name.name, statement.module or "") for name in statement.names if name.asname == name.name)

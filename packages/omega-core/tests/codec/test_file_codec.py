@@ -7,7 +7,7 @@ from omega_core.codec.image_codec import ImageCodec
 from omega_core.coding.tables import FrozenTables, NoPrior
 from omega_core.contracts.coder import check_symbols
 from omega_core.errors import CoderError, ImageError
-from omega_core.images.pictures import read_picture
+from omega_core.images.reading import read_picture
 
 
 @pytest.fixture

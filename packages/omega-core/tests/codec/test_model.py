@@ -1,3 +1,4 @@
+import math
 import os
 import threading
 import tracemalloc
@@ -33,8 +34,10 @@ from omega_core.errors import (
 )
 from omega_core.format.file import OmegaFile
 from omega_core.format.rates import truncate
-from omega_core.images.pictures import MAX_PIXELS, Picture, psnr, read_picture
+from omega_core.images.metrics import psnr
+from omega_core.images.pictures import MAX_PIXELS, Picture
 from omega_core.images.planes import compress_planes
+from omega_core.images.reading import read_picture
 from omega_core.plugins.components import Component
 from omega_core.plugins.registry import Registered, Registry
 from omega_core.testing.elsewhere import elsewhere
@@ -372,6 +375,14 @@ def test_a_model_that_is_not_there_is_a_named_error(tmp_path):
             load_model(path)
 
 
+def test_a_model_shows_what_it_is_made_of(model, one_rate):
+    assert repr(model) == (
+        f"<Model {model.fingerprint[:8]}: omega-toys/blocks, omega-toys/rounding, omega-toys/table;"
+        " 0 to 64 channels; gray>"
+    )
+    assert repr(one_rate).endswith("; 4 channels; gray>")
+
+
 def test_a_budget_a_quality_and_a_fraction_choose_the_cut(model, picture):
     encoded = model.encode(picture)
     sizes = {channels: len(encoded.file(channels)) for channels in encoded.cuts}
@@ -384,6 +395,41 @@ def test_a_budget_a_quality_and_a_fraction_choose_the_cut(model, picture):
         wanted = min(quality[n], 200.0)
         smallest = min(cut for cut in encoded.cuts if quality[cut] >= wanted)
         assert model.compress(picture, psnr=wanted) == encoded.file(smallest)
+
+
+@pytest.mark.parametrize("wanted", [0.5, 4.0, 17.0, 31.5, 32.0])
+def test_a_quality_is_found_by_decoding_few_cuts(model, picture, monkeypatch, wanted):
+    decoded = []
+
+    def quality(original, pixels):
+        """As many dB as the picture is the nth cut."""
+        decoded.append(next(n for n, each in enumerate(cuts, 1) if (each == pixels).all()))
+        return float(decoded[-1])
+
+    encoded = model.encode(picture)
+    cuts = [model.decompress_picture(encoded.file(n)).pixels for n in encoded.cuts]
+    monkeypatch.setattr("omega_core.codec.model.psnr", quality)
+    assert model.compress(picture, psnr=wanted) == encoded.file(2 * math.ceil(wanted))
+    assert len(decoded) == len({*decoded}) <= 6
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_where_quality_falls_in_between_the_cut_that_is_taken_reaches_it_and_the_one_before_does_not(
+    model, picture, monkeypatch, seed
+):
+    chance = np.random.default_rng(seed)
+    quality = np.arange(1.0, 33) + chance.uniform(0, 6, 32)
+    quality[-1] = 60
+    encoded = model.encode(picture)
+    cuts = [model.decompress_picture(encoded.file(n)).pixels for n in encoded.cuts]
+    monkeypatch.setattr(
+        "omega_core.codec.model.psnr",
+        lambda _, pixels: quality[next(n for n, each in enumerate(cuts) if (each == pixels).all())],
+    )
+    wanted = chance.uniform(8, 40)
+    taken = encoded.cuts.index(OmegaFile.parse(model.compress(picture, psnr=wanted)).header.channels)
+    assert quality[taken] >= wanted
+    assert taken == 0 or quality[taken - 1] < wanted
 
 
 def test_a_quality_that_is_not_reached_warns_and_keeps_all_channels(model, picture, monkeypatch):

@@ -76,6 +76,20 @@ def test_steps_are_the_same_for_who_decodes(sizes):
     assert all(np.array_equal(one, other) for one, other in zip(decoded, symbols, strict=True))
 
 
+@pytest.mark.parametrize("cut", range(C + 1))
+def test_steps_may_be_taken_in_two_parts(cut):
+    symbols = pictures(*SIZES)
+    ordered, tables = in_order(ByColumn(), symbols)
+    decoded, done = [np.zeros_like(each) for each in symbols], 0
+    for which in (range(cut), range(cut, C)):
+        for step in steps(ByColumn(), decoded, which):
+            assert step.channels.start in which
+            assert np.array_equal(step.tables.flat_rows, tables.flat_rows[done : done + step.tables.size])
+            step.put_into(decoded, ordered[done : done + step.tables.size])
+            done += step.tables.size
+    assert done == tables.size
+
+
 def test_all_channels_are_one_step_where_nothing_depends_on_them():
     prior = FrozenTables(CUMULATIVE, np.arange(C)[:, None])
     symbols = pictures((2, 3), (1, 1))

@@ -13,7 +13,7 @@ from omega_core.codec.model import TILE_SIZE
 from omega_core.codec.model_file import Choice, Description, write_model
 from omega_core.errors import OmegaWarning
 from omega_core.format.file import OmegaFile
-from omega_core.images.pictures import read_picture
+from omega_core.images.reading import read_picture
 from omega_core.plugins.components import Component
 from omega_core.plugins.registry import Plugin, Registered, Registry
 

@@ -5,8 +5,19 @@ import pytest
 
 import omega_core.plugins.registry
 from omega_core.errors import ComponentError, OmegaDeprecationWarning
-from omega_core.plugins.components import KINDS, Component
-from omega_core.plugins.registry import FIRST_PARTY, Registry, build, import_component, load_plugins, registry, resolve
+from omega_core.plugins.components import KINDS, BundledModel, Component
+from omega_core.plugins.registry import (
+    FIRST_PARTY,
+    Plugin,
+    RegisteredModel,
+    Registry,
+    build,
+    import_component,
+    list_models,
+    load_plugins,
+    registry,
+    resolve,
+)
 from omega_core.plugins.versions import core_range, out_of_range
 
 PLUGIN = """
@@ -470,3 +481,19 @@ def test_the_distribution_of_a_component_that_is_not_installed_is_named(install,
     with pytest.raises(ComponentError) as raised:
         resolve("quantizer", "omega-fancy/saw")
     assert "comes with" not in str(raised.value)
+
+
+def test_models_that_come_with_distributions_are_listed_with_what_tells_them_apart(monkeypatch):
+    made = [
+        BundledModel(name="mine", file=f"{package}:a.safetensors", summary=f"from {package}", fingerprint=digit * 64)
+        for package, digit in (("one", "a"), ("two", "b"))
+    ]
+    plugins = [
+        Plugin(f"omega-{model.file[:3]}", "1", "x", models=(RegisteredModel(model, f"omega-{model.file[:3]}"),))
+        for model in made
+    ]
+    monkeypatch.setattr("omega_core.plugins.registry.registry", lambda: Registry(plugins))
+    assert [(each.name, each.qualified_name, each.summary, each.fingerprint) for each in list_models()] == [
+        ("mine", "omega-one/mine", "from one", "a" * 64),
+        ("mine", "omega-two/mine", "from two", "b" * 64),
+    ]

@@ -15,17 +15,4 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["ContextPrior", "FactorizedPrior", "FixedCoder", "RangeCoder", "RawCoder", "StaticPrior", "TorchacCoder"]
-
-__getattr__ = lazily(
-    __name__,
-    {
-        "ContextPrior": "omega_entropy.priors.context",
-        "FactorizedPrior": "omega_entropy.priors.factorized",
-        "FixedCoder": "omega_entropy.coders.fixed",
-        "RangeCoder": "omega_entropy.coders.range",
-        "RawCoder": "omega_entropy.coders.raw",
-        "StaticPrior": "omega_entropy.priors.static",
-        "TorchacCoder": "omega_entropy.coders.torchac",
-    },
-)
+__getattr__, __dir__, __all__ = lazily(__name__)

@@ -3,6 +3,7 @@
 import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omega_core.coding.tables import NoPrior, Tables
+from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError
 
 CODERS = [
@@ -110,6 +112,47 @@ def test_channels_may_be_decoded_one_after_the_other(coder, stream):
     parts = [decoder.decode(replace(tables, rows=tables.rows[c : c + 1])) for c in range(tables.channels)]
     assert [len(part) for part in parts] == [tables.positions] * tables.channels
     assert np.array_equal(np.concatenate(parts), symbols)
+
+
+def between(tables, start, end):
+    """The tables of symbols [start, end) alone, as one channel."""
+    rows = np.broadcast_to(tables.rows, (tables.channels, tables.positions)).reshape(1, -1)[:, start:end]
+    return Tables(tables.cumulative, rows, end - start, tables.alphabet)
+
+
+@pytest.mark.parametrize("growing", ["of the coder", "of the contract"])
+def test_a_stream_may_be_extended_to_cut_after_cut(coder, stream, growing):
+    symbols, tables = stream
+    ends = ends_of(tables)
+    data, cuts = coder.encode(symbols, tables, ends)
+    make = coder.growing_decoder if growing == "of the coder" else partial(Coder.growing_decoder, coder)
+    decoder, done, given = make(b""), 0, 0
+    for end, cut in zip(ends, cuts, strict=True):
+        decoder.extend(data[given : (given + cut) // 2])
+        decoder.extend(data[(given + cut) // 2 : cut])
+        if end:
+            assert np.array_equal(decoder.decode(between(tables, done, end)), symbols[done:end])
+        done, given = end, cut
+
+
+def test_a_growing_decoder_may_be_given_more_than_a_cut_and_asked_for_less(coder, stream):
+    symbols, tables = stream
+    data, cuts = coder.encode(symbols, tables, [tables.size // 2, tables.size])
+    decoder, half = coder.growing_decoder(data[: cuts[0] + 1]), tables.size // 2
+    quarters = [(0, half // 2), (half // 2, half)]
+    parts = [decoder.decode(between(tables, *places)) for places in quarters if places[0] < places[1]]
+    decoder.extend(data[cuts[0] + 1 :])
+    parts.append(decoder.decode(between(tables, half, tables.size)))
+    assert np.array_equal(np.concatenate(parts), symbols)
+
+
+def test_bytes_that_are_too_few_for_a_growing_decoder_are_an_error(coder, uniform):
+    tables = uniform(256, 20)
+    symbols = np.random.default_rng(0).integers(256, size=20)
+    data, _ = coder.encode(symbols, tables, [20])
+    decoder = coder.growing_decoder(data[:2])
+    with pytest.raises(CoderError, match="has 2 bytes; what it is said to hold takes at least"):
+        decoder.decode(tables)
 
 
 def test_groups_may_have_tables_of_their_own(coder, make_stream):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import constriction
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from omega_core.coding.tables import Tables
 from omega_core.errors import CoderError
 from omega_entropy import RangeCoder
-from omega_entropy.coders.range import _shorten
+from omega_entropy.coders.range import _RangeDecoder, _shorten
 
 quick = settings(max_examples=80, deadline=None, database=None, derandomize=True)
 streams = st.fixed_dictionaries(
@@ -248,6 +249,39 @@ def test_no_cut_is_refused_as_too_short_however_it_is_divided(coder, make_stream
             alone = [replace(tables, rows=tables.rows[channel : channel + 1]) for channel in range(channels)]
             decoded = [symbol for one in alone for symbol in decoder.decode(one).tolist()]
             assert decoded == chosen[:end].tolist()
+
+
+@quick
+@given(options=streams, chosen=st.sets(st.integers(0, 20)))
+def test_a_stream_that_grows_is_decoded_once_whatever_arrives_together(coder, make_stream, options, chosen):
+    symbols, tables = make_stream(**options)
+    ends = [channel * tables.positions for channel in range(tables.channels + 1)]
+    data, cuts = coder.encode(symbols, tables, ends)
+    decoder, decoded, taken = coder.growing_decoder(b""), [], 0
+    for channel in range(tables.channels):
+        if channel + 1 == tables.channels or channel in chosen:
+            decoder.extend(data[taken : cuts[channel + 1]])
+            begun, taken = len(decoded), cuts[channel + 1]
+            for each in range(begun, channel + 1):
+                decoded.append(decoder.decode(replace(tables, rows=tables.rows[each : each + 1])))
+    assert np.array_equal(np.concatenate(decoded), symbols)
+
+
+def test_a_growing_decoder_does_not_decode_again(coder, make_stream, monkeypatch):
+    symbols, tables = make_stream(0, channels=12, positions=30)
+    data, cuts = coder.encode(symbols, tables, [30 * channel for channel in range(1, 13)])
+    decoded, decode = [], _RangeDecoder.decode
+
+    def watched(self, given):
+        decoded.append(given.size)
+        return decode(self, given)
+
+    monkeypatch.setattr(_RangeDecoder, "decode", watched)
+    decoder = coder.growing_decoder(b"")
+    for channel, (first, last) in enumerate(pairwise([0, *cuts])):
+        decoder.extend(data[first:last])
+        decoder.decode(replace(tables, rows=tables.rows[channel : channel + 1]))
+    assert decoded == [30] * 12
 
 
 @pytest.mark.parametrize("skew", [0.0, 1.0, 30.0])

@@ -11,13 +11,4 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["IdentityQuantizer", "IntegerQuantizer", "OmegaQuantizer"]
-
-__getattr__ = lazily(
-    __name__,
-    {
-        "IdentityQuantizer": "omega_quant.identity",
-        "IntegerQuantizer": "omega_quant.integer",
-        "OmegaQuantizer": "omega_quant.omega",
-    },
-)
+__getattr__, __dir__, __all__ = lazily(__name__)

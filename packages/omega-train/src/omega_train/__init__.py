@@ -16,18 +16,4 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["CodecTask", "Recipe", "batches_of", "export_run", "load_recipe", "recipe_names", "save", "train"]
-
-__getattr__ = lazily(
-    __name__,
-    {
-        "CodecTask": "omega_train.task",
-        "Recipe": "omega_train.recipe",
-        "batches_of": "omega_train.data.loader",
-        "export_run": "omega_train.snapshot",
-        "load_recipe": "omega_train.recipe",
-        "recipe_names": "omega_train.recipe",
-        "save": "omega_train.export",
-        "train": "omega_train.run",
-    },
-)
+__getattr__, __dir__, __all__ = lazily(__name__)

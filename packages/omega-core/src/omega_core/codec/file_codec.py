@@ -16,7 +16,7 @@ import torch
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.coding.order import Step, in_order, steps
 from omega_core.coding.tables import FrozenPrior, Integers, Tables
-from omega_core.contracts.coder import Coder
+from omega_core.contracts.coder import Coder, Decoder
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images.pictures import Pixels
 
@@ -121,18 +121,31 @@ class FileCodec:
 
         Raises CoderError.
         """
-        if channels > self.codec.quantizer.channels:
-            raise CoderError(f"the file has {channels} channels, its model only {self.codec.quantizer.channels}.")
-        decoder = coder.decoder(stream)
-        pictures = [np.zeros((channels, *size), np.int64) for size in sizes]
-        for step in self._steps(pictures):
-            self._check_alphabet(step.tables)
-            step.put_into(pictures, decoder.decode(step.tables))
+        pictures = self.undecoded(channels, sizes)
+        self.decode_channels(coder.decoder(stream), pictures, range(channels))
         return pictures
 
-    def _steps(self, pictures: Sequence[Integers]) -> Iterator[Step]:
+    def undecoded(self, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
+        """Symbols (channels, h, w) of pictures of `sizes` (h, w), for `decode_channels` to fill.
+
+        Raises CoderError for more channels than there are.
+        """
+        if channels > self.codec.quantizer.channels:
+            raise CoderError(f"the file has {channels} channels, its model only {self.codec.quantizer.channels}.")
+        return [np.zeros((channels, *size), np.int64) for size in sizes]
+
+    def decode_channels(self, decoder: Decoder, pictures: Sequence[Integers], channels: range) -> None:
+        """Decode `channels` of some pictures into their symbols (n, h, w), where all earlier channels have to be.
+
+        Raises CoderError.
+        """
+        for step in self._steps(pictures, channels):
+            self._check_alphabet(step.tables)
+            step.put_into(pictures, decoder.decode(step.tables))
+
+    def _steps(self, pictures: Sequence[Integers], channels: range) -> Iterator[Step]:
         with _fitting():
-            yield from steps(self.prior, pictures)
+            yield from steps(self.prior, pictures, channels)
 
     def _check_alphabet(self, tables: Tables) -> None:
         if tables.cumulative is not None and tables.alphabet != self.codec.quantizer.alphabet:

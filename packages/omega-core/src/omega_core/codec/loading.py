@@ -1,9 +1,11 @@
 """From a model file to a model."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast, overload
 
 import numpy as np
 import torch
@@ -13,18 +15,24 @@ from torch import nn
 from omega_core.codec.devices import device_of
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.image_codec import ImageCodec
-from omega_core.codec.model import Model
+from omega_core.codec.model import CompressOptions, Model
 from omega_core.codec.model_file import Description, read_model
 from omega_core.coding.tables import NoPrior
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import FrozenPrior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import ComponentError, ModelFileError, WrongModelError
+from omega_core.files import Source, bytes_of
 from omega_core.format.binary import Stream
 from omega_core.format.header import Header
 from omega_core.format.streaming import StreamingFile
-from omega_core.images.pictures import MAX_PIXELS
+from omega_core.images.pictures import MAX_PIXELS, Picture
+from omega_core.images.reading import Batch, FileOrArray, PictureLike
 from omega_core.plugins.registry import build, registry, resolve
+
+DEFAULT_MODEL = "compact"
+AnyModel = Model | str | PathLike[str] | None
+"""A loaded model, its name or its path; None for the one that is found."""
 
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
 _LONGEST = 400  # characters of a reason that is not ours
@@ -85,6 +93,16 @@ def model_path(name_or_path: str | PathLike[str]) -> Path:
         raise ModelFileError(f"{problem} Or name a .safetensors file that `omega train` wrote.") from problem
 
 
+def default_model() -> str:
+    """The name of the model that pictures are compressed with where none is named. Raises ModelFileError."""
+    if not registry().models(DEFAULT_MODEL):
+        raise ModelFileError(
+            f"no model: {DEFAULT_MODEL}, which is taken where none is named, is not installed."
+            " Name the .safetensors file of one."
+        )
+    return DEFAULT_MODEL
+
+
 def model_of(mark: bytes, *, device: str | torch.device = "cpu", max_pixels: int = MAX_PIXELS) -> Model:
     """The bundled model whose fingerprint begins with the 4 bytes that a file has of it.
 
@@ -143,28 +161,87 @@ def _by_part(arrays: Arrays) -> dict[str, Arrays]:
     return parts
 
 
-def decompress(data: bytes, model: Model | str | PathLike[str] | None = None) -> Image.Image:
-    """The picture in an `.omega` file.
+@overload
+def compress(
+    picture: torch.Tensor, model: AnyModel = None, **options: Unpack[CompressOptions]
+) -> bytes | list[bytes]: ...
 
+
+@overload
+def compress(
+    picture: list[Any] | tuple[Any, ...], model: AnyModel = None, **options: Unpack[CompressOptions]
+) -> list[bytes]: ...
+
+
+@overload
+def compress(picture: FileOrArray | Picture, model: AnyModel = None, **options: Unpack[CompressOptions]) -> bytes: ...
+
+
+def compress(
+    picture: PictureLike | Picture | Batch,
+    model: AnyModel = None,
+    *,
+    channels: int | None = None,
+    fraction: float | None = None,
+    bpp: float | None = None,
+    max_bytes: int | None = None,
+    psnr: float | None = None,
+    coder: str | None = None,
+) -> bytes | list[bytes]:
+    """A picture as the bytes of an `.omega` file; several pictures as a list of them, a file each.
+
+    picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8 (H, W) or
+        (H, W, 3) (with opacity (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
+        floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors have
+        one shape, or a tensor (B, colors, H, W) with B other than 1.
+    model: a loaded one, its name or its path; the one that `omega compress` takes if none is given. A loaded one is not
+        loaded again for each call.
+    channels, fraction, bpp, max_bytes, psnr: one of them, or none for all channels: see `Rate`.
+    coder: one other than the model's own.
+
+    Raises ModelFileError for the model, ImageError for the picture, CoderError for the coder, RateError for what cannot
+    be met.
+    """
+    if not isinstance(model, Model):
+        model = load_model(default_model() if model is None else model)
+    files: bytes | list[bytes] = model.compress(
+        cast(Any, picture), channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr, coder=coder
+    )
+    return files
+
+
+def decompress(source: Source, model: AnyModel = None) -> Image.Image:
+    """The picture in an `.omega` file, as a Pillow image.
+
+    source: the bytes of the file, its path, or an open binary file.
     model: that it was made with, by name or path, too; a bundled one is found by its fingerprint if none is given.
 
     Raises OmegaError.
     """
-    return _loaded(model, Header.parse(data).fingerprint).decompress(data)
+    return decompress_picture(source, model).to_pillow()
 
 
-def decode_progressively(
-    stream: Stream | bytes, model: Model | str | PathLike[str] | None = None
-) -> Iterator[Image.Image]:
+def decompress_picture(source: Source, model: AnyModel = None) -> Picture:
+    """As `decompress`, but as arrays: the result has `pixels`, `to_array()` and `to_tensor()`."""
+    data = bytes_of(source)
+    return model_for(model, Header.parse(data).fingerprint).decompress_picture(data)
+
+
+def decode_progressively(stream: Stream | bytes, model: AnyModel = None) -> Iterator[Image.Image]:
     """A better picture whenever another cut of an `.omega` file has arrived: see `Model.decompress_progressively`.
 
     model: as `decompress` has it.
     """
     arriving = StreamingFile(stream)
-    yield from _loaded(model, arriving.header.fingerprint).decompress_progressively(arriving)
+    yield from model_for(model, arriving.header.fingerprint).decompress_progressively(arriving)
 
 
-def _loaded(model: Model | str | PathLike[str] | None, mark: bytes) -> Model:
+def model_for(model: AnyModel, mark: bytes) -> Model:
+    """The model to decode a file with: the one that is given, or else the bundled one with these first 4 bytes of a
+    fingerprint.
+
+    Raises ModelFileError for the one that is given, WrongModelError if no bundled one has this fingerprint.
+    """
     if model is None:
         return model_of(mark)
     return model if isinstance(model, Model) else load_model(model)

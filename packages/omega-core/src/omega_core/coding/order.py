@@ -48,12 +48,14 @@ def _flat(symbols: Integers, channels: range) -> Integers:
     return symbols[channels.start : channels.stop].reshape(len(channels), -1)
 
 
-def steps(prior: FrozenPrior, pictures: Sequence[Integers]) -> Iterator[Step]:
-    """The steps for all symbols (C, h, w) of some pictures: those of one have to be there when the next is asked for.
+def steps(prior: FrozenPrior, pictures: Sequence[Integers], which: range | None = None) -> Iterator[Step]:
+    """The steps for symbols (C, h, w) of some pictures: those of one have to be there when the next is asked for.
+
+    which: the channels, of which all earlier ones have to be there; all if None.
 
     Raises ValueError if a prior does not fit.
     """
-    channels, done = len(pictures[0]), 0
+    done, channels = (0, len(pictures[0])) if which is None else (which.start, which.stop)
     sizes = [(symbols.shape[1], symbols.shape[2]) for symbols in pictures]
     stages = [prior.stages(size) for size in sizes]
     whole = len(stages[0]) == 1

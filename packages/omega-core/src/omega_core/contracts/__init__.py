@@ -17,35 +17,7 @@ if TYPE_CHECKING:
     from omega_core.contracts.quantizer import Quantizer as Quantizer
     from omega_core.contracts.trainer import Trainer as Trainer
 
-__all__ = [
-    "Architecture",
-    "Coder",
-    "Dataset",
-    "FrozenPrior",
-    "Images",
-    "LocalArchitecture",
-    "Prior",
-    "Quantized",
-    "Quantizer",
-    "Trainer",
-    "implements",
-]
-
-__getattr__ = lazily(
-    __name__,
-    {
-        "Architecture": "omega_core.contracts.architecture",
-        "LocalArchitecture": "omega_core.contracts.architecture",
-        "Coder": "omega_core.contracts.coder",
-        "Dataset": "omega_core.contracts.dataset",
-        "Images": "omega_core.contracts.dataset",
-        "FrozenPrior": "omega_core.contracts.prior",
-        "Prior": "omega_core.contracts.prior",
-        "Quantized": "omega_core.contracts.quantizer",
-        "Quantizer": "omega_core.contracts.quantizer",
-        "Trainer": "omega_core.contracts.trainer",
-    },
-)
+__getattr__, __dir__, __all__ = lazily(__name__)
 
 
 require_torch(__name__)

@@ -14,6 +14,17 @@ class Decoder(ABC):
         """The next `tables.size` symbols, flat. Raises CoderError if the bytes cannot be decoded."""
 
 
+class GrowingDecoder(Decoder):
+    """A decoder of a stream that arrives in pieces.
+
+    It is asked for no more symbols than there are at the last cut of the stream that the bytes given so far reach.
+    """
+
+    @abstractmethod
+    def extend(self, data: bytes) -> None:
+        """Take the bytes of the stream that follow those given before. What was decoded is not asked for again."""
+
+
 class Coder(ABC):
     """Codes integers with tables: lossless for every input, or a CoderError that says why not.
 
@@ -34,9 +45,40 @@ class Coder(ABC):
     def decoder(self, data: bytes) -> Decoder:
         """A decoder of a stream or of what was left of it by a cut."""
 
+    def growing_decoder(self, data: bytes) -> GrowingDecoder:
+        """A decoder of the first bytes of a stream, which can be extended by those that follow.
+
+        Unless overridden, it decodes all earlier symbols again after each extension, with a new `decoder`.
+        """
+        return _RestartingDecoder(self, data)
+
     def decode(self, data: bytes, tables: Tables) -> Integers:
         """All `tables.size` symbols of a stream at once."""
         return self.decoder(data).decode(tables)
+
+
+class _RestartingDecoder(GrowingDecoder):
+    """Reads a longer stream from its beginning again: right for every coder, and slow for many extensions."""
+
+    def __init__(self, coder: Coder, data: bytes) -> None:
+        self.coder, self.data = coder, data
+        self.before: list[Tables] = []
+        self.decoder: Decoder | None = None
+
+    def decode(self, tables: Tables) -> Integers:
+        """See `Decoder.decode`."""
+        if self.decoder is None:
+            self.decoder = self.coder.decoder(self.data)
+            for earlier in self.before:
+                self.decoder.decode(earlier)
+        symbols = self.decoder.decode(tables)
+        self.before.append(tables)
+        return symbols
+
+    def extend(self, data: bytes) -> None:
+        """See `GrowingDecoder.extend`."""
+        self.data += data
+        self.decoder = None
 
 
 def check_length(data: bytes, least: float) -> None:

@@ -68,6 +68,16 @@ class RegisteredModel(_Named):
     def name(self) -> str:  # type: ignore[override]  # read only, as all of it
         return self.model.name
 
+    @property
+    def summary(self) -> str:
+        """One line about it."""
+        return self.model.summary
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hexadecimal digits that no other model has."""
+        return self.model.fingerprint
+
     def path(self) -> Path:
         """Where its file lies. Raises ModelFileError if the distribution does not have it."""
         try:
@@ -232,6 +242,14 @@ def _normalized(name: str) -> str:
 def registry() -> Registry:
     """The registry of everything installed, loaded once a process."""
     return Registry(load_plugins(entry_points(group="omega"), os.environ.get("OMEGA_PLUGINS")))
+
+
+def list_models() -> list[RegisteredModel]:
+    """The models that come with installed distributions, each with its `name`, `summary` and `fingerprint`.
+
+    `load_model` takes the `name`, or the `qualified_name` where two distributions use the same. No model is loaded.
+    """
+    return registry().models()
 
 
 def resolve(kind: str, name: str) -> Any:

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 
 from omega_core.extras import require_torch
 from omega_core.lazy import lazily
-from omega_core.testing.checking import Check, Checks, ContractError, Subject, Unclaimed
+from omega_core.testing.checking import Check as Check
+from omega_core.testing.checking import Checks as Checks
+from omega_core.testing.checking import ContractError as ContractError
+from omega_core.testing.checking import Subject as Subject
+from omega_core.testing.checking import Unclaimed as Unclaimed
 
 if TYPE_CHECKING:
     from omega_core.testing.architectures import ArchitectureSubject as ArchitectureSubject
@@ -30,35 +34,9 @@ if TYPE_CHECKING:
     from omega_core.testing.quantizers import QuantizerSubject as QuantizerSubject
     from omega_core.testing.trainers import TrainerSubject as TrainerSubject
 
-_KINDS = ("Architecture", "Quantizer", "Prior", "Coder", "Dataset", "Trainer")
-_HOMES = {f"{kind}Contract": "omega_core.testing.contracts" for kind in _KINDS}
-_HOMES |= {f"{kind}Subject": f"omega_core.testing.{kind.lower()}s" for kind in _KINDS}
-
-__all__ = [
-    "ArchitectureContract",
-    "ArchitectureSubject",
-    "Check",
-    "Checks",
-    "CoderContract",
-    "CoderSubject",
-    "ContractError",
-    "DatasetContract",
-    "DatasetSubject",
-    "PriorContract",
-    "PriorSubject",
-    "QuantizerContract",
-    "QuantizerSubject",
-    "Subject",
-    "TrainerContract",
-    "TrainerSubject",
-    "Unclaimed",
-    "checks_of",
-    "failures",
-]
-
 require_torch(__name__)
 
-__getattr__ = lazily(__name__, {**_HOMES, "checks_of": "omega_core.testing.contracts"})
+__getattr__, __dir__, __all__ = lazily(__name__)
 
 
 def failures(subject: Subject, exempt: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -100,7 +100,7 @@ def any_cut_decodes_its_symbols(subject: CoderSubject) -> None:
         expect(len(cuts) == len(case.ends), f"{case.name}: {len(cuts)} cuts for {len(case.ends)} ends")
         for end, cut in zip(case.ends, cuts, strict=True):
             for stream in (data[:cut], data[:cut] + bytes(9)):
-                decoded = coder.decode(stream, _first(case.tables, end))
+                decoded = coder.decode(stream, _between(case.tables, 0, end))
                 same = np.array_equal(decoded, case.symbols[:end])
                 what = f"{case.name}, cut after {end} symbols at {cut} of {len(data)} bytes"
                 expect(same, f"{what}: {_difference(case.symbols[:end], decoded)}")
@@ -132,6 +132,25 @@ def decodes_in_groups(subject: CoderSubject) -> None:
             )
             parts.append(decoder.decode(one))
         expect(np.array_equal(np.concatenate(parts), case.symbols), f"{case.name}: other symbols came")
+
+
+@checks.add
+def a_stream_may_arrive_in_pieces(subject: CoderSubject) -> None:
+    """A `growing_decoder`, extended to cut after cut and asked for the symbols there, gives those of all the stream."""
+    coder = subject.make()
+    for case in cases(subject):
+        data, cuts = coder.encode(case.symbols, case.tables, case.ends)
+        for pieces in (1, 2):
+            decoder, given, done, parts = coder.growing_decoder(b""), 0, 0, list[Integers]()
+            for end, cut in zip(case.ends, cuts, strict=True):
+                for reached in [cut] if pieces == 1 else [(given + cut) // 2, cut]:
+                    decoder.extend(data[given:reached])
+                    given = reached
+                parts.append(decoder.decode(_between(case.tables, done, end)))
+                done = end
+            decoded = np.concatenate(parts)
+            what = f"{case.name}, extended {pieces} times for each of {len(cuts)} cuts"
+            expect(np.array_equal(decoded, case.symbols), f"{what}: {_difference(case.symbols, decoded)}")
 
 
 @checks.add
@@ -237,12 +256,12 @@ def digest(coder: Coder, largest: int = 4096) -> str:
     return digest.hexdigest()
 
 
-def _first(tables: Tables, end: int) -> Tables:
-    """The tables of the first `end` symbols: whole channels, or a part of the only one there is."""
-    channels, inside = divmod(end, tables.positions) if tables.positions else (tables.channels, 0)
-    if inside:
-        return Tables(tables.cumulative, tables.rows[:1], end, tables.alphabet)
-    return Tables(tables.cumulative, tables.rows[:channels], tables.positions, tables.alphabet)
+def _between(tables: Tables, start: int, end: int) -> Tables:
+    """The tables of symbols [start, end): of whole channels, or a part of the only one there is."""
+    if tables.channels == 1:
+        return Tables(tables.cumulative, tables.rows, end - start, tables.alphabet)
+    rows = tables.rows[start // tables.positions : end // tables.positions]
+    return Tables(tables.cumulative, rows, tables.positions, tables.alphabet)
 
 
 def _difference(wanted: Symbols, decoded: Integers) -> str:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from omega_core.coding.tables import FrozenTables
 from omega_core.contracts import Quantized
+from omega_core.contracts.coder import GrowingDecoder
 from omega_core.errors import CoderError, ComponentError
 
 FAULTS: dict[str, dict[str, object]] = {
@@ -685,6 +686,19 @@ class StartsAgain(SoundCoder):
 
     def decoder(self, data):
         return _FromTheStart(data)
+
+
+class _ForgetsItsPlace(SoundDecoder, GrowingDecoder):
+    def extend(self, data):
+        self.data, self.done = self.data + data, 0
+
+
+@fault("a_stream_may_arrive_in_pieces", "coder")
+class BeginsAgain(SoundCoder):
+    """Goes on at the beginning of a stream that was extended."""
+
+    def growing_decoder(self, data):
+        return _ForgetsItsPlace(data)
 
 
 @fault("takes_integers_of_any_type", "coder")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from omega_core.coding.tables import Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
 
 
 class FixedCoder(Coder):
@@ -21,10 +21,18 @@ class FixedCoder(Coder):
         """See `Coder.decoder`."""
         return _FixedDecoder(data)
 
+    def growing_decoder(self, data: bytes) -> GrowingDecoder:
+        """See `Coder.growing_decoder`."""
+        return _FixedDecoder(data)
 
-class _FixedDecoder(Decoder):
+
+class _FixedDecoder(GrowingDecoder):
     def __init__(self, data: bytes) -> None:
         self.data, self.done = data, 0
+
+    def extend(self, data: bytes) -> None:
+        """See `GrowingDecoder.extend`."""
+        self.data += data
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""

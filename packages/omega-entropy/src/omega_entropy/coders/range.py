@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.coding.tables import TOTAL, Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
 from omega_core.errors import CoderError
 
 _WORD = 4  # bytes that constriction puts out at a time
@@ -46,12 +46,15 @@ class RangeCoder(Coder):
         """See `Coder.decoder`."""
         return _RangeDecoder(data)
 
+    def growing_decoder(self, data: bytes) -> GrowingDecoder:
+        """See `Coder.growing_decoder`."""
+        return _GrowingRangeDecoder(data)
+
 
 class _RangeDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
-        words = np.frombuffer(data + bytes(-len(data) % _WORD), ">u4").astype(np.uint32)
         self.data, self.least = data, 0.0
-        self.decoder = constriction.stream.queue.RangeDecoder(words)
+        self.decoder = constriction.stream.queue.RangeDecoder(_words(data))
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
@@ -65,6 +68,50 @@ class _RangeDecoder(Decoder):
         except AssertionError as problem:  # how constriction reports bytes that no encoder makes
             raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
         return symbols
+
+
+class _GrowingRangeDecoder(_RangeDecoder, GrowingDecoder):
+    """Goes on in a longer stream where it was.
+
+    A decoder has read ahead, beyond the end of what had arrived, and does not tell its state. An encoder does: encoding
+    again what was decoded gives the place in the stream, and the interval there, at which to go on.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.encoder = constriction.stream.queue.RangeEncoder()
+        self.decoded: list[tuple[Integers, Tables]] = []  # that the encoder has not seen yet
+        self.extended = False
+
+    def decode(self, tables: Tables) -> Integers:
+        """See `Decoder.decode`."""
+        if self.extended:
+            self._go_on()
+        symbols = super().decode(tables)
+        self.decoded.append((symbols, tables))
+        return symbols
+
+    def extend(self, data: bytes) -> None:
+        """See `GrowingDecoder.extend`."""
+        self.data += data
+        self.extended = True
+
+    def _go_on(self) -> None:
+        for symbols, tables in self.decoded:
+            small = symbols.astype(np.int32)
+            for start, stop, model, numbers in _parts(tables, _models(tables)):
+                self.encoder.encode(small[start:stop], model, *numbers)
+        self.decoded.clear()
+        position, interval = self.encoder.pos()
+        self.decoder = constriction.stream.queue.RangeDecoder(_words(self.data, position * _WORD + _STATE))
+        self.decoder.seek(position, interval)
+        self.extended = False
+
+
+def _words(data: bytes, least: int = 0) -> NDArray[np.uint32]:
+    """A stream as constriction takes it: whole words, with zeros after its end, of `least` bytes at least."""
+    padded = data.ljust(max(len(data), least), b"\0")
+    return np.frombuffer(padded + bytes(-len(padded) % _WORD), ">u4").astype(np.uint32)
 
 
 class _Models(dict[int, Any]):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from omega_core.coding.tables import Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
 
 
 class RawCoder(Coder):
@@ -18,10 +18,18 @@ class RawCoder(Coder):
         """See `Coder.decoder`."""
         return _RawDecoder(data)
 
+    def growing_decoder(self, data: bytes) -> GrowingDecoder:
+        """See `Coder.growing_decoder`."""
+        return _RawDecoder(data)
 
-class _RawDecoder(Decoder):
+
+class _RawDecoder(GrowingDecoder):
     def __init__(self, data: bytes) -> None:
         self.data, self.done = data, 0
+
+    def extend(self, data: bytes) -> None:
+        """See `GrowingDecoder.extend`."""
+        self.data += data
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""

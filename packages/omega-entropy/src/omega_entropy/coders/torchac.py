@@ -9,7 +9,7 @@ import torch
 import torchac
 
 from omega_core.coding.tables import Integers, Symbols, Tables, concatenate
-from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
 from omega_core.errors import CoderError
 
 _SLACK = 4  # bytes that a stream may be shorter than its information, as zeros at its end go without saying
@@ -39,12 +39,20 @@ class TorchacCoder(Coder):
         """See `Coder.decoder`."""
         return _TorchacDecoder(data)
 
+    def growing_decoder(self, data: bytes) -> GrowingDecoder:
+        """See `Coder.growing_decoder`."""
+        return _TorchacDecoder(data)
 
-class _TorchacDecoder(Decoder):
+
+class _TorchacDecoder(GrowingDecoder):
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.before: list[Tables] = []
         self.least = 0.0
+
+    def extend(self, data: bytes) -> None:
+        """See `GrowingDecoder.extend`."""
+        self.data += data
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""

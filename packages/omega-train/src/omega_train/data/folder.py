@@ -10,7 +10,7 @@ from PIL import Image
 
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import ComponentError, DataError
-from omega_core.images.pictures import is_picture_name
+from omega_core.images.reading import is_picture_name
 from omega_train.data.photos import FolderImages
 from omega_train.data.shares import Data, Mixture, several
 

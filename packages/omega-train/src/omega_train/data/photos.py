@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from omega_core.errors import DataError, ImageError, OmegaWarning
-from omega_core.images.pictures import Pixels, read_picture, to_pillow
+from omega_core.images.pictures import Pixels
+from omega_core.images.reading import read_picture
+from omega_core.images.writing import to_pillow
 from omega_train.data.shares import Mixture
 
 _REACH = 2  # of the bicubic kernel on either side, in pixels of the smaller of the two sizes

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, features
 
 from omega_core.errors import ImageError, OmegaError
-from omega_core.images.pictures import Pixels, to_pillow
+from omega_core.images.pictures import Pixels
+from omega_core.images.writing import to_pillow
 
 SETTINGS: Mapping[str, tuple[int, ...]] = {
     "jpeg": (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95),

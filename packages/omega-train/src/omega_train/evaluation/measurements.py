@@ -17,7 +17,7 @@ from omega_core.codec.model import Model
 from omega_core.errors import ImageError
 from omega_core.files import write_whole
 from omega_core.format.rates import Rate
-from omega_core.images.pictures import Picture, Pixels, read_picture
+from omega_core.images.pictures import Picture, Pixels
 from omega_train.evaluation import classical
 from omega_train.evaluation.quality import qualities
 
@@ -95,8 +95,7 @@ def through_model(
             files.append((n, whole.truncated(n).to_bytes(), whole.header.cuts[n]))
         decoded = model.decompress_each([data for _, data, _ in files])
         for (n, data, stream_bytes), picture in zip(files, decoded, strict=True):
-            bits = model.estimated_bits(encoded.symbols[:n])
-            yield Decoded(n, data, read_picture(picture).pixels, stream_bytes, bits)
+            yield Decoded(n, data, picture.pixels, stream_bytes, model.estimated_bits(encoded.symbols[:n]))
 
 
 def through_classical(codec: str, pixels: Pixels) -> Iterator[Decoded]:

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from omega_core.images.pictures import Pixels, psnr
+from omega_core.images.metrics import psnr
+from omega_core.images.pictures import Pixels
 
 WINDOW = 11
 """Pixels a side of SSIM's Gaussian window (σ 1.5)."""

@@ -21,7 +21,8 @@ from typing import Any
 from PIL import Image
 
 from omega_core.files import write_whole
-from omega_core.images.pictures import Pixels, to_pillow
+from omega_core.images.pictures import Pixels
+from omega_core.images.writing import to_pillow
 from omega_train.evaluation.curves import RATES, Curve, curves, differences
 from omega_train.evaluation.measurements import METRICS, Decoded, Measurement, Point, summarize, too_small, write_table
 from omega_train.evaluation.quality import LEAST_SIDE

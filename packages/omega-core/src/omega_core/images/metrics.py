@@ -1,0 +1,12 @@
+"""How near a decoded picture is to its original."""
+
+import numpy as np
+
+from omega_core.images.pictures import Pixels
+
+
+def psnr(original: Pixels, decoded: Pixels) -> float:
+    """Peak signal-to-noise ratio in dB over all colors of two pictures; infinite where they are equal."""
+    difference = original.astype(np.int16) - decoded
+    error = float(np.mean(np.square(difference, dtype=np.float32), dtype=np.float64))
+    return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))

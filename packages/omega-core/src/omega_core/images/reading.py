@@ -1,0 +1,204 @@
+"""Pictures read from files, Pillow images, arrays and tensors."""
+
+import io
+import struct
+import sys
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from omega_core.errors import ImageError, OmegaError, OmegaWarning
+from omega_core.files import Readable, Source, bytes_of
+from omega_core.format.limits import MAX_PROFILE_BYTES
+from omega_core.images.arrays import picture_of_array, picture_of_tensor
+from omega_core.images.color import fits_mode, ink_to_srgb, is_deep, to_eight_bits, to_plain_mode
+from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FileOrArray: TypeAlias = "str | PathLike[str] | bytes | Readable | Image.Image | NDArray[Any]"
+"""A path, the bytes of a picture file or an open binary file of them; a Pillow image; or an array of uint8: (H, W), or
+(H, W, 3) for RGB; with opacity (H, W, 2) and (H, W, 4)."""
+
+PictureLike: TypeAlias = "FileOrArray | Tensor"
+"""What a picture may be given as: the above, or a tensor (colors, H, W) or (1, colors, H, W) of floating-point values
+in [0, 1]."""
+
+Batch: TypeAlias = "list[Any] | tuple[Any, ...] | Tensor"
+"""Several pictures: a list or tuple of them, or a tensor (B, colors, H, W)."""
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
+"""Formats of files that are read, as Pillow names them."""
+
+_limit = threading.Lock()
+_FAILURES = (  # by format
+    *(SyntaxError, ValueError, EOFError, RuntimeError, TypeError, MemoryError, LookupError, OverflowError),
+    *(struct.error, zlib.error),
+)
+_UPRIGHT = {  # by EXIF orientation, as TIFF 6.0 defines it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """A picture as it is meant to be seen: turned upright, in 8 bits, gray or RGB, with or without opacity.
+
+    Palettes, CMYK and other colors become RGB. Warns (OmegaWarning) where 16 bits become 8, and where only
+    the first of several pictures is taken. Raises ImageError if it is no picture, or has too many pixels.
+    """
+    if isinstance(picture, np.ndarray):
+        return picture_of_array(picture, max_pixels)
+    if _is_tensor(picture):
+        return picture_of_tensor(picture, max_pixels)
+    if not isinstance(picture, (Image.Image, str, PathLike)):
+        picture = _bytes_of_picture(cast(Source, picture))
+    with _naming_errors(max_pixels), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of oddities in metadata, and of sizes, which are checked here
+        if isinstance(picture, Image.Image):
+            read, remarks = _from_pillow(picture, max_pixels)
+        elif isinstance(picture, (str, PathLike)):
+            # from an open file: of a path, Pillow maps some TIFF files into memory with their sides exchanged
+            with _readable(Path(picture)).open("rb") as file, Image.open(file, formats=_formats()) as image:
+                read, remarks = _from_pillow(image, max_pixels)
+        else:
+            read, remarks = _from_bytes(picture, max_pixels)
+    for remark in remarks:
+        name = f"{picture}: " if isinstance(picture, (str, PathLike)) else ""
+        warnings.warn(f"{name}{remark}", OmegaWarning, stacklevel=2)
+    return read
+
+
+def pictures_of(batch: Batch) -> "list[PictureLike | Picture]":
+    """The pictures of a batch. Raises ImageError where arrays or tensors in it have different shapes."""
+    pictures = list(batch)
+    shapes = {tuple(each.shape) for each in pictures if isinstance(each, np.ndarray) or _is_tensor(each)}
+    if len(shapes) > 1:
+        raise ImageError(f"a batch of arrays or tensors has pictures of one shape, not {sorted(shapes)}.")
+    return pictures
+
+
+def is_batch(pictures: object) -> "TypeGuard[Batch]":
+    """Whether these are several pictures. A tensor (1, colors, H, W) is one picture."""
+    if _is_tensor(pictures):
+        return pictures.ndim == 4 and len(pictures) != 1
+    return isinstance(pictures, (list, tuple))
+
+
+def _is_tensor(picture: object) -> "TypeGuard[Tensor]":
+    torch = sys.modules.get("torch")  # whoever has a tensor has imported it
+    return torch is not None and isinstance(picture, torch.Tensor)
+
+
+def _bytes_of_picture(picture: Source) -> bytes:
+    if not isinstance(picture, bytes) and not hasattr(picture, "read"):
+        raise ImageError(
+            "a picture is a path, bytes, an open file, a Pillow image, an array or a tensor,"
+            f" not {type(picture).__name__}."
+        )
+    try:
+        return bytes_of(picture)
+    except OmegaError as problem:
+        raise ImageError(str(problem)) from problem
+
+
+def _from_bytes(data: bytes, max_pixels: int) -> tuple[Picture, list[str]]:
+    try:
+        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            return _from_pillow(image, max_pixels)
+    except UnidentifiedImageError as problem:
+        raise ImageError(f"{len(data)} bytes, the first {data[:8]!r}, are not a picture that can be read.") from problem
+
+
+@contextmanager
+def _naming_errors(max_pixels: int) -> Iterator[None]:
+    """Turn the many ways in which Pillow fails into an ImageError, and let its limit follow ours."""
+    with _limit:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+        try:
+            yield
+        except Image.DecompressionBombError as problem:
+            raise ImageError(f"the picture is too large: it has more than {max_pixels} pixels.") from problem
+        except UnidentifiedImageError as problem:
+            raise ImageError("this is not a picture that can be read.") from problem
+        except OSError as problem:
+            raise ImageError(f"the picture cannot be read: {problem.strerror or problem}.") from problem
+        except _FAILURES as problem:
+            raise ImageError(f"the picture is damaged: {problem}.") from problem
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _readable(path: Path) -> Path:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ImageError("this is neither a file nor a folder.")  # a named pipe would be waited for
+    return path
+
+
+def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str]]:
+    """The picture, and what its owner should know of it."""
+    check_size(image.width, image.height, max_pixels)
+    remarks = []
+    if _has_several(image):
+        remarks.append("only the first of its several pictures is taken.")
+    if is_deep(image):
+        remarks.append("its 16 bits are reduced to 8.")
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or image.mode in ("YCbCr", "LAB", "HSV"):
+        profile = b""
+    if len(profile) > MAX_PROFILE_BYTES:
+        remarks.append(f"its ICC profile of {len(profile)} bytes is left out.")
+        profile = b""
+    image.load()
+    turn = _UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        turned = image.transpose(turn)
+        turned.info = image.info
+        image = turned
+    image = to_eight_bits(image)
+    if image.mode == "CMYK":
+        image, profile = ink_to_srgb(image, profile), b""
+    image = to_plain_mode(image)
+    read = picture_of_array(np.asarray(image), max_pixels)
+    return Picture(read.pixels, read.alpha, profile if fits_mode(profile, read.mode) else b""), remarks
+
+
+def _has_several(image: Image.Image) -> bool:
+    """Whether there are pictures after the one that is taken, and nobody has chosen among them."""
+    try:
+        several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"  # whose others are previews
+        return several and image.tell() == 0
+    except (*_FAILURES, OSError):  # of what comes after the first
+        return False
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (*_FAILURES, OSError):  # metadata that cannot be read says nothing
+        return 1
+
+
+def is_picture_name(path: Path) -> bool:
+    """Whether a file's name is that of a picture that is read."""
+    return Image.registered_extensions().get(path.suffix.lower()) in _formats()

@@ -1,0 +1,22 @@
+"""Pixels to Pillow images, and to PNG files."""
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from omega_core.images.pictures import Pixels
+
+
+def to_pillow(pixels: "Pixels") -> Image.Image:
+    """Pixels (1 or 3, H, W) as a Pillow image of mode L or RGB."""
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+def png(image: Image.Image) -> bytes:
+    """The bytes of a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
