@@ -5,6 +5,7 @@ import torch
 
 from omega_core.architectures.mnist import MnistArchitecture
 from omega_core.codec.costs import costs
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.errors import ComponentError
 from omega_quant import OmegaQuantizer
 from omega_quant.definition import dense_one_hot_max
@@ -254,7 +255,7 @@ def test_autocast_changes_neither_symbols_nor_gradients(make, normal, form):
 def test_its_products_and_numbers_are_counted(rank, options):
     d, c, s = 32, 12, 16
     omega = OmegaQuantizer(latent_channels=d, channels=c, alphabet=s, rank=rank, **options)
-    (cost,) = (x for x in costs(MnistArchitecture(latent_channels=d), omega, None) if x.part == "quantizer")
+    (cost,) = (x for x in costs(ImageCodec(MnistArchitecture(latent_channels=d), omega)) if x.part == "quantizer")
     products = 2 * c * rank * d + c * s * (rank + 1)
     if options:
         products += c // 3 * rank * d  # for what the second stage sees
