@@ -1102,8 +1102,8 @@ def test_files_of_several_modes_and_cuts_are_decompressed_together(model_file, n
         for picture, channels in ((color, 12), (gray, 12), (larger, 3), (color, 5), (gray, 1))
     ]
     for data, picture in zip(files, model.decompress_each(files), strict=True):
-        alone = model.decompress(data)
-        assert (picture.mode, picture.size, picture.tobytes()) == (alone.mode, alone.size, alone.tobytes())
+        alone, together = model.decompress(data), picture.to_pillow()
+        assert (together.mode, together.size, together.tobytes()) == (alone.mode, alone.size, alone.tobytes())
     assert model.decompress_each([]) == []
 
 
