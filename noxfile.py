@@ -214,12 +214,13 @@ def models(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, and which package may import which, for which none of them is imported."""
+    """Style, which package may import which, and whether its diagram is up to date; none of them is imported."""
     install(session, "--no-deps", *(f"./packages/{name}" for name in PACKAGES))
     install(session, "import-linter", "ruff")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+    session.run("python", "docs/architecture.py", "--check")
 
 
 @nox.session
