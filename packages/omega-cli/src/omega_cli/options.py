@@ -23,7 +23,8 @@ MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more p
 ComponentOptions = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="As `omega list KIND NAME` shows; can be repeated.")
 ]
-SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave out what is there already.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Skip inputs whose output exists.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only: no progress, no summary.")]
 
 
 def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, Any]:
