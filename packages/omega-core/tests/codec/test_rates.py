@@ -41,8 +41,9 @@ def test_one_encoding_has_the_files_of_all_cuts(model, picture):
     assert encoded.symbols.shape == (64, 2, 3)
     for channels in encoded.cuts:
         assert encoded.file(channels) == model.compress(picture, channels=channels)
-    with pytest.raises(RateError, match="no cut at 3 channels"):
+    with pytest.raises(RateError) as caught:
         encoded.file(3)
+    assert caught.value.channels == encoded.cuts
 
 
 def test_a_file_that_ends_between_cuts_can_be_shortened_at_those_before(model, picture):
@@ -55,22 +56,25 @@ def test_a_model_of_one_rate_has_one_cut(one_rate, noise_picture):
     encoded = one_rate.encode(noise_picture(4, 4))
     assert encoded.cuts == [4]
     assert one_rate.compress(noise_picture(4, 4), channels=4) == encoded.file(4)
-    with pytest.raises(RateError, match="one rate, 4 channels"):
+    with pytest.raises(RateError) as caught:
         one_rate.compress(noise_picture(4, 4), channels=3)
+    assert caught.value.channels == [4]
 
 
 @pytest.mark.parametrize("channels", [-1, 0, 65])
 def test_channels_that_the_model_does_not_have_are_refused(model, picture, channels):
     for ask in (model.compress, model.reconstruct):
-        with pytest.raises(RateError, match=f"{channels} channels: this model codes with 1 to 64"):
+        with pytest.raises(RateError) as caught:
             ask(picture, channels=channels)
+        assert list(caught.value.channels) == list(range(1, 65))
+        assert str(channels) in str(caught.value)
 
 
 def test_encoding_more_channels_than_the_model_has_is_refused(model, one_rate, picture):
-    with pytest.raises(RateError, match="69 channels: this model codes with 1 to 64"):
-        model.compress(picture, channels=model.channels + 5)
-    with pytest.raises(RateError, match="one rate, 4 channels"):
-        one_rate.compress(picture, channels=one_rate.channels + 5)
+    for of, possible in (model, list(range(1, 65))), (one_rate, [4]):
+        with pytest.raises(RateError) as caught:
+            of.compress(picture, channels=of.channels + 5)
+        assert list(caught.value.channels) == possible
 
 
 def test_cuts_that_do_not_fit_a_byte_are_rounded_up_and_decode(model, noise_picture):
@@ -158,10 +162,12 @@ def test_a_quality_that_is_not_reached_warns_and_keeps_all_channels(model, pictu
 
 
 def test_a_budget_that_cannot_be_met_is_an_error(model, one_rate, picture, noise_picture):
-    with pytest.raises(RateError, match="10 bytes are not enough"):
+    with pytest.raises(RateError) as caught:
         model.compress(picture, max_bytes=10)
-    with pytest.raises(RateError, match="one rate, 4 channels"):
+    assert caught.value.least_bytes == len(model.compress(picture, channels=2))
+    with pytest.raises(RateError) as caught:
         one_rate.compress(noise_picture(4, 4), max_bytes=1000)
+    assert caught.value.channels == [4]
 
 
 def test_fewer_channels_than_were_trained_for_warn(model_file, noise_picture):
