@@ -134,7 +134,7 @@ def test_a_file_of_an_unknown_model_says_so(omega: Any, bundled: dict[str, str],
     done = omega("decompress", other, "--output", tmp_path, **bundled)
     assert done.returncode == 2
     mark = read_description(GOLDEN / "any-size" / "model.safetensors")[1][:8]
-    assert f"made with the model {mark}, which is not among those that are installed. Name with --model" in done.stderr
+    assert f"made with the model {mark}, which is not installed. Name its file with --model" in done.stderr
 
 
 def test_models_are_listed_and_described(omega: Any, bundled: dict[str, str]) -> None:

@@ -178,8 +178,26 @@ def test_no_worker_at_all_is_a_mistake(
     shutil.copy(paint("a.png"), tmp_path / "a.omega")
     source = tmp_path / ("a.png" if command == "compress" else "a.omega")
     done = omega_here(command, source, "--output", tmp_path / "o", "--model", model, "--workers", 0)
-    assert "0 workers cannot do anything" in complaint(done)
+    assert "--workers has to be at least 1, not 0" in complaint(done)
     assert not (tmp_path / "o").exists()
+
+
+def test_short_options_name_the_output_and_silence_the_summary_but_not_errors(
+    omega_here: Run, model: Path, paint: Paint, tmp_path: Path
+) -> None:
+    files, shorter, decoded = tmp_path / "files", tmp_path / "shorter.omega", tmp_path / "decoded"
+    done = [
+        well(omega_here("compress", paint("a.png"), "-q", "-o", files, "--model", model)),
+        well(omega_here("truncate", files / "a.omega", "-q", "-o", shorter, "--channels", 2)),
+        well(omega_here("decompress", shorter, "-q", "-o", decoded, "--model", model)),
+    ]
+    assert all(each.stdout == each.stderr == "" for each in done)
+    assert (decoded / "shorter.png").exists()
+
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    assert "bad.png" in complaint(
+        omega_here("compress", tmp_path / "bad.png", "--quiet", "-o", files, "--model", model)
+    )
 
 
 def test_the_summary_adds_up_what_was_read_and_written(

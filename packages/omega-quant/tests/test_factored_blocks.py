@@ -66,7 +66,7 @@ def test_how_work_is_cut_into_blocks_changes_nothing(arguments, monkeypatch, tab
     for cut in ((N * P * C * S, C * S, 1 << 20), (block, width, looked_up)):
         monkeypatch.setattr(blocks, "BLOCK", {"cpu": cut[0]})
         monkeypatch.setattr(blocks, "WIDTH", cut[1])
-        monkeypatch.setattr(factored, "LOOKED_UP", cut[2])
+        monkeypatch.setattr(factored, "POINT_BLOCK", cut[2])
         latent, bits, symbols = factored_one_hot_max(*inputs, torch.tensor(kept))
         loss = (latent * latent.cos()).sum() + (bits * torch.arange(1, 4)).sum()
         results.append([latent, bits, symbols, *torch.autograd.grad(loss, inputs)])

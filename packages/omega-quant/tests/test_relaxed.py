@@ -114,7 +114,7 @@ def test_a_quantizer_that_was_not_relaxed_stays_as_it_is() -> None:
     "options", [{"start": "random"}, {"channels": 5}, {"channels": 12}, {"channels": 20, "stages": [1, 3]}]
 )
 def test_a_form_that_contains_no_quantizer_of_each_latent_has_no_relaxed_phase(options: dict[str, object]) -> None:
-    with pytest.raises(ComponentError, match="has a relaxed phase where it starts 'scalar'"):
+    with pytest.raises(ComponentError, match="needs the start 'scalar'"):
         relaxed_omega(**options)
 
 

@@ -124,7 +124,7 @@ def test_one_stage_has_nothing_to_keep_about_stages():
         ({"stages": []}, "numbers above 0"),
         ({"stages": [1, 0]}, "numbers above 0"),
         ({"stages": [1, 1], "start": "random"}, "several if it starts 'scalar'"),
-        ({"stages": [1, 1], "finer": 0.0}, "finer by a factor above 0"),
+        ({"stages": [1, 1], "finer": 0.0}, "finer has to be above 0"),
     ],
 )
 def test_stages_that_cannot_be_are_refused(options, complaint):

@@ -59,15 +59,15 @@ def test_nothing_is_ever_as_large_as_a_value_for_every_symbol_of_every_channel(a
 @pytest.mark.parametrize(("block", "width"), [(1, 1), (7 * S, 3 * S), (64 * S, S), (1 << 20, 5 * S)])
 @pytest.mark.parametrize("stored", [0, 100 * S, 1 << 20])
 def test_how_work_is_cut_into_blocks_changes_nothing(arguments, monkeypatch, tables, kept, block, width, stored):
-    monkeypatch.setattr(straight_through, "DEEP", 1)
+    monkeypatch.setattr(straight_through, "MANY_LATENT_CHANNELS", 1)
     inputs = [x.double().requires_grad_() for x in arguments[:6]]
     inputs[5] = inputs[5][:, :tables].detach().requires_grad_()
     results = []
     for cut in ((N * P * C * S, C * S, 0, C * S * D), (block, width, stored, 3 * S * D)):
         monkeypatch.setattr(blocks, "BLOCK", {"cpu": cut[0]})
         monkeypatch.setattr(blocks, "WIDTH", cut[1])
-        monkeypatch.setattr(straight_through, "STORED", cut[2])
-        monkeypatch.setattr(straight_through, "TABLE", cut[3])
+        monkeypatch.setattr(straight_through, "STORED_ACTIVATIONS", cut[2])
+        monkeypatch.setattr(straight_through, "TABLE_BLOCK", cut[3])
         latent, bits, symbols = one_hot_max(*inputs, torch.tensor(kept))
         loss = (latent * latent.cos()).sum() + (bits * torch.arange(1, 4)).sum()
         results.append([latent, bits, symbols, *torch.autograd.grad(loss, inputs)])
@@ -119,7 +119,7 @@ def test_channels_that_no_sample_keeps_have_no_gradient(arguments, most):
 
 
 def test_a_second_backward_pass_finds_what_the_first_one_found(arguments, monkeypatch):
-    monkeypatch.setattr(straight_through, "DEEP", 1)
+    monkeypatch.setattr(straight_through, "MANY_LATENT_CHANNELS", 1)
     inputs = [x.requires_grad_() for x in arguments[:6]]
     latent, bits, _ = one_hot_max(*arguments)
     loss = latent.square().sum() + bits.sum()
@@ -151,8 +151,8 @@ def test_symbols_are_whole_numbers_in_every_precision(precision):
 @pytest.mark.parametrize("stored", [0, 100 * S])
 def test_what_is_compiled_computes_the_same(arguments, monkeypatch, stored):
     monkeypatch.setattr(blocks, "BLOCK", {"cpu": 2 * P * S})
-    monkeypatch.setattr(straight_through, "DEEP", 1)
-    monkeypatch.setattr(straight_through, "STORED", stored)
+    monkeypatch.setattr(straight_through, "MANY_LATENT_CHANNELS", 1)
+    monkeypatch.setattr(straight_through, "STORED_ACTIVATIONS", stored)
     inputs = [x.double().requires_grad_() for x in arguments[:6]]
     results = []
     for compiled in (False, True):

@@ -300,5 +300,5 @@ def test_a_quantizer_without_a_relaxed_phase_takes_its_steps_as_always(phased: M
 
 
 def test_a_form_of_omega_that_contains_no_scalar_quantizers_is_refused(phased: Make) -> None:
-    with pytest.raises(ComponentError, match="has a relaxed phase where it starts 'scalar'"):
+    with pytest.raises(ComponentError, match="needs the start 'scalar'"):
         CodecTask(phased(quantizer_options={"start": "random"}))

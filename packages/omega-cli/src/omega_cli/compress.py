@@ -7,7 +7,7 @@ import typer
 
 from omega_cli.encoding import Compressing, Group, Packing
 from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs
-from omega_cli.options import Device, Keep, MaxPixels, Model_, ModelOnce, SkipExisting, Workers
+from omega_cli.options import Device, Keep, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
 from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError, RateError
 from omega_core.processes import launch_size, share
@@ -15,21 +15,21 @@ from omega_core.processes import launch_size, share
 if TYPE_CHECKING:
     from omega_core.format.file import OmegaFile
 
-BLOCK = 64  # pictures, as many as one file can have
+BLOCK = 64  # pictures in a block of a pack: the most that a file can have
 
 
 def compress(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="The folder for the .omega files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the .omega files.")],
     model: Model_ = None,
     coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,
-    channels: Annotated[int | None, typer.Option(help="How many channels to keep: fewer make it smaller.")] = None,
-    fraction: Annotated[float | None, typer.Option(help="Which share of the channels to keep.")] = None,
-    bpp: Annotated[float | None, typer.Option(help="Bits per pixel that each file takes at most.")] = None,
-    max_bytes: Annotated[int | None, typer.Option(help="Bytes that each file takes at most.")] = None,
-    psnr: Annotated[float | None, typer.Option(help="Quality in dB that each picture reaches at least.")] = None,
-    alpha: Annotated[Keep, typer.Option(help="Opacity: kept without loss, or dropped.")] = Keep.keep,
-    icc: Annotated[Keep, typer.Option(help="Color profiles: kept, or dropped.")] = Keep.keep,
+    channels: Annotated[int | None, typer.Option(help="Channels to keep: fewer make smaller files.")] = None,
+    fraction: Annotated[float | None, typer.Option(help="Share of the channels to keep, in (0, 1].")] = None,
+    bpp: Annotated[float | None, typer.Option(help="Largest rate of each file, in bits per pixel.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(help="Largest size of each file, in bytes.")] = None,
+    psnr: Annotated[float | None, typer.Option(help="Lowest quality of each picture: PSNR in dB.")] = None,
+    alpha: Annotated[Keep, typer.Option(help="Alpha: keep it without loss, or drop it.")] = Keep.keep,
+    icc: Annotated[Keep, typer.Option(help="ICC profiles: keep or drop them.")] = Keep.keep,
     pack: Annotated[
         bool, typer.Option("--pack", help="Put all pictures into one file, named as the first INPUT.")
     ] = False,
@@ -37,6 +37,7 @@ def compress(
     max_pixels: MaxPixels = None,
     device: Device = "auto",
     skip_existing: SkipExisting = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compress pictures to .omega files.
 
@@ -55,25 +56,31 @@ def compress(
     worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop)
     if pack:
         if rate.psnr is not None:
-            raise RateError("a pack has one number of channels: take another limit than --psnr.")
+            raise RateError("a pack has one number of channels: use another limit than --psnr.")
         if launch_size() > 1:
             raise OmegaError("several processes cannot make one pack; start one.")
-        total, skipped = _pack(inputs, jobs, output, worker, workers, skip_existing)
+        total, skipped = _pack(inputs, jobs, output, worker, workers, skip_existing, quiet)
     else:
         jobs = list(share(jobs))
         wanted = [job for job in jobs if not (skip_existing and job.target.exists())]
         total, skipped = Done(), len(jobs) - len(wanted)
-        for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture"):
+        for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture", quiet=quiet):
             total.add(done)
-    if total.pictures or skipped:
+    if (total.pictures or skipped) and not quiet:
         typer.echo(summary(total, skipped, rate=True))
     exit_status(len(total.problems), len(jobs))
 
 
 def _pack(
-    inputs: list[Path], jobs: list[Job], output: Path, worker: Compressing, workers: int | None, skip_existing: bool
+    inputs: list[Path],
+    jobs: list[Job],
+    output: Path,
+    worker: Compressing,
+    workers: int | None,
+    skip_existing: bool,
+    quiet: bool,
 ) -> tuple[Done, int]:
-    """Make one pack of all pictures of all inputs, named after the first."""
+    """Compress all pictures into one pack, named after the first input; returns the result and the skipped pictures."""
     from omega_core.files import write_whole
     from omega_core.format.pack import Pack
     from omega_core.format.rates import largest_within
@@ -82,11 +89,11 @@ def _pack(
     if skip_existing and target.exists():
         return Done(), len(jobs)
     if target.resolve() in {job.source.resolve() for job in jobs}:
-        raise OutputError(f"{target} is to be read; name another folder.")
+        raise OutputError(f"{target} is one of the inputs; name another folder.")
     groups = [Group(tuple(jobs[first : first + BLOCK])) for first in range(0, len(jobs), BLOCK)]
     packing = Packing(worker, output)
     total, blocks = Done(), list[tuple["OmegaFile", tuple[str, ...]]]()
-    for done in carry_out(packing, groups, process_count(workers, len(jobs)), "block"):
+    for done in carry_out(packing, groups, process_count(workers, len(jobs)), "block", quiet=quiet):
         total.add(done)
         blocks += done.made or []
     if blocks:

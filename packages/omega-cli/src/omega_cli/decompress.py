@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs, many
-from omega_cli.options import Device, MaxPixels, Model_, ModelOnce, SkipExisting, Workers
+from omega_cli.options import Device, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
 from omega_cli.workers import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError
 from omega_core.processes import share
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 def decompress(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help=".omega files, folders of them, or -.")],
-    output: Annotated[Path, typer.Option(help="The folder for the pictures, as PNG.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the pictures, as PNG.")],
     model: Model_ = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Take what is intact of files that break off.")] = False,
-    preview: Annotated[Path | None, typer.Option(help="A folder for what can be seen while a file arrives.")] = None,
-    only: Annotated[str | None, typer.Option(help="Of packs, only pictures with such names, as 'a/*'.")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Decode the intact channels of incomplete files.")] = False,
+    preview: Annotated[Path | None, typer.Option(help="A folder for a picture at each cut of a file.")] = None,
+    only: Annotated[str | None, typer.Option(help="Unpack only pictures with matching names, such as 'a/*'.")] = None,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
     device: Device = "auto",
     skip_existing: SkipExisting = False,
+    quiet: Quiet = False,
 ) -> None:
     """Decompress .omega files to PNG pictures.
 
@@ -38,7 +39,7 @@ def decompress(
     """
     files = find_jobs(inputs, output, ".png", lambda path: path.suffix == ".omega")
     if preview is not None and partial:
-        raise OmegaError("--preview shows what is intact anyway; take it without --partial.")
+        raise OmegaError("--preview decodes the intact channels anyway; use it without --partial.")
     worker = Decompressing(ModelOnce(model, max_pixels, device), partial, preview, output)
     worker.start()
     total, jobs = Done(), list[Job | Unpacking]()
@@ -53,16 +54,21 @@ def decompress(
     wanted = [job for job in jobs if not (skip_existing and all(target.exists() for target in job_targets(job)))]
     skipped = sum(len(job_targets(job)) for job in jobs) - sum(len(job_targets(job)) for job in wanted)
     processes = 1 if preview is not None or STANDARD_INPUT in inputs else process_count(workers, len(wanted))
-    for done in carry_out(worker, wanted, processes, "file"):
+    for done in carry_out(worker, wanted, processes, "file", quiet=quiet):
         total.add(done)
-    if total.pictures or skipped:
+    if (total.pictures or skipped) and not quiet:
         typer.echo(f"{summary(total, skipped, rate=False)} in {output}")
     exit_status(len(total.problems), len(total.problems) + total.pictures + skipped)
 
 
 @dataclass(frozen=True)
 class Unpacking:
-    """Some pictures of one block of a pack: by their place in the block, the files to make of them."""
+    """Pictures to read from one block of a pack.
+
+    source: the pack.
+    block: where the block is in the pack.
+    targets: the file to write for each picture, by its place in the block.
+    """
 
     source: Path
     block: "Block"
@@ -70,12 +76,12 @@ class Unpacking:
 
 
 def job_targets(job: Job | Unpacking) -> list[Path]:
-    """The files that a job makes."""
+    """The files that a job writes."""
     return [job.target] if isinstance(job, Job) else list(job.targets.values())
 
 
 def check_targets(jobs: list[Job | Unpacking]) -> None:
-    """Raise OutputError if two pictures would become one file."""
+    """Raise OutputError if two pictures have the same target."""
     found: dict[Path, Path] = {}
     for job in jobs:
         for target in job_targets(job):
@@ -86,7 +92,10 @@ def check_targets(jobs: list[Job | Unpacking]) -> None:
 
 
 def _unpacked(job: Job, only: str | None) -> list[Job | Unpacking]:
-    """A file as it is or, if it is a pack, its blocks; their pictures go to a folder named as the pack."""
+    """The job itself, or a job for each block if its file is a pack. Raises OmegaError if no name matches `only`.
+
+    Pictures of a pack go to a folder with the name of the pack.
+    """
     from omega_core.files import opened
     from omega_core.format.pack import MAGIC, is_pack, read_index
 
@@ -108,13 +117,21 @@ def _unpacked(job: Job, only: str | None) -> list[Job | Unpacking]:
         if targets:
             jobs.append(Unpacking(job.source, block, targets))
     if not jobs:
-        raise OmegaError(f"none of its {many(sum(len(b.names) for b in blocks), 'picture')} has a name like {only!r}.")
+        raise OmegaError(
+            f"none of its {many(sum(len(b.names) for b in blocks), 'picture')} has a name that matches {only!r}."
+        )
     return jobs
 
 
 @dataclass(frozen=True)
 class Decompressing:
-    """Turns files into pictures."""
+    """Decompresses files, as a worker of `carry_out`.
+
+    model: the model for all files, or the models that the files name.
+    partial: whether to decode the intact channels of incomplete files.
+    preview: a folder for a picture at each cut, if previews are wanted.
+    output: the folder of the pictures.
+    """
 
     model: ModelOnce
     partial: bool
@@ -122,13 +139,13 @@ class Decompressing:
     output: Path
 
     def start(self) -> None:
-        """Load the model, if one is named for all files."""
+        """Check the device, and load the model if one is named for all files. Raises OmegaError."""
         self.model.check_device()
         if self.model.name is not None:
             self.model()
 
     def __call__(self, job: Job | Unpacking) -> Done:
-        """Make the pictures of one file, or of one block of a pack."""
+        """Write the pictures of one file, or of one block of a pack. Raises OmegaError."""
         from omega_core.files import write_whole
         from omega_core.format.header import Header
         from omega_core.format.pack import is_pack
@@ -157,7 +174,7 @@ class Decompressing:
         from omega_core.images.writing import png
 
         if self.preview is not None:
-            raise OmegaError("there are previews of single files only, not of packs.")
+            raise OmegaError("--preview works for single files, not for packs.")
         names = job.block.names
         try:
             data = job.block.read(file, partial=self.partial)

@@ -1,4 +1,4 @@
-"""`omega evaluate`: how good models are, beside classical codecs and published curves."""
+"""`omega evaluate`: rate and distortion of models, classical codecs and published curves."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli.jobs import exit_status, files
-from omega_cli.options import Device, MaxPixels, ModelOnce, SkipExisting, Workers, omega_train_for
+from omega_cli.options import Device, MaxPixels, ModelOnce, Quiet, SkipExisting, Workers, omega_train_for
 from omega_cli.workers import Done, carry_out, process_count
 from omega_core.errors import OmegaError
 from omega_core.processes import share
 
 if TYPE_CHECKING:
     from omega_core.images.pictures import Pixels
-    from omega_train.evaluation.measurements import Decoded, Measurement
+    from omega_train.evaluation.measurements import Decoded, Measurement, Point
     from omega_train.evaluation.report import Shown
 
 SHOWN = 4
@@ -28,7 +28,7 @@ SHOWN = 4
 
 
 class Counted(StrEnum):
-    """What a rate counts."""
+    """The bits of a picture that a rate counts: the whole file, its stream, or the estimate of the prior."""
 
     file = "file"
     stream = "stream"
@@ -37,7 +37,12 @@ class Counted(StrEnum):
 
 @dataclass(frozen=True)
 class Measuring:
-    """A picture to measure, and where its measurements go."""
+    """A picture to measure.
+
+    source: its file.
+    image: its name in tables.
+    target: the CSV file for its measurements.
+    """
 
     source: Path
     image: str
@@ -45,17 +50,19 @@ class Measuring:
 
     @property
     def failed(self) -> Path:
-        """A file that is there if the picture could not be measured: other processes need not wait for it."""
+        """An empty file that marks a failed measurement, so that other processes do not wait for it."""
         return self.target.with_suffix(".failed")
 
 
 @dataclass
 class Evaluating:
-    """Measures pictures: all models and classical codecs on one after the other.
+    """Measures pictures with all models and classical codecs, as a worker of `carry_out`.
 
-    models: by name, with the coder that its files are to have, None for its own.
-    channels: the counts to measure, of each model's cuts if there are none.
-    pictures: the folder for originals and reconstructions, if they are to be kept.
+    models: by name, each with the coder of its files; None is the coder of the model.
+    against: names of classical codecs.
+    channels: the numbers of channels to measure; every cut of a file if empty.
+    max_pixels: the largest number of pixels of a picture.
+    pictures: the folder for originals and reconstructions, or None to write none.
     """
 
     models: dict[str, tuple[ModelOnce, str | None]]
@@ -70,7 +77,7 @@ class Evaluating:
             model().check_coder(coder)
 
     def __call__(self, job: Measuring) -> Done:
-        """Measure a picture. Raises OmegaError."""
+        """Write the measurements of a picture. Raises OmegaError."""
         from omega_train.evaluation.measurements import write_table
 
         pixels, found = self.measured(job)
@@ -80,7 +87,7 @@ class Evaluating:
         return Done(pictures=1)
 
     def measured(self, job: Measuring) -> "tuple[Pixels, list[tuple[str, list[Decoded], list[Measurement]]]]":
-        """The pixels of a picture, and of each codec what came out of its files, and its measurements."""
+        """The pixels of a picture and, for each codec, its name, reconstructions and measurements."""
         from omega_core.images.reading import read_picture
         from omega_train.evaluation import measurements
 
@@ -105,7 +112,7 @@ class Evaluating:
 
 def evaluate(
     images: Annotated[Path, typer.Option(help="A picture, or a folder of them.")],
-    output: Annotated[Path, typer.Option(help="The folder for tables, plots and report.html.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for tables, plots and report.html.")],
     model: Annotated[list[str] | None, typer.Option(help="A model file; several times for several.")] = None,
     channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; every cut of a file if not given.")] = None,
     coder: Annotated[
@@ -121,6 +128,7 @@ def evaluate(
     max_pixels: MaxPixels = None,
     device: Device = "auto",
     skip_existing: SkipExisting = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure rate, PSNR, SSIM and MS-SSIM of pictures decoded from their files; draw curves and a report.
 
@@ -140,6 +148,7 @@ def evaluate(
         max_pixels=max_pixels,
         device=device,
         skip_existing=skip_existing,
+        quiet=quiet,
         together=True,
     )
     exit_status(failed, of)
@@ -160,11 +169,19 @@ def evaluate_on(
     max_pixels: int | None = None,
     device: str = "auto",
     skip_existing: bool = False,
+    quiet: bool = False,
     together: bool = False,
 ) -> tuple[int, int]:
-    """Evaluate as `evaluate` says, and return how many pictures failed, of how many.
+    """Evaluate models and classical codecs; return the numbers of failed pictures and of all pictures.
 
-    together: share the pictures with the other processes, if several were started.
+    The arguments are those of the command `evaluate`, after parsing.
+
+    counts: numbers of channels to measure; every cut if empty.
+    codecs: names of classical codecs.
+    overlays: CSV files of published points.
+    together: whether to share the pictures with the other processes of a launch.
+
+    Raises OmegaError for settings that cannot be evaluated.
     """
     from omega_core.files import write_whole
     from omega_core.format.rates import Rate
@@ -206,7 +223,7 @@ def evaluate_on(
         job.target.unlink(missing_ok=True)
         job.failed.unlink(missing_ok=True)
     total = Done()
-    for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture"):
+    for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture", quiet=quiet):
         total.add(done)
     for job in wanted:
         if not job.target.exists():
@@ -215,14 +232,16 @@ def evaluate_on(
     # of several processes, the last one does
     if good and all(job.target.exists() or job.failed.exists() for job in jobs):
         made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": names}
-        _finish(output, good, worker, published, made_with, rate)
+        points = _finish(output, good, worker, published, made_with, rate)
+        if not quiet:
+            _print_points(points)
     return len(total.problems), len(mine)
 
 
 def _finish(
     output: Path, jobs: list[Measuring], worker: Evaluating, published: Any, made_with: dict[str, Any], rate: str
-) -> None:
-    """Put together what was measured of each picture, and say what it comes to."""
+) -> "list[Point]":
+    """Write the report of all measurements, and return their means."""
     from omega_train.evaluation.measurements import read_measurements, summarize
     from omega_train.evaluation.report import write_report
 
@@ -241,7 +260,11 @@ def _finish(
     )
     for remark in remarks:
         typer.echo(f"note: {remark}", err=True)
-    points = summarize(measured)
+    return summarize(measured)
+
+
+def _print_points(points: "Sequence[Point]") -> None:
+    """Print a table with a row for each codec and setting."""
     width = max(len(point.codec) for point in points)
     typer.echo(f"{'codec':{width}}  setting  images    bpp  stream      PSNR    SSIM  MS-SSIM")
     for point in points:
@@ -253,7 +276,7 @@ def _finish(
 
 
 def _gallery(jobs: Sequence[Measuring], worker: Evaluating) -> "list[Shown]":
-    """Some pictures, evenly among all of them, with what came out of every codec's files."""
+    """A few pictures, evenly spaced among all, with their reconstructions by every codec."""
     from omega_train.evaluation.report import Shown
 
     few = jobs[:: max(1, len(jobs) // SHOWN)][:SHOWN]
@@ -279,7 +302,7 @@ def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[st
 
 
 def _with_coders(models: dict[str, ModelOnce], coders: Sequence[str]) -> dict[str, tuple[ModelOnce, str | None]]:
-    """Each model with each coder, if there are such; the coder is then a part of the name."""
+    """Each model with each coder, whose name is then a part of the model's; with its own coder if none is given."""
     if not coders:
         return {name: (model, None) for name, model in models.items()}
     if twice := next((coder for coder in coders if coders.count(coder) > 1), None):
@@ -288,7 +311,7 @@ def _with_coders(models: dict[str, ModelOnce], coders: Sequence[str]) -> dict[st
 
 
 def _numbers(text: str | None) -> list[int]:
-    """Numbers that commas divide, as in "4,8,16", in order. Raises OmegaError."""
+    """The sorted numbers of a list such as "4,8,16". Raises OmegaError."""
     try:
         return sorted({int(part) for part in text.split(",")}) if text else []
     except ValueError as problem:

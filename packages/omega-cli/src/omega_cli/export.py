@@ -10,7 +10,7 @@ from omega_cli.options import omega_train_for
 
 def export(
     run: Annotated[Path, typer.Argument(help="The folder of a run, which may be going on.")],
-    output: Annotated[Path, typer.Option(help="The model file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="PATH[=SHARE]", help="The folder of the pictures that it trains on; or several."),

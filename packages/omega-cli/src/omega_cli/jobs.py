@@ -1,4 +1,4 @@
-"""Which files a command works on, and where the results go."""
+"""The files that a command reads, and the files that it writes for them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,10 +20,15 @@ class Job:
 
 
 def find_jobs(inputs: Iterable[Path], output: Path, suffix: str, wanted: Callable[[Path], bool]) -> list[Job]:
-    """Files, and those in folders that are `wanted`, with targets in the same structure under `output`.
+    """A job for each input file, with its target under `output`; folders keep their structure.
 
-    Raises OmegaError for an input that is not there, a folder with nothing in it, or two files that would
-    become one.
+    inputs: files, and folders that are searched.
+    output: the folder of the targets.
+    suffix: the suffix of the targets, with its dot.
+    wanted: selects files in folders; a file that is named itself is always taken.
+
+    Raises OmegaError if an input does not exist or a folder has no such file, and OutputError if two files have
+    the same target or a target is one of the inputs.
     """
     found: dict[Path, Job] = {}
     inside = [(given, files(given, wanted)) for given in inputs]
@@ -45,7 +50,7 @@ def find_jobs(inputs: Iterable[Path], output: Path, suffix: str, wanted: Callabl
 
 
 def files(given: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    """A file, or those in a folder that are `wanted`. Raises OmegaError if there is none."""
+    """The file `given`, or the sorted files of the folder `given` that are `wanted`. Raises OmegaError if none."""
     if given == STANDARD_INPUT:
         return [given]
     try:

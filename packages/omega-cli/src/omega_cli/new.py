@@ -26,7 +26,9 @@ _NEEDS = {"coder": ["numpy"], "dataset": ["numpy"], "trainer": ["torch", "omega-
 def new(
     kind: Annotated[str, typer.Argument(help="Of what: architecture, quantizer, prior, coder, dataset or trainer.")],
     name: Annotated[str, typer.Argument(help="What users will call it, such as mine.")],
-    output: Annotated[Path | None, typer.Option(help="The folder to make; omega-NAME if not given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder to make; omega-NAME if not given.")
+    ] = None,
     summary: Annotated[str | None, typer.Option(help="What `omega list` says of it, in one line.")] = None,
 ) -> None:
     """Make a plugin with a small component that works: a distribution ready to install, test and change."""

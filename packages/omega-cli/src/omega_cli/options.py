@@ -23,11 +23,18 @@ MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more p
 ComponentOptions = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="As `omega list KIND NAME` shows; can be repeated.")
 ]
-SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave out what is there already.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Skip inputs whose output exists.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only: no progress, no summary.")]
 
 
 def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, Any]:
-    """Options of a component from texts such as "levels=8", for which it is imported. Raises ComponentError."""
+    """Parse the options of a component, which is imported to know their types.
+
+    kind, name: of the component.
+    texts: options such as "levels=8".
+
+    Raises ComponentError for an unknown component or option, or a value of another type.
+    """
     if not texts:
         return {}
     from omega_core.plugins.options import Options
@@ -38,7 +45,10 @@ def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, A
 
 @contextmanager
 def omega_train_for(what: str) -> Iterator[None]:
-    """Raise ComponentError where omega-train is imported within but is not installed."""
+    """Raise ComponentError if omega-train is imported in this context but is not installed.
+
+    what: the noun of the error, such as "training".
+    """
     try:
         yield
     except ModuleNotFoundError as problem:
@@ -51,18 +61,18 @@ def omega_train_for(what: str) -> Iterator[None]:
 
 
 class Keep(enum.StrEnum):
-    """What to do with something that a picture has beside its colors."""
+    """Whether to keep the alpha or the ICC profile of a picture."""
 
     keep = enum.auto()
     drop = enum.auto()
 
 
 class ModelOnce:
-    """A model that every process loads for itself, once, when it is first asked for.
+    """A model that is loaded when it is first used, once in each process; pickling copies only the arguments.
 
-    name: a path, or the name of a bundled model; None for the default or, of a file, for the one that it was made with.
-    max_pixels: the user's limit, if there is one.
-    device: where it computes, by its name or "auto".
+    name: a path, or the name of a bundled model; None is the default for encoding and the model of a file for decoding.
+    max_pixels: the largest number of pixels of a picture; None is `omega_core.images.pictures.MAX_PIXELS`.
+    device: the device of torch that computes, by name; "auto" is a GPU if there is one.
     """
 
     def __init__(self, name: str | None, max_pixels: int | None, device: str = "auto") -> None:
@@ -82,7 +92,7 @@ class ModelOnce:
         return self._loaded[b""]
 
     def of(self, mark: bytes) -> "Model":
-        """The model to decode a file with that has these first bytes of a fingerprint. Raises OmegaError."""
+        """The model that decodes files with these first bytes of a fingerprint. Raises OmegaError."""
         if self.name is not None:
             return self()
         if mark not in self._loaded:
@@ -92,11 +102,15 @@ class ModelOnce:
             try:
                 self._loaded[mark] = model_of(mark, device=self.device, max_pixels=self._limit())
             except WrongModelError as problem:
-                raise WrongModelError(str(problem).replace("Give the model", "Name with --model the one")) from problem
+                raise WrongModelError(
+                    f"this file was made with the model {problem.made_with}, which is not installed."
+                    " Name its file with --model.",
+                    made_with=problem.made_with,
+                ) from problem
         return self._loaded[mark]
 
     def check_device(self) -> None:
-        """Raise DeviceError if there is no such device, before any file is read for it."""
+        """Raise DeviceError if the device does not exist."""
         from omega_core.codec.devices import device_of
 
         device_of(self.device)

@@ -21,7 +21,9 @@ def train(
             help="The folder of the pictures to train on; or several, each with its share of the samples.",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="The run folder; runs/RECIPE if not given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The run folder; runs/RECIPE if not given.")
+    ] = None,
     description: Annotated[str | None, typer.Option(help="What the model file says about itself.")] = None,
     test_images: Annotated[
         list[Path] | None, typer.Option(help="A folder of pictures to evaluate on at the end; or several.")

@@ -5,17 +5,19 @@ from typing import Annotated
 
 import typer
 
+from omega_cli.options import Quiet
 from omega_core.errors import RateError
 
 
 def truncate(
     file: Annotated[Path, typer.Argument(help="An .omega file.")],
-    output: Annotated[Path, typer.Option(help="The file to write.")],
-    channels: Annotated[int | None, typer.Option(help="How many channels to keep.")] = None,
-    bpp: Annotated[float | None, typer.Option(help="Bits per pixel that it takes at most.")] = None,
-    max_bytes: Annotated[int | None, typer.Option(help="Bytes that it takes at most.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    channels: Annotated[int | None, typer.Option(help="Channels to keep.")] = None,
+    bpp: Annotated[float | None, typer.Option(help="Largest rate of the result, in bits per pixel.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(help="Largest size of the result, in bytes.")] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Shorten an .omega file to one of its cuts: a whole file again."""
+    """Shorten an .omega file to one of its cuts, without its model."""
     from omega_core.files import read_whole, write_whole
     from omega_core.format.pack import parse
     from omega_core.format.rates import Rate, largest_cut
@@ -28,5 +30,7 @@ def truncate(
     cut = largest_cut(whole, channels=channels, max_bytes=rate.budget(whole.pixels))
     result = whole.truncated(cut).to_bytes()
     write_whole(output, result)
+    if quiet:
+        return
     nearest = "" if channels in (None, cut) else f", the nearest cut below {channels}"
     typer.echo(f"{cut} of {whole.channels} channels{nearest}: {len(data)} → {len(result)} bytes")

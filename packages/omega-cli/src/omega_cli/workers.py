@@ -21,18 +21,19 @@ import typer
 from omega_cli.jobs import many
 from omega_core.errors import OmegaError, OmegaWarning, OutputError
 
-_GRACE = 3.0  # seconds to clean up in
+_GRACE = 3.0  # seconds that a worker has to remove partial output
 JobType = TypeVar("JobType", contravariant=True)
 
 
 @dataclass
 class Done:
-    """What became of a job, or of several together.
+    """The result of a job, or the sum of several results.
 
-    pictures: that went well.
-    bytes_in, bytes_out, pixels: of these.
-    problems: of those that did not, one line each.
-    remarks: what else the user should know.
+    pictures: number of pictures that were processed without an error.
+    bytes_in, bytes_out, pixels: sizes of their inputs and outputs, and their pixels.
+    problems: one error message for each job that failed.
+    remarks: warnings.
+    made: a result that is passed to the caller, such as the blocks of a pack.
     """
 
     pictures: int = 0
@@ -44,7 +45,7 @@ class Done:
     made: Any = None
 
     def add(self, other: "Done") -> None:
-        """Count another job in."""
+        """Add the numbers and messages of another result; `made` is left to the caller."""
         self.pictures += other.pictures
         self.bytes_in += other.bytes_in
         self.bytes_out += other.bytes_out
@@ -53,24 +54,37 @@ class Done:
 
 
 class Worker(Protocol[JobType]):
-    """What does the jobs; sent to other processes before it has started."""
+    """Does the jobs of `carry_out`. Other processes receive it by pickle, before `start`."""
 
     def start(self) -> None:
-        """Load what is needed, once a process."""
+        """Load models and other data, once in each process."""
 
     def __call__(self, job: JobType, /) -> Done:
-        """Do a job. What it raises as OmegaError is that job's problem; OutputError stops all of them."""
+        """Do a job.
+
+        Raises OmegaError if this job failed, and OutputError, which stops all jobs, if results cannot be written.
+        """
 
 
-def carry_out(worker: Worker[JobType], jobs: Sequence[JobType], processes: int, unit: str) -> Iterator[Done]:
-    """Do all jobs, in their order if in this process, and yield what becomes of each.
+def carry_out(
+    worker: Worker[JobType], jobs: Sequence[JobType], processes: int, unit: str, *, quiet: bool = False
+) -> Iterator[Done]:
+    """Do all jobs and yield the result of each: in the order of the jobs if one process does them.
 
-    Problems and remarks are printed, every remark once. Raises OutputError where nothing can be written.
+    Problems and remarks are printed to standard error, each remark once.
+
+    worker: does the jobs; it is pickled for each process.
+    jobs: the arguments of its calls.
+    processes: how many processes share the jobs; 1 is this process.
+    unit: the noun of the progress bar, such as "picture".
+    quiet: whether to show no progress bar; without a terminal there is none anyway.
+
+    Raises OutputError if results cannot be written, and OmegaError if a process died.
     """
     from tqdm import tqdm
 
     said: set[str] = set()
-    with tqdm(total=len(jobs), unit=unit, disable=None) as bar:
+    with tqdm(total=len(jobs), unit=unit, disable=quiet or None) as bar:
         for done in _here(worker, jobs) if processes == 1 else _elsewhere(worker, jobs, processes):
             for problem in done.problems:
                 typer.echo(f"error: {problem}", err=True)
@@ -83,12 +97,15 @@ def carry_out(worker: Worker[JobType], jobs: Sequence[JobType], processes: int, 
 
 
 def process_count(asked: int | None, jobs: int) -> int:
-    """How many processes to use: as asked, or one for 256 jobs, but no more than there are cores.
+    """The number of processes to use, at least 1 and at most `jobs`.
 
-    Raises OmegaError for a number that cannot be.
+    asked: the number that the user gave, or None for one process per 256 jobs, at most one per core.
+    jobs: the number of jobs.
+
+    Raises OmegaError if `asked` is below 1.
     """
     if asked is not None and asked < 1:
-        raise OmegaError(f"{asked} workers cannot do anything; ask for 1 or more.")
+        raise OmegaError(f"--workers has to be at least 1, not {asked}.")
     return max(1, min(jobs, asked if asked is not None else min(_cores(), jobs // 256)))
 
 
@@ -99,7 +116,7 @@ def _here(worker: Worker[JobType], jobs: Iterable[JobType]) -> Iterator[Done]:
 
 
 def _do(worker: Worker[JobType], job: JobType) -> Done:
-    """Do a job, and collect what it warns of."""
+    """Do a job, and collect its errors and warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OmegaWarning)
         try:
@@ -108,7 +125,7 @@ def _do(worker: Worker[JobType], job: JobType) -> Done:
             raise
         except (OmegaError, MemoryError) as problem:
             source = getattr(job, "source", "")
-            done = Done(problems=[f"{source}: {str(problem) or 'it takes more memory than there is.'}"])
+            done = Done(problems=[f"{source}: {str(problem) or 'not enough memory.'}"])
     for each in caught:
         text = str(each.message)
         done.remarks.append(text if issubclass(each.category, OmegaWarning) else f"{each.category.__name__}: {text}")
@@ -116,7 +133,7 @@ def _do(worker: Worker[JobType], job: JobType) -> Done:
 
 
 def _elsewhere(worker: Worker[JobType], jobs: Iterable[JobType], processes: int) -> Iterator[Done]:
-    """As `_here` in several processes, in whatever order jobs are done."""
+    """Yield results from several processes, in the order in which the jobs end."""
     left = iter(jobs)
     threads = max(1, _cores() // processes)
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (worker, threads))
@@ -132,10 +149,8 @@ def _elsewhere(worker: Worker[JobType], jobs: Iterable[JobType], processes: int)
             for future in finished:
                 yield future.result()
     except BrokenProcessPool as problem:
-        raise OmegaError(
-            "a worker process ended before its time, perhaps for want of memory; try fewer --workers."
-        ) from problem
-    except BaseException:  # what others still do is not waited for
+        raise OmegaError("a worker process died, perhaps because memory ran out; use fewer --workers.") from problem
+    except BaseException:  # do not wait for jobs that are still running
         for process in active_children():
             process.terminate()
         raise
@@ -145,7 +160,7 @@ def _elsewhere(worker: Worker[JobType], jobs: Iterable[JobType], processes: int)
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Let Ctrl-C wait for a moment, where the system can."""
+    """Block SIGINT within the context, on systems that can."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -161,7 +176,7 @@ _busy = False
 
 
 def _begin(worker: Worker[Any], threads: int) -> None:
-    """Start a worker process: it ends with its parent or when that says so, and cleans up what it has begun."""
+    """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output."""
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -184,11 +199,11 @@ def _end_with_parent() -> None:
 
 
 class _Stopped(BaseException):
-    """The parent does not want any more."""
+    """The parent process has sent SIGTERM."""
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and cleaning up takes a moment
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the removal of partial output
     if not _busy:
         os._exit(1)
     raise _Stopped
@@ -210,7 +225,12 @@ def _cores() -> int:
 
 
 def summary(total: Done, skipped: int, *, rate: bool) -> str:
-    """What all jobs together came to, in one line."""
+    """One line about all jobs.
+
+    total: the sum of their results.
+    skipped: number of pictures whose output existed.
+    rate: whether to show sizes and bits per pixel.
+    """
     parts = [many(total.pictures, "picture")]
     if rate and total.pixels:
         parts.append(f"{total.bytes_in} → {total.bytes_out} bytes")

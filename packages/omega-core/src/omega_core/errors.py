@@ -3,6 +3,8 @@
 Every message is one sentence about what was seen and, where it helps, one about what to do.
 """
 
+from collections.abc import Sequence
+
 
 class OmegaError(Exception):
     """Base of all errors that Omega raises on purpose."""
@@ -61,7 +63,15 @@ class CutOffError(FileFormatError):
 
 
 class RateError(OmegaError):
-    """A number of channels, a budget or a quality that cannot be had."""
+    """A number of channels, a budget or a quality that cannot be had.
+
+    channels: the numbers of channels that are possible, in rising order, if another one was asked for.
+    least_bytes: the size of the smallest file, if a budget is too small for it; None otherwise.
+    """
+
+    def __init__(self, message: str, *, channels: Sequence[int] = (), least_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.channels, self.least_bytes = channels, least_bytes
 
 
 class OmegaWarning(UserWarning):
@@ -77,4 +87,12 @@ class MissingExtraError(OmegaError, ImportError):
 
 
 class WrongModelError(OmegaError):
-    """An `.omega` file was made with another model."""
+    """An `.omega` file was made with another model.
+
+    made_with: the beginning of the fingerprint of its model, in hexadecimal, as the file has it.
+    given: the fingerprint of the model that was given for it; None if none was, and its own is not installed.
+    """
+
+    def __init__(self, message: str, *, made_with: str, given: str | None = None) -> None:
+        super().__init__(message)
+        self.made_with, self.given = made_with, given

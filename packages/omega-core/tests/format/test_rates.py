@@ -66,16 +66,18 @@ def test_every_budget_is_met_with_the_largest_cut_that_fits(file):
             assert largest_within(file, budget) == max(fitting)
             assert len(truncate(file.to_bytes(), max_bytes=budget)) == sizes[max(fitting)] <= budget
         else:
-            with pytest.raises(RateError, match=f"smallest cut, 2 channels, takes {sizes[2]}"):
+            with pytest.raises(RateError) as caught:
                 truncate(file.to_bytes(), max_bytes=budget)
+            assert caught.value.least_bytes == sizes[2]
 
 
 def test_truncating_takes_the_nearest_cut_below(file):
     data = file.to_bytes()
     for asked, taken in ((2, 2), (3, 2), (5, 4), (6, 6), (7, 7), (99, 7)):
         assert truncate(data, channels=asked) == file.truncated(taken).to_bytes()
-    with pytest.raises(RateError, match="the smallest is at 2"):
+    with pytest.raises(RateError) as caught:
         truncate(data, channels=1)
+    assert caught.value.channels == [2, 4, 6, 7]
 
 
 def test_truncating_twice_is_truncating_once(file):
@@ -94,8 +96,9 @@ def test_truncating_keeps_all_fields(file):
 
 @pytest.mark.parametrize("channels", [0, -1])
 def test_truncating_to_nothing_is_refused(file, channels):
-    with pytest.raises(RateError, match=f"no cut at {channels} channels or fewer: the smallest is at 2"):
+    with pytest.raises(RateError) as caught:
         truncate(file.to_bytes(), channels=channels)
+    assert caught.value.channels == [2, 4, 6, 7]
 
 
 def test_truncating_needs_one_limit_and_a_whole_file(file):

@@ -240,9 +240,9 @@ def test_another_number_of_symbols_than_the_tables_are_for_is_an_error(coder, ma
 @pytest.mark.parametrize("coder", [CODERS[0], CODERS[3]], indirect=True)
 def test_tables_without_probabilities_are_an_error_that_names_the_coder_to_take(coder):
     tables = NoPrior().tables(range(2), (2, 2), np.zeros((0, 2, 2), np.int64))
-    with pytest.raises(CoderError, match="take the coder raw"):
+    with pytest.raises(CoderError, match="use the coder raw"):
         coder.encode(np.zeros(8, np.int64), tables, [8])
-    with pytest.raises(CoderError, match="take the coder raw"):
+    with pytest.raises(CoderError, match="use the coder raw"):
         coder.decode(bytes(8), tables)
 
 

@@ -1,4 +1,4 @@
-"""How rows and the symbols of all channels are cut into blocks that stay in the cache.
+"""The division of rows and symbols into blocks that fit the cache.
 
 Shapes as in `straight_through`: R rows, of which the first ones keep most channels; C channels of S symbols.
 """
@@ -11,82 +11,108 @@ import torch
 from torch import Tensor
 
 BLOCK = {"cpu": 1 << 19}
-"""Numbers that are worked on at once, by kind of device: on a CPU a few blocks fit the cache that cores share."""
+"""Activations of a block, by type of device: on a CPU a few blocks fit the cache that cores share."""
 LARGE_BLOCK = 1 << 24
-"""Numbers that are worked on at once elsewhere: enough to keep a GPU busy."""
+"""Activations of a block on other devices: enough to keep a GPU busy."""
 WIDTH = 1024
-"""Symbols of a block, those of several channels together where they have fewer: enough for a quick matrix product."""
+"""Symbols of a block, over all of its channels: enough for an efficient matrix product."""
 
 
 @dataclass
-class Part:
-    """Channels, how many rows keep each, and in which blocks these are worked out."""
+class ChannelBlock:
+    """A range of channels that are computed together.
+
+    channels: the range.
+    symbols: S.
+    row_counts: for each of these channels, how many rows, the first ones, keep it.
+    blocks: the ranges of rows that are computed at once.
+    """
 
     channels: slice
     symbols: int
-    keeping: list[int]
+    row_counts: list[int]
     blocks: list[slice]
 
-    def cut_out(self, memory: Tensor, rows: slice) -> tuple[Tensor, ...]:
-        """Of each of several memories what a block needs: (rows, width)."""
-        height, width = rows.stop - rows.start, len(self.keeping) * self.symbols
-        return memory[:, : height * width].view(-1, height, width).unbind()
+    def views(self, buffers: Tensor, rows: slice) -> tuple[Tensor, ...]:
+        """Views (rows, channels·S) into buffers, one for each, for the rows of a block."""
+        height, width = rows.stop - rows.start, len(self.row_counts) * self.symbols
+        return buffers[:, : height * width].view(-1, height, width).unbind()
 
     def split(self, block: Tensor) -> Tensor:
-        """(rows, width) as (rows, channels, S)."""
+        """A view (rows, channels, S) of a block (rows, channels·S)."""
         return block.view(len(block), -1, self.symbols)
 
 
 @dataclass
-class Cut:
-    """How R rows and C·S symbols are cut into blocks, without rows that keep none of a block's channels.
+class BlockPlan:
+    """The blocks of R rows and C·S symbols; a block has only rows that keep at least one of its channels.
 
-    keeping: for each channel, how many rows keep it; it falls. rows, channels: of a block, at most.
+    row_counts: for each channel, how many rows, the first ones, keep it, in falling order.
+    symbols: S.
+    rows, channels: the largest size of a block.
     """
 
-    keeping: list[int]
+    row_counts: list[int]
     symbols: int
     rows: int
     channels: int
 
     @classmethod
-    def of(cls, z_RD: Tensor, symbols: int, keeping: list[int], multiple: int = 1) -> "Cut":
-        """For rows on a device, each block with a multiple of some number of rows."""
-        at_once = min(len(keeping), max(1, WIDTH // symbols))
+    def of(cls, z_RD: Tensor, symbols: int, row_counts: list[int], multiple: int = 1) -> "BlockPlan":
+        """A plan for the device of `z_RD`.
+
+        z_RD: the rows.
+        symbols: S.
+        row_counts: as above.
+        multiple: the number of rows of each block is a multiple of it, such as the number of positions of a sample.
+        """
+        at_once = min(len(row_counts), max(1, WIDTH // symbols))
         size = BLOCK.get(z_RD.device.type, LARGE_BLOCK)
         rows = max(1, size // (at_once * symbols) // multiple) * multiple
-        return cls(keeping, symbols, max(1, min(rows, len(z_RD))), at_once)
+        return cls(row_counts, symbols, max(1, min(rows, len(z_RD))), at_once)
 
     @property
     def used(self) -> int:
-        """How many channels any row keeps."""
-        return sum(rows > 0 for rows in self.keeping)
+        """The number of channels that at least one row keeps."""
+        return sum(rows > 0 for rows in self.row_counts)
 
-    def memory(self, like: Tensor, count: int) -> Tensor:
-        """Several memories that all blocks use again."""
+    def buffers(self, like: Tensor, count: int) -> Tensor:
+        """Memory (count, size of the largest block) that all blocks share, of the type and device of `like`."""
         return like.new_empty(count, self.rows * self.channels * self.symbols)
 
-    def affine_memory(self, weight_CSD: Tensor) -> Tensor:
-        """For the weights and biases of the symbols of a block (width, D + 1)."""
+    def affine_buffer(self, weight_CSD: Tensor) -> Tensor:
+        """Memory (channels·S, D + 1) for the weights and biases of the symbols of a block."""
         return weight_CSD.new_empty(self.channels * self.symbols, weight_CSD.shape[2] + 1)
 
-    def __iter__(self) -> Iterator[Part]:
-        for first in range(0, len(self.keeping), self.channels):
-            some = slice(first, min(first + self.channels, len(self.keeping)))
-            most = self.keeping[first]
+    def __iter__(self) -> Iterator[ChannelBlock]:
+        for first in range(0, len(self.row_counts), self.channels):
+            some = slice(first, min(first + self.channels, len(self.row_counts)))
+            most = self.row_counts[first]
             blocks = [slice(row, min(row + self.rows, most)) for row in range(0, most, self.rows)]
             if blocks:
-                yield Part(some, self.symbols, self.keeping[some], blocks)
+                yield ChannelBlock(some, self.symbols, self.row_counts[some], blocks)
 
 
-def by_kept(kept_N: Tensor, channels: int, positions: int) -> tuple[Tensor, Tensor, list[int]]:
-    """The order of samples by how many channels they keep, most first, and the way back; how many rows keep each."""
+def order_by_kept(kept_N: Tensor, channels: int, positions: int) -> tuple[Tensor, Tensor, list[int]]:
+    """Sort samples by their number of kept channels, most first.
+
+    kept_N: how many channels each sample keeps.
+    channels: C.
+    positions: P, the rows of a sample.
+
+    Returns the order of the samples, its inverse, and for each channel how many rows keep it.
+    """
     order_N = torch.argsort(kept_N, descending=True, stable=True)
     counts = torch.bincount(kept_N.clamp(0, channels), minlength=channels + 1)
-    keeping = cast(list[int], (positions * counts.flip(0).cumsum(0).flip(0)[1:]).tolist())
-    return order_N, torch.argsort(order_N), keeping
+    row_counts = cast(list[int], (positions * counts.flip(0).cumsum(0).flip(0)[1:]).tolist())
+    return order_N, torch.argsort(order_N), row_counts
 
 
-def is_kept(keeping: Sequence[int], rows: slice, device: torch.device) -> Tensor:
-    """Whether rows keep each channel (rows, C)."""
-    return torch.arange(rows.start, rows.stop, device=device)[:, None] < torch.tensor(keeping, device=device)
+def is_kept(row_counts: Sequence[int], rows: slice, device: torch.device) -> Tensor:
+    """A mask (rows, C) that is true where a row keeps a channel.
+
+    row_counts: for each channel, how many rows, the first ones, keep it.
+    rows: the range of rows of the mask.
+    device: the device of the mask.
+    """
+    return torch.arange(rows.start, rows.stop, device=device)[:, None] < torch.tensor(row_counts, device=device)

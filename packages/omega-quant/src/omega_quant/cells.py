@@ -4,11 +4,11 @@
 
 Dead-zone quantizers whose steps halve from stage to stage are those of JPEG 2000 (Taubman 2000, "High Performance
 Scalable Image Compression with EBCOT", IEEE Transactions on Image Processing): the cell around 0 is twice as wide as
-the others, and every cell is a union of cells of the next stage. What a stage says about a number depends on whether
-it was 0 so far, which Ω has no notion of. So grid points shift what is left of numbers that are not 0 to where
-no others are:
+the others, and every cell is a union of cells of the next stage. The meaning of a symbol depends on whether all symbols
+before it were 0, which Ω cannot express. So the grid points shift residuals of numbers that were not 0 to an interval
+of their own:
 
-    left over, in steps of the stage     −2 ── −1 ─────── 1 ── 2        4 ── 5 ── 6
+    residual, in steps of the stage      −2 ── −1 ─────── 1 ── 2        4 ── 5 ── 6
     symbol                                 new ╵   still 0  ╵ new         low ╵ high
                                            numbers that were 0            that were not: in the lower or the upper half
 """
@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_APART = 4.0  # where numbers that are not 0 begin, in steps of the next stage: beyond the 2 where those that are 0 end
-_NEVER = 1000.0  # bias of a symbol that is not used
+_APART = 4.0  # start of the interval of numbers that were not 0, in steps of the next stage; the others end at 2
+_NEVER = 1000.0  # bias of an unused symbol: its activation is never nearest to zero
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Of each symbol (S,) or, for channels that differ, (C, S): slope and bias, point and grid as above."""
+    """Slopes, biases, points and grid points of symbols, as above: (S,), or (C, S) for channels that differ."""
 
     slope: Tensor
     bias: Tensor
@@ -33,13 +33,13 @@ class Cells:
 
     @classmethod
     def uniform(cls, alphabet: int) -> "Cells":
-        """Whole numbers, of which the symbol S/2 − 1 is 0."""
+        """Cells around integers; the symbol S/2 − 1 is 0. alphabet: S."""
         level = _levels(alphabet)
         return cls(torch.ones(alphabet), -level, level, level)
 
     @classmethod
     def dead_zone(cls, alphabet: int) -> "Cells":
-        """The first stage of a dead-zone quantizer: |x| rounded down. Points are the middles of cells."""
+        """The first stage of a dead-zone quantizer: |x| is rounded down, points are centers of cells. alphabet: S."""
         level = _levels(alphabet)
         middle = level.sign() * (level.abs() + 0.5)
         slope = torch.where(level == 0, 0.5, 1.0)
@@ -48,9 +48,9 @@ class Cells:
 
     @classmethod
     def halves(cls, alphabet: int) -> "Cells":
-        """A later stage: 0 becomes −1 (new), 0 or 1 (new); others are in the lower or the upper half of their cell.
+        """A later stage: numbers that were 0 become −1, 0 or 1; others fall in the lower or upper half of their cell.
 
-        These are the symbols from S/2 − 2 on; the others are not used.
+        These are five symbols from S/2 − 2 on; the others are unused. alphabet: S, at least 6.
         """
         unused, used = torch.zeros(alphabet), slice(alphabet // 2 - 2, alphabet // 2 + 3)
         cells = cls(unused.clone(), unused + _NEVER, unused.clone(), unused.clone())
@@ -62,7 +62,7 @@ class Cells:
         return cells
 
     def of(self, count: int, others: "Cells", total: int) -> "Cells":
-        """Cells of `total` channels (C, S): these for the first `count` of them, the others' for the rest."""
+        """Cells (C, S) of `total` channels: these for the first `count` channels, `others` for the rest."""
         pairs = zip(vars(self).values(), vars(others).values(), strict=True)
         return Cells(*(torch.cat([mine.expand(count, -1), theirs.expand(total - count, -1)]) for mine, theirs in pairs))
 

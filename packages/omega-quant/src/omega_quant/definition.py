@@ -1,4 +1,4 @@
-"""One-hot max quantization as its paper defines it, with one-hot tensors: what tests and benchmarks compare with."""
+"""One-hot max quantization as its paper defines it, with one-hot tensors: the reference of tests and benchmarks."""
 
 import torch
 from torch import Tensor
@@ -14,9 +14,9 @@ def dense_one_hot_max(
     code_lengths_CTS: Tensor,
     kept_N: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What `omega_quant.straight_through.one_hot_max` computes, with a number for every symbol of every channel.
+    """`omega_quant.straight_through.one_hot_max`, with its arguments and results, computed with one-hot tensors.
 
-    Symbols of channels that are not kept are what they would be if they were.
+    Symbols of channels that are not kept are found as those of kept channels; there they are 0.
     """
     channels, symbols, _ = weight_CSD.shape
     tables = code_lengths_CTS.shape[1]

@@ -1,4 +1,4 @@
-"""One-hot max quantization whose weights and table rows lie in few directions: `straight_through` of low rank.
+"""One-hot max quantization with weights and tables of low rank: the factored form of `straight_through`.
 
 Shapes as in `straight_through`: R rows of D latent channels, C channels of S symbols, T tables of code lengths. Each
 channel has K directions of its own, for its weights and for its table; E = K + 1.
@@ -9,26 +9,26 @@ channel has K directions of its own, for its weights and for its table; E = K + 
                y = Σ_c Σ_k point[c, symbol, k]·table_direction[c, k]  a look-up, and one matrix product
     backward   as if the one-hot vector were softmax_s(−temperature·|a|)
 
-So it is Ω of weight[c, s] = Σ_k slope[c, s, k]·direction[c, k] and table[c, s] = Σ_k point[c, s, k]·table_direction[c,
+This is Ω with weight[c, s] = Σ_k slope[c, s, k]·direction[c, k] and table[c, s] = Σ_k point[c, s, k]·table_direction[c,
 k]; but a row costs 2·C·K·D + C·S·E products instead of C·S·(D + 1).
 
-Rows lie along the last dimension here, (C, K, R) and (C, S, R): what is done for a symbol is done for many rows at
-once, however few symbols there are. As in `straight_through`, what has a value for every symbol is worked out a block
-at a time, once forward and again backward.
+Rows are the last dimension here, (C, K, R) and (C, S, R), so that elementwise operations are fast however few symbols
+a channel has. As in `straight_through`, arrays with a value for every symbol are computed block by block, once in the
+forward and again in the backward pass.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from omega_quant.blocks import Cut, Part, by_kept, is_kept
+from omega_quant.blocks import BlockPlan, ChannelBlock, is_kept, order_by_kept
 from omega_quant.straight_through import compiled_once, length_gradient, number_of_length
 
-LOOKED_UP = 1 << 20
-"""Points that are looked up at once, for one matrix product."""
+POINT_BLOCK = 1 << 20
+"""The number of points that are looked up at once, for one matrix product."""
 
 
 def factored_one_hot_max(
@@ -44,23 +44,20 @@ def factored_one_hot_max(
     *,
     compiled: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What `straight_through.one_hot_max` computes, of factors: latent (N, P, D), bits (N,) and symbols (N, C, P)."""
+    """`straight_through.one_hot_max` of factors: latent (N, P, D), bits (N,) and symbols (N, C, P).
+
+    direction_CKD, slope_CSK, bias_CS: the factors of the weights, and the biases.
+    table_direction_CKD, point_CSK: the factors of the table.
+    z_NPD, temperature_C, code_lengths_CTS, kept_N, compiled: as there.
+    """
     samples, positions, _ = z_NPD.shape
     channels = len(direction_CKD)
-    order_N, back_N, keeping = by_kept(kept_N, channels, positions)
+    order_N, back_N, row_counts = order_by_kept(kept_N, channels, positions)
+    z_RD = z_NPD[order_N].flatten(0, 1)
+    weight, table = (direction_CKD, slope_CSK, bias_CS), (table_direction_CKD, point_CSK)
+    inputs = _Inputs(z_RD, *weight, temperature_C, *table, code_lengths_CTS)
     apply = cast(Callable[..., tuple[Tensor, Tensor, Tensor]], _FactoredOneHotMax.apply)
-    latent_RD, bits_R, symbols_CR = apply(
-        compiled,
-        keeping,
-        z_NPD[order_N].flatten(0, 1),
-        direction_CKD,
-        slope_CSK,
-        bias_CS,
-        temperature_C,
-        table_direction_CKD,
-        point_CSK,
-        code_lengths_CTS,
-    )
+    latent_RD, bits_R, symbols_CR = apply(compiled, row_counts, *inputs)
     return (
         latent_RD.view(samples, positions, table_direction_CKD.shape[2])[back_N],
         bits_R.view(samples, positions).sum(dim=1)[back_N],
@@ -72,94 +69,101 @@ def factored_one_hot_max(
 def factored_nearest(
     z_RD: Tensor, direction_CKD: Tensor, slope_CSK: Tensor, bias_CS: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
-    """The symbols (C, R) whose activations are nearest to zero; of equally near ones the first.
+    """The symbols (C, R) whose activations are nearest to zero; the first of equally near ones.
 
-    out: where to write them.
+    z_RD, direction_CKD, slope_CSK, bias_CS: as in `factored_one_hot_max`.
+    out: an array to write them to, int64; a new one if None.
     """
     channels, symbols = bias_CS.shape
-    cut = Cut.of(z_RD, symbols, [len(z_RD)] * channels)
+    plan = BlockPlan.of(z_RD, symbols, [len(z_RD)] * channels)
     found_CR = torch.empty(channels, len(z_RD), dtype=torch.int64, device=z_RD.device) if out is None else out
-    _find_nearest(found_CR, cut, z_RD, direction_CKD, slope_CSK, bias_CS)
+    _find_nearest(found_CR, plan, z_RD, direction_CKD, slope_CSK, bias_CS)
     return found_CR
 
 
 def sum_of_points(
-    direction_CKD: Tensor, point_CSK: Tensor, symbols_CR: Tensor, keeping: Sequence[int] | None = None
+    direction_CKD: Tensor, point_CSK: Tensor, symbols_CR: Tensor, row_counts: Sequence[int] | None = None
 ) -> Tensor:
-    """Σ_c Σ_k point[c, symbol, k]·direction[c, k] of symbols: (R, D).
+    """The sums (R, D) of points that symbols stand for: Σ_c Σ_k point[c, symbol, k]·direction[c, k].
 
-    keeping: how many rows, the first ones, keep each channel, in falling order; all of them if None.
+    direction_CKD, point_CSK: the directions, and the coordinates of each symbol along them.
+    symbols_CR: the symbols.
+    row_counts: for each channel, how many rows, the first ones, keep it, in falling order; None for all.
     """
     channels, rank, dims = direction_CKD.shape
     rows = symbols_CR.shape[1]
     summed_RD = direction_CKD.new_zeros(rows, dims)
-    at_once = max(1, LOOKED_UP // (rank * max(1, rows)))
+    at_once = max(1, POINT_BLOCK // (rank * max(1, rows)))
     for first in range(0, channels, at_once):
         some = slice(first, first + at_once)
-        most = rows if keeping is None else keeping[first]
+        most = rows if row_counts is None else row_counts[first]
         chosen_CKR = _chosen(point_CSK[some], symbols_CR[some, :most])
-        if keeping is not None:
-            chosen_CKR = chosen_CKR * is_kept(keeping[some], slice(0, most), symbols_CR.device).T[:, None]
+        if row_counts is not None:
+            chosen_CKR = chosen_CKR * is_kept(row_counts[some], slice(0, most), symbols_CR.device).T[:, None]
         summed_RD[:most] += chosen_CKR.flatten(0, 1).T @ direction_CKD[some].flatten(0, 1)
     return summed_RD
 
 
 def _chosen(point_CSK: Tensor, symbols_CR: Tensor) -> Tensor:
-    """The points of symbols (C, K, R)."""
+    """The coordinates (C, K, R) of symbols."""
     rank = point_CSK.shape[2]
     return point_CSK.transpose(1, 2).gather(2, symbols_CR[:, None].expand(-1, rank, -1))
 
 
 def _along(direction_CKD: Tensor, z_RD: Tensor) -> Tensor:
-    """The coordinates of rows along directions (C, K, R)."""
+    """The coordinates (C, K, R) of rows along directions."""
     return (direction_CKD.flatten(0, 1) @ z_RD.T).view(*direction_CKD.shape[:2], len(z_RD))
 
 
 def _with_ones(x_CKR: Tensor) -> Tensor:
-    """Coordinates (C, E, R) of which the last is 1, so that a bias is one more slope."""
+    """Coordinates (C, E, R) with a 1 appended, so that the bias is one more slope."""
     return torch.cat([x_CKR, x_CKR.new_ones(len(x_CKR), 1, x_CKR.shape[2])], dim=1)
 
 
-def _cut_out(part: Part, memory: Tensor, rows: slice) -> tuple[Tensor, ...]:
-    """Of each of several memories what a block needs: (channels, S, rows)."""
-    shape = len(part.keeping), part.symbols, rows.stop - rows.start
-    return memory[:, : shape[0] * shape[1] * shape[2]].view(-1, *shape).unbind()
+def _views(part: ChannelBlock, buffers: Tensor, rows: slice) -> tuple[Tensor, ...]:
+    """Views (channels, S, rows) into buffers, one for each, for the rows of a block."""
+    shape = len(part.row_counts), part.symbols, rows.stop - rows.start
+    return buffers[:, : shape[0] * shape[1] * shape[2]].view(-1, *shape).unbind()
 
 
 def _find_nearest(
     found_CR: Tensor,
-    cut: Cut,
+    plan: BlockPlan,
     z_RD: Tensor,
     direction_CKD: Tensor,
     slope_CSK: Tensor,
     bias_CS: Tensor,
     compiled: bool = False,
 ) -> None:
-    """Write symbols (C, R) to memory, but for rows that keep none of a block's channels."""
-    number_S1 = torch.arange(cut.symbols, 2 * cut.symbols, device=z_RD.device, dtype=z_RD.dtype)[:, None]
+    """Write symbols to `found_CR`, except for rows that keep none of a block's channels."""
+    number_S1 = torch.arange(plan.symbols, 2 * plan.symbols, device=z_RD.device, dtype=z_RD.dtype)[:, None]
     affine_CSE = torch.cat([slope_CSK, bias_CS[:, :, None]], dim=2)
-    memory = cut.memory(z_RD, 3)
-    for part in cut:
-        x_CER = _with_ones(_along(direction_CKD[part.channels], z_RD[: part.keeping[0]]))
+    buffers = plan.buffers(z_RD, 3)
+    for part in plan:
+        x_CER = _with_ones(_along(direction_CKD[part.channels], z_RD[: part.row_counts[0]]))
         for rows in part.blocks:
-            a, distance, is_least = _cut_out(part, memory, rows)
+            a, distance, is_least = _views(part, buffers, rows)
             torch.bmm(affine_CSE[part.channels], x_CER[:, :, rows], out=a)
             if compiled:
                 found_CR[part.channels, rows] = compiled_once(_nearest_to_zero)(a)
                 continue
             torch.abs(a, out=distance)
-            found_CR[part.channels, rows] = _first_least(distance, is_least, number_S1)
+            found_CR[part.channels, rows] = _fast_argmin(distance, is_least, number_S1)
 
 
 def _nearest_to_zero(a_CSR: Tensor) -> Tensor:
     return a_CSR.abs().argmin(dim=1)
 
 
-def _first_least(distance_CSR: Tensor, is_least_CSR: Tensor, number_S1: Tensor) -> Tensor:
-    """What `distance.argmin(dim=1)` returns, many times as quickly.
+def _fast_argmin(distance_CSR: Tensor, is_least_CSR: Tensor, number_S1: Tensor) -> Tensor:
+    """`distance.argmin(dim=1)`, many times as fast on a CPU.
 
-    number_S1: S, S + 1, … 2·S − 1. Its sum over where distances are least is below 2·S where only one is, mostly
-    everywhere, and tells which. Numbers of 16 bits do not hold such sums, and a GPU would make the processor wait.
+    The sum of S, S + 1, … 2·S − 1 over the mask of the least distances is S plus the symbol if the minimum is unique,
+    and at least 2·S if it is not; then argmin does the work. It also does for 16-bit numbers, which do not hold such
+    sums, and on a GPU, where the check would synchronize with the host.
+
+    is_least_CSR: memory for the mask.
+    number_S1: S, S + 1, … 2·S − 1.
     """
     symbols = len(number_S1)
     if distance_CSR.dtype.itemsize < 4 or distance_CSR.device.type != "cpu":
@@ -171,75 +175,109 @@ def _first_least(distance_CSR: Tensor, is_least_CSR: Tensor, number_S1: Tensor) 
     return sum_CR.sub_(symbols) if only_one_is else distance_CSR.argmin(dim=1)
 
 
-def _gradient_through_softmax(a_CSR: Tensor, g_hot_CSR: Tensor, g_bits_NT: Tensor, lengths_CST: Tensor) -> Tensor:
-    """The gradient to −a, given that to the one-hot vector from the table alone: `_gradients` in short."""
+def _gradient_through_softmax(a_CSR: Tensor, g_one_hot_CSR: Tensor, g_bits_NT: Tensor, lengths_CST: Tensor) -> Tensor:
+    """The gradient to −a through softmax(−|a|), as one expression for torch.compile.
+
+    a_CSR: activations, times the temperature.
+    g_one_hot_CSR: the gradient to the one-hot vectors through the table.
+    g_bits_NT, lengths_CST: the gradient to the bits and the code lengths, which add the gradient through the rate.
+    """
     soft_CSR = torch.softmax(-a_CSR.abs(), dim=1)
-    g_CSR = g_hot_CSR + (g_bits_NT * lengths_CST[:, :, None]).flatten(2)
+    g_CSR = g_one_hot_CSR + (g_bits_NT * lengths_CST[:, :, None]).flatten(2)
     return soft_CSR * (g_CSR - (soft_CSR * g_CSR).sum(dim=1, keepdim=True)) * a_CSR.sgn()
 
 
+def _gradient_through_softmax_in_place(
+    a_CSR: Tensor,
+    g_one_hot_CSR: Tensor,
+    g_bits_NT: Tensor,
+    lengths_CST: Tensor,
+    *,
+    logits_CSR: Tensor,
+    soft_CSR: Tensor,
+) -> Tensor:
+    """`_gradient_through_softmax` without new memory; the result is in the memory of `logits_CSR`.
+
+    g_one_hot_CSR: is overwritten.
+    logits_CSR, soft_CSR: memory for the input and the output of the softmax.
+    """
+    torch.softmax(torch.abs(a_CSR, out=logits_CSR).neg_(), dim=1, out=soft_CSR)
+    by_sample_CSNT = g_one_hot_CSR.view(*g_one_hot_CSR.shape[:2], *g_bits_NT.shape)
+    by_sample_CSNT.addcmul_(g_bits_NT, lengths_CST[:, :, None])
+    g_logits_CSR = logits_CSR  # the logits are not needed any more
+    torch.ops.aten._softmax_backward_data.out(g_one_hot_CSR, soft_CSR, 1, soft_CSR.dtype, grad_input=g_logits_CSR)
+    sign_CSR = torch.sgn(a_CSR, out=g_one_hot_CSR)  # nor is the gradient to the one-hot vectors
+    return g_logits_CSR.mul_(sign_CSR)
+
+
+class _Inputs(NamedTuple):
+    """The differentiable arguments of `factored_one_hot_max`, with rows in the order of their kept channels."""
+
+    z_RD: Tensor
+    direction_CKD: Tensor
+    slope_CSK: Tensor
+    bias_CS: Tensor
+    temperature_C: Tensor
+    table_direction_CKD: Tensor
+    point_CSK: Tensor
+    code_lengths_CTS: Tensor
+
+
 class _FactoredOneHotMax(torch.autograd.Function):
-    """Rows, of which the first ones keep most channels, to their latent (R, D), bits (R,) and symbols (C, R)."""
+    """One-hot max of rows, sorted by kept channels: returns latent (R, D), bits (R,) and symbols (C, R)."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        compiled: bool,
-        keeping: list[int],
-        z_RD: Tensor,
-        direction_CKD: Tensor,
-        slope_CSK: Tensor,
-        bias_CS: Tensor,
-        temperature_C: Tensor,
-        table_direction_CKD: Tensor,
-        point_CSK: Tensor,
-        code_lengths_CTS: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        _, tables, symbols = code_lengths_CTS.shape
-        cut = Cut.of(z_RD, symbols, keeping, multiple=tables)
-        kept_CR = is_kept(keeping, slice(0, len(z_RD)), z_RD.device).T
+    def forward(ctx: Any, compiled: bool, row_counts: list[int], *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        inputs = _Inputs(*tensors)
+        z_RD = inputs.z_RD
+        _, tables, symbols = inputs.code_lengths_CTS.shape
+        plan = BlockPlan.of(z_RD, symbols, row_counts, multiple=tables)
+        kept_CR = is_kept(row_counts, slice(0, len(z_RD)), z_RD.device).T
         symbols_CR = torch.zeros(kept_CR.shape, dtype=torch.int64, device=z_RD.device)
-        _find_nearest(symbols_CR, cut, z_RD, direction_CKD, slope_CSK, bias_CS, compiled)
+        weight = inputs.direction_CKD, inputs.slope_CSK, inputs.bias_CS
+        _find_nearest(symbols_CR, plan, z_RD, *weight, compiled)
         symbols_CR *= kept_CR
-        latent_RD = sum_of_points(table_direction_CKD, point_CSK, symbols_CR, keeping)
-        lengths_RC = code_lengths_CTS.take(number_of_length(symbols_CR.T, tables, symbols))
-        ctx.cut, ctx.compiled = cut, compiled
-        inputs = z_RD, direction_CKD, slope_CSK, bias_CS, temperature_C, table_direction_CKD, point_CSK
-        ctx.save_for_backward(*inputs, code_lengths_CTS, symbols_CR, kept_CR)
+        latent_RD = sum_of_points(inputs.table_direction_CKD, inputs.point_CSK, symbols_CR, row_counts)
+        lengths_RC = inputs.code_lengths_CTS.take(number_of_length(symbols_CR.T, tables, symbols))
+        ctx.plan, ctx.compiled = plan, compiled
+        ctx.save_for_backward(*inputs, symbols_CR, kept_CR)
         ctx.mark_non_differentiable(symbols_CR)
         return latent_RD, (lengths_RC * kept_CR.T).sum(dim=1), symbols_CR
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_latent_RD: Tensor, g_bits_R: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        *inputs, symbols_CR, kept_CR = ctx.saved_tensors
-        *_, table_direction_CKD, point_CSK, code_lengths_CTS = inputs
-        _, _, *soft, of_table_direction, of_point, of_lengths = ctx.needs_input_grad
+        *tensors, symbols_CR, kept_CR = ctx.saved_tensors
+        inputs = _Inputs(*tensors)
+        _, _, *through_softmax, of_table_direction, of_point, of_lengths = ctx.needs_input_grad
         gradients: list[Tensor | None] = [None] * 8
         with torch.autocast(g_latent_RD.device.type, enabled=False):
-            if any(soft):
-                gradients[:5] = _gradients(ctx.cut, ctx.compiled, g_latent_RD, g_bits_R, *inputs)
+            if any(through_softmax):
+                gradients[:5] = _gradients(inputs, g_latent_RD, g_bits_R, plan=ctx.plan, compiled=ctx.compiled)
             if of_table_direction or of_point:
-                table = table_direction_CKD, point_CSK
-                gradients[5:7] = _table_gradients(ctx.cut, *table, symbols_CR, kept_CR, g_latent_RD)
+                table = inputs.table_direction_CKD, inputs.point_CSK
+                gradients[5:7] = _table_gradients(ctx.plan, *table, symbols_CR, kept_CR, g_latent_RD)
             if of_lengths:
-                gradients[7] = length_gradient(code_lengths_CTS, symbols_CR.T, kept_CR.T, g_bits_R)
+                gradients[7] = length_gradient(inputs.code_lengths_CTS, symbols_CR.T, kept_CR.T, g_bits_R)
         return None, None, *gradients
 
 
 def _table_gradients(
-    cut: Cut,
+    plan: BlockPlan,
     table_direction_CKD: Tensor,
     point_CSK: Tensor,
     symbols_CR: Tensor,
     kept_CR: Tensor,
     g_latent_RD: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """For each point, the sum of the gradients of the rows that chose it, along its direction; and for directions."""
+    """The gradients to the directions and points of the table.
+
+    That of a point is the sum of `g_latent_RD` over the rows that chose it, along its direction.
+    """
     g_direction_CKD = torch.zeros_like(table_direction_CKD)
     g_point_CKS = torch.zeros_like(point_CSK.transpose(1, 2))
-    for part in cut:
-        some, most = part.channels, part.keeping[0]
+    for part in plan:
+        some, most = part.channels, part.row_counts[0]
         kept_C1R, symbols = kept_CR[some, None, :most], symbols_CR[some, :most]
         direction = table_direction_CKD[some]
         chosen_CKR = _chosen(point_CSK[some], symbols) * kept_C1R
@@ -250,51 +288,39 @@ def _table_gradients(
 
 
 def _gradients(
-    cut: Cut,
-    compiled: bool,
-    g_latent_RD: Tensor,
-    g_bits_R: Tensor,
-    z_RD: Tensor,
-    direction_CKD: Tensor,
-    slope_CSK: Tensor,
-    bias_CS: Tensor,
-    temperature_C: Tensor,
-    table_direction_CKD: Tensor,
-    point_CSK: Tensor,
-    code_lengths_CTS: Tensor,
+    inputs: _Inputs, g_latent_RD: Tensor, g_bits_R: Tensor, *, plan: BlockPlan, compiled: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The gradients to z, direction, slope, bias and temperature.
 
-    Those to slope and bias are first made as if all temperatures T were 1, as in `straight_through`.
+    Those to T·slope and T·bias are computed first, T being the temperature, as in `straight_through`.
+
+    g_latent_RD, g_bits_R: the gradients to the dequantized latent and to the bits.
     """
+    z_RD, direction_CKD, slope_CSK, bias_CS, temperature_C, table_direction_CKD, point_CSK, code_lengths_CTS = inputs
     tables = code_lengths_CTS.shape[1]
     g_z, g_direction = torch.zeros_like(z_RD), torch.zeros_like(direction_CKD)
     affine_CSE = torch.cat([slope_CSK, bias_CS[:, :, None]], dim=2)
     scaled_CSE = affine_CSE * temperature_C[:, None, None]
     g_affine_CSE = torch.zeros_like(affine_CSE)
-    memory = cut.memory(z_RD, 4)
-    for part in cut:
-        some, most = part.channels, part.keeping[0]
+    buffers = plan.buffers(z_RD, 4)
+    for part in plan:
+        some, most = part.channels, part.row_counts[0]
         x_CER = _with_ones(_along(direction_CKD[some], z_RD[:most]))
         g_x_CKR = torch.empty_like(x_CER[:, :-1])
         g_chosen_CKR = _along(table_direction_CKD[some], g_latent_RD[:most])
         lengths_CST = code_lengths_CTS[some].transpose(1, 2)
         for rows in part.blocks:
-            a, g, soft, g_hot = _cut_out(part, memory, rows)
-            x, g_bits = x_CER[:, :, rows], g_bits_R[rows].view(-1, tables)
+            a, logits, soft, g_one_hot = _views(part, buffers, rows)
+            x, g_bits_NT = x_CER[:, :, rows], g_bits_R[rows].view(-1, tables)
             torch.bmm(scaled_CSE[some], x, out=a)
-            # the gradient of the one-hot vector: through the table and, below, through the rate
-            torch.bmm(point_CSK[some], g_chosen_CKR[:, :, rows], out=g_hot)
+            torch.bmm(point_CSK[some], g_chosen_CKR[:, :, rows], out=g_one_hot)
+            given = a, g_one_hot, g_bits_NT, lengths_CST
             if compiled:
-                g = compiled_once(_gradient_through_softmax)(a, g_hot, g_bits, lengths_CST)
+                g = compiled_once(_gradient_through_softmax)(*given)
             else:
-                torch.softmax(torch.abs(a, out=g).neg_(), dim=1, out=soft)
-                g_hot.view(*g_hot.shape[:2], -1, tables).addcmul_(g_bits, lengths_CST[:, :, None])
-                # softmax's own gradient, then that of |a|: what is left is the gradient of −T·a
-                torch.ops.aten._softmax_backward_data.out(g_hot, soft, 1, soft.dtype, grad_input=g)
-                g.mul_(torch.sgn(a, out=g_hot))
-            if rows.stop > part.keeping[-1]:
-                g.mul_(is_kept(part.keeping, rows, g.device).T[:, None])
+                g = _gradient_through_softmax_in_place(*given, logits_CSR=logits, soft_CSR=soft)
+            if rows.stop > part.row_counts[-1]:
+                g.mul_(is_kept(part.row_counts, rows, g.device).T[:, None])
             g_affine_CSE[some].baddbmm_(g, x.transpose(1, 2), alpha=-1)
             g_x_CKR[:, :, rows] = torch.bmm(scaled_CSE[some, :, :-1].transpose(1, 2), g).neg_()
         g_x = g_x_CKR.flatten(0, 1)

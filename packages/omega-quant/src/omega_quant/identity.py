@@ -1,4 +1,4 @@
-"""No quantization: how well a transform does where bits are free."""
+"""No quantization, to measure the distortion of a transform alone."""
 
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 
 class IdentityQuantizer(Quantizer):
-    """Passes the latent on. Its symbols are the 32-bit patterns of float32 values, for the coder `raw`.
+    """Returns the latent unchanged. Its symbols are the 32-bit patterns of float32 values, for the coder `raw`.
 
     latent_channels, channels: D and C, which have to be equal.
-    alphabet: 2³² whatever is given: there is one symbol for every pattern.
+    alphabet: ignored; it is 2³², as there is a symbol for each pattern.
+
+    Raises ComponentError for sizes that differ.
     """
 
     needs_prior = False
@@ -31,17 +33,17 @@ class IdentityQuantizer(Quantizer):
         self.channels, self.alphabet = channels, 1 << 32
 
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
-        """See `Quantizer.forward`. There is no rate: bits are 0."""
+        """See `Quantizer.forward`. The bits are 0."""
         if kept is not None:
             latent = torch.where(self.mask(kept, latent) > 0, latent, 0.0)
         return Quantized(latent, latent.new_zeros(len(latent)), self.symbols(latent.detach()))
 
     def symbols(self, latent: Tensor) -> Tensor:
-        """Latent (B, C, h, w) to bit patterns (B, C, h, w), int64 in [0, 2³²)."""
+        """The bit patterns (B, C, h, w), int64 in [0, 2³²), of a latent (B, C, h, w)."""
         return latent.float().contiguous().view(torch.int32).long() & 0xFFFFFFFF
 
     def latent(self, symbols: Tensor) -> Tensor:
-        """The first n channels of bit patterns (B, n, h, w) to a latent (B, C, h, w)."""
+        """The latent (B, C, h, w) of the first n channels of bit patterns (B, n, h, w); other channels are 0."""
         batch, channels, height, width = symbols.shape
         latent = torch.zeros(batch, self.channels, height, width, device=symbols.device)
         signed = torch.where(symbols >= 1 << 31, symbols - (1 << 32), symbols).to(torch.int32)

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 
 class IntegerQuantizer(Quantizer):
-    """Rounds to S integers from −(S/2 − 1) to S/2. Needs D = C and a prior with a likelihood.
+    """Rounds to the S integers from −(S/2 − 1) to S/2, and needs a prior with a likelihood.
 
-    latent_channels, channels, alphabet: D, C and S.
+    latent_channels, channels: D and C, which have to be equal.
+    alphabet: S, an even number.
+
+    Raises ComponentError for other sizes.
     """
 
     needs_likelihood = True
@@ -53,12 +56,12 @@ class IntegerQuantizer(Quantizer):
         return Quantized(values * mask, bits, self.symbols(latent.detach()))
 
     def symbols(self, latent: Tensor) -> Tensor:
-        """Latent (B, C, h, w) to symbols (B, C, h, w): 0 stands for −(S/2 − 1)."""
+        """The symbols (B, C, h, w), int64, of a latent (B, C, h, w); symbol 0 is −(S/2 − 1)."""
         latent = latent.float() if latent.dtype in (torch.float16, torch.bfloat16) else latent
         return latent.round().clamp(self.lowest, self.highest).long() - self.lowest
 
     def latent(self, symbols: Tensor) -> Tensor:
-        """The first n channels of symbols (B, n, h, w) to a latent (B, C, h, w)."""
+        """The latent (B, C, h, w) of the first n channels of symbols (B, n, h, w); other channels are 0."""
         batch, channels, height, width = symbols.shape
         latent = torch.zeros(batch, self.channels, height, width, device=symbols.device)
         latent[:, :channels] = (symbols + self.lowest).float()

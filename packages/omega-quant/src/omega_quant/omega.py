@@ -3,8 +3,8 @@ Scheme Without Codebook for Learned Image Compression", CVPR Workshops 2022.
 
     latent y ─ReLU─1×1 conv─ a (S for each channel) ─argmin |a|─ symbol ─table─Σ over channels─ReLU─ y_hat
 
-In several stages, each takes what those before left over (residual quantization: Juang and Gray 1982, "Multiple Stage
-Vector Quantization for Speech Coding", ICASSP):
+In several stages, each quantizes the residual of those before (residual quantization: Juang and Gray 1982, "Multiple
+Stage Vector Quantization for Speech Coding", ICASSP):
 
     latent ─Ω, channels of stage 1─ y_1 ; latent − y_1 ─Ω, channels of stage 2─ y_2 ; … ; y_hat = y_1 + y_2 + …
 
@@ -33,42 +33,45 @@ from omega_quant.straight_through import nearest, one_hot_max, sum_of_rows
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
 
-_DEAD_ZONE_STEP = 0.6  # of that of fineness 1: files reach beyond what was relaxed, and dead zones err more
-_NEAR = 0.02  # of the deviation over all numbers of a channel: how far a woken symbol starts from its parent
+_DEAD_ZONE_STEP = 0.6  # times the step of fineness 1: quantization gets finer than when relaxed; dead zones err more
+_NEAR = 0.02  # noise of a reset symbol around its parent, in standard deviations of the parameters of the channel
 
 
 class OmegaQuantizer(Quantizer):
     """Ω: the symbol of a channel is the one whose activation is nearest to zero.
 
     latent_channels, channels, alphabet: D, C and S.
-    start: "random", as published; or "scalar", in which each channel starts as a uniform scalar quantizer
-        of one direction of the latent, with steps of 1, and which has no ReLUs: quicker where there are
-        many channels.
-    temperature: of the softmax behind the straight-through gradient; 100 or, for "scalar", 2.
-    temperature_growth: by what factor temperatures grow in the course of training, beside what they learn.
-    stages: how channels are divided among stages, such as [1, 2] where a second stage has twice as many as the first;
-        for the start "scalar". So the first channels are a coarse description of much of the latent, which is what a
-        low rate asks for, and later ones make it finer.
-    finer: how many steps of a stage are one of the stage before, at the start. If it is odd, the cells of a stage are
-        unions of cells of the next one.
-    dead_zone: whether stages are dead-zone quantizers whose cells nest (`omega_quant.cells`), for stages of the
-        factored form that do not shrink, each finer by 2; all together are then one quantizer with the last steps.
-    relaxed_steps: of the relaxed phase of training, at fineness 0 and 1, at its start.
-    rank: r, of the factored form; None is the full form, as published. At most D and S. A position of the latent then
-        costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1), and the model has 2·C·r·(D + S) numbers, besides
-        biases and temperatures, instead of 2·C·S·D.
+    start: "random" is the published initialization, with ReLUs. With "scalar" each channel starts as a uniform scalar
+        quantizer with step 1 along one direction of the latent, without ReLUs; many channels train faster this way.
+    temperature: the initial temperature of the softmax behind the straight-through gradient, above 0; by default 100
+        for "random" and 2 for "scalar".
+    temperature_growth: the factor by which temperatures grow over the training, in addition to what they learn.
+    stages: the relative sizes of the stages; [1, 2] gives a second stage twice as many channels as the first. Several
+        stages need the start "scalar". The first channels then describe much of the latent coarsely, as a low rate
+        requires, and later channels refine it.
+    finer: the ratio of the steps of a stage to those of the next one, at the start. If it is odd, the cells of a stage
+        are unions of cells of the next one.
+    rank: the rank r of the factored form, at most D and S; None is the published, full form. A position of the latent
+        then costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1), and the model has 2·C·r·(D + S) parameters
+        instead of 2·C·S·D, besides biases and temperatures.
+    dead_zone: whether stages are nested dead-zone quantizers (`omega_quant.cells`), which together are one quantizer
+        with the steps of the last stage. This needs a rank, stages of which none is smaller than the one before, and
+        `finer` 2.
+    relaxed_steps: the step sizes at fineness 0 and 1 at the beginning of the relaxed phase of training.
 
-    compiled: set by `compile_parts`.
+    Raises ComponentError for sizes or options that do not fit each other.
+
+    `compiled` is whether torch.compile is used; `compile_parts` sets it.
 
     `weight` (C, S, D) and `bias` (C, S) are the first 1×1 convolution, `table` (C, S, D) and
-    `table_bias` (D,) the second, whose columns stand where others have a codebook. With several stages, `stage` (C,)
-    is that of each channel, from 0 on.
+    `table_bias` (D,) the second, whose columns take the place of a codebook. With several stages, `stage` (C,) is the
+    stage of each channel, from 0 on.
 
     In the factored form `direction` (C, r, D) and `slope` (C, S, r) make the weights, `table_direction` (C, r, D) and
-    `table_point` (C, S, r) the table. With several stages, `grid` (C, S, r), which is not learned, has the points that
-    later stages see subtracted: Σ_k grid[c, s, k]·direction[c, k]/|direction[c, k]|², so that a point is given by its
-    coordinates along `direction`, where these are orthogonal. It starts as the table does, without `table_bias`. So
-    what decodes (`table_direction`, `table_point`, `table_bias`) can be trained alone, and symbols stay as they are.
+    `table_point` (C, S, r) the table. With several stages, the buffer `grid` (C, S, r) holds the points that are
+    subtracted before the next stage: Σ_k grid[c, s, k]·direction[c, k]/|direction[c, k]|², which are coordinates along
+    `direction` if the directions are orthogonal. It starts equal to the table without `table_bias`. So the parameters
+    that decode (`table_direction`, `table_point`, `table_bias`) can be trained alone, without changing symbols.
     """
 
     stage: Tensor
@@ -92,7 +95,7 @@ class OmegaQuantizer(Quantizer):
     ) -> None:
         super().__init__()
         if start not in ("random", "scalar"):
-            raise ComponentError(f"the quantizer omega starts 'random' or 'scalar', not {start!r}.")
+            raise ComponentError(f"the start of the quantizer omega is 'random' or 'scalar', not {start!r}.")
         if min(latent_channels, channels) < 1 or alphabet < 2:
             raise ComponentError(
                 "the quantizer omega needs at least 1 latent channel, 1 channel and 2 symbols, not"
@@ -110,7 +113,7 @@ class OmegaQuantizer(Quantizer):
                 f" {list(stages)} for {start!r}."
             )
         if not finer > 0:
-            raise ComponentError(f"a stage is finer by a factor above 0, not {finer}.")
+            raise ComponentError(f"the option finer has to be above 0, not {finer}.")
         if rank is not None and not 1 <= rank <= min(latent_channels, alphabet):
             raise ComponentError(
                 f"the rank of the quantizer omega is from 1 to {min(latent_channels, alphabet)}, the lesser of its"
@@ -147,7 +150,7 @@ class OmegaQuantizer(Quantizer):
         self.stages = len(stages)
         bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
         self._sizes = [end - first for first, end in pairwise(bounds)]
-        if self.stages > 1:  # a model that was made anew for fewer channels has theirs in its state
+        if self.stages > 1:  # a buffer, as channels of a stage can be dropped after training
             sizes = torch.tensor(self._sizes)
             self.register_buffer("stage", torch.arange(self.stages).repeat_interleave(sizes, output_size=channels))
             if rank is not None:
@@ -162,9 +165,9 @@ class OmegaQuantizer(Quantizer):
             self.register_buffer("prefix_fineness", torch.arange(channels + 1) / channels)
 
     def _start_randomly(self) -> None:
-        """As torch starts 1×1 convolutions, but for the fan-in of the second: of S·C inputs only C are not 0.
+        """Initialize as torch does 1×1 convolutions, with C as the fan-in of the second: C of its S·C inputs are not 0.
 
-        Factors start so that their products have the variance of those.
+        Factors start so that their products have the same variance.
         """
         if self.rank is None:
             of_latents, of_channels = [self.weight, self.bias], [self.table, self.table_bias]
@@ -178,9 +181,13 @@ class OmegaQuantizer(Quantizer):
 
     @torch.no_grad()
     def _start_as_scalar_quantizer(self, number: int, members: Tensor, gain_C: Tensor, step_C: Tensor) -> None:
-        """a[s] = gain·slope[s]·direction·y + bias[s], table[s] = step·point[s]·direction, of the cells of a stage.
+        """Initialize a stage: a[s] = gain·slope[s]·direction·y + bias[s], table[s] = step·point[s]·direction.
 
-        members: numbers of the channels of the stage. Later stages see grid[s]/gain subtracted.
+        number: the stage, which determines the cells.
+        members: the indices of its channels.
+        gain_C, step_C: the scale of each channel before and after quantization.
+
+        The grid, which is subtracted before later stages, is grid[s]/gain along the direction.
         """
         cells, count = self._cells(number, len(members)), len(members)
         if self.rank is None:
@@ -190,7 +197,7 @@ class OmegaQuantizer(Quantizer):
             self.bias[members] = cells.bias.to(gain_C)
             self.table[members] = (step_C[:, None] * point_CS)[:, :, None] * directions_CD[:, None, :]
             return
-        # the first coordinate is quantized; further ones, along the directions that follow, have slopes of 0 as yet
+        # the first coordinate is quantized; the others, along the next directions, start with slopes of 0
         rows_CD = self._scalar_directions(count, max(count, self.latent_channels))
         direction_CKD = torch.stack([rows_CD.roll(-k, 0)[:count] for k in range(self.rank)], dim=1).to(gain_C)
         self.direction[members] = self.table_direction[members] = direction_CKD
@@ -204,7 +211,7 @@ class OmegaQuantizer(Quantizer):
             self.grid[members, :, 0] = cells.grid.to(gain_C) / gain_C[:, None] * lengths_C1
 
     def _cells(self, number: int, count: int) -> Cells:
-        """The cells of a stage of so many channels."""
+        """The cells of stage `number`, which has `count` channels."""
         if not self.dead_zone:
             return Cells.uniform(self.alphabet)
         before = 0 if number == 0 else min(count, self._sizes[number - 1])
@@ -218,16 +225,19 @@ class OmegaQuantizer(Quantizer):
         return all(count == self.latent_channels or (count < self.latent_channels and not alone) for count in counts)
 
     def relax(self) -> None:
-        """See `Quantizer.relax`. Raises ComponentError for a form in which scalar quantizers are not contained."""
+        """See `Quantizer.relax`. Raises ComponentError if scalar quantizers are no special case of this form."""
         if self.rectified or not self._quantizes_latents:
             raise ComponentError(
-                "the quantizer omega has a relaxed phase where it starts 'scalar', with as many channels as latent"
-                " channels or, in each of several stages, as many or fewer."
+                "the relaxed phase of the quantizer omega needs the start 'scalar' and as many channels as latent"
+                " channels or, with several stages, at most as many in each."
             )
         self.relaxation = ScalarRelaxation(self.latent_channels, self.relaxed_steps)
 
     def relaxed(self, latent: Tensor, prior: "Prior | None", kept: Tensor, fineness: Tensor) -> Quantized:
-        """See `Quantizer.relaxed`: latent channels are rounded, each in steps of its own for each fineness."""
+        """See `Quantizer.relaxed`. Each latent channel is rounded with a step that depends on the fineness.
+
+        Raises ValueError before `relax`.
+        """
         if not isinstance(self.relaxation, ScalarRelaxation):
             raise ValueError("the quantizer omega has a relaxed phase after `relax`")
         latent = latent.to(self.bias.dtype)
@@ -242,9 +252,9 @@ class OmegaQuantizer(Quantizer):
 
     @torch.no_grad()
     def fit(self) -> None:
-        """See `Quantizer.fit`: stages become scalar quantizers, the last with the steps of fineness 1.
+        """See `Quantizer.fit`. Stages become scalar quantizers, the last one with the steps of fineness 1.
 
-        Each has steps that are coarser by `finer` than those of the next.
+        The steps of a stage are `finer` times those of the next one.
         """
         if not isinstance(self.relaxation, ScalarRelaxation):
             return
@@ -256,16 +266,16 @@ class OmegaQuantizer(Quantizer):
             self._start_as_scalar_quantizer(number, members, gain_D[:count] / size, step_D[:count] * size)
 
     def fineness(self, kept: Tensor) -> Tensor:
-        """See `Quantizer.fineness`: in the factored form what `set_fineness` was told."""
+        """See `Quantizer.fineness`; in the factored form, the values of `set_fineness`."""
         return super().fineness(kept) if self.rank is None else self.prefix_fineness.float()[kept]
 
     def set_fineness(self, fineness: Tensor) -> None:
-        """See `Quantizer.set_fineness`; the full form has no place for it."""
+        """See `Quantizer.set_fineness`; the full form does not store it."""
         if self.rank is not None:
             self.prefix_fineness.copy_(fineness)
 
     def _scalar_directions(self, channels: int, rows: int) -> Tensor:
-        """Directions (rows, D) for a stage of so many channels: the latents themselves, or any orthogonal ones."""
+        """Directions (rows, D) for a stage with `channels` channels: unit vectors, or random orthogonal ones."""
         directions_CD = torch.empty(rows, self.latent_channels)
         if channels == self.latent_channels or (self.stages > 1 and channels < self.latent_channels):
             nn.init.eye_(directions_CD)
@@ -274,9 +284,9 @@ class OmegaQuantizer(Quantizer):
         return directions_CD
 
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
-        """See `Quantizer.forward`. Computed in float32 at least, under mixed precision too.
+        """See `Quantizer.forward`. Computes in the type of its parameters, also under mixed precision.
 
-        Raises ValueError if the latent does not have D channels.
+        Raises ValueError if the latent does not have D channels, or `kept` is not one number for each sample.
         """
         self._check(latent)
         batch, _, height, width = latent.shape
@@ -298,7 +308,7 @@ class OmegaQuantizer(Quantizer):
         return Quantized(y, bits, rearrange(symbols, "n c (h w) -> n c h w", h=height))
 
     def _in_stages(self, rest: Tensor, lengths: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What `_one_hot_max` returns, of all stages together, for `rest` (N, P, D)."""
+        """`_one_hot_max` through all stages, for `rest` (N, P, D): the sums of latents and bits, and all symbols."""
         rest = self._seen_by_the_first_stage(rest)
         total, bits = torch.zeros_like(rest), rest.new_zeros(len(rest))
         symbols = torch.zeros(len(rest), self.channels, rest.shape[1], dtype=torch.int64, device=rest.device)
@@ -309,7 +319,7 @@ class OmegaQuantizer(Quantizer):
             y, stage_bits, symbols[:, members] = self._one_hot_max(rest, members, lengths, own)
             total, bits = total + y, bits + stage_bits
             if number + 1 < self.stages:
-                # what later stages see does not depend on how many channels are kept
+                # the residual must not depend on the number of kept channels
                 needed = torch.where(deepest > number, len(members), own)
                 seen = symbols[:, members]
                 if not torch.equal(needed, own):
@@ -333,7 +343,7 @@ class OmegaQuantizer(Quantizer):
         return z - self.table_bias if self.rank is None else z
 
     def _seen_by_later_stages(self, y: Tensor, members: Tensor, symbols: Tensor) -> Tensor:
-        """What later stages see subtracted (N, P, D), with the gradient of `y`, which is what table rows add up to."""
+        """The points (N, P, D) to subtract before later stages, with the gradient of the sum of table rows `y`."""
         if self.rank is None:
             return y
         points = self._grid_points(members, symbols.transpose(0, 1).flatten(1)).view_as(y)
@@ -341,18 +351,18 @@ class OmegaQuantizer(Quantizer):
 
     @torch.no_grad()
     def _grid_points(self, members: Tensor, symbols_CR: Tensor) -> Tensor:
-        """The points (R, D) on the grid of some channels that symbols stand for."""
+        """The grid points (R, D) of the symbols of some channels."""
         direction_CKD = self.direction[members]
         along_CKD = direction_CKD / direction_CKD.square().sum(dim=2, keepdim=True)
         return sum_of_points(along_CKD, self.grid[members], symbols_CR)
 
     def _members(self) -> list[tuple[int, Tensor]]:
-        """The stages that have channels, and these, where there are several."""
+        """The stages that have channels, each with the indices of these; for several stages only."""
         all_of_them = ((number, (self.stage == number).nonzero()[:, 0]) for number in range(self.stages))
         return [(number, members) for number, members in all_of_them if len(members)]
 
     def temperature(self) -> Tensor:
-        """T of each channel (C,), at this point of training."""
+        """The temperatures (C,) of the channels at the current progress of training."""
         grown: float = self.temperature_growth**self.progress
         return self.log_temperature.exp() * grown
 
@@ -361,7 +371,7 @@ class OmegaQuantizer(Quantizer):
         self.compiled = True
 
     def symbols(self, latent: Tensor) -> Tensor:
-        """Latent (B, D, h, w) to symbols (B, C, h, w)."""
+        """The symbols (B, C, h, w), int64, of a latent (B, D, h, w). Raises ValueError for another shape."""
         self._check(latent)
         with torch.autocast(latent.device.type, enabled=False):
             rest = rearrange(self._rectify(latent.to(self.bias.dtype)), "n d h w -> (n h w) d")
@@ -381,25 +391,25 @@ class OmegaQuantizer(Quantizer):
             if number + 1 < self.stages:
                 rest = rest - self._rows_of_stage(members, of_stage)
             first += len(members)
-        if bool((self.stage.diff() < 0).any()):  # they were found stage after stage
+        if bool((self.stage.diff() < 0).any()):  # they were written in the order of the stages
             found_CR[self.stage.argsort(stable=True)] = found_CR.clone()
         return found_CR
 
     def _find(self, z: Tensor, members: Tensor | slice, out: Tensor | None = None) -> Tensor:
-        """The symbols (C, R) of some channels for rows (R, D), in memory that may be given."""
+        """The symbols (C, R) of some channels for rows (R, D), written to `out` if it is given."""
         if self.rank is None:
             found_CR = nearest(z, self.weight[members], self.bias[members]).T
             return found_CR if out is None else out.copy_(found_CR)
         return factored_nearest(z, self.direction[members], self.slope[members], self.bias[members], out=out)
 
     def _rows_of_stage(self, members: Tensor, symbols_CR: Tensor) -> Tensor:
-        """What later stages see subtracted (R, D)."""
+        """The points (R, D) to subtract before later stages."""
         if self.rank is None:
             return sum_of_rows(self.table[members], symbols_CR.T)
         return self._grid_points(members, symbols_CR)
 
     def latent(self, symbols: Tensor) -> Tensor:
-        """The first n channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
+        """The latent (B, D, h, w) of the first n channels of symbols (B, n, h, w). Raises ValueError if n > C."""
         batch, channels, height, width = symbols.shape
         if channels > self.channels:
             raise ValueError(f"{channels} channels of symbols; the quantizer omega was made for {self.channels}")
@@ -435,7 +445,7 @@ class OmegaQuantizer(Quantizer):
         return woken
 
     def _of_symbols(self) -> list[nn.Parameter]:
-        """What every symbol has."""
+        """The parameters that have a value for each symbol."""
         if self.rank is None:
             return [self.weight, self.bias, self.table]
         return [self.slope, self.bias, self.table_point]
@@ -443,7 +453,7 @@ class OmegaQuantizer(Quantizer):
     def select(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
         for name, parameter in list(self.named_parameters(recurse=False)):
-            if name != "table_bias":  # all others are of channels
+            if name != "table_bias":  # the only one without a dimension for channels
                 setattr(self, name, nn.Parameter(parameter.detach()[list(order)]))
         for name, buffer in list(self.named_buffers(recurse=False)):
             of_prefixes = name == "prefix_fineness"

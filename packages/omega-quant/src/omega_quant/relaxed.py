@@ -1,4 +1,4 @@
-"""Scalar quantization of every latent channel at any fineness, as it is trained before Ω begins from it.
+"""Scalar quantization of latent channels at any fineness, for the relaxed phase of training.
 
     latent y ─ × gain(fineness) ─ round ─ × step(fineness) ─ y_hat
 
@@ -22,7 +22,8 @@ _ANCHORS = 8
 class ScalarRelaxation(nn.Module):
     """A gain before rounding and a step after it for each of D channels, interpolated between anchors of fineness.
 
-    steps: of the cells at fineness 0 and 1, before training; in between they are interpolated geometrically.
+    latent_channels: D.
+    steps: the step sizes at fineness 0 and 1 before training; between them they are interpolated geometrically.
     """
 
     def __init__(self, latent_channels: int, steps: Sequence[float]) -> None:
@@ -32,7 +33,7 @@ class ScalarRelaxation(nn.Module):
         self.log_step = nn.Parameter(torch.zeros(_ANCHORS, latent_channels))
 
     def forward(self, fineness: Tensor) -> tuple[Tensor, Tensor]:
-        """Gain and step at a fineness (B,) from 0 to 1: (B, D, 1, 1) each."""
+        """Gains and steps, (B, D, 1, 1) each, for a fineness (B,) from 0 to 1."""
         log_size = (self.coarsest + (self.finest - self.coarsest) * fineness).to(self.log_gain)[:, None]
         log_gain, log_step = (interpolated(anchors, fineness) for anchors in (self.log_gain, self.log_step))
         return (log_gain - log_size).exp()[:, :, None, None], (log_step + log_size).exp()[:, :, None, None]

@@ -9,28 +9,28 @@ T tables of code lengths for each channel, 1 or P.
                y = Σ_c table[c, k]  a 1×1 convolution of one-hot vectors is a look-up
     backward   as if the one-hot vector were softmax_s(−temperature·d)
 
-What has a value for every symbol of every channel is worked out a block at a time, of so few rows and
-channels that it stays in the cache, once forward and again backward; some of it is kept in between. Rows are
-ordered by how many channels they keep, so that a channel is worked out for just those that keep it.
+Arrays with a value for every symbol of every channel are computed block by block. A block has so few rows and
+channels that it fits the cache. The backward pass computes activations again, except for those that the forward pass
+stored. Rows are sorted by their number of kept channels, so that each channel is computed only for rows that keep it.
 """
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from omega_quant.blocks import Cut, by_kept, is_kept
+from omega_quant.blocks import BlockPlan, is_kept, order_by_kept
 
-STORED = 6 << 20
-"""Activations of the forward pass that the backward pass finds again, at most; others it works out anew."""
-DEEP = 128
-"""Latent channels from which on fetching an activation is quicker than working it out."""
-TABLE = 1 << 19
-"""Numbers of a table of which rows are summed at once: they stay in the cache."""
+STORED_ACTIVATIONS = 6 << 20
+"""The largest number of activations that the forward pass stores; the backward pass recomputes the others."""
+MANY_LATENT_CHANNELS = 128
+"""The number of latent channels from which on loading an activation is faster than computing it."""
+TABLE_BLOCK = 1 << 19
+"""The size of the part of a table whose rows are summed at once: it fits the cache."""
 
 
 def one_hot_max(
@@ -44,20 +44,26 @@ def one_hot_max(
     *,
     compiled: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Quantize `z` to symbols and back.
+    """Quantize latents to symbols and back.
 
-    compiled: whether torch.compile makes one pass over memory of what is not a matrix product: for GPUs above all.
+    z_NPD: the latents of N samples at P positions.
+    weight_CSD, bias_CS: the affine functions whose values are the activations of symbols.
+    temperature_C: the temperature of the softmax behind the straight-through gradient, above 0.
+    table_CSD: the vector that each symbol adds to the dequantized latent.
+    code_lengths_CTS: bits of each symbol, from one table for all positions (T = 1) or one for each (T = P).
+    kept_N: how many channels, the first ones, each sample keeps.
+    compiled: whether torch.compile fuses the elementwise operations, which pays on GPUs.
 
-    Returns the dequantized latent (N, P, D), the bits of each sample (N,), and the symbols (N, C, P),
-    which are 0 in channels that are not kept. Latent and bits have gradients to all that is real.
+    Returns the dequantized latent (N, P, D), the bits of each sample (N,), and the symbols (N, C, P), which are 0 in
+    channels that are not kept. Latent and bits have gradients to all floating-point arguments.
     """
     samples, positions, _ = z_NPD.shape
     channels = len(weight_CSD)
-    order_N, back_N, keeping = by_kept(kept_N, channels, positions)
+    order_N, back_N, row_counts = order_by_kept(kept_N, channels, positions)
+    z_RD = z_NPD[order_N].flatten(0, 1)
+    inputs = _Inputs(z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS)
     apply = cast(Callable[..., tuple[Tensor, Tensor, Tensor]], _OneHotMax.apply)
-    latent_RD, bits_R, symbols_RC = apply(
-        compiled, keeping, z_NPD[order_N].flatten(0, 1), weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
-    )
+    latent_RD, bits_R, symbols_RC = apply(compiled, row_counts, *inputs)
     return (
         latent_RD.view(samples, positions, table_CSD.shape[2])[back_N],
         bits_R.view(samples, positions).sum(dim=1)[back_N],
@@ -67,26 +73,29 @@ def one_hot_max(
 
 @torch.no_grad()
 def nearest(z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor) -> Tensor:
-    """The symbols (R, C) whose activations are nearest to zero; of equally near ones the first."""
+    """The symbols (R, C) whose activations are nearest to zero; the first of equally near ones.
+
+    z_RD, weight_CSD, bias_CS: as in `one_hot_max`.
+    """
     channels, symbols, _ = weight_CSD.shape
-    return _nearest(Cut.of(z_RD, symbols, [len(z_RD)] * channels), z_RD, weight_CSD, bias_CS)[0]
+    return _nearest(BlockPlan.of(z_RD, symbols, [len(z_RD)] * channels), z_RD, weight_CSD, bias_CS)[0]
 
 
 def _nearest(
-    cut: Cut, z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor, store: int = 0, compiled: bool = False
+    plan: BlockPlan, z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor, store: int = 0, compiled: bool = False
 ) -> tuple[Tensor, list[Tensor]]:
-    """The symbols (R, C), and the activations of the first blocks, up to `store` numbers."""
-    symbols = cut.symbols
+    """The symbols (R, C), and the activations of the first blocks, up to `store` of them."""
+    symbols = plan.symbols
     found_RC = torch.zeros(len(z_RD), len(weight_CSD), dtype=torch.int64, device=z_RD.device)
     index_S = torch.arange(symbols, 2 * symbols, device=z_RD.device, dtype=z_RD.dtype)
-    memory, affine_memory = cut.memory(z_RD, 3), cut.affine_memory(weight_CSD)
+    buffers, affine_buffer = plan.buffers(z_RD, 3), plan.affine_buffer(weight_CSD)
     z_RE = _with_ones(z_RD)
     stored: list[Tensor] = []
-    for part in cut:
-        affine = affine_memory[: len(part.keeping) * symbols]
+    for part in plan:
+        affine = affine_buffer[: len(part.row_counts) * symbols]
         affine[:, :-1], affine[:, -1] = weight_CSD[part.channels].flatten(0, 1), bias_CS[part.channels].flatten()
         for rows in part.blocks:
-            a, distance, is_least = part.cut_out(memory, rows)
+            a, distance, is_least = part.views(buffers, rows)
             store -= a.numel()
             if store >= 0:
                 a = torch.empty_like(a)
@@ -96,13 +105,13 @@ def _nearest(
                 found_RC[rows, part.channels] = compiled_once(_nearest_to_zero)(part.split(a))
                 continue
             torch.abs(a, out=distance)
-            found_RC[rows, part.channels] = _first_least(part.split(distance), part.split(is_least), index_S)
+            found_RC[rows, part.channels] = _fast_argmin(part.split(distance), part.split(is_least), index_S)
     return found_RC, stored
 
 
 @cache
 def compiled_once(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A function after torch.compile, for blocks of any number of rows."""
+    """The function compiled by torch.compile, once, for blocks of any number of rows."""
     return torch.compile(function, dynamic=True)
 
 
@@ -111,25 +120,62 @@ def _nearest_to_zero(a_RCS: Tensor) -> Tensor:
 
 
 def _gradient_through_softmax(
-    a_RCS: Tensor, g_hot_RCS: Tensor, temperature_C1: Tensor, g_bits_NT: Tensor, lengths_TCS: Tensor
+    a_RCS: Tensor, g_one_hot_RCS: Tensor, scale_C1: Tensor, g_bits_NT: Tensor, lengths_TCS: Tensor
 ) -> Tensor:
-    """The gradient to −temperature·a, given that to the one-hot vector from the table alone: `_gradients` in short."""
-    soft_RCS = torch.softmax(-temperature_C1 * a_RCS.abs(), dim=2)
-    g_RCS = g_hot_RCS + (g_bits_NT[:, :, None, None] * lengths_TCS).flatten(0, 1)
+    """The gradient to −T·a through softmax(−T·|a|), with T the temperature, as one expression for torch.compile.
+
+    a_RCS: a, or T·a.
+    g_one_hot_RCS: the gradient to the one-hot vectors through the table.
+    scale_C1: T for a, 1 for T·a.
+    g_bits_NT, lengths_TCS: the gradient to the bits and the code lengths, which add the gradient through the rate.
+    """
+    soft_RCS = torch.softmax(-scale_C1 * a_RCS.abs(), dim=2)
+    g_RCS = g_one_hot_RCS + (g_bits_NT[:, :, None, None] * lengths_TCS).flatten(0, 1)
     return soft_RCS * (g_RCS - (soft_RCS * g_RCS).sum(dim=2, keepdim=True)) * a_RCS.sgn()
 
 
+def _gradient_through_softmax_in_place(
+    a_RCS: Tensor,
+    g_one_hot_RCS: Tensor,
+    scale_C1: Tensor | None,
+    g_bits_NT: Tensor,
+    lengths_TCS: Tensor,
+    *,
+    logits_RCS: Tensor,
+    soft_RCS: Tensor,
+) -> Tensor:
+    """`_gradient_through_softmax` without new memory; the result is in the memory of `logits_RCS`.
+
+    scale_C1: T for a, None for T·a.
+    g_one_hot_RCS: is overwritten.
+    logits_RCS, soft_RCS: memory for the input and the output of the softmax.
+    """
+    torch.abs(a_RCS, out=logits_RCS)
+    logits_RCS.neg_() if scale_C1 is None else logits_RCS.mul_(-scale_C1)
+    torch.softmax(logits_RCS, dim=2, out=soft_RCS)
+    by_sample_NTCS = g_one_hot_RCS.view(-1, *lengths_TCS.shape)
+    by_sample_NTCS.addcmul_(g_bits_NT[:, :, None, None], lengths_TCS)
+    g_logits_RCS = logits_RCS  # the logits are not needed any more
+    torch.ops.aten._softmax_backward_data.out(g_one_hot_RCS, soft_RCS, 2, soft_RCS.dtype, grad_input=g_logits_RCS)
+    sign_RCS = torch.sgn(a_RCS, out=g_one_hot_RCS)  # nor is the gradient to the one-hot vectors
+    return g_logits_RCS.mul_(sign_RCS)
+
+
 def _with_ones(z_RD: Tensor) -> Tensor:
-    """Rows with a 1 at their end, so that a bias is one more weight: adding it would cost a pass of its own."""
+    """Rows with a 1 appended, so that the bias is one more weight: adding it would take another pass over memory."""
     return torch.cat([z_RD, z_RD.new_ones(len(z_RD), 1)], dim=1)
 
 
-def _first_least(distance_RCS: Tensor, is_least_RCS: Tensor, index_S: Tensor) -> Tensor:
-    """What `distance.argmin(dim=2)` returns, several times as quickly.
+def _fast_argmin(distance_RCS: Tensor, is_least_RCS: Tensor, index_S: Tensor) -> Tensor:
+    """`distance.argmin(dim=2)`, several times as fast on a CPU.
 
-    index_S: S, S + 1, … 2·S − 1. Its product with where distances are least is below 2·S where only one is, mostly
-    everywhere, and tells which. Where products are rounded to a few bits, as numbers of 16 bits are, it may tell
-    another: that is looked up, for which a GPU would make the processor wait, so that it takes argmin at once.
+    The product of the mask of the least distances with S, S + 1, … 2·S − 1 is S plus the symbol if the minimum is
+    unique, and at least 2·S if it is not. Products of 16-bit numbers are rounded, so the symbol is checked against the
+    mask. If any check fails, argmin does the work. On a GPU the check would synchronize with the host, so argmin is
+    used at once.
+
+    is_least_RCS: memory for the mask.
+    index_S: S, S + 1, … 2·S − 1.
     """
     if distance_RCS.device.type != "cpu":
         return distance_RCS.argmin(dim=2)
@@ -141,22 +187,24 @@ def _first_least(distance_RCS: Tensor, is_least_RCS: Tensor, index_S: Tensor) ->
     return index_RC if bool(((index_RC == inside_RC) & (found_RC == 1)).all()) else distance_RCS.argmin(dim=2)
 
 
-def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, keeping: Sequence[int] | None = None) -> Tensor:
-    """The rows (R, D) of a table that symbols name, summed over channels.
+def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, row_counts: Sequence[int] | None = None) -> Tensor:
+    """The table rows of symbols, summed over channels: (R, D).
 
-    keeping: how many rows, the first ones, keep each channel, in falling order; all of them if None.
+    table_CSD: a row for each symbol of each channel.
+    symbols_RC: the symbols.
+    row_counts: for each channel, how many rows, the first ones, keep it, in falling order; None for all.
     """
     channels, symbols, dims = table_CSD.shape
     summed_RD = table_CSD.new_zeros(len(symbols_RC), dims)
-    at_once = max(1, TABLE // (symbols * dims))
+    at_once = max(1, TABLE_BLOCK // (symbols * dims))
     for first in range(0, channels, at_once):
         some = slice(first, min(first + at_once, channels))
-        most, least = (len(symbols_RC),) * 2 if keeping is None else (keeping[first], keeping[some.stop - 1])
+        most, least = (len(symbols_RC),) * 2 if row_counts is None else (row_counts[first], row_counts[some.stop - 1])
         table_KD, number_RC = table_CSD[some].reshape(-1, dims), _number(symbols_RC[:most, some], symbols)
         if least:
             summed_RD[:least] += functional.embedding_bag(number_RC[:least], table_KD, mode="sum")
-        if keeping is not None and most > least:
-            rest = is_kept(keeping[some], slice(least, most), symbols_RC.device)
+        if row_counts is not None and most > least:
+            rest = is_kept(row_counts[some], slice(least, most), symbols_RC.device)
             count_R = rest.sum(dim=1)
             summed_RD[least:most] += functional.embedding_bag(
                 number_RC[least:][rest], table_KD, count_R.cumsum(0) - count_R, mode="sum"
@@ -165,47 +213,50 @@ def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, keeping: Sequence[int] | 
 
 
 def _number(symbols_RC: Tensor, symbols: int) -> Tensor:
-    """The numbers of symbols among those of all channels (R, C)."""
+    """The indices (R, C) of symbols in arrays over all symbols of all channels, flattened."""
     return symbols_RC + torch.arange(0, symbols_RC.shape[1] * symbols, symbols, device=symbols_RC.device)
 
 
 def number_of_length(symbols_RC: Tensor, tables: int, symbols: int) -> Tensor:
-    """The numbers of symbols among all code lengths (R, C): each row has the next table."""
+    """The indices (R, C) of symbols in flattened code lengths (C, T, S), of which row r uses table r mod T.
+
+    symbols_RC: the symbols.
+    tables: T.
+    symbols: S.
+    """
     rows, channels = symbols_RC.shape
     table_RC = torch.arange(rows, device=symbols_RC.device)[:, None] % tables
     table_RC = table_RC + torch.arange(0, channels * tables, tables, device=symbols_RC.device)
     return table_RC * symbols + symbols_RC
 
 
-_SAVED = slice(0, 6), slice(6, 8), slice(8, None)
-"""For the backward pass: what the forward pass took, symbols and whether they are kept, and activations."""
+class _Inputs(NamedTuple):
+    """The differentiable arguments of `one_hot_max`, with rows in the order of their number of kept channels."""
+
+    z_RD: Tensor
+    weight_CSD: Tensor
+    bias_CS: Tensor
+    temperature_C: Tensor
+    table_CSD: Tensor
+    code_lengths_CTS: Tensor
 
 
 class _OneHotMax(torch.autograd.Function):
-    """Rows, of which the first ones keep most channels, to their latent (R, D), bits (R,) and symbols (R, C)."""
+    """One-hot max of rows, sorted by kept channels: returns latent (R, D), bits (R,) and symbols (R, C)."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        compiled: bool,
-        keeping: list[int],
-        z_RD: Tensor,
-        weight_CSD: Tensor,
-        bias_CS: Tensor,
-        temperature_C: Tensor,
-        table_CSD: Tensor,
-        code_lengths_CTS: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        _, tables, symbols = code_lengths_CTS.shape
-        cut = Cut.of(z_RD, symbols, keeping, multiple=tables)
-        store = STORED if z_RD.shape[1] >= DEEP and any(ctx.needs_input_grad[2:6]) else 0
-        symbols_RC, stored = _nearest(cut, z_RD, weight_CSD, bias_CS, store, compiled)
-        kept_RC = is_kept(keeping, slice(0, len(z_RD)), z_RD.device)
+    def forward(ctx: Any, compiled: bool, row_counts: list[int], *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        inputs = _Inputs(*tensors)
+        z_RD = inputs.z_RD
+        _, tables, symbols = inputs.code_lengths_CTS.shape
+        plan = BlockPlan.of(z_RD, symbols, row_counts, multiple=tables)
+        store = STORED_ACTIVATIONS if z_RD.shape[1] >= MANY_LATENT_CHANNELS and any(ctx.needs_input_grad[2:6]) else 0
+        symbols_RC, stored = _nearest(plan, z_RD, inputs.weight_CSD, inputs.bias_CS, store, compiled)
+        kept_RC = is_kept(row_counts, slice(0, len(z_RD)), z_RD.device)
         symbols_RC *= kept_RC
-        latent_RD = sum_of_rows(table_CSD, symbols_RC, keeping)
-        lengths_RC = code_lengths_CTS.take(number_of_length(symbols_RC, tables, symbols))
-        ctx.cut, ctx.compiled = cut, compiled
-        inputs = z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS
+        latent_RD = sum_of_rows(inputs.table_CSD, symbols_RC, row_counts)
+        lengths_RC = inputs.code_lengths_CTS.take(number_of_length(symbols_RC, tables, symbols))
+        ctx.plan, ctx.compiled = plan, compiled
         ctx.save_for_backward(*inputs, symbols_RC, kept_RC, *stored)
         ctx.mark_non_differentiable(symbols_RC)
         return latent_RD, (lengths_RC * kept_RC).sum(dim=1), symbols_RC
@@ -213,24 +264,29 @@ class _OneHotMax(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_latent_RD: Tensor, g_bits_R: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, (symbols_RC, kept_RC), stored = (ctx.saved_tensors[part] for part in _SAVED)
-        *_, table_CSD, code_lengths_CTS = inputs
-        _, _, *soft, of_table, of_lengths = ctx.needs_input_grad
+        count = len(_Inputs._fields)
+        inputs, (symbols_RC, kept_RC, *stored) = _Inputs(*ctx.saved_tensors[:count]), ctx.saved_tensors[count:]
+        _, _, *through_softmax, of_table, of_lengths = ctx.needs_input_grad
         gradients: list[Tensor | None] = [None] * 6
         with torch.autocast(g_latent_RD.device.type, enabled=False):
-            if any(soft):
-                gradients[:4] = _gradients(ctx.cut, ctx.compiled, stored, g_latent_RD, g_bits_R, *inputs)
+            if any(through_softmax):
+                gradients[:4] = _gradients(
+                    inputs, g_latent_RD, g_bits_R, plan=ctx.plan, stored=stored, compiled=ctx.compiled
+                )
             if of_table:
-                gradients[4] = _table_gradient(table_CSD, symbols_RC, kept_RC, sum(ctx.cut.keeping), g_latent_RD)
+                kept = sum(ctx.plan.row_counts)
+                gradients[4] = _table_gradient(inputs.table_CSD, symbols_RC, kept_RC, kept, g_latent_RD)
             if of_lengths:
-                gradients[5] = length_gradient(code_lengths_CTS, symbols_RC, kept_RC, g_bits_R)
+                gradients[5] = length_gradient(inputs.code_lengths_CTS, symbols_RC, kept_RC, g_bits_R)
         return None, None, *gradients
 
 
 def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, kept: int, g_latent_RD: Tensor) -> Tensor:
-    """For each symbol, the sum of the gradients of the rows that chose it; kept: how many of kept_RC are.
+    """The gradient to the table (C, S, D): for each symbol, the sum of `g_latent_RD` over the rows that chose it.
 
-    Sorted by symbol first, so that each sum is written once, as a whole.
+    Rows are sorted by symbol first, so that each sum is written once.
+
+    kept: how many elements of `kept_RC` are true.
     """
     channels, symbols, dims = table_CSD.shape
     number_RC = _number(symbols_RC, symbols).masked_fill_(~kept_RC, channels * symbols)
@@ -242,7 +298,12 @@ def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, kept
 
 
 def length_gradient(code_lengths_CTS: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_bits_R: Tensor) -> Tensor:
-    """For each code length, the sum of the gradients of the rows that it counted for."""
+    """The gradient to code lengths (C, T, S): for each, the sum of `g_bits_R` over the rows that it counts for.
+
+    code_lengths_CTS, symbols_RC: as in `one_hot_max`, for rows.
+    kept_RC: whether each row keeps each channel.
+    g_bits_R: the gradient to the bits of each row.
+    """
     _, tables, symbols = code_lengths_CTS.shape
     number_RC = number_of_length(symbols_RC, tables, symbols)
     gradient = code_lengths_CTS.new_zeros(code_lengths_CTS.numel())
@@ -251,75 +312,72 @@ def length_gradient(code_lengths_CTS: Tensor, symbols_RC: Tensor, kept_RC: Tenso
 
 
 def _gradients(
-    cut: Cut,
-    compiled: bool,
-    stored: Sequence[Tensor],
+    inputs: _Inputs,
     g_latent_RD: Tensor,
     g_bits_R: Tensor,
-    z_RD: Tensor,
-    weight_CSD: Tensor,
-    bias_CS: Tensor,
-    temperature_C: Tensor,
-    table_CSD: Tensor,
-    code_lengths_CTS: Tensor,
+    *,
+    plan: BlockPlan,
+    stored: Sequence[Tensor],
+    compiled: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients to z, weight, bias and temperature.
 
-    Those to weight and bias are first made as if all temperatures T were 1: T·a = z·T·W + T·b, so the gradient
-    to T is ⟨g_W, W⟩ + ⟨g_b, b⟩ then.
+    The gradients to T·W and T·b are computed first, T being the temperature. As T·a = z·T·W + T·b, the gradient to T
+    is then ⟨g_TW, W⟩ + ⟨g_Tb, b⟩, and those to W and b are T·g_TW and T·g_Tb.
+
+    g_latent_RD, g_bits_R: the gradients to the dequantized latent and to the bits.
+    stored: the activations of the first blocks.
     """
+    z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS = inputs
     tables = code_lengths_CTS.shape[1]
     g_z, g_bias, g_temperature = (torch.zeros_like(x) for x in (z_RD, bias_CS, temperature_C))
     g_weight = torch.empty_like(weight_CSD)
-    memory, affine_memory = cut.memory(z_RD, 4), cut.affine_memory(weight_CSD)
-    # with few latent channels the product that fills it is quicker if it lies the other way round
-    g_affine_memory = affine_memory.new_empty(affine_memory.shape[:: 1 if z_RD.shape[1] >= DEEP else -1])
-    if z_RD.shape[1] < DEEP:
-        g_affine_memory = g_affine_memory.T
+    buffers, affine_buffer = plan.buffers(z_RD, 4), plan.affine_buffer(weight_CSD)
+    if z_RD.shape[1] >= MANY_LATENT_CHANNELS:
+        g_affine_buffer = torch.empty_like(affine_buffer)
+    else:  # with few latent channels the matrix product that fills it is faster in the transposed layout
+        g_affine_buffer = affine_buffer.new_empty(affine_buffer.shape[::-1]).T
     z_RE = _with_ones(z_RD)
-    activations = iter(stored)
-    for part in cut:
+    stored_blocks = iter(stored)
+    for part in plan:
         weight, bias = weight_CSD[part.channels], bias_CS[part.channels]
         temperature = temperature_C[part.channels, None]
-        affine = affine_memory[: len(part.keeping) * cut.symbols]
-        scaled = affine[:, :-1]
-        torch.mul(weight, temperature[:, :, None], out=scaled.view_as(weight))
+        affine = affine_buffer[: len(part.row_counts) * plan.symbols]  # T·W and T·b
+        scaled_weight = affine[:, :-1]
+        torch.mul(weight, temperature[:, :, None], out=scaled_weight.view_as(weight))
         affine[:, -1] = (bias * temperature).flatten()
         table = table_CSD[part.channels].flatten(0, 1)
-        lengths = code_lengths_CTS[part.channels].transpose(0, 1).reshape(tables, -1)
-        g_affine = g_affine_memory[: len(affine)]
+        lengths_TCS = code_lengths_CTS[part.channels].transpose(0, 1).contiguous()
+        g_affine = g_affine_buffer[: len(affine)]
         for rows in part.blocks:
-            a, g, soft, g_hot = part.cut_out(memory, rows)
-            known = next(activations, None)
-            if known is None:
+            a, logits, soft, g_one_hot = part.views(buffers, rows)
+            a_stored = next(stored_blocks, None)
+            scale: Tensor | None = None  # computed here, activations are scaled by the temperature already
+            if a_stored is None:
                 torch.mm(z_RE[rows], affine.T, out=a)
             else:
-                a = known
-            # the gradient of the one-hot vector: through the table and, below, through the rate
-            torch.mm(g_latent_RD[rows], table.T, out=g_hot)
-            g_bits = g_bits_R[rows].view(-1, tables)
+                a, scale = a_stored, temperature
+            torch.mm(g_latent_RD[rows], table.T, out=g_one_hot)
+            g_bits_NT = g_bits_R[rows].view(-1, tables)
+            a_RCS, g_one_hot_RCS = part.split(a), part.split(g_one_hot)
             if compiled:
-                scale = torch.ones_like(temperature) if known is None else temperature
-                given = part.split(a), part.split(g_hot), scale, g_bits, part.split(lengths)
-                g = compiled_once(_gradient_through_softmax)(*given).flatten(1)
+                scale = torch.ones_like(temperature) if scale is None else scale
+                through_softmax = compiled_once(_gradient_through_softmax)
+                g_RCS = through_softmax(a_RCS, g_one_hot_RCS, scale, g_bits_NT, lengths_TCS)
             else:
-                torch.abs(a, out=g)
-                part.split(g).mul_(-temperature) if known is not None else g.neg_()
-                torch.softmax(part.split(g), dim=2, out=part.split(soft))
-                g_hot.view(-1, *lengths.shape).addcmul_(g_bits[:, :, None], lengths)
-                # softmax's own gradient, then that of |a|: what is left is the gradient of −T·a
-                torch.ops.aten._softmax_backward_data.out(
-                    part.split(g_hot), part.split(soft), 2, soft.dtype, grad_input=part.split(g)
+                memory = {"logits_RCS": part.split(logits), "soft_RCS": part.split(soft)}
+                g_RCS = _gradient_through_softmax_in_place(
+                    a_RCS, g_one_hot_RCS, scale, g_bits_NT, lengths_TCS, **memory
                 )
-                g.mul_(torch.sgn(a, out=g_hot))
-            if rows.stop > part.keeping[-1]:
-                part.split(g).mul_(is_kept(part.keeping, rows, g.device)[:, :, None])
+            if rows.stop > part.row_counts[-1]:
+                g_RCS.mul_(is_kept(part.row_counts, rows, g_RCS.device)[:, :, None])
+            g = g_RCS.flatten(1)  # the gradient to −T·a
             g_affine.addmm_(g.T, z_RE[rows], beta=1 if rows.start else 0, alpha=-1)
-            g_z[rows].addmm_(g, scaled, alpha=-1)
+            g_z[rows].addmm_(g, scaled_weight, alpha=-1)
         g_weight_part, g_bias_part = g_affine[:, :-1].view(weight.shape), g_affine[:, -1].view(bias.shape)
         of_temperature = torch.linalg.vecdot(g_weight_part, weight) + g_bias_part * bias
         torch.sum(of_temperature, dim=1, out=g_temperature[part.channels])
         torch.mul(g_weight_part, temperature[:, :, None], out=g_weight[part.channels])
         torch.mul(g_bias_part, temperature, out=g_bias[part.channels])
-    g_weight[cut.used :] = 0
+    g_weight[plan.used :] = 0
     return g_z, g_weight, g_bias, g_temperature

@@ -114,7 +114,8 @@ def model_of(mark: bytes, *, device: str | torch.device = "cpu", max_pixels: int
     if found is None:
         raise WrongModelError(
             f"this file was made with the model {mark.hex()}, which is not among those that are"
-            " installed. Give the model that it was made with."
+            " installed. Give the model that it was made with.",
+            made_with=mark.hex(),
         )
     return load_model(found.path(), device=device, max_pixels=max_pixels)
 

@@ -65,7 +65,7 @@ class Encoded:
     def file(self, channels: int) -> bytes:
         """The `.omega` file of the first `channels`, one of `cuts`. Raises RateError for another number."""
         if channels not in self.cuts:
-            raise RateError(f"there is no cut at {channels} channels, only at {self.cuts}.")
+            raise RateError(f"there is no cut at {channels} channels, only at {self.cuts}.", channels=self.cuts)
         return self.whole.truncated(channels).to_bytes()
 
 
@@ -269,10 +269,12 @@ class Model:
         if not self.description.adaptive and exact != self.channels:
             raise RateError(
                 f"this model has one rate, {self.channels} channels; only a model trained for a range of channels"
-                " can be asked for another."
+                " can be asked for another.",
+                channels=[self.channels],
             )
         if exact is not None and not 1 <= exact <= self.channels:
-            raise RateError(f"{exact} channels: this model codes with 1 to {self.channels}.")
+            possible = range(1, self.channels + 1)
+            raise RateError(f"{exact} channels: this model codes with 1 to {self.channels}.", channels=possible)
         if exact is not None and self.description.adaptive and exact <= self.description.channels_min:
             least = self.description.channels_min + 1
             warnings.warn(f"{exact} channels: this model was trained for {least} and more.", OmegaWarning, stacklevel=3)
@@ -370,7 +372,9 @@ class Model:
         if header.fingerprint != bytes.fromhex(self.fingerprint)[:FINGERPRINT]:
             raise WrongModelError(
                 f"this file was made with the model {header.fingerprint.hex()}, not {self.fingerprint[:8]}."
-                " Give the model that it was made with."
+                " Give the model that it was made with.",
+                made_with=header.fingerprint.hex(),
+                given=self.fingerprint,
             )
         shapes, architecture = header.sizes, self.codec.architecture
         for height, width in shapes:

@@ -57,7 +57,8 @@ def largest_within(whole: OmegaFile | Pack, budget: int) -> int:
     fitting = [channels for channels, size in sizes.items() if size <= budget]
     if not fitting:
         least = min(sizes)
-        raise RateError(f"{budget} bytes are not enough: the smallest cut, {least} channels, takes {sizes[least]}.")
+        message = f"{budget} bytes are not enough: the smallest cut, {least} channels, takes {sizes[least]}."
+        raise RateError(message, least_bytes=sizes[least])
     return max(fitting)
 
 
@@ -73,7 +74,8 @@ def largest_cut(whole: OmegaFile | Pack, *, channels: int | None = None, max_byt
     cuts = list(whole.file_sizes)
     fitting = [cut for cut in cuts if cut <= (channels or 0)]
     if not fitting:
-        raise RateError(f"there is no cut at {channels} channels or fewer: the smallest is at {min(cuts)}.")
+        message = f"there is no cut at {channels} channels or fewer: the smallest is at {min(cuts)}."
+        raise RateError(message, channels=cuts)
     return max(fitting)
 
 

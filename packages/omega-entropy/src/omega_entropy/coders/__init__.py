@@ -1,1 +1,1 @@
-"""The entropy coders of Omega. NumPy integers in and out, no torch but in `torchac`."""
+"""The entropy coders of Omega: NumPy integers to bytes and back. Only `torchac` needs torch."""

@@ -1,4 +1,4 @@
-"""Symbols packed into ⌈log2 S⌉ bits each: the paper's fixed bitrate, and what needs no probabilities."""
+"""Fixed-length coding: ⌈log2 S⌉ bits for each symbol, without probabilities, as in the paper's fixed bitrate."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_len
 
 
 class FixedCoder(Coder):
-    """Most significant bit first, the last byte filled up with zeros."""
+    """Packs symbols into bits, the most significant bit first; the last byte is padded with zeros."""
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`."""

@@ -1,8 +1,8 @@
 """Range coding (Martin 1979; Pasco 1976) with the library constriction (Bamler 2022, arXiv 2201.01741).
 
-constriction takes probabilities as floats. Given `counts / 2**16` in float64 with `perfect=False` it codes
-with 24-bit fixed-point numbers that follow from the counts alone: the interval of symbol i of S begins at
-floor(cumulative[i]·(2²⁴ − S) / 2¹⁶) + i. So files do not depend on how a machine rounds.
+constriction takes probabilities as floats. Given `counts / 2**16` in float64 with `perfect=False`, it converts them to
+24-bit fixed-point numbers that depend on the counts alone: the interval of symbol i of S begins at
+floor(cumulative[i]·(2²⁴ − S) / 2¹⁶) + i. So files do not depend on the rounding of a machine.
 
 The stream is big-endian, most significant byte first, and as short as the last interval allows.
 """
@@ -19,14 +19,14 @@ from omega_core.coding.tables import TOTAL, Integers, Symbols, Tables
 from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
 from omega_core.errors import CoderError
 
-_WORD = 4  # bytes that constriction puts out at a time
-_STATE = 8  # bytes of its state
-_MOST_NUMBERS = 1 << 20  # of probabilities at a time
+_WORD = 4  # bytes of a word of constriction's output
+_STATE = 8  # bytes of the state of its encoder
+_MOST_NUMBERS = 1 << 20  # probabilities that are looked up at once
 _EACH = constriction.stream.model.Categorical(perfect=False)
 
 
 class RangeCoder(Coder):
-    """The default coder: within a few bits of −Σ log2 p, and quick."""
+    """The default coder: its streams are a few bits longer than −Σ log2 p."""
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`."""
@@ -65,22 +65,22 @@ class _RangeDecoder(Decoder):
         try:
             for start, stop, model, numbers in _parts(tables, models):
                 symbols[start:stop] = self.decoder.decode(model, *(numbers or (stop - start,)))
-        except AssertionError as problem:  # how constriction reports bytes that no encoder makes
+        except AssertionError as problem:  # constriction raises it for bytes that no encoder writes
             raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
         return symbols
 
 
 class _GrowingRangeDecoder(_RangeDecoder, GrowingDecoder):
-    """Goes on in a longer stream where it was.
+    """Continues decoding after the stream was extended.
 
-    A decoder has read ahead, beyond the end of what had arrived, and does not tell its state. An encoder does: encoding
-    again what was decoded gives the place in the stream, and the interval there, at which to go on.
+    constriction's decoder reads ahead, beyond the end of the data so far, and does not expose its state. Its encoder
+    does: encoding the decoded symbols again gives the position in the stream and the interval from which to continue.
     """
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.encoder = constriction.stream.queue.RangeEncoder()
-        self.decoded: list[tuple[Integers, Tables]] = []  # that the encoder has not seen yet
+        self.decoded: list[tuple[Integers, Tables]] = []  # not encoded again so far
         self.extended = False
 
     def decode(self, tables: Tables) -> Integers:
@@ -109,13 +109,13 @@ class _GrowingRangeDecoder(_RangeDecoder, GrowingDecoder):
 
 
 def _words(data: bytes, least: int = 0) -> NDArray[np.uint32]:
-    """A stream as constriction takes it: whole words, with zeros after its end, of `least` bytes at least."""
+    """The words of a stream for constriction, padded with zeros to whole words and to at least `least` bytes."""
     padded = data.ljust(max(len(data), least), b"\0")
     return np.frombuffer(padded + bytes(-len(padded) % _WORD), ">u4").astype(np.uint32)
 
 
 class _Models(dict[int, Any]):
-    """constriction's entropy models of a set of tables, made when they are first needed."""
+    """constriction's entropy models, one for each table, created when they are first used."""
 
     def __init__(self, cumulative: Integers) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class _Models(dict[int, Any]):
 
 def _models(tables: Tables) -> _Models:
     if tables.cumulative is None:
-        raise CoderError("the coder range needs probabilities, and this model has none; take the coder raw.")
+        raise CoderError("the coder range needs probabilities, and this model has none; use the coder raw.")
     models: _Models | None = tables.derived.get("range")
     if models is None:
         models = tables.derived["range"] = _Models(tables.cumulative)
@@ -138,10 +138,11 @@ def _models(tables: Tables) -> _Models:
 def _parts(
     tables: Tables, models: _Models, ends: Iterable[int] = ()
 ) -> Iterator[tuple[int, int, Any, tuple[NDArray[np.float64], ...]]]:
-    """(start, stop, model, numbers) of symbols that are coded at once, none beyond an end.
+    """Ranges of symbols to code at once, as (start, stop, model, probabilities); no range crosses one of `ends`.
 
-    Either one model of constriction for all of them and no numbers; or, where each position has a table of its own, a
-    model without probabilities, and those of each symbol: the same intervals, without a call for every symbol.
+    If all positions of a channel share a table, the model is that of the table, and there are no probabilities.
+    Otherwise the model is a family of models, and the probabilities are those of each symbol: this gives the same
+    intervals without a call for each symbol.
     """
     shared = tables.rows.shape[1] == 1
     step = max(1, tables.positions if shared else _MOST_NUMBERS // tables.alphabet)
@@ -154,14 +155,16 @@ def _parts(
 
 
 def _stream(words: Any, states: Sequence[tuple[int, tuple[int, int]]], least: Sequence[int]) -> tuple[bytes, list[int]]:
-    """constriction's words and its states at the ends as a stream and its cuts.
+    """The stream and its cuts in bytes, from constriction's words and its states at the ends.
 
-    A state is (words put out, (low, range)): any number in [low, low + range) at that place decodes what
-    was encoded so far. The number sent, N, lies in all these intervals; N without its last bytes lies in
-    an interval as long as they are worth no more than N − low.
+    A state is (number of words, (low, range)): any number in [low, low + range) at that position decodes the symbols so
+    far. The number N of the whole stream lies in all these intervals. N without its last bytes still lies in an
+    interval as long as the value of these bytes is at most N − low.
 
-    least: bytes that the cuts have at least, though they end in zeros: what no symbols cost less than. So a
-    decoder knows before it allocates anything that a short stream cannot hold many symbols.
+    words: the output of the encoder.
+    states: its state at each end.
+    least: for each end, the smallest length of its cut in bytes, which is a lower bound of the information. A decoder
+        can therefore reject a stream that is too short for its symbols before it allocates memory.
     """
     stream = bytearray(words.astype(">u4").tobytes()) + bytes(2 * _STATE)
     position, (low, width) = states[-1]
@@ -174,23 +177,23 @@ def _stream(words: Any, states: Sequence[tuple[int, tuple[int, int]]], least: Se
         cut = start + _STATE
         while cut > start and int.from_bytes(stream[cut - 1 : start + _STATE], "big") <= slack:
             cut -= 1
-        if cut == start:  # zeros before that follow from themselves
+        if cut == start:  # trailing zeros before that are implied as well
             cut = len(stream[:start].rstrip(b"\0"))
         cuts.append(max(cut, shortest))
     return bytes(stream[: cuts[-1]].ljust(cuts[-1], b"\0")), cuts
 
 
 def _shorten(stream: bytearray, start: int, low: int, width: int) -> None:
-    """Replace the number sent by the one in the last interval with the most zeros at its end."""
+    """Replace the number of the stream by the one in its last interval that has the most trailing zeros."""
     window = int.from_bytes(stream[start : start + _STATE], "big")
-    beyond = (window - low) % (1 << 8 * _STATE)  # how far in the interval the number is now
+    beyond = (window - low) % (1 << 8 * _STATE)  # distance of the number from the start of the interval
     for kept in range(_STATE + 1):
         unit = 1 << 8 * (_STATE - kept)
         shortest = -(-low // unit) * unit
         if shortest < low + width:
             difference = shortest - low - beyond
             break
-    first = max(0, start - _STATE)  # a carry beyond that is one in 2⁶⁴
+    first = max(0, start - _STATE)  # a carry goes beyond that with probability 2⁻⁶⁴
     changed = int.from_bytes(stream[first : start + _STATE], "big") + difference
     if not 0 <= changed < 1 << 8 * (start + _STATE - first):
         first, changed = 0, int.from_bytes(stream[: start + _STATE], "big") + difference

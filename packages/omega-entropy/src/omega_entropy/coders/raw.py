@@ -1,4 +1,4 @@
-"""Symbols as they are, 32 bits each."""
+"""Symbols as 32-bit integers, without compression."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_len
 
 
 class RawCoder(Coder):
-    """Little-endian unsigned 32-bit integers: the float32 values of the quantizer identity, bit by bit."""
+    """Writes little-endian unsigned 32-bit integers, which are the float32 values of the quantizer identity."""
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`."""

@@ -1,7 +1,7 @@
 """Arithmetic coding with torchac (Mentzer et al. 2019), the coder of the paper's research code.
 
 torchac is licensed under the GPL, version 3, and compiles itself when it is first imported. It is here
-to compare with; `range` codes the same symbols many times quicker.
+for comparison; `range` codes the same symbols many times faster.
 """
 
 import numpy as np
@@ -12,14 +12,14 @@ from omega_core.coding.tables import Integers, Symbols, Tables, concatenate
 from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
 from omega_core.errors import CoderError
 
-_SLACK = 4  # bytes that a stream may be shorter than its information, as zeros at its end go without saying
+_SLACK = 4  # bytes by which a stream may be shorter than its information, as trailing zeros are dropped
 
 
 class TorchacCoder(Coder):
-    """Whole streams only: to decode a group of channels, all groups before it are decoded again."""
+    """Arithmetic coding of whole streams: decoding a group of channels decodes all groups before it again."""
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """See `Coder.encode`. Cuts are found by decoding: the first length at which it works."""
+        """See `Coder.encode`. A cut is the smallest length that decodes, found by decoding."""
         check_symbols(symbols, tables)
         cdf = _cdf(tables)
         data = _encode(cdf, symbols) if symbols.size else b""
@@ -66,12 +66,12 @@ class _TorchacDecoder(GrowingDecoder):
 
 def _check_probabilities(tables: Tables) -> Integers:
     if tables.cumulative is None:
-        raise CoderError("the coder torchac needs probabilities, and this model has none; take the coder raw.")
+        raise CoderError("the coder torchac needs probabilities, and this model has none; use the coder raw.")
     return tables.cumulative
 
 
 def _cdf(tables: Tables) -> torch.Tensor:
-    """Cumulative counts (symbols, S+1) as torchac takes them: 16 bits, in which 2¹⁶ is 0."""
+    """Cumulative counts (symbols, S + 1) in the format of torchac: 16 bits, with 0 for 2¹⁶."""
     cumulative = _check_probabilities(tables)
     return torch.from_numpy(cumulative.astype(np.uint16).view(np.int16)[tables.flat_rows])
 

@@ -1,4 +1,4 @@
-"""How often each symbol occurs."""
+"""Counts of symbols."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,13 @@ from torch import Tensor, nn
 
 
 class Counts(nn.Module):
-    """Counts of the symbols of each channel and, with `positions`, of each position of a fixed latent size.
+    """Counts of the symbols of each channel, or of each channel at each position of a latent of fixed size.
 
-    counts: (C, 1 or positions, S), float64. Under several processes they are those of all.
+    channels: C.
+    positions: the number of tables of a channel: h·w for a table at each position, or 1.
+    alphabet: S.
+
+    `counts` is (C, positions, S), float64. With torch.distributed, it counts the symbols of all processes.
     """
 
     counts: Tensor
@@ -20,7 +24,11 @@ class Counts(nn.Module):
 
     @torch.no_grad()
     def add(self, symbols: Tensor, kept: Tensor, *, decay: float = 1.0) -> None:
-        """Add the symbols (B, C, h, w) of the first kept (B,) channels to `decay` times what was there."""
+        """Count symbols, after multiplying the counts so far by `decay`.
+
+        symbols: (B, C, h, w), int64.
+        kept: (B,), how many channels, the first ones, of each sample are counted.
+        """
         channels, tables, alphabet = self.counts.shape
         height, width = symbols.shape[2:]
         positions = torch.arange(height * width, device=symbols.device) % tables
@@ -33,14 +41,14 @@ class Counts(nn.Module):
         self.counts.mul_(decay).add_(fresh)
 
     def select(self, order: Sequence[int]) -> None:
-        """Keep these channels, in this order."""
+        """Keep the channels `order`, in this order."""
         self.counts = self.counts[list(order)]
 
     def clear(self) -> None:
-        """Forget them."""
+        """Set all counts to 0."""
         self.counts.zero_()
 
     def probabilities(self, pseudo: Tensor | float) -> Tensor:
-        """Relative frequencies (C, 1 or positions, S), with `pseudo` counts besides those that were seen."""
+        """Relative frequencies (C, positions, S), after adding `pseudo` to the counts."""
         counts = self.counts + pseudo
         return counts / counts.sum(dim=2, keepdim=True)

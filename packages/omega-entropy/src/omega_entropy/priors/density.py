@@ -1,8 +1,8 @@
-"""The density of latents in the relaxed phase of training, when there are no symbols yet.
+"""The density of latents in the relaxed phase of training, which has no symbols.
 
     −log2 P([y − Δ/2, y + Δ/2]),   P a mixture of three Laplacians for each channel, of mean m and log scale s
 
-Where it is conditional, m and s of a group of channels are foretold from the groups before it (channel-conditional:
+If it is conditional, m and s of a group of channels are predicted from the groups before it (channel-conditional:
 Minnen and Singh 2020, "Channel-wise Autoregressive Entropy Models for Learned Image Compression", ICIP) and, for the
 second half of a checkerboard, from the first half of the same group (He et al. 2021, "Checkerboard Context Model for
 Efficient Learned Image Compression", CVPR):
@@ -11,10 +11,9 @@ Efficient Learned Image Compression", CVPR):
                                       └─(+)─ 2 blocks ─ 1×1 ─(+)─ m, s of the second half
                 first half of this group ┘
 
-A decoder has all of these before it decodes a group. What learns here is what tables that are chosen by integers, as
-those of the prior `context`, follow as far as they can. As these follow it only so far, a share of the rate may be that
-of the marginal densities, without any condition: the analysis then also learns latents whose channels depend less on
-each other.
+A decoder has all of these before it decodes a group. The tables of the prior `context`, which are selected by integer
+sums, approximate such conditional densities, but less exactly. So a share of the rate can be measured with marginal,
+unconditional densities: the analysis then learns latents whose channels depend less on each other.
 """
 
 from itertools import accumulate, pairwise
@@ -25,10 +24,10 @@ from torch import Tensor, nn
 
 from omega_core.layers import ConvBlock, near_zero
 
-_GROUPS = (8, 24, 48, 80, 96)  # shares of the channels that are coded together, each given those before
+_GROUPS = (8, 24, 48, 80, 96)  # relative sizes of the groups of channels, each conditional on those before
 _WIDTH = 128
-_HALF = 0.5  # brings latents to the deviation that layers are made for
-_LARGEST = 4.0  # log of the factor by which what is known changes a scale
+_HALF = 0.5  # scales latents to the standard deviation that the layers are initialized for
+_LARGEST = 4.0  # bound of the logarithm of the factor of a conditional scale
 _LEAST = 1e-9  # probability
 
 
@@ -36,9 +35,8 @@ class LatentDensity(nn.Module):
     """The density of each of D latent channels.
 
     latent_channels: D.
-    conditional: whether it depends on what a decoder knows already.
-    marginal_share: of the rate while training, from 0 to 1, the part that is measured by densities of their own that
-        depend on nothing.
+    conditional: whether the density of a channel depends on channels and positions that are decoded before it.
+    marginal_share: the share of the training rate that is measured with separate, unconditional densities; in [0, 1].
     """
 
     def __init__(self, latent_channels: int, *, conditional: bool, marginal_share: float = 0.0) -> None:
@@ -55,7 +53,7 @@ class LatentDensity(nn.Module):
         """See `Prior.interval_bits`."""
         distance, log_scale = values, self.log_scale[:, :, None, None]
         if self.groups:
-            mean, log_factor = self._foretold(known, fineness)
+            mean, log_factor = self._predicted(known, fineness)
             distance, log_scale = values - mean, log_scale[:, None] + log_factor
         with torch.autocast(values.device.type, enabled=False):
             bits = _interval_bits(distance, half_width, log_scale, self.mixture)
@@ -64,8 +62,8 @@ class LatentDensity(nn.Module):
                 bits = bits.lerp(_interval_bits(values, half_width, scales, self.marginal_mixture), self.marginal_share)
         return bits
 
-    def _foretold(self, known: Tensor, fineness: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log of the factor of the scale of each latent (B, D, h, w)."""
+    def _predicted(self, known: Tensor, fineness: Tensor) -> tuple[Tensor, Tensor]:
+        """The predicted mean and logarithm of the factor of the scale of each latent: (B, D, h, w) each."""
         height, width = known.shape[2:]
         rows, columns = (torch.arange(size, device=known.device) for size in (height, width))
         first = ((rows[:, None] + columns) % 2 == 0).to(known.dtype)
@@ -79,7 +77,7 @@ class LatentDensity(nn.Module):
 
 
 class _Conditional(nn.Module):
-    """Means and log factors (B, 2·G, h, w) of a group of G channels, from `given` channels before it."""
+    """Predicts means and log factors of a group of `channels` channels, G, from `given` channels before it."""
 
     def __init__(self, given: int, channels: int) -> None:
         super().__init__()
@@ -92,7 +90,13 @@ class _Conditional(nn.Module):
         self.second = near_zero(nn.Conv2d(_WIDTH, 2 * channels, 1))
 
     def forward(self, before: Tensor, own: Tensor, told: Tensor, first: Tensor) -> Tensor:
-        """before: (B, given, h, w). own: (B, G, h, w), 0 but where `first` (h, w) is 1. told: (B, 1)."""
+        """The means and log factors (B, 2·G, h, w).
+
+        before: (B, given, h, w), the channels before the group.
+        own: (B, G, h, w), the channels of the group, set to 0 in the second half of the checkerboard.
+        told: (B, 1), the fineness, from −1 to 1.
+        first: (h, w), 1 in the first half of the checkerboard and 0 in the second.
+        """
         features = self.told(told)[:, :, None, None]
         if self.before is not None and self.blocks is not None:
             features = self.blocks(self.before(before * _HALF) + features)
@@ -105,7 +109,7 @@ class _Conditional(nn.Module):
 
 def _mixture(latent_channels: int) -> tuple[nn.Parameter, nn.Parameter]:
     """Log scales (3, D) and logits of the shares (3, D) of the Laplacians of each channel, before training."""
-    spread = torch.linspace(1.0, -2.5, latent_channels)  # latents come in the order of falling variances
+    spread = torch.linspace(1.0, -2.5, latent_channels)  # latents are in the order of falling variance
     log_scales = torch.stack([spread - 1.5, spread - 0.3, spread + 0.8])
     return nn.Parameter(log_scales), nn.Parameter(torch.zeros(3, latent_channels))
 

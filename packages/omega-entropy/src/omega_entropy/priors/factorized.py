@@ -4,8 +4,8 @@ a scale hyperprior", ICLR 2018 (arXiv 1802.01436), section 6.1.
 For each channel a small network F of one number to one number, increasing by construction, gives the
 logit of a cumulative distribution; the likelihood of v is that of the interval v ± ½.
 
-The density is what training needs. For the tables of files, relative frequencies are better: where the
-prior is counted again at the end, they replace it, and it smooths them.
+The density is used in training. Tables of relative frequencies have a lower rate: if symbols are counted at the end of
+the training, the frequencies, smoothed by the density, replace it.
 """
 
 import math
@@ -26,18 +26,19 @@ FILTERS = (1, 3, 3, 3, 1)
 INITIAL_SCALE = 10.0
 LEAST = 1e-9
 SMOOTHING = 50.0
-"""How many symbols the density counts for, beside those that were seen."""
+"""The weight of the density among the counts, in symbols."""
 
 
 class FactorizedPrior(Prior):
-    """A learned density for each channel, of values that noise or rounding left around integers.
+    """A learned density for each channel, of values after noise or rounding.
 
     channels, alphabet: C and S.
     lowest: the value of symbol 0; the quantizer clamps to [lowest, lowest + S − 1], and the end symbols
         carry the tails of the density, so that estimate and file agree.
-    latent_size: (h, w) where all pictures have one size, otherwise None.
-    counted: whether tables are counted over the training set at the end; without, they are the density's.
-    per_position: whether each position of a fixed latent size then has a table of its own.
+    latent_size: (h, w) if all pictures have one size, otherwise None.
+    counted: whether the tables of a model are counted over the training set at the end; otherwise they are computed
+        from the density.
+    per_position: whether each position has its own counted table, if the latent size is fixed.
     """
 
     def __init__(
@@ -78,12 +79,12 @@ class FactorizedPrior(Prior):
         lower, upper = self._logits(values_CN - 0.5), self._logits(values_CN + 0.5)
         lower = lower.masked_fill(values_CN <= self.lowest, -math.inf)
         upper = upper.masked_fill(values_CN >= self.highest, math.inf)
-        # both on the side of zero where a sigmoid is precise
+        # the sign at which the sigmoids of both are precise
         side = torch.where((lower + upper).detach() > 0, -1.0, 1.0).to(values_CN.dtype)
         return (torch.sigmoid(side * upper) - torch.sigmoid(side * lower)).abs()
 
     def likelihood(self, values: Tensor) -> Tensor:
-        """The probability of values (B, C, h, w), at least 1e-9; its gradient may still push it up."""
+        """The probability (B, C, h, w) of values, at least 1e-9; below, gradients that raise it pass through."""
         if self.recounting and not self.training:
             return self._counted_likelihood(values)
         values_CN = values.transpose(0, 1).reshape(values.shape[1], -1)
@@ -100,7 +101,7 @@ class FactorizedPrior(Prior):
         return found.permute(2, 0, 1).reshape(values.shape)
 
     def probabilities(self) -> Tensor:
-        """Of all symbols: (C, 1, S), or (C, h·w, S) where they are counted per position."""
+        """The probabilities of all symbols: (C, 1, S), or (C, h·w, S) if they are counted for each position."""
         values = torch.arange(
             self.lowest, self.highest + 1, dtype=self.matrices[0].dtype, device=self.matrices[0].device
         )
@@ -108,21 +109,21 @@ class FactorizedPrior(Prior):
         return self.seen.probabilities(SMOOTHING * density) if self.recounting else density
 
     def code_lengths(self, height: int, width: int) -> Tensor:
-        """(C, 1 or h·w, S)."""
+        """The bits (C, 1 or h·w, S) of each symbol."""
         return -self.probabilities().clamp_min(LEAST).log2()
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
-        """Count the symbols (B, C, h, w) of kept (B,) channels, once training is over."""
+        """Count the symbols (B, C, h, w) of the kept (B,) channels, after `recount`."""
         if self.recounting:
             self.seen.add(symbols, kept)
 
     def recount(self) -> None:
-        """From here on symbols are counted, and their frequencies replace the density."""
+        """Clear the counts; from now on symbols are counted, and their frequencies replace the density."""
         self.seen.clear()
         self.recounting = True
 
     def select(self, order: Sequence[int]) -> None:
-        """Keep these channels, in this order."""
+        """Keep the channels `order`, in this order."""
         self.seen.select(order)
         for parameters in (self.matrices, self.biases, self.factors):
             for k, parameter in enumerate(parameters):
@@ -130,12 +131,12 @@ class FactorizedPrior(Prior):
 
     @torch.no_grad()
     def freeze(self) -> FrozenTables:
-        """The probabilities of all symbols as integer tables, worked out in float64."""
+        """The probabilities of all symbols as integer tables, computed in float64."""
         return FrozenTables.from_probabilities(deepcopy(self).double().probabilities().cpu().numpy())
 
 
 class _AtLeast(torch.autograd.Function):
-    """max(x, bound) that lets the gradient through where it would raise x."""
+    """max(x, bound), with the gradient passed through for x below the bound if it would raise x."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:

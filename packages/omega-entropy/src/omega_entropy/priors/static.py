@@ -1,8 +1,8 @@
-"""A table of probabilities that is counted, not trained.
+"""Tables of relative frequencies, which are counted instead of trained.
 
-For given symbols the best static probabilities are their relative frequencies. So the prior has no
-parameters: it keeps a moving average of how often each symbol occurs, through whose logarithm the rate
-has its gradient to the latent. Before it is frozen it is counted once more over the training set.
+The static probabilities with the lowest rate for given symbols are their relative frequencies. So the prior has no
+parameters. During training it is a moving average of the frequencies; the rate depends on the latent through their
+logarithms. Before it is frozen, the symbols of the training set are counted again.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,13 @@ class StaticPrior(Prior):
     """Relative frequencies of the symbols of each channel and, for a fixed latent size, each position.
 
     channels, alphabet: C and S.
-    lowest: not used; every symbol has a count of its own.
-    latent_size: (h, w) where all pictures have one size, otherwise None.
-    per_position: whether each position of a fixed latent size has a table of its own.
-    decay: what a moving average keeps at each batch.
-    smoothing: a count that every symbol has besides what was seen of it.
+    lowest: ignored, as frequencies do not depend on the values of symbols.
+    latent_size: (h, w) if all pictures have one size, otherwise None.
+    per_position: whether each position has its own table, if the latent size is fixed.
+    decay: the factor of the moving average for each batch, in [0, 1).
+    smoothing: added to each count, above 0.
+
+    Raises ComponentError for a decay or a smoothing out of its range.
     """
 
     observes = True
@@ -42,7 +44,7 @@ class StaticPrior(Prior):
     ) -> None:
         super().__init__()
         if not 0 <= decay < 1:
-            raise ComponentError(f"the prior static keeps a share between 0 and 1 of its counts, not {decay}.")
+            raise ComponentError(f"the decay of the prior static is at least 0 and below 1, not {decay}.")
         if not smoothing > 0:
             raise ComponentError(f"the prior static needs a smoothing above 0, not {smoothing}.")
         self.latent_size = latent_size if per_position else None
@@ -52,36 +54,36 @@ class StaticPrior(Prior):
         self.seen = Counts(channels, positions, alphabet)
 
     def probabilities(self) -> Tensor:
-        """(C, 1 or h·w, S), in float64."""
+        """The relative frequencies (C, 1 or h·w, S), float64."""
         return self.seen.probabilities(self.smoothing)
 
     def code_lengths(self, height: int, width: int) -> Tensor:
-        """(C, 1 or h·w, S). Raises ValueError for another size than a fixed one."""
+        """The bits (C, 1 or h·w, S) of each symbol. Raises ValueError if the latent size is fixed and another one."""
         if self.latent_size not in (None, (height, width)):
             raise ValueError(f"the prior static was made for latents of {self.latent_size}, not {(height, width)}")
         return -self.probabilities().log2()
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
-        """Count the symbols (B, C, h, w) of kept (B,) channels; under several processes, of all of them."""
+        """Count the symbols (B, C, h, w) of the kept (B,) channels, over all processes of torch.distributed."""
         self.seen.add(symbols, kept, decay=1.0 if self.recounting else self.decay)
 
     def recount(self) -> None:
-        """Forget the moving average; from here on symbols are counted without decay."""
+        """Clear the counts, and count without decay from now on."""
         self.seen.clear()
         self.recounting = True
 
     def select(self, order: Sequence[int]) -> None:
-        """Keep these channels, in this order."""
+        """Keep the channels `order`, in this order."""
         self.seen.select(order)
 
     def relax(self, latent_channels: int) -> None:
-        """See `Prior.relax`: a density of each channel that depends on nothing, as the tables do."""
+        """See `Prior.relax`. The density of a channel is unconditional, like its table."""
         self.relaxation = LatentDensity(latent_channels, conditional=False)
 
     def interval_bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
         """See `Prior.interval_bits`. Raises ValueError before `relax`."""
         if not isinstance(self.relaxation, LatentDensity):
-            raise ValueError("a prior has a density of latents once it was relaxed")
+            raise ValueError("a prior has a density of latents after `relax`")
         return self.relaxation.bits(values, half_width, known, fineness)
 
     def freeze(self) -> FrozenPrior:

@@ -80,7 +80,7 @@ class _Book:
 
 def _book(tables: Tables, row: int) -> _Book:
     if tables.cumulative is None:
-        raise CoderError("the coder huffman needs probabilities, and this model has none; take the coder raw.")
+        raise CoderError("the coder huffman needs probabilities, and this model has none; use the coder raw.")
     books: dict[int, _Book] = tables.derived.setdefault("huffman", {})
     if row not in books:
         books[row] = _Book(np.diff(tables.cumulative[row]))

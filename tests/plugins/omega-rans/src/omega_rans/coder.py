@@ -74,7 +74,7 @@ class _RansDecoder(Decoder):
 def _runs(tables: Tables) -> Iterator[tuple[Any, int]]:
     """Models, and how many symbols in a row each is for."""
     if tables.cumulative is None:
-        raise CoderError("the coder rans needs probabilities, and this model has none; take the coder raw.")
+        raise CoderError("the coder rans needs probabilities, and this model has none; use the coder raw.")
     models = tables.derived.setdefault("rans", {})
     for row, run in tables.runs():
         if row not in models:

@@ -14,7 +14,7 @@ class __CLASS__(Coder):
         """See `Coder.encode`. Symbol i has the probability (cumulative[i + 1] − cumulative[i]) / 2¹⁶ of its row."""
         check_symbols(symbols, tables)
         if tables.cumulative is None:
-            raise CoderError("the coder __NAME__ needs tables, and this model has none; take the coder raw.")
+            raise CoderError("the coder __NAME__ needs tables, and this model has none; use the coder raw.")
         return symbols.astype("<u2").tobytes(), [2 * end for end in ends]
 
     def decoder(self, data: bytes) -> Decoder:
