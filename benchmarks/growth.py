@@ -16,7 +16,7 @@ from models import photo, untrained
 RECIPE = "compact-omega"
 MEGAPIXELS = (0.1, 0.4, 1.6, 6.4, 25.0)
 CHANNELS = (60, 120, 240, 480, 960)
-SYMBOLS = (16, 64, 256, 1024)
+ALPHABETS = (16, 64, 256, 1024)
 SIDE = (768, 512)
 """The picture at which channels and symbols vary."""
 
@@ -60,8 +60,8 @@ def main(plot: Path | None) -> None:
         for channels in CHANNELS:
             model = untrained(folder, RECIPE, channels=f"0:{channels}")
             series["channels C"][channels] = measured(model, *SIDE)
-        for symbols in SYMBOLS:
-            series["symbols S"][symbols] = measured(untrained(folder, RECIPE, symbols=symbols), *SIDE)
+        for alphabet in ALPHABETS:
+            series["symbols S"][alphabet] = measured(untrained(folder, RECIPE, alphabet=alphabet), *SIDE)
     for name, points in series.items():
         print(f"{name:>12}{''.join(f'{column:>12}' for column in points[min(points)])}")
         for at, values in points.items():

@@ -61,7 +61,7 @@ def rows() -> Iterator[Row]:
         rates, image = draw_rates(task.recipe, batch), pixels / 255
         restored, bits = research(image, rates.kept)
         mse = ((restored - image) / 0.5).square().mean(dim=(1, 2, 3))
-        (rates.weight * mse + (1 - rates.weight) * bits / 784).mean().backward()
+        (rates.lambda_ * mse + (1 - rates.lambda_) * bits / 784).mean().backward()
         theirs.step()
 
     mine, others = times(our_step, their_step, rounds=5)

@@ -30,7 +30,7 @@ def test_a_shipped_recipe_has_the_published_settings(
     name: str, quantizer: str, channels: tuple[int, int], weights: tuple[float, float]
 ) -> None:
     recipe = load_recipe(name)
-    assert (recipe.quantizer, recipe.symbols, recipe.batch_size, recipe.epochs) == (quantizer, 256, 512, 1000)
+    assert (recipe.quantizer, recipe.alphabet, recipe.batch_size, recipe.epochs) == (quantizer, 256, 512, 1000)
     assert (recipe.channels_min, recipe.channels) == channels
     assert (recipe.lambda_min, recipe.lambda_max) == weights
     assert (recipe.learning_rate, recipe.weight_decay) == (1e-3, 1e-5)
@@ -51,7 +51,7 @@ def test_a_shipped_recipe_for_photos_has_the_published_settings(
     name: str, quantizer: str, channels: tuple[int, int], weights: tuple[float, float]
 ) -> None:
     recipe = load_recipe(name)
-    assert (recipe.quantizer, recipe.symbols, recipe.batch_size, recipe.epochs) == (quantizer, 32, 32, 10)
+    assert (recipe.quantizer, recipe.alphabet, recipe.batch_size, recipe.epochs) == (quantizer, 32, 32, 10)
     assert (recipe.channels_min, recipe.channels) == channels
     assert (recipe.lambda_min, recipe.lambda_max) == weights
     assert (recipe.learning_rate, recipe.weight_decay) == (1e-4, 1e-5)
@@ -88,7 +88,7 @@ def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_pa
         ({"warmup": -1}, "warmup cannot be negative"),
         ({"gradient-clip": 0}, "gradient-clip has to be above 0"),
         ({"ema": 1.0}, "ema is a share, at least 0 and below 1"),
-        ({"hard-share": -0.1}, "hard-share is a share"),
+        ({"decoder-share": -0.1}, "decoder-share is a share"),
         ({"rate-warmup": 1.0}, "rate-warmup is a share"),
         ({"quantizer-learning-rate": -1.0}, "quantizer-learning-rate cannot be negative"),
         ({"wake-every": 0}, "wake-every has to be at least 1"),

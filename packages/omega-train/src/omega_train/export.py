@@ -12,9 +12,9 @@ from omega_core.codec.model_file import Arrays, Choice, Description, write_model
 from omega_core.contracts.dataset import Images
 from omega_core.errors import TrainingError
 from omega_core.plugins.registry import registry
+from omega_train.channel_order import sort_channels
 from omega_train.distributed import rank
-from omega_train.fitting import fit
-from omega_train.ordering import sort_channels
+from omega_train.fit_quantizer import fit_quantizer
 from omega_train.task import CodecTask
 from omega_train.validation import recount
 
@@ -78,7 +78,7 @@ def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most
 
     most: of the images that the prior is counted over; all if None. workers: processes that read them.
     """
-    fitted = "" if task.fitted else fit(task, images, workers)
+    fitted = "" if task.fitted else fit_quantizer(task, images, workers)
     if task.recipe.half_precision:  # tables are to be those of the symbols that the file's weights give
         for tensor in (*task.architecture.state_dict().values(), *task.quantizer.state_dict().values()):
             tensor.copy_(_halved(tensor))
@@ -107,7 +107,7 @@ def describe(task: CodecTask) -> Description:
         coder=registry().find("coder", task.coder).qualified_name,
         latent_channels=recipe.latent_channels,
         channels=task.quantizer.channels,
-        alphabet=recipe.symbols,
+        alphabet=recipe.alphabet,
         channels_min=min(recipe.channels_min, task.quantizer.channels),
         text=recipe.description,
         recipe=_plain(asdict(recipe)),

@@ -19,19 +19,19 @@ _BALANCE = 0.35  # of the logarithm of λ/(1 − λ): by as much high rates coun
 class Rates:
     """The rate that each sample is trained for.
 
-    kept: (B,), channels that are kept. weight: (B,), λ. fineness: (B,), of the quantization, from 0 to 1.
+    kept: (B,), channels that are kept. lambda_: (B,), λ. fineness: (B,), of the quantization, from 0 to 1.
     scale: (B,), what the loss is multiplied with, so that all rates count.
     """
 
     kept: Tensor
-    weight: Tensor
+    lambda_: Tensor
     fineness: Tensor
     scale: Tensor
 
     def losses(self, mse: Tensor, bpp: Tensor, rate_factor: float = 1.0) -> Tensor:
         """λ·MSE + (1 − λ)·bpp of each sample (B,), scaled; rate_factor: what the rate counts."""
-        scale, weight = self.scale.to(mse), self.weight.to(mse)
-        return scale * (weight * mse + rate_factor * (1 - weight) * bpp)
+        scale, lambda_ = self.scale.to(mse), self.lambda_.to(mse)
+        return scale * (lambda_ * mse + rate_factor * (1 - lambda_) * bpp)
 
 
 def draw_shares(recipe: Recipe, batch: Batch) -> Tensor:
@@ -55,8 +55,8 @@ def rates_at(recipe: Recipe, f: Tensor) -> Rates:
     kept = recipe.channels_min + (f * span).ceil().long()
     if recipe.relaxed_share:
         return balanced_rates(recipe, kept, f)
-    weight = (recipe.lambda_min + f * (recipe.lambda_max - recipe.lambda_min)).float()
-    return Rates(kept, weight, f.float(), torch.ones_like(weight))
+    lambda_ = (recipe.lambda_min + f * (recipe.lambda_max - recipe.lambda_min)).float()
+    return Rates(kept, lambda_, f.float(), torch.ones_like(lambda_))
 
 
 def balanced_rates(recipe: Recipe, kept: Tensor, fineness: Tensor) -> Rates:

@@ -26,7 +26,7 @@ class Recipe:
 
     architecture, quantizer, prior, coder, dataset, trainer: names of components; prior "none" for a
         quantizer that needs none.
-    latent_channels, channels, symbols: D, C and S.
+    latent_channels, channels, alphabet: D, C and S.
     channels_min: C_min, fewer than C for a model of many rates: each sample of training then keeps
         between C_min + 1 and C channels.
     lambda_min, lambda_max: λ of the loss λ·MSE + (1 − λ)·bpp, at the fewest and the most channels.
@@ -45,7 +45,7 @@ class Recipe:
         quantizer begins from what they have learned (`omega_train.phases`). λ/(1 − λ) is then interpolated
         geometrically over the fineness of quantization, all finenesses are drawn alike, and afterwards channel counts
         are drawn evenly in rate. With 1 all steps are such, and the quantizer begins when a model is made at the end.
-    hard_share: of the steps, the last ones, in which only what follows the symbols is trained: tables and
+    decoder_share: of the steps, the last ones, in which only what follows the symbols is trained: tables and
         synthesis, on the very symbols that files will hold; with `ema`, from the average on.
     wake_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
         (`Quantizer.wake`).
@@ -67,7 +67,7 @@ class Recipe:
     latent_channels: int = 32
     channels: int = 16
     channels_min: int = 16
-    symbols: int = 256
+    alphabet: int = 256
     lambda_min: float = 0.95
     lambda_max: float = 0.95
     draw_exponent: float = 0.5
@@ -85,7 +85,7 @@ class Recipe:
     gradient_clip: float | None = None
     ema: float = 0.0
     relaxed_share: float = 0.0
-    hard_share: float = 0.0
+    decoder_share: float = 0.0
     wake_every: int | None = None
     sort_channels: bool = False
     half_precision: bool = False
@@ -102,7 +102,7 @@ class Recipe:
             if _is_table(entry.name):
                 options = {key: "none" if value is None else value for key, value in getattr(self, entry.name).items()}
                 object.__setattr__(self, entry.name, options)
-        for setting in ("latent_channels", "channels", "symbols", "batch_size"):
+        for setting in ("latent_channels", "channels", "alphabet", "batch_size"):
             _check(getattr(self, setting) >= 1, f"{_key(setting)} has to be at least 1, not {getattr(self, setting)}")
         _check(
             0 <= self.channels_min <= self.channels,
@@ -136,15 +136,15 @@ class Recipe:
         _check(self.warmup >= 0, f"warmup cannot be negative, as {self.warmup}")
         clip = self.gradient_clip
         _check(clip is None or clip > 0, f"gradient-clip has to be above 0, not {clip}")
-        for setting in ("ema", "hard_share", "rate_warmup"):
+        for setting in ("ema", "decoder_share", "rate_warmup"):
             value = getattr(self, setting)
             _check(0 <= value < 1, f"{_key(setting)} is a share, at least 0 and below 1, not {value}")
         share = self.relaxed_share
         _check(0 <= share <= 1, f"relaxed-share is a share from 0 to 1, not {share}")
-        shares = (self.relaxed_share, self.hard_share)
+        shares = (self.relaxed_share, self.decoder_share)
         _check(
             sum(shares) <= 1 + 1e-9,
-            f"relaxed-share and hard-share are {sum(shares):g} of the steps together, more than all",
+            f"relaxed-share and decoder-share are {sum(shares):g} of the steps together, more than all",
         )
         if self.relaxed_share:
             _check(self.adaptive, "a relaxed phase is for models of many rates, with channels such as 0:16")

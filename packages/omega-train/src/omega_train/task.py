@@ -52,7 +52,7 @@ class CodecTask(LightningModule):
             recipe.prior,
             latent_channels=recipe.latent_channels,
             channels=recipe.channels,
-            alphabet=recipe.symbols,
+            alphabet=recipe.alphabet,
             architecture_options=recipe.architecture_options,
             quantizer_options=recipe.quantizer_options,
             prior_options=recipe.prior_options,
@@ -116,7 +116,7 @@ class CodecTask(LightningModule):
     def phase(self, step: int) -> Phase:
         """What is trained at a step. A run whose quantizer is fitted has left the relaxed phase for good."""
         phase = self.phases.at(step)
-        return Phase.SOFT if phase is Phase.RELAXED and self.fitted else phase
+        return Phase.JOINT if phase is Phase.RELAXED and self.fitted else phase
 
     def rate_factor(self, step: int) -> float:
         """What the rate counts at a step, of what it counts in the end."""
@@ -131,10 +131,10 @@ class CodecTask(LightningModule):
         image = (batch.pixels.to(self.dtype) / 255).contiguous(memory_format=torch.channels_last)
         if phase is Phase.RELAXED:
             output = self.codec.relaxed(image, rates.kept, rates.fineness)
-        elif phase is Phase.SOFT:
+        elif phase is Phase.JOINT:
             output = self.codec(image, rates.kept)
         else:
-            output = self.codec.frozen(image, rates.kept)
+            output = self.codec.with_frozen_symbols(image, rates.kept)
         mse = self.distortion(output.reconstruction, image)
         bpp = output.bits / image[0, 0].numel()
         loss = rates.losses(mse, bpp, self.rate_factor(batch.step)).mean()
@@ -186,7 +186,7 @@ class CodecTask(LightningModule):
 
     def _learning_rate_factor(self, step: int) -> float:
         """What the learning rate is multiplied with at a step; it rises and falls anew after a relaxed phase."""
-        first = self.phases.soft_from
+        first = self.phases.joint_from
         rising = min(1.0, (step - (first if step >= first else 0) + 1) / (self.recipe.warmup + 1))
         if self.recipe.schedule == "constant":
             return rising

@@ -25,10 +25,10 @@ from omega_train.data.loader import TrainingData
 from omega_train.data.reading import reading_workers
 from omega_train.distributed import shutdown
 from omega_train.log import log
-from omega_train.pace import Pace
 from omega_train.phases import Phases
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
+from omega_train.time_limit import TimeLimit
 from omega_train.warm_start import warm_start
 
 _DATA_ERROR = f"{DataError.__module__}.{DataError.__qualname__}"
@@ -77,12 +77,12 @@ class LightningTrainer:
             raise TrainingError(f"a prior is counted over 1 picture or more, not {counted}.")
         if minutes is not None and not minutes > 0:
             raise TrainingError(f"minutes have to be above 0, not {minutes}.")
-        if minutes is not None and (0 < recipe.relaxed_share < 1 or recipe.hard_share):
+        if minutes is not None and (0 < recipe.relaxed_share < 1 or recipe.decoder_share):
             raise TrainingError(
                 "the steps of several phases take longer in one than in another, so that minutes do not tell how many"
-                " they are: take a relaxed-share of 1 or 0 and no hard-share, or give steps instead."
+                " they are: take a relaxed-share of 1 or 0 and no decoder-share, or give steps instead."
             )
-        self.pace = None if minutes is None else Pace(began + 60 * minutes)
+        self.time_limit = None if minutes is None else TimeLimit(began + 60 * minutes)
         self.counted = counted
         self.recipe, self.workers, self.compiled, self.save_minutes = recipe, workers, compiled, save_minutes
         torch.manual_seed(recipe.seed)
@@ -134,7 +134,7 @@ class LightningTrainer:
             epoch=self.epoch,
             workers=workers,
             save_minutes=self.save_minutes,
-            pace=self.pace,
+            time_limit=self.time_limit,
             counted=self.counted,
         )
         data = TrainingData(self.dataset, recipe, workers)
@@ -179,8 +179,8 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
             warnings.filterwarnings("error", ".*not supported.*")  # Lightning would take another precision
             trainer = _quiet_trainer(**settings)
         if trainer.num_devices * trainer.num_nodes > 1:
-            # with hard symbols the analysis has no gradients, in a relaxed phase the quantizer's own parameters
-            strategy = DDPStrategy(find_unused_parameters=recipe.hard_share + recipe.relaxed_share > 0)
+            # the analysis has no gradients in the decoder phase, the quantizer's own parameters in the relaxed phase
+            strategy = DDPStrategy(find_unused_parameters=recipe.decoder_share + recipe.relaxed_share > 0)
             trainer = _quiet_trainer(**settings, strategy=strategy)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, UserWarning) as problem:
         raise TrainingError(f"this machine cannot train so: {str(problem).splitlines()[0]}") from problem

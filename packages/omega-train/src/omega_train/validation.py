@@ -30,7 +30,7 @@ class Score:
     """
 
     channels: int
-    weight: float
+    lambda_: float
     loss: float
     mse: float
     bpp: float
@@ -99,7 +99,7 @@ def _points(task: CodecTask) -> tuple[list[int], Rates, NDArray[np.float64]]:
 def _scores(counts: Sequence[int], rates: Rates, means: Tensor) -> list[Score]:
     """Scores of so many channels at these rates, of MSE, bpp and PSNR at each (N, 3)."""
     losses = rates.losses(means[:, 0], means[:, 1])
-    rows = zip(counts, rates.weight.tolist(), losses.tolist(), *means.T.tolist(), strict=True)
+    rows = zip(counts, rates.lambda_.tolist(), losses.tolist(), *means.T.tolist(), strict=True)
     return [Score(*row) for row in rows]
 
 

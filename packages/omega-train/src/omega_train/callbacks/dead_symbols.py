@@ -10,7 +10,7 @@ from omega_train.task import CodecTask
 
 
 class DeadSymbols(Callback):
-    """Moves symbols that nothing chose next to some that are often chosen, every so many steps of the soft phase.
+    """Moves symbols that nothing chose next to some that are often chosen, every so many steps of the joint phase.
 
     every: steps.
     """
@@ -23,5 +23,5 @@ class DeadSymbols(Callback):
     ) -> None:
         """Move them, after a step at which it is time."""
         task, step = cast(CodecTask, pl_module), trainer.global_step
-        if step % self.every == 0 and task.phase(step) is Phase.SOFT:
+        if step % self.every == 0 and task.phase(step) is Phase.JOINT:
             self.progress.report(step, f"{task.wake(step)} symbols woken")

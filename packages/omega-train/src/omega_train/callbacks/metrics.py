@@ -92,7 +92,7 @@ class Metrics(Callback):
         add(loss=found.loss, dead_symbols=found.dead_symbols, dead_channels=found.dead_channels)
         for score in found.scores:
             values = {"loss": score.loss, "mse": score.mse, "bpp": score.bpp, "psnr": score.psnr}
-            add(channels=score.channels, **values, **{"lambda": score.weight})
+            add(channels=score.channels, **values, **{"lambda": score.lambda_})
 
     def _add(self, split: str, step: int, /, **values: float | int) -> None:
         """Add a row; columns not given stay empty."""

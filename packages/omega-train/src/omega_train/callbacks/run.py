@@ -20,8 +20,8 @@ from omega_train.callbacks.same_data import SameData
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.throughput import Throughput
 from omega_train.callbacks.validation import Validator
-from omega_train.pace import Pace
 from omega_train.task import CodecTask
+from omega_train.time_limit import TimeLimit
 
 
 def run_callbacks(
@@ -32,16 +32,16 @@ def run_callbacks(
     epoch: int,
     workers: int,
     save_minutes: float,
-    pace: Pace | None,
+    time_limit: TimeLimit | None,
     counted: int | None,
 ) -> list[Callback]:
     """All callbacks of a run that trains a task on a data set.
 
     folder: of the run. epoch: how many steps are one. workers: processes that read pictures.
-    save_minutes: see `Checkpoints`. pace: see `RunLength`. counted: see `Finish`.
+    save_minutes: see `Checkpoints`. time_limit: see `RunLength`. counted: see `Finish`.
     """
     recipe, model = task.recipe, folder / "model.safetensors"
-    signals, length, best, throughput = StopSignals(), RunLength(pace), BestModel(), Throughput()
+    signals, length, best, throughput = StopSignals(), RunLength(time_limit), BestModel(), Throughput()
     progress = Progress(throughput, dataset.notes)
     metrics = Metrics(folder, epoch=epoch, throughput=throughput)
     average = WeightAverage(task, recipe.ema) if recipe.ema else None

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from omega_train.pace import UNTIMED
 from omega_train.task import CodecTask
+from omega_train.time_limit import UNTIMED
 
 
 class Throughput(Callback):

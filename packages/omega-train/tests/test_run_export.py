@@ -40,7 +40,7 @@ def test_the_model_of_a_finished_run_is_the_one_that_it_made(
 
 
 def test_channels_are_sorted_as_at_the_end(tiny: Make, tmp_path: Path) -> None:
-    recipe = tiny(channels=6, symbols=16, steps=20, sort_channels=True, lambda_min=0.5, lambda_max=0.5001)
+    recipe = tiny(channels=6, alphabet=16, steps=20, sort_channels=True, lambda_min=0.5, lambda_max=0.5001)
     made = train(recipe, tmp_path / "run", **CPU)
     again = export_run(tmp_path / "run", tmp_path / "model.safetensors")
     assert omega_core.load_model(again).channels == omega_core.load_model(made).channels < 6

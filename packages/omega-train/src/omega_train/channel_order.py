@@ -38,9 +38,9 @@ class Curve:
         """The loss over the rates that a recipe trains for, each between those of two channel counts."""
         f = (np.arange(1000) + 0.5) / 1000 if recipe.adaptive else np.ones(1)
         rates = rates_at(recipe, torch.from_numpy(f**recipe.draw_exponent))
-        n, weight = rates.kept.numpy(), rates.weight.numpy()
+        n, lambda_ = rates.kept.numpy(), rates.lambda_.numpy()
         mse, bpp = (np.interp(n, self.counts, numbers) for numbers in (self.mse, self.bpp))
-        return float(np.mean(weight * mse + (1 - weight) * bpp))
+        return float(np.mean(lambda_ * mse + (1 - lambda_) * bpp))
 
 
 @torch.no_grad()

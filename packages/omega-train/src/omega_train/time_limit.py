@@ -8,7 +8,7 @@ _LEAST = 5  # that a speed is measured over
 _FAR = 1_000_000  # steps in all while the speed is not known: schedules stay where they begin
 
 
-class Pace:
+class TimeLimit:
     """Finds how many steps there is time for, anew after each of them, so that schedules end when the time does.
 
     end: when the last step has to be done, on the clock of `time.monotonic`.

@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 @torch.no_grad()
-def fit(task: CodecTask, images: Images, workers: int = 0) -> str:
+def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
     """End the relaxed phase of a task, as measured on some images; several processes share these.
 
     Returns what was done, for people.
