@@ -35,9 +35,9 @@ def run_callbacks(
     time_limit: TimeLimit | None,
     counted: int | None,
 ) -> list[Callback]:
-    """All callbacks of a run that trains a task on a data set.
+    """The callbacks of a run that trains a task on a data set, in the order of their calls.
 
-    folder: of the run. epoch: how many steps are one. workers: processes that read pictures.
+    folder: the run folder. epoch: the number of steps in an epoch. workers: the number of processes that read pictures.
     save_minutes: see `Checkpoints`. time_limit: see `RunLength`. counted: see `Finish`.
     """
     recipe, model = task.recipe, folder / "model.safetensors"
@@ -59,18 +59,18 @@ def run_callbacks(
     checkpoints = Checkpoints(folder / "last.ckpt", save_minutes=save_minutes, validator=validator, signals=signals)
     return [
         SameData(dataset),  # before the other callbacks load their state
-        Agreement(length, checkpoints, signals),  # a loss that is not a number goes no further
+        Agreement(length, checkpoints, signals),  # a loss that is not finite ends the run before the others act
         throughput,
-        progress,  # before what the step leads to is said
+        progress,  # before the callbacks that log lines about the step
         metrics,
         length,
-        *([average] if average else []),  # takes in the step before it is scored
+        *([average] if average else []),  # before the average is validated
         PhaseChange(dataset.train, workers=workers, average=average, best=best, progress=progress),
         *([DeadSymbols(recipe.wake_every, progress)] if recipe.wake_every else []),
         best,
         validator,
-        checkpoints,  # what all of these have done is saved
-        signals,  # once that is saved
+        checkpoints,  # saves the state of all callbacks above
+        signals,  # stops after the checkpoint
         Finish(
             model,
             dataset,
