@@ -80,8 +80,8 @@ def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_pa
         ({"lambda": "nan"}, "between 0 and 1"),
         ({"epochs": 3, "steps": 3}, "either epochs or steps"),
         ({"steps": 0}, "steps has to be at least 1"),
-        ({"batch-size": "large"}, "batch-size has to be a whole number, not 'large'"),
-        ({"batch-size": True}, "batch-size has to be a whole number"),
+        ({"batch-size": "large"}, "batch-size has to be an integer, not 'large'"),
+        ({"batch-size": True}, "batch-size has to be an integer"),
         ({"learning-rate": -1.0}, "learning-rate has to be above 0"),
         ({"draw-exponent": 0.0}, "draw-exponent has to be above 0"),
         ({"schedule": "linear"}, "schedule is one of constant, cosine, not 'linear'"),
@@ -154,5 +154,5 @@ def test_none_survives_being_written(tmp_path: Path, tiny: Callable[..., Recipe]
 def test_options_of_the_trainer_can_be_in_a_recipe(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match="the option workers of the trainer 'lightning' has to be none or a whole"):
         train(tiny(trainer_options={"workers": "many"}), tmp_path / "run")
-    with pytest.raises(TrainingError, match="-1 workers"):
+    with pytest.raises(TrainingError, match="workers have to be 0 or more, not -1"):
         train(tiny(trainer_options={"workers": 2}), tmp_path / "run", workers=-1)

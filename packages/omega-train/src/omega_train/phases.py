@@ -1,4 +1,4 @@
-"""The phases of training, one after the other; a recipe says what share of the steps each takes.
+"""The phases of training, in this order; a recipe has the share of the steps of each.
 
 relaxed     transforms, and gains and steps of a scalar quantizer at any rate, with noise and rounding
             (`Quantizer.relaxed`, `Prior.interval_bits`); at its end `omega_train.fit_quantizer` fits the quantizer
@@ -14,7 +14,7 @@ from omega_train.recipe import Recipe
 
 
 class Phase(Enum):
-    """What is trained at a step."""
+    """The part of training to which a step belongs."""
 
     RELAXED = "relaxed"
     JOINT = "joint"
@@ -23,9 +23,9 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class Phases:
-    """When each phase begins: steps before `joint_from` are relaxed, steps from `decoder_from` on decoder steps.
+    """Where phases begin: steps before `joint_from` are relaxed, steps from `decoder_from` on decoder steps.
 
-    Raises RecipeError where a phase that a recipe asks for has no steps.
+    steps: the number of steps of the run.
     """
 
     steps: int
@@ -34,7 +34,7 @@ class Phases:
 
     @classmethod
     def of(cls, recipe: Recipe, steps: int) -> "Phases":
-        """Those of a recipe in a run of so many steps."""
+        """The phases of a recipe in a run of `steps` steps. Raises RecipeError if a phase of it has no steps."""
         phases = cls(steps, round(steps * recipe.relaxed_share), round(steps * (1 - recipe.decoder_share)))
         lengths = {
             Phase.RELAXED: (recipe.relaxed_share, phases.joint_from),
@@ -48,12 +48,12 @@ class Phases:
         return phases
 
     def at(self, step: int) -> Phase:
-        """The phase of a step."""
+        """The phase of a step, which counts from 0."""
         if step < self.joint_from:
             return Phase.RELAXED
         return Phase.DECODER if step >= self.decoder_from else Phase.JOINT
 
     def progress(self, step: int) -> float:
-        """The share of its phase, or of all that comes after the relaxed phase, that is done at a step."""
+        """The share, from 0 to 1, that is done at a step of the relaxed phase, or of the phases after it."""
         first, end = (0, self.joint_from) if step < self.joint_from else (self.joint_from, self.steps)
         return min(1.0, (step - first) / max(1, end - first))
