@@ -28,14 +28,14 @@ def sides(megapixels: float) -> tuple[int, int]:
 
 
 def measured(model: Path, width: int, height: int) -> dict[str, float]:
-    """Seconds and MiB of one picture each way, each in a process of its own, for the second of two."""
+    """Seconds and MiB of encoding and decoding a picture, each in a process of its own, after a small one."""
     arguments = str(model), str(width), str(height)
     coded = json.loads(in_a_process("growth", "encode", *arguments))
     return {**coded, **json.loads(in_a_process("growth", "decode", *arguments))}
 
 
 def one(way: str, path: str, width: int, height: int) -> dict[str, float]:
-    """What a process finds out about itself."""
+    """Measure one picture in this process. way: "encode" or "decode"."""
     model, file = omega_core.load_model(path), Path(path).with_suffix(f".{width}.omega")
     small = model.compress(photo(64, 64))
     model.decompress(small)

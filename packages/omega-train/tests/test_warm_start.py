@@ -47,7 +47,8 @@ def test_a_run_begins_with_the_weights_of_a_model(tiny: Make, run: Path, tmp_pat
         assert after[name].dtype == torch.float32
         np.testing.assert_allclose(after[name].numpy(), array.astype(np.float32), atol=1e-9, err_msg=name)
     said = (tmp_path / "run" / "train.log").read_text()
-    assert f"init: {len(given)} of {len(given)} arrays of model.safetensors taken; not initialized from it: prior." in said
+    counted = f"{len(given)} of {len(given)} arrays"
+    assert f"init: {counted} of model.safetensors taken; not initialized from it: prior." in said
 
 
 def test_a_run_begins_with_the_average_and_the_prior_of_another_run(tiny: Make, run: Path) -> None:

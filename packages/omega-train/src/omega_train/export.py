@@ -66,7 +66,9 @@ def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
 
     The quantizer is fitted if it was not, the prior is counted, and channels are sorted if the recipe asks for it.
 
-    task: the trained task. path: the path of the model file. images: the training images.
+    task: the trained task.
+    path: the path of the model file.
+    images: the training images.
     workers: the number of processes that read the images; 0 reads them in this process.
 
     Returns the path. Raises OutputError, and TrainingError for weights that exceed half precision.

@@ -24,6 +24,8 @@ OPTIMIZERS = ("adam", "muon")
 class Recipe:
     """The settings of a training run. Raises RecipeError if they are out of range or do not fit together.
 
+    name: letters, digits, dots and hyphens; names the run folder.
+    description: the text that the model file has about itself.
     architecture, quantizer, prior, coder, dataset, trainer: names of components; prior "none" for a
         quantizer that needs none.
     latent_channels, channels, alphabet: D, C and S.

@@ -128,7 +128,8 @@ class CodecTask(LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The mean loss of a batch; `last` keeps loss, MSE and bpp.
 
-        batch: images of the step `batch.step`. index: not used.
+        batch: the images of the step `batch.step`.
+        index: not used.
         """
         phase, rates = self.phase(batch.step), self._draw_rates(batch)
         self.quantizer.sample_seeds = noise_seeds(self.recipe, batch)

@@ -45,7 +45,7 @@ class Progress(RunCallback):
         for remark in batch.remarks:
             if remark not in self._remarks:
                 self._remarks.add(remark)
-                self._line(f"{remark} ({len(self._remarks)} such warnings so far)")
+                self._line(f"{remark} (warnings so far: {len(self._remarks)})")
         speed = self.throughput.images_per_second
         note = f"loss {float(task.last['loss']):.4f}, {float(task.last['bpp']):.3f} bpp, {speed:.0f} images/s"
         if self._bar is not None:
