@@ -1,6 +1,6 @@
 """All benchmarks, as one table of ratios: `nox -s bench`, or `nox -s bench -- omega coding` for some.
 
-Times mean nothing on another machine, so everything is a ratio of what was measured beside it in the same run. A ratio
+Times mean nothing on another machine, so everything is a ratio of a reference measured in the same run. A ratio
 fails where it is above its limit, or where it is more than TOLERANCE above the stored baseline's; `--save` stores a new
 one.
 """
@@ -19,7 +19,7 @@ TOLERANCE = 1.3
 
 
 def verdict(row: Row, before: dict[str, float]) -> str:
-    """What is wrong with a row, or nothing."""
+    """The reason why a row fails, or ""."""
     if row.limit is not None and row.ratio > row.limit:
         return "above its limit"
     if row.name in before and row.ratio > before[row.name] * TOLERANCE:

@@ -1,7 +1,7 @@
-"""Coding symbols with one table a channel: the coder `range` over calls of constriction, and over torchac.
+"""Coding symbols with one table a channel: the coder `range`, relative to constriction and to torchac.
 
-torchac as its own page calls it: with a float table for every symbol. It takes nothing less, so making these is part
-of coding with it; without that it is measured too.
+torchac needs a float table for every symbol, as in its documentation. Making these tables is part of coding with it;
+torchac is also measured without that part.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def rows() -> Iterator[Row]:
     shares = np.diff(frozen.cumulative) / TOTAL
     positions = SIZE[0] * SIZE[1]
     channels = [random.choice(ALPHABET, positions, p=row).astype(np.int32) for row in shares]
-    symbols = np.concatenate(channels)  # as the codec gives them
+    symbols = np.concatenate(channels)  # in the order of the codec
 
     def encode_directly() -> np.ndarray:
         encoder = constriction.stream.queue.RangeEncoder()

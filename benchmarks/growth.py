@@ -16,7 +16,7 @@ from models import photo, untrained
 RECIPE = "compact-omega"
 MEGAPIXELS = (0.1, 0.4, 1.6, 6.4, 25.0)
 CHANNELS = (60, 120, 240, 480, 960)
-SYMBOLS = (16, 64, 256, 1024)
+ALPHABETS = (16, 64, 256, 1024)
 SIDE = (768, 512)
 """The picture at which channels and symbols vary."""
 
@@ -28,14 +28,14 @@ def sides(megapixels: float) -> tuple[int, int]:
 
 
 def measured(model: Path, width: int, height: int) -> dict[str, float]:
-    """Seconds and MiB of one picture each way, each in a process of its own, for the second of two."""
+    """Seconds and MiB of encoding and decoding a picture, each in a process of its own, after a small one."""
     arguments = str(model), str(width), str(height)
     coded = json.loads(in_a_process("growth", "encode", *arguments))
     return {**coded, **json.loads(in_a_process("growth", "decode", *arguments))}
 
 
 def one(way: str, path: str, width: int, height: int) -> dict[str, float]:
-    """What a process finds out about itself."""
+    """Measure one picture in this process. way: "encode" or "decode"."""
     model, file = omega_core.load_model(path), Path(path).with_suffix(f".{width}.omega")
     small = model.compress(photo(64, 64))
     model.decompress(small)
@@ -60,8 +60,8 @@ def main(plot: Path | None) -> None:
         for channels in CHANNELS:
             model = untrained(folder, RECIPE, channels=f"0:{channels}")
             series["channels C"][channels] = measured(model, *SIDE)
-        for symbols in SYMBOLS:
-            series["symbols S"][symbols] = measured(untrained(folder, RECIPE, symbols=symbols), *SIDE)
+        for alphabet in ALPHABETS:
+            series["symbols S"][alphabet] = measured(untrained(folder, RECIPE, alphabet=alphabet), *SIDE)
     for name, points in series.items():
         print(f"{name:>12}{''.join(f'{column:>12}' for column in points[min(points)])}")
         for at, values in points.items():

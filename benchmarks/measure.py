@@ -1,4 +1,4 @@
-"""Times as ratios of what is measured beside them, and memory of processes of their own."""
+"""Measurement of times, relative to a reference in the same run, and of memory, in processes of their own."""
 
 import re
 import statistics
@@ -15,7 +15,10 @@ ROOT = Path(__file__).parent
 
 @dataclass
 class Row:
-    """What was measured, over what, in seconds or MiB, and the ratio that it must not exceed if there is one."""
+    """A measurement and its reference.
+
+    what, over: their names. value, yardstick: their values in `unit`. limit: the greatest permitted ratio, if any.
+    """
 
     what: str
     over: str
@@ -31,14 +34,14 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What a baseline knows it by."""
+        """The key in the baseline."""
         return f"{self.what} / {self.over}"
 
 
 def times(*functions: Callable[[], Any], rounds: int = 7, least: float = 0.05) -> list[float]:
     """The median time of each of several functions, which take turns, in seconds a call.
 
-    least: seconds that a turn lasts at least; a quick function is called several times.
+    least: the shortest turn in seconds; a quick function is called several times in a turn.
     """
     calls = []
     for function in functions:
@@ -57,14 +60,14 @@ def times(*functions: Callable[[], Any], rounds: int = 7, least: float = 0.05) -
 
 
 def peak_memory() -> float:
-    """The most that this process ever had in memory, in MiB, on Linux."""
-    # not getrusage: its figure begins with what the process that started this one had
+    """The peak memory of this process in MiB; on Linux only."""
+    # getrusage would begin with the memory of the parent process
     status = Path("/proc/self/status").read_text("utf-8")
     return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
 
 
 def in_a_process(module: str, *arguments: str) -> str:
-    """What a module of this folder prints, run by itself."""
+    """The output of a module of this folder, run as a script."""
     command = [sys.executable, str(ROOT / f"{module}.py"), *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 

@@ -1,4 +1,4 @@
-"""Models to measure, as they are before training: how long things take does not depend on weights."""
+"""Untrained models and pictures to measure: times do not depend on weights."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from omega_train.task import CodecTask
 
 
 def untrained(folder: Path, recipe: str, **changes: object) -> Path:
-    """A model file of a recipe, with tables that were counted on noise."""
+    """A model file of a recipe, with tables counted on noise; changes: settings by the names of `load_recipe`."""
     path = folder / f"{recipe}{''.join(f'-{value}' for value in changes.values())}.safetensors"
     if not path.exists():
         task = CodecTask(load_recipe(recipe, changes)).eval()

@@ -1,6 +1,6 @@
-"""Ω with its prior, forward and backward: over its dense definition and over the bare matrix products.
+"""Ω with its prior, forward and backward, relative to its dense definition and to its matrix products alone.
 
-In the factored form: over its matrix products, and over the full form.
+Its factored form is relative to the matrix products of that form, and to the full form.
 """
 
 import sys
@@ -19,14 +19,14 @@ SIZES = {
     "512 images of 3×3, D 32, C 32, S 256": ((512, 9, 32, 32, 256, 9), 1.0),
     "2 images of 16×16, D 480, C 480, S 32": ((2, 256, 480, 480, 32, 1), 1.5),
 }
-"""N, P, D, C, S and T, and how many times the bare products Ω may take."""
+"""N, P, D, C, S and T, and the greatest permitted ratio to the matrix products."""
 RANK = 1
 STAGES = {"channels": 576, "stages": [96, 224, 256]}
 WAYS = {"dense": dense_one_hot_max, "blocked": one_hot_max}
 
 
 def inputs(n: int, p: int, d: int, c: int, s: int, t: int) -> list[torch.Tensor]:
-    """What `one_hot_max` takes, as it is after some training."""
+    """Arguments of `one_hot_max`, with values as after some training."""
     random = torch.Generator().manual_seed(0)
     real = [
         torch.randn(n, p, d, generator=random),
@@ -55,7 +55,7 @@ def products(given: list[torch.Tensor]) -> None:
 
 
 def factors(given: list[torch.Tensor]) -> list[torch.Tensor]:
-    """What `factored_one_hot_max` takes, of the sizes of what `one_hot_max` does."""
+    """Arguments of `factored_one_hot_max`, of the sizes of those of `one_hot_max`."""
     z, _, bias, temperature, table, lengths, kept = given
     channels, symbols, dims = table.shape
     random = torch.Generator().manual_seed(1)
@@ -67,7 +67,7 @@ def factors(given: list[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def factored_products(given: list[torch.Tensor]) -> None:
-    """Coordinates, activations and latent, and the products of the backward pass, coordinates anew among them."""
+    """Coordinates, activations and latent, and the products of the backward pass, including the coordinates again."""
     z, direction, slope, *_, table_direction, point, _, _ = (x.detach() for x in given)
     z, direction, table_direction = (x.flatten(0, 1) for x in (z, direction, table_direction))
     channels, rank = len(slope), slope.shape[2]
@@ -133,5 +133,5 @@ if __name__ == "__main__":  # the memory of one step, in MiB
     given = inputs(*SIZES[name][0])
     before = peak_memory()
     step(WAYS[way], given)
-    gradients = sum(x.nbytes for x in given[:5]) / 2**20  # these are what was asked for
+    gradients = sum(x.nbytes for x in given[:5]) / 2**20  # the results
     print(peak_memory() - before - gradients)

@@ -1,4 +1,4 @@
-"""A photo of 768×512 through the published models of 480 channels: what is not transforms, and memory."""
+"""Encoding and decoding a photo of 768×512 with 480 channels: the time besides the transforms, and memory."""
 
 import statistics
 import sys
@@ -19,7 +19,7 @@ MOST_MEMORY = 900.0  # MiB
 
 
 class Watch:
-    """The time that calls of some functions take, while others run."""
+    """The time spent in some functions during a call of another."""
 
     def __init__(self) -> None:
         self.taken: dict[str, float] = {}

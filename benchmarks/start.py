@@ -1,4 +1,4 @@
-"""How quickly the command starts: over a bare typer program, and over importing torch."""
+"""The time that the command takes to start, relative to a bare typer program and to importing torch."""
 
 import os
 import sys

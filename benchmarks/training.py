@@ -1,4 +1,4 @@
-"""A whole step of training on MNIST, over the way of the published research code."""
+"""A training step on MNIST, relative to the published research code."""
 
 from collections.abc import Iterator
 
@@ -19,25 +19,25 @@ BATCH = 512
 class ResearchCode(nn.Module):
     """One-hot tensors through convolutions, and a prior net that is evaluated for every image."""
 
-    def __init__(self, dims: int = 32, channels: int = 8, symbols: int = 256) -> None:
+    def __init__(self, dims: int = 32, channels: int = 8, alphabet: int = 256) -> None:
         super().__init__()
-        self.channels, self.symbols = channels, symbols
+        self.channels, self.alphabet = channels, alphabet
         self.architecture = MnistArchitecture(latent_channels=dims)
-        self.quantize = nn.Conv2d(dims, channels * symbols, 1)
-        self.dequantize = nn.Conv2d(channels * symbols, dims, 1)
-        self.prior = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, channels * symbols, 1))
+        self.quantize = nn.Conv2d(dims, channels * alphabet, 1)
+        self.dequantize = nn.Conv2d(channels * alphabet, dims, 1)
+        self.prior = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, channels * alphabet, 1))
         self.temperature = nn.Parameter(torch.full((channels, 1, 1, 1), 100.0))
         self.prior_temperature = nn.Parameter(torch.full((channels, 1, 1, 1), 1.0))
 
     def forward(self, image: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         """The reconstruction and the bits of each image."""
         latent = torch.relu(self.architecture.analysis(image))
-        distance = self.quantize(latent).unflatten(1, (self.channels, self.symbols)).abs()
+        distance = self.quantize(latent).unflatten(1, (self.channels, self.alphabet)).abs()
         soft = torch.softmax(-self.temperature * distance, dim=2)
-        hard = functional.one_hot(distance.argmin(dim=2), self.symbols).movedim(-1, 2).to(soft.dtype)
+        hard = functional.one_hot(distance.argmin(dim=2), self.alphabet).movedim(-1, 2).to(soft.dtype)
         mask = (torch.arange(self.channels) < kept[:, None])[:, :, None, None, None]
         one_hot = (hard + soft - soft.detach()) * mask
-        logits = self.prior(torch.ones(len(image), 1, *latent.shape[2:])).unflatten(1, (self.channels, self.symbols))
+        logits = self.prior(torch.ones(len(image), 1, *latent.shape[2:])).unflatten(1, (self.channels, self.alphabet))
         probability = torch.softmax(-self.prior_temperature * logits.abs(), dim=2)
         bits = (one_hot * -torch.log2(probability.clamp_min(1e-9))).sum(dim=(1, 2, 3, 4))
         restored = torch.relu(self.dequantize(one_hot.flatten(1, 2)))
@@ -61,7 +61,7 @@ def rows() -> Iterator[Row]:
         rates, image = draw_rates(task.recipe, batch), pixels / 255
         restored, bits = research(image, rates.kept)
         mse = ((restored - image) / 0.5).square().mean(dim=(1, 2, 3))
-        (rates.weight * mse + (1 - rates.weight) * bits / 784).mean().backward()
+        (rates.lambda_ * mse + (1 - rates.lambda_) * bits / 784).mean().backward()
         theirs.step()
 
     mine, others = times(our_step, their_step, rounds=5)

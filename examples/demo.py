@@ -21,9 +21,9 @@ COUNT = 64
 
 
 def main(model_path: str, folder: Path) -> None:
-    """Print channels, bytes, bpp and PSNR, and draw originals beside what came out of the files."""
+    """Print channels, bytes, bpp and PSNR, and draw originals above the decoded pictures."""
     model = omega_core.load_model(model_path)
-    originals = glyphs(COUNT, seed=3)  # other pictures than those of training
+    originals = glyphs(COUNT, seed=3)  # not the training pictures
     shown = [list(originals[:12])]
     print(f"\n{COUNT} drawn digits of 28×28 pixels, compressed to files and decoded from them:\n")
     print("channels  bytes  stream    bpp   PSNR")

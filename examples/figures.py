@@ -8,9 +8,9 @@ usage: python examples/figures.py --output FOLDER [--mnist FOLDER] [--photos FOL
                                   [--models FOLDER] [--published CSV] [--epochs N | --steps N] [--images N]
                                   [--only FIGURE]
 
-A model FOLDER/RECIPE/model.safetensors is taken where it is there; others are trained into OUTPUT/runs. Published
-points, as `omega evaluate --overlay` takes them, are drawn over the figures of MNIST by their columns channels_min,
-channels_max, lambda_min and lambda_max, where these are a recipe's own. Rates are those of streams, as published.
+Existing models FOLDER/RECIPE/model.safetensors are used; the others are trained into OUTPUT/runs. Published points, in
+the format of `omega evaluate --overlay`, are drawn into the figures of MNIST if their columns channels_min,
+channels_max, lambda_min and lambda_max are those of a recipe. Rates are those of streams, as published.
 """
 
 import argparse
@@ -31,7 +31,7 @@ FIGURES = {"mnist-lambda": ARRAY, "mnist-quantizers": SIZES, "photos": ["compact
 
 
 def omega(*arguments: object) -> None:
-    """Run the command."""
+    """Run the command `omega`."""
     subprocess.run([sys.executable, "-m", "omega_cli", *map(str, arguments)], check=True)
 
 
@@ -45,7 +45,7 @@ def digits(folder: Path, output: Path, count: int) -> Path:
 
 
 def published_for(recipes: list[Recipe], path: Path, output: Path) -> list[object]:
-    """The published points of some recipes' settings, as an overlay."""
+    """The options for `omega evaluate` that overlay the published points of some recipes."""
     wanted = {(r.channels_min, r.channels, r.lambda_min, r.lambda_max) for r in recipes if r.quantizer == "omega"}
     columns = ("channels_min", "channels_max", "lambda_min", "lambda_max")
     with path.open(newline="", encoding="utf-8") as file:
@@ -67,14 +67,14 @@ def published_for(recipes: list[Recipe], path: Path, output: Path) -> list[objec
 
 
 def main() -> None:
-    """Train what is not there, and draw."""
+    """Train the missing models, and draw the figures."""
     parser = argparse.ArgumentParser(description="Draw the figures of the paper.")
     parser.add_argument("--output", type=Path, required=True)
     for name in ("mnist", "photos", "test-photos", "models", "published"):
         parser.add_argument(f"--{name}", type=Path)
     for name in ("epochs", "steps"):
         parser.add_argument(f"--{name}", type=int)
-    parser.add_argument("--images", type=int, default=1000, help="how many of MNIST's test pictures")
+    parser.add_argument("--images", type=int, default=1000, help="the number of MNIST's test pictures")
     parser.add_argument("--only", choices=FIGURES, help="one figure instead of all")
     asked = parser.parse_args()
     length = [f"--{name}={value}" for name in ("epochs", "steps") if (value := getattr(asked, name)) is not None]

@@ -1,23 +1,22 @@
-"""Train the relaxed phase of a recipe for some minutes on one device, and bring back what `omega train --init` takes.
+"""Train the relaxed phase of a recipe for some minutes on one device, and write a model for `omega train --init`.
 
 usage: python examples/relax_for_minutes.py RECIPE --data PHOTOS [--data MORE=0.5] --minutes 12 --output FOLDER
                                             [--init MODEL_OR_RUN] [--compile] [--batch-size N] [--seed N]
                                             [--after SECONDS] [--counted N]
 
-The minutes are those until everything is written, of which --after is kept for what comes after the last step. How many
-steps they have room for follows from the speed of the steps that are done, and the learning rate has fallen when they
-end. All steps are of the relaxed phase; the model that is written begins its quantizer from what they learned, and
-holds their state, so that another run goes on with either:
+The minutes include writing the files; --after is the part of them for the work after the last step. The number of
+steps is planned from their speed, and the schedule of the learning rate ends with them. All steps are relaxed; the
+model has a fitted quantizer and the state of the relaxed phase, so that another run continues with either:
 
     omega train RECIPE --init FOLDER/model.safetensors
 
-Crops are taken of photos as they are, without a change of scale, as a GPU then holds the photos and cuts them itself.
-Precision is bf16-mixed where the device is quick with it. In the folder are afterwards
+Crops are taken without scaling, so that a GPU holds the photos and cuts the crops itself. Precision is bf16-mixed if
+the device has instructions for it. The folder has these files:
 
 model.safetensors   the model; its prior is counted over at most --counted pictures
-metrics.csv         the losses on the way (`omega_train.callbacks.metrics`)
-train.log           what was said
-speed.json          crops, crops a second without the first steps, and what they were made on and with
+metrics.csv         the metrics of the steps (`omega_train.callbacks.metrics`)
+train.log           the log
+speed.json          crops, crops a second without the first steps, and device, precision and versions
 """
 
 import argparse
@@ -38,16 +37,16 @@ from omega_train import Recipe, load_recipe, train
 from omega_train.data.shares import folder_and_share
 from omega_train.optimizers import quick_precision
 
-GPU_SHARE = 0.2  # of the memory that is free, for photos: the trainer keeps them there up to a quarter
-MOST_BYTES = 16 << 20  # of a file that is brought back
+GPU_SHARE = 0.2  # of the free memory, for photos: the trainer holds up to a quarter there
+MOST_BYTES = 16 << 20  # the size of a model above which a warning is printed
 
 
 def relaxed(name: str, device: torch.device, batch_size: int | None, seed: int | None) -> Recipe:
-    """A recipe of which all steps are relaxed, on photos that the device can hold."""
+    """The recipe with relaxed steps alone, on photos that fit into the memory of the device."""
     options: dict[str, Any] = {"scale-share": 0.0}
     if device.type == "cuda":
         options["memory"] = GPU_SHARE * torch.cuda.mem_get_info(device)[0] / 2**30
-    changes = {"relaxed-share": 1.0, "hard-share": 0.0, "batch-size": batch_size, "seed": seed}
+    changes = {"relaxed-share": 1.0, "decoder-share": 0.0, "batch-size": batch_size, "seed": seed}
     return load_recipe(name, {**changes, "dataset-options": options})
 
 
@@ -62,18 +61,20 @@ def measured(run: Path, batch_size: int, seconds: float) -> dict[str, float | in
 
 
 def main() -> None:
-    """Train, and write what came of it."""
+    """Train, and write the files."""
     began = time.monotonic()
     parser = argparse.ArgumentParser(description="Train the relaxed phase of a recipe for some minutes.")
     parser.add_argument("recipe", help="a shipped recipe, or a TOML file")
     parser.add_argument("--data", action="append", required=True, metavar="PATH[=SHARE]")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--init", help="begin with what fits of a model or a run")
+    parser.add_argument("--init", help="begin with the weights of a model or a run that fit")
     parser.add_argument("--compile", action="store_true", help="let torch.compile make training quicker")
     for name in ("batch-size", "seed"):
         parser.add_argument(f"--{name}", type=int)
-    parser.add_argument("--after", type=float, help="seconds for what follows the last step; 60, or a fifth if less")
+    parser.add_argument(
+        "--after", type=float, help="seconds for the work after the last step; 60, or a fifth of all if less"
+    )
     parser.add_argument("--counted", type=int, default=128, help="pictures that the prior is counted over, at most")
     asked = parser.parse_args()
     seconds = 60 * asked.minutes

@@ -96,9 +96,9 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
         (["train", "glyphs-omega-8", "--resume", "--output", "o"], "no run to resume"),
         (["train", "glyphs-omega-8", "--output", "o", "--init", "a.png"], "not a model"),
         (["train", "glyphs-omega-8", "--output", "o", "--init", "compct"], "Did you mean 'compact'"),
-        (["train", "glyphs-omega-8", "--output", "o", "--init", "empty"], "is no run folder, or has no checkpoint"),
+        (["train", "glyphs-omega-8", "--output", "o", "--init", "empty"], "is not a run folder, or has no checkpoint"),
         (["train", "glyphs-omega-8", "--output", "o", "--init", "M", "--resume"], "leave out --init, or --resume"),
-        (["export", "empty", "--output", "m.safetensors"], "is no run folder, or has no checkpoint"),
+        (["export", "empty", "--output", "m.safetensors"], "is not a run folder, or has no checkpoint"),
         (["export", "none", "--output", "a.png"], "is there already"),
         (["export", "none"], "--output"),
     ],
@@ -353,7 +353,7 @@ def test_a_training_ends_with_an_evaluation_if_asked(omega: Any, recipe: Callabl
 def test_a_training_begins_with_a_bundled_model_and_gives_a_model_before_its_end(
     omega: Any, recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    small = recipe(latent_channels=32, channels="0:16", symbols=256, steps=2)
+    small = recipe(latent_channels=32, channels="0:16", alphabet=256, steps=2)
     done = omega("train", small, "--output", tmp_path / "run", "--init", "mnist-omega-16", "--steps", "1")
     assert done.returncode == 0, done.stderr
     assert "arrays of mnist-omega-16 taken" in done.stderr

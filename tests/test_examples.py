@@ -33,14 +33,14 @@ prior = "context"
 dataset = "folder"
 latent-channels = 16
 channels = "0:24"
-symbols = 10
+alphabet = 10
 lambda = "0.853:0.99545"
 steps = 20
 batch-size = 2
 schedule = "cosine"
 ema = 0.9
 relaxed-share = 0.8
-hard-share = 0.2
+decoder-share = 0.2
 half-precision = true
 
 [architecture-options]

@@ -19,7 +19,7 @@ def tiny() -> Callable[..., Recipe]:
             "latent_channels": 4,
             "channels": 3,
             "channels_min": 0,
-            "symbols": 8,
+            "alphabet": 8,
             "lambda_max": 0.999,
             "batch_size": 16,
             "steps": 12,

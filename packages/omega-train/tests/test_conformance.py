@@ -51,7 +51,7 @@ TINY = {
     "latent_channels": 8,
     "channels": 4,
     "channels_min": 0,
-    "symbols": 8,
+    "alphabet": 8,
     "lambda_max": 0.999,
     "steps": 2,
     "batch_size": 16,

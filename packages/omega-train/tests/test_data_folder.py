@@ -168,7 +168,7 @@ def test_files_that_are_no_pictures_are_counted_and_left_out(photos: Path) -> No
         (photos / name).write_bytes(b"no picture")
     dataset = FolderDataset(data=photos, crop=16)
     [note] = dataset.notes
-    assert re.fullmatch(r"2 of 22 files are no pictures and left out: .*x\.png, .*y\.jpg", note)
+    assert re.fullmatch(r"2 of 22 files are not pictures and left out: .*x\.png, .*y\.jpg", note)
     assert len(dataset.train) + len(dataset.validation) == 20
 
 
@@ -193,9 +193,9 @@ def test_what_a_run_finds_in_its_pictures_is_in_its_log(
     with pytest.warns(OmegaWarning, match="is left out"):  # at the end, when all are counted again
         train(recipe, run, data=photos, accelerator="cpu", devices="1", workers=2)
     log = (run / "train.log").read_text()
-    assert "1 of 23 files are no pictures and left out" in log
+    assert "1 of 23 files are not pictures and left out" in log
     assert "21 of 22 pictures are converted to gray" in log
-    assert re.search(r"damaged\.bmp is left out: .* \(1 such so far\)", log)
+    assert re.search(r"damaged\.bmp is left out: .* \(warnings so far: 1\)", log)
 
 
 def test_a_picture_that_turns_out_to_be_damaged_is_replaced_by_the_next(tmp_path: Path) -> None:

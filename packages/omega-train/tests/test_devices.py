@@ -15,7 +15,7 @@ from omega_train.task import CodecTask
 Make = Callable[..., Recipe]
 PHASED: dict[str, Any] = {
     "channels": 6,
-    "symbols": 16,
+    "alphabet": 16,
     "lambda_min": 0.8,
     "prior": "context",
     "relaxed_share": 0.5,
@@ -34,16 +34,16 @@ def batch_for(task: CodecTask, step: int) -> Batch:
 @pytest.mark.parametrize(
     ("settings", "step", "phase"),
     [
-        ({}, 0, Phase.SOFT),
-        ({"wake_every": 5}, 0, Phase.SOFT),
-        ({"prior": "context", "optimizer": "muon"}, 3, Phase.SOFT),
-        ({"hard_share": 0.5}, 11, Phase.HARD),
-        ({"quantizer": "integer", "prior": "factorized", "latent_channels": 3}, 0, Phase.SOFT),
-        ({"quantizer": "identity", "channels": 4, "channels_min": 4, "lambda_min": 0.999}, 0, Phase.SOFT),
+        ({}, 0, Phase.JOINT),
+        ({"wake_every": 5}, 0, Phase.JOINT),
+        ({"prior": "context", "optimizer": "muon"}, 3, Phase.JOINT),
+        ({"decoder_share": 0.5}, 11, Phase.DECODER),
+        ({"quantizer": "integer", "prior": "factorized", "latent_channels": 3}, 0, Phase.JOINT),
+        ({"quantizer": "identity", "channels": 4, "channels_min": 4, "lambda_min": 0.999}, 0, Phase.JOINT),
         (PHASED, 0, Phase.RELAXED),
-        ({**PHASED, "hard_share": 0.25}, 11, Phase.HARD),
-        ({**COLORED, "architecture": "compact"}, 0, Phase.SOFT),
-        ({**COLORED, "architecture": "openimages", "architecture_options": {"width": 4}}, 0, Phase.SOFT),
+        ({**PHASED, "decoder_share": 0.25}, 11, Phase.DECODER),
+        ({**COLORED, "architecture": "compact"}, 0, Phase.JOINT),
+        ({**COLORED, "architecture": "openimages", "architecture_options": {"width": 4}}, 0, Phase.JOINT),
     ],
 )
 def test_a_step_on_another_device_is_that_of_the_cpu(

@@ -162,7 +162,7 @@ WIDE = {"optimizer": "muon", "architecture_options": {"width": 64}}  # so that s
 def test_a_run_with_muon_goes_on_exactly_where_it_was_stopped(
     tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = tiny(schedule="cosine", warmup=2, gradient_clip=1.0, hard_share=0.25, ema=0.9, **WIDE)
+    recipe = tiny(schedule="cosine", warmup=2, gradient_clip=1.0, decoder_share=0.25, ema=0.9, **WIDE)
     assert len(list(matrices_of(CodecTask(recipe)))) >= 2
     train(recipe, tmp_path / "whole", **CPU)
     original = CodecTask.training_step

@@ -15,9 +15,9 @@ from omega_core.errors import ComponentError, TrainingError
 from omega_train import train
 from omega_train.callbacks import validation
 from omega_train.callbacks.average import WeightAverage
+from omega_train.channel_order import sort_channels
 from omega_train.data.batches import Batch
 from omega_train.export import save
-from omega_train.ordering import sort_channels
 from omega_train.phases import Phase
 from omega_train.rates import draw_rates
 from omega_train.recipe import Recipe
@@ -33,7 +33,7 @@ ALL = {
     "quantizer_learning_rate": 1e-4,
     "gradient_clip": 1.0,
     "ema": 0.9,
-    "hard_share": 0.25,
+    "decoder_share": 0.25,
     "wake_every": 4,
     "sort_channels": True,
     "quantizer_options": {"temperature_growth": 3.0},
@@ -85,7 +85,7 @@ def test_the_rate_comes_to_count(tiny: Make, batch: Batch) -> None:
         quantized = task.quantizer(task.architecture.analysis(image), task.prior, rates.kept)
         mse = task.distortion(task.architecture.synthesis(quantized.latent, 28, 28), image)
     assert float(quantized.bits.min()) > 0
-    assert float(loss) == pytest.approx(float((rates.weight * mse).mean()), rel=1e-5)
+    assert float(loss) == pytest.approx(float((rates.lambda_ * mse).mean()), rel=1e-5)
 
 
 def test_the_quantizer_can_have_a_learning_rate_of_its_own(tiny: Make) -> None:
@@ -109,9 +109,9 @@ def test_gradients_are_clipped_by_their_norm(tiny: Make, tmp_path: Path, monkeyp
     assert norms == pytest.approx([0.01] * 4, rel=0.01)
 
 
-def test_hard_steps_train_what_follows_the_symbols_alone(tiny: Make, batch: Batch) -> None:
-    task = CodecTask(tiny(hard_share=0.25))
-    assert [task.phase(step) for step in (8, 9, 11)] == [Phase.SOFT, Phase.HARD, Phase.HARD]
+def test_decoder_steps_train_what_follows_the_symbols_alone(tiny: Make, batch: Batch) -> None:
+    task = CodecTask(tiny(decoder_share=0.25))
+    assert [task.phase(step) for step in (8, 9, 11)] == [Phase.JOINT, Phase.DECODER, Phase.DECODER]
     batch.step = 9
     task.training_step(batch, 0).backward()
     trained = {name for name, p in task.codec.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
@@ -120,8 +120,8 @@ def test_hard_steps_train_what_follows_the_symbols_alone(tiny: Make, batch: Batc
 
 
 @pytest.mark.parametrize("parts", [{}, {"quantizer": "integer", "prior": "factorized", "latent_channels": 3}])
-def test_the_loss_of_a_hard_step_is_that_of_files(tiny: Make, batch: Batch, parts: dict[str, object]) -> None:
-    task = CodecTask(tiny(hard_share=0.5, **parts))
+def test_the_loss_of_a_decoder_step_is_that_of_files(tiny: Make, batch: Batch, parts: dict[str, object]) -> None:
+    task = CodecTask(tiny(decoder_share=0.5, **parts))
     batch.step = 11
     loss = float(task.training_step(batch, 0).detach())
     rates = draw_rates(task.recipe, batch)
@@ -130,11 +130,11 @@ def test_the_loss_of_a_hard_step_is_that_of_files(tiny: Make, batch: Batch, part
         task.prior.recount()  # what it had seen before: nothing
     expected = 0.0
     with torch.no_grad():
-        for i, (n, weight) in enumerate(zip(rates.kept.tolist(), rates.weight.tolist(), strict=True)):
+        for i, (n, lambda_) in enumerate(zip(rates.kept.tolist(), rates.lambda_.tolist(), strict=True)):
             image = batch.pixels[i : i + 1] / 255
             quantized = task.quantizer(task.architecture.analysis(image), task.prior, torch.tensor([n]))
             mse = (task.architecture.synthesis(quantized.latent, 28, 28) - image).square().mean() / 0.25
-            expected += float(weight * mse + (1 - weight) * quantized.bits / 784) / 6
+            expected += float(lambda_ * mse + (1 - lambda_) * quantized.bits / 784) / 6
     assert loss == pytest.approx(expected, rel=1e-4)
 
 
@@ -165,7 +165,7 @@ def test_the_model_of_a_run_with_an_average_is_the_average(tiny: Make, tmp_path:
 
 
 def test_symbols_that_nothing_chose_are_woken(tiny: Make, batch: Batch) -> None:
-    task = CodecTask(tiny(symbols=64, wake_every=5))
+    task = CodecTask(tiny(alphabet=64, wake_every=5))
     with torch.no_grad():
         task.training_step(batch, 0)
     rates = draw_rates(task.recipe, batch)
@@ -185,7 +185,7 @@ def test_symbols_that_nothing_chose_are_woken(tiny: Make, batch: Batch) -> None:
 
 def test_channels_that_are_not_worth_their_bits_are_dropped_and_the_rest_sorted(tiny: Make, batch: Batch) -> None:
     """Channels that were exchanged by hand, of which one carries nothing but costs bits, come back in order."""
-    recipe = tiny(latent_channels=8, channels=4, symbols=16, lambda_min=0.95, steps=60, wake_every=None)
+    recipe = tiny(latent_channels=8, channels=4, alphabet=16, lambda_min=0.95, steps=60, wake_every=None)
     torch.manual_seed(0)
     task = CodecTask(recipe)
     pictures = Pictures(batch)
@@ -219,7 +219,7 @@ def test_weights_of_half_precision_take_half_and_have_tables_of_their_own_symbol
     torch.manual_seed(0)
     paths = [tmp_path / f"{half}.safetensors" for half in (False, True)]
     for path, half in zip(paths, (False, True), strict=True):
-        task = CodecTask(tiny(symbols=16, half_precision=half))
+        task = CodecTask(tiny(alphabet=16, half_precision=half))
         with torch.no_grad():
             task.quantizer.table_bias[0] = 1e-5  # which 16 bits hold, though not as precisely
         save(task, path, Pictures(batch))
@@ -246,7 +246,7 @@ def test_stages_that_lost_a_channel_have_tables_of_what_they_then_hold(
     torch.manual_seed(0)
     options = {"start": "scalar", "stages": [1, 1]}
     settings = {"channels": 8, "channels_min": 0, "latent_channels": 4, "lambda_min": 0.9, "lambda_max": 0.99}
-    task = CodecTask(tiny(symbols=16, sort_channels=True, quantizer_options=options, **settings))
+    task = CodecTask(tiny(alphabet=16, sort_channels=True, quantizer_options=options, **settings))
     with torch.no_grad():
         task.quantizer.table[0] = 0.4  # whatever the symbol: brings nothing, but moves what the second stage sees
         task.quantizer.weight *= 9  # for symbols of all kinds
@@ -272,7 +272,7 @@ def test_weights_that_half_precision_cannot_hold_are_named(tiny: Make, batch: Ba
 
 
 def test_a_model_of_fewer_channels_than_its_recipe_works(tiny: Make, tmp_path: Path) -> None:
-    recipe = tiny(channels=6, symbols=16, steps=20, sort_channels=True, lambda_min=0.5, lambda_max=0.5001)
+    recipe = tiny(channels=6, alphabet=16, steps=20, sort_channels=True, lambda_min=0.5, lambda_max=0.5001)
     path = train(recipe, tmp_path / "run", **CPU)
     model = omega_core.load_model(path)
     assert model.channels < 6
@@ -284,7 +284,7 @@ def test_a_model_of_fewer_channels_than_its_recipe_works(tiny: Make, tmp_path: P
 
 
 def test_a_model_of_one_rate_loses_channels_that_are_not_worth_their_bits_too(tiny: Make, batch: Batch) -> None:
-    task = CodecTask(tiny(channels=4, channels_min=4, lambda_min=0.9, lambda_max=0.9, symbols=16))
+    task = CodecTask(tiny(channels=4, channels_min=4, lambda_min=0.9, lambda_max=0.9, alphabet=16))
     with torch.no_grad():
         task.quantizer.table[1] = 0.0
     pictures = Pictures(batch)
@@ -312,9 +312,9 @@ def test_the_model_has_the_prior_of_its_best_step(tiny: Make, tmp_path: Path, mo
     assert any((arrays[f"prior.{name}"] != table).any() for name, table in tables[0].items())
 
 
-def test_hard_steps_go_on_from_the_average(tiny: Make, tmp_path: Path) -> None:
+def test_decoder_steps_go_on_from_the_average(tiny: Make, tmp_path: Path) -> None:
     """What comes before the symbols stays what it was in the average: files have the symbols of those steps."""
-    train(tiny(ema=0.9, hard_share=0.5), tmp_path / "run", **CPU)
+    train(tiny(ema=0.9, decoder_share=0.5), tmp_path / "run", **CPU)
     state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     [average] = [each["average"] for each in state["callbacks"].values() if "average" in each]
     for name, weights in average.items():
@@ -331,8 +331,8 @@ def test_a_run_is_resumed_with_as_many_pictures_as_it_had(tiny: Make, tmp_path: 
         train(more, tmp_path / "run", resume=True, **CPU)
 
 
-def test_hard_steps_keep_the_precision(tiny: Make, tmp_path: Path) -> None:
-    recipe = tiny(quantizer="integer", prior="factorized", latent_channels=3, hard_share=0.5, steps=4)
+def test_decoder_steps_keep_the_precision(tiny: Make, tmp_path: Path) -> None:
+    recipe = tiny(quantizer="integer", prior="factorized", latent_channels=3, decoder_share=0.5, steps=4)
     train(recipe, tmp_path / "run", **CPU, precision="64-true")
 
 
@@ -393,7 +393,7 @@ def test_a_precision_without_float32_is_refused(tiny: Make, precision: str) -> N
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_the_machine_lacks_is_one_clear_error(tiny: Make) -> None:
     for settings in ({"accelerator": "gpu", "precision": "32-true"}, {"accelerator": "cpu", "precision": "16-mixed"}):
-        with pytest.raises(TrainingError, match="this machine cannot train so"):
+        with pytest.raises(TrainingError, match="cannot train with these settings"):
             LightningTrainer(recipe=tiny(), **settings)
 
 

@@ -1,4 +1,4 @@
-"""Training in phases: relaxed, fitted, hard."""
+"""Training in phases: relaxed, joint, decoder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from omega_core.errors import ComponentError, RecipeError
 from omega_train import export_run, train
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch
-from omega_train.fitting import fit
+from omega_train.fit_quantizer import fit_quantizer
 from omega_train.phases import Phase, Phases
 from omega_train.rates import draw_rates, draw_shares
 from omega_train.recipe import Recipe, load_recipe, recipe_names
@@ -26,18 +26,18 @@ Make = Callable[..., Recipe]
 
 @pytest.fixture
 def phased(tiny: Make) -> Make:
-    """A recipe with a relaxed and a hard phase."""
+    """A recipe with a relaxed and a decoder phase."""
 
     def make(**settings: object) -> Recipe:
         values: dict[str, object] = {
             "channels": 10,
             "latent_channels": 4,
-            "symbols": 16,
+            "alphabet": 16,
             "lambda_min": 0.8,
             "lambda_max": 0.999,
             "prior": "context",
             "relaxed_share": 0.5,
-            "hard_share": 0.25,
+            "decoder_share": 0.25,
             "ema": 0.5,
             "quantizer_options": {
                 "start": "scalar",
@@ -72,8 +72,8 @@ def test_phases_follow_each_other(phased: Make) -> None:
     phases = Phases.of(phased(), 12)
     assert [phases.at(step) for step in (0, 5, 6, 8, 9, 11)] == [
         *(Phase.RELAXED, Phase.RELAXED),
-        *(Phase.SOFT, Phase.SOFT),
-        *(Phase.HARD, Phase.HARD),
+        *(Phase.JOINT, Phase.JOINT),
+        *(Phase.DECODER, Phase.DECODER),
     ]
     assert [phases.progress(step) for step in (0, 3, 6, 9)] == [0.0, 0.5, 0.0, 0.5]
 
@@ -117,7 +117,7 @@ def test_a_fitted_quantizer_goes_on_from_the_relaxed_one(phased: Make) -> None:
         task.quantizer.relaxation.log_gain.uniform_(-0.2, 0.2)
         task.quantizer.relaxation.log_step.uniform_(-0.2, 0.2)
     assert not task.fitted
-    said = fit(task, images())
+    said = fit_quantizer(task, images())
     assert task.fitted
     assert said.startswith("quantizer fitted: 10 channels, ")
     latent = task.architecture.analysis(torch.from_numpy(images().pixels) / 255)
@@ -130,7 +130,7 @@ def test_a_fitted_quantizer_goes_on_from_the_relaxed_one(phased: Make) -> None:
 def test_channels_are_put_in_an_order_and_prefixes_measured_when_the_quantizer_is_fitted(phased: Make) -> None:
     torch.manual_seed(0)
     task = CodecTask(phased())
-    fit(task, images())
+    fit_quantizer(task, images())
     rates = task.prefix_rates
     assert len(rates) == 11
     assert rates[0] == 0
@@ -143,10 +143,10 @@ def test_channels_are_put_in_an_order_and_prefixes_measured_when_the_quantizer_i
     assert float((reached < 0.5).float().mean()) == pytest.approx(0.5, abs=0.2), "evenly in rate"
 
 
-def test_a_hard_step_after_it_trains_tables_and_synthesis_alone(phased: Make) -> None:
+def test_a_decoder_step_after_it_trains_tables_and_synthesis_alone(phased: Make) -> None:
     task = CodecTask(phased())
     task.steps = 12
-    fit(task, images())
+    fit_quantizer(task, images())
     step_of(task, 11).backward()
     names = trained(task)
     assert {"quantizer.table_point", "quantizer.table_direction"} <= names
@@ -185,14 +185,14 @@ def test_a_model_keeps_what_further_training_needs(phased: Make, tmp_path: Path)
 
 
 def test_a_run_that_is_relaxed_to_its_end_leaves_a_model_too(phased: Make, tmp_path: Path) -> None:
-    recipe = phased(relaxed_share=1.0, hard_share=0.0)
+    recipe = phased(relaxed_share=1.0, decoder_share=0.0)
     phases = Phases.of(recipe, 12)
     assert {phases.at(step) for step in range(12)} == {Phase.RELAXED}
     path = train(recipe, tmp_path / "run", **CPU, counted=7)
     assert "quantizer fitted: 10 channels" in (tmp_path / "run" / "train.log").read_text()
     model = load_model(path)
     assert model.decompress(model.compress(images().pixels[0, 0])).size == (28, 28)
-    train(phased(steps=14, relaxed_share=1.0, hard_share=0.0), tmp_path / "run", **CPU, resume=True)
+    train(phased(steps=14, relaxed_share=1.0, decoder_share=0.0), tmp_path / "run", **CPU, resume=True)
     assert load_model(path).fingerprint != model.fingerprint
 
 
@@ -209,7 +209,7 @@ def test_a_shipped_recipe_goes_through_its_phases(name: str) -> None:
     batch = Batch(torch.from_numpy(photos.pixels), torch.arange(2), 1)
     task.training_step(batch, 0).backward()
     assert any("relaxation" in name for name in trained(task))
-    fit(task, photos)
+    fit_quantizer(task, photos)
     assert 0 < float(task.prefix_rates[-1]) < 24
     task.zero_grad()
     batch.step = 9
@@ -232,7 +232,7 @@ def test_recipes_for_photos_in_phases_weigh_rate_and_pixels_alike() -> None:
         assert weights[0] == pytest.approx(weights[1], rel=0.02)
 
 
-@pytest.mark.parametrize("stop", [3, 7, 10], ids=["relaxed", "soft", "hard"])
+@pytest.mark.parametrize("stop", [3, 7, 10], ids=["relaxed", "joint", "decoder"])
 def test_stopped_in_any_phase_a_run_goes_on_exactly(phased: Make, tmp_path: Path, stop: int) -> None:
     class Stop(Exception):
         pass
@@ -277,7 +277,7 @@ def test_a_run_in_its_relaxed_phase_can_be_made_a_model_of(phased: Make, tmp_pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"relaxed_share": 0.6, "hard_share": 0.5}, "are 1.1 of the steps together, more than all"),
+        ({"relaxed_share": 0.6, "decoder_share": 0.5}, "are 1.1 of the steps together, more than all"),
         ({"channels_min": 10, "lambda_min": 0.999}, "for models of many rates"),
         ({"lambda_max": 1.0}, "lambda lies between 0 and 1"),
     ],
@@ -288,8 +288,8 @@ def test_phases_that_cannot_be_are_refused(phased: Make, settings: dict[str, obj
 
 
 def test_a_phase_that_no_steps_are_left_for_is_named(phased: Make, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"2 steps leave none for the hard phase, whose share is 0\.1: take more"):
-        train(phased(steps=2, hard_share=0.1), tmp_path / "run", **CPU)
+    with pytest.raises(RecipeError, match=r"2 steps leave none for the decoder phase, whose share is 0\.1: take more"):
+        train(phased(steps=2, decoder_share=0.1), tmp_path / "run", **CPU)
     assert not (tmp_path / "run" / "last.ckpt").exists()
 
 

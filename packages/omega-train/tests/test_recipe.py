@@ -30,7 +30,7 @@ def test_a_shipped_recipe_has_the_published_settings(
     name: str, quantizer: str, channels: tuple[int, int], weights: tuple[float, float]
 ) -> None:
     recipe = load_recipe(name)
-    assert (recipe.quantizer, recipe.symbols, recipe.batch_size, recipe.epochs) == (quantizer, 256, 512, 1000)
+    assert (recipe.quantizer, recipe.alphabet, recipe.batch_size, recipe.epochs) == (quantizer, 256, 512, 1000)
     assert (recipe.channels_min, recipe.channels) == channels
     assert (recipe.lambda_min, recipe.lambda_max) == weights
     assert (recipe.learning_rate, recipe.weight_decay) == (1e-3, 1e-5)
@@ -51,7 +51,7 @@ def test_a_shipped_recipe_for_photos_has_the_published_settings(
     name: str, quantizer: str, channels: tuple[int, int], weights: tuple[float, float]
 ) -> None:
     recipe = load_recipe(name)
-    assert (recipe.quantizer, recipe.symbols, recipe.batch_size, recipe.epochs) == (quantizer, 32, 32, 10)
+    assert (recipe.quantizer, recipe.alphabet, recipe.batch_size, recipe.epochs) == (quantizer, 32, 32, 10)
     assert (recipe.channels_min, recipe.channels) == channels
     assert (recipe.lambda_min, recipe.lambda_max) == weights
     assert (recipe.learning_rate, recipe.weight_decay) == (1e-4, 1e-5)
@@ -80,15 +80,15 @@ def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_pa
         ({"lambda": "nan"}, "between 0 and 1"),
         ({"epochs": 3, "steps": 3}, "either epochs or steps"),
         ({"steps": 0}, "steps has to be at least 1"),
-        ({"batch-size": "large"}, "batch-size has to be a whole number, not 'large'"),
-        ({"batch-size": True}, "batch-size has to be a whole number"),
+        ({"batch-size": "large"}, "batch-size has to be an integer, not 'large'"),
+        ({"batch-size": True}, "batch-size has to be an integer"),
         ({"learning-rate": -1.0}, "learning-rate has to be above 0"),
         ({"draw-exponent": 0.0}, "draw-exponent has to be above 0"),
         ({"schedule": "linear"}, "schedule is one of constant, cosine, not 'linear'"),
         ({"warmup": -1}, "warmup cannot be negative"),
         ({"gradient-clip": 0}, "gradient-clip has to be above 0"),
         ({"ema": 1.0}, "ema is a share, at least 0 and below 1"),
-        ({"hard-share": -0.1}, "hard-share is a share"),
+        ({"decoder-share": -0.1}, "decoder-share is a share"),
         ({"rate-warmup": 1.0}, "rate-warmup is a share"),
         ({"quantizer-learning-rate": -1.0}, "quantizer-learning-rate cannot be negative"),
         ({"wake-every": 0}, "wake-every has to be at least 1"),
@@ -154,5 +154,5 @@ def test_none_survives_being_written(tmp_path: Path, tiny: Callable[..., Recipe]
 def test_options_of_the_trainer_can_be_in_a_recipe(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match="the option workers of the trainer 'lightning' has to be none or a whole"):
         train(tiny(trainer_options={"workers": "many"}), tmp_path / "run")
-    with pytest.raises(TrainingError, match="-1 workers"):
+    with pytest.raises(TrainingError, match="workers have to be 0 or more, not -1"):
         train(tiny(trainer_options={"workers": 2}), tmp_path / "run", workers=-1)

@@ -121,7 +121,7 @@ def test_learning_rates_follow_the_new_length_from_where_a_run_is_resumed(
 
 
 def test_a_run_that_is_resumed_with_fewer_steps_than_it_took_is_finished(tiny: Make, tmp_path: Path) -> None:
-    settings = {"channels": 6, "symbols": 16, "sort_channels": True, "lambda_min": 0.5, "lambda_max": 0.5001}
+    settings = {"channels": 6, "alphabet": 16, "sort_channels": True, "lambda_min": 0.5, "lambda_max": 0.5001}
     with pytest.MonkeyPatch.context() as stopping:
         stop_at(stopping, 9, signal.SIGTERM)
         with pytest.raises(Interrupted):
@@ -132,15 +132,15 @@ def test_a_run_that_is_resumed_with_fewer_steps_than_it_took_is_finished(tiny: M
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 10
 
 
-def test_a_run_that_becomes_so_short_that_it_is_in_its_hard_steps_goes_on_from_the_average(
+def test_a_run_that_becomes_so_short_that_it_is_in_its_decoder_phase_goes_on_from_the_average(
     tiny: Make, tmp_path: Path
 ) -> None:
     with pytest.MonkeyPatch.context() as stopping:
         stop_at(stopping, 7, signal.SIGTERM)
         with pytest.raises(Interrupted):
-            train(tiny(steps=20, ema=0.9, hard_share=0.5), tmp_path, **CPU)
+            train(tiny(steps=20, ema=0.9, decoder_share=0.5), tmp_path, **CPU)
     before = weights_of(torch.load(tmp_path / "last.ckpt", weights_only=True))
-    train(tiny(steps=10, ema=0.9, hard_share=0.5), tmp_path, resume=True, **CPU)
+    train(tiny(steps=10, ema=0.9, decoder_share=0.5), tmp_path, resume=True, **CPU)
     for name, weight in weights(tmp_path).items():
         if name.startswith("codec.architecture.encoder"):
             assert torch.equal(weight, before[name]), name
@@ -367,7 +367,7 @@ def test_a_run_that_is_finished_twice_leaves_the_same_model_and_the_same_metrics
 ) -> None:
     """Its checkpoint has the best weights, which were not the last."""
     losses = iter([1.0, 2.0, 3.0])
-    recipe = tiny(symbols=16, validate_every=4, sort_channels=True, ema=0.9, **settings)
+    recipe = tiny(alphabet=16, validate_every=4, sort_channels=True, ema=0.9, **settings)
     with monkeypatch.context() as patch:
         patch.setattr(validation, "validate", lambda *_: Validation(next(losses), [], 0.0, 0.0))
         model = train(recipe, tmp_path, **CPU)
@@ -392,7 +392,7 @@ def test_a_damaged_checkpoint_is_one_clear_error(tiny: Make, tmp_path: Path, dam
     ("settings", "complaint"),
     [
         ({"coder": "rang"}, "Did you mean 'range'"),
-        ({"symbols": 5000}, "5000 symbols are more than the 4096"),
+        ({"alphabet": 5000}, "5000 symbols are more than the 4096"),
     ],
 )
 def test_what_would_fail_at_the_end_fails_at_the_start(

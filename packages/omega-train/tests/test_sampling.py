@@ -58,10 +58,10 @@ def test_what_is_drawn_for_a_sample_does_not_depend_on_its_batch(tiny: Callable[
     for part in (samples[:7], samples[30:], samples[[4]]):
         alone = draw_rates(recipe, batch(9, part))
         assert torch.equal(alone.kept, together.kept[part])
-        assert torch.equal(alone.weight, together.weight[part])
+        assert torch.equal(alone.lambda_, together.lambda_[part])
         assert torch.equal(noise_seeds(recipe, batch(9, part)), seeds[part])
-    assert not torch.equal(draw_rates(recipe, batch(10, samples)).weight, together.weight)
-    assert not torch.equal(draw_rates(tiny(seed=1), batch(9, samples)).weight, together.weight)
+    assert not torch.equal(draw_rates(recipe, batch(10, samples)).lambda_, together.lambda_)
+    assert not torch.equal(draw_rates(tiny(seed=1), batch(9, samples)).lambda_, together.lambda_)
 
 
 def test_channel_counts_are_drawn_as_published(tiny: Callable[..., Recipe]) -> None:
@@ -75,15 +75,15 @@ def test_channel_counts_are_drawn_as_published(tiny: Callable[..., Recipe]) -> N
     assert often == pytest.approx([1 / 16, 3 / 16, 5 / 16, 7 / 16])
     assert f == pytest.approx([0.25, 0.5, 0.75, 1])
     expected = 0.9 + 0.1 * torch.linspace(0, 1, 11).double()
-    assert rates_at(recipe, torch.linspace(0, 1, 11)).weight.tolist() == pytest.approx(expected.tolist())
-    assert float(rates.weight.mean()) == pytest.approx(0.9 + 0.1 * 2 / 3, abs=1e-3)
+    assert rates_at(recipe, torch.linspace(0, 1, 11)).lambda_.tolist() == pytest.approx(expected.tolist())
+    assert float(rates.lambda_.mean()) == pytest.approx(0.9 + 0.1 * 2 / 3, abs=1e-3)
 
 
 def test_a_model_of_one_rate_always_keeps_all_channels(tiny: Callable[..., Recipe]) -> None:
     recipe = tiny(channels_min=3, lambda_min=0.5, lambda_max=0.5)
     rates = draw_rates(recipe, batch(0, torch.arange(100)))
     assert set(rates.kept.tolist()) == {3}
-    assert set(rates.weight.tolist()) == {0.5}
+    assert set(rates.lambda_.tolist()) == {0.5}
     assert shares(recipe)[0] == [3]
 
 

@@ -70,12 +70,12 @@ def test_the_loss_of_photos_is_that_of_the_dense_definition(
     batch = Batch(pixels, torch.arange(4), 0)
     rates = draw_rates(task.recipe, batch)
     expected = 0.0
-    for picture, n, weight in zip(pixels, rates.kept.tolist(), rates.weight.tolist(), strict=True):
+    for picture, n, lambda_ in zip(pixels, rates.kept.tolist(), rates.lambda_.tolist(), strict=True):
         x = picture[None] / 255
         y_hat = dense(task.quantizer, task.architecture.analysis(x)[0], n)
         x_hat = task.architecture.restore(y_hat[None], 32, 48, torch.tensor([n / task.quantizer.channels]))
         mse = ((x - x_hat) / torch.tensor(deviation)[:, None, None]).square().mean()
-        expected += float(weight * mse + (1 - weight) * n * 6 * math.log2(8) / (32 * 48)) / 4
+        expected += float(lambda_ * mse + (1 - lambda_) * n * 6 * math.log2(8) / (32 * 48)) / 4
     assert float(task.training_step(batch, 0)) == pytest.approx(expected, rel=1e-5)
 
 
@@ -84,12 +84,12 @@ def test_the_loss_is_that_of_the_paper(task: CodecTask, images: torch.Tensor) ->
     batch = Batch(images, torch.arange(6), 0)
     rates = draw_rates(task.recipe, batch)
     expected = 0.0
-    for pixels, n, weight in zip(images, rates.kept.tolist(), rates.weight.tolist(), strict=True):
+    for pixels, n, lambda_ in zip(images, rates.kept.tolist(), rates.lambda_.tolist(), strict=True):
         x = pixels[None] / 255
         symbols = task.quantizer.symbols(task.architecture.analysis(x))[:, :n]
         x_hat = task.architecture.synthesis(task.quantizer.latent(symbols), 28, 28)
         mse = ((x - x_hat) / 0.5).square().mean()
-        expected += float(weight * mse + (1 - weight) * n * 9 * math.log2(8) / 784) / 6
+        expected += float(lambda_ * mse + (1 - lambda_) * n * 9 * math.log2(8) / 784) / 6
     assert float(task.training_step(batch, 0)) == pytest.approx(expected, rel=1e-5)
 
 
@@ -103,9 +103,9 @@ def test_validation_scores_each_count_with_its_own_lambda(task: CodecTask, image
     found = validate(task, Pictures(images))
     scores = found.scores
     assert [score.channels for score in scores] == [1, 2, 3]
-    assert [score.weight for score in scores] == pytest.approx([0.95 + 0.049 * i / 3 for i in (1, 2, 3)])
+    assert [score.lambda_ for score in scores] == pytest.approx([0.95 + 0.049 * i / 3 for i in (1, 2, 3)])
     for score in scores:
-        assert score.loss == pytest.approx(score.weight * score.mse + (1 - score.weight) * score.bpp)
+        assert score.loss == pytest.approx(score.lambda_ * score.mse + (1 - score.lambda_) * score.bpp)
         assert score.bpp == pytest.approx(score.channels * 9 * 3 / 784, rel=1e-5)
     assert found.loss == pytest.approx(sum(p * s.loss for p, s in zip((1 / 9, 3 / 9, 5 / 9), scores, strict=True)))
     assert task.training

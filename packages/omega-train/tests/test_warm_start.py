@@ -47,7 +47,8 @@ def test_a_run_begins_with_the_weights_of_a_model(tiny: Make, run: Path, tmp_pat
         assert after[name].dtype == torch.float32
         np.testing.assert_allclose(after[name].numpy(), array.astype(np.float32), atol=1e-9, err_msg=name)
     said = (tmp_path / "run" / "train.log").read_text()
-    assert f"init: {len(given)} of {len(given)} arrays of model.safetensors taken; begin as without it: prior." in said
+    counted = f"{len(given)} of {len(given)} arrays"
+    assert f"init: {counted} of model.safetensors taken; not initialized from it: prior." in said
 
 
 def test_a_run_begins_with_the_average_and_the_prior_of_another_run(tiny: Make, run: Path) -> None:
@@ -84,12 +85,12 @@ def test_what_does_not_fit_is_left_out_and_told(tiny: Make, run: Path) -> None:
     assert said.startswith(f"init: {len(taken)} of {len(given)} arrays of {run.name} taken; left out, as their shapes ")
     assert "quantizer.table (3, 8, 4) here (5, 8, 4)" in said
     assert "(+" in said
-    assert "begin as without it: architecture.gather" in said
+    assert "not initialized from it: architecture.gather" in said
 
 
 def test_arrays_that_the_task_does_not_have_are_told(tiny: Make, run: Path) -> None:
     said = warm_start(CodecTask(tiny(quantizer="identity", channels=4, channels_min=4, lambda_min=0.999)), run)
-    assert "left out, as this recipe has none of the name: quantizer." in said
+    assert "left out, as this recipe has no such names: quantizer." in said
 
 
 def test_a_model_may_hold_what_only_training_needs(tiny: Make, run: Path, tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_a_model_may_hold_what_only_training_needs(tiny: Make, run: Path, tmp_pa
     task.prior.relaxation.seen = torch.nn.Parameter(torch.zeros(3))
     said = warm_start(task, path)
     assert (task.codec.state_dict()["prior.relaxation.seen"] == 7).all()
-    assert "none of the name: quantizer.relaxation.other (3,)" in said
+    assert "no such names: quantizer.relaxation.other (3,)" in said
 
 
 def test_a_run_that_began_with_a_model_is_resumed_without_it(tiny: Make, run: Path, tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_a_resumed_run_takes_no_other_weights(tiny: Make, run: Path) -> None:
     [
         (lambda path: path, ModelFileError, "there is no model"),
         (lambda path: path.write_bytes(b"nothing"), ModelFileError, "is not a model"),
-        (lambda path: path.mkdir(), TrainingError, "is no run folder, or has no checkpoint yet"),
+        (lambda path: path.mkdir(), TrainingError, "is not a run folder, or has no checkpoint yet"),
         (lambda path: (path.mkdir(), (path / "last.ckpt").write_bytes(b"")), TrainingError, "is damaged, or no"),
         (lambda path: (path.mkdir(), torch.save([1], path / "last.ckpt")), TrainingError, "is damaged, or no"),
     ],
@@ -166,7 +167,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tiny: Make, tmp_path: Path)
             return (exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",))
 
     torch.save({"state_dict": Dangerous()}, tmp_path / "last.ckpt")
-    with pytest.raises(TrainingError, match="is damaged, or no checkpoint"):
+    with pytest.raises(TrainingError, match="is damaged, or not the checkpoint"):
         warm_start(CodecTask(tiny()), tmp_path)
     assert not (tmp_path / "ran").exists()
 
@@ -175,5 +176,5 @@ def test_a_source_that_fits_nowhere_is_an_error(tiny: Make, run: Path, tmp_path:
     file = read_model(run / "model.safetensors")
     path = tmp_path / "model.safetensors"
     write_model(path, file.description, {"other.weight": np.zeros(3, np.float32)})
-    with pytest.raises(TrainingError, match=r"nothing in .* fits the parts of this recipe"):
+    with pytest.raises(TrainingError, match=r"no array of .* fits this recipe"):
         warm_start(CodecTask(tiny()), path)

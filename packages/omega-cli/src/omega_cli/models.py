@@ -110,11 +110,10 @@ def _about(
 
 
 def _row(architecture: str, quantizer: str, prior: str, source: Any) -> dict[str, Any]:
-    symbols = source.alphabet if hasattr(source, "alphabet") else source.symbols
     least = source.channels_min
     channels = f"{least}:{source.channels}" if least < source.channels else str(source.channels)
     components = {"architecture": architecture, "quantizer": quantizer, "prior": prior}
-    return {**components, "D": source.latent_channels, "channels": channels, "symbols": symbols}
+    return {**components, "D": source.latent_channels, "channels": channels, "symbols": source.alphabet}
 
 
 def _costs_of_model(path: Path, size: tuple[int, int] | None) -> list[dict[str, Any]]:

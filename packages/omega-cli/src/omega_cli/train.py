@@ -46,8 +46,10 @@ def train(
     trainer_option: ComponentOptions = None,
     latent_channels: Annotated[int | None, typer.Option(help="D, channels of the latent.")] = None,
     channels: Annotated[str | None, typer.Option(help="C, or C_min:C for a model of many rates.")] = None,
-    symbols: Annotated[int | None, typer.Option(help="S, the alphabet of each channel.")] = None,
-    weight: Annotated[str | None, typer.Option("--lambda", help="λ, or λ_min:λ_max: the weight of quality.")] = None,
+    alphabet: Annotated[int | None, typer.Option(help="S, the number of symbols of each channel.")] = None,
+    lambda_: Annotated[
+        str | None, typer.Option("--lambda", help="λ, the weight of the distortion; or λ_min:λ_max.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="How long, in passes over the data.")] = None,
     steps: Annotated[int | None, typer.Option(help="How long, in batches.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step, for each process.")] = None,
@@ -88,8 +90,8 @@ def train(
         "trainer": trainer,
         "latent-channels": latent_channels,
         "channels": channels,
-        "symbols": symbols,
-        "lambda": weight,
+        "alphabet": alphabet,
+        "lambda": lambda_,
         "epochs": epochs,
         "steps": steps,
         "batch-size": batch_size,

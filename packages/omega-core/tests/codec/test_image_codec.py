@@ -97,11 +97,11 @@ def test_a_step_gives_reconstruction_latent_bits_and_symbols(codec, image):
 def test_all_channels_are_kept_where_no_number_is_given(codec, image):
     whole = codec(image, torch.full((6,), 4))
     assert torch.equal(codec(image).reconstruction, whole.reconstruction)
-    assert torch.equal(codec.frozen(image).bits, whole.bits)
+    assert torch.equal(codec.with_frozen_symbols(image).bits, whole.bits)
 
 
 def test_frozen_symbols_give_what_files_give_and_leave_the_analysis_alone(codec, image):
-    output = codec.frozen(image, KEPT)
+    output = codec.with_frozen_symbols(image, KEPT)
     for i, n in enumerate(KEPT.tolist()):
         symbols = codec.encode_symbols(image[i : i + 1])
         assert torch.equal(output.symbols[i : i + 1], symbols)
@@ -128,7 +128,7 @@ def test_a_relaxed_step_is_told_its_fineness(codec, image):
 def test_a_codec_without_a_prior_has_no_bits(image):
     codec = ImageCodec(Told(), Straight())
     assert not codec(image, KEPT).bits.any()
-    assert not codec.frozen(image, KEPT).bits.any()
+    assert not codec.with_frozen_symbols(image, KEPT).bits.any()
 
 
 def test_a_batch_decodes_as_each_image_with_its_own_channels(codec, image):

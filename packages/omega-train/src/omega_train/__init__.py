@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from omega_train.recipe import load_recipe as load_recipe
     from omega_train.recipe import recipe_names as recipe_names
     from omega_train.run import train as train
-    from omega_train.snapshot import export_run as export_run
+    from omega_train.run_export import export_run as export_run
     from omega_train.task import CodecTask as CodecTask
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""What `last.ckpt` in a run folder holds, for those who do not resume the run."""
+"""The content of `last.ckpt` in a run folder, for other uses than resuming the run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +11,9 @@ from omega_core.errors import TrainingError
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
-    """All of it, on the CPU, read once: a run that goes on meanwhile puts another file in its place.
+    """Load the checkpoint of a run folder onto the CPU, in one read, as a running run may replace the file.
 
-    Raises TrainingError where there is none, or one that is damaged.
+    folder: the run folder. Raises TrainingError if there is no checkpoint, or a damaged one.
     """
     path = folder / "last.ckpt"
     try:
@@ -21,16 +21,18 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         if "state_dict" not in read:
             raise ValueError(path)
     except FileNotFoundError as problem:
-        raise TrainingError(f"{folder} is no run folder, or has no checkpoint yet: there is no {path}.") from problem
-    except Exception as problem:  # whatever damaged bytes make of unpickling
-        raise TrainingError(f"{path} is damaged, or no checkpoint of a run.") from problem
+        raise TrainingError(
+            f"{folder} is not a run folder, or has no checkpoint yet: {path} does not exist."
+        ) from problem
+    except Exception as problem:  # unpickling damaged bytes raises exceptions of any class
+        raise TrainingError(f"{path} is damaged, or not the checkpoint of a run.") from problem
     return read
 
 
 def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The state of the task, named as in `CodecTask.state_dict()`, with the moving average of weights if there is one.
+    """The weights for a model: the state of the task, with the moving average in place of the averaged weights.
 
-    That is what models are made of.
+    checkpoint: as `read_checkpoint` returns it. Names are those of `CodecTask.state_dict()`.
     """
     averages = [state["average"] for state in checkpoint.get("callbacks", {}).values() if "average" in state]
     return {**checkpoint["state_dict"], **(averages[0] if averages else {})}

@@ -1,4 +1,4 @@
-"""Where a run is: alone, under torchrun, or in a job of SLURM."""
+"""The environment of a run: one process, torchrun, or a SLURM job."""
 
 import os
 import signal
@@ -8,28 +8,29 @@ from omega_core.processes import launch_size
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """What asks a run to save and stop; in a job of SLURM also what `#SBATCH --signal=USR1@…` sends before its end."""
+    """The signals that ask a run to save and stop; in a SLURM job also SIGUSR1, from `#SBATCH --signal=USR1@…`."""
     return (signal.SIGINT, signal.SIGTERM, *((signal.SIGUSR1,) if _job() else ()))
 
 
 def requeue(number: int) -> str:
-    """Put the job back into SLURM's queue if its time is up, and say so.
+    """Requeue the SLURM job if its time is up, and return a sentence about it for the message; else "".
 
-    SIGTERM is no reason: it comes from `scancel`, or from SLURM where that requeues the job itself.
+    number: the signal that was received. Only SIGUSR1 means that the time is up: SIGTERM comes from `scancel`, or from
+        SLURM when it requeues the job itself.
     """
     job = _job()
     if not job or number != signal.SIGUSR1:
         return ""
     try:
-        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True)  # noqa: S603, S607 (SLURM's own, wherever it is)
+        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True)  # noqa: S603, S607 (from the PATH)
     except (OSError, subprocess.CalledProcessError) as problem:
         reason = getattr(problem, "stderr", "") or str(problem)
-        return f" Its job {job} could not be put back into the queue: {reason.strip()}"
-    return f" Its job {job} is back in the queue."
+        return f" Its job {job} could not be requeued: {reason.strip()}"
+    return f" Its job {job} was requeued."
 
 
 def local_processes() -> int | None:
-    """How many processes of this run each machine has, if something else than Lightning starts them; else None."""
+    """The number of processes of this run on each machine if torchrun or srun started them; else None."""
     if launch_size() == 1:
         return None
     variables = ("LOCAL_WORLD_SIZE",) if "WORLD_SIZE" in os.environ else ("SLURM_NTASKS_PER_NODE",)
@@ -43,5 +44,5 @@ def local_processes() -> int | None:
 
 
 def _job() -> str:
-    """The job's number in SLURM, or nothing; of an array's task its own."""
+    """The number of the SLURM job, or of the task of an array; "" outside of SLURM."""
     return os.environ.get("SLURM_JOB_ID", "")

@@ -1,7 +1,7 @@
-"""Collective operations of the processes that train together, those of Lightning's process group.
+"""Collective operations over the process group of Lightning.
 
-Where there is no group, before training or where one process trains alone, they are those of a group of one. Which of
-several processes this is before there is a group, the launcher says: see `omega_core.processes`.
+Without a group, before training or with one process, they act as for a group of one. `omega_core.processes` has the
+rank of a process before there is a group.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from torch import Tensor, distributed
 
 
 def is_distributed() -> bool:
-    """Whether there is a process group, of more than one process."""
+    """Whether there is a process group of more than one process."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def rank() -> int:
-    """The number of this process in the group, from 0 on."""
+    """The number of this process in the group, from 0."""
     return distributed.get_rank() if is_distributed() else 0
 
 
 def world_size() -> int:
-    """How many processes the group has."""
+    """The number of processes in the group."""
     return distributed.get_world_size() if is_distributed() else 1
 
 
@@ -33,9 +33,9 @@ def all_reduce_sum(values: Tensor) -> Tensor:
 
 
 def all_reduce_max(values: Sequence[float], device: torch.device) -> list[float]:
-    """The greatest of all processes' values, for each of several. All processes have to call this.
+    """The maximum over all processes of each value. All processes have to call this.
 
-    device: through whose memory they go, that on which the process trains.
+    values: as many in each process. device: the device of the process, whose memory the operation needs.
     """
     if not is_distributed():
         return list(values)
@@ -46,7 +46,7 @@ def all_reduce_max(values: Sequence[float], device: torch.device) -> list[float]
 
 
 def shutdown() -> None:
-    """Leave the group once all processes are done: those left when the first one ends may be aborted."""
+    """Leave the group once all processes are done: the end of the first process may abort the others."""
     if is_distributed():
         distributed.barrier()
         distributed.destroy_process_group()

@@ -12,21 +12,23 @@ from omega_core.codec.model_file import Arrays, Choice, Description, write_model
 from omega_core.contracts.dataset import Images
 from omega_core.errors import TrainingError
 from omega_core.plugins.registry import registry
+from omega_train.channel_order import sort_channels
 from omega_train.distributed import rank
-from omega_train.fitting import fit
-from omega_train.ordering import sort_channels
+from omega_train.fit_quantizer import fit_quantizer
 from omega_train.task import CodecTask
 from omega_train.validation import recount
 
 RELAXATION = "relaxation."
-"""What names in state that only further training needs begin with; in a model file, before those of their part."""
+"""The prefix of names in the state that only training needs; in a model file, it precedes the name of the part."""
 _PACKAGES = ("omega-core", "omega-quant", "omega-entropy", "omega-train", "torch")
 
 
 def export(task: CodecTask, path: Path) -> str:
-    """Write the model as it is and return its fingerprint.
+    """Write the model file of a task and return its fingerprint.
 
-    Raises OutputError, and TrainingError for weights that half precision cannot hold.
+    task: the trained task. path: the path of the model file.
+
+    Raises OutputError, and TrainingError for weights that exceed half precision.
     """
     arrays: Arrays = {}
     for name, tensor in task.codec.state_dict().items():
@@ -43,14 +45,14 @@ def export(task: CodecTask, path: Path) -> str:
 
 
 def _without_subnormals(tensor: Tensor) -> Tensor:
-    """Zeros for what is too small for processors to multiply quickly: what weight decay leaves of unused weights."""
+    """Set subnormal numbers to 0: weight decay makes them of unused weights, and processors multiply them slowly."""
     if not tensor.is_floating_point():
         return tensor
     return tensor.masked_fill(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0)
 
 
 def _halved(tensor: Tensor) -> Tensor:
-    """Floating-point numbers in 16 bits. Raises TrainingError for those that are too large."""
+    """Convert floating-point numbers to 16 bits. Raises TrainingError for numbers that are too large."""
     if not tensor.is_floating_point():
         return tensor
     half = tensor.half()
@@ -60,32 +62,36 @@ def _halved(tensor: Tensor) -> Tensor:
 
 
 def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
-    """Count the prior over the training images, sort channels where the recipe asks for it, and write the model.
+    """Complete a trained task and write its model; for trainers other than `lightning`.
 
-    workers: processes that read the images.
+    The quantizer is fitted if it was not, the prior is counted, and channels are sorted if the recipe asks for it.
 
-    For trainers other than ours. Returns the path. Raises OutputError.
+    task: the trained task.
+    path: the path of the model file.
+    images: the training images.
+    workers: the number of processes that read the images; 0 reads them in this process.
+
+    Returns the path. Raises OutputError, and TrainingError for weights that exceed half precision.
     """
     complete(task, path, images, workers)
     return path
 
 
 def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most: int | None = None) -> str:
-    """Do what comes after the last step, and write the model; returns what was done with the channels, or nothing.
+    """Complete a trained task as `save` does, in all processes, of which the first writes the model.
 
-    The quantizer is fitted if it was not, the prior is counted over the training images, and channels are sorted where
-    the recipe asks for it. All processes take part; the first writes.
+    most: the most images that the prior is counted over; None for all. Other arguments: see `save`.
 
-    most: of the images that the prior is counted over; all if None. workers: processes that read them.
+    Returns what was done with the channels, as text for the log, or "". Raises what `save` raises.
     """
-    fitted = "" if task.fitted else fit(task, images, workers)
-    if task.recipe.half_precision:  # tables are to be those of the symbols that the file's weights give
+    fitted = "" if task.fitted else fit_quantizer(task, images, workers)
+    if task.recipe.half_precision:  # tables have to fit the symbols of the rounded weights
         for tensor in (*task.architecture.state_dict().values(), *task.quantizer.state_dict().values()):
             tensor.copy_(_halved(tensor))
     recount(task, images, workers, most)
     channels = task.quantizer.channels
     sorted_by_gain = sort_channels(task, images, workers) if task.recipe.sort_channels else ""
-    if task.quantizer.channels < channels:  # later stages of a quantizer hold what those that went no longer do
+    if task.quantizer.channels < channels:  # dropped channels change the symbols of later stages
         recount(task, images, workers, most)
     if rank() == 0:
         export(task, path)
@@ -93,7 +99,7 @@ def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most
 
 
 def describe(task: CodecTask) -> Description:
-    """What a model file says about a task's components and recipe."""
+    """The description in the model file of a task: its components, sizes, recipe and the versions of packages."""
     recipe = task.recipe
 
     def choice(kind: str) -> Choice:
@@ -107,7 +113,7 @@ def describe(task: CodecTask) -> Description:
         coder=registry().find("coder", task.coder).qualified_name,
         latent_channels=recipe.latent_channels,
         channels=task.quantizer.channels,
-        alphabet=recipe.symbols,
+        alphabet=recipe.alphabet,
         channels_min=min(recipe.channels_min, task.quantizer.channels),
         text=recipe.description,
         recipe=_plain(asdict(recipe)),

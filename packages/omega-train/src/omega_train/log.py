@@ -1,4 +1,4 @@
-"""What a run says: lines on standard error and in its log file."""
+"""The log of a run: lines on standard error and in a file."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ log = logging.getLogger("omega_train")
 
 
 class Log:
-    """Within it, lines go to standard error, and to a file if there is one."""
+    """A context in which log lines go to standard error, and to a file if `path` is given."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]

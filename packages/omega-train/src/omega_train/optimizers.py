@@ -1,4 +1,4 @@
-"""What takes the steps: Adam, or Muon for the weights that are matrices with Adam for all others.
+"""Optimizers: Adam, or Muon for the weights that are matrices and Adam for all others.
 
 Muon: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; with weight decay as in Liu et al.
 2025, "Muon is Scalable for LLM Training", arXiv 2502.16982.
@@ -14,9 +14,9 @@ from torch.optim.adam import adam
 from omega_train.recipe import Recipe
 
 MATRIX_LEARNING_RATE = 0.01
-"""Of Muon, where the recipe has none."""
+"""The default for Muon."""
 LEAST_INPUTS = 32
-"""Of a weight that is taken for a matrix: few singular values tell little of a direction."""
+"""The fewest inputs of a weight that Muon trains: matrices with few singular values gain little from it."""
 
 _MOMENTUM = 0.95
 _STEPS = 5
@@ -24,11 +24,11 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer that a recipe asks for, of all parameters of a model that are trained.
+    """The optimizer of a recipe for the trainable parameters of a model.
 
-    Learning rates are those of the recipe: the quantizer's for parameters whose names begin with "quantizer.", and
-    that of matrices for those that Muon trains. Weight decay is for what has more than one dimension, as it would wear
-    down a temperature.
+    recipe: has the optimizer, learning rates and weight decay. model: the codec; parameters whose names begin with
+        "quantizer." have the quantizer's learning rate, and matrices that Muon trains theirs. Parameters of one
+        dimension, such as temperatures, have no weight decay.
     """
     matrices = set(matrices_of(model)) if recipe.optimizer == "muon" else set()
     rate, own = recipe.learning_rate, recipe.quantizer_learning_rate
@@ -51,19 +51,17 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def follow_schedule(schedule: torch.optim.lr_scheduler.LambdaLR) -> None:
-    """Set learning rates to what the schedule has for the step that it is at: those of a checkpoint may be of a run
-    that was to be longer or shorter.
-    """
+    """Set the learning rates of a schedule for its current step: a checkpoint may be of a run of another length."""
     factors = [factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
     for group, rate, factor in zip(schedule.optimizer.param_groups, schedule.base_lrs, factors, strict=True):
         group["lr"] = rate * factor
 
 
 def matrices_of(model: nn.Module) -> Iterator[str]:
-    """The names of the parameters that are matrices: weights of linear layers and of convolutions of any size.
+    """The names of the parameters that Muon trains: weights of linear layers and of convolutions of any size.
 
-    A convolution's (out, in, k, k) counts as (out, in·k·k). Not those of depthwise and other grouped convolutions, nor
-    those of fewer than 32 inputs, nor anything in the quantizer, whose tables hold points rather than directions.
+    The weight (out, in, k, k) of a convolution is the matrix (out, in·k·k). Left out are depthwise and other grouped
+    convolutions, weights of fewer than 32 inputs, and the quantizer, whose tables hold points rather than directions.
     """
     for place, module in model.named_modules():
         if isinstance(module, nn.Linear):
@@ -78,12 +76,12 @@ def matrices_of(model: nn.Module) -> Iterator[str]:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, made orthogonal, for groups whose "matrices" is true; Adam for the others.
+    """Orthogonalized momentum for groups whose "matrices" is true; Adam for the others.
 
-    What is made orthogonal is parameters (out, …) as matrices of one row for each output. Their decay is decoupled from
-    the gradient, that of the others is added to it, as torch's Adam has it.
+    A parameter (out, …) is a matrix with a row for each output. Weight decay of matrices is decoupled from the
+    gradient; that of the others is added to the gradient, as in torch's Adam.
 
-    groups: of parameters, each with "lr", "weight_decay" and "matrices".
+    groups: groups of parameters, each with "lr", "weight_decay" and "matrices".
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
@@ -91,7 +89,10 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Take a step with the gradients that there are, those that the closure makes if one is given."""
+        """Update the parameters that have gradients.
+
+        closure: computes the gradients and returns the loss, which is the result; without it the result is None.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -140,7 +141,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _all_orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """`orthogonal` for matrices of any shapes: those of one shape, or its transpose, as one stack of products."""
+    """`orthogonal` for matrices of any shapes; matrices of one shape or its transpose are stacked."""
     places: dict[tuple[int, int], list[int]] = {}
     for place, matrix in enumerate(matrices):
         places.setdefault((min(matrix.shape), max(matrix.shape)), []).append(place)
@@ -153,17 +154,17 @@ def _all_orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _wide(matrix: Tensor) -> Tensor:
-    """A matrix or its transpose, whichever has no more rows than columns: fewer products."""
+    """A matrix or its transpose, the one with fewer rows: it needs fewer products."""
     return matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
 
 
 def orthogonal(stack_NRC: Tensor) -> Tensor:
-    """Nearly U·Vᵀ of each matrix U·S·Vᵀ of a stack (N, R, C), R ≤ C: singular values come to lie between .7 and 1.2.
+    """Approximately U·Vᵀ of each matrix U·S·Vᵀ in a stack (N, R, C), R ≤ C, with singular values from .7 to 1.2.
 
-    By five Newton–Schulz steps of an odd polynomial, in bfloat16 where the device is quick with it.
+    Five Newton–Schulz steps of an odd polynomial, in `quick_precision`. The result has the shape and type of the stack.
     """
     a, b, c = _COEFFICIENTS
-    x = stack_NRC / stack_NRC.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)  # no singular value is above this norm
+    x = stack_NRC / stack_NRC.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)  # the norm bounds the singular values
     x = x.to(quick_precision(x.device))
     for _ in range(_STEPS):
         gram = x @ x.mT
@@ -173,9 +174,9 @@ def orthogonal(stack_NRC: Tensor) -> Tensor:
 
 
 def quick_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where a device multiplies matrices of it quickly, else float32.
+    """bfloat16 if a device has instructions to multiply matrices of it, else float32.
 
-    Processors and GPUs that have no such products take up to fifty times as long with it.
+    Devices without them take up to fifty times as long for bfloat16.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32

@@ -1,9 +1,9 @@
-"""The phases of training, one after the other; a recipe says what share of the steps each takes.
+"""The phases of training, in this order; a recipe has the share of the steps of each.
 
-relaxed     transforms, and gains and steps of a scalar quantizer at any rate, through noise and rounding
-            (`Quantizer.relaxed`, `Prior.interval_bits`); at its end the quantizer is fitted (`omega_train.fitting`)
-soft        all of the codec, through the gradients of its quantizer (`Quantizer.forward`)
-hard        what follows the symbols alone, on those that files will hold: tables and synthesis
+relaxed     transforms, and gains and steps of a scalar quantizer at any rate, with noise and rounding
+            (`Quantizer.relaxed`, `Prior.interval_bits`); at its end `omega_train.fit_quantizer` fits the quantizer
+joint       the whole codec, with the gradients of its quantizer (`Quantizer.forward`)
+decoder     synthesis and tables, on the symbols that files hold (`ImageCodec.with_frozen_symbols`)
 """
 
 from dataclasses import dataclass
@@ -14,31 +14,31 @@ from omega_train.recipe import Recipe
 
 
 class Phase(Enum):
-    """What is trained at a step."""
+    """The part of training to which a step belongs."""
 
     RELAXED = "relaxed"
-    SOFT = "soft"
-    HARD = "hard"
+    JOINT = "joint"
+    DECODER = "decoder"
 
 
 @dataclass(frozen=True)
 class Phases:
-    """When each phase begins: steps before `soft_from` are relaxed, those from `hard_from` on hard, of `steps` in all.
+    """Where phases begin: steps before `joint_from` are relaxed, steps from `decoder_from` on decoder steps.
 
-    Raises RecipeError where a phase that a recipe asks for has no steps.
+    steps: the number of steps of the run.
     """
 
     steps: int
-    soft_from: int
-    hard_from: int
+    joint_from: int
+    decoder_from: int
 
     @classmethod
     def of(cls, recipe: Recipe, steps: int) -> "Phases":
-        """Those of a recipe in a run of so many steps."""
-        phases = cls(steps, round(steps * recipe.relaxed_share), round(steps * (1 - recipe.hard_share)))
+        """The phases of a recipe in a run of `steps` steps. Raises RecipeError if a phase of it has no steps."""
+        phases = cls(steps, round(steps * recipe.relaxed_share), round(steps * (1 - recipe.decoder_share)))
         lengths = {
-            Phase.RELAXED: (recipe.relaxed_share, phases.soft_from),
-            Phase.HARD: (recipe.hard_share, steps - phases.hard_from),
+            Phase.RELAXED: (recipe.relaxed_share, phases.joint_from),
+            Phase.DECODER: (recipe.decoder_share, steps - phases.decoder_from),
         }
         for phase, (share, length) in lengths.items():
             if recipe.relaxed_share and share and not length:
@@ -48,12 +48,12 @@ class Phases:
         return phases
 
     def at(self, step: int) -> Phase:
-        """The phase of a step."""
-        if step < self.soft_from:
+        """The phase of a step, which counts from 0."""
+        if step < self.joint_from:
             return Phase.RELAXED
-        return Phase.HARD if step >= self.hard_from else Phase.SOFT
+        return Phase.DECODER if step >= self.decoder_from else Phase.JOINT
 
     def progress(self, step: int) -> float:
-        """The share of its phase, or of all that comes after the relaxed phase, that is done at a step."""
-        first, end = (0, self.soft_from) if step < self.soft_from else (self.soft_from, self.steps)
+        """The share, from 0 to 1, that is done at a step of the relaxed phase, or of the phases after it."""
+        first, end = (0, self.joint_from) if step < self.joint_from else (self.joint_from, self.steps)
         return min(1.0, (step - first) / max(1, end - first))

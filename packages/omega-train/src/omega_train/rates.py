@@ -12,55 +12,59 @@ from omega_core.format.cuts import channels_per_group, group_ends
 from omega_train.data.batches import NOISE, RATE, Batch, draws
 from omega_train.recipe import Recipe
 
-_BALANCE = 0.35  # of the logarithm of λ/(1 − λ): by as much high rates count less, whose loss is larger
+_BALANCE = 0.35  # exponent of λ/(1 − λ) by which high rates, whose loss is larger, count less
 
 
 @dataclass
 class Rates:
-    """The rate that each sample is trained for.
+    """The rates that the samples of a batch are trained for.
 
-    kept: (B,), channels that are kept. weight: (B,), λ. fineness: (B,), of the quantization, from 0 to 1.
-    scale: (B,), what the loss is multiplied with, so that all rates count.
+    kept: (B,), int64, the number of kept channels. lambda_: (B,), λ.
+    fineness: (B,), the fineness of quantization, from 0 to 1.
+    scale: (B,), the factor of the loss that balances the rates.
     """
 
     kept: Tensor
-    weight: Tensor
+    lambda_: Tensor
     fineness: Tensor
     scale: Tensor
 
     def losses(self, mse: Tensor, bpp: Tensor, rate_factor: float = 1.0) -> Tensor:
-        """λ·MSE + (1 − λ)·bpp of each sample (B,), scaled; rate_factor: what the rate counts."""
-        scale, weight = self.scale.to(mse), self.weight.to(mse)
-        return scale * (weight * mse + rate_factor * (1 - weight) * bpp)
+        """The loss of each sample (B,): λ·MSE + (1 − λ)·bpp, scaled.
+
+        mse, bpp: (B,). rate_factor: the factor of bpp, 1 by default, less during the warmup of the rate.
+        """
+        scale, lambda_ = self.scale.to(mse), self.lambda_.to(mse)
+        return scale * (lambda_ * mse + rate_factor * (1 - lambda_) * bpp)
 
 
 def draw_shares(recipe: Recipe, batch: Batch) -> Tensor:
-    """A number in (0, 1] for each sample of a batch (B,), all alike, in float64."""
+    """Uniform random numbers in (0, 1] for the samples of a batch: (B,), float64."""
     bits = draws(recipe.seed, RATE, torch.tensor(batch.step), batch.samples)
     return ((bits >> 11 & ((1 << 53) - 1)) + 1).to(torch.float64) / 2**53
 
 
 def draw_rates(recipe: Recipe, batch: Batch) -> Rates:
-    """Channel counts and λ of the samples of a batch: n = C_min + ⌈f·(C − C_min)⌉, λ likewise.
+    """Draw the rates of a batch: n = C_min + ⌈f·(C − C_min)⌉ channels, and λ at the same share f of its range.
 
-    f = U^draw_exponent; in a relaxed phase it is U, the fineness.
+    f = U^draw_exponent, U uniform; in a recipe with a relaxed phase f = U, which is the fineness.
     """
     exponent = 1.0 if recipe.relaxed_share else recipe.draw_exponent
     return rates_at(recipe, draw_shares(recipe, batch) ** exponent)
 
 
 def rates_at(recipe: Recipe, f: Tensor) -> Rates:
-    """The channel count and λ at a share f in (0, 1] of the range that a recipe trains for."""
+    """The rates at shares f (B,), in (0, 1], of the range that a recipe trains for."""
     span = recipe.channels - recipe.channels_min
     kept = recipe.channels_min + (f * span).ceil().long()
     if recipe.relaxed_share:
         return balanced_rates(recipe, kept, f)
-    weight = (recipe.lambda_min + f * (recipe.lambda_max - recipe.lambda_min)).float()
-    return Rates(kept, weight, f.float(), torch.ones_like(weight))
+    lambda_ = (recipe.lambda_min + f * (recipe.lambda_max - recipe.lambda_min)).float()
+    return Rates(kept, lambda_, f.float(), torch.ones_like(lambda_))
 
 
 def balanced_rates(recipe: Recipe, kept: Tensor, fineness: Tensor) -> Rates:
-    """Of a recipe with a relaxed phase: λ/(1 − λ) rises geometrically with the fineness (B,), in float64."""
+    """Rates of a recipe with a relaxed phase: λ/(1 − λ) rises geometrically with fineness (B,). kept: (B,)."""
     least, most = (math.log(each / (1 - each)) for each in (recipe.lambda_min, recipe.lambda_max))
     log_odds = least + fineness.double() * (most - least)
     scale = (1 + log_odds.exp()) * (-_BALANCE * (log_odds - (least + most) / 2)).exp()
@@ -68,14 +72,15 @@ def balanced_rates(recipe: Recipe, kept: Tensor, fineness: Tensor) -> Rates:
 
 
 def noise_seeds(recipe: Recipe, batch: Batch) -> Tensor:
-    """What a quantizer's noise depends on, (B,)."""
+    """Seeds of the quantizer's noise for the samples of a batch: (B,), int64."""
     return draws(recipe.seed, NOISE, torch.tensor(batch.step), batch.samples)
 
 
 def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
-    """The channel counts at which a file has cuts, the share f at each, and how often training draws up to it.
+    """The channel counts at which a file has cuts, the share f at each, and the weight of each.
 
-    With up to 32 channels these are all that training draws.
+    The weight of a count is the probability that training draws it or a count since the one before. With up to 32
+    channels, files have cuts at all counts.
     """
     span = recipe.channels - recipe.channels_min
     if span == 0:

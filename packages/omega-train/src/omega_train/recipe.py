@@ -1,6 +1,6 @@
-"""Recipes: all that a training run depends on, as TOML or from Python.
+"""Recipes: the settings of a training run, as TOML or from Python.
 
-A recipe is checked once, when it is made; the rest of the package trusts it.
+A recipe is validated when it is made; the rest of the package relies on that.
 """
 
 import difflib
@@ -22,38 +22,43 @@ OPTIMIZERS = ("adam", "muon")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to train, on what, and how. Raises RecipeError if the settings do not fit together.
+    """The settings of a training run. Raises RecipeError if they are out of range or do not fit together.
 
+    name: letters, digits, dots and hyphens; names the run folder.
+    description: the text that the model file has about itself.
     architecture, quantizer, prior, coder, dataset, trainer: names of components; prior "none" for a
         quantizer that needs none.
-    latent_channels, channels, symbols: D, C and S.
+    latent_channels, channels, alphabet: D, C and S.
     channels_min: C_min, fewer than C for a model of many rates: each sample of training then keeps
         between C_min + 1 and C channels.
     lambda_min, lambda_max: λ of the loss λ·MSE + (1 − λ)·bpp, at the fewest and the most channels.
-    draw_exponent: of f = U^draw_exponent, U uniform between 0 and 1, by which a sample keeps
-        C_min + ⌈f·(C − C_min)⌉ channels; ½ as published, 1 for all counts alike, more for more of few channels.
-    epochs, steps: how long; one of them.
-    quantizer_learning_rate: that of the quantizer, if it is another.
+    draw_exponent: of f = U^draw_exponent, U uniform from 0 to 1: a sample keeps C_min + ⌈f·(C − C_min)⌉ channels.
+        ½ as published, 1 for uniform counts, more for more samples of few channels.
+    epochs, steps: the length of training, one of them.
+    batch_size: images per step and process.
+    learning_rate: that of all parameters without another one.
+    quantizer_learning_rate: that of the quantizer; `learning_rate` if None.
     optimizer: "adam", or "muon" for weights that are matrices and Adam for all others.
     matrix_learning_rate: that of the matrices, with "muon"; 0.01 if None.
+    weight_decay: that of parameters of more than one dimension.
     schedule: of the learning rates, "constant" or "cosine" down to 0; after `warmup` steps of a linear rise.
-    rate_warmup: the share of the steps, the first ones, in which the rate comes to count: its weight rises from 0.
-    gradient_clip: the greatest norm of a gradient; None for any.
-    ema: the share that an exponential moving average of the weights keeps at a step; the model is the average.
-        0 for the weights as they are.
-    relaxed_share: of the steps, the first ones, in which transforms are trained through noise and rounding before the
-        quantizer begins from what they have learned (`omega_train.phases`). λ/(1 − λ) is then interpolated
-        geometrically over the fineness of quantization, all finenesses are drawn alike, and afterwards channel counts
-        are drawn evenly in rate. With 1 all steps are such, and the quantizer begins when a model is made at the end.
-    hard_share: of the steps, the last ones, in which only what follows the symbols is trained: tables and
-        synthesis, on the very symbols that files will hold; with `ema`, from the average on.
+    rate_warmup: the share of the steps, at the start, in which the weight of the rate rises from 0.
+    gradient_clip: the greatest norm of the gradient; no limit if None.
+    ema: the decay of an exponential moving average of the weights, which the model then has; 0 for no average.
+    relaxed_share: the share of the steps, at the start, that are relaxed (`omega_train.phases`). λ/(1 − λ) is then
+        interpolated geometrically over the fineness of quantization, and finenesses are drawn uniformly; after the
+        relaxed phase, channel counts are drawn uniformly in rate. With 1 all steps are relaxed, and the quantizer is
+        fitted when the model is written.
+    decoder_share: the share of the steps, at the end, in which only synthesis and tables are trained, on the symbols
+        that files hold; with `ema`, beginning with the average.
     wake_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
         (`Quantizer.wake`).
-    sort_channels: whether, after training, channels are sorted by how much distortion a bit of each takes away,
-        and dropped if that is less than it costs at λ_max (`select` of quantizer and prior).
-    half_precision: whether the model file keeps weights in 16 bits: it takes half the bytes.
-    validate_every: steps between validations, an epoch if None.
-    ..._options: what the components take besides; None is kept as "none", as TOML has nothing for it.
+    sort_channels: whether channels are sorted by the distortion that each removes per bit, after training, and
+        dropped if λ_max says that they cost more (`select` of quantizer and prior).
+    half_precision: whether the model file has weights in 16 bits, and half the size.
+    validate_every: steps between validations; an epoch if None.
+    seed: the seed of all random numbers.
+    ..._options: further arguments of the components; None becomes "none", as TOML has no null.
     """
 
     name: str
@@ -67,7 +72,7 @@ class Recipe:
     latent_channels: int = 32
     channels: int = 16
     channels_min: int = 16
-    symbols: int = 256
+    alphabet: int = 256
     lambda_min: float = 0.95
     lambda_max: float = 0.95
     draw_exponent: float = 0.5
@@ -85,7 +90,7 @@ class Recipe:
     gradient_clip: float | None = None
     ema: float = 0.0
     relaxed_share: float = 0.0
-    hard_share: float = 0.0
+    decoder_share: float = 0.0
     wake_every: int | None = None
     sort_channels: bool = False
     half_precision: bool = False
@@ -102,7 +107,7 @@ class Recipe:
             if _is_table(entry.name):
                 options = {key: "none" if value is None else value for key, value in getattr(self, entry.name).items()}
                 object.__setattr__(self, entry.name, options)
-        for setting in ("latent_channels", "channels", "symbols", "batch_size"):
+        for setting in ("latent_channels", "channels", "alphabet", "batch_size"):
             _check(getattr(self, setting) >= 1, f"{_key(setting)} has to be at least 1, not {getattr(self, setting)}")
         _check(
             0 <= self.channels_min <= self.channels,
@@ -136,15 +141,15 @@ class Recipe:
         _check(self.warmup >= 0, f"warmup cannot be negative, as {self.warmup}")
         clip = self.gradient_clip
         _check(clip is None or clip > 0, f"gradient-clip has to be above 0, not {clip}")
-        for setting in ("ema", "hard_share", "rate_warmup"):
+        for setting in ("ema", "decoder_share", "rate_warmup"):
             value = getattr(self, setting)
             _check(0 <= value < 1, f"{_key(setting)} is a share, at least 0 and below 1, not {value}")
         share = self.relaxed_share
         _check(0 <= share <= 1, f"relaxed-share is a share from 0 to 1, not {share}")
-        shares = (self.relaxed_share, self.hard_share)
+        shares = (self.relaxed_share, self.decoder_share)
         _check(
             sum(shares) <= 1 + 1e-9,
-            f"relaxed-share and hard-share are {sum(shares):g} of the steps together, more than all",
+            f"relaxed-share and decoder-share are {sum(shares):g} of the steps together, more than all",
         )
         if self.relaxed_share:
             _check(self.adaptive, "a relaxed phase is for models of many rates, with channels such as 0:16")
@@ -158,11 +163,11 @@ class Recipe:
 
     @property
     def adaptive(self) -> bool:
-        """Whether one model is trained for several channel counts."""
+        """Whether the model is trained for several channel counts."""
         return self.channels_min < self.channels
 
     def to_toml(self) -> str:
-        """The recipe as a file that `load_recipe` reads."""
+        """The recipe as the text of a TOML file for `load_recipe`."""
         values: dict[str, Any] = {}
         for entry in fields(self):
             value = getattr(self, entry.name)
@@ -182,11 +187,13 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """A shipped recipe by name, or one from a TOML file, with some settings replaced.
+    """Load a recipe.
 
-    overrides: settings by their names in the file, such as "batch-size"; None stands for no change. Options
-        of components are added to those of the file, unless another component is chosen.
-    Raises RecipeError for an unknown recipe, an unknown setting, or a wrong value.
+    name_or_path: the name of a recipe of this package, or the path of a TOML file.
+    overrides: values of settings by their names in the file, such as "batch-size"; None keeps the value of the file.
+        Options of components are added to those of the file, unless another component is chosen.
+
+    Raises RecipeError for an unknown recipe, an unknown setting or an invalid value.
     """
     text, source = _read(name_or_path)
     try:
@@ -199,7 +206,7 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
             values.pop(other, None)
     for kind in ("architecture", "quantizer", "prior", "dataset", "trainer"):
         if kind in changes and changes[kind] != values.get(kind):
-            values.pop(f"{kind}-options", None)  # they were another component's
+            values.pop(f"{kind}-options", None)  # they belong to another component
     for key, options in changes.items():
         if key.endswith("-options") and isinstance(options, Mapping) and isinstance(values.get(key), Mapping):
             changes[key] = {**_named(values[key]), **_named(options)}
@@ -220,7 +227,7 @@ def _read(name_or_path: str) -> tuple[str, str]:
     near = difflib.get_close_matches(name_or_path, shipped, n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
     names = ", ".join(shipped)
-    raise RecipeError(f"there is no recipe {name_or_path!r}.{guess} Shipped: {names}; or name a .toml file.")
+    raise RecipeError(f"there is no recipe {name_or_path!r}.{guess} Recipes: {names}; or give a .toml file.")
 
 
 def _parse(values: dict[str, Any], source: str) -> Recipe:
@@ -234,7 +241,7 @@ def _parse(values: dict[str, Any], source: str) -> Recipe:
             near = difflib.get_close_matches(key, known, n=1)
             guess = f" Did you mean {near[0]!r}?" if near else ""
             settings_known = ", ".join(known)
-            raise RecipeError(f"{source} has a setting {key!r} that no recipe has.{guess} Settings: {settings_known}.")
+            raise RecipeError(f"{source}: unknown setting {key!r}.{guess} Settings: {settings_known}.")
         if key in ("channels", "lambda"):
             settings[f"{key}_min"], most = _range(key, value)
             settings["channels" if key == "channels" else "lambda_max"] = most
@@ -244,7 +251,7 @@ def _parse(values: dict[str, Any], source: str) -> Recipe:
 
 
 def _range(key: str, value: object) -> tuple[Any, Any]:
-    """16 or "0:16" as the least and the most."""
+    """Parse 16 or "0:16" into minimum and maximum."""
     number = int if key == "channels" else float
     parts = str(value).split(":")
     try:
@@ -262,7 +269,7 @@ def _typed(key: str, value: Any, kind: Any, source: str) -> Any:
         return float(value)
     wanted: Any = {bool: bool, str: str, int: int, int | None: int, float: float, float | None: float}.get(kind, dict)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        names = {bool: "true or false", str: "a text", int: "a whole number", float: "a number", dict: "a table"}
+        names = {bool: "true or false", str: "a string", int: "an integer", float: "a number", dict: "a table"}
         raise RecipeError(f"{source}: {key} has to be {names[wanted]}, not {value!r}.")
     return _named(value) if wanted is dict else value
 
@@ -277,7 +284,7 @@ def _key(name: str) -> str:
 
 
 def _named(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by the names that Python has for them."""
+    """Options with the names of Python arguments."""
     return {key.replace("-", "_"): value for key, value in options.items()}
 
 

@@ -1,10 +1,10 @@
-"""One run: a recipe, a folder, and what is in it afterwards.
+"""Runs: training a recipe into a folder with these files.
 
 model.safetensors   the best model so far
-last.ckpt           what `resume` goes on from
+last.ckpt           the checkpoint that `resume` continues from
 metrics.csv         see `omega_train.callbacks.metrics`
 recipe.toml         the recipe with all overrides
-train.log           what was said
+train.log           the log
 """
 
 from collections.abc import Iterator
@@ -38,15 +38,16 @@ def train(
 ) -> Path:
     """Train a recipe into a folder and return the path of the best model.
 
-    data: the folder of the pictures, for data sets that need one. Several, for those that take several: a
-        mapping of each to its share of the samples, relative to the others, or a sequence of folders.
-    resume: go on with the run that is in the folder.
-    init: a model file, the name of a bundled model, or the folder of another run: a new run begins with what it
-        learned, as far as that fits by name and shape.
-    machine: options of the trainer, such as accelerator and precision, beside those of the recipe.
+    recipe: the settings. folder: the run folder, which is made if it does not exist.
+    data: the folder of the pictures, for data sets that need one; or several folders, for data sets that take
+        several: a mapping of folders to their relative shares of the samples, or a sequence of folders.
+    resume: whether to continue the run in the folder.
+    init: a model file, the name of a bundled model, or the folder of another run: the new run begins with its
+        weights that fit by name and shape.
+    machine: options of the trainer, such as accelerator and precision, in addition to those of the recipe.
 
-    Raises OmegaError where something is wrong that the user can mend; TrainingError if the folder holds
-    another run already, or none to resume.
+    Raises OmegaError for errors that the user can correct, such as TrainingError if the folder holds another run
+    already, or no run to resume.
     """
     folder, pictures = Path(folder), several(data)
     if isinstance(pictures, dict) and not getattr(resolve("dataset", recipe.dataset), "several_folders", False):
@@ -62,10 +63,10 @@ def train(
         _check_unused(folder)
     options = {**recipe.trainer_options, **machine}
     if resume:
-        options.pop("init", None)  # of a recipe: its checkpoint has all that was taken from there
+        options.pop("init", None)  # the checkpoint has these weights already
     with without_subnormals():
         trainer: Trainer = build("trainer", recipe.trainer, options, recipe=recipe, data=pictures)
-        first = launch_rank() == 0  # of several, it writes
+        first = launch_rank() == 0  # the process that writes
         if first:
             write_whole(folder / "recipe.toml", recipe.to_toml().encode())
         try:
@@ -80,10 +81,10 @@ def train(
 
 @contextmanager
 def without_subnormals() -> Iterator[None]:
-    """Let the processor take numbers below 1e-38 for 0, on this thread and on those that torch starts meanwhile.
+    """A context in which the CPU treats subnormal numbers as 0, in this thread and in those that torch starts in it.
 
-    Weights that nothing uses shrink without end under weight decay. Once they are that small, a processor
-    multiplies them up to 200 times more slowly, and a run takes several times as long.
+    Weight decay makes unused weights subnormal. A CPU multiplies such numbers up to 200 times more slowly, and a run
+    takes several times as long.
     """
     flushed_before = not bool(torch.tensor(2.0**-140) * 0.5)
     torch.set_flush_denormal(True)
@@ -101,12 +102,12 @@ def _check_unused(folder: Path) -> None:
 
 
 def _check_resumable(recipe: Recipe, folder: Path) -> str:
-    """Raise TrainingError if a run cannot be resumed; return what else its user should know."""
+    """Raise TrainingError if a run cannot be resumed; return a line for the log, or ""."""
     if not (folder / "last.ckpt").exists():
         raise TrainingError(f"there is no run to resume in {folder}: it has no last.ckpt.")
     try:
         torch.load(folder / "last.ckpt", weights_only=True, map_location="meta")
-    except Exception as problem:  # whatever damaged bytes make of unpickling
+    except Exception as problem:  # unpickling damaged bytes raises exceptions of any class
         raise TrainingError(f"{folder}/last.ckpt is damaged and cannot be resumed. Name another --output.") from problem
     before = load_recipe(str(folder / "recipe.toml"))
     changed = [
@@ -117,5 +118,5 @@ def _check_resumable(recipe: Recipe, folder: Path) -> str:
     if changed:
         raise TrainingError(f"the run in {folder} has another recipe: {', '.join(changed)}. Name another --output.")
     if (before.epochs, before.steps) != (recipe.epochs, recipe.steps):
-        return "the run has another length now: what depends on it, as learning rates may, follows it from here on"
+        return "the run has another length now; schedules of learning rates follow it from this step"
     return ""

@@ -1,9 +1,9 @@
-"""The codec as Lightning trains it.
+"""The Lightning module that trains a codec.
 
 image ─ImageCodec, n kept channels→ image_hat, bits
-loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalized images, bpp less at first if the recipe says so
+loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalized images, bpp times `rate_factor`
 
-What is trained at a step, and how the quantizer takes part, depends on the phase: see `omega_train.phases`.
+The phase of a step says which parts are trained, and how the quantizer takes part: see `omega_train.phases`.
 """
 
 import math
@@ -31,17 +31,19 @@ from omega_train.recipe import Recipe
 class CodecTask(LightningModule):
     """The codec of a recipe, with its loss and optimizer.
 
-    Raises ComponentError if a component is unknown or does not take its options.
+    recipe: names the components and has all settings.
+
+    Raises ComponentError if a component is unknown, does not take its options, or lacks a method that the recipe needs.
     """
 
     codec: ImageCodec
     chosen: Tensor
-    """(C, S), how often each symbol was chosen since the last time that some were woken, here."""
+    """(C, S), how often each symbol was chosen since `wake` was called last."""
     prefix_rates: Tensor
-    """(C + 1,), bits per pixel of the first 0 to C channels, measured when the quantizer was fitted; 0 until then.
-    Empty for recipes without a relaxed phase."""
+    """(C + 1,), bits per pixel of the first 0 to C channels, measured when the quantizer is fitted, and 0 before.
+    Empty in recipes without a relaxed phase."""
     steps: int
-    """Of the whole training."""
+    """The number of steps of the whole training."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -52,7 +54,7 @@ class CodecTask(LightningModule):
             recipe.prior,
             latent_channels=recipe.latent_channels,
             channels=recipe.channels,
-            alphabet=recipe.symbols,
+            alphabet=recipe.alphabet,
             architecture_options=recipe.architecture_options,
             quantizer_options=recipe.quantizer_options,
             prior_options=recipe.prior_options,
@@ -69,7 +71,7 @@ class CodecTask(LightningModule):
         self.register_buffer("prefix_rates", torch.zeros(prefixes, dtype=torch.float64))
 
     def _check_options(self) -> None:
-        """Raise ComponentError where the recipe asks for what its components cannot do."""
+        """Raise ComponentError if a component lacks a method that the recipe needs."""
         wanted = {"wake": self.recipe.wake_every is not None, "select": self.recipe.sort_channels}
         settings = {"wake": "wake-every", "select": "sort-channels"}
         parts = [
@@ -81,60 +83,64 @@ class CodecTask(LightningModule):
                 if component is not None and wanted[method] and not implements(component, contract, method):
                     name = getattr(self.recipe, kind)
                     asked = settings[method]
-                    raise ComponentError(f"the {kind} {name} cannot do what {asked} asks for: it has no `{method}`.")
+                    raise ComponentError(f"the {kind} {name} has no `{method}`, which {asked} needs.")
 
     @property
     def architecture(self) -> Architecture:
-        """That of the codec."""
+        """The architecture of the codec."""
         return self.codec.architecture
 
     @property
     def quantizer(self) -> Quantizer:
-        """That of the codec."""
+        """The quantizer of the codec."""
         return self.codec.quantizer
 
     @property
     def prior(self) -> Prior | None:
-        """That of the codec."""
+        """The prior of the codec, if it has one."""
         return self.codec.prior
 
     @property
     def coder(self) -> str:
-        """The recipe's or, where symbols have no probabilities, `raw`."""
+        """The name of the coder: the recipe's, or `raw` if the quantizer has no prior."""
         return self.recipe.coder if self.quantizer.needs_prior else "raw"
 
     @property
     def phases(self) -> Phases:
-        """When each phase of the training begins."""
+        """The phases of the training."""
         return Phases.of(self.recipe, self.steps)
 
     @property
     def fitted(self) -> bool:
-        """Whether there is no relaxed phase before it, or no longer."""
+        """Whether the quantizer is fitted, or needs no fit as the recipe has no relaxed phase."""
         return not len(self.prefix_rates) or bool(self.prefix_rates[-1] > 0)
 
     def phase(self, step: int) -> Phase:
-        """What is trained at a step. A run whose quantizer is fitted has left the relaxed phase for good."""
+        """The phase of a step, which counts from 0. Once the quantizer is fitted, no step is relaxed."""
         phase = self.phases.at(step)
-        return Phase.SOFT if phase is Phase.RELAXED and self.fitted else phase
+        return Phase.JOINT if phase is Phase.RELAXED and self.fitted else phase
 
     def rate_factor(self, step: int) -> float:
-        """What the rate counts at a step, of what it counts in the end."""
+        """The factor of the rate in the loss at a step: it rises to 1 during the warmup of the rate."""
         rising = self.steps * self.recipe.rate_warmup
         return min(1.0, step / rising) if rising else 1.0
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of a batch; what it is made of is left in `last`."""
+        """The mean loss of a batch; `last` keeps loss, MSE and bpp.
+
+        batch: the images of the step `batch.step`.
+        index: not used.
+        """
         phase, rates = self.phase(batch.step), self._draw_rates(batch)
         self.quantizer.sample_seeds = noise_seeds(self.recipe, batch)
         self.quantizer.progress = min(1.0, batch.step / self.steps)
         image = (batch.pixels.to(self.dtype) / 255).contiguous(memory_format=torch.channels_last)
         if phase is Phase.RELAXED:
             output = self.codec.relaxed(image, rates.kept, rates.fineness)
-        elif phase is Phase.SOFT:
+        elif phase is Phase.JOINT:
             output = self.codec(image, rates.kept)
         else:
-            output = self.codec.frozen(image, rates.kept)
+            output = self.codec.with_frozen_symbols(image, rates.kept)
         mse = self.distortion(output.reconstruction, image)
         bpp = output.bits / image[0, 0].numel()
         loss = rates.losses(mse, bpp, self.rate_factor(batch.step)).mean()
@@ -146,7 +152,7 @@ class CodecTask(LightningModule):
         return loss
 
     def _draw_rates(self, batch: Batch) -> Rates:
-        """The rates of a batch; evenly in rate where the quantizer was fitted after a relaxed phase."""
+        """The rates of a batch; uniform in rate after a relaxed phase."""
         if not len(self.prefix_rates) or not self.fitted:
             return draw_rates(self.recipe, batch)
         wanted = draw_shares(self.recipe, batch).to(self.prefix_rates.device) * self.prefix_rates[-1]
@@ -156,11 +162,11 @@ class CodecTask(LightningModule):
         return self.rates_of(kept)
 
     def rates_of(self, kept: Tensor) -> Rates:
-        """λ and fineness of so many kept channels (B,), once the quantizer was fitted."""
+        """The rates of `kept` channels (B,), once the quantizer is fitted."""
         return balanced_rates(self.recipe, kept, self.quantizer.fineness(kept))
 
     def distortion(self, restored: Tensor, image: Tensor) -> Tensor:
-        """MSE (B,) of images (B, colors, H, W), normalized as the architecture says."""
+        """MSE (B,) of restored images and images (B, colors, H, W), normalized by the architecture."""
         error = self.architecture.normalize(restored) - self.architecture.normalize(image)
         return error.square().mean(dim=(1, 2, 3))
 
@@ -177,7 +183,7 @@ class CodecTask(LightningModule):
         return woken
 
     def configure_optimizers(self) -> Any:
-        """The recipe's optimizer, and the schedule of its learning rates if there is one."""
+        """The optimizer of the recipe, with a schedule of learning rates if it has one."""
         optimizer = build_optimizer(self.recipe, self.codec)
         if self.recipe.schedule == "constant" and not self.recipe.warmup:
             return optimizer
@@ -185,8 +191,8 @@ class CodecTask(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _learning_rate_factor(self, step: int) -> float:
-        """What the learning rate is multiplied with at a step; it rises and falls anew after a relaxed phase."""
-        first = self.phases.soft_from
+        """The factor of the learning rates at a step; the schedule begins again after a relaxed phase."""
+        first = self.phases.joint_from
         rising = min(1.0, (step - (first if step >= first else 0) + 1) / (self.recipe.warmup + 1))
         if self.recipe.schedule == "constant":
             return rising
@@ -194,7 +200,10 @@ class CodecTask(LightningModule):
 
 
 def symbol_counts(symbols: Tensor, kept: Tensor, alphabet: int) -> Tensor:
-    """How often each symbol occurs in symbols (B, C, h, w), of which kept (B,) channels count: (C, S)."""
+    """Count the symbols of each channel: (C, S), int64.
+
+    symbols: (B, C, h, w). kept: (B,), the number of channels of each sample that count. alphabet: S.
+    """
     channels = symbols.shape[1]
     channel_C = torch.arange(channels, device=symbols.device)
     numbered = (channel_C[:, None] * alphabet + symbols.flatten(2))[channel_C < kept[:, None]]

@@ -25,10 +25,10 @@ from omega_train.data.loader import TrainingData
 from omega_train.data.reading import reading_workers
 from omega_train.distributed import shutdown
 from omega_train.log import log
-from omega_train.pace import Pace
 from omega_train.phases import Phases
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
+from omega_train.time_limit import TimeLimit
 from omega_train.warm_start import warm_start
 
 _DATA_ERROR = f"{DataError.__module__}.{DataError.__qualname__}"
@@ -37,19 +37,20 @@ _DATA_ERROR = f"{DataError.__module__}.{DataError.__qualname__}"
 class LightningTrainer:
     """Trains a recipe on the CPU or on GPUs.
 
-    data: the folder of the pictures, for data sets that need one; several with their shares, for those that take it.
-    accelerator, devices, nodes, precision: as Lightning's Trainer takes them. Under torchrun and srun, which
-        start the processes, devices and nodes follow from them.
-    compiled: whether torch.compile makes transforms and quantizer quicker, after a minute or more of its own.
-    workers: processes that read pictures; None for up to 8 a GPU, or none where training itself is on the CPU.
-    save_minutes: the run is saved after each validation, and wherever so many minutes have passed since.
-    init: a model, by its path or name, or a run folder, whose weights a new run begins with as far as they fit.
-    minutes: how long it takes until the last step is done, pictures read and code compiled within it; None for as long
-        as the recipe's steps or epochs take, which do not count otherwise. How many steps that is, and so where
-        schedules are, follows from the speed of those that are done. For recipes of one phase, whose steps are alike.
-    counted: pictures at the most that the prior of the finished model is counted over, evenly taken; None for all.
+    recipe: the recipe to train.
+    data: the folder of the pictures, or several with their shares of the samples, for data sets that take them.
+    accelerator, devices, nodes, precision: as for Lightning's Trainer. Under torchrun and srun, which start the
+        processes, devices and nodes follow from them.
+    compiled: whether torch.compile compiles transforms and quantizer, which takes a minute or more.
+    workers: the number of processes that read pictures; by default up to 8 per GPU, and none on the CPU.
+    save_minutes: the most minutes between checkpoints; one is also written after each validation.
+    init: a model, by its path or name, or a run folder: a new run begins with its weights that fit.
+    minutes: the time until the last step is done, including reading and compilation; by default that of the steps or
+        epochs of the recipe, which `minutes` replaces. The number of steps is planned from the measured speed. For
+        recipes of one phase, whose steps take equally long.
+    counted: the most pictures that the prior of the final model is counted over, evenly spaced; all by default.
 
-    Raises DataError, RecipeError, ComponentError or TrainingError if it could not be trained.
+    Raises DataError, RecipeError, ComponentError or TrainingError if the recipe cannot be trained.
     """
 
     def __init__(
@@ -70,19 +71,19 @@ class LightningTrainer:
     ) -> None:
         began = time.monotonic()
         if workers is not None and workers < 0:
-            raise TrainingError(f"{workers} workers cannot read pictures; ask for 0 or more.")
+            raise TrainingError(f"workers have to be 0 or more, not {workers}.")
         if not save_minutes > 0:
             raise TrainingError(f"save-minutes has to be above 0, not {save_minutes}.")
         if counted is not None and counted < 1:
             raise TrainingError(f"a prior is counted over 1 picture or more, not {counted}.")
         if minutes is not None and not minutes > 0:
             raise TrainingError(f"minutes have to be above 0, not {minutes}.")
-        if minutes is not None and (0 < recipe.relaxed_share < 1 or recipe.hard_share):
+        if minutes is not None and (0 < recipe.relaxed_share < 1 or recipe.decoder_share):
             raise TrainingError(
-                "the steps of several phases take longer in one than in another, so that minutes do not tell how many"
-                " they are: take a relaxed-share of 1 or 0 and no hard-share, or give steps instead."
+                "steps of different phases take different times, and minutes cannot be planned: take a relaxed-share of"
+                " 1 or 0 and no decoder-share, or give steps instead."
             )
-        self.pace = None if minutes is None else Pace(began + 60 * minutes)
+        self.time_limit = None if minutes is None else TimeLimit(began + 60 * minutes)
         self.counted = counted
         self.recipe, self.workers, self.compiled, self.save_minutes = recipe, workers, compiled, save_minutes
         torch.manual_seed(recipe.seed)
@@ -99,12 +100,12 @@ class LightningTrainer:
         self.epoch = len(self.dataset.train) // batch
         if self.epoch == 0:
             raise RecipeError(
-                f"a batch of {batch} pictures is more than the {len(self.dataset.train)} there are to train with;"
+                f"a batch of {batch} pictures is more than the {len(self.dataset.train)} training pictures;"
                 " set a smaller batch-size."
             )
 
     def _check_pictures(self) -> None:
-        """Raise DataError if the pictures are none that the architecture takes."""
+        """Raise DataError or ImageError if the architecture does not take the pictures."""
         if not len(self.dataset.train) or not len(self.dataset.validation):
             raise DataError(f"the dataset {self.recipe.dataset} has no pictures to train or to validate with.")
         colors, height, width = self.dataset.train.load(0, 0).shape
@@ -116,7 +117,9 @@ class LightningTrainer:
     def train(self, folder: Path, *, resume: bool = False) -> Path:
         """Train into a run folder and return the path of the best model.
 
-        Raises TrainingError if it cannot go on, Interrupted after it saved where a signal asked it to stop.
+        folder: the run folder. resume: whether to continue from its checkpoint.
+
+        Raises TrainingError if training fails, and Interrupted, after a checkpoint, if a signal stopped the run.
         """
         recipe = self.recipe
         steps = recipe.steps or self.epoch * (recipe.epochs or 0)
@@ -134,11 +137,11 @@ class LightningTrainer:
             epoch=self.epoch,
             workers=workers,
             save_minutes=self.save_minutes,
-            pace=self.pace,
+            time_limit=self.time_limit,
             counted=self.counted,
         )
         data = TrainingData(self.dataset, recipe, workers)
-        with _unworried(), _signals_given_back(), _in_one_line(), closing(data):
+        with _without_advice(), _restored_signals(), _short_errors(), closing(data):
             self.trainer.fit(
                 self.task,
                 datamodule=data,
@@ -153,37 +156,37 @@ class LightningTrainer:
 
 
 def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: int, precision: str) -> Trainer:
-    """Lightning's Trainer for a recipe on this machine and others. Raises TrainingError if they cannot train so."""
+    """Lightning's Trainer for a recipe; arguments: see `LightningTrainer`. Raises TrainingError if they are invalid."""
     if precision.startswith(("bf16-true", "16-true", "transformer-engine")):
         raise TrainingError(
-            f"distances and rates need float32, which the precision {precision} leaves no room for: take bf16-mixed."
+            f"distances and rates need float32, which the precision {precision} excludes: take bf16-mixed."
         )
     local = local_processes()
     if local is not None:
         if devices not in ("auto", str(local)) or nodes not in (1, launch_size() // local):
             raise TrainingError(
                 f"{launch_size()} processes were started, {local} on each machine: leave out --devices and --nodes,"
-                " which ask for others."
+                " which differ from that."
             )
         devices, nodes = str(local), launch_size() // local
     elif nodes > 1:
-        raise TrainingError(f"{nodes} machines need torchrun or srun, which start the processes on each of them.")
+        raise TrainingError(f"{nodes} machines need torchrun or srun, which start the processes on each machine.")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if accelerator == "auto" and torch.backends.mps.is_available():
-        accelerator = "cpu"  # Apple's GPUs have no float64, in which priors count
+        accelerator = "cpu"  # Apple's GPUs have no float64, which priors need
     settings: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
     settings |= {"precision": precision, "gradient_clip_val": recipe.gradient_clip}
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", ".*not supported.*")  # Lightning would take another precision
+            warnings.filterwarnings("error", ".*not supported.*")  # Lightning would use another precision
             trainer = _quiet_trainer(**settings)
         if trainer.num_devices * trainer.num_nodes > 1:
-            # with hard symbols the analysis has no gradients, in a relaxed phase the quantizer's own parameters
-            strategy = DDPStrategy(find_unused_parameters=recipe.hard_share + recipe.relaxed_share > 0)
+            # the analysis has no gradients in the decoder phase, the quantizer's own parameters in the relaxed phase
+            strategy = DDPStrategy(find_unused_parameters=recipe.decoder_share + recipe.relaxed_share > 0)
             trainer = _quiet_trainer(**settings, strategy=strategy)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, UserWarning) as problem:
-        raise TrainingError(f"this machine cannot train so: {str(problem).splitlines()[0]}") from problem
+        raise TrainingError(f"cannot train with these settings: {str(problem).splitlines()[0]}") from problem
     return trainer
 
 
@@ -201,15 +204,15 @@ def _quiet_trainer(**settings: Any) -> Trainer:
 
 
 @contextmanager
-def _in_one_line() -> Iterator[None]:
-    """Say in one line what torch says in many: of memory, of pictures, and of torch.compile without a compiler."""
+def _short_errors() -> Iterator[None]:
+    """Turn errors of torch about memory, reading processes and torch.compile into errors of one line."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as problem:
         raise TrainingError("the device has too little memory for this; set a smaller batch-size.") from problem
-    except DataError as problem:  # those of reading processes come with their traceback
+    except DataError as problem:  # from reading processes, with their traceback in the message
         raise DataError(str(problem).strip().splitlines()[-1].removeprefix(f"{_DATA_ERROR}: ")) from problem
-    except Exception as problem:  # each version of torch has others
+    except Exception as problem:  # the classes differ between versions of torch
         if not type(problem).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
         reason = " ".join(str(problem).split())[:300]
@@ -217,8 +220,8 @@ def _in_one_line() -> Iterator[None]:
 
 
 @contextmanager
-def _signals_given_back() -> Iterator[None]:
-    """Restore what signals did before Lightning came: it leaves a SIGTERM that does nothing."""
+def _restored_signals() -> Iterator[None]:
+    """Restore the signal handlers: Lightning leaves one that ignores SIGTERM."""
     numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.getsignal(number) for number in numbers}
     try:
@@ -229,8 +232,8 @@ def _signals_given_back() -> Iterator[None]:
 
 
 @contextmanager
-def _unworried() -> Iterator[None]:
-    """Without the advice that Lightning and torch give to those who do not know them."""
+def _without_advice() -> Iterator[None]:
+    """Ignore warnings of Lightning and torch that users cannot act on."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # of torch.compile

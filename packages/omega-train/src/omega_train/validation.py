@@ -1,4 +1,4 @@
-"""How good a codec is while it is trained, at the channel counts at which its files can be cut."""
+"""Validation of a codec during training, at the channel counts at which its files have cuts."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,19 +18,21 @@ from omega_train.distributed import all_reduce_sum, rank, world_size
 from omega_train.rates import Rates, rates_at, shares
 from omega_train.task import CodecTask, symbol_counts
 
-FINENESSES = 8  # at which the relaxed phase is scored
-BATCH_PIXELS = 500 * 28 * 28  # at a time, whatever the size of the images
+FINENESSES = 8  # the number of finenesses at which the relaxed phase is scored
+BATCH_PIXELS = 500 * 28 * 28  # the most pixels of a batch
 
 
 @dataclass(frozen=True)
 class Score:
-    """At one channel count: λ, the loss with it, MSE on normalized images, bpp, and mean PSNR in dB.
+    """The scores at one channel count.
 
-    channels: in the relaxed phase, where there are none yet, the share of them for the fineness that was measured.
+    channels: the count; in the relaxed phase, which has no channels, the count at the same share as the fineness.
+    lambda_: λ. loss: λ·MSE + (1 − λ)·bpp, scaled in recipes with a relaxed phase. mse: on normalized images.
+    bpp: the estimated rate. psnr: in dB, mean over images.
     """
 
     channels: int
-    weight: float
+    lambda_: float
     loss: float
     mse: float
     bpp: float
@@ -39,11 +41,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Validation:
-    """What validation found.
+    """The result of a validation.
 
-    loss: what training minimizes: each channel count is scored with its own λ, and weighs as often as
-        training draws it or one since the count before.
-    scores: at each count.
+    loss: the expected loss of training: the mean of the losses at the counts, each with the probability that training
+        draws the count or one since the count before.
+    scores: at each channel count.
     dead_symbols: the share of all symbols that were never chosen.
     dead_channels: the share of channels that always have the same symbol.
     """
@@ -56,7 +58,11 @@ class Validation:
 
 @torch.no_grad()
 def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
-    """Score a task on images it was not trained with; several processes share them, workers read for each."""
+    """Score a task.
+
+    task: the task; it is in evaluation mode meanwhile. images: the validation images, which several processes share.
+    workers: the number of processes that read the images for each; 0 reads them in this process.
+    """
     if not task.fitted:
         return _validate_relaxed(task, images, workers)
     counts, rates, weights = _points(task)
@@ -87,7 +93,7 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
 
 
 def _points(task: CodecTask) -> tuple[list[int], Rates, NDArray[np.float64]]:
-    """The channel counts at which a file has cuts, the rates that they are trained for, and how often up to each."""
+    """The channel counts at which a file has cuts, their rates, and the weights of their losses."""
     counts, f, weights = shares(task.recipe)
     if not task.recipe.relaxed_share:
         return counts, rates_at(task.recipe, torch.from_numpy(f)), weights
@@ -97,14 +103,14 @@ def _points(task: CodecTask) -> tuple[list[int], Rates, NDArray[np.float64]]:
 
 
 def _scores(counts: Sequence[int], rates: Rates, means: Tensor) -> list[Score]:
-    """Scores of so many channels at these rates, of MSE, bpp and PSNR at each (N, 3)."""
+    """Scores from channel counts, their rates, and the means (N, 3) of MSE, bpp and PSNR."""
     losses = rates.losses(means[:, 0], means[:, 1])
-    rows = zip(counts, rates.weight.tolist(), losses.tolist(), *means.T.tolist(), strict=True)
+    rows = zip(counts, rates.lambda_.tolist(), losses.tolist(), *means.T.tolist(), strict=True)
     return [Score(*row) for row in rows]
 
 
 def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validation:
-    """Score a task in its relaxed phase, at finenesses from 0 to 1; bits are those of its density."""
+    """Score a task in its relaxed phase, at finenesses from 0 to 1, with the bits of its density."""
     finenesses = torch.linspace(0, 1, FINENESSES, dtype=torch.float64)
     rates = rates_at(task.recipe, finenesses)
     was_training = task.training
@@ -125,7 +131,7 @@ def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validati
 
 
 def _sums_of(task: CodecTask, image: Tensor, restored: Tensor, bits: Tensor) -> Tensor:
-    """MSE, bpp and PSNR (3,) of a batch (B, colors, H, W) as restored with so many bits (B,), summed over it."""
+    """MSE, bpp and PSNR (3,), summed over a batch (B, colors, H, W), its restored images and their bits (B,)."""
     seen = (restored.clamp(0, 1) * 255).round() - image * 255
     noise = seen.square().mean(dim=(1, 2, 3)).clamp_min(1e-3)
     mse = task.distortion(restored, image)
@@ -143,15 +149,17 @@ def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) ->
 
 
 def all_of(task: CodecTask, image: Tensor) -> Tensor:
-    """Kept (B,), where all channels are."""
+    """The number of kept channels (B,) if all are kept."""
     return torch.full((len(image),), task.quantizer.channels, device=image.device)
 
 
 def batches(task: CodecTask, images: Images, *, most: int | None = None, workers: int = 0) -> Iterator[Tensor]:
-    """Images as floats (≤ B, colors, H, W) on the task's device, in order; of several processes, each its share.
+    """Batches of images as floats in [0, 1] (B, colors, H, W) on the device of the task, in order.
 
-    Those that are augmented are as they were for the first step, whenever they are asked for.
-    most: how many images at the most, evenly taken; all if None. workers: processes that read them.
+    Augmented images are always those of the first step. Each of several processes has its share.
+
+    task: has device, precision and seed. images: the images.
+    most: the most images, evenly spaced; all if None. workers: the number of processes that read them.
     """
     size = _batch_size(images)
     mine = _chosen(images, most)[rank() :: world_size()]
@@ -170,7 +178,7 @@ def batches(task: CodecTask, images: Images, *, most: int | None = None, workers
 
 
 def _chosen(images: Images, most: int | None) -> range:
-    """The numbers of at most so many images, evenly taken; of all if None."""
+    """The indices of at most `most` images, evenly spaced; of all if None."""
     return range(0, len(images), 1 if most is None else -(-len(images) // most))
 
 
@@ -181,7 +189,11 @@ def _batch_size(images: Images) -> int:
 
 @torch.no_grad()
 def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None = None) -> None:
-    """Show a prior that counts the whole training set, each picture once, or at most so many pictures of it."""
+    """Count a prior anew over images, each once; priors that do not count stay as they are.
+
+    task: its prior is changed in place. images: the training images. workers: the number of processes that read them.
+    most: the most images, evenly spaced; all if None.
+    """
     if task.prior is None or not task.prior.observes:
         return
     was_training = task.training
@@ -193,6 +205,6 @@ def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None 
         task.prior.observe(symbols, kept)
         rounds += 1
     each = -(-len(_chosen(images, most)) // world_size())
-    if rounds < -(-each // _batch_size(images)):  # others have one more, and a prior that counts may wait for all
+    if rounds < -(-each // _batch_size(images)):  # other processes have one more batch, and `observe` may wait for all
         task.prior.observe(symbols[:0], kept[:0])
     task.train(was_training)

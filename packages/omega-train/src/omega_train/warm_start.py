@@ -1,4 +1,4 @@
-"""Training that begins with what another run learned."""
+"""Initialization of a task with the weights of a model or another run."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -14,20 +14,20 @@ from omega_train.checkpoint import read_checkpoint, weights_of
 from omega_train.export import RELAXATION
 from omega_train.task import CodecTask
 
-_CODEC = "codec."  # what names in the state of a task begin with
+_CODEC = "codec."  # the prefix of names in the state of a task
 _SHOWN = 3
 
 
 def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
-    """What a model or a run has learned, named as in `ImageCodec.state_dict()`.
+    """The weights of a model or a run, with names as in `ImageCodec.state_dict()`.
 
-    source: a model file, the name of a bundled model, or a run folder, of whose last checkpoint it is the moving
-        average if there is one, and else the weights.
+    source: a model file, the name of a bundled model, or a run folder, whose last checkpoint gives the moving average
+        if there is one, else the weights.
 
-    A model has only frozen tables of its prior, which no training goes on from: they are left out. What it has under
-    "relaxation.prior." is the state of the `relaxation` of its prior, and so for its other parts.
+    The frozen tables of a model's prior are left out, as they cannot be trained. Arrays under "relaxation.prior." are
+    the state of the `relaxation` of the prior, and likewise for the other parts.
 
-    Raises ModelFileError or TrainingError where there is neither.
+    Raises ModelFileError or TrainingError if the source is neither.
     """
     if Path(source).is_dir():
         found = weights_of(read_checkpoint(Path(source)))
@@ -38,7 +38,7 @@ def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
 
 
 def _in_codec(name: str) -> str:
-    """The name of an array of a model in the state of a codec."""
+    """The name in the state of a codec of an array in a model file."""
     if not name.startswith(RELAXATION):
         return name
     part, _, rest = name.removeprefix(RELAXATION).partition(".")
@@ -46,16 +46,17 @@ def _in_codec(name: str) -> str:
 
 
 def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
-    """Give a task all arrays of a model or a run that fit it by name and shape; return what was done, for people.
+    """Load all arrays of a model or a run that fit a task by name and shape; return text for the log.
 
-    Numbers are converted to the precision of the task. Raises ModelFileError or TrainingError for a source that is
-    neither a model nor a run, or that fits nowhere.
+    task: changed in place; arrays are converted to its precision. source: as for `collect`.
+
+    Raises ModelFileError or TrainingError if the source is neither a model nor a run, or if no array fits.
     """
     given = collect(source)
     own = task.codec.state_dict()
     fitting = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
     if not fitting:
-        raise TrainingError(f"nothing in {source} fits the parts of this recipe by name and shape: begin without it.")
+        raise TrainingError(f"no array of {source} fits this recipe by name and shape: leave out --init.")
     task.codec.load_state_dict(fitting, strict=False)
     others = [
         f"{name} {tuple(given[name].shape)} here {tuple(own[name].shape)}"
@@ -65,13 +66,13 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
     unknown = [f"{name} {tuple(given[name].shape)}" for name in given if name not in own]
     said = [f"init: {len(fitting)} of {len(given)} arrays of {Path(source).name} taken"]
     said += [f"left out, as their shapes differ: {_listed(others)}"] if others else []
-    said += [f"left out, as this recipe has none of the name: {_listed(unknown)}"] if unknown else []
+    said += [f"left out, as this recipe has no such names: {_listed(unknown)}"] if unknown else []
     fresh = [name for name in own if name not in fitting]
-    said += [f"begin as without it: {_listed(fresh)}"] if fresh else []
+    said += [f"not initialized from it: {_listed(fresh)}"] if fresh else []
     return "; ".join(said)
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Some of them, and how many more there are."""
+    """The first names, and the number of the others."""
     more = f", … (+{len(names) - _SHOWN})" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

@@ -152,7 +152,7 @@ class ImageCodec(nn.Module):
         return (compiled or self.architecture.restore)(latent, height, width, fineness)
 
     def forward(self, image: Tensor, kept: Tensor | None = None) -> CodecOutput:
-        """Code images, differentiably in training mode: what a step of the soft phase of training takes.
+        """Code images, differentiably in training mode: what a step of the joint phase of training takes.
 
         image: (B, colors, H, W), floats in [0, 1].
         kept: (B,), int64, how many leading channels of each image are kept; all of them if None.
@@ -176,8 +176,8 @@ class ImageCodec(nn.Module):
         latent = (self.analyze(image) if latent is None else latent).to(image.dtype)
         return self._output(image, self.quantizer.relaxed(latent, self.prior, kept, fineness), fineness)
 
-    def frozen(self, image: Tensor, kept: Tensor | None = None) -> CodecOutput:
-        """Code images with the symbols that files hold, which are taken as given: the hard phase of training.
+    def with_frozen_symbols(self, image: Tensor, kept: Tensor | None = None) -> CodecOutput:
+        """Code images with the symbols that files hold, as constants: a step of the decoder phase of training.
 
         image, kept: as for `forward`. Gradients go to the quantizer's tables and to the synthesis, not to the
         analysis; symbols are those of full precision, whatever autocast says.

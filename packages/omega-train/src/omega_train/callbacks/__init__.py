@@ -1,4 +1,4 @@
-"""What happens in a run besides its steps: callbacks of Lightning's with one job each.
+"""Lightning callbacks for all that a run does besides its steps, with one job each.
 
-`omega_train.callbacks.run` has them all, in their order.
+`omega_train.callbacks.run` lists them in their order.
 """

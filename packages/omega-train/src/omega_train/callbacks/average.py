@@ -1,72 +1,70 @@
-"""An exponential moving average of the weights (Polyak and Juditsky 1992), which is often better than they are."""
+"""An exponential moving average of the weights (Polyak and Juditsky 1992)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from omega_train.callbacks.base import RunCallback
+from omega_train.data.batches import Batch
 from omega_train.task import CodecTask
 
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-class WeightAverage(Callback):
-    """Follows the weights of transforms and quantizer, on torch's `AveragedModel`.
+class WeightAverage(RunCallback):
+    """Averages the weights of transforms and quantizer, with torch's `AveragedModel`.
 
-    Not those of priors, whose density has to be that of the symbols of the current weights, but for those that only the
-    relaxed phase has. Lightning's `WeightAveraging` would follow all.
+    Weights of the prior are left out, as they fit the symbols of the current weights; the `relaxation` of a prior is
+    averaged. Lightning's `WeightAveraging` would average all weights.
 
-    task: whose weights it follows.
-    decay: the share that it keeps at a step; less during the first, so that it does not hang on where they started.
+    task: the task whose weights are averaged.
+    decay: the factor, in (0, 1), of the average in the update at a step; smaller in the first steps, so that the
+        average soon forgets the initial weights.
     """
 
     def __init__(self, task: CodecTask, decay: float) -> None:
         self.decay = decay
-        self._own = dict(_followed(task))
+        self._own = dict(_averaged_parameters(task))
         self._parameters = nn.ParameterList(self._own.values())
         self._average = AveragedModel(self._parameters, multi_avg_fn=self._update)
 
     @property
     def steps(self) -> int:
-        """How many steps it has followed."""
+        """The number of weights averaged so far, one after each step."""
         return int(self._average.n_averaged)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the average, named as in `CodecTask.state_dict()`."""
+        """The state for a checkpoint: the average, with names as in `CodecTask.state_dict()`."""
         return {"steps": self.steps, "average": {name: averaged.detach() for name, _, averaged in self._pairs()}}
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
         self._average.n_averaged.fill_(state_dict["steps"])
         for name, _, averaged in self._pairs():
             averaged.copy_(state_dict["average"][name])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow the weights to their device."""
         self._average.to(pl_module.device)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Take in the weights after a step."""
+    def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         self.update()
 
     def update(self) -> None:
-        """Take in the weights as they are."""
+        """Update the average with the current weights."""
         self._average.update_parameters(self._parameters)
 
     def restart(self) -> None:
-        """Forget what was averaged: weights begin anew."""
+        """Begin a new average: the next update sets it to the weights."""
         self._average.n_averaged.zero_()
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Within it, the task has the average for its weights."""
+        """A context in which the weights of the task are the average."""
         self._swap()
         try:
             yield
@@ -75,7 +73,7 @@ class WeightAverage(Callback):
 
     @torch.no_grad()
     def replace(self) -> None:
-        """Make the average the weights of the task."""
+        """Set the weights of the task to the average."""
         for _, own, averaged in self._pairs():
             own.copy_(averaged)
 
@@ -87,18 +85,18 @@ class WeightAverage(Callback):
             averaged.copy_(before)
 
     def _pairs(self) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Each weight: its name, the task's, and the average."""
+        """Name, parameter of the task and average, for each parameter."""
         for (name, own), averaged in zip(self._own.items(), self._average.module.parameters(), strict=True):
             yield name, own, averaged
 
     @torch.no_grad()
     def _update(self, averaged: _Tensors, own: _Tensors, steps: Tensor | int) -> None:
-        """Move averages towards the weights, as torch asks for it from the second step on; `steps` came before."""
+        """Update averages in place; `AveragedModel` calls this from the second update on, with the number before."""
         decay = min(self.decay, (int(steps) + 1) / (int(steps) + 11))
         torch._foreach_lerp_(averaged, own, 1 - decay)
 
 
-def _followed(task: CodecTask) -> Iterator[tuple[str, nn.Parameter]]:
+def _averaged_parameters(task: CodecTask) -> Iterator[tuple[str, nn.Parameter]]:
     for name, parameter in task.named_parameters():
         if not name.startswith("codec.prior.") or name.startswith("codec.prior.relaxation."):
             yield name, parameter

@@ -10,10 +10,10 @@ from omega_train.task import CodecTask
 
 
 class BestModel(Callback):
-    """Keeps what validated best: its loss, and all of its weights, those of its prior among them.
+    """Keeps the least loss in validation, and all weights that it was measured with, including those of the prior.
 
-    loss: infinite until there is one.
-    weights: as `CodecTask.state_dict()` has them, on the CPU. None in a relaxed phase, from which nothing can be coded.
+    loss: infinite before the first validation.
+    weights: as in `CodecTask.state_dict()`, on the CPU; empty in a relaxed phase, whose weights make no model.
     """
 
     def __init__(self) -> None:
@@ -21,15 +21,13 @@ class BestModel(Callback):
         self.weights: dict[str, Tensor] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
         return {"loss": self.loss, "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
         self.loss, self.weights = state_dict["loss"], state_dict["weights"]
 
     def offer(self, task: CodecTask, loss: float) -> bool:
-        """Keep the task as it is if its loss in validation is the least so far, and say whether it is."""
+        """Keep the weights of a task if its loss in validation is the least so far; return whether it is."""
         if loss >= self.loss:
             return False
         self.loss = loss
@@ -38,9 +36,9 @@ class BestModel(Callback):
         return True
 
     def restore(self, task: CodecTask) -> None:
-        """Give a task the best weights."""
+        """Load the best weights into a task."""
         task.load_state_dict(self.weights)
 
     def forget(self) -> None:
-        """Begin anew: what was best so far had another quantizer."""
+        """Drop loss and weights, which do not compare with those of the fitted quantizer."""
         self.loss, self.weights = math.inf, {}

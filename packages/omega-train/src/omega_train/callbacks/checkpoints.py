@@ -1,27 +1,30 @@
-"""Checkpoints, which resuming goes on from."""
+"""Checkpoints, from which runs are resumed."""
 
 import math
 import time
 from pathlib import Path
-from typing import Any, cast
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from omega_core.errors import OutputError
 from omega_core.files import replacing
+from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.validation import Validator
+from omega_train.data.batches import Batch
 from omega_train.task import CodecTask
 
 
-class Checkpoints(Callback):
-    """Saves a run after each validation, before a signal stops it, and wherever some minutes have passed since.
+class Checkpoints(RunCallback):
+    """Saves a run after each validation, before a signal stops it, and after `save_minutes` without a checkpoint.
 
-    The file appears whole or not at all, in place of the one before; all processes save at the same steps. Lightning's
-    `ModelCheckpoint` does neither.
+    The file replaces the one before atomically, and all processes save at the same steps. Lightning's
+    `ModelCheckpoint` does neither. Raises OutputError if the file cannot be written.
 
-    path: of the file. save_minutes: after so many since it last saved, it saves at the next step.
-    due: whether so many have passed for any of the processes, as all know.
+    path: the path of the file.
+    save_minutes: the most minutes between checkpoints; no limit by default.
+    validator: tells at which steps the run is validated. signals: tells whether a signal stops the run.
+    due: whether `save_minutes` have passed in any process; set by `Agreement`.
     """
 
     def __init__(
@@ -32,23 +35,19 @@ class Checkpoints(Callback):
         self.due, self._saved = False, time.monotonic()
 
     def overdue(self) -> bool:
-        """Whether the minutes have passed for this process."""
+        """Whether `save_minutes` have passed in this process."""
         return time.monotonic() - self._saved > self.seconds
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count minutes from here on."""
         self._saved = time.monotonic()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Save where it is due. Raises OutputError."""
-        validated = self.validator.is_due(cast(CodecTask, pl_module), trainer.global_step)
+    def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
+        validated = self.validator.is_due(task, trainer.global_step)
         if validated or self.due or self.signals.agreed:
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
-        """Save the run as it is. Raises OutputError."""
+        """Write a checkpoint; all processes have to call this. Raises OutputError."""
         try:
             if trainer.is_global_zero:
                 with replacing(self.path) as temporary:

@@ -1,16 +1,16 @@
 """Symbols that nothing chooses are moved."""
 
-from typing import Any, cast
+from lightning.pytorch import Trainer
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-
+from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.progress import Progress
+from omega_train.data.batches import Batch
 from omega_train.phases import Phase
 from omega_train.task import CodecTask
 
 
-class DeadSymbols(Callback):
-    """Moves symbols that nothing chose next to some that are often chosen, every so many steps of the soft phase.
+class DeadSymbols(RunCallback):
+    """Moves symbols that nothing chose next to some that are often chosen, every so many steps of the joint phase.
 
     every: steps.
     """
@@ -18,10 +18,7 @@ class DeadSymbols(Callback):
     def __init__(self, every: int, progress: Progress) -> None:
         self.every, self.progress = every, progress
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Move them, after a step at which it is time."""
-        task, step = cast(CodecTask, pl_module), trainer.global_step
-        if step % self.every == 0 and task.phase(step) is Phase.SOFT:
+    def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
+        step = trainer.global_step
+        if step % self.every == 0 and task.phase(step) is Phase.JOINT:
             self.progress.report(step, f"{task.wake(step)} symbols woken")

@@ -1,4 +1,4 @@
-"""The model that a run ends with."""
+"""The model file at the end of a run."""
 
 from pathlib import Path
 from typing import cast
@@ -17,12 +17,16 @@ from omega_train.validation import validate
 
 
 class Finish(Callback):
-    """Completes the best model after the last step, and writes it; of a run that was relaxed to its end, the last one.
+    """Completes and writes the best model after the last step, or the last model if all steps are relaxed.
 
-    It starts from what the checkpoint has. So a run that is finished a second time leaves the same model.
+    It begins with the state of the checkpoint, so that finishing a run again writes the same model. Nothing is
+    written before the first validation. Raises OutputError, and TrainingError for weights that exceed half precision.
 
-    model: the path of the file. workers: processes that read pictures.
-    counted: pictures at the most that the prior is counted over; all if None.
+    model: the path of the model file.
+    dataset: its training images for the prior and the order of channels, its validation images for the final scores.
+    workers: the number of processes that read pictures.
+    counted: the most pictures that the prior is counted over; None for all.
+    average: the moving average of the weights, if there is one.
     """
 
     def __init__(
@@ -41,10 +45,6 @@ class Finish(Callback):
         self.average, self.best, self.metrics, self.progress = average, best, metrics, progress
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Finish, unless nothing was validated yet.
-
-        Raises OutputError, and TrainingError for weights that half precision cannot hold.
-        """
         task = cast(CodecTask, pl_module)
         if task.fitted:
             if not self.best.weights:

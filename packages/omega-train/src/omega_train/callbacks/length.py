@@ -1,39 +1,38 @@
-"""The length of a run: it ends at its last step, and schedules with it."""
+"""The number of steps of a run, at which it ends."""
 
-from typing import Any, cast
+from typing import cast
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch.optim.lr_scheduler import LambdaLR
 
+from omega_train.callbacks.base import RunCallback
+from omega_train.data.batches import Batch
 from omega_train.optimizers import follow_schedule
-from omega_train.pace import Pace
 from omega_train.task import CodecTask
+from omega_train.time_limit import TimeLimit
 
 
-class RunLength(Callback):
+class RunLength(RunCallback):
     """Stops training after `CodecTask.steps` steps.
 
-    pace: what says how many they are, where that depends on time; None where they are given.
+    time_limit: plans the number of steps of a run that ends at a time; None if the number is given.
     """
 
-    def __init__(self, pace: Pace | None = None) -> None:
-        self.pace = pace
+    def __init__(self, time_limit: TimeLimit | None = None) -> None:
+        self.time_limit = time_limit
 
     def planned(self, task: CodecTask, step: int) -> int:
-        """How many steps this process plans for, where so many are done; to be asked once after each step."""
-        return task.steps if self.pace is None else self.pace.steps(step)
+        """The number of steps that this process plans after `step` of them; to be called once after each step."""
+        return task.steps if self.time_limit is None else self.time_limit.steps(step)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give schedules the length of this run, which may not be that of the checkpoint; stop if nothing is left."""
+        """Set schedules to the length of this run, which may differ from the checkpoint's; stop if no step is left."""
         task = cast(CodecTask, pl_module)
-        if self.pace is not None:
-            task.steps = self.pace.start(trainer.global_step)
+        if self.time_limit is not None:
+            task.steps = self.time_limit.start(trainer.global_step)
         for config in trainer.lr_scheduler_configs:
             follow_schedule(cast(LambdaLR, config.scheduler))
         trainer.should_stop = trainer.global_step >= task.steps
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Stop after the last step."""
-        trainer.should_stop = trainer.global_step >= cast(CodecTask, pl_module).steps
+    def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
+        trainer.should_stop = trainer.global_step >= task.steps

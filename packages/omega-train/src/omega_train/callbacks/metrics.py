@@ -1,14 +1,16 @@
-"""The numbers of a run, as tidy CSV: a row per logged training step, and per channel count validated."""
+"""The metrics of a run as tidy CSV: a row for each logged training step, and for each channel count in validation."""
 
 import csv
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
+from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.throughput import Throughput
+from omega_train.data.batches import Batch
 from omega_train.distributed import rank
 from omega_train.task import CodecTask
 from omega_train.validation import Validation
@@ -32,19 +34,20 @@ COLUMNS = (
 LOG_EVERY = 20  # steps of training
 
 
-class Metrics(Callback):
-    """The first process adds rows to a CSV file, and to files of TensorBoard's beside it where that is installed.
+class Metrics(RunCallback):
+    """The first process adds rows to metrics.csv, and to the files of TensorBoard if it is installed.
 
     Lightning's `CSVLogger` has one row a step, with a column for each number of each channel count.
 
-    split: "train"; "validation"; or "model", the validation of the model that is left after channels were sorted.
+    Columns:
+    split: "train"; "validation"; or "model", the validation of the final model after its channels were sorted.
     channels: empty in rows of training, which mix all counts, and in the row of the loss over all counts.
-    loss, mse, bpp: in training those of a batch, of several processes that of the first. mse: on normalized
-    images. psnr: in dB, mean over images.
-    dead_symbols, dead_channels: shares, of symbols that were never chosen in validation and of channels that
-    always had the same. temperature: geometric mean over channels, of a quantizer that has temperatures.
+    loss, mse, bpp: in training, of the batch of the first process. mse: on normalized images.
+    psnr: in dB, mean over images.
+    dead_symbols, dead_channels: the share of symbols that validation never chose, and of channels with one symbol.
+    temperature: the geometric mean over channels, if the quantizer has temperatures.
 
-    folder: of the run. epoch: how many steps are one.
+    folder: the run folder. epoch: the number of steps in an epoch. throughput: measures the images per second.
     """
 
     def __init__(self, folder: Path, *, epoch: int, throughput: Throughput) -> None:
@@ -53,7 +56,7 @@ class Metrics(Callback):
         self._board: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin at a step. Rows that come again are dropped: those of later steps, and of the model at the end."""
+        """Open the file. Rows that this run will write again are dropped: of later steps, and of the final model."""
         if not trainer.is_global_zero:
             return
         step, kept = trainer.global_step, []
@@ -69,11 +72,8 @@ class Metrics(Callback):
 
             self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Add a row of training, every so many steps."""
-        task, step = cast(CodecTask, pl_module), trainer.global_step
+    def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
+        step = trainer.global_step
         if step % LOG_EVERY or not trainer.is_global_zero:
             return
         values = {name: float(value) for name, value in task.last.items()}
@@ -85,17 +85,20 @@ class Metrics(Callback):
         self._add("train", step, **values)
 
     def add_validation(self, found: Validation, split: str, step: int) -> None:
-        """Add what validation found after a step: a row of all channel counts, and one for each."""
+        """Add the result of a validation: a row for the loss over all channel counts, and one for each count.
+
+        split: the value of that column. step: the number of steps done.
+        """
         if rank() > 0:
             return
         add = partial(self._add, split, step)
         add(loss=found.loss, dead_symbols=found.dead_symbols, dead_channels=found.dead_channels)
         for score in found.scores:
             values = {"loss": score.loss, "mse": score.mse, "bpp": score.bpp, "psnr": score.psnr}
-            add(channels=score.channels, **values, **{"lambda": score.weight})
+            add(channels=score.channels, **values, **{"lambda": score.lambda_})
 
     def _add(self, split: str, step: int, /, **values: float | int) -> None:
-        """Add a row; columns not given stay empty."""
+        """Add a row; other columns stay empty."""
         row = {"step": step, "epoch": (step - 1) // self.epoch, "split": split}
         row |= {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
         with self.path.open("a", newline="") as file:
@@ -105,11 +108,6 @@ class Metrics(Callback):
             for name, value in values.items():
                 self._board.add_scalar(f"{place}/{name}", value, step)
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """As at the end: Lightning calls no `teardown` then."""
-        self.teardown(trainer, pl_module, "fit")
-
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write what is not written yet."""
         if self._board is not None:
             self._board.close()

@@ -1,4 +1,4 @@
-"""What happens where one phase of training follows another."""
+"""The transitions between the phases of training."""
 
 from typing import Any, cast
 
@@ -8,16 +8,16 @@ from omega_core.contracts.dataset import Images
 from omega_train.callbacks.average import WeightAverage
 from omega_train.callbacks.best import BestModel
 from omega_train.callbacks.progress import Progress
-from omega_train.fitting import fit
+from omega_train.fit_quantizer import fit_quantizer
 from omega_train.phases import Phase
 from omega_train.task import CodecTask
 
 
 class PhaseChange(Callback):
-    """Fits the quantizer where the relaxed phase ends, and goes on from the average of the weights in each new phase.
+    """Fits the quantizer at the end of the relaxed phase; there and at the decoder phase, weights become their average.
 
-    images: to train with, by which the quantizer is fitted. workers: processes that read them.
-    average: that of the weights, if there is one: its symbols are those that files will hold.
+    images: the training images, to which the quantizer is fitted. workers: the number of processes that read them.
+    average: the moving average of the weights, if there is one: files hold its symbols.
     """
 
     def __init__(
@@ -25,26 +25,23 @@ class PhaseChange(Callback):
     ) -> None:
         self.images, self.workers = images, workers
         self.average, self.best, self.progress = average, best, progress
-        self.hard = False  # whether the last step was: a run that is resumed may have become shorter or longer
+        self.decoder = False  # whether the last step was in this phase: the length of a resumed run may differ
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
-        return {"hard": self.hard}
+        return {"decoder": self.decoder}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        self.hard = state_dict["hard"]
+        self.decoder = state_dict["decoder"]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Change to the phase of the step that begins."""
         task, step = cast(CodecTask, pl_module), trainer.global_step
         phase = task.phase(step)
-        hard, relaxed_ends = phase is Phase.HARD, phase is not Phase.RELAXED and not task.fitted
-        if self.average and self.average.steps and (relaxed_ends or (hard and not self.hard)):
+        decoder, relaxed_ends = phase is Phase.DECODER, phase is not Phase.RELAXED and not task.fitted
+        if self.average and self.average.steps and (relaxed_ends or (decoder and not self.decoder)):
             self.average.replace()
-        self.hard = hard
+        self.decoder = decoder
         if relaxed_ends:
-            said = fit(task, self.images, self.workers)
+            said = fit_quantizer(task, self.images, self.workers)
             if self.average:
                 self.average.restart()
             self.best.forget()

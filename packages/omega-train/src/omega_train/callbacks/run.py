@@ -20,8 +20,8 @@ from omega_train.callbacks.same_data import SameData
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.throughput import Throughput
 from omega_train.callbacks.validation import Validator
-from omega_train.pace import Pace
 from omega_train.task import CodecTask
+from omega_train.time_limit import TimeLimit
 
 
 def run_callbacks(
@@ -32,16 +32,16 @@ def run_callbacks(
     epoch: int,
     workers: int,
     save_minutes: float,
-    pace: Pace | None,
+    time_limit: TimeLimit | None,
     counted: int | None,
 ) -> list[Callback]:
-    """All callbacks of a run that trains a task on a data set.
+    """The callbacks of a run that trains a task on a data set, in the order of their calls.
 
-    folder: of the run. epoch: how many steps are one. workers: processes that read pictures.
-    save_minutes: see `Checkpoints`. pace: see `RunLength`. counted: see `Finish`.
+    folder: the run folder. epoch: the number of steps in an epoch. workers: the number of processes that read pictures.
+    save_minutes: see `Checkpoints`. time_limit: see `RunLength`. counted: see `Finish`.
     """
     recipe, model = task.recipe, folder / "model.safetensors"
-    signals, length, best, throughput = StopSignals(), RunLength(pace), BestModel(), Throughput()
+    signals, length, best, throughput = StopSignals(), RunLength(time_limit), BestModel(), Throughput()
     progress = Progress(throughput, dataset.notes)
     metrics = Metrics(folder, epoch=epoch, throughput=throughput)
     average = WeightAverage(task, recipe.ema) if recipe.ema else None
@@ -59,18 +59,18 @@ def run_callbacks(
     checkpoints = Checkpoints(folder / "last.ckpt", save_minutes=save_minutes, validator=validator, signals=signals)
     return [
         SameData(dataset),  # before the other callbacks load their state
-        Agreement(length, checkpoints, signals),  # a loss that is not a number goes no further
+        Agreement(length, checkpoints, signals),  # a loss that is not finite ends the run before the others act
         throughput,
-        progress,  # before what the step leads to is said
+        progress,  # before the callbacks that log lines about the step
         metrics,
         length,
-        *([average] if average else []),  # takes in the step before it is scored
+        *([average] if average else []),  # before the average is validated
         PhaseChange(dataset.train, workers=workers, average=average, best=best, progress=progress),
         *([DeadSymbols(recipe.wake_every, progress)] if recipe.wake_every else []),
         best,
         validator,
-        checkpoints,  # what all of these have done is saved
-        signals,  # once that is saved
+        checkpoints,  # saves the state of all callbacks above
+        signals,  # stops after the checkpoint
         Finish(
             model,
             dataset,

@@ -1,4 +1,4 @@
-"""A run is resumed with the data that it began with."""
+"""The check that a run is resumed with its own data."""
 
 import warnings
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from omega_core.contracts.dataset import Dataset, Images
 from omega_core.errors import OmegaWarning, TrainingError
 from omega_train.distributed import world_size
 
-SAMPLED = 32  # pictures of each part that are compared
-_TOLERANCE = 0.5  # of means of 8-bit pixels, by which decoders differ
+SAMPLED = 32  # the most pictures of each part that are compared
+_TOLERANCE = 0.5  # of means of 8-bit pixels, as decoders differ a little
 
 
 class SameData(Callback):
-    """Refuses to resume a run with other pictures, or with another number of them or of processes.
+    """Refuses to resume a run with other pictures, or another number of pictures or processes.
 
-    Each sample then stays where it is in the course of training.
+    So the order of samples stays the same. dataset: the data set of the run.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -25,11 +25,11 @@ class SameData(Callback):
         self.means = {"train": _means(dataset.train), "validation": _means(dataset.validation)}
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the counts, and means of some pictures."""
+        """The state for a checkpoint: the counts, and means of some pictures."""
         return {"counts": self._counts(), "means": self.means}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Compare with the state of the run that is resumed. Raises TrainingError where that had others."""
+        """Compare with the checkpoint that is resumed. Raises TrainingError if the data differ."""
         for what, now in self._counts().items():
             before = state_dict["counts"][what]
             if before != now:
@@ -52,10 +52,10 @@ class SameData(Callback):
 
 
 def _means(images: Images) -> list[float]:
-    """The means of some pictures, which tell them from others, wherever they are and whatever decodes them."""
+    """The means of some pictures, which do not depend on their paths, and hardly on the decoder."""
     count = min(SAMPLED, len(images))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OmegaWarning)  # they are said when the pictures are needed
+        warnings.simplefilter("ignore", OmegaWarning)  # the warnings come when training reads the pictures
         return [float(images.load(i * len(images) // SAMPLED, 0).mean()) for i in range(count)]
 
 

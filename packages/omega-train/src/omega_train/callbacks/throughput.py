@@ -1,18 +1,20 @@
-"""How many images a run trains on in a second."""
+"""The speed of training in images per second."""
 
 import time
-from typing import Any, cast
+from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
-from omega_train.pace import UNTIMED
+from omega_train.callbacks.base import RunCallback
+from omega_train.data.batches import Batch
 from omega_train.task import CodecTask
+from omega_train.time_limit import UNTIMED
 
 
-class Throughput(Callback):
-    """Measures all processes together, since the last pause; the first steps, which take longer, apart.
+class Throughput(RunCallback):
+    """Measures the speed of all processes together since the last pause, without the slow first steps.
 
-    images_per_second: as measured when the last step was done.
+    images_per_second: the speed after the last step; 0 before the first.
     """
 
     def __init__(self) -> None:
@@ -21,25 +23,20 @@ class Throughput(Callback):
         self._since: tuple[int, float] | None = None
 
     def pause(self) -> None:
-        """What happens until the next step does not count."""
+        """Do not measure until the next step begins."""
         self._since = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Training begins, or goes on, at a step."""
         self._begun, self._since = trainer.global_step, (trainer.global_step, time.monotonic())
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Measure from here on after a pause."""
         if self._since is None:
             self._since = trainer.global_step, time.monotonic()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Measure up to here."""
+    def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         assert self._since is not None  # noqa: S101 (set before each step)
         step, began = self._since
-        images = (trainer.global_step - step) * cast(CodecTask, pl_module).recipe.batch_size * trainer.world_size
+        images = (trainer.global_step - step) * task.recipe.batch_size * trainer.world_size
         self.images_per_second = images / (time.monotonic() - began)
         if trainer.global_step == self._begun + UNTIMED:
             self.pause()

@@ -1,15 +1,16 @@
-"""Validation in the course of training."""
+"""Validation during training."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, cast
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Trainer
 
 from omega_core.contracts.dataset import Images
+from omega_core.errors import TrainingError
+from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.best import BestModel
-from omega_train.callbacks.finite import check_finite
 from omega_train.callbacks.metrics import Metrics
 from omega_train.callbacks.progress import Progress
 from omega_train.callbacks.throughput import Throughput
@@ -19,12 +20,14 @@ from omega_train.task import CodecTask
 from omega_train.validation import Score, validate
 
 
-class Validator(Callback):
-    """Scores the model every so many steps and after the last one, and writes it to a file if it is the best so far.
+class Validator(RunCallback):
+    """Validates every `every` steps and after the last step, and writes the model if it is the best so far.
 
-    model: the path of that file.
-    images: what it scores with. every: steps. workers: processes that read the images.
-    averaged: within what it returns, the task has the weights that are scored.
+    Raises TrainingError for a loss that is not finite, OutputError if the model cannot be written.
+
+    model: the path of the model file.
+    images: the validation images. workers: the number of processes that read them.
+    averaged: returns a context in which the task has the weights to validate.
     """
 
     def __init__(
@@ -45,14 +48,11 @@ class Validator(Callback):
         self.metrics, self.progress, self.throughput = metrics, progress, throughput
 
     def is_due(self, task: CodecTask, step: int) -> bool:
-        """Whether it validates where so many steps are done."""
+        """Whether a task is validated after `step` steps."""
         return step % self.every == 0 or step >= task.steps
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        """Validate where it is due. Raises TrainingError for a loss that is not a number, OutputError for the file."""
-        task, step = cast(CodecTask, pl_module), trainer.global_step
+    def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
+        step = trainer.global_step
         if not self.is_due(task, step):
             return
         with self.averaged():
@@ -68,6 +68,18 @@ class Validator(Callback):
 
 
 def curve(scores: Sequence[Score]) -> str:
-    """PSNR and rate at four channel counts at the most, for people."""
+    """PSNR and rate at up to four channel counts, as text for the log."""
     shown = [scores[round(i * (len(scores) - 1) / 3)] for i in range(4)] if len(scores) > 4 else scores
     return ", ".join(f"{s.psnr:.2f} dB at {s.bpp:.3f} bpp ({s.channels})" for s in shown)
+
+
+def check_finite(loss: float, where: str, batch: Batch) -> None:
+    """Raise TrainingError for a loss that is not finite, before anything is saved.
+
+    where: the step, for the message. batch: the batch of the step.
+    """
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss is {loss} at {where}, samples {batch.samples.tolist()}. Try a lower learning-rate, or"
+            " gradient-clip; the last good checkpoint is kept."
+        )

@@ -1,1 +1,1 @@
-"""Pictures to train with: the data sets that come with Omega, batches of any, and the processes that read them."""
+"""Training data: data sets, batches, and the processes that read pictures."""

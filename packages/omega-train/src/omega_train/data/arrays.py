@@ -1,11 +1,11 @@
-"""Pictures that are all in memory."""
+"""Pictures in memory."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 class ArrayImages:
-    """Pictures of one size, (N, colors, H, W)."""
+    """Pictures of one size. pixels: (N, colors, H, W), uint8."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.pixels = pixels
@@ -14,6 +14,6 @@ class ArrayImages:
         return len(self.pixels)
 
     def load(self, index: int, seed: int) -> NDArray[np.uint8]:
-        """Picture `index`, always the same."""
+        """Picture `index`, (colors, H, W); the seed is not used."""
         picture: NDArray[np.uint8] = self.pixels[index]
         return picture

@@ -1,7 +1,7 @@
-"""Batches of training: which samples they have, and what is random about their pictures.
+"""Batches of training: the order of samples and their random augmentation.
 
-All of it follows from seed, step and sample, and nothing has a state. So a run that is resumed, even in the middle of
-an epoch, goes on exactly, and several processes do together what one would do.
+Both are functions of seed, step and sample, without any state. So a run is resumed exactly, even in the middle of an
+epoch, and several processes train as one would.
 """
 
 import warnings
@@ -20,15 +20,15 @@ from omega_core.contracts.quantizer import hashed
 from omega_core.errors import OmegaWarning
 from omega_train.data.photos import FolderImages
 
-_ORDER, RATE, NOISE, _PICTURE = range(4)  # what is drawn
+_ORDER, RATE, NOISE, _PICTURE = range(4)  # purposes of random numbers
 
 
 @dataclass
 class Batch:
-    """What a step of training takes.
+    """The input of a training step.
 
-    pixels: (B, colors, H, W), uint8. samples: (B,), their numbers in the data set. step: of training.
-    remarks: what was wrong with pictures.
+    pixels: (B, colors, H, W), uint8. samples: (B,), int64, their indices in the data set. step: the step, from 0.
+    remarks: warnings about pictures that could not be read.
     """
 
     pixels: Tensor
@@ -37,20 +37,23 @@ class Batch:
     remarks: tuple[str, ...] = ()
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
-        """The batch on a device."""
+        """The batch on a device; non_blocking: as for `Tensor.to`."""
         pixels = self.pixels.to(device, non_blocking=non_blocking)
         return Batch(pixels, self.samples.to(device, non_blocking=non_blocking), self.step, self.remarks)
 
     def pin_memory(self) -> "Batch":
-        """The batch in memory from which a GPU copies while others work; a DataLoader calls this."""
+        """The batch in pinned memory, which a GPU copies asynchronously; DataLoader calls this."""
         return Batch(self.pixels.pin_memory(), self.samples.pin_memory(), self.step, self.remarks)
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
-    """The batches of training from a step on, without end, as lists of (step, sample).
+    """The batches of training from a step on, endlessly, as lists of (step, sample).
 
-    Each epoch shuffles anew and leaves out what does not fill a batch. Of `processes` processes, each
-    takes its share of a batch that is `processes` times as large.
+    Each epoch has another order, and leaves out the samples that do not fill a batch.
+
+    size: the number of samples of the data set. batch: the samples of a batch in each process. seed: of the order.
+    first: the first step. process, processes: the number of this process, from 0, and that of all; together they
+        have the batches of one process with a batch `processes` times as large.
     """
 
     def __init__(self, *, size: int, batch: int, seed: int, first: int, process: int = 0, processes: int = 1) -> None:
@@ -71,7 +74,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 
 
 class BatchedImages(Dataset[Batch]):
-    """Pictures as batches for a DataLoader."""
+    """Images as a torch data set of batches, for a DataLoader. seed: of their augmentation."""
 
     def __init__(self, images: Images, seed: int) -> None:
         self.images, self.seed = images, seed
@@ -86,7 +89,7 @@ class BatchedImages(Dataset[Batch]):
 
 
 class HeldImages:
-    """Pictures that are all in memory, that of a device if one is given, as batches."""
+    """Batches of pictures (N, colors, H, W) that a device holds in its memory."""
 
     def __init__(self, pixels: NDArray[np.uint8], sampler: StepSampler, device: torch.device) -> None:
         self.pixels, self.sampler = torch.tensor(pixels, device=device), sampler
@@ -98,11 +101,11 @@ class HeldImages:
 
 
 class HeldPhotos:
-    """Crops of photos that are all in the memory of a device, as batches; the same as `BatchedImages` makes of them.
+    """Batches of crops of photos that a device holds in its memory; the same batches as those of `BatchedImages`.
 
-    images: whose crops are slices of pictures that they hold.
+    images: images for which `are_slices` is true. seed: of the augmentation. sampler: the batches. device: the device.
 
-    Where crops are is drawn here; they are cut there, all of a batch at once.
+    The CPU draws the positions of crops; the device cuts all crops of a batch at once.
     """
 
     def __init__(self, images: FolderImages, seed: int, sampler: StepSampler, device: torch.device) -> None:
@@ -124,7 +127,7 @@ class HeldPhotos:
             yield Batch(self.pixels[places_BCHW], samples, keys[0][0])
 
     def _steps(self, sample: int, seed: int) -> tuple[int, int, int, int]:
-        """Where the first pixel of a crop is, and how far it is from there to the next color, row and column."""
+        """The offset of the first pixel of a crop, and the strides of its colors, rows and columns."""
         number, cut = self.images.cut(sample, seed)
         height, width = self.images.held[number].shape[1:]
         first, down, right = self.first[number] + cut.top * width + cut.left, width, 1
@@ -137,13 +140,13 @@ class HeldPhotos:
 
 
 def _seeded(seed: int, keys: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The samples of a batch, each with the seed of what is random about its picture at this step."""
+    """The samples of a batch, each with the seed of its augmentation at this step."""
     steps, samples = torch.tensor(keys).T
     seeds = draws(seed, _PICTURE, steps, samples) & 0x7FFFFFFF
     return zip(samples.tolist(), seeds.tolist(), strict=True)
 
 
 def draws(seed: int, purpose: int, steps: Tensor, samples: Tensor) -> Tensor:
-    """64 random bits (B,) for each of samples (B,) at steps () or (B,), other ones for each purpose."""
+    """64 random bits (B,), int64, for samples (B,) at steps () or (B,), independent for each purpose."""
     device = samples.device
     return hashed(torch.tensor(seed, device=device), torch.tensor(purpose, device=device), steps.to(device), samples)

@@ -14,27 +14,27 @@ from omega_core.images.reading import is_picture_name
 from omega_train.data.photos import FolderImages
 from omega_train.data.shares import Data, Mixture, several
 
-_NAMED = 3  # of files that are counted
+_NAMED = 3  # the most files that a note names
 _GRAY = ("1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 class FolderDataset(Dataset):
-    """All pictures of a folder and of those in it, whatever their format, size and colors.
+    """All pictures of a folder and its subfolders, of any format, size and colors.
 
-    data: a folder. If it has the folders `train` and `validation`, these are the two parts; else a share of
-        the pictures, chosen by `seed`, is kept to validate with. Or several folders, each with its share of
-        the samples to train with, however many pictures it has.
-    validation: that share of the pictures that is kept.
-    crop: pixels a side of what is taken of a picture.
-    scale_min, scale_max: between which a picture is scaled before, but never below the crop.
-    scale_share: the share of the samples that are scaled so; of the others, pixels are taken as they are.
-    turns: whether crops are turned by a random multiple of 90°, besides being mirrored.
+    data: a folder. Its subfolders `train` and `validation`, if it has both, are the two parts; else the seed chooses
+        the validation pictures. Or several folders, each with its share of the training samples, whatever its number
+        of pictures.
+    seed: of the choice of validation pictures.
+    validation: the share of the pictures that are for validation.
+    crop: the side of crops in pixels.
+    scale_min, scale_max: the range of the random scale before a crop is taken; no side becomes smaller than the crop.
+    scale_share: the share of the samples that are scaled; crops of the others are taken without scaling.
+    turns: whether crops are rotated by a random multiple of 90°, besides being mirrored.
     colors: 3 for RGB, 1 for gray.
-    memory: GiB of pictures that each process decodes once and holds; the others are read whenever they are needed.
+    memory: GiB of decoded pictures that each process holds; the others are read each time.
 
-    Files that are no pictures are left out, and pictures of one color where three are wanted are converted;
-    the notes count them. Raises DataError if there is no picture that can be read, ComponentError for numbers
-    that cannot be.
+    Files that are not pictures are left out, and gray pictures are converted to RGB if `colors` is 3; the notes count
+    them. Raises DataError if no picture can be read, ComponentError for invalid numbers.
     """
 
     several_folders = True
@@ -56,12 +56,10 @@ class FolderDataset(Dataset):
         if not 0 < validation < 1 or crop < 1 or not 0 < scale_min <= scale_max or colors not in (1, 3):
             raise ComponentError(
                 "the dataset folder needs a validation share between 0 and 1, a crop of at least 1 pixel, scales above"
-                " 0 of which the greatest is not below the least, and 1 or 3 colors."
+                " 0 with scale-min at most scale-max, and 1 or 3 colors."
             )
         if not 0 <= scale_share <= 1 or not 0 <= memory < math.inf:
-            raise ComponentError(
-                "the dataset folder needs a scale-share from 0 to 1 and a memory of 0 GiB, to hold nothing, or more."
-            )
+            raise ComponentError("the dataset folder needs a scale-share from 0 to 1 and a memory of 0 GiB or more.")
         folders = several(data)
         if folders is None:
             raise DataError("the dataset folder needs a folder of pictures: give it with --data.")
@@ -86,7 +84,7 @@ class FolderDataset(Dataset):
 def _parts(
     folder: Path, colors: int, seed: int, validation: float, notes: list[str]
 ) -> tuple[Sequence[Path], Sequence[Path]]:
-    """The pictures of a folder to train with, and those to validate with. Raises DataError if one has none."""
+    """The training and the validation pictures of a folder. Raises DataError if a part has none."""
     parts = [folder / "train", folder / "validation"]
     if all(part.is_dir() for part in parts):
         train, kept = (_readable(part, colors, notes) for part in parts)
@@ -95,15 +93,15 @@ def _parts(
     order = np.random.default_rng([seed, len(everything)]).permutation(len(everything)).tolist()
     count = max(1, round(validation * len(everything)))
     if count == len(everything):
-        raise DataError(f"the folder {folder} has too few pictures to train and to validate with.")
+        raise DataError(f"the folder {folder} has too few pictures for training and validation.")
     train, kept = ([everything[i] for i in sorted(part)] for part in (order[count:], order[:count]))
     return train, kept
 
 
 def _readable(folder: Path, colors: int, notes: list[str]) -> list[Path]:
-    """The files of a folder whose heads say that they are pictures, in order; notes count what is special.
+    """The files of a folder that have the header of a picture, sorted; notes count the others and conversions.
 
-    Raises DataError if there is none.
+    Raises DataError if there are none.
     """
     if not folder.is_dir():
         raise DataError(f"the folder {folder} does not exist.")
@@ -114,7 +112,7 @@ def _readable(folder: Path, colors: int, notes: list[str]) -> list[Path]:
         raise DataError(f"the folder {folder} has no pictures.")
     bad = [path for path in named if not modes[path]]
     if bad:
-        notes.append(f"{len(bad)} of {len(named)} files are no pictures and left out: {_some(bad)}")
+        notes.append(f"{len(bad)} of {len(named)} files are not pictures and left out: {_some(bad)}")
     gray = [path for path in readable if modes[path] in _GRAY]
     if colors == 3 and gray:
         notes.append(f"{len(gray)} of {len(readable)} pictures have one color, converted to three: {_some(gray)}")
@@ -128,7 +126,7 @@ def _some(paths: Sequence[Path]) -> str:
 
 
 def _mode(path: Path) -> str:
-    """What the head of a file says of its colors, empty if it is no picture's; the rest is read when it is needed."""
+    """The color mode in the header of a file, or "" if it is not a picture."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

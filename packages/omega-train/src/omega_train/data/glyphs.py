@@ -18,20 +18,19 @@ _LARGE = 128
 class GlyphsDataset(Dataset):
     """Digits 0–9, white on black, 28×28, turned, sheared, scaled and moved at random.
 
-    data: not needed.
-    seed: not used: the pictures are always the same.
-    training, validation: how many there are of each.
+    data, seed: not used; the pictures are always the same.
+    training, validation: the number of pictures of each part.
     """
 
     def __init__(self, *, data: Path | None = None, seed: int = 0, training: int = 8192, validation: int = 512) -> None:
         if min(training, validation) < 1:
-            raise ComponentError("the dataset glyphs needs at least 1 picture to train and 1 to validate with.")
+            raise ComponentError("the dataset glyphs needs at least 1 picture for training and 1 for validation.")
         self.train = ArrayImages(glyphs(training, seed=1))
         self.validation = ArrayImages(glyphs(validation, seed=2))
 
 
 def glyphs(count: int, *, seed: int) -> NDArray[np.uint8]:
-    """Digits as (count, 1, 28, 28)."""
+    """Random digits, (count, 1, 28, 28), uint8, the same for the same seed."""
     random = np.random.default_rng(seed)
     digits = [_digit(number) for number in range(10)]
     pictures = np.empty((count, 1, SIZE, SIZE), np.uint8)

@@ -1,4 +1,4 @@
-"""From a data set to the batches that a process trains on."""
+"""Loading the training batches of a process."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -15,11 +15,11 @@ from omega_train.data.photos import FolderImages
 from omega_train.data.reading import reader, stop_reading
 from omega_train.recipe import Recipe
 
-_SHARE_OF_GPU = 0.25  # that photos may take: training itself needs the rest
+_SHARE_OF_GPU = 0.25  # the most of the free memory that photos take: training needs the rest
 
 
 class TrainingData(LightningDataModule):
-    """The batches from the step on that a run is at."""
+    """The batches from the current step of a run on. workers: the number of processes that read pictures."""
 
     def __init__(self, dataset: Dataset, recipe: Recipe, workers: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class TrainingData(LightningDataModule):
         self.reading: list[Any] = []
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Without waiting for it, where the batch is in pinned memory."""
+        """Copy asynchronously, if the batch is in pinned memory."""
         return batch.to(device, non_blocking=True)
 
     def train_dataloader(self) -> Iterable[Batch]:
@@ -51,16 +51,21 @@ class TrainingData(LightningDataModule):
         return _Kept(loader, self.reading)
 
     def close(self) -> None:
-        """End the processes that read."""
+        """End the reading processes."""
         for iterator in self.reading:
             stop_reading(iterator)
         self.reading.clear()
 
 
 def batches_of(dataset: Dataset, recipe: Recipe, steps: int, first: int = 0) -> Iterator[Batch]:
-    """The batches of `steps` steps of training from step `first` on, one process doing all: for trainers of others.
+    """The training batches of a single process; for trainers other than `lightning`.
 
-    They follow from the recipe's seed alone. Raises DataError for pictures that cannot be read.
+    dataset: has the training images.
+    recipe: has batch size and seed, which determine the batches.
+    steps: the number of batches.
+    first: the step of the first batch.
+
+    Raises DataError if no picture can be read.
     """
     sampler = StepSampler(size=len(dataset.train), batch=recipe.batch_size, seed=recipe.seed, first=first)
     pictures = BatchedImages(dataset.train, recipe.seed)
@@ -69,7 +74,7 @@ def batches_of(dataset: Dataset, recipe: Recipe, steps: int, first: int = 0) -> 
 
 
 def _has_room(device: torch.device, images: FolderImages) -> bool:
-    """Whether pictures that are held take little of the memory that is free on a GPU."""
+    """Whether the held pictures fit into the share of a GPU's free memory that photos may take."""
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)
@@ -77,7 +82,7 @@ def _has_room(device: torch.device, images: FolderImages) -> bool:
 
 
 class _Kept:
-    """A DataLoader whose iterators are kept, as what failed may hold on to them."""
+    """A DataLoader that appends its iterators to a list, so that they can be stopped after an exception."""
 
     def __init__(self, loader: DataLoader[Batch], reading: list[Any]) -> None:
         self.loader, self.reading = loader, reading

@@ -20,18 +20,18 @@ from omega_train.data.arrays import ArrayImages
 TRAINING = "train-images-idx3-ubyte"
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist"
 SHA256 = {TRAINING: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"}
-"""Of the files unpacked."""
+"""Checksums of the unpacked files."""
 VALIDATION = 6000
 _AGAIN = "Delete it to have it downloaded again."
 
 
 class MnistDataset(Dataset):
-    """The 60,000 training pictures: 54,000 to train with, the last 6,000 (a tenth of fewer) to validate.
+    """The 60,000 training pictures: 54,000 for training, the last 6,000 (or a tenth if fewer) for validation.
 
-    data: the folder of the IDX files, gzipped or not; downloaded into it where they are absent. Without
-        one, a folder in the user's cache.
-    seed: not used: the split is always the same.
-    mirror: where to download from.
+    data: the folder of the IDX files, gzipped or not, into which they are downloaded if they are missing; by default
+        a folder in the user's cache.
+    seed: not used; the split is always the same.
+    mirror: the URL to download from.
     """
 
     def __init__(self, *, data: Path | None = None, seed: int = 0, mirror: str = MIRROR) -> None:
@@ -46,7 +46,12 @@ class MnistDataset(Dataset):
 
 
 def find(folder: Path, name: str, mirror: str = MIRROR) -> Path:
-    """An IDX file in a folder, gzipped or not, downloaded if absent. Raises DataError if that fails."""
+    """The path of an IDX file in a folder, gzipped or not, which is downloaded if it is missing.
+
+    folder: the folder. name: the name of the file without .gz. mirror: the URL to download from.
+
+    Raises DataError if the download fails.
+    """
     for candidate in (folder / name, folder / f"{name}.gz"):
         if candidate.is_file():
             return candidate
@@ -60,7 +65,7 @@ def find(folder: Path, name: str, mirror: str = MIRROR) -> Path:
         message = f"there is no {name} in {folder}, and downloading {url} failed ({reason}). {advice}"
         raise DataError(message) from problem
     if _checksum(data) != SHA256[name]:
-        raise DataError(f"what {url} sent is not MNIST: its checksum does not match. {advice}")
+        raise DataError(f"the file from {url} is not MNIST: its checksum does not match. {advice}")
     target = folder / f"{name}.gz"
     try:
         write_whole(target, data)

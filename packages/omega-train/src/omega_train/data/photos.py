@@ -1,4 +1,4 @@
-"""Square crops of photos, which are read from files or held in memory."""
+"""Square crops of photos that are read from files or held in memory."""
 
 import math
 import warnings
@@ -22,10 +22,10 @@ _REACH = 2  # of the bicubic kernel on either side, in pixels of the smaller of 
 
 @dataclass(frozen=True)
 class Cut:
-    """Where in a picture a crop is.
+    """The position of a crop in a picture.
 
-    scale: of the picture before. top, left: in pixels of the picture when it is scaled.
-    mirrored: left and right exchanged. turns: by 90° to the left, after that.
+    scale: the factor by which the picture is scaled first. top, left: in pixels of the scaled picture.
+    mirrored: whether left and right are exchanged. turns: rotations by 90° to the left, after that.
     """
 
     scale: float
@@ -38,14 +38,15 @@ class Cut:
 class FolderImages:
     """Square crops of picture files.
 
-    scale: between which pictures are scaled at random before a random crop, which is mirrored as often as not;
-        None for the middle of the picture as it is.
-    scale_share: how many of the crops are scaled, at random; the others are taken as they are.
-    turns: whether crops are turned by a random multiple of 90°.
-    mixture: which of the pictures the samples are; each is one if None.
+    paths: the files. crop: the side of crops in pixels. colors: 3 or 1, to which pictures are converted.
+    scale: the range of the random scale before a random crop, which is mirrored with probability ½; None for the
+        middle of the picture without scaling.
+    scale_share: the share of the crops that are scaled, at random.
+    turns: whether crops are rotated by a random multiple of 90°.
+    mixture: assigns pictures to samples; None for one sample per picture.
 
-    Crops are the same whether pictures are held or read. What is held does not go along where it is pickled: the
-    processes to which it is sent would have a copy each, and read instead. Those that are forked share it.
+    Crops are the same whether pictures are held in memory or read. Pickling leaves out held pictures, so that the
+    receiving process reads them instead of having a copy; forked processes share them.
     """
 
     def __init__(
@@ -70,9 +71,9 @@ class FolderImages:
         return {**self.__dict__, "held": {}}
 
     def hold(self, room: int) -> int:
-        """Decode pictures into memory, in order, until the next takes more than is left of `room` bytes.
+        """Decode pictures into memory, in order, until the next does not fit into `room` bytes.
 
-        Returns how many bytes are left. Pictures that cannot be read are left to `load`.
+        Returns the number of bytes left. Pictures that cannot be read are left to `load`.
         """
         for number in range(len(self.paths) if room > 0 else 0):
             try:
@@ -86,9 +87,11 @@ class FolderImages:
         return room
 
     def load(self, index: int, seed: int) -> NDArray[np.uint8]:
-        """The crop (colors, crop, crop) that is sample `index` or, if the picture is damaged, of the next that is not.
+        """The crop (colors, crop, crop) of sample `index`, or of the next readable picture if its own is damaged.
 
-        Warns (OmegaWarning) of one that is damaged. Raises DataError if all are.
+        index: the sample. seed: of the augmentation.
+
+        Warns (OmegaWarning) of a damaged picture. Raises DataError if all are damaged.
         """
         random = np.random.default_rng(seed)
         first = self._picture(index, random)
@@ -103,20 +106,20 @@ class FolderImages:
         raise DataError("none of the pictures can be read any more.")
 
     def cut(self, index: int, seed: int) -> tuple[int, Cut]:
-        """The number of the picture, which has to be held, and where in it `load` finds the crop."""
+        """The index of the picture of a sample, which has to be held in memory, and the crop of `load` in it."""
         random = np.random.default_rng(seed)
         number = self._picture(index, random)
         return number, self._cut(self.held[number], random)
 
     def are_slices(self) -> bool:
-        """Whether all pictures are held, and crops are taken of them without a change of scale."""
+        """Whether all crops are slices of pictures held in memory, without scaling."""
         unscaled = self.scale in (None, (1.0, 1.0)) or self.scale_share == 0
         large = all(min(pixels.shape[1:]) >= self.crop for pixels in self.held.values())
         return unscaled and large and len(self.held) == len(self.paths)
 
     def _read(self, number: int) -> Pixels:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", OmegaWarning)  # of 16 bits and the like
+            warnings.simplefilter("ignore", OmegaWarning)  # about 16-bit pixels and the like
             pixels = read_picture(self.paths[number]).pixels
         if len(pixels) == self.colors:
             return pixels
@@ -141,18 +144,18 @@ class FolderImages:
 
 
 def _cropped(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
-    """The crop of a picture; only what is in it is worked out."""
+    """The crop of a picture."""
     if cut.scale == 1:
         taken = pixels[:, cut.top : cut.top + crop, cut.left : cut.left + crop]
     else:
         taken = _resampled(pixels, cut, crop)
     if cut.mirrored:
         taken = taken[:, :, ::-1]
-    return np.array(np.rot90(taken, cut.turns, (1, 2)), order="C")  # never a view of a picture that is held
+    return np.array(np.rot90(taken, cut.turns, (1, 2)), order="C")  # never a view of a held picture
 
 
 def _resampled(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
-    """The crop by Pillow, which is given no more of the picture than its kernel reaches."""
+    """The crop, resampled by Pillow from the part of the picture that the kernel reaches."""
     reach = math.ceil(_REACH * max(1.0, 1 / cut.scale)) + 1
     spans, ends = [], []
     for place, side in zip((cut.left, cut.top), pixels.shape[:0:-1], strict=True):

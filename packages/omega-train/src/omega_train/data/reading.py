@@ -1,4 +1,4 @@
-"""Processes that read pictures for one that computes."""
+"""Processes that read pictures for a training process."""
 
 import os
 import signal
@@ -12,7 +12,11 @@ from omega_train.cluster import local_processes, stop_signals
 
 
 def reader(dataset: Dataset[Any], batches: Iterable[Any], workers: int, *, pinned: bool = False) -> Any:
-    """A DataLoader that gives each batch as the data set returns it, read by some workers; by none, if 0."""
+    """A DataLoader that yields batches as the data set returns them.
+
+    dataset: has `__getitems__`. batches: the keys of each batch. workers: the number of reading processes; 0 reads in
+    this process. pinned: whether batches are copied into pinned memory.
+    """
     return DataLoader(
         dataset,
         batch_sampler=batches,
@@ -24,24 +28,24 @@ def reader(dataset: Dataset[Any], batches: Iterable[Any], workers: int, *, pinne
 
 
 def stop_reading(iterator: Iterator[Any]) -> None:
-    """End the workers of an iterator: they ignore the signal by which Python would, and it would wait."""
+    """End the workers of an iterator: they ignore the signal with which Python would end them."""
     if hasattr(iterator, "_shutdown_workers"):
         iterator._shutdown_workers()
 
 
 def reading_workers(device: torch.device) -> int:
-    """How many processes read pictures for one that trains on a device: none if it uses all cores itself."""
+    """The default number of reading processes for training on a device: 0 for the CPU, whose cores training uses."""
     if device.type == "cpu":
         return 0
     everyone = os.cpu_count() or 1
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everyone
-    if mine == everyone:  # no one has given each process cores of its own
+    if mine == everyone:  # processes share the cores
         mine //= local_processes() or torch.cuda.device_count() or 1
     return max(1, min(8, mine - 1))
 
 
 def _ignore_stop_signals(_worker: int) -> None:
-    """Leave stopping to the process that trains, which ends those that read."""
+    """Ignore stop signals: the training process ends its reading processes."""
     for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)
 

@@ -15,10 +15,12 @@ Data = str | PathLike[str] | Sequence[str | PathLike[str] | Share] | Mapping[Pat
 
 
 def several(data: Data | None) -> Path | dict[Path, float] | None:
-    """Folders as data sets are given them: one as its path, several as a mapping of each to its share.
+    """Normalize folders for data sets: one to its path, several to a mapping of paths to shares.
 
-    Shares are relative to each other, 1 where none is given. Raises DataError for a share that is not a number
-    above 0, and for a folder that is given twice or lies in another: its pictures could be in both parts.
+    data: a folder, or several with relative shares, 1 by default; None stays None.
+
+    Raises DataError for a share that is not a number above 0, and for a folder that is given twice or lies in another:
+    its pictures could be in both parts.
     """
     if data is None or isinstance(data, (str, PathLike)):
         return None if data is None else Path(data)
@@ -32,12 +34,12 @@ def several(data: Data | None) -> Path | dict[Path, float] | None:
             _check_apart(other, path)
         shares[path] = float(share)
     if not shares:
-        raise DataError("there is no folder among those of the data; give one, or leave it out.")
+        raise DataError("there is no folder in data; give one, or leave it out.")
     return shares if len(shares) > 1 else next(iter(shares))
 
 
 def folder_and_share(text: str) -> str | tuple[str, float]:
-    """A folder, with its share where a text such as "photos=0.5" gives one. Raises DataError."""
+    """Parse a folder with an optional share, such as "photos=0.5". Raises DataError for an invalid share."""
     path, equals, share = text.rpartition("=")
     if not text or (equals and not path):
         raise DataError(f"--data {text!r} names no folder.")
@@ -47,7 +49,7 @@ def folder_and_share(text: str) -> str | tuple[str, float]:
         return path, float(share)
     except ValueError:
         raise DataError(
-            f"--data {text}: there is no such folder, and the share of a folder is a number above 0, not {share!r}."
+            f"--data {text}: this folder does not exist, and a share is a number above 0, not {share!r}."
         ) from None
 
 
@@ -61,14 +63,14 @@ def _check_apart(one: Path, other: Path) -> None:
 
 
 class Mixture:
-    """Which pictures the samples are, where each folder has its share of them, however many pictures it has.
+    """Assigns pictures to samples, so that each folder has its share of the samples.
 
-    counts: of the pictures of each folder, which are numbered one folder after the other.
-    shares: of the folders, relative to each other.
+    counts: the number of pictures of each folder; indices run from folder to folder.
+    shares: the relative shares of the folders.
 
-    There are as many samples as pictures, but for rounding: a folder has at least one. Sample j of the n of a
-    folder with p pictures is picture ⌊(j + u)·p/n⌋ of it, with u anew each time: so all of its pictures are
-    equally frequent, evenly spread over the samples where p < n, and all of them in the course of time where p > n.
+    There are as many samples as pictures, up to rounding, and at least one per folder. Sample j of the n samples of a
+    folder with p pictures is its picture ⌊(j + u)·p/n⌋, with another random u each time: so all pictures of a folder
+    are equally frequent in the long run, and in each epoch if p < n.
     """
 
     def __init__(self, counts: Sequence[int], shares: Sequence[float]) -> None:
@@ -81,11 +83,11 @@ class Mixture:
         return self.first_samples[-1]
 
     def picture(self, sample: int, u: float) -> int:
-        """The picture that a sample is, for a u in [0, 1)."""
+        """The index of the picture of a sample, for a random u in [0, 1)."""
         folder = bisect_right(self.first_samples, sample) - 1
         place = (sample - self.first_samples[folder] + u) / self.samples[folder]
         return self.first_pictures[folder] + min(int(place * self.counts[folder]), self.counts[folder] - 1)
 
     def shares(self) -> list[float]:
-        """Those that the folders have."""
+        """The shares of the folders after rounding, which sum to 1."""
         return [(end - start) / len(self) for start, end in pairwise(self.first_samples)]

@@ -1,1 +1,1 @@
-"""How good codecs are: measured on pictures decoded from files. Nothing here knows training, or imports Lightning."""
+"""Evaluation of codecs on pictures decoded from files. It does not depend on training or Lightning."""

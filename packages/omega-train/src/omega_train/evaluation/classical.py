@@ -1,4 +1,4 @@
-"""Codecs of Pillow, to compare with."""
+"""The codecs of Pillow, for comparison."""
 
 import io
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ SETTINGS: Mapping[str, tuple[int, ...]] = {
     "avif": (5, 10, 20, 30, 40, 50, 60, 70, 80, 90),
     "jpeg2000": (400, 200, 150, 100, 75, 50, 35, 25, 18, 12, 8),
 }
-"""Over which qualities each codec is measured; of JPEG 2000 over which ratios of compression."""
+"""The qualities at which each codec is measured; for JPEG 2000 the compression ratios."""
 _FEATURES = {"jpeg": "jpg", "webp": "webp", "avif": "avif", "jpeg2000": "jpg_2000"}
 _OPTIONS: Mapping[str, dict[str, Any]] = {
     "jpeg": {"format": "JPEG", "optimize": True, "progressive": True},
@@ -28,7 +28,7 @@ _OPTIONS: Mapping[str, dict[str, Any]] = {
 
 
 def check(names: list[str]) -> None:
-    """Raise OmegaError unless these are codecs, and this Pillow has them."""
+    """Raise OmegaError if a name is not a codec, or the installed Pillow lacks it."""
     if unknown := sorted(set(names) - set(SETTINGS)):
         raise OmegaError(f"there is no classical codec {', '.join(unknown)}, only {', '.join(SETTINGS)}.")
     if missing := [name for name in names if not features.check(_FEATURES[name])]:
@@ -36,24 +36,26 @@ def check(names: list[str]) -> None:
 
 
 def encode(name: str, pixels: Pixels, setting: int) -> bytes:
-    """Pixels (1 or 3, H, W) as a file: quality, or for `jpeg2000` the ratio of compression, as asked.
+    """Encode a picture with a classical codec.
+
+    name: a key of SETTINGS. pixels: (1 or 3, H, W), uint8. setting: the quality, or the compression ratio of jpeg2000.
 
     JPEG is progressive with optimized Huffman tables, WebP lossy with method 6, JPEG 2000 the bare codestream with
-    the irreversible wavelet: each as small as it gets. AVIF as Pillow does it.
+    the irreversible wavelet: each the smallest that Pillow makes. AVIF has Pillow's defaults.
 
-    Raises ImageError for a picture that the format cannot hold.
+    Returns the bytes of the file. Raises ImageError for a picture that the format cannot hold.
     """
     buffer = io.BytesIO()
     asked = {"quality_layers": [setting]} if name == "jpeg2000" else {"quality": setting}
     try:
         to_pillow(pixels).save(buffer, **_OPTIONS[name], **asked)
-    except (OSError, ValueError) as problem:  # of sides that the format does not have
+    except (OSError, ValueError) as problem:  # such as sides that are too long for the format
         raise ImageError(f"{name} cannot hold it: {problem}.") from problem
     return buffer.getvalue()
 
 
 def decode(data: bytes, colors: int) -> Pixels:
-    """The pixels (colors, H, W) in a file of one of these codecs."""
+    """Decode a file of one of these codecs to pixels (colors, H, W), uint8; colors: 1 or 3."""
     with Image.open(io.BytesIO(data)) as image:
         decoded = np.asarray(image.convert("L" if colors == 1 else "RGB"))
     return decoded.reshape(*decoded.shape[:2], colors).transpose(2, 0, 1)

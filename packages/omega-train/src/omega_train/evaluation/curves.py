@@ -1,6 +1,6 @@
-"""Rate-distortion curves, of ours and of others, and how far one lies from another.
+"""Rate-distortion curves, measured and published, and Bjøntegaard's differences between them (VCEG-M33, 2001).
 
-Bjøntegaard's differences (VCEG-M33, 2001) are the package `bjontegaard`'s, an optional dependency.
+The differences need the optional package `bjontegaard`.
 """
 
 import csv
@@ -15,10 +15,10 @@ from omega_core.errors import OmegaError
 from omega_train.evaluation.measurements import METRICS, Point, finite
 
 RATES = {"file": "bpp", "stream": "stream_bpp", "estimated": "estimated_bpp"}
-"""What a rate can count: whole files; the entropy-coded streams in them; what a model's tables say."""
+"""The column of each kind of rate: of whole files, of their entropy-coded streams, or as estimated by the tables."""
 METHODS = ("pchip", "akima")
 LEAST_POINTS = 4
-"""That a curve has to have for an interpolation of it to mean something."""
+"""The fewest points of a curve that can be interpolated."""
 _ALIASES = {
     "psnr_db": "psnr",
     "ms-ssim": "ms_ssim",
@@ -31,7 +31,11 @@ _NUMBERS = {*RATES.values(), *METRICS, "setting", "channels", "quality", "images
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric over one rate. rates: bpp, rising. published: whether it is somebody else's measurement."""
+    """One metric of a codec over the rate.
+
+    name: the codec. metric: one of METRICS. rates: bpp, rising. values: of the metric, at each rate.
+    published: whether the points are published ones rather than measured here.
+    """
 
     name: str
     metric: str
@@ -40,7 +44,7 @@ class Curve:
     published: bool = False
 
     def front(self) -> "Curve":
-        """Only the points that none is better than at less rate."""
+        """The Pareto front: the points without a better one at a lower rate."""
         rates, values = list[float](), list[float]()
         for rate, value in zip(self.rates, self.values, strict=True):
             if not values or value > values[-1]:
@@ -52,12 +56,15 @@ class Curve:
 
 
 def curves(points: Iterable[Point], metric: str, rate: str = "file", *, published: bool = False) -> list[Curve]:
-    """A curve for every codec that has this metric; points without a finite number are left out."""
+    """The curves of a metric, one for each codec; points without finite numbers are left out.
+
+    points: of all codecs. metric: one of METRICS. rate: a key of RATES. published: see `Curve`.
+    """
     groups: dict[str, list[tuple[float, float]]] = {}
     for point in points:
         place = getattr(point, RATES[rate]), getattr(point, metric)
         if rate == "estimated" and place[0] is None:
-            place = point.bpp, place[1]  # classical codecs have nothing else
+            place = point.bpp, place[1]  # classical codecs have no estimated rate
         if finite(place):
             groups.setdefault(point.codec, []).append(place)
     return [
@@ -73,7 +80,7 @@ def read_overlay(path: Path) -> list[Point]:
     `psnr_db`, in dB), `ssim` or `ms_ssim`, at least one; `codec`, or any others, whose values tell curves apart
     and name them.
 
-    Raises OmegaError for a file that is none.
+    Raises OmegaError for another file.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -110,11 +117,12 @@ def _published(name: str, row: dict[str, Any], telling: Sequence[str]) -> Point:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a curve compares with an anchor, on the Pareto fronts of both.
+    """Bjøntegaard's differences of a codec's curve from an anchor's, between the Pareto fronts of both.
 
-    bd_rate: per cent of rate that `codec` takes more at equal quality. bd_psnr: by how much its metric is greater at
-    equal rate, in dB or in the metric's unit. overlap: the share of the anchor's range of quality that both cover, in
-    per cent. They are None, and `reason` says why, where there is no such number.
+    bd_rate: the additional rate of `codec` at equal quality, in per cent.
+    bd_psnr: the difference of the metric at equal rate, in dB or in the unit of the metric.
+    overlap: the share of the anchor's range of quality that both cover, in per cent.
+    reason: why bd_rate and bd_psnr are None, if they are.
     """
 
     codec: str
@@ -129,7 +137,10 @@ class Difference:
 
 
 def difference(curve: Curve, anchor: Curve, rate: str, method: Literal["pchip", "akima"] | str) -> Difference:
-    """Bjøntegaard's differences. Raises ModuleNotFoundError without the package `bjontegaard`."""
+    """Bjøntegaard's differences of a curve from an anchor, interpolated by `method` over log rate.
+
+    rate: the kind of rate, for the result. Raises ModuleNotFoundError without the package `bjontegaard`.
+    """
     import bjontegaard
 
     ours, theirs = curve.front(), anchor.front()
@@ -157,7 +168,7 @@ def _overlap(ours: Curve, theirs: Curve) -> float:
 
 
 def differences(found: Sequence[Curve], rate: str) -> list[Difference]:
-    """Of every curve of ours to every other, by both methods."""
+    """The differences of each measured curve from every other curve, by both methods. rate: the kind of rate."""
     return [
         difference(curve, anchor, rate, method)
         for curve in found

@@ -1,4 +1,4 @@
-"""How good codecs are: rate and distortion of pictures decoded from files.
+"""Rate and distortion of pictures decoded from files.
 
 picture ─encode once→ a file at each cut ─decode→ Measurement ─mean over pictures→ Point of a curve
 """
@@ -26,13 +26,14 @@ METRICS = ("psnr", "ssim", "ms_ssim")
 
 @dataclass(frozen=True)
 class Measurement:
-    """Of one picture in one file.
+    """The measurement of one picture in one file.
 
-    image: its name. codec: a model's name, or that of a classical codec.
-    setting: the number of channels or, of a classical codec, the quality (`omega_train.evaluation.classical`).
-    bytes: of the file. stream_bytes: of the entropy-coded stream in it; for a classical codec the same as `bytes`.
-    bpp, stream_bpp: the same in bits per pixel. estimated_bpp: −Σ log2 p of the symbols, where there are such.
-    psnr: in dB, over all colors. ssim, ms_ssim: None where the picture is too small for them.
+    image: the name of the picture. codec: the name of a model or of a classical codec.
+    setting: the number of channels or, for a classical codec, the quality (`omega_train.evaluation.classical`).
+    bytes: the size of the file. stream_bytes: of its entropy-coded stream; for a classical codec the same as `bytes`.
+    bpp, stream_bpp: the same in bits per pixel.
+    estimated_bpp: −Σ log2 p of the symbols, in bits per pixel; None for a classical codec.
+    psnr: in dB, over all colors. ssim, ms_ssim: None if the picture is too small for them.
     """
 
     image: str
@@ -50,7 +51,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Point:
-    """The means over all pictures, of a codec at a setting. A metric is None unless all pictures have it."""
+    """The means over all pictures of a codec at a setting. A metric is None unless all pictures have it."""
 
     codec: str
     setting: int
@@ -65,7 +66,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A file and the pixels that came out of it. setting, stream_bytes, estimated_bits: see `Measurement`."""
+    """A file, and the pixels decoded from it. setting, stream_bytes, estimated_bits: see `Measurement`."""
 
     setting: int
     data: bytes
@@ -77,11 +78,11 @@ class Decoded:
 def through_model(
     model: Model, pixels: Pixels, channels: Sequence[int] = (), *, coder: str | None = None
 ) -> Iterator[Decoded]:
-    """Pixels (colors, H, W) from the model's own files at some channel counts; at all cuts if there are none.
+    """Encode a picture with a model, and decode its file at each channel count.
 
-    The picture is encoded once for all counts that are cuts; each is decoded from the bytes of its own file.
-
-    coder: one other than the model's own.
+    model: the model. pixels: (colors, H, W), uint8.
+    channels: the counts; all cuts if empty. The picture is encoded once for all counts that are cuts.
+    coder: the name of another coder than the model's.
 
     Raises ImageError for the picture, RateError for a count that the model does not have, CoderError for the coder.
     """
@@ -99,14 +100,19 @@ def through_model(
 
 
 def through_classical(codec: str, pixels: Pixels) -> Iterator[Decoded]:
-    """Pixels from files of a classical codec at all its settings. Raises ImageError."""
+    """Encode a picture with a classical codec at all its settings, and decode the files. Raises ImageError."""
     for setting in classical.SETTINGS[codec]:
         data = classical.encode(codec, pixels, setting)
         yield Decoded(setting, data, classical.decode(data, len(pixels)), len(data))
 
 
 def measure(codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded]) -> list[Measurement]:
-    """Rate and quality of what came out of a codec's files. Raises ImageError where it has other sides than went in."""
+    """Measure rate and quality of the decoded files of a picture.
+
+    codec, image: names, for the result. pixels: the original (colors, H, W), uint8. decoded: the files.
+
+    Raises ImageError if a decoded picture has another shape than the original.
+    """
     for each in decoded:
         if each.pixels.shape != pixels.shape:
             raise ImageError(f"{codec} returned a picture of shape {each.pixels.shape} for {pixels.shape}.")
@@ -128,7 +134,7 @@ def measure(codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded]) 
 
 
 def summarize(measurements: Iterable[Measurement]) -> list[Point]:
-    """The means over pictures, for every codec and setting, in the order in which they first occur."""
+    """The means over pictures for each codec and setting, in the order of their first measurements."""
     groups: dict[tuple[str, int], list[Measurement]] = {}
     for each in measurements:
         groups.setdefault((each.codec, each.setting), []).append(each)
@@ -142,7 +148,7 @@ def summarize(measurements: Iterable[Measurement]) -> list[Point]:
 
 
 def write_table(path: Path, rows: Sequence[Any]) -> None:
-    """Dataclasses of one kind as CSV with their fields for columns; None is empty. Raises OutputError."""
+    """Write instances of one dataclass as CSV, with a column for each field; None is empty. Raises OutputError."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([entry.name for entry in fields(rows[0])])
@@ -155,7 +161,7 @@ def _cell(value: Any) -> Any:
 
 
 def read_measurements(path: Path) -> list[Measurement]:
-    """What `write_table` wrote. Raises ValueError or KeyError if it is something else."""
+    """Read measurements written by `write_table`. Raises ValueError or KeyError for another file."""
     with path.open(newline="", encoding="utf-8") as file:
         return [
             Measurement(**{entry.name: _value(entry, row[entry.name]) for entry in fields(Measurement)})
@@ -172,11 +178,11 @@ def _value(entry: Any, text: str) -> Any:
 
 
 def too_small(points: Iterable[Point]) -> list[str]:
-    """Which metrics were left out because pictures are too small for them."""
+    """The metrics that some point lacks, as pictures are too small for them."""
     missing = {metric for point in points for metric in METRICS if getattr(point, metric) is None}
     return [metric for metric in METRICS if metric in missing]
 
 
 def finite(values: Iterable[float | None]) -> bool:
-    """Whether all are numbers, and none is that of a picture without a difference."""
+    """Whether all values are finite; the PSNR of equal pictures is not."""
     return all(value is not None and math.isfinite(value) for value in values)

@@ -1,6 +1,6 @@
-"""Curves as plots, SVG and PNG, that can be read in gray: told apart by dashes and marks, named at their ends.
+"""Plots of curves as SVG and PNG; dashes and markers tell curves apart in gray, and labels name them at their ends.
 
-matplotlib is an optional dependency, and imported here alone.
+Only this module imports matplotlib, an optional dependency.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-mpl.use("Agg")  # before pyplot: there need not be a screen
+mpl.use("Agg")  # before pyplot; needs no screen
 
 from matplotlib import pyplot
 
@@ -19,7 +19,7 @@ from omega_train.evaluation.curves import Curve
 from omega_train.evaluation.measurements import Point
 
 LABELS = {"psnr": "PSNR in dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "bpp": "bits per pixel"}
-_LONGEST = 48  # letters of a name
+_LONGEST = 48  # the most characters of a name
 _STYLES = [
     {"color": color, "linestyle": dashes, "marker": mark}
     for color, dashes, mark in zip(
@@ -32,7 +32,13 @@ _STYLES = [
 
 
 def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str, title: str = "") -> None:
-    """One metric of several codecs over rate, as `path` with the endings .svg and .png. Raises OutputError."""
+    """Plot one metric of several codecs over the rate.
+
+    curves: the curves, of one metric. path: of the files, without the suffixes .svg and .png. rate: the kind of rate.
+    title: the title; none by default.
+
+    Raises OutputError.
+    """
     figure, axes = pyplot.subplots(figsize=(7.5, 5), layout="constrained")
     ours = 0
     ends: list[tuple[float, float, str]] = []
@@ -63,7 +69,7 @@ def _name(axes: Any, ends: Sequence[tuple[float, float, str]]) -> None:
             name,
             (x, y),
             (1.02, at),
-            textcoords=axes.get_yaxis_transform(),  # across in shares of the axes, up in numbers
+            textcoords=axes.get_yaxis_transform(),  # x as a share of the axes, y in data units
             fontsize=8,
             va="center",
             arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.5},
@@ -71,7 +77,7 @@ def _name(axes: Any, ends: Sequence[tuple[float, float, str]]) -> None:
 
 
 def channels(points: Sequence[Point], path: Path, *, title: str = "") -> None:
-    """Of one model's points: the rate that each group of channels adds, and what PSNR each of its bits brings."""
+    """Plot the rate that each group of channels of a model adds, and the gain of PSNR per bit. Raises OutputError."""
     ordered = sorted(points, key=lambda point: point.setting)
     counts = [point.setting for point in ordered]
     rates = [point.stream_bpp for point in ordered]
@@ -83,17 +89,17 @@ def channels(points: Sequence[Point], path: Path, *, title: str = "") -> None:
     figure, (above, below) = pyplot.subplots(2, figsize=(7.5, 5), sharex=True, layout="constrained")
     width = 0.8 * min((b - a for a, b in pairwise(counts)), default=1)
     above.bar(counts, added, width, color="#555555")
-    above.set_ylabel("bpp that it adds")
+    above.set_ylabel("added bpp")
     below.bar(counts[1:], gained, width, color="#0b62a4")
     below.axhline(0, color="black", linewidth=0.6)
-    below.set_ylabel("dB that a bit per pixel\nof it brings")
-    below.set_xlabel("channels, up to")
+    below.set_ylabel("gain of PSNR\nin dB per bpp")
+    below.set_xlabel("channels")
     above.set_title(title)
     _save(figure, path)
 
 
 def _short(name: str) -> str:
-    """A name that leaves room for the plot: a long one loses its middle, as those made of paths differ at the end."""
+    """Shorten the middle of a long name: names made of paths differ at the end."""
     half = _LONGEST // 2
     return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 

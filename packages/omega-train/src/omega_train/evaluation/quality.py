@@ -13,18 +13,21 @@ from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Pixels
 
 WINDOW = 11
-"""Pixels a side of SSIM's Gaussian window (σ 1.5)."""
+"""The side of SSIM's Gaussian window (σ 1.5), in pixels."""
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Of the scales of MS-SSIM, the finest first: Wang, Simoncelli and Bovik 2003, §4."""
+"""The weights of the scales of MS-SSIM, the finest first: Wang, Simoncelli and Bovik 2003, §4."""
 LEAST_SIDE = {"ssim": WINDOW, "ms_ssim": (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1}
-"""The shortest side that a picture may have: the window has to fit, at the coarsest scale too."""
-_AT_ONCE = 1 << 21  # pixels of several pictures that are compared together
+"""The shortest side of a picture for each metric: the window has to fit at the coarsest scale."""
+_AT_ONCE = 1 << 21  # the most pixels that are compared at once
 _K1, _NO_LUMINANCE = 0.01, 1e3
 
 
 @dataclass(frozen=True)
 class Quality:
-    """psnr: dB, over all colors. ssim, ms_ssim: the mean over colors; None where the picture is too small."""
+    """The quality of a decoded picture.
+
+    psnr: in dB, over all colors. ssim, ms_ssim: the mean over colors; None if the picture is too small.
+    """
 
     psnr: float
     ssim: float | None
@@ -32,7 +35,7 @@ class Quality:
 
 
 def qualities(original: Pixels, decoded: Sequence[Pixels]) -> list[Quality]:
-    """How near each of some decoded pictures comes to the original, all of them (colors, H, W)."""
+    """The quality of each decoded picture, compared with the original; all are (colors, H, W), uint8."""
     side, at_once = min(original.shape[1:]), max(1, _AT_ONCE // original[0].size)
     found = []
     for first in range(0, len(decoded), at_once):
@@ -62,12 +65,12 @@ def _ms_ssim(x_NCHW: Tensor, target_NCHW: Tensor) -> Tensor:
 
 
 def _similarity(x_NCHW: Tensor, target_NCHW: Tensor, k1: float) -> Tensor:
-    """SSIM of each color (N, C), over the windows that lie within the picture.
+    """SSIM of each color (N, C), over the windows within the picture.
 
-    k1: so great that the term of luminance is 1, what is left is that of contrast and structure.
+    k1: the constant of the luminance term; a large one makes that term 1 and leaves contrast and structure.
     """
     samples, colors = x_NCHW.shape[:2]
-    alone = (1, -1, *x_NCHW.shape[2:])  # each a channel of one picture: convolved three times as quickly
+    alone = (1, -1, *x_NCHW.shape[2:])  # all as channels of one picture, which is three times as fast
     _, whole = structural_similarity_index_measure(
         x_NCHW.reshape(alone),
         target_NCHW.reshape(alone),

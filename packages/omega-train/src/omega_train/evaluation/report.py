@@ -1,10 +1,10 @@
-"""What an evaluation leaves in its folder.
+"""The report of an evaluation: these files in a folder.
 
 images.csv         a row for every picture in every file
 summary.csv        the means
 bd.csv             Bjøntegaard's differences between all curves
-evaluation.json    with what it was made: models, pictures, settings, versions
-plots/             a plot for each metric, and one of each model's channels
+evaluation.json    the inputs: models, pictures, settings, versions
+plots/             a plot of each metric, and of the channels of each model
 report.html        all of it in one page that opens from disk
 """
 
@@ -28,14 +28,15 @@ from omega_train.evaluation.measurements import METRICS, Decoded, Measurement, P
 from omega_train.evaluation.quality import LEAST_SIDE
 
 MOST_SETTINGS = 10
-"""Of a codec, in the gallery of the page: enough to feel like a slide, few enough to be sent by mail."""
+"""The most settings of a codec in the gallery: enough for a smooth slider, few enough for a page sent by mail."""
 _SHOWN_BY_BROWSERS = {"jpeg", "webp", "avif"}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of the page's gallery: the original, and what came out of one codec's files.
+    """A picture in the gallery of the page.
 
+    image: its name. codec: the codec. original: its pixels. decoded: the files of the codec and their pixels.
     measurements: of the same files, in the same order.
     """
 
@@ -57,10 +58,17 @@ def write_report(
     rate: str = "file",
     title: str = "Evaluation",
 ) -> list[str]:
-    """Write all of it, and return what the user should know was left out. Raises OutputError.
+    """Write the report.
 
-    models: those of the codecs that are models.
-    rate: what plots and differences count, one of RATES.
+    folder: the folder of the files. measurements: of all pictures and codecs.
+    models: the names of the codecs that are models.
+    published: points that are drawn and compared with, but were not measured.
+    gallery: the pictures of the page.
+    made_with: the content of evaluation.json.
+    rate: the kind of rate of plots and differences, a key of RATES.
+    title: of the page.
+
+    Returns remarks for the user about the parts that were left out. Raises OutputError.
     """
     points, remarks = summarize(measurements), list[str]()
     write_table(folder / "images.csv", measurements)
@@ -112,7 +120,7 @@ def _draw(folder: Path, found: Mapping[str, Sequence[Curve]], points: Sequence[P
 
 
 def thinned(settings: Sequence[Any]) -> list[Any]:
-    """At most MOST_SETTINGS of them, the first and the last among these, evenly."""
+    """At most MOST_SETTINGS settings, evenly spaced, with the first and the last."""
     if len(settings) <= MOST_SETTINGS:
         return list(settings)
     last = len(settings) - 1
@@ -126,35 +134,35 @@ def _shown(each: Shown) -> dict[str, Any]:
         "codec": each.codec,
         "width": each.original.shape[2],
         "height": each.original.shape[1],
-        "original": _data(each.original),
+        "original": _pixels_url(each.original),
         "versions": [
-            {**asdict(measurement), "picture": _address(measurement, decoded)} for decoded, measurement in kept
+            {**asdict(measurement), "picture": _decoded_url(measurement, decoded)} for decoded, measurement in kept
         ],
     }
 
 
-def _address(measurement: Measurement, decoded: Decoded) -> str:
-    """What came out of a file; the file itself, which is smaller, where browsers show it."""
+def _decoded_url(measurement: Measurement, decoded: Decoded) -> str:
+    """The data URL of a decoded picture; of the file itself, which is smaller, if browsers show it."""
     if measurement.codec in _SHOWN_BY_BROWSERS and measurement.estimated_bpp is None:
-        return _data_address(f"image/{measurement.codec}", decoded.data)
-    return _data(decoded.pixels)
+        return _data_url(f"image/{measurement.codec}", decoded.data)
+    return _pixels_url(decoded.pixels)
 
 
-def _data_address(kind: str, data: bytes) -> str:
-    """The address of a picture that lies in the address itself."""
+def _data_url(kind: str, data: bytes) -> str:
+    """The data URL of a picture file."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _data(pixels: Pixels) -> str:
-    """The address of pixels, without loss."""
+def _pixels_url(pixels: Pixels) -> str:
+    """The data URL of pixels, as lossless WebP."""
     buffer = io.BytesIO()
     image: Image.Image = to_pillow(pixels).convert("RGB")
     image.save(buffer, "WEBP", lossless=True, method=3)
-    return _data_address("image/webp", buffer.getvalue())
+    return _data_url("image/webp", buffer.getvalue())
 
 
 def _page(page: Mapping[str, Any]) -> str:
-    """The page with its data: not a number in JSON is null, and nothing in it ends the script."""
+    """The page with its data: non-finite numbers become null, and < is escaped, so that no text ends the script."""
     template = files("omega_train.evaluation").joinpath("report.html").read_text("utf-8")
     text = json.dumps(_finite(page), ensure_ascii=False).replace("<", "\\u003c")
     return template.replace("/*DATA*/null", text)

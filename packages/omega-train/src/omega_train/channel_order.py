@@ -1,4 +1,4 @@
-"""Which channels a trained model keeps, and in which order."""
+"""Sorting the channels of a trained model by the distortion that they remove per bit, and dropping some."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,39 +16,47 @@ from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.validation import batches
 
-PICTURES = 64
-POINTS = 64  # of the curve of another order
-SIDE = 128  # pixels, of the middle of a picture that is looked at: every prefix of the channels is decoded
+PICTURES = 64  # the most that are measured
+POINTS = 64  # the most prefixes that are measured of a new order
+SIDE = 128  # pixels a side, of the middle of each picture: every prefix is decoded from it
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What the first n channels of some order come to, for rising n from 0 on: MSE on normalized images, and bpp."""
+    """Distortion and rate of prefixes of an order of the channels.
+
+    counts: rising numbers of channels, from 0. mse: on normalized images, at each count. bpp: at each count.
+    """
 
     counts: Sequence[int]
     mse: Sequence[float]
     bpp: Sequence[float]
 
     def at(self, counts: Sequence[int]) -> "Curve":
-        """Some of its counts."""
+        """The curve at some of its counts."""
         places = [self.counts.index(n) for n in counts]
         return Curve(counts, [self.mse[place] for place in places], [self.bpp[place] for place in places])
 
     def loss(self, recipe: Recipe) -> float:
-        """The loss over the rates that a recipe trains for, each between those of two channel counts."""
+        """The mean loss over the rates that a recipe trains for, interpolated between channel counts."""
         f = (np.arange(1000) + 0.5) / 1000 if recipe.adaptive else np.ones(1)
         rates = rates_at(recipe, torch.from_numpy(f**recipe.draw_exponent))
-        n, weight = rates.kept.numpy(), rates.weight.numpy()
+        n, lambda_ = rates.kept.numpy(), rates.lambda_.numpy()
         mse, bpp = (np.interp(n, self.counts, numbers) for numbers in (self.mse, self.bpp))
-        return float(np.mean(weight * mse + (1 - weight) * bpp))
+        return float(np.mean(lambda_ * mse + (1 - lambda_) * bpp))
 
 
 @torch.no_grad()
 def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
-    """Sort the channels of a task by what a bit of each takes away from the distortion, and drop those not worth it.
+    """Sort the channels of a task by the distortion that each removes per bit, and drop those not worth their rate.
 
-    A channel is worth it if λ·ΔMSE is more than (1 − λ)·Δbpp, λ being that of the most channels. The order of
-    training stays if no other is better on some training images. Returns what was done, for people.
+    A channel is worth its rate if λ_max·ΔMSE > (1 − λ_max)·Δbpp. The order of training stays unless another order
+    has a lower loss.
+
+    task: changed in place. images: the training images, of which up to 64 are measured; several processes share them.
+    workers: the number of processes that read the images; 0 reads them in this process.
+
+    Returns what was done, as text for the log.
     """
     recipe, everything = task.recipe, list(range(task.quantizer.channels))
     was_training = task.training
@@ -63,7 +71,7 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     best, best_loss = everything, first_loss
     for order in (kept, by_gain):
         loss = _curve(task, images, order, POINTS, workers).loss(recipe)
-        if loss < best_loss * (1 - 1e-6):  # rounding makes no order better
+        if loss < best_loss * (1 - 1e-6):  # more than rounding errors
             best, best_loss = order, loss
     if best != everything:
         task.quantizer.select(best)
@@ -80,7 +88,7 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
 
 
 def _curve(task: CodecTask, images: Images, order: Sequence[int], points: int, workers: int) -> Curve:
-    """Distortion and rate of up to so many prefixes of an order of the channels, and of none, on some images."""
+    """Measure up to `points` prefixes of an order of the channels, and the empty one, on some images."""
     counts = _counts(len(order), points)
     quantizer = deepcopy(task.quantizer)
     quantizer.select(order)
@@ -105,7 +113,7 @@ def _curve(task: CodecTask, images: Images, order: Sequence[int], points: int, w
 
 
 def _counts(channels: int, points: int) -> list[int]:
-    """0 and up to so many numbers of channels, evenly spaced."""
+    """0 and up to `points` numbers of channels, evenly spaced."""
     counts: list[int] = np.unique(np.linspace(0, channels, min(points, channels) + 1).round().astype(int)).tolist()
     return counts
 

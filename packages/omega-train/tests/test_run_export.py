@@ -40,7 +40,7 @@ def test_the_model_of_a_finished_run_is_the_one_that_it_made(
 
 
 def test_channels_are_sorted_as_at_the_end(tiny: Make, tmp_path: Path) -> None:
-    recipe = tiny(channels=6, symbols=16, steps=20, sort_channels=True, lambda_min=0.5, lambda_max=0.5001)
+    recipe = tiny(channels=6, alphabet=16, steps=20, sort_channels=True, lambda_min=0.5, lambda_max=0.5001)
     made = train(recipe, tmp_path / "run", **CPU)
     again = export_run(tmp_path / "run", tmp_path / "model.safetensors")
     assert omega_core.load_model(again).channels == omega_core.load_model(made).channels < 6
@@ -89,7 +89,7 @@ def test_a_file_is_replaced_only_if_asked(tiny: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("output", "options", "error", "complaint"),
     [
-        ("run/model.safetensors", {"overwrite": True}, OutputError, "is in the folder of the run"),
+        ("run/model.safetensors", {"overwrite": True}, OutputError, "is in the run folder"),
         (".", {"overwrite": True}, OutputError, "is there already"),
         ("a.safetensors", {"device": "abacus"}, TrainingError, "on the device abacus"),
     ],
@@ -106,5 +106,5 @@ def test_what_cannot_be_exported_is_said(
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="is no run folder, or has no checkpoint yet"):
+    with pytest.raises(TrainingError, match="is not a run folder, or has no checkpoint yet"):
         export_run(tmp_path / "none", tmp_path / "model.safetensors")

@@ -1,4 +1,4 @@
-"""A model of a run as it stands, while the run goes on or after it was stopped."""
+"""Export of a model from the last checkpoint of a run, during the run or after it."""
 
 from os import PathLike
 from pathlib import Path
@@ -25,22 +25,23 @@ def export_run(
     device: str = "cpu",
     workers: int = 0,
 ) -> Path:
-    """Make a model of the last checkpoint of a run, as its end would make one, and return its path.
+    """Write the model of the last checkpoint of a run, completed as at the end of a run, and return its path.
 
     The weights are the moving average if there is one; the prior is counted over the training pictures; channels are
-    sorted where the recipe asks for it. The run folder is only read.
+    sorted if the recipe asks for it. The run folder is only read.
 
-    data: the folder of the pictures, for data sets that need one, or several, as `train` takes them.
-    overwrite: whether a file that is there already may be replaced.
-    device: what computes, as torch names it; the CPU does not disturb a run on a GPU.
-    workers: processes that read pictures.
+    folder: the run folder. output: the path of the model file, outside of the run folder.
+    data: the folders of the pictures, as for `train`.
+    overwrite: whether an existing file may be replaced.
+    device: the device of torch that computes; with "cpu", a run on a GPU is not slowed down.
+    workers: the number of processes that read pictures; 0 reads them in this process.
 
-    Raises TrainingError where the folder holds no run that was saved, OutputError where the model cannot be written,
-    DataError or RecipeError where pictures or recipe cannot be read.
+    Raises TrainingError if the folder has no checkpoint or the device does not exist, OutputError if the model cannot
+    be written, DataError or RecipeError if pictures or recipe cannot be read.
     """
     folder, output = Path(folder), Path(output)
     if folder.resolve() in output.resolve().parents:
-        raise OutputError(f"{output} is in the folder of the run, to which the run itself writes: name another place.")
+        raise OutputError(f"{output} is in the run folder, to which the run itself writes: choose another --output.")
     if output.is_dir() or (output.exists() and not overwrite):
         raise OutputError(f"{output} is there already: name another --output, or replace a file with --overwrite.")
     checkpoint, pictures = read_checkpoint(folder), several(data)
@@ -51,7 +52,7 @@ def export_run(
         try:
             task.load_state_dict(weights_of(checkpoint))
             task.to(device)
-        except (RuntimeError, AssertionError) as problem:  # how torch reports a device that is not there
+        except (RuntimeError, AssertionError) as problem:  # how torch reports a device that does not exist
             reason = str(problem).splitlines()[0]
             raise TrainingError(f"cannot make a model of {folder} on the device {device}: {reason}") from problem
         with torch.no_grad():

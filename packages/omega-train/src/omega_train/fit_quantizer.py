@@ -1,10 +1,10 @@
-"""The end of the relaxed phase: the quantizer begins from what was learned, its channels are put into order.
+"""The end of the relaxed phase: fitting the quantizer, ordering its channels, measuring its prefixes.
 
-Channels are sorted by how much of the latent's squared error a bit of each takes away, which is nearly that of the
-image where the synthesis begins as an orthogonal transform. A symbol costs what it does where one earlier channel is
-known at its place, the one that tells most: for what a later stage of a quantizer says of a latent, that is what the
-stage before said of it. Prefixes are measured in that order: their rate, and the fineness at which the relaxed
-quantizer makes the same error, of which the synthesis is told.
+Channels are sorted by the reduction of the latent's squared error per bit, which is about that of the image's if the
+synthesis begins as an orthogonal transform. The bits of a symbol are its entropy given one earlier channel at the same
+position, the one that reduces it most: for a later stage of a quantizer, the same latent channel in the stage before.
+In that order, each prefix is measured: its rate, and the fineness at which the relaxed quantizer has the same error,
+which is an input of the synthesis.
 """
 
 import math
@@ -24,16 +24,19 @@ from omega_train.distributed import all_reduce_sum
 from omega_train.task import CodecTask, symbol_counts
 from omega_train.validation import FINENESSES, all_of, batches
 
-PICTURES = 48  # that are measured
+PICTURES = 48  # the most that are measured
 _SIDES = 3
 Floats = NDArray[np.float64]
 
 
 @torch.no_grad()
-def fit(task: CodecTask, images: Images, workers: int = 0) -> str:
-    """End the relaxed phase of a task, as measured on some images; several processes share these.
+def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
+    """End the relaxed phase of a task: fit its quantizer, order its channels, measure its prefixes.
 
-    Returns what was done, for people.
+    task: changed in place. images: the training images, of which up to 48 are measured; several processes share them.
+    workers: the number of processes that read the images; 0 reads them in this process.
+
+    Returns what was done, as text for the log.
     """
     was_training = task.training
     task.eval()
@@ -49,14 +52,16 @@ def fit(task: CodecTask, images: Images, workers: int = 0) -> str:
     task.quantizer.set_fineness(torch.from_numpy(_fineness_of(errors, found.relaxed_errors)).float().to(task.device))
     task.train(was_training)
     moved = int((order != np.arange(len(order))).sum())
-    return f"quantizer fitted: {len(order)} channels, {rates[-1]:.3f} bpp in all, {moved} of them in another place"
+    return f"quantizer fitted: {len(order)} channels, {rates[-1]:.3f} bpp in all, {moved} channels moved"
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """bits: (C,), per pixel of each channel. gains: (C,), what each takes away from the squared error of the latent.
+    """Measurements of the channels of a fitted quantizer.
 
-    error: that of no channels. relaxed_errors: (R,), of the relaxed quantizer at finenesses from 0 to 1.
+    bits: (C,), bits per pixel of each channel. gains: (C,), the reduction of the latent's squared error by each.
+    error: the squared error without channels. relaxed_errors: (R,), those of the relaxed quantizer at finenesses from
+        0 to 1.
     """
 
     bits: Floats
@@ -66,9 +71,7 @@ class _Measured:
 
 
 def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
-    """Rates and errors of the channels of a quantizer. Errors are from the latent, each of whose channels is scaled to
-    fit its dequantized values best.
-    """
+    """Measure rates and errors; for the errors, each channel of the latent is scaled to fit its dequantized values."""
     quantizer, channels = task.quantizer, task.quantizer.channels
     seen: list[Tensor] = []
     counts = torch.zeros(channels, quantizer.alphabet, dtype=torch.int64, device=task.device)
@@ -104,9 +107,9 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
 
 
 def _joint_counts(symbols: Tensor, modes: Tensor, alphabet: int) -> Tensor:
-    """How often symbols (B, C, h, w) occur beside each side of each channel at their place: (C, sides, C, S).
+    """Count pairs of symbols (B, C, h, w) of two channels at one position: (C, sides, C, S).
 
-    A symbol is the most frequent one of its channel (modes, (C,)), one before or one after.
+    Of the first channel only the side counts: before, at or after its most frequent symbol, modes (C,).
     """
     channels = symbols.shape[1]
     flat_CN = symbols.transpose(0, 1).flatten(1)
@@ -118,7 +121,7 @@ def _joint_counts(symbols: Tensor, modes: Tensor, alphabet: int) -> Tensor:
 
 
 def _entropies(counts: Tensor) -> Floats:
-    """Bits a symbol (C,), each given the side of that earlier channel which tells most, of counts (C, sides, C, S)."""
+    """Bits per symbol (C,), given the side of the earlier channel that reduces them most; counts: (C, sides, C, S)."""
     found = torch.zeros(counts.shape[2], dtype=torch.float64)
     for c in range(len(found)):
         counts_CTS = counts[: max(1, c), :, c].double()
@@ -136,7 +139,7 @@ def _can_be_ordered(task: CodecTask) -> bool:
 
 
 def _reorder(task: CodecTask, order: list[int]) -> None:
-    """Put the channels into an order, in place: optimizers hold on to parameters."""
+    """Reorder channels in place, as optimizers refer to the parameters."""
     for module in (task.quantizer, task.prior):
         if module is not None:
             ordered = deepcopy(module)
@@ -145,7 +148,7 @@ def _reorder(task: CodecTask, order: list[int]) -> None:
 
 
 def _fineness_of(errors: Floats, relaxed_errors: Floats) -> Floats:
-    """The finenesses at which the relaxed quantizer makes these errors."""
+    """The finenesses at which the relaxed quantizer has these errors."""
     falling = np.minimum.accumulate(relaxed_errors)
     least = 1e-12 * float(errors[0])
     places = np.linspace(0, 1, len(falling))

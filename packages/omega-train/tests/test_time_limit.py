@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from omega_core.errors import TrainingError
-from omega_train import pace, train, trainer
-from omega_train.pace import UNTIMED, Pace
+from omega_train import time_limit, train, trainer
 from omega_train.recipe import Recipe
+from omega_train.time_limit import UNTIMED, TimeLimit
 
 CPU = {"accelerator": "cpu", "devices": "1"}
 Make = Callable[..., Recipe]
@@ -30,12 +30,12 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(pace, "time", made)
+    monkeypatch.setattr(time_limit, "time", made)
     monkeypatch.setattr(trainer, "time", made)
     return made
 
 
-def done(timing: Pace, clock: Clock, seconds: Callable[[int], float]) -> list[int]:
+def done(timing: TimeLimit, clock: Clock, seconds: Callable[[int], float]) -> list[int]:
     """How many steps were planned after each one, until they were done."""
     planned = [timing.start(0)]
     while planned[-1] > len(planned) - 1:
@@ -45,20 +45,20 @@ def done(timing: Pace, clock: Clock, seconds: Callable[[int], float]) -> list[in
 
 
 def test_there_are_as_many_steps_as_there_is_time_for(clock: Clock) -> None:
-    planned = done(Pace(100.0), clock, lambda step: 10.0 if step == 1 else 0.5)
+    planned = done(TimeLimit(100.0), clock, lambda step: 10.0 if step == 1 else 0.5)
     assert planned[2 * UNTIMED :] == [181] * (182 - 2 * UNTIMED)
     assert clock.now == pytest.approx(100, abs=0.5)
 
 
 def test_where_steps_come_to_take_longer_there_are_fewer_of_them(clock: Clock) -> None:
-    planned = done(Pace(100.0), clock, lambda step: 0.5 if step < 100 else 1.0)
+    planned = done(TimeLimit(100.0), clock, lambda step: 0.5 if step < 100 else 1.0)
     assert planned[50] == 200
     assert planned[-1] == len(planned) - 1 == pytest.approx(150, abs=3)
     assert clock.now <= 101
 
 
 def test_time_that_is_up_before_the_first_step_leaves_room_for_one(clock: Clock) -> None:
-    assert done(Pace(-1.0), clock, lambda _: 0.5) == [1, 1]
+    assert done(TimeLimit(-1.0), clock, lambda _: 0.5) == [1, 1]
 
 
 def test_a_run_of_minutes_ends_with_them_and_with_its_schedule(tiny: Make, clock: Clock, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_run_of_minutes_ends_with_them_and_with_its_schedule(tiny: Make, clock
 @pytest.mark.parametrize(
     ("settings", "options", "message"),
     [
-        ({"hard_share": 0.1}, {"minutes": 1.0}, "take a relaxed-share of 1 or 0"),
+        ({"decoder_share": 0.1}, {"minutes": 1.0}, "take a relaxed-share of 1 or 0"),
         ({}, {"minutes": 0.0}, "minutes have to be above 0"),
         ({}, {"counted": 0}, "over 1 picture or more, not 0"),
     ],
