@@ -35,7 +35,7 @@ def batch_for(task: CodecTask, step: int) -> Batch:
     ("settings", "step", "phase"),
     [
         ({}, 0, Phase.SOFT),
-        ({"wake_every": 5}, 0, Phase.SOFT),
+        ({"reset_dead_every": 5}, 0, Phase.SOFT),
         ({"prior": "context", "optimizer": "muon"}, 3, Phase.SOFT),
         ({"hard_share": 0.5}, 11, Phase.HARD),
         ({"quantizer": "integer", "prior": "factorized", "latent_channels": 3}, 0, Phase.SOFT),

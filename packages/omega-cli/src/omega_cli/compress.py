@@ -28,7 +28,7 @@ def compress(
     bpp: Annotated[float | None, typer.Option(help="Bits per pixel that each file takes at most.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Bytes that each file takes at most.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Quality in dB that each picture reaches at least.")] = None,
-    alpha: Annotated[Keep, typer.Option(help="Opacity: kept without loss, or dropped.")] = Keep.keep,
+    alpha: Annotated[Keep, typer.Option(help="The alpha channel: kept without loss, or dropped.")] = Keep.keep,
     icc: Annotated[Keep, typer.Option(help="Color profiles: kept, or dropped.")] = Keep.keep,
     pack: Annotated[
         bool, typer.Option("--pack", help="Put all pictures into one file, named as the first INPUT.")

@@ -458,7 +458,7 @@ def arrays_of(images):
 
 
 def test_pictures_in_one_file_come_back(model, several):
-    data = model.fit_together(several).to_bytes()
+    data = model.encode_together(several).to_bytes()
     images = model.decompress_all(data)
     assert [image.mode for image in images] == ["L"] * 3
     assert arrays_of(images) == [picture.pixels[0].tolist() for picture in several]
@@ -469,7 +469,7 @@ def test_pictures_in_one_file_come_back(model, several):
 
 @pytest.mark.parametrize("channels", [1, 2, 7, 63, 64])
 def test_each_of_several_pictures_is_what_it_would_be_alone(model, several, channels):
-    data = model.fit_together(several, channels=channels).to_bytes()
+    data = model.encode_together(several, channels=channels).to_bytes()
     assert OmegaFile.parse(data).channels == channels
     alone = [model.decompress(model.compress(each.to_pillow(), channels=channels)) for each in several]
     assert arrays_of(model.decompress_all(data)) == arrays_of(alone)
@@ -478,33 +478,33 @@ def test_each_of_several_pictures_is_what_it_would_be_alone(model, several, chan
 
 
 def test_a_file_of_several_pictures_is_shortened_as_it_would_have_been_made(model, several):
-    data = model.fit_together(several).to_bytes()
+    data = model.encode_together(several).to_bytes()
     for channels in OmegaFile.parse(data).header.cuts:
-        assert truncate(data, channels=channels) == model.fit_together(several, channels=channels).to_bytes()
+        assert truncate(data, channels=channels) == model.encode_together(several, channels=channels).to_bytes()
 
 
 def test_what_is_intact_of_a_file_of_several_pictures_is_decoded_if_asked_for(model, several):
-    part = model.fit_together(several).to_bytes()[:-500]
+    part = model.encode_together(several).to_bytes()[:-500]
     with pytest.raises(CutOffError) as caught:
         model.decompress_all(part)
     intact = caught.value.intact
     assert 0 < intact < 64
-    expected = model.decompress_all(model.fit_together(several, channels=intact).to_bytes())
+    expected = model.decompress_all(model.encode_together(several, channels=intact).to_bytes())
     assert arrays_of(model.decompress_all(part, partial=True)) == arrays_of(expected)
 
 
 def test_one_picture_alone_is_fitted_as_it_is_compressed(model, several, picture):
-    assert model.fit_together(several[:1]).to_bytes() == model.compress(picture)
+    assert model.encode_together(several[:1]).to_bytes() == model.compress(picture)
     assert arrays_of(model.decompress_all(model.compress(picture))) == [picture.tolist()]
 
 
 def test_one_file_has_1_to_64_pictures(model, several):
     many = [several[1]] * 64
-    images = model.decompress_all(model.fit_together(many, channels=2).to_bytes())
+    images = model.decompress_all(model.encode_together(many, channels=2).to_bytes())
     assert arrays_of(images) == arrays_of([model.reconstruct(several[1], channels=2)] * 64)
     for pictures in ([], [*many, several[1]]):
         with pytest.raises(ImageError, match="one file has 1 to 64 pictures"):
-            model.fit_together(pictures)
+            model.encode_together(pictures)
 
 
 def test_a_model_makes_no_file_that_it_would_not_read(model_file, noise_picture, monkeypatch):
@@ -515,9 +515,9 @@ def test_a_model_makes_no_file_that_it_would_not_read(model_file, noise_picture,
         with pytest.raises(ImageError, match="10×10 pixels are more than 99"):
             model.compress(picture)
     monkeypatch.setattr("omega_core.codec.model.MAX_SHARED_PIXELS", 200)
-    model.decompress_all(model.fit_together([small, small]).to_bytes())
+    model.decompress_all(model.encode_together([small, small]).to_bytes())
     with pytest.raises(ImageError, match="one file has at most 200 pixels, not 288"):
-        model.fit_together([small] * 3)
+        model.encode_together([small] * 3)
 
 
 def gray_profile(mark=b""):
@@ -532,39 +532,39 @@ def test_pictures_of_one_file_have_one_mode_and_one_profile(model_file, noise_pi
     profiled, other = (Picture(gray.pixels, profile=gray_profile(mark)) for mark in (b"a", b"b"))
     for pictures in ([gray, rgb], [rgb, gray], [gray, clear], [clear, gray], [gray, profiled], [other, profiled]):
         with pytest.raises(ImageError, match="all of one mode and color profile"):
-            model.fit_together(pictures)
+            model.encode_together(pictures)
     for pictures, mode in (([gray] * 2, "L"), ([rgb] * 2, "RGB"), ([clear] * 2, "LA"), ([profiled] * 2, "L")):
-        images = model.decompress_all(model.fit_together(pictures).to_bytes())
+        images = model.decompress_all(model.encode_together(pictures).to_bytes())
         assert arrays_of(images) == arrays_of(picture.to_pillow() for picture in pictures)
         assert [image.mode for image in images] == [mode] * 2
         assert [image.info.get("icc_profile", b"") for image in images] == [pictures[0].profile] * 2
 
 
-def test_pictures_of_one_file_have_an_opacity_each(model, noise_picture):
+def test_pictures_of_one_file_have_an_alpha_channel_each(model, noise_picture):
     pictures = [model.read(noise_picture(*size, 2, seed=i)) for i, size in enumerate([(8, 16), (16, 8), (8, 8)])]
-    images = model.decompress_all(model.fit_together(pictures).to_bytes())
+    images = model.decompress_all(model.encode_together(pictures).to_bytes())
     assert arrays_of(images) == arrays_of(picture.to_pillow() for picture in pictures)
 
 
 def test_pictures_are_fitted_together_at_what_the_model_does(model, one_rate, several, model_file, noise_picture):
     with pytest.raises(RateError, match="65 channels: this model codes with 1 to 64"):
-        model.fit_together(several, channels=65)
+        model.encode_together(several, channels=65)
     with pytest.raises(RateError, match="one rate, 4 channels"):
-        one_rate.fit_together(several, channels=3)
-    assert one_rate.fit_together(several).channels == 4
+        one_rate.encode_together(several, channels=3)
+    assert one_rate.encode_together(several).channels == 4
     with pytest.raises(ComponentError, match="no coder 'fast'"):
-        model.fit_together(several, coder="fast")
+        model.encode_together(several, coder="fast")
     with pytest.raises(ImageError, match="is RGB, the model is for gray"):
-        model.fit_together([Picture(noise_picture(3, 8, 8))] * 2)
+        model.encode_together([Picture(noise_picture(3, 8, 8))] * 2)
     with pytest.raises(ImageError, match="not 9×8"):
-        model.fit_together([several[1], Picture(noise_picture(1, 8, 9))])
+        model.encode_together([several[1], Picture(noise_picture(1, 8, 9))])
     fewest = load_model(model_file(block=4, channels_min=8, name="fewest"))
     with pytest.warns(OmegaWarning, match="8 channels: this model was trained for 9 and more"):
-        fewest.fit_together(several, channels=8)
+        fewest.encode_together(several, channels=8)
 
 
 def test_a_file_of_several_pictures_is_not_one_picture(model, several):
-    data = model.fit_together(several).to_bytes()
+    data = model.encode_together(several).to_bytes()
     for ask in (model.decompress, lambda given: next(model.decompress_progressively(given))):
         with pytest.raises(ImageError, match="this file has 3 pictures, not one"):
             ask(data)
@@ -670,7 +670,7 @@ def test_what_arrives_and_is_no_file_of_the_model_is_refused_as_elsewhere(model,
     )
 
 
-def test_opacity_and_profile_are_there_from_the_first_picture_that_arrives(model, noise_picture):
+def test_alpha_and_profile_are_there_from_the_first_picture_that_arrives(model, noise_picture):
     picture = Picture(noise_picture(1, 8, 8), noise_picture(8, 8, seed=1), gray_profile())
     images = list(model.decompress_progressively(model.compress(picture)))
     assert len(images) == 32
@@ -730,7 +730,7 @@ def test_too_many_pixels_are_refused_before_anything_is_made_of_them(model_file,
 
 def test_pixels_of_several_pictures_count_each_and_all(model_file, several, idle):
     path = model_file(block=8)
-    parsed = load_model(path).fit_together(several)
+    parsed = load_model(path).encode_together(several)
     data = parsed.to_bytes()
     assert len(load_model(path, max_pixels=16 * 24).decompress_all(data)) == 3
     with pytest.raises(CoderError, match="the file says 24×16 pixels, more than 383"):
@@ -785,10 +785,10 @@ def test_the_largest_of_several_pictures_decides_whether_there_are_tiles(local, 
     model = local()
     model.tile_size = 256
     pictures = [model.read(noise_picture(*shape)) for shape in ((4, 4), (4, 258), (6, 2))]
-    data = model.fit_together(pictures).to_bytes()
+    data = model.encode_together(pictures).to_bytes()
     assert OmegaFile.parse(data).header.tile == 256
     assert arrays_of(model.decompress_all(data)) == [picture.pixels[0].tolist() for picture in pictures]
-    assert model.fit_together(pictures[::2]).header.tile is None
+    assert model.encode_together(pictures[::2]).header.tile is None
 
 
 def test_tiles_and_pictures_without_tiles_are_refused_from_2049_pixels_a_side_on(local, noise_picture):
@@ -833,7 +833,7 @@ def test_a_model_for_rgb_takes_gray_and_gives_gray_back(model_file, noise_pictur
 
 
 @pytest.mark.parametrize(("colors", "mode"), [(1, "LA"), (3, "RGBA")])
-def test_opacity_comes_back_whatever_the_rate(model_file, noise_picture, tmp_path, colors, mode):
+def test_alpha_comes_back_whatever_the_rate(model_file, noise_picture, tmp_path, colors, mode):
     model = load_model(model_file(colors=colors, block=4))
     picture = noise_picture(8, 12, colors + 1)
     Image.fromarray(picture).save(tmp_path / "a.png")
@@ -848,7 +848,7 @@ def test_opacity_comes_back_whatever_the_rate(model_file, noise_picture, tmp_pat
     assert (np.asarray(model.reconstruct(picture, channels=1)) == np.asarray(worst)).all()
 
 
-def test_opacity_where_all_is_opaque_takes_three_bytes(model, noise_picture):
+def test_alpha_where_all_is_opaque_takes_three_bytes(model, noise_picture):
     gray = noise_picture(8, 8)
     opaque = np.stack([gray, np.full_like(gray, 255)], axis=2)
     data = model.compress(opaque)
@@ -870,11 +870,11 @@ def test_opacity_where_all_is_opaque_takes_three_bytes(model, noise_picture):
         zlib.compress(bytes(1 << 24), 9),
     ],
 )
-def test_opacity_that_is_not_as_it_has_to_be_is_damage(model, noise_picture, alpha):
+def test_alpha_that_is_not_as_it_has_to_be_is_damage(model, noise_picture, alpha):
     data = model.compress(noise_picture(8, 8, 2))
     tracemalloc.start()
     try:
-        with pytest.raises(DamagedFileError, match="its opacity"):
+        with pytest.raises(DamagedFileError, match="its alpha"):
             model.decompress(forged(data, alpha=alpha))
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
@@ -1110,7 +1110,7 @@ def test_files_of_several_modes_and_cuts_are_decompressed_together(model_file, n
 def test_a_file_of_several_pictures_is_not_one_of_several_files(model_file, noise_picture):
     model = load_model(model_file())
     pictures = [Picture(noise_picture(1, 4, 4, seed=seed)) for seed in range(2)]
-    together = model.fit_together(pictures)
+    together = model.encode_together(pictures)
     with pytest.raises(ImageError):
         model.decompress_each([together.to_bytes()])
 

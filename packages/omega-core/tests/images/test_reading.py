@@ -186,7 +186,7 @@ def put(mode, values):
             "RGBA",
             LOOKED_UP,
             [[128, 0], [255, 0]],
-            id="P with opacities",
+            id="P with alphas",
         ),
         pytest.param(
             image_of("P", INDICES, PALETTE, transparency=1),
@@ -321,31 +321,29 @@ def test_8_bits_are_taken_without_a_warning(file_of, noise_picture, form):
         (8, [(b"tRNS", b"\0\x80")], [0, 255]),
     ],
 )
-def test_a_png_of_gray_with_a_transparent_value_has_opacity(file_of, depth, chunks, alpha):
+def test_a_png_of_gray_with_a_transparent_value_has_alpha(file_of, depth, chunks, alpha):
     picture = read_picture(file_of(png_of(2, 1, depth, 0, [b"\x80\x40" if depth == 8 else b"\x40"], *chunks)))
     assert picture.mode == "LA"
     assert picture.pixels.tolist() == [[[128, 64] if depth == 8 else [0, 255]]]
     assert picture.alpha.tolist() == [alpha]
 
 
-def test_a_png_of_colors_with_a_transparent_one_has_opacity(file_of):
+def test_a_png_of_colors_with_a_transparent_one_has_alpha(file_of):
     data = png_of(2, 1, 8, 2, [bytes([1, 2, 3, 3, 2, 1])], (b"tRNS", b"\0\3\0\2\0\1"))
     picture = read_picture(file_of(data))
     assert (picture.mode, colors_last(picture).tolist()) == ("RGBA", [[[1, 2, 3], [3, 2, 1]]])
     assert picture.alpha.tolist() == [[255, 0]]
 
 
-@pytest.mark.parametrize(
-    ("opacities", "alpha"), [(b"", None), (b"\x80", [128, 255, 255]), (b"\xff\x00", [255, 0, 255])]
-)
-def test_a_png_of_a_palette_has_its_colors_and_opacities(file_of, opacities, alpha):
-    chunks = [(b"PLTE", bytes(range(9))), *([(b"tRNS", opacities)] if opacities else [])]
+@pytest.mark.parametrize(("alphas", "alpha"), [(b"", None), (b"\x80", [128, 255, 255]), (b"\xff\x00", [255, 0, 255])])
+def test_a_png_of_a_palette_has_its_colors_and_alphas(file_of, alphas, alpha):
+    chunks = [(b"PLTE", bytes(range(9))), *([(b"tRNS", alphas)] if alphas else [])]
     picture = read_picture(file_of(png_of(3, 1, 8, 3, [b"\0\1\2"], *chunks)))
     assert colors_last(picture).tolist() == [[[0, 1, 2], [3, 4, 5], [6, 7, 8]]]
     assert (picture.alpha is None) if alpha is None else (picture.alpha.tolist() == [alpha])
 
 
-def test_a_gif_with_a_transparent_color_has_opacity(file_of):
+def test_a_gif_with_a_transparent_color_has_alpha(file_of):
     image = image_of("P", INDICES, PALETTE)
     picture = read_picture(file_of(saved(image, "GIF", transparency=1, optimize=False)))
     assert picture.mode == "RGBA"
@@ -400,7 +398,7 @@ def test_a_picture_is_turned_upright(file_of, blocks, orientation, form, options
 
 
 @pytest.mark.parametrize("orientation", TURNED)
-def test_a_picture_is_turned_upright_with_its_opacity_its_palette_and_its_profile(file_of, noise_picture, orientation):
+def test_a_picture_is_turned_upright_with_its_alpha_its_palette_and_its_profile(file_of, noise_picture, orientation):
     turn, exif = TURNED[orientation], oriented(orientation)
     array = noise_picture(3, 5, 4)
     picture = read_picture(file_of(saved(Image.fromarray(array), "PNG", exif=exif, icc_profile=SRGB)))
@@ -896,7 +894,7 @@ def test_a_gif_that_breaks_off_anywhere_is_refused_or_read(file_of):
     assert 0 < whole < len(data)
 
 
-def test_16_bits_of_gray_with_a_transparent_value_have_opacity(file_of):
+def test_16_bits_of_gray_with_a_transparent_value_have_alpha(file_of):
     path = file_of(png_of(2, 1, 16, 0, [b"\1\2\x1b\1"], (b"tRNS", b"\1\2")))
     with pytest.warns(OmegaWarning, match="16 bits"):
         picture = read_picture(path)
@@ -929,7 +927,7 @@ def test_the_picture_that_its_user_sought_is_taken_without_a_warning(file_of):
         assert (read_picture(image).pixels == 200).all()
 
 
-def test_gray_with_opacity_and_a_remark_on_transparency_stays_so():
+def test_gray_with_alpha_and_a_remark_on_transparency_stays_so():
     image = Image.new("LA", (1, 1))
     image.info["transparency"] = 3
     assert read_picture(image).mode == "LA"

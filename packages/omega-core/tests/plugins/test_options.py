@@ -7,7 +7,7 @@ import pytest
 
 from omega_core.errors import ComponentError, OmegaDeprecationWarning
 from omega_core.plugins.deprecation import renamed
-from omega_core.plugins.options import NO_DEFAULT, Options, said
+from omega_core.plugins.options import NO_DEFAULT, Options, type_name
 
 
 class Fancy:
@@ -71,7 +71,7 @@ def test_options_are_read_off_the_signature_and_the_docstring(fancy: Options) ->
     ],
 )
 def test_types_in_words(fancy: Options, option: str, words: str) -> None:
-    assert said(fancy.known[option].type) == words
+    assert type_name(fancy.known[option].type) == words
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ def test_a_former_name_of_an_option_works_and_warns() -> None:
         assert options.checked({"steps": 5}) == {"levels": 5}
     with pytest.warns(
         OmegaDeprecationWarning, match=r"steps is deprecated since omega-core 0\.3; use levels\."
-    ) as said:
+    ) as type_name:
         assert Renamed(channels=1, steps=4).levels == 4  # type: ignore[call-arg]
-    assert said[0].filename == __file__
+    assert type_name[0].filename == __file__
     assert Renamed(channels=1, levels=2).levels == 2
     with pytest.raises(TypeError, match="steps is the former name of levels: both were given"):
         Renamed(channels=1, steps=4, levels=4)  # type: ignore[call-arg]

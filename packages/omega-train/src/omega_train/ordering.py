@@ -66,9 +66,9 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
         if loss < best_loss * (1 - 1e-6):  # rounding makes no order better
             best, best_loss = order, loss
     if best != everything:
-        task.quantizer.select(best)
+        task.quantizer.select_channels(best)
         if task.prior is not None:
-            task.prior.select(best)
+            task.prior.select_channels(best)
     task.train(was_training)
     if best == everything:
         return f"all {len(everything)} channels stay, in the order of training"
@@ -83,7 +83,7 @@ def _curve(task: CodecTask, images: Images, order: Sequence[int], points: int, w
     """Distortion and rate of up to so many prefixes of an order of the channels, and of none, on some images."""
     counts = _counts(len(order), points)
     quantizer = deepcopy(task.quantizer)
-    quantizer.select(order)
+    quantizer.select_channels(order)
     selected = ImageCodec(task.architecture, quantizer)
     errors = torch.zeros(len(counts), dtype=torch.float64, device=task.device)
     bits = torch.zeros(len(order), dtype=torch.float64, device=task.device)

@@ -47,10 +47,10 @@ class Recipe:
         are drawn evenly in rate. With 1 all steps are such, and the quantizer begins when a model is made at the end.
     hard_share: of the steps, the last ones, in which only what follows the symbols is trained: tables and
         synthesis, on the very symbols that files will hold; with `ema`, from the average on.
-    wake_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
-        (`Quantizer.wake`).
+    reset_dead_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
+        (`Quantizer.reset_dead_symbols`).
     sort_channels: whether, after training, channels are sorted by how much distortion a bit of each takes away,
-        and dropped if that is less than it costs at λ_max (`select` of quantizer and prior).
+        and dropped if that is less than it costs at λ_max (`select_channels` of quantizer and prior).
     half_precision: whether the model file keeps weights in 16 bits: it takes half the bytes.
     validate_every: steps between validations, an epoch if None.
     ..._options: what the components take besides; None is kept as "none", as TOML has nothing for it.
@@ -86,7 +86,7 @@ class Recipe:
     ema: float = 0.0
     relaxed_share: float = 0.0
     hard_share: float = 0.0
-    wake_every: int | None = None
+    reset_dead_every: int | None = None
     sort_channels: bool = False
     half_precision: bool = False
     validate_every: int | None = None
@@ -118,7 +118,7 @@ class Recipe:
         )
         _check((self.epochs is None) != (self.steps is None), "a recipe has either epochs or steps")
         _check(self.draw_exponent > 0, f"draw-exponent has to be above 0, not {self.draw_exponent}")
-        for setting in ("epochs", "steps", "validate_every", "wake_every"):
+        for setting in ("epochs", "steps", "validate_every", "reset_dead_every"):
             value = getattr(self, setting)
             _check(value is None or value >= 1, f"{_key(setting)} has to be at least 1, not {value}")
         _check(self.learning_rate > 0, f"learning-rate has to be above 0, not {self.learning_rate}")

@@ -137,7 +137,7 @@ class ImageCodec(nn.Module):
         """Have torch.compile make both transforms and the quantizer quicker in training, from their first use on."""
         self._compiled = {
             "analysis": torch.compile(self.architecture.analysis),
-            "synthesis": torch.compile(self.architecture.restore),
+            "synthesis": torch.compile(self.architecture.synthesis_with_fineness),
         }
         self.quantizer.compile_parts()
 
@@ -149,7 +149,7 @@ class ImageCodec(nn.Module):
     def synthesize(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
         """Latent (B, D, h, w) to image (B, colors, height, width); fineness: (B,), told to syntheses that take it."""
         compiled = self._compiled.get("synthesis") if self.training else None
-        return (compiled or self.architecture.restore)(latent, height, width, fineness)
+        return (compiled or self.architecture.synthesis_with_fineness)(latent, height, width, fineness)
 
     def forward(self, image: Tensor, kept: Tensor | None = None) -> CodecOutput:
         """Code images, differentiably in training mode: what a step of the soft phase of training takes.
@@ -317,7 +317,9 @@ class ImageCodec(nn.Module):
         step, stride = _positions(tile, architecture), architecture.stride
         features: Tensor | None = None
         for down, across in tiles(h, w, step, architecture.refine_halo):
-            refined = architecture.refined(self._latent(symbols[:, :, down.outer, across.outer], kept), fineness)
+            refined = architecture.refine_with_fineness(
+                self._latent(symbols[:, :, down.outer, across.outer], kept), fineness
+            )
             if features is None:
                 features = refined.new_empty((*refined.shape[:2], h, w))
             features[:, :, down.inner, across.inner] = refined[:, :, down.within, across.within]

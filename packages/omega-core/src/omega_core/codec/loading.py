@@ -103,14 +103,16 @@ def default_model() -> str:
     return DEFAULT_MODEL
 
 
-def model_of(mark: bytes, *, device: str | torch.device = "cpu", max_pixels: int = MAX_PIXELS) -> Model:
+def load_model_by_fingerprint(
+    mark: bytes, *, device: str | torch.device = "cpu", max_pixels: int = MAX_PIXELS
+) -> Model:
     """The bundled model whose fingerprint begins with the 4 bytes that a file has of it.
 
     device, max_pixels: as `load_model` has them.
 
     Raises WrongModelError if there is none, DeviceError for a device that is not there.
     """
-    found = registry().model_of(mark)
+    found = registry().find_model_by_fingerprint(mark)
     if found is None:
         raise WrongModelError(
             f"this file was made with the model {mark.hex()}, which is not among those that are"
@@ -191,7 +193,7 @@ def compress(
     """A picture as the bytes of an `.omega` file; several pictures as a list of them, a file each.
 
     picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8 (H, W) or
-        (H, W, 3) (with opacity (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
+        (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
         floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors have
         one shape, or a tensor (B, colors, H, W) with B other than 1.
     model: a loaded one, its name or its path; the one that `omega compress` takes if none is given. A loaded one is not
@@ -243,5 +245,5 @@ def model_for(model: AnyModel, mark: bytes) -> Model:
     Raises ModelFileError for the one that is given, WrongModelError if no bundled one has this fingerprint.
     """
     if model is None:
-        return model_of(mark)
+        return load_model_by_fingerprint(mark)
     return model if isinstance(model, Model) else load_model(model)

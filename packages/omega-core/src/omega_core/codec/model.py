@@ -125,14 +125,14 @@ class Model:
         """
         return self._encode([self.read(picture)], None, coder)
 
-    def fit_together(
+    def encode_together(
         self, pictures: Sequence[Picture], *, channels: int | None = None, coder: str | None = None
     ) -> OmegaFile:
         """Encode up to 64 small pictures of one mode and profile for one file: the header is paid once.
 
         channels: how many are kept; all of them if None.
 
-        Raises as `fit` does.
+        Raises as `encode_at_rate` does.
         """
         if not 1 <= len(pictures) <= MAX_PICTURES or len({(each.mode, each.profile) for each in pictures}) > 1:
             raise ImageError(f"one file has 1 to {MAX_PICTURES} pictures, all of one mode and color profile.")
@@ -206,7 +206,7 @@ class Model:
         """A picture as the bytes of an `.omega` file; several pictures as a list of them, a file each.
 
         picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8 (H, W) or
-            (H, W, 3) (with opacity (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
+            (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
             floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors
             have one shape, or a tensor (B, colors, H, W) with B other than 1.
         channels, fraction, bpp, max_bytes, psnr: one of them, or none for all channels: see `Rate`.
@@ -216,16 +216,16 @@ class Model:
         """
         rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
         if not is_batch(picture):
-            return self.fit(cast(PictureLike, picture), rate, coder=coder).to_bytes()
+            return self.encode_at_rate(cast(PictureLike, picture), rate, coder=coder).to_bytes()
         files = []
         for number, each in enumerate(pictures_of(picture)):
             try:
-                files.append(self.fit(each, rate, coder=coder, name=f"picture {number}").to_bytes())
+                files.append(self.encode_at_rate(each, rate, coder=coder, name=f"picture {number}").to_bytes())
             except ImageError as problem:
                 raise ImageError(f"picture {number} of the batch: {problem}") from problem
         return files
 
-    def fit(
+    def encode_at_rate(
         self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, name: str = "the picture"
     ) -> OmegaFile:
         """A picture encoded at a rate: once, whatever the rate. Raises as `compress` does.

@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from omega_core.coding.tables import FrozenPrior, Integers, Tables, beside, concatenate
+from omega_core.coding.tables import FrozenPrior, Integers, Tables, concatenate, interleave
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def steps(prior: FrozenPrior, pictures: Sequence[Integers], which: range | None 
             parts = [
                 prior.tables(ahead, size, symbols[:known], stage) for size, symbols in zip(sizes, pictures, strict=True)
             ]
-            tables = beside(parts)
+            tables = interleave(parts)
             if not 1 <= tables.channels <= (channels - done if whole else 1):
                 raise ValueError(f"it gives tables for {tables.channels} channels where {channels - done} are left")
             last = done + tables.channels
@@ -91,5 +91,5 @@ def in_order(prior: FrozenPrior, pictures: Sequence[Integers]) -> tuple[Integers
             parts.append(step.tables)
             step.put_into(decoded, taken[-1])
         symbols.append(np.concatenate(taken, axis=1).reshape(-1))
-        tables.append(beside(parts))
+        tables.append(interleave(parts))
     return np.concatenate(symbols), concatenate(tables)

@@ -39,14 +39,14 @@ class Tables:
         `cumulative` for each symbol.
     positions: symbols per channel, h·w.
     alphabet: S, the number of different symbols.
-    derived: what a coder has worked out from `cumulative`; it lives as long as the table does.
+    cache: what a coder has worked out from `cumulative`; it lives as long as the table does.
     """
 
     cumulative: Integers | None
     rows: Integers
     positions: int
     alphabet: int
-    derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def channels(self) -> int:
@@ -74,9 +74,9 @@ class Tables:
         """−Σ log2 of the greatest probabilities of the first `ends[i]` symbols: what no symbols cost less than."""
         if self.cumulative is None:
             return [32.0 * end for end in ends]
-        greatest: NDArray[np.float64] | None = self.derived.get("greatest")
+        greatest: NDArray[np.float64] | None = self.cache.get("greatest")
         if greatest is None:
-            greatest = self.derived["greatest"] = np.log2(np.diff(self.cumulative).max(axis=1))
+            greatest = self.cache["greatest"] = np.log2(np.diff(self.cumulative).max(axis=1))
         run = self.positions // self.rows.shape[1]
         bits = np.zeros(self.rows.size + 1)
         np.cumsum((PRECISION - greatest[self.rows]).reshape(-1) * run, out=bits[1:])
@@ -99,22 +99,22 @@ def concatenate(parts: list[Tables]) -> Tables:
     first = parts[0]
     if all(part.cumulative is first.cumulative and part.rows.shape[1] == first.rows.shape[1] for part in parts):
         rows = np.concatenate([part.rows for part in parts])
-        return Tables(first.cumulative, rows, first.positions, first.alphabet, first.derived)
+        return Tables(first.cumulative, rows, first.positions, first.alphabet, first.cache)
     return _joined(parts, [part.channels for part in parts], 0, first.positions)
 
 
-def beside(parts: Sequence[Tables]) -> Tables:
+def interleave(parts: Sequence[Tables]) -> Tables:
     """The tables of several pictures: for each channel those of one picture after the other."""
     first, positions = parts[0], sum(part.positions for part in parts)
     channels = min(part.channels for part in parts)
     if len(parts) == 1 or first.cumulative is None:
-        return Tables(first.cumulative, first.rows[:channels], positions, first.alphabet, first.derived)
+        return Tables(first.cumulative, first.rows[:channels], positions, first.alphabet, first.cache)
     if all(part.cumulative is first.cumulative for part in parts):
         rows = [part.rows[:channels] for part in parts]
         if all(part.rows.shape[1] == 1 and np.array_equal(part.rows, first.rows) for part in parts):
-            return Tables(first.cumulative, rows[0], positions, first.alphabet, first.derived)
+            return Tables(first.cumulative, rows[0], positions, first.alphabet, first.cache)
         whole = [np.broadcast_to(row, (channels, part.positions)) for row, part in zip(rows, parts, strict=True)]
-        return Tables(first.cumulative, np.concatenate(whole, axis=1), positions, first.alphabet, first.derived)
+        return Tables(first.cumulative, np.concatenate(whole, axis=1), positions, first.alphabet, first.cache)
     return _joined(parts, [channels] * len(parts), 1, positions)
 
 
@@ -202,7 +202,7 @@ class FrozenTables(FrozenPrior):
 
     cumulative: Integers
     rows: Integers
-    derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         cumulative, rows = self.cumulative, self.rows
@@ -220,7 +220,7 @@ class FrozenTables(FrozenPrior):
         rows = self.rows[channels.start : channels.stop]
         if rows.shape[1] not in (1, positions):
             raise ValueError(f"the tables are for {rows.shape[1]} positions a channel, the latent has {positions}")
-        return Tables(self.cumulative, rows, positions, self.cumulative.shape[1] - 1, self.derived)
+        return Tables(self.cumulative, rows, positions, self.cumulative.shape[1] - 1, self.cache)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a model file keeps of it."""

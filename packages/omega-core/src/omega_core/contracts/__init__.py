@@ -24,5 +24,5 @@ require_torch(__name__)
 
 
 def implements(component: Any, contract: type, method: str) -> bool:
-    """Whether a component does what its contract leaves to it, such as `select` or `likelihood`."""
+    """Whether a component does what its contract leaves to it, such as `select_channels` or `likelihood`."""
     return hasattr(contract, method) and getattr(type(component), method) is not getattr(contract, method)

@@ -39,7 +39,7 @@ class Architecture(nn.Module, ABC):
     def synthesis(self, latent: Tensor, height: int, width: int) -> Tensor:
         """Latent (B, D, h, w) to image (B, colors, height, width). Values may leave [0, 1] a little."""
 
-    def restore(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
+    def synthesis_with_fineness(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
         """The synthesis, told the fineness (B,) of each latent (B, D, h, w) where it is aware of it."""
         if not self.fineness_aware:
             return self.synthesis(latent, height, width)
@@ -109,7 +109,7 @@ class LocalArchitecture(Architecture):
         """
         return latent
 
-    def refined(self, latent: Tensor, fineness: Tensor | None) -> Tensor:
+    def refine_with_fineness(self, latent: Tensor, fineness: Tensor | None) -> Tensor:
         """`refine`, told the fineness where it is aware of it."""
         return cast(Any, self.refine)(latent, fineness) if self.fineness_aware else self.refine(latent)
 
@@ -120,4 +120,4 @@ class LocalArchitecture(Architecture):
     def synthesis(self, latent: Tensor, height: int, width: int, fineness: Tensor | None = None) -> Tensor:
         """Latent (B, D, h, w) to image (B, colors, height, width)."""
         top, _, left, _ = self.margins(height, width)
-        return self.render(self.refined(latent, fineness))[:, :, top : top + height, left : left + width]
+        return self.render(self.refine_with_fineness(latent, fineness))[:, :, top : top + height, left : left + width]

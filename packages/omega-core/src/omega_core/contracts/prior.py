@@ -64,7 +64,7 @@ class Prior(nn.Module, ABC):
     def recount(self) -> None:
         """Forget what was observed: the whole training set is about to be shown, each picture once."""
 
-    def select(self, order: Sequence[int]) -> None:
+    def select_channels(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
         raise NotImplementedError(f"{type(self).__name__} cannot select channels")
 

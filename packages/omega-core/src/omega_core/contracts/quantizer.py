@@ -108,8 +108,8 @@ class Quantizer(nn.Module, ABC):
     def fit(self) -> None:
         """End the relaxed phase: begin with the quantization that it has learned. Nothing unless overridden.
 
-        Parameters keep their shapes. The trainer then finds an order of the channels (`select` with a permutation) and
-        says what it measured of prefixes (`set_fineness`).
+        Parameters keep their shapes. The trainer then orders the channels (`select_channels` with a permutation) and
+        passes the fineness that it measured for each prefix (`set_fineness`).
         """
 
     def set_fineness(self, fineness: Tensor) -> None:
@@ -149,15 +149,17 @@ class Quantizer(nn.Module, ABC):
     def compile_parts(self) -> None:
         """Have torch.compile make quicker, in training, what gains by it: nothing unless overridden."""
 
-    def wake(self, counts: Tensor, seed: int) -> int:
-        """Move symbols that were never chosen to where they will be, and return how many: for `wake-every` of recipes.
+    def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
+        """Re-initialize symbols that were never chosen next to symbols that were, and return their number.
 
-        counts: (C, S), how often each was chosen of late.
-        seed: what is random about it follows from this alone, on every process.
+        Training calls this every `reset-dead-every` steps of the recipe.
+
+        counts: (C, S), how often each symbol was chosen since the last call.
+        seed: of all random choices, so that every process makes the same ones.
         """
-        raise NotImplementedError(f"{type(self).__name__} cannot wake symbols")
+        raise NotImplementedError(f"{type(self).__name__} cannot reset dead symbols")
 
-    def select(self, order: Sequence[int]) -> None:
+    def select_channels(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order: C is then their number, latents keep their D channels.
 
         A file with the model is read with the class made anew with that C, which then loads the `state_dict`.

@@ -13,7 +13,7 @@ def describe(data: bytes) -> dict[str, Any]:
 
     Both have `kind` ("file" or "pack"), `mode`, `model` (the first 8 hexadecimal digits of its fingerprint), `coder`,
     `channels`, `bytes`, `stream bytes` and `bpp`. A file has its `size`, and its `cuts`: the bytes of the stream by
-    the number of channels; and, where it needs them, `pictures`, `tiles`, `opacity bytes` and `profile bytes`. A pack
+    the number of channels; and, where it needs them, `pictures`, `tiles`, `alpha bytes` and `profile bytes`. A pack
     has `pictures`, `blocks` and `names`.
 
     Raises FileFormatError if the bytes are neither, were changed or break off.
@@ -36,12 +36,12 @@ def _of_file(file: OmegaFile, size: int) -> dict[str, Any]:
         "tiles": header.tile,
         "bytes": size,
         "stream bytes": len(file.stream),
-        "opacity bytes": None if header.alpha is None else len(header.alpha),
+        "alpha bytes": None if header.alpha is None else len(header.alpha),
         "profile bytes": len(header.profile) or None,
         "bpp": round(8 * size / header.pixels, 4),
         "cuts": {str(channels): length for channels, length in header.cuts.items()},
     }
-    seldom = {"pictures": 1, "tiles": None, "opacity bytes": None, "profile bytes": None}
+    seldom = {"pictures": 1, "tiles": None, "alpha bytes": None, "profile bytes": None}
     return {name: value for name, value in facts.items() if name not in seldom or value != seldom[name]}
 
 

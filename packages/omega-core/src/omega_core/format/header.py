@@ -42,7 +42,7 @@ class Header:
     sizes: (height, width) in pixels of each picture, 1 to 64 of them.
     groups: its channels, and the bytes of the stream that they take.
     tile: the side in pixels of the tiles that the pictures are transformed in; None if they are not.
-    alpha: the opacity of the pictures, as `omega_core.images.planes` codes it; None in modes that have none.
+    alpha: the alpha planes of the pictures, as `omega_core.images.planes` codes them; None in modes that have none.
     profile: the ICC profile of the pictures, compressed with zlib; empty if there is none.
     unknown: optional fields that this version does not know, by number from 128 on: kept as they are.
 
@@ -71,7 +71,7 @@ class Header:
         if self.tile is not None and self.tile < 1:
             raise ValueError(f"tiles have one pixel at the least, not {self.tile}")
         if (self.alpha is not None) != ("A" in self.mode):
-            raise ValueError(f"opacity is in the modes LA and RGBA and in no others, of which {self.mode} is one")
+            raise ValueError(f"alpha is in the modes LA and RGBA and in no others, of which {self.mode} is one")
         if any(number not in _OPTIONAL or number == _PROFILE for number in self.unknown):
             raise ValueError(f"{sorted(self.unknown)} are not all numbers of optional fields that are not known")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def picture_of_array(array: NDArray[Any], max_pixels: int) -> Picture:
-    """A picture of an array of uint8: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), of which 2 and 4 have opacity.
+    """A picture of an array of uint8: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), of which 2 and 4 have alpha.
 
     Raises ImageError for another type or shape, or for more than `max_pixels` pixels.
     """

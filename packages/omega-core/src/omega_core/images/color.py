@@ -1,4 +1,4 @@
-"""Colors, bit depths and ICC profiles: any Pillow image as 8 bits of gray or RGB, with or without opacity."""
+"""Colors, bit depths and ICC profiles: any Pillow image as 8 bits of gray or RGB, with or without alpha."""
 
 import io
 

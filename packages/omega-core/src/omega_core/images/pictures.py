@@ -26,7 +26,7 @@ class Picture:
     """A picture, upright.
 
     pixels: (1, H, W) for gray or (3, H, W) for RGB.
-    alpha: (H, W), its opacity, if it has one.
+    alpha: (H, W), uint8: the alpha plane, 0 transparent to 255 opaque; None without one.
     profile: its ICC profile; nothing if it has none.
     """
 
@@ -45,12 +45,12 @@ class Picture:
         return self.pixels.shape[1], self.pixels.shape[2]
 
     def to_array(self) -> NDArray[np.uint8]:
-        """The same as an array: (H, W) or, with opacity, (H, W, 2) of gray; (H, W, 3) or (H, W, 4) of RGB."""
+        """The same as an array: (H, W) or, with alpha, (H, W, 2) of gray; (H, W, 3) or (H, W, 4) of RGB."""
         planes = self.pixels if self.alpha is None else np.concatenate([self.pixels, self.alpha[None]])
         return planes[0].copy() if len(planes) == 1 else np.ascontiguousarray(planes.transpose(1, 2, 0))
 
     def to_tensor(self) -> "Tensor":
-        """The colors, without opacity, as a tensor (colors, H, W) of float32 in [0, 1]."""
+        """The colors, without alpha, as a tensor (colors, H, W) of float32 in [0, 1]."""
         import torch
 
         return torch.from_numpy(self.pixels.copy()).float() / 255

@@ -1,4 +1,4 @@
-"""Opacity beside the colors: planes of 8-bit values, kept without loss, and ICC profiles."""
+"""Alpha beside the colors: planes of 8-bit values, kept without loss, and ICC profiles."""
 
 import zlib
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ def decompress_planes(data: bytes, shapes: Sequence[tuple[int, int]]) -> list[Pl
     if not data:
         return [np.full(shape, 255, np.uint8) for shape in shapes]
     sizes = [height * width for height, width in shapes]
-    flat = np.frombuffer(_inflate(data, sum(sizes), "opacity"), np.uint8)
+    flat = np.frombuffer(_inflate(data, sum(sizes), "alpha"), np.uint8)
     if len(flat) != sum(sizes):
-        raise DamagedFileError("the file is damaged: its opacity is too short. Get it again.")
+        raise DamagedFileError("the file is damaged: its alpha is too short. Get it again.")
     parts = np.split(flat, np.cumsum(sizes)[:-1])
     return [np.cumsum(part.reshape(shape), axis=0, dtype=np.uint8) for part, shape in zip(parts, shapes, strict=True)]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FileOrArray: TypeAlias = "str | PathLike[str] | bytes | Readable | Image.Image | NDArray[Any]"
 """A path, the bytes of a picture file or an open binary file of them; a Pillow image; or an array of uint8: (H, W), or
-(H, W, 3) for RGB; with opacity (H, W, 2) and (H, W, 4)."""
+(H, W, 3) for RGB; with alpha (H, W, 2) and (H, W, 4)."""
 
 PictureLike: TypeAlias = "FileOrArray | Tensor"
 """What a picture may be given as: the above, or a tensor (colors, H, W) or (1, colors, H, W) of floating-point values
@@ -57,7 +57,7 @@ _UPRIGHT = {  # by EXIF orientation, as TIFF 6.0 defines it
 
 
 def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """A picture as it is meant to be seen: turned upright, in 8 bits, gray or RGB, with or without opacity.
+    """A picture as it is meant to be seen: turned upright, in 8 bits, gray or RGB, with or without alpha.
 
     Palettes, CMYK and other colors become RGB. Warns (OmegaWarning) where 16 bits become 8, and where only
     the first of several pictures is taken. Raises ImageError if it is no picture, or has too many pixels.

@@ -56,18 +56,18 @@ class Option:
         Raises ValueError.
         """
         for hint in _alternatives(self.type):
-            found, taken = _as(hint, value)
+            found, taken = _coerce(hint, value)
             if found:
                 return taken
-        raise ValueError(f"has to be {said(self.type)}, not {value!r}")
+        raise ValueError(f"has to be {type_name(self.type)}, not {value!r}")
 
     def parsed(self, text: str) -> Any:
         """The value that a text on a command line stands for. Raises ValueError."""
         for hint in _alternatives(self.type):
-            found, value = _read(hint, text)
+            found, value = _parse_text(hint, text)
             if found:
                 return value
-        raise ValueError(f"has to be {said(self.type)}, not {text!r}")
+        raise ValueError(f"has to be {type_name(self.type)}, not {text!r}")
 
 
 class Options:
@@ -86,13 +86,13 @@ class Options:
             signature = inspect.signature(target)
         except (TypeError, ValueError) as problem:
             raise ComponentError(f"the {kind} {name!r} is no class: {target!r}.") from problem
-        hints, told = _hints(target), _told(inspect.getdoc(target) or "")
+        hints, entries = _hints(target), _docstring_entries(inspect.getdoc(target) or "")
         given = GIVEN[kind] if given is None else given
         self.takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         self.renamed = renamed_arguments(target)
         named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self.known = {
-            argument: Option(argument, hints.get(argument, Any), p.default, told.get(argument, ""))
+            argument: Option(argument, hints.get(argument, Any), p.default, entries.get(argument, ""))
             for argument, p in signature.parameters.items()
             if p.kind in named and argument not in given
         }
@@ -146,7 +146,7 @@ class Options:
             raise ComponentError(f"the option {option.key} of the {self.kind} {self.name!r} {problem}.") from problem
 
 
-def said(hint: Any) -> str:
+def type_name(hint: Any) -> str:
     """A type in words, such as "a whole number or none"."""
     names: dict[Any, str] = {
         bool: "true or false",
@@ -161,7 +161,7 @@ def said(hint: Any) -> str:
         if typing.get_origin(each) is Literal:
             words += [repr(value) for value in typing.get_args(each)]
         elif _is_sequence(each):
-            words.append(f"a list of {said(_item(each))}")
+            words.append(f"a list of {type_name(_item(each))}")
         else:
             words.append(names.get(each, getattr(each, "__name__", str(each))))
     return " or ".join(words)
@@ -174,7 +174,7 @@ def _alternatives(hint: Any) -> list[Any]:
     return sorted(members, key=lambda each: order.index(each) if each in order else len(order) + (each is str))
 
 
-def _as(hint: Any, value: Any) -> tuple[bool, Any]:
+def _coerce(hint: Any, value: Any) -> tuple[bool, Any]:
     """Whether a value is of a type, and the value as it."""
     if typing.get_origin(hint) is Literal:
         return value in typing.get_args(hint), value
@@ -196,10 +196,12 @@ def _as(hint: Any, value: Any) -> tuple[bool, Any]:
     return True, value  # of a type that only the component knows
 
 
-def _read(hint: Any, text: str) -> tuple[bool, Any]:
+def _parse_text(hint: Any, text: str) -> tuple[bool, Any]:
     """Whether a text stands for a value of a type, and the value."""
     if hint is Any:
-        return True, next(value for each in (bool, int, float, str) for found, value in [_read(each, text)] if found)
+        return True, next(
+            value for each in (bool, int, float, str) for found, value in [_parse_text(each, text)] if found
+        )
     if typing.get_origin(hint) is Literal:
         same = [value for value in typing.get_args(hint) if str(value) == text]
         return bool(same), same[0] if same else None
@@ -239,17 +241,17 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _told(docstring: str) -> dict[str, str]:
+def _docstring_entries(docstring: str) -> dict[str, str]:
     """What the entries `name: …` of a docstring say, each in one line."""
-    told: dict[str, str] = {}
+    entries: dict[str, str] = {}
     names: list[str] = []
     for line in docstring.splitlines():
         entry = _ENTRY.fullmatch(line)
         if entry:
             names = entry[1].split(", ")
-            told |= dict.fromkeys(names, entry[2])
+            entries |= dict.fromkeys(names, entry[2])
         elif names and line.startswith(" ") and line.strip():
-            told |= {name: f"{told[name]} {line.strip()}" for name in names}
+            entries |= {name: f"{entries[name]} {line.strip()}" for name in names}
         else:
             names = []
-    return told
+    return entries

@@ -143,9 +143,9 @@ class Registry:
         """The model of that bare or qualified name. Raises ModelFileError if there is not exactly one."""
         return self._one("model", name, self.models(), ModelFileError)
 
-    def model_of(self, mark: bytes) -> RegisteredModel | None:
+    def find_model_by_fingerprint(self, prefix: bytes) -> RegisteredModel | None:
         """The model whose fingerprint begins with these bytes, if there is one."""
-        return next((each for each in self.models() if each.model.fingerprint.startswith(mark.hex())), None)
+        return next((each for each in self.models() if each.model.fingerprint.startswith(prefix.hex())), None)
 
     def _one(self, kind: str, name: str, available: list[Named], error: type[OmegaError]) -> Named:
         """The only one of that bare or qualified name. Raises an error that says what there is instead."""

@@ -70,9 +70,9 @@ class StaticPrior(Prior):
         self.seen.clear()
         self.recounting = True
 
-    def select(self, order: Sequence[int]) -> None:
+    def select_channels(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
-        self.seen.select(order)
+        self.seen.select_channels(order)
 
     def relax(self, latent_channels: int) -> None:
         """See `Prior.relax`: a density of each channel that depends on nothing, as the tables do."""

@@ -24,4 +24,4 @@ class DeadSymbols(Callback):
         """Move them, after a step at which it is time."""
         task, step = cast(CodecTask, pl_module), trainer.global_step
         if step % self.every == 0 and task.phase(step) is Phase.SOFT:
-            self.progress.report(step, f"{task.wake(step)} symbols woken")
+            self.progress.report(step, f"{task.reset_dead_symbols(step)} symbols reset")
