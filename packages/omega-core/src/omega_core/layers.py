@@ -1,4 +1,4 @@
-"""What nets for photos are made of, in transforms and in priors."""
+"""Layers shared by transforms and priors for photos."""
 
 from typing import cast
 

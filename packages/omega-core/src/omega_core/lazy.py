@@ -1,4 +1,4 @@
-"""Public names that are imported when they are first used, so that a package costs nothing to import."""
+"""Lazy imports of the public names of a package."""
 
 import ast
 import sys

@@ -1,6 +1,6 @@
-"""Which of several processes this is, as the environment says: torchrun, SLURM's srun and Lightning launch several.
+"""The rank and number of processes that torchrun, srun or Lightning launched, from the environment.
 
-They need not have met: a process group of torch's has ranks of its own, once there is one.
+No process group of torch is needed; once there is one, it has ranks of its own.
 """
 
 import os

@@ -316,7 +316,7 @@ def test_gray_and_three_equal_colors_are_coded_alike(photo_model, noise_picture)
     gray = noise_picture(33, 47)
     as_gray = OmegaFile.parse(photo_model.compress(gray))
     as_colors = OmegaFile.parse(photo_model.compress(np.stack([gray] * 3, axis=2)))
-    assert (as_gray.mode, as_colors.mode) == ("L", "RGB")
+    assert (as_gray.header.mode, as_colors.header.mode) == ("L", "RGB")
     assert as_gray.stream == as_colors.stream
 
 

@@ -1,4 +1,4 @@
-"""What the parts of a codec cost: parameters, and operations per pixel of the picture."""
+"""The parameters of the parts of a codec, and their operations per pixel."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""From the symbols in a file to its pictures, at once or cut after cut."""
+"""Decoded symbols of a file to pictures, at once or cut after cut."""
 
 from collections.abc import Sequence
 

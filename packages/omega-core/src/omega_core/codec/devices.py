@@ -1,4 +1,4 @@
-"""The devices on which codecs compute, by name."""
+"""Devices of torch by name."""
 
 import torch
 

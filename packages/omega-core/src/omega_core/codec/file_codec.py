@@ -1,4 +1,4 @@
-"""From 8-bit pictures to symbols to a stream, and back.
+"""8-bit pictures to symbols, symbols to a stream, and back.
 
     pixels ─ImageCodec→ symbols ─coder(tables)→ stream
     pixels ←ImageCodec─ symbols ←coder(tables)─ stream

@@ -1,4 +1,4 @@
-"""Architecture, quantizer and prior as one module: images to symbols and back, in batches, on any device.
+"""`ImageCodec`: architecture, quantizer and prior as one `nn.Module` that codes batches of images on any device.
 
     forward         image ─analysis→ latent ─quantizer(prior, kept)→ latent, bits, symbols ─synthesis→ reconstruction
     encode_symbols  image ─analysis→ latent ─quantizer→ symbols

@@ -1,4 +1,4 @@
-"""From a model file to a model."""
+"""Loading models, and `compress` and `decompress` with a model by name, path or fingerprint."""
 
 from __future__ import annotations
 

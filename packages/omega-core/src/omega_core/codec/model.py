@@ -1,4 +1,4 @@
-"""A trained model: pictures to `.omega` files and back."""
+"""`Model`: a trained codec that compresses pictures to `.omega` files and decompresses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files: one `.safetensors` file with the weights, the frozen tables and what they belong to.
+"""Model files: `.safetensors` files with weights, frozen tables and a description of the model.
 
 Nothing is unpickled, and reading a description needs no torch.
 """

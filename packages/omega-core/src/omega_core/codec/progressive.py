@@ -1,4 +1,4 @@
-"""Pictures that become better while the bytes of their file arrive."""
+"""`ProgressiveDecoder`: decodes a file while its bytes arrive."""
 
 from PIL import Image
 

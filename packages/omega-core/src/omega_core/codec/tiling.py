@@ -1,4 +1,4 @@
-"""Work on a large array in tiles that overlap, so that memory stays bounded."""
+"""Division of an area into overlapping tiles."""
 
 from collections.abc import Iterator
 from itertools import pairwise

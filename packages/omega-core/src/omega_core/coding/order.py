@@ -1,7 +1,7 @@
-"""The order in which symbols are coded: in steps, each with tables that may depend on all steps before.
+"""The order in which symbols are coded: in steps, whose tables may depend on the symbols of all earlier steps.
 
-Channel after channel; where a prior divides the positions of a channel into stages, one stage after the other; in each
-of them one picture after the other; and in each picture row after row.
+Channels are coded one after the other; within a channel its stages, if the prior has several; within a stage the
+pictures; within a picture its positions, row after row.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,7 @@
-"""Probabilities as integers: what coders code with, the same on every machine.
+"""Probability tables of integers, which are the same on every machine.
 
-A float that is computed again on another device may differ in its last bit, and one such bit turns the
-rest of a stream into noise. So probabilities are turned into integers once, when a model is exported,
-and travel inside the model file.
+A floating-point probability may differ in its last bit on another device, which would corrupt the rest of a stream.
+So probabilities become integers once, when a model is exported, and are part of the model file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The transforms between image and latent."""
+"""Architectures: the transforms between image and latent."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, cast

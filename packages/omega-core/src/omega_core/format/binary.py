@@ -1,4 +1,4 @@
-"""Bytes taken one after the other, varints in them, and checksums."""
+"""A reader of bytes, varints and checksums."""
 
 import zlib
 from io import BytesIO

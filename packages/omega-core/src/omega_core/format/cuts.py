@@ -1,4 +1,4 @@
-"""Channels ↔ bytes of the stream: the groups of channels that a file can be cut between.
+"""Groups of channels, and the bytes of the stream at the cuts between them.
 
 A group is what one cut adds: a file shortened at a cut is a whole file again, whose stream is a prefix of
 the longer one's.

@@ -1,4 +1,4 @@
-"""What a file or a pack says about itself, without its model."""
+"""`describe`: the contents of a file or pack, without its model."""
 
 from typing import Any
 

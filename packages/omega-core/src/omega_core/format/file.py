@@ -1,4 +1,4 @@
-"""A whole `.omega` file: header, stream and checksum."""
+"""`OmegaFile`: header, stream and checksum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

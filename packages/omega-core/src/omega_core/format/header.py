@@ -1,4 +1,4 @@
-"""The header of an `.omega` file: all before its stream.
+"""`Header`: the bytes of an `.omega` file before its stream.
 
     magic, format and coder, flags, fingerprint, size, [coder], [channels per group], [fields]
     groups, [lacking], sizes of the groups

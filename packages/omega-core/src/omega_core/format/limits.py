@@ -1,4 +1,4 @@
-"""How much one file may hold: a reader refuses more before it takes memory for it."""
+"""Limits of one file, which a reader checks before it allocates memory."""
 
 MAX_PICTURES = 64
 """Pictures in one file: all of it has to be read to get one of them."""

@@ -1,4 +1,4 @@
-"""Packs: many small pictures in one file, of which any one can be read without the others.
+"""Packs: many small pictures in one file, each of which can be read without the others.
 
     magic      2   CF 89, the letter ω in UTF-8
     version    1   1

@@ -1,4 +1,4 @@
-"""Rate control: which cut of a file to take."""
+"""Rate control: the choice of a cut for a number of channels or bytes, and `truncate`."""
 
 import math
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""An `.omega` file that still arrives: whole at each cut as soon as the bytes up to there are read."""
+"""`StreamingFile`: an `.omega` file that is read while it arrives."""
 
 from omega_core.format.binary import CHECKSUM, Reader, Stream
 from omega_core.format.file import OmegaFile, check, cut_off

@@ -1,4 +1,4 @@
-"""Pictures from arrays and tensors."""
+"""Arrays and tensors to pictures."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Colors, bit depths and ICC profiles: any Pillow image as 8 bits of gray or RGB, with or without alpha."""
+"""Conversion of Pillow images to 8-bit gray or RGB, with or without alpha, and ICC profiles."""
 
 import io
 

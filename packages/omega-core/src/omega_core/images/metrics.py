@@ -1,4 +1,4 @@
-"""How near a decoded picture is to its original."""
+"""PSNR of a decoded picture."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A picture as arrays of 8-bit values."""
+"""`Picture`: pixels, alpha and ICC profile as 8-bit arrays."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

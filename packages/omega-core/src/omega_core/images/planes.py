@@ -1,4 +1,4 @@
-"""Alpha beside the colors: planes of 8-bit values, kept without loss, and ICC profiles."""
+"""Lossless compression of alpha planes and ICC profiles."""
 
 import zlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Pictures read from files, Pillow images, arrays and tensors."""
+"""Reading of pictures from files, Pillow images, arrays and tensors."""
 
 import io
 import struct

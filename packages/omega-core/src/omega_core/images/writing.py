@@ -1,4 +1,4 @@
-"""Pixels to Pillow images, and to PNG files."""
+"""Pixels to Pillow images and PNG files."""
 
 import io
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What a plugin says about a component or a model: enough to list it, and where it lies."""
+"""`Component` and `BundledModel`: the entries that plugins register."""
 
 import re
 from dataclasses import dataclass

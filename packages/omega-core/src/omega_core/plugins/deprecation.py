@@ -1,4 +1,4 @@
-"""How something public goes: it warns for a while, and says what has come in its place."""
+"""Renamed arguments that still work, with a warning."""
 
 import functools
 import inspect

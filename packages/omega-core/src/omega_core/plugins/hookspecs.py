@@ -1,4 +1,4 @@
-"""The hooks through which distributions contribute components, one for each kind, and models.
+"""The hooks with which plugins register components, one hook per kind, and models.
 
 A distribution points an entry point of the group `omega` at a module that implements any of them:
 

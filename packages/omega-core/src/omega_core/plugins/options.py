@@ -1,7 +1,6 @@
-"""What a component can be asked for: the arguments of its class beside those that the codec gives.
+"""Options of components: the arguments of their classes, except those that the codec passes.
 
-They are read off the signature: the names, the types from annotations, the defaults; what they mean comes from the
-lines `name: …` of the docstring.
+Names, types and defaults come from the signature, descriptions from the lines `name: …` of the docstring.
 """
 
 import difflib

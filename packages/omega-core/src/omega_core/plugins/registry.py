@@ -1,8 +1,7 @@
-"""Finds components by name among the installed distributions, and imports them when they are asked for.
+"""Components and models of the installed distributions, found by name and imported on demand.
 
-First-party packages come in through the same entry points as everybody's. The environment variable
-OMEGA_PLUGINS limits what is loaded: empty, only Omega's own; a comma-separated list of distributions,
-only those.
+Omega's own packages use the same entry points as other plugins. The environment variable OMEGA_PLUGINS limits the
+plugins that are loaded: if empty, to Omega's own; otherwise to those in its comma-separated list of distributions.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""Which versions of omega-core a distribution says that it works with."""
+"""The versions of omega-core that a distribution requires."""
 
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version

@@ -1,4 +1,4 @@
-"""What is asked of architectures (`omega_core.contracts.Architecture`)."""
+"""Checks of architectures (`omega_core.contracts.Architecture`)."""
 
 from dataclasses import dataclass
 from typing import cast

@@ -1,4 +1,4 @@
-"""What is asked of priors (`omega_core.contracts.Prior`)."""
+"""Checks of priors (`omega_core.contracts.Prior`)."""
 
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter

@@ -1,4 +1,4 @@
-"""What is asked of quantizers (`omega_core.contracts.Quantizer`)."""
+"""Checks of quantizers (`omega_core.contracts.Quantizer`)."""
 
 from dataclasses import dataclass, replace
 from typing import cast
