@@ -108,7 +108,7 @@ def test_a_model_is_named(omega: Any, bundled: dict[str, str], tmp_path: Path) -
     assert "Or name a .safetensors file" in wrong.stderr
     lost = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "lost", **bundled)
     assert lost.returncode == 2
-    assert "the model omega-lost/lost is not where it should be" in lost.stderr
+    assert "the file of the model omega-lost/lost is missing" in lost.stderr
 
 
 @pytest.mark.parametrize("preview", [False, True])

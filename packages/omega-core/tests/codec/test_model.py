@@ -816,7 +816,7 @@ def test_an_architecture_that_is_not_local_has_no_limit_and_no_tiles(model_file,
 def test_a_file_that_is_said_to_be_rgb_is_refused_by_a_model_for_gray(model, picture):
     data = model.compress(picture)
     for changed in ({"mode": "RGB"}, {"mode": "RGBA", "alpha": b""}):
-        with pytest.raises(DamagedFileError, match="said to be RGB, its model is for gray"):
+        with pytest.raises(DamagedFileError, match="its mode is RGB, its model is for gray"):
             model.decompress(forged(data, **changed))
 
 

@@ -392,9 +392,7 @@ class Model:
         for height, width in shapes:
             if height * width > self.max_pixels:
                 size = f"{width}×{height}"
-                raise CoderError(
-                    f"the file says {size} pixels, more than {self.max_pixels}; raise the limit to decode it."
-                )
+                raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
         if header.pixels > self._most_pixels:
             raise CoderError(f"the file says {header.pixels} pixels in all, more than {self._most_pixels}.")
         if isinstance(architecture, LocalArchitecture):

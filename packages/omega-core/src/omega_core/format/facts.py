@@ -7,16 +7,16 @@ from omega_core.format.pack import Pack, parse
 
 
 def describe(data: bytes) -> dict[str, Any]:
-    """What is in an `.omega` file or a pack, as names and values that JSON can hold.
+    """Describe an `.omega` file or a pack, as a dictionary for JSON.
 
-    data: the bytes of a whole file or pack.
+    data: the bytes of a complete file or pack.
 
     Both have `kind` ("file" or "pack"), `mode`, `model` (the first 8 hexadecimal digits of its fingerprint), `coder`,
-    `channels`, `bytes`, `stream bytes` and `bpp`. A file has its `size`, and its `cuts`: the bytes of the stream by
-    the number of channels; and, where it needs them, `pictures`, `tiles`, `alpha bytes` and `profile bytes`. A pack
-    has `pictures`, `blocks` and `names`.
+    `channels`, `bytes`, `stream bytes` and `bpp`. A file also has its `size` and its `cuts`, the length of the
+    stream by the number of channels, and, if they apply, `pictures`, `tiles`, `alpha bytes` and `profile bytes`. A pack
+    also has `pictures`, `blocks` and `names`.
 
-    Raises FileFormatError if the bytes are neither, were changed or break off.
+    Raises FileFormatError if the bytes are neither, or are damaged or truncated.
     """
     whole = parse(data)
     return _of_pack(whole, len(data)) if isinstance(whole, Pack) else _of_file(whole, len(data))

@@ -10,11 +10,11 @@ from omega_core.errors import DamagedFileError
 from omega_core.format.limits import MAX_PROFILE_BYTES
 
 Plane = NDArray[np.uint8]
-"""(H, W), 0 for transparent, 255 for opaque."""
+"""(H, W), from 0 for transparent to 255 for opaque."""
 
 
 def compress_planes(planes: Sequence[Plane]) -> bytes:
-    """Planes as bytes: nothing if all is opaque; else each row less the row above, compressed with zlib."""
+    """Compress alpha planes: to b"" if all are opaque, else the differences of successive rows, with zlib."""
     if all((plane == 255).all() for plane in planes):
         return b""
     rows = (np.diff(plane, axis=0, prepend=np.zeros_like(plane[:1])) for plane in planes)  # wraps around
@@ -22,7 +22,7 @@ def compress_planes(planes: Sequence[Plane]) -> bytes:
 
 
 def decompress_planes(data: bytes, shapes: Sequence[tuple[int, int]]) -> list[Plane]:
-    """The inverse, for planes of shapes (H, W). Raises DamagedFileError."""
+    """Decompress alpha planes of shapes (H, W). Raises DamagedFileError."""
     if not data:
         return [np.full(shape, 255, np.uint8) for shape in shapes]
     sizes = [height * width for height, width in shapes]
@@ -34,12 +34,12 @@ def decompress_planes(data: bytes, shapes: Sequence[tuple[int, int]]) -> list[Pl
 
 
 def compress_profile(profile: bytes) -> bytes:
-    """An ICC profile, compressed with zlib."""
+    """Compress an ICC profile with zlib."""
     return zlib.compress(profile, 9)
 
 
 def decompress_profile(data: bytes) -> bytes:
-    """The inverse. Raises DamagedFileError, also for a profile of more than 4 MiB."""
+    """Decompress an ICC profile. Raises DamagedFileError, also for a profile of more than 4 MiB."""
     return _inflate(data, MAX_PROFILE_BYTES, "ICC profile")
 
 
