@@ -44,11 +44,11 @@ def rows() -> Iterator[Row]:
     data = coder.encode(symbols, tables, [symbols.size])[0]
 
     def encode() -> None:
-        tables.derived.clear()  # as with the first picture of a process
+        tables.cache.clear()  # as with the first picture of a process
         coder.encode(symbols, tables, [symbols.size])
 
     def decode() -> None:
-        tables.derived.clear()
+        tables.cache.clear()
         coder.decode(data, tables)
 
     ours, theirs = times(encode, encode_directly)

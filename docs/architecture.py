@@ -1,9 +1,10 @@
-"""Draws the diagrams of architecture.md from the imports of the code: `python docs/architecture.py`.
+"""Writes the diagrams and the table of modules of architecture.md from the code: `python docs/architecture.py`.
 
-With `--check` it changes nothing and fails where a diagram is not what the code is: `nox -s lint` does so. Needs
-import-linter, which comes with grimp.
+Diagrams follow from imports, the table from the first lines of docstrings. With `--check` the page is not written, and
+the exit status is 1 if it differs from the code, as in `nox -s lint`. Needs import-linter, which comes with grimp.
 """
 
+import ast
 import re
 import sys
 from collections.abc import Iterable
@@ -13,10 +14,14 @@ import grimp
 
 PAGE = Path(__file__).parent / "architecture.md"
 PACKAGES = ("omega_core", "omega_quant", "omega_entropy", "omega_train", "omega_cli")
+SOURCES = {package: Path(__file__).parents[1] / "packages" / package.replace("_", "-") / "src" for package in PACKAGES}
 
 
 def drawn(page: str) -> str:
-    """The page with each diagram, between <!-- imports of PACKAGE --> and the end of its block, drawn anew."""
+    """The page with its diagrams and tables written anew.
+
+    page: a diagram follows the line <!-- imports of PACKAGE -->, a table the line <!-- modules of PACKAGE -->.
+    """
     graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True)
 
     def block(found: re.Match[str]) -> str:
@@ -25,7 +30,24 @@ def drawn(page: str) -> str:
         nodes = sorted(PACKAGES) if package == "all" else sorted(_rooms(graph, package))
         return f"<!-- imports of {package} -->\n```mermaid\n{_mermaid(nodes, _reduced(edges))}\n```"
 
-    return re.sub(r"<!-- imports of (?P<package>\w+) -->\n```mermaid\n.*?```", block, page, flags=re.DOTALL)
+    page = re.sub(r"<!-- imports of (?P<package>\w+) -->\n```mermaid\n.*?```", block, page, flags=re.DOTALL)
+    return re.sub(
+        r"<!-- modules of (?P<package>\w+) -->\n(\|.*\n)*",
+        lambda found: f"<!-- modules of {found['package']} -->\n{_table(found['package'])}",
+        page,
+    )
+
+
+def _table(package: str) -> str:
+    """The modules and folders of a package, each with the first line of its docstring."""
+    root = SOURCES[package] / package
+    rows = []
+    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).with_suffix("").parts):
+        place = path.relative_to(root)
+        name = f"{place.parent}/" if path.stem == "__init__" and place.parent != Path() else str(place)
+        about = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").partition("\n")[0]
+        rows.append(f"| `{name}` | {about.removesuffix('.')} |\n")
+    return "".join(["| module | contents |\n", "| --- | --- |\n", *rows])
 
 
 def _of_packages(graph: grimp.ImportGraph) -> set[tuple[str, str]]:

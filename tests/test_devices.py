@@ -21,7 +21,7 @@ def test_a_device_that_is_not_there_is_one_error_before_anything_is_done(
     for named in (["--model", MODEL], []) if command == "decompress" else (["--model", MODEL],):
         done = omega_here(command, *given, "--output", tmp_path / "out", *named, "--device", "cuda:99")
         assert done.returncode == 2
-        assert done.stderr.startswith("error: there is no device cuda:99 here")
+        assert done.stderr.startswith("error: the device cuda:99 is not available")
         assert len(done.stderr.splitlines()) == 1
         assert not (tmp_path / "out").exists()
 

@@ -32,7 +32,7 @@ from omega_entropy import ContextPrior
 CODERS = {1: "omega-entropy/range", 2: "omega-entropy/torchac", 3: "omega-entropy/fixed", 4: "omega-entropy/raw"}
 PER_GROUP = {i + 1: n for i, n in enumerate([1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 30, 32])}
 MODES = ["L", "RGB", "LA", "RGBA"]
-TILE, OPACITY, PICTURES, PROFILE = 1, 2, 3, 132
+TILE, ALPHA, PICTURES, PROFILE = 1, 2, 3, 132
 
 
 class Refused(ValueError):
@@ -134,12 +134,12 @@ class File:
         return inflate(self.fields[PROFILE], 4 << 20) if PROFILE in self.fields else None
 
     @functools.cached_property
-    def opacity(self) -> list[bytes]:
+    def alpha(self) -> list[bytes]:
         """The plane of each picture; nothing for the modes without."""
-        if OPACITY not in self.fields:
+        if ALPHA not in self.fields:
             return []
         pixels = sum(height * width for height, width in self.shapes)
-        rows = Bytes(inflate(self.fields[OPACITY], pixels) if self.fields[OPACITY] else b"")
+        rows = Bytes(inflate(self.fields[ALPHA], pixels) if self.fields[ALPHA] else b"")
         planes = []
         for height, width in self.shapes:
             plane, above = b"", bytes(width)
@@ -147,7 +147,7 @@ class File:
                 above = bytes((a + d) % 256 for a, d in zip(above, rows.take(width), strict=True))
                 plane += above
             planes.append(plane or b"\xff" * (height * width))
-        check(rows.at == len(rows.data), "opacity is longer than the pictures")
+        check(rows.at == len(rows.data), "alpha is longer than the pictures")
         return planes
 
 
@@ -155,7 +155,7 @@ def read_fields(data: Bytes) -> dict[int, bytes]:
     fields: dict[int, bytes] = {}
     while number := data.byte():
         check(number > max(fields, default=0), "fields do not rise")
-        check(number in (TILE, OPACITY, PICTURES) or number >= 128, "an unknown field")
+        check(number in (TILE, ALPHA, PICTURES) or number >= 128, "an unknown field")
         fields[number] = data.take(data.varint())
     check(bool(fields), "no fields where there are said to be some")
     return fields
@@ -190,7 +190,7 @@ def read(whole: bytes, partial: bool = False) -> File:
     group = PER_GROUP.get(flags >> 4) or data.varint()
     check(group > 0 and (bool(flags >> 4) or group not in PER_GROUP.values()), "channels per group in another form")
     fields = read_fields(data) if flags & 8 else {}
-    check((OPACITY in fields) == mode.endswith("A"), "opacity and mode do not fit")
+    check((ALPHA in fields) == mode.endswith("A"), "alpha and mode do not fit")
     shapes = read_pictures(fields[PICTURES], (height, width)) if PICTURES in fields else [(height, width)]
     start, groups = data.at, data.byte()
     lacking = data.varint() if groups & 32 else 0
@@ -446,7 +446,7 @@ def compared(model: Any, known: ModelFile, data: bytes) -> File:
 def checked(data: bytes) -> File:
     """The file, of which everything has been read."""
     file = read(data)
-    _ = file.tile, file.opacity, file.profile
+    _ = file.tile, file.alpha, file.profile
     return file
 
 
@@ -621,7 +621,7 @@ def test_contexts_are_those_of_the_document(untrained: Untrained, omega_here: An
             assert found == [s for c in range(5) for each in alone for s in each[c].ravel().tolist()]
 
 
-def test_opacity_and_profile_come_back(small: tuple[Any, ModelFile]) -> None:
+def test_alpha_and_profile_come_back(small: tuple[Any, ModelFile]) -> None:
     model, known = small
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for mode in ("LA", "RGBA"):
@@ -630,11 +630,11 @@ def test_opacity_and_profile_come_back(small: tuple[Any, ModelFile]) -> None:
         data = model.compress(picture)
         for file in (compared(model, known, data), read(shorten(data, 2))):
             assert file.profile == picture.info["icc_profile"]
-            assert file.opacity == [picture.getchannel("A").tobytes()]
+            assert file.alpha == [picture.getchannel("A").tobytes()]
         picture.putalpha(255)
         file = read(model.compress(picture))
-        assert file.fields[OPACITY] == b""
-        assert file.opacity == [b"\xff" * 3500]
+        assert file.fields[ALPHA] == b""
+        assert file.alpha == [b"\xff" * 3500]
 
 
 def test_packs_are_read(small: tuple[Any, ModelFile], untrained: Untrained, omega_here: Any, tmp_path: Path) -> None:
@@ -667,7 +667,7 @@ def test_packs_are_read(small: tuple[Any, ModelFile], untrained: Untrained, omeg
         assert file.shapes == [pictures[name].size[::-1] for name in names]
         assert {file.mode} == {pictures[name].mode for name in names}
         if file.mode.endswith("A"):
-            assert file.opacity == [pictures[name].getchannel("A").tobytes() for name in names]
+            assert file.alpha == [pictures[name].getchannel("A").tobytes() for name in names]
 
 
 def test_a_file_that_breaks_off_has_the_groups_that_are_whole(small: tuple[Any, ModelFile]) -> None:

@@ -220,7 +220,7 @@ def test_a_pack_of_a_quality_is_refused(omega_here: Run, model: Path, gray: Path
     assert not (tmp_path / "o").exists()
 
 
-def test_opacity_and_profiles_are_dropped_from_a_pack_too(mixed: Path, pack: Any, about: Any) -> None:
+def test_alpha_and_profiles_are_dropped_from_a_pack_too(mixed: Path, pack: Any, about: Any) -> None:
     assert about(pack(mixed, "--alpha", "drop"))["mode"] == "L, RGB"
     assert about(pack(mixed, "--alpha", "drop"))["blocks"] == 3
     assert about(pack(mixed, "--alpha", "drop", "--icc", "drop"))["blocks"] == 2

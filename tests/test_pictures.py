@@ -75,7 +75,7 @@ def complaint(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_opacity_is_kept_without_loss_or_dropped(
+def test_alpha_is_kept_without_loss_or_dropped(
     omega_here: Run, model: Path, paint: Paint, tmp_path: Path, mode: str
 ) -> None:
     picture = paint("a.png", mode)
@@ -84,7 +84,7 @@ def test_opacity_is_kept_without_loss_or_dropped(
         well(omega_here("compress", picture, "--output", tmp_path / "o", "--model", model, *options))
         facts = about(omega_here, tmp_path / "o" / "a.omega")
         assert facts["mode"] == (mode if kept else mode[:-1])
-        assert ("opacity bytes" in facts) == kept
+        assert ("alpha bytes" in facts) == kept
         well(omega_here("decompress", tmp_path / "o" / "a.omega", "--output", tmp_path / "o", "--model", model))
         decoded = pixels(tmp_path / "o" / "a.png")
         assert decoded.shape[2:] == ((len(mode),) if kept else () if mode == "LA" else (3,))

@@ -91,11 +91,11 @@ def test_a_component_is_shown_in_full(omega: Any, fsq: dict[str, str]) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "omega-fsq" in shown.stdout
     assert "1.2.3" in shown.stdout
-    assert re.search(r"^levels +none or a whole number +none +L; S if none\.$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^levels +none or an integer +none +L; S if none\.$", shown.stdout, re.MULTILINE)
     [option] = json.loads(omega("list", "quantizer", "omega-fsq/fsq", "--json", **fsq).stdout)["options"]
     assert option == {
         "option": "levels",
-        "type": "none or a whole number",
+        "type": "none or an integer",
         "default": None,
         "required": False,
         "about": "L; S if none.",
@@ -108,7 +108,7 @@ def test_a_component_is_shown_in_full(omega: Any, fsq: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("levels=many", "the option levels of the quantizer 'fsq' has to be none or a whole number, not 'many'."),
+        ("levels=many", "the option levels of the quantizer 'fsq' has to be none or an integer, not 'many'."),
         ("level=5", "the quantizer 'fsq' has no option 'level'. Did you mean 'levels'? Its options: levels."),
         ("levels", "an option is name=value, such as levels=8, not 'levels'."),
         ("levels=1", "the quantizer fsq needs at least 2 levels, not 1."),

@@ -152,7 +152,7 @@ def samples(models: dict[str, Path]) -> Samples:
     model, blocks = loaded["photo"], []
     for shapes in ([(16, 16)] * 3, [(20, 9), (5, 40)], [(30, 30)]):
         pictures = [Picture(noise(3, *shape), profile=bytes(16) + b"RGB " * 40) for shape in shapes]
-        block = model.fit_together(pictures)
+        block = model.encode_together(pictures)
         blocks.append((block, tuple(f"{len(blocks)}/{number}" for number in range(len(shapes)))))
         data = block.to_bytes()
         add(f"{len(shapes)} together", data, model, model.decompress_all(data))
@@ -209,7 +209,7 @@ FORGERY = st.one_of(
     st.tuples(st.just("unknown"), st.dictionaries(st.integers(1, 255), st.binary(max_size=40), max_size=4)),
     st.tuples(st.sampled_from(["alpha", "profile"]), st.binary(max_size=40)),
     st.tuples(st.just("tile"), NUMBER),
-    st.tuples(st.just("opacity"), st.integers(0, 1 << 22)),
+    st.tuples(st.just("alpha planes"), st.integers(0, 1 << 22)),
     st.tuples(st.just("others"), st.lists(st.tuples(NUMBER, NUMBER), max_size=4)),
 )
 
@@ -247,7 +247,7 @@ def forge(file: OmegaFile, what: str, value: Any) -> OmegaFile:
         case "stream":
             stream = value
             header = forced(header, groups=forced(header.groups, length=len(stream)))
-        case "opacity":
+        case "alpha planes":
             header = forced(header, mode="LA", alpha=zlib.compress(bytes(value)))
         case "others":
             header = forced(header, sizes=(header.sizes[0], *value))

@@ -39,7 +39,7 @@ rate-warmup = 0.2
 gradient-clip = 1.0
 ema = 0.9
 decoder-share = 0.1
-wake-every = 15
+reset-dead-every = 15
 sort-channels = true
 validate-every = 25
 

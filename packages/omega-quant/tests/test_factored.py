@@ -88,7 +88,7 @@ def test_values_and_all_gradients_are_those_of_the_definition(
     make, table_prior, normal, rank, form, per_position, dtype, tolerance, order, kept, size
 ):
     omega = make(rank, dtype, **form)
-    omega.select(order)
+    omega.select_channels(order)
     kept = torch.tensor(kept)
     latent = (2 * normal(len(kept), D, *size, seed=2, dtype=dtype)).requires_grad_()
     tables = size[0] * size[1] if per_position else 1
@@ -115,7 +115,7 @@ def test_values_and_all_gradients_are_those_of_the_definition(
 @pytest.mark.parametrize("order", ORDERS)
 def test_coding_agrees_with_training_for_any_prefix(make, normal, rank, form, order):
     omega, latent = make(rank, **form), 2 * normal(B, D, H, W, dtype=torch.float64)
-    omega.select(order)
+    omega.select_channels(order)
     symbols = omega.symbols(latent)
     assert symbols.dtype == torch.int64
     assert symbols.shape == (B, len(order), H, W)
@@ -204,18 +204,18 @@ def test_the_grid_is_no_parameter_and_only_there_for_stages(make):
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_model_with_fewer_channels_is_made_anew_and_loaded(make, normal, order):
     omega, latent = make(**STAGES), 2 * normal(B, D, H, W, dtype=torch.float64)
-    omega.select(order)
+    omega.select_channels(order)
     again = OmegaQuantizer(latent_channels=D, channels=len(order), alphabet=S, rank=2, **STAGES).double()
     again.load_state_dict(omega.state_dict())
     assert torch.equal(again.symbols(latent), omega.symbols(latent))
     assert torch.equal(again(latent).latent, omega(latent).latent)
 
 
-def test_woken_symbols_lie_by_those_that_are_chosen_and_later_stages_see_the_same_subtracted(make):
+def test_reset_symbols_lie_by_those_that_are_chosen_and_later_stages_see_the_same_subtracted(make):
     omega, before = make(**STAGES), make(**STAGES)
     counts = torch.ones(C, S)
     counts[2, 1:] = 0
-    assert omega.wake(counts, seed=1) == S - 1
+    assert omega.reset_dead_symbols(counts, seed=1) == S - 1
     for name in ("slope", "bias", "table_point"):
         now, then = getattr(omega, name)[2], getattr(before, name)[2]
         assert (now[1:] - then[0]).abs().max() < 0.2 * then.std()

@@ -254,7 +254,7 @@ def test_temperatures_grow_in_the_course_of_training(make):
 def test_channels_are_selected_with_all_that_is_theirs(make, normal):
     omega, whole = make("random"), make("random")
     latent = normal(B, D, H, W)
-    omega.select([3, 1])
+    omega.select_channels([3, 1])
     symbols = omega.symbols(latent)
     assert omega.channels == 2
     assert torch.equal(symbols, whole.symbols(latent)[:, [3, 1]])
@@ -263,10 +263,15 @@ def test_channels_are_selected_with_all_that_is_theirs(make, normal):
     assert torch.equal(omega.temperature(), whole.temperature()[[3, 1]])
 
 
-def test_woken_symbols_follow_from_the_seed_and_lie_by_those_that_are_chosen(make):
+def test_reset_symbols_follow_from_the_seed_and_lie_by_those_that_are_chosen(make):
     counts = torch.tensor([[0, 9, 0, 1, 0, 0, 0, 0], [1] * S, [0] * S, [0, 0, 0, 0, 0, 0, 0, 5]])
     one, same, other, before = (make("random") for _ in range(4))
-    assert one.wake(counts, seed=1) == same.wake(counts, seed=1) == other.wake(counts, seed=2) == 6 + 7
+    assert (
+        one.reset_dead_symbols(counts, seed=1)
+        == same.reset_dead_symbols(counts, seed=1)
+        == other.reset_dead_symbols(counts, seed=2)
+        == 6 + 7
+    )
     assert torch.equal(one.weight, same.weight)
     assert not torch.equal(one.weight, other.weight)
     assert torch.equal(one.weight[1:3], before.weight[1:3])

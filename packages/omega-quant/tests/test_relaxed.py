@@ -123,7 +123,7 @@ def test_the_fineness_of_prefixes_is_told_and_selected_with_channels() -> None:
     told = torch.tensor([0.0, 0.1, 0.3, 0.4, 0.8, 0.9, 1.0])
     omega.set_fineness(told)
     torch.testing.assert_close(omega.fineness(torch.arange(7)), told)
-    omega.select([0, 2, 5])
+    omega.select_channels([0, 2, 5])
     torch.testing.assert_close(omega.fineness(torch.arange(4)), told[[0, 1, 3, 6]])
 
 

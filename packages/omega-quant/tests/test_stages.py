@@ -21,7 +21,7 @@ def make():
         with torch.no_grad():
             for parameter in omega.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
-        omega.select(order)
+        omega.select_channels(order)
         return omega
 
     return quantizer
@@ -107,7 +107,7 @@ def test_a_model_with_fewer_channels_is_made_anew_and_loaded(make, normal):
     latent = 2 * normal(B, D, H, W, dtype=torch.float64)
     for order in ([0], [6, 7], ORDERS[2]):
         omega = make()
-        omega.select(order)
+        omega.select_channels(order)
         again = OmegaQuantizer(latent_channels=D, channels=len(order), alphabet=S, start="scalar", stages=[1, 1])
         again.double().load_state_dict(omega.state_dict())
         assert torch.equal(again.symbols(latent), omega.symbols(latent))

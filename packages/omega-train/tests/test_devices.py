@@ -35,7 +35,7 @@ def batch_for(task: CodecTask, step: int) -> Batch:
     ("settings", "step", "phase"),
     [
         ({}, 0, Phase.JOINT),
-        ({"wake_every": 5}, 0, Phase.JOINT),
+        ({"reset_dead_every": 5}, 0, Phase.JOINT),
         ({"prior": "context", "optimizer": "muon"}, 3, Phase.JOINT),
         ({"decoder_share": 0.5}, 11, Phase.DECODER),
         ({"quantizer": "integer", "prior": "factorized", "latent_channels": 3}, 0, Phase.JOINT),

@@ -34,7 +34,7 @@ ALL = {
     "gradient_clip": 1.0,
     "ema": 0.9,
     "decoder_share": 0.25,
-    "wake_every": 4,
+    "reset_dead_every": 4,
     "sort_channels": True,
     "quantizer_options": {"temperature_growth": 3.0},
 }
@@ -165,7 +165,7 @@ def test_the_model_of_a_run_with_an_average_is_the_average(tiny: Make, tmp_path:
 
 
 def test_symbols_that_nothing_chose_are_woken(tiny: Make, batch: Batch) -> None:
-    task = CodecTask(tiny(alphabet=64, wake_every=5))
+    task = CodecTask(tiny(alphabet=64, reset_dead_every=5))
     with torch.no_grad():
         task.training_step(batch, 0)
     rates = draw_rates(task.recipe, batch)
@@ -174,7 +174,7 @@ def test_symbols_that_nothing_chose_are_woken(tiny: Make, batch: Batch) -> None:
     assert torch.equal(task.chosen, symbol_counts(symbols, rates.kept, 64))
     dead = task.chosen == 0
     before = [p.clone() for p in (task.quantizer.weight, task.quantizer.table)]
-    assert task.wake(5) == int(dead.sum())
+    assert task.reset_dead_symbols(5) == int(dead.sum())
     for old, new in zip(before, (task.quantizer.weight, task.quantizer.table), strict=True):
         assert torch.equal((old != new).any(dim=2), dead)
     assert int(task.chosen.sum()) == 0
@@ -185,7 +185,7 @@ def test_symbols_that_nothing_chose_are_woken(tiny: Make, batch: Batch) -> None:
 
 def test_channels_that_are_not_worth_their_bits_are_dropped_and_the_rest_sorted(tiny: Make, batch: Batch) -> None:
     """Channels that were exchanged by hand, of which one carries nothing but costs bits, come back in order."""
-    recipe = tiny(latent_channels=8, channels=4, alphabet=16, lambda_min=0.95, steps=60, wake_every=None)
+    recipe = tiny(latent_channels=8, channels=4, alphabet=16, lambda_min=0.95, steps=60, reset_dead_every=None)
     torch.manual_seed(0)
     task = CodecTask(recipe)
     pictures = Pictures(batch)
@@ -200,8 +200,8 @@ def test_channels_that_are_not_worth_their_bits_are_dropped_and_the_rest_sorted(
         task.quantizer.log_temperature.copy_(torch.tensor([0.0, 1.0, 2.0, 3.0]))  # to tell them apart by
     recount(task, pictures)
     before = validate(task, pictures)
-    task.quantizer.select([2, 1, 0, 3])
-    task.prior.select([2, 1, 0, 3])
+    task.quantizer.select_channels([2, 1, 0, 3])
+    task.prior.select_channels([2, 1, 0, 3])
     worse = validate(task, pictures)
     said = sort_channels(task, pictures)
     assert "of 4 channels dropped, sorted" in said
@@ -340,7 +340,7 @@ def test_decoder_steps_keep_the_precision(tiny: Make, tmp_path: Path) -> None:
     ("settings", "complaint"),
     [
         ({"sort_channels": True}, "the quantizer integer cannot do what sort-channels asks for"),
-        ({"wake_every": 3}, "the quantizer integer cannot do what wake-every asks for"),
+        ({"reset_dead_every": 3}, "the quantizer integer cannot do what reset-dead-every asks for"),
     ],
 )
 def test_what_a_quantizer_cannot_do_is_said_at_the_start(

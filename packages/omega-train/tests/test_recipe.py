@@ -91,7 +91,7 @@ def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_pa
         ({"decoder-share": -0.1}, "decoder-share is a share"),
         ({"rate-warmup": 1.0}, "rate-warmup is a share"),
         ({"quantizer-learning-rate": -1.0}, "quantizer-learning-rate cannot be negative"),
-        ({"wake-every": 0}, "wake-every has to be at least 1"),
+        ({"reset-dead-every": 0}, "reset-dead-every has to be at least 1"),
         ({"sort-channels": 1}, "sort-channels has to be true or false, not 1"),
         ({"seed": -1}, "seed is a number from 0"),
         ({"batchsize": 3}, "Did you mean 'batch-size'?"),

@@ -73,7 +73,9 @@ def test_the_loss_of_photos_is_that_of_the_dense_definition(
     for picture, n, lambda_ in zip(pixels, rates.kept.tolist(), rates.lambda_.tolist(), strict=True):
         x = picture[None] / 255
         y_hat = dense(task.quantizer, task.architecture.analysis(x)[0], n)
-        x_hat = task.architecture.restore(y_hat[None], 32, 48, torch.tensor([n / task.quantizer.channels]))
+        x_hat = task.architecture.synthesis_with_fineness(
+            y_hat[None], 32, 48, torch.tensor([n / task.quantizer.channels])
+        )
         mse = ((x - x_hat) / torch.tensor(deviation)[:, None, None]).square().mean()
         expected += float(lambda_ * mse + (1 - lambda_) * n * 6 * math.log2(8) / (32 * 48)) / 4
     assert float(task.training_step(batch, 0)) == pytest.approx(expected, rel=1e-5)

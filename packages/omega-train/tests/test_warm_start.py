@@ -31,7 +31,7 @@ def without_prefix(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tenso
 def run(tiny: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a moving average, whose model has 16 bits."""
     folder = tmp_path_factory.mktemp("before")
-    train(tiny(ema=0.5, half_precision=True, wake_every=5), folder, **CPU)
+    train(tiny(ema=0.5, half_precision=True, reset_dead_every=5), folder, **CPU)
     return folder
 
 

@@ -43,7 +43,7 @@ def main() -> None:
     CodecTask.training_step = training_step
     CodecTask.on_before_optimizer_step = on_before_optimizer_step
     integer = {"quantizer": "integer", "prior": "factorized", "latent_channels": 3}
-    omega = {"wake_every": 4, "sort_channels": True, "decoder_share": 0.25, "ema": 0.9}
+    omega = {"reset_dead_every": 4, "sort_channels": True, "decoder_share": 0.25, "ema": 0.9}
     stages = {"start": "scalar", "rank": 1, "stages": [2, 4, 4], "finer": 2.0, "dead_zone": True}
     relaxed = {"relaxed_share": 0.5, "decoder_share": 0.25, "lambda_min": 0.8, "ema": 0.9}
     phases = {**relaxed, "channels": 10, "alphabet": 16, "quantizer_options": stages | {"relaxed_steps": [0.5, 0.05]}}

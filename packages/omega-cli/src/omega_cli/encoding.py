@@ -43,7 +43,7 @@ class Compressing:
         """Make one file of one picture."""
         from omega_core.files import write_whole
 
-        file = self.model().fit(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
+        file = self.model().encode_at_rate(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
         data = file.to_bytes()
         write_whole(job.target, data)
         return Done(1, job.source.stat().st_size, len(data), file.pixels)
@@ -95,7 +95,9 @@ class Packing:
         for together in blocks.values():
             for part in _within(together, MAX_SHARED_PIXELS):
                 try:
-                    file = model.fit_together([each for _, each in part], channels=exact, coder=self.compressing.coder)
+                    file = model.encode_together(
+                        [each for _, each in part], channels=exact, coder=self.compressing.coder
+                    )
                 except OmegaError as problem:
                     done.problems += [f"{job.source}: {problem}" for job, _ in part]
                     continue

@@ -48,7 +48,7 @@ def _show_in_full(kind: str, name: str, as_json: bool) -> None:
     """One component with its options, for which it is imported."""
     import inspect
 
-    from omega_core.plugins.options import NO_DEFAULT, Options, said
+    from omega_core.plugins.options import NO_DEFAULT, Options, type_name
     from omega_core.plugins.registry import import_component, registry
 
     found = registry().find(kind, name)
@@ -56,7 +56,7 @@ def _show_in_full(kind: str, name: str, as_json: bool) -> None:
     options = [
         {
             "option": option.key,
-            "type": said(option.type),
+            "type": type_name(option.type),
             "default": "" if option.default is NO_DEFAULT else option.default,
             "required": option.default is NO_DEFAULT,
             "about": option.about,

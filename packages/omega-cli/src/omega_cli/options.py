@@ -96,11 +96,11 @@ class ModelOnce:
         if self.name is not None:
             return self()
         if mark not in self._loaded:
-            from omega_core.codec.loading import model_of
+            from omega_core.codec.loading import load_model_by_fingerprint
             from omega_core.errors import WrongModelError
 
             try:
-                self._loaded[mark] = model_of(mark, device=self.device, max_pixels=self._limit())
+                self._loaded[mark] = load_model_by_fingerprint(mark, device=self.device, max_pixels=self._limit())
             except WrongModelError as problem:
                 raise WrongModelError(
                     f"this file was made with the model {problem.made_with}, which is not installed."

@@ -1,4 +1,4 @@
-"""Omega: a learned image codec put together from plugins. This package is what all of it stands on."""
+"""Omega, a learned image codec made of plugins: the public names of omega-core."""
 
 from typing import TYPE_CHECKING
 

@@ -1,17 +1,17 @@
-"""What can go wrong in a way that the user can mend.
+"""Errors that a user can act on, and warnings.
 
-Every message is one sentence about what was seen and, where it helps, one about what to do.
+Every message says in one sentence what was found and, if it helps, in another what to do.
 """
 
 from collections.abc import Sequence
 
 
 class OmegaError(Exception):
-    """Base of all errors that Omega raises on purpose."""
+    """Base class of the errors that Omega raises."""
 
 
 class ComponentError(OmegaError):
-    """A component is unknown, ambiguous, not importable, or does not take the given options."""
+    """A component is unknown, ambiguous or not importable, or refuses its options."""
 
 
 class RecipeError(OmegaError):
@@ -23,11 +23,11 @@ class DataError(OmegaError):
 
 
 class ImageError(OmegaError):
-    """A picture cannot be read, or is not of a kind that the model takes."""
+    """A picture cannot be read, or has a size or color mode that the model does not support."""
 
 
 class CoderError(OmegaError):
-    """A coder was given symbols or tables that it cannot code, or bytes that it cannot decode."""
+    """Symbols or tables cannot be encoded, or bytes cannot be decoded."""
 
 
 class ModelFileError(OmegaError):
@@ -35,19 +35,19 @@ class ModelFileError(OmegaError):
 
 
 class DeviceError(OmegaError):
-    """A device to compute on is not there on this machine."""
+    """A device is not available on this machine."""
 
 
 class OutputError(OmegaError):
-    """A result could not be written."""
+    """An output file or folder cannot be written."""
 
 
 class TrainingError(OmegaError):
-    """Training cannot start or go on."""
+    """Training cannot start or continue."""
 
 
 class FileFormatError(OmegaError):
-    """Bytes are not a whole `.omega` file."""
+    """Bytes are not a complete `.omega` file or pack."""
 
 
 class DamagedFileError(FileFormatError):
@@ -55,7 +55,11 @@ class DamagedFileError(FileFormatError):
 
 
 class CutOffError(FileFormatError):
-    """An `.omega` file breaks off; its first `intact` channels are still there."""
+    """An `.omega` file is truncated between cuts.
+
+    message: for the user.
+    intact: the number of its leading channels that are complete.
+    """
 
     def __init__(self, message: str, *, intact: int) -> None:
         super().__init__(message)
@@ -63,7 +67,7 @@ class CutOffError(FileFormatError):
 
 
 class RateError(OmegaError):
-    """A number of channels, a budget or a quality that cannot be had.
+    """A requested number of channels, size or quality cannot be reached.
 
     channels: the numbers of channels that are possible, in rising order, if another one was asked for.
     least_bytes: the size of the smallest file, if a budget is too small for it; None otherwise.
@@ -75,15 +79,15 @@ class RateError(OmegaError):
 
 
 class OmegaWarning(UserWarning):
-    """Something that the user should know, though it is no error."""
+    """A remark for the user about something that is not an error."""
 
 
 class OmegaDeprecationWarning(OmegaWarning):
-    """Something that was used will go; the message says what has come in its place."""
+    """A deprecated hook or argument is used; the message names its replacement."""
 
 
 class MissingExtraError(OmegaError, ImportError):
-    """A package was imported that needs an extra of its distribution, which is not installed."""
+    """An imported package needs an extra of its distribution that is not installed."""
 
 
 class WrongModelError(OmegaError):

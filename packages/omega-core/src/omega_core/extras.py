@@ -1,4 +1,4 @@
-"""What omega-core needs beside its dependencies for some of its packages: its extra `torch`."""
+"""The extra `torch` of omega-core, and the check that it is installed."""
 
 import sys
 from importlib.util import find_spec
@@ -6,13 +6,13 @@ from importlib.util import find_spec
 from omega_core.errors import MissingExtraError
 
 TORCH = {"numpy": "numpy", "PIL": "pillow", "safetensors": "safetensors", "torch": "torch"}
-"""Modules of the extra `torch`, and the distributions that they come with."""
+"""The modules of the extra `torch`, each with its distribution."""
 
 
 def require_torch(package: str) -> None:
-    """Raise MissingExtraError unless all of the extra `torch` is installed. None of it is imported.
+    """Raise MissingExtraError unless the extra `torch` is installed, without importing it.
 
-    package: the name of the package that needs it, for the message.
+    package: the name of the package that needs the extra, for the message.
     """
     missing = [TORCH[name] for name in TORCH if name not in sys.modules and find_spec(name) is None]
     if missing:

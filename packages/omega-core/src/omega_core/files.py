@@ -1,4 +1,4 @@
-"""Reading files, and writing them so that they appear whole or not at all."""
+"""Reading of files, and atomic writing."""
 
 import io
 import os
@@ -13,20 +13,22 @@ from omega_core.errors import OmegaError, OutputError
 
 
 class Readable(Protocol):
-    """An open binary file, or what is read like one: a BytesIO, a pipe, the response of a server."""
+    """An open binary file, a BytesIO, a pipe, a response of a server: anything with `read()`."""
 
     def read(self) -> bytes: ...
 
 
 Source = bytes | str | PathLike[str] | Readable
-"""What bytes may be given as: such, a path, or an open binary file, which is read from where it stands to its end."""
+"""Bytes, a path to a file of them, or an open binary file, which is read from its current position to its end."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file beside `path` to write to, which takes its place when all went well.
+    """Yield the path of a temporary file that replaces `path` when the context ends without an error.
 
-    Raises OutputError where the folder or the file cannot be written, or the disk is full.
+    path: the file to write; its folder is made if missing.
+
+    Raises OutputError if the folder or the file cannot be written, or the disk is full.
     """
     temporary: Path | None = None
     try:
@@ -35,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         os.close(handle)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # last: who writes it may put another file in its place
+        temporary.chmod(0o666 & ~_umask())  # last, as the caller may have replaced the file
         temporary.replace(path)
     except OSError as problem:
         raise OutputError(f"cannot write {path}: {problem.strerror or problem}.") from problem
@@ -45,16 +47,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all. Raises OutputError."""
+    """Write bytes to a file atomically. Raises OutputError."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A file to read from. Raises OmegaError if it cannot be read."""
+    """Open a file for reading. Raises OmegaError if it cannot be read."""
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise OmegaError(f"{path} is neither a file nor a folder.")  # a named pipe would be waited for
+        raise OmegaError(f"{path} is neither a file nor a folder.")  # reading a named pipe could block for ever
     try:
         file = path.open("rb")
     except OSError as problem:
@@ -64,7 +66,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_whole(path: Path, *, first: int | None = None) -> bytes:
-    """The bytes of a file, or its first ones. Raises OmegaError if it cannot be read."""
+    """Read a file. Raises OmegaError if it cannot be read.
+
+    path: of the file.
+    first: the number of bytes to read from its beginning; all if None.
+    """
     with opened(path) as file:
         try:
             return file.read(-1 if first is None else first)
@@ -73,7 +79,7 @@ def read_whole(path: Path, *, first: int | None = None) -> bytes:
 
 
 def bytes_of(source: Source) -> bytes:
-    """The bytes of a source. Raises OmegaError if it is none, cannot be read, is closed or gives text."""
+    """Read all bytes of a source. Raises OmegaError if it cannot be read, is closed, gives text or has another type."""
     if isinstance(source, bytes):
         return source
     if isinstance(source, (str, PathLike)):

@@ -1,4 +1,4 @@
-"""What nets for photos are made of, in transforms and in priors."""
+"""Layers shared by transforms and priors for photos."""
 
 from typing import cast
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class ConvBlock(nn.Module):
-    """x + pointwise(activation(pointwise(depthwise 3×3(x)))), which begins near x: (B, channels, h, w) to the same.
+    """x + pointwise(activation(pointwise(depthwise 3×3(x)))), initially close to x: (B, channels, h, w) to the same.
 
     As in ConvNeXt (Liu et al. 2022, arXiv 2201.03545), without its norm.
     """
@@ -25,14 +25,14 @@ class ConvBlock(nn.Module):
 
 
 def near_zero(layer: nn.Conv2d) -> nn.Conv2d:
-    """A layer that begins near zero: with a twentieth of its weights, and no bias."""
+    """Scale the weights of a layer by 0.05 and set its bias to zero, in place, and return the layer."""
     layer.weight.data.mul_(0.05)
     cast(Tensor, layer.bias).data.zero_()
     return layer
 
 
 def interpolated(anchors: Tensor, fineness: Tensor) -> Tensor:
-    """Between anchors (A, D), evenly spaced from 0 to 1, the values at a fineness (B,): (B, D)."""
+    """Interpolate linearly between anchors (A, D), evenly spaced from 0 to 1, at each fineness (B,): (B, D)."""
     last = len(anchors) - 1
     place = fineness.clamp(0, 1) * last
     below = place.floor().clamp(max=last - 1).long()

@@ -1,4 +1,4 @@
-"""Public names that are imported when they are first used, so that a package costs nothing to import."""
+"""Lazy imports of the public names of a package."""
 
 import ast
 import sys
@@ -8,15 +8,14 @@ from typing import Any
 
 
 def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """`__getattr__`, `__dir__` (PEP 562) and `__all__` of a package, from the imports in its source.
+    """Return `__getattr__`, `__dir__` (PEP 562) and `__all__` of a package, from the imports in its source.
 
-    Public are the names that the package imports as themselves, `from home import Name as Name`, as type checkers have
-    it (PEP 484), and the functions that it defines. Those imported below `if TYPE_CHECKING:` are imported when they are
-    first used, and kept. So a name is written down once.
+    Public names are those imported as themselves, `from module import Name as Name` (PEP 484), and functions defined in
+    the package. Imports below `if TYPE_CHECKING:` are made when a name is first used. So every name is listed once.
 
     package: `__name__` of the package, which calls this while it is imported.
 
-    Raises ImportError if there is no source, where a distribution has compiled modules only.
+    Raises ImportError if the package is installed without its source.
     """
     get_source = getattr(sys.modules[package].__loader__, "get_source", None)
     source = None if get_source is None else get_source(package)
@@ -39,7 +38,7 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
 
 def _public(module: ast.Module) -> tuple[set[str], dict[str, str]]:
-    """The public names that a module has at once, and the home of each of the others."""
+    """The public names that a module defines or imports, and the lazy ones, each with its module."""
     eager, homes = set[str](), dict[str, str]()
     for statement in module.body:
         if isinstance(statement, ast.FunctionDef) and not statement.name.startswith("_"):
@@ -51,6 +50,6 @@ def _public(module: ast.Module) -> tuple[set[str], dict[str, str]]:
 
 
 def _exported(statement: ast.stmt) -> Iterator[tuple[str, str]]:
-    """The names that a statement imports as themselves, each with the module that it has them from."""
+    """The names that a statement imports as themselves, each with its module."""
     if isinstance(statement, ast.ImportFrom):
         yield from ((name.name, statement.module or "") for name in statement.names if name.asname == name.name)

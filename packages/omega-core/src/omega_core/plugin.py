@@ -1,4 +1,4 @@
-"""The components of omega-core."""
+"""The plugin module of omega-core: its hooks register its architectures."""
 
 from omega_core.plugins.components import Component
 from omega_core.plugins.hookspecs import hookimpl

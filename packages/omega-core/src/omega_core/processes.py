@@ -1,6 +1,6 @@
-"""Which of several processes this is, as the environment says: torchrun, SLURM's srun and Lightning launch several.
+"""The rank and number of processes that torchrun, srun or Lightning launched, from the environment.
 
-They need not have met: a process group of torch's has ranks of its own, once there is one.
+No process group of torch is needed; once there is one, it has ranks of its own.
 """
 
 import os
@@ -11,29 +11,29 @@ Item = TypeVar("Item")
 
 
 def launch_size() -> int:
-    """How many processes were launched together; 1 if this was started alone."""
+    """Return the number of processes that were launched together; 1 for a process that was started alone."""
     return max(1, _number("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", default=1))
 
 
 def launch_rank() -> int:
-    """The number of this process among those launched together, from 0 on."""
+    """Return the index of this process among those launched together, from 0."""
     if launch_size() == 1:
         return 0
-    # an interactive job of SLURM has a number too, which is not that of what others start in it
+    # in an interactive SLURM job SLURM_PROCID is that of the job, not of a process that torchrun starts in it
     variables = ("RANK", "LOCAL_RANK") if _number("WORLD_SIZE", default=0) else ("SLURM_PROCID",)
     return _number(*variables, default=0)
 
 
 def share(items: Sequence[Item]) -> Sequence[Item]:
-    """The items that fall to this process: each goes to exactly one."""
+    """Return the items for this process: every item goes to exactly one process."""
     return items[launch_rank() :: launch_size()]
 
 
 def _number(*variables: str, default: int) -> int:
-    """The first of some environment variables that is a number.
+    """Return the first of some environment variables that is a number.
 
-    SLURM_STEP_NUM_TASKS is only there for what srun starts: in the batch script itself, which runs once,
-    SLURM_NTASKS may be greater than 1.
+    srun sets SLURM_STEP_NUM_TASKS. SLURM_NTASKS is not used: a batch script runs once, but SLURM_NTASKS may be greater
+    than 1 there.
     """
     for variable in variables:
         value = os.environ.get(variable, "")

@@ -158,8 +158,8 @@ def test_the_synthesis_scales_latents_and_features_by_the_fineness_of_each_sampl
     finenesses = torch.tensor([0.0, 0.4, 1.0])
     with torch.no_grad():
         compact.log_scale[0] = -1.0
-    together = compact.restore(latent, 48, 64, finenesses)
-    alone = torch.cat([compact.restore(latent[:1], 48, 64, each[None]) for each in finenesses])
+    together = compact.synthesis_with_fineness(latent, 48, 64, finenesses)
+    alone = torch.cat([compact.synthesis_with_fineness(latent[:1], 48, 64, each[None]) for each in finenesses])
     torch.testing.assert_close(together, alone)
     differences = (together[1:] - together[:-1]).abs().amax((1, 2, 3))
     assert (differences > 1e-3).all()

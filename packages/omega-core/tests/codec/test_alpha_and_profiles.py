@@ -29,7 +29,7 @@ def test_a_model_for_rgb_takes_gray_and_gives_gray_back(model_file, noise_pictur
 
 
 @pytest.mark.parametrize(("colors", "mode"), [(1, "LA"), (3, "RGBA")])
-def test_opacity_comes_back_whatever_the_rate(model_file, noise_picture, tmp_path, colors, mode):
+def test_alpha_comes_back_whatever_the_rate(model_file, noise_picture, tmp_path, colors, mode):
     model = load_model(model_file(colors=colors, block=4))
     picture = noise_picture(8, 12, colors + 1)
     Image.fromarray(picture).save(tmp_path / "a.png")
@@ -44,7 +44,7 @@ def test_opacity_comes_back_whatever_the_rate(model_file, noise_picture, tmp_pat
     assert (np.asarray(model.reconstruct(picture, channels=1)) == np.asarray(worst)).all()
 
 
-def test_opacity_where_all_is_opaque_takes_three_bytes(model, noise_picture):
+def test_alpha_where_all_is_opaque_takes_three_bytes(model, noise_picture):
     gray = noise_picture(8, 8)
     opaque = np.stack([gray, np.full_like(gray, 255)], axis=2)
     data = model.compress(opaque)
@@ -66,11 +66,11 @@ def test_opacity_where_all_is_opaque_takes_three_bytes(model, noise_picture):
         zlib.compress(bytes(1 << 24), 9),
     ],
 )
-def test_opacity_that_is_not_as_it_has_to_be_is_damage(model, noise_picture, alpha):
+def test_alpha_that_is_not_as_it_has_to_be_is_damage(model, noise_picture, alpha):
     data = model.compress(noise_picture(8, 8, 2))
     tracemalloc.start()
     try:
-        with pytest.raises(DamagedFileError, match="its opacity"):
+        with pytest.raises(DamagedFileError, match="its alpha"):
             model.decompress(forged(data, alpha=alpha))
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:

@@ -134,7 +134,7 @@ def test_what_arrives_and_is_no_file_of_the_model_is_refused_as_elsewhere(model,
     )
 
 
-def test_opacity_and_profile_are_there_from_the_first_picture_that_arrives(model, noise_picture):
+def test_alpha_and_profile_are_there_from_the_first_picture_that_arrives(model, noise_picture):
     picture = Picture(noise_picture(1, 8, 8), noise_picture(8, 8, seed=1), gray_profile())
     images = list(model.decompress_progressively(model.compress(picture)))
     assert len(images) == 32

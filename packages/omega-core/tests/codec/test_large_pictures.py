@@ -42,10 +42,10 @@ def test_the_largest_of_several_pictures_decides_whether_there_are_tiles(local, 
     model = local()
     model.tile_size = 256
     pictures = [model.read(noise_picture(*shape)) for shape in ((4, 4), (4, 258), (6, 2))]
-    data = model.fit_together(pictures).to_bytes()
+    data = model.encode_together(pictures).to_bytes()
     assert OmegaFile.parse(data).header.tile == 256
     assert arrays_of(model.decompress_all(data)) == [picture.pixels[0].tolist() for picture in pictures]
-    assert model.fit_together(pictures[::2]).header.tile is None
+    assert model.encode_together(pictures[::2]).header.tile is None
 
 
 def test_tiles_and_pictures_without_tiles_are_refused_from_2049_pixels_a_side_on(local, noise_picture):

@@ -106,7 +106,7 @@ def test_without_a_model_the_default_one_compresses(monkeypatch, path, gray):
 
 def test_without_a_model_and_without_the_default_one_it_is_said_what_to_name(toys, monkeypatch, gray):
     monkeypatch.setattr(omega_core.codec.loading, "registry", omega_core.plugins.registry.registry)
-    with pytest.raises(ModelFileError, match=r"no model: compact.*Name the \.safetensors file"):
+    with pytest.raises(ModelFileError, match=r"default model compact is not installed.*the \.safetensors file"):
         omega_core.compress(gray)
 
 

@@ -75,7 +75,7 @@ def test_pictures_that_the_model_does_not_take_are_refused(model, noise_picture)
         model.compress(noise_picture(16, 16, 3))
     with pytest.raises(ImageError, match="not 9×8"):
         model.compress(noise_picture(8, 9))
-    with pytest.raises(ImageError, match="no picture"):
+    with pytest.raises(ImageError, match="not a picture"):
         model.compress(np.zeros((8, 8)))
 
 

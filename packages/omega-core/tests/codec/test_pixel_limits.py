@@ -26,9 +26,9 @@ def test_a_model_makes_no_file_that_it_would_not_read(model_file, noise_picture,
         with pytest.raises(ImageError, match="10×10 pixels are more than 99"):
             model.compress(picture)
     monkeypatch.setattr("omega_core.codec.model.MAX_SHARED_PIXELS", 200)
-    model.decompress_all(model.fit_together([small, small]).to_bytes())
+    model.decompress_all(model.encode_together([small, small]).to_bytes())
     with pytest.raises(ImageError, match="one file has at most 200 pixels, not 288"):
-        model.fit_together([small] * 3)
+        model.encode_together([small] * 3)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_too_many_pixels_are_refused_before_anything_is_made_of_them(model_file,
 
 def test_pixels_of_several_pictures_count_each_and_all(model_file, several, idle):
     path = model_file(block=8)
-    parsed = load_model(path).fit_together(several)
+    parsed = load_model(path).encode_together(several)
     data = parsed.to_bytes()
     assert len(load_model(path, max_pixels=16 * 24).decompress_all(data)) == 3
     with pytest.raises(CoderError, match="the file says 24×16 pixels, more than 383"):

@@ -131,10 +131,10 @@ def test_what_is_no_file_of_one_picture_is_refused(model, noise_picture):
         ProgressiveDecoder(model).feed(b"hello")
     several = [Picture(noise_picture(1, 8, 8, seed=seed)) for seed in range(3)]
     with pytest.raises(ImageError, match="this file has 3 pictures, not one"):
-        ProgressiveDecoder(model).feed(model.fit_together(several).to_bytes())
+        ProgressiveDecoder(model).feed(model.encode_together(several).to_bytes())
 
 
-def test_opacity_and_profile_are_those_of_the_file(model, noise_picture):
+def test_alpha_and_profile_are_those_of_the_file(model, noise_picture):
     given = Picture(noise_picture(1, 8, 8), noise_picture(8, 8, seed=1))
     images = fed(ProgressiveDecoder(model), model.compress(given), 1)
     assert all((np.asarray(image)[:, :, 1] == given.alpha).all() for image in images)

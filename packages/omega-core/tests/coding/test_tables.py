@@ -13,9 +13,9 @@ from omega_core.coding.tables import (
     FrozenTables,
     NoPrior,
     Tables,
-    beside,
     concatenate,
     cumulative_counts,
+    interleave,
 )
 
 SYMBOLS = np.arange(256)
@@ -172,8 +172,8 @@ def test_tables_of_different_priors_and_shapes_are_joined():
 def test_what_a_coder_derives_from_a_table_is_kept_with_it():
     prior = frozen(3, 1)
     nothing = np.zeros((0, 1, 1), np.int64)
-    prior.tables(range(1), (1, 1), nothing).derived["model"] = "derived"
-    assert prior.tables(range(3), (1, 1), nothing).derived == {"model": "derived"}
+    prior.tables(range(1), (1, 1), nothing).cache["model"] = "cached"
+    assert prior.tables(range(3), (1, 1), nothing).cache == {"model": "cached"}
 
 
 @pytest.mark.parametrize("positions", [1, 6])
@@ -257,7 +257,7 @@ def tables_of_pictures(draw):
 @given(tables_of_pictures())
 def test_tables_of_pictures_beside_each_other_are_those_of_one_after_the_other_in_each_channel(parts):
     channels = min(part.channels for part in parts)
-    together = beside(parts)
+    together = interleave(parts)
     expected = np.concatenate([each_row(part)[:channels] for part in parts], axis=1)
     assert (together.channels, together.positions) == (channels, sum(part.positions for part in parts))
     assert together.alphabet == parts[0].alphabet
@@ -275,29 +275,29 @@ def test_symbols_of_pictures_beside_each_other_take_the_bits_of_all(parts, seed)
     rng = np.random.default_rng(seed)
     symbols = [rng.integers(0, part.alphabet, (channels, part.positions)) for part in parts]
     alone = sum(part.bits(each) for part, each in zip(parts, symbols, strict=True))
-    assert beside(parts).bits(np.concatenate(symbols, axis=1)) == pytest.approx(alone)
+    assert interleave(parts).bits(np.concatenate(symbols, axis=1)) == pytest.approx(alone)
 
 
 def test_pictures_that_share_their_rows_have_one_row_a_channel():
     prior = frozen(3, 1)
     parts = [prior.tables(range(1, 3), size, np.zeros((1, *size), np.int64)) for size in ((2, 3), (1, 1), (4, 4))]
-    together = beside(parts)
+    together = interleave(parts)
     assert together.cumulative is prior.cumulative
     assert together.rows.tolist() == [[1], [2]]
     assert list(together.runs()) == [(1, 23), (2, 23)]
-    assert together.derived is prior.derived
+    assert together.cache is prior.cache
 
 
 def test_pictures_of_one_prior_with_other_rows_keep_its_cumulative_tables():
     prior = frozen(3, 1)
-    together = beside([shared(prior.cumulative, [[0], [1]], 2), shared(prior.cumulative, [[2], [1]], 1)])
+    together = interleave([shared(prior.cumulative, [[0], [1]], 2), shared(prior.cumulative, [[2], [1]], 1)])
     assert together.cumulative is prior.cumulative
     assert together.rows.tolist() == [[0, 0, 2], [1, 1, 1]]
 
 
 def test_tables_without_probabilities_are_beside_each_other_too():
     parts = [NoPrior().tables(range(3), size, np.zeros((0, *size), np.int64)) for size in ((2, 3), (1, 5))]
-    together = beside(parts)
+    together = interleave(parts)
     assert (together.cumulative, together.channels, together.positions) == (None, 3, 11)
     assert (together.size, together.alphabet, list(together.runs())) == (33, 1 << 32, [(0, 11)] * 3)
 
@@ -305,7 +305,7 @@ def test_tables_without_probabilities_are_beside_each_other_too():
 def test_tables_with_and_without_probabilities_are_not_beside_each_other():
     nothing = np.zeros((0, 2, 3), np.int64)
     with pytest.raises(ValueError, match="cannot be joined"):
-        beside([prior.tables(range(1), (2, 3), nothing) for prior in (frozen(1, 1), NoPrior())])
+        interleave([prior.tables(range(1), (2, 3), nothing) for prior in (frozen(1, 1), NoPrior())])
 
 
 def least_bits(tables, end):
@@ -316,7 +316,7 @@ def least_bits(tables, end):
 
 @given(tables_of_pictures())
 def test_the_least_bits_are_those_of_the_likeliest_symbols_at_every_end(parts):
-    for tables in (*parts, beside(parts)):
+    for tables in (*parts, interleave(parts)):
         ends = list(range(tables.size + 1))
         assert tables.least_bits(ends) == pytest.approx([least_bits(tables, end) for end in ends], abs=1e-9)
         assert tables.least_bits([tables.size]) == pytest.approx([least_bits(tables, tables.size)])
@@ -351,7 +351,7 @@ def test_nothing_takes_no_bits():
 
 @given(tables_of_pictures(), st.integers(0, 2**32))
 def test_no_symbols_cost_less_than_the_least_bits(parts, seed):
-    tables = beside(parts)
+    tables = interleave(parts)
     symbols = np.random.default_rng(seed).integers(0, tables.alphabet, tables.size)
     assert tables.bits(symbols) >= tables.least_bits([tables.size])[0] - 1e-9
     likeliest = np.diff(each_row(tables), axis=2).argmax(axis=2)

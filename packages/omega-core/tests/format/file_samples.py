@@ -41,7 +41,7 @@ TILED = bytes.fromhex(
 )
 OPAQUE = bytes.fromhex(
     "cea9 11 1e 0a0b0c0d 0001"  # LA, small, fields follow; 1×2
-    "02 00"  # opacity, of which nothing needs to be said
+    "02 00"  # alpha, of which nothing needs to be said
     "00"
     "00 02 aabb"
     "ca32cb4d"
@@ -78,7 +78,7 @@ LATER_SHORTENED = bytes.fromhex(
 ALL = bytes.fromhex(
     "cea9 11 2f 0a0b0c0d 0001"  # RGBA, small, fields follow, 2 channels a group; 1×2
     "01 02 8010"  # tiles of 2048 pixels
-    "02 03 a1a2a3"  # opacity
+    "02 03 a1a2a3"  # alpha
     "03 01 02"  # 2 pictures
     f"84 8201 {'5a' * 130}"  # an ICC profile
     "a0 01 77"  # a field 160

@@ -25,7 +25,7 @@ def test_a_file_is_described_by_what_it_has():
 
 def test_what_only_some_files_have_is_described_of_them_alone():
     found = describe(ALL)
-    assert (found["pictures"], found["tiles"], found["opacity bytes"], found["profile bytes"]) == (2, 2048, 3, 130)
+    assert (found["pictures"], found["tiles"], found["alpha bytes"], found["profile bytes"]) == (2, 2048, 3, 130)
     assert (found["size"], found["mode"]) == ("2×1", "RGBA")
     assert describe(ALL_FILE.truncated(2).to_bytes())["cuts"] == {"2": 2}
     assert describe(ALIKE)["pictures"] == 64

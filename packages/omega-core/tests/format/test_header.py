@@ -213,9 +213,9 @@ DAMAGED_FIELDS = {
     "a tile with more bytes than needed": "01 02 9000 00",
     "a tile that breaks off": "01 01 90 00",
     "a tile of 29 bits": "01 05 8080808001 00",
-    "opacity of a gray picture": "02 00 00",
+    "alpha of a gray picture": "02 00 00",
     "a profile without bytes": "84 00 00",
-    "opacity of a gray picture, with bytes": "02 03 010203 00",
+    "alpha of a gray picture, with bytes": "02 03 010203 00",
     "pictures without bytes": "03 00 00",
     "0 pictures": "03 01 00 00",
     "1 picture": "03 01 01 00",
@@ -243,14 +243,14 @@ def test_fields_that_are_not_as_they_have_to_be_are_damage_in_spite_of_their_che
 @pytest.mark.parametrize(
     ("flags", "fields"),
     [
-        ("1d", "02 00 00"),  # RGB with opacity
+        ("1d", "02 00 00"),  # RGB with alpha
         ("16", ""),  # LA without any field
         ("17", ""),  # RGBA without any field
-        ("1e", "01 01 10 00"),  # LA with other fields than opacity
-        ("1f", "84 01 aa 00"),  # RGBA with other fields than opacity
+        ("1e", "01 01 10 00"),  # LA with other fields than alpha
+        ("1f", "84 01 aa 00"),  # RGBA with other fields than alpha
     ],
 )
-def test_opacity_is_in_the_modes_that_have_it_and_in_no_others(flags, fields):
+def test_alpha_is_in_the_modes_that_have_it_and_in_no_others(flags, fields):
     with pytest.raises(DamagedFileError, match="contradicts itself"):
         OmegaFile.parse(with_fields(fields, flags))
 

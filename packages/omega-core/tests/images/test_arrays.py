@@ -34,7 +34,7 @@ def test_a_tensor_with_a_gradient_or_in_another_order_of_memory_is_taken():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool, torch.complex64])
 def test_a_tensor_of_another_type_is_refused_by_its_type(dtype):
-    with pytest.raises(ImageError, match=f"a tensor of {dtype} is no picture"):
+    with pytest.raises(ImageError, match=f"a tensor of {dtype} is not a picture"):
         read_picture(torch.zeros(3, 4, 4, dtype=dtype))
 
 

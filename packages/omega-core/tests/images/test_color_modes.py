@@ -212,14 +212,14 @@ def test_8_bits_are_taken_without_a_warning(file_of, noise_picture, form):
         (8, [(b"tRNS", b"\0\x80")], [0, 255]),
     ],
 )
-def test_a_png_of_gray_with_a_transparent_value_has_opacity(file_of, depth, chunks, alpha):
+def test_a_png_of_gray_with_a_transparent_value_has_alpha(file_of, depth, chunks, alpha):
     picture = read_picture(file_of(png_of(2, 1, depth, 0, [b"\x80\x40" if depth == 8 else b"\x40"], *chunks)))
     assert picture.mode == "LA"
     assert picture.pixels.tolist() == [[[128, 64] if depth == 8 else [0, 255]]]
     assert picture.alpha.tolist() == [alpha]
 
 
-def test_a_png_of_colors_with_a_transparent_one_has_opacity(file_of):
+def test_a_png_of_colors_with_a_transparent_one_has_alpha(file_of):
     data = png_of(2, 1, 8, 2, [bytes([1, 2, 3, 3, 2, 1])], (b"tRNS", b"\0\3\0\2\0\1"))
     picture = read_picture(file_of(data))
     assert (picture.mode, colors_last(picture).tolist()) == ("RGBA", [[[1, 2, 3], [3, 2, 1]]])
@@ -236,7 +236,7 @@ def test_a_png_of_a_palette_has_its_colors_and_opacities(file_of, opacities, alp
     assert (picture.alpha is None) if alpha is None else (picture.alpha.tolist() == [alpha])
 
 
-def test_a_gif_with_a_transparent_color_has_opacity(file_of):
+def test_a_gif_with_a_transparent_color_has_alpha(file_of):
     image = image_of("P", INDICES, PALETTE)
     picture = read_picture(file_of(saved(image, "GIF", transparency=1, optimize=False)))
     assert picture.mode == "RGBA"
@@ -244,7 +244,7 @@ def test_a_gif_with_a_transparent_color_has_opacity(file_of):
     assert (colors_last(picture)[picture.alpha > 0] == np.array(LOOKED_UP)[picture.alpha > 0]).all()
 
 
-def test_16_bits_of_gray_with_a_transparent_value_have_opacity(file_of):
+def test_16_bits_of_gray_with_a_transparent_value_have_alpha(file_of):
     path = file_of(png_of(2, 1, 16, 0, [b"\1\2\x1b\1"], (b"tRNS", b"\1\2")))
     with pytest.warns(OmegaWarning, match="16 bits"):
         picture = read_picture(path)
@@ -258,7 +258,7 @@ def test_16_bits_in_ppm_are_warned_of(file_of, head):
         read_picture(file_of(head + b"\1\xff\2\xff\3\xff"))
 
 
-def test_gray_with_opacity_and_a_remark_on_transparency_stays_so():
+def test_gray_with_alpha_and_a_remark_on_transparency_stays_so():
     image = Image.new("LA", (1, 1))
     image.info["transparency"] = 3
     assert read_picture(image).mode == "LA"

@@ -59,7 +59,7 @@ def test_a_picture_is_turned_upright(file_of, blocks, orientation, form, options
 
 
 @pytest.mark.parametrize("orientation", TURNED)
-def test_a_picture_is_turned_upright_with_its_opacity_its_palette_and_its_profile(file_of, noise_picture, orientation):
+def test_a_picture_is_turned_upright_with_its_alpha_its_palette_and_its_profile(file_of, noise_picture, orientation):
     turn, exif = TURNED[orientation], oriented(orientation)
     array = noise_picture(3, 5, 4)
     picture = read_picture(file_of(saved(Image.fromarray(array), "PNG", exif=exif, icc_profile=SRGB)))

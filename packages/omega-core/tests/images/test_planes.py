@@ -109,7 +109,7 @@ def test_a_plain_plane_takes_few_bytes():
 )
 def test_planes_of_another_size_than_the_header_says_are_damage(noise_picture, shapes, message):
     data = compress_planes([noise_picture(3, 4)])
-    with pytest.raises(DamagedFileError, match=f"its opacity is {message}"):
+    with pytest.raises(DamagedFileError, match=f"its alpha is {message}"):
         decompress_planes(data, shapes)
 
 
@@ -150,7 +150,7 @@ DAMAGE = pytest.mark.parametrize(
 @DAMAGE
 def test_damaged_planes_are_noticed(noise_picture, damaged):
     data = compress_planes([noise_picture(3, 4)])
-    with pytest.raises(DamagedFileError, match="its opacity"):
+    with pytest.raises(DamagedFileError, match="its alpha"):
         decompress_planes(damaged(data), [(3, 4)])
 
 

@@ -92,7 +92,7 @@ def test_oddities_that_pillow_warns_of_are_not_the_users_business(file_of):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint16, np.bool_])
 def test_an_array_that_is_not_8_bits_is_refused(dtype):
-    with pytest.raises(ImageError, match=f"an array of {np.dtype(dtype)} is no picture"):
+    with pytest.raises(ImageError, match=f"an array of {np.dtype(dtype)} is not a picture"):
         read_picture(np.zeros((4, 4), dtype))
 
 

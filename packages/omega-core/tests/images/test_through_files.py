@@ -41,7 +41,7 @@ def of_gray(noise):
     return Image.fromarray(noise[:, :, 0]), "L", noise[:, :, :1], None
 
 
-def of_gray_with_opacity(noise):
+def of_gray_with_alpha(noise):
     return Image.fromarray(noise[:, :, :2]), "LA", noise[:, :, :1], noise[:, :, 1]
 
 
@@ -54,7 +54,7 @@ def of_colors(noise):
     return Image.fromarray(noise[:, :, :3]), "RGB", noise[:, :, :3], None
 
 
-def of_colors_with_opacity(noise):
+def of_colors_with_alpha(noise):
     return Image.fromarray(noise), "RGBA", noise[:, :, :3], noise[:, :, 3]
 
 
@@ -65,11 +65,11 @@ def of_a_palette(noise):
     return image, "RGB", PALETTE[indices], None
 
 
-def of_a_palette_with_opacity(noise):
+def of_a_palette_with_alpha(noise):
     image, _, colors, _ = of_a_palette(noise)
-    opacities = np.arange(0, 240, 6, dtype=np.uint8)
-    image.info["transparency"] = opacities.tobytes()
-    return image, "RGBA", colors, opacities[noise[:, :, 0] % 40]
+    alphas = np.arange(0, 240, 6, dtype=np.uint8)
+    image.info["transparency"] = alphas.tobytes()
+    return image, "RGBA", colors, alphas[noise[:, :, 0] % 40]
 
 
 def of_ink(noise):
@@ -81,19 +81,19 @@ def of_ink(noise):
 KINDS = [
     of_1,
     of_gray,
-    of_gray_with_opacity,
+    of_gray_with_alpha,
     of_deep_gray,
     of_colors,
-    of_colors_with_opacity,
+    of_colors_with_alpha,
     of_a_palette,
-    of_a_palette_with_opacity,
+    of_a_palette_with_alpha,
     of_ink,
 ]
 
 
 @pytest.fixture
 def stored(tmp_path, noise_picture):
-    """Writes a picture of a kind, and returns its path and what it looks like: mode, pixels and opacity."""
+    """Writes a picture of a kind, and returns its path and what it looks like: mode, pixels and alpha."""
 
     def write(kind, height, width, orientation=1, profile=b""):
         image, mode, pixels, alpha = kind(noise_picture(height, width, 4, seed=height + width))
@@ -157,12 +157,12 @@ def compressed():
     return compress
 
 
-def opacity(image):
+def alpha_of(image):
     return np.asarray(image)[:, :, -1] if image.mode in ("LA", "RGBA") else None
 
 
-def same_opacity(image, alpha):
-    found = opacity(image)
+def same_alpha(image, alpha):
+    found = alpha_of(image)
     return found is None if alpha is None else found is not None and np.array_equal(found, alpha)
 
 
@@ -183,7 +183,7 @@ def test_a_picture_comes_back_from_a_model_that_loses_nothing(stored, lossless_m
     assert (image.mode, image.size) == (mode, (width, height))
     assert colors(image).shape == pixels.shape
     assert np.abs(colors(image) - pixels.astype(float)).max() <= (1 if kind is of_ink else 0)
-    assert same_opacity(image, alpha)
+    assert same_alpha(image, alpha)
     assert "icc_profile" not in image.info
 
 
@@ -196,7 +196,7 @@ def test_a_picture_comes_back_in_its_size_and_mode_from_a_model_for_photos(
     data = compressed(photo_model, path)
     image = photo_model.decompress(data)
     assert (image.mode, image.size) == (mode, (width, height))
-    assert same_opacity(image, alpha)
+    assert same_alpha(image, alpha)
     parsed = OmegaFile.parse(data)
     assert (parsed.header.mode, parsed.header.sizes) == (mode, ((height, width),))
     assert parsed.header.tile == (TILE_SIZE if max(height, width) > TILE_SIZE else None)
@@ -224,28 +224,28 @@ def test_a_turned_picture_comes_back_upright(stored, lossless_model, compressed,
     image = lossless_model.decompress(compressed(lossless_model, path))
     assert (image.mode, image.size) == (mode, (3, 5) if orientation < 5 else (5, 3))
     assert np.abs(colors(image) - pixels.astype(float)).max() <= (1 if kind is of_ink else 0)
-    assert same_opacity(image, alpha)
+    assert same_alpha(image, alpha)
     assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 @pytest.mark.parametrize("orientation", TURNED)
 def test_a_turned_photo_comes_back_upright(stored, photo_model, orientation):
-    path, _, _, alpha = stored(of_colors_with_opacity, 47, 31, orientation)
+    path, _, _, alpha = stored(of_colors_with_alpha, 47, 31, orientation)
     image = photo_model.decompress(photo_model.compress(path))
     assert image.size == ((31, 47) if orientation < 5 else (47, 31))
-    assert same_opacity(image, alpha)
+    assert same_alpha(image, alpha)
 
 
 @pytest.mark.parametrize(
     ("kind", "profile"),
     [
         (of_gray, GRAY_PROFILE),
-        (of_gray_with_opacity, GRAY_PROFILE),
+        (of_gray_with_alpha, GRAY_PROFILE),
         (of_deep_gray, GRAY_PROFILE),
         (of_colors, SRGB),
-        (of_colors_with_opacity, SRGB),
+        (of_colors_with_alpha, SRGB),
         (of_a_palette, SRGB),
-        (of_a_palette_with_opacity, SRGB),
+        (of_a_palette_with_alpha, SRGB),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -264,7 +264,7 @@ def test_a_profile_comes_back_and_is_saved(stored, compressed, request, model, k
     with Image.open(buffer) as again:
         assert again.info["icc_profile"] == profile
         assert (again.mode, again.size) == (image.mode, image.size)
-        assert same_opacity(again, alpha)
+        assert same_alpha(again, alpha)
 
 
 @pytest.mark.parametrize(
@@ -279,36 +279,36 @@ def test_a_profile_that_does_not_fit_costs_nothing(stored, photo_model, compress
     assert data == compressed(photo_model, without)
 
 
-@pytest.mark.parametrize("kind", [of_gray_with_opacity, of_colors_with_opacity])
-def test_opacity_is_exact_in_any_number_of_channels(stored, photo_model, kind):
+@pytest.mark.parametrize("kind", [of_gray_with_alpha, of_colors_with_alpha])
+def test_alpha_is_exact_in_any_number_of_channels(stored, photo_model, kind):
     path, mode, _, alpha = stored(kind, 47, 31)
     encoded = photo_model.encode(path)
     assert len(encoded.cuts) > 1
     for channels in encoded.cuts:
         image = photo_model.decompress(encoded.file(channels))
         assert (image.mode, image.size) == (mode, (31, 47))
-        assert same_opacity(image, alpha)
+        assert same_alpha(image, alpha)
     arriving = list(photo_model.decompress_progressively(encoded.file(encoded.cuts[-1])))
     assert [image.info["channels"] for image in arriving] == encoded.cuts
-    assert all(same_opacity(image, alpha) for image in arriving)
+    assert all(same_alpha(image, alpha) for image in arriving)
 
 
 @pytest.mark.parametrize("colors_of", [np.s_[:, :, :1], np.s_[:, :, :3]])
-def test_opacity_does_not_touch_the_colors(photo_model, noise_picture, colors_of):
+def test_alpha_does_not_touch_the_colors(photo_model, noise_picture, colors_of):
     plain = noise_picture(33, 18, 4)[colors_of]
     alpha = noise_picture(33, 18, 1, seed=1)
-    with_opacity = photo_model.decompress(photo_model.compress(np.concatenate([plain, alpha], axis=2)))
+    with_alpha = photo_model.decompress(photo_model.compress(np.concatenate([plain, alpha], axis=2)))
     without = photo_model.decompress(photo_model.compress(plain))
-    assert (colors(with_opacity) == colors(without)).all()
+    assert (colors(with_alpha) == colors(without)).all()
 
 
-def test_a_picture_that_could_have_opacity_but_has_none_keeps_its_mode_for_few_bytes(photo_model, noise_picture):
+def test_a_picture_that_could_have_alpha_but_has_none_keeps_its_mode_for_few_bytes(photo_model, noise_picture):
     opaque = noise_picture(40, 40, 4)
     opaque[:, :, 3] = 255
     data = photo_model.compress(opaque)
     image = photo_model.decompress(data)
     assert image.mode == "RGBA"
-    assert (opacity(image) == 255).all()
+    assert (alpha_of(image) == 255).all()
     assert len(data) <= len(photo_model.compress(opaque[:, :, :3])) + 3
 
 
@@ -320,7 +320,7 @@ def test_gray_and_three_equal_colors_are_coded_alike(photo_model, noise_picture)
     assert as_gray.stream == as_colors.stream
 
 
-@pytest.mark.parametrize("kind", [of_gray, of_colors_with_opacity])
+@pytest.mark.parametrize("kind", [of_gray, of_colors_with_alpha])
 @pytest.mark.parametrize("tile", [256, 300, 512])
 def test_a_picture_looks_the_same_in_tiles_of_any_size(stored, photo_model, kind, tile):
     path, mode, _, alpha = stored(kind, 90, 600)
@@ -331,12 +331,12 @@ def test_a_picture_looks_the_same_in_tiles_of_any_size(stored, photo_model, kind
     photo_model.tile_size = TILE_SIZE
     image = photo_model.decompress(data)
     assert (image.mode, image.size) == (mode, (600, 90))
-    assert same_opacity(image, alpha)
+    assert same_alpha(image, alpha)
     assert (np.abs(colors(image).astype(int) - colors(at_once)) <= 1).mean() > 0.99
 
 
 @pytest.mark.parametrize(
-    "kind", [of_gray, of_gray_with_opacity, of_colors, of_colors_with_opacity, of_a_palette_with_opacity]
+    "kind", [of_gray, of_gray_with_alpha, of_colors, of_colors_with_alpha, of_a_palette_with_alpha]
 )
 @pytest.mark.parametrize("sizes", [SIZES[:4], [(16, 16)] * 5, [(20, 1100), (1, 1)]])
 def test_pictures_of_several_sizes_come_back_from_one_file(stored, photo_model, lossless_model, kind, sizes):
@@ -346,8 +346,8 @@ def test_pictures_of_several_sizes_come_back_from_one_file(stored, photo_model, 
         for size in sizes:
             path, _, _, _ = stored(kind, *size)
             pictures.append(read_picture(path))
-        images = model.decompress_all(model.fit_together(pictures).to_bytes())
+        images = model.decompress_all(model.encode_together(pictures).to_bytes())
         assert [(image.mode, image.size) for image in images] == [(wanted[0][1], (w, h)) for h, w in sizes]
-        assert all(same_opacity(image, alpha) for image, (_, _, _, alpha) in zip(images, wanted, strict=True))
+        assert all(same_alpha(image, alpha) for image, (_, _, _, alpha) in zip(images, wanted, strict=True))
         if model is lossless_model:
             assert all((colors(image) == pixels).all() for image, (_, _, pixels, _) in zip(images, wanted, strict=True))

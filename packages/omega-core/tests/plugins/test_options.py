@@ -7,7 +7,7 @@ import pytest
 
 from omega_core.errors import ComponentError, OmegaDeprecationWarning
 from omega_core.plugins.deprecation import renamed
-from omega_core.plugins.options import NO_DEFAULT, Options, said
+from omega_core.plugins.options import NO_DEFAULT, Options, type_name
 
 
 class Fancy:
@@ -59,19 +59,19 @@ def test_options_are_read_off_the_signature_and_the_docstring(fancy: Options) ->
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("levels", "a whole number"),
+        ("levels", "an integer"),
         ("share", "a number"),
         ("mode", "'fast' or 'slow'"),
         ("on", "true or false"),
-        ("name", "a text"),
+        ("name", "a string"),
         ("limit", "none or a number"),
-        ("sizes", "none or a list of a whole number"),
+        ("sizes", "none or a list of an integer"),
         ("pair", "a list of a number"),
         ("free", "anything"),
     ],
 )
 def test_types_in_words(fancy: Options, option: str, words: str) -> None:
-    assert said(fancy.known[option].type) == words
+    assert type_name(fancy.known[option].type) == words
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def test_a_text_becomes_a_value_of_the_type(fancy: Options, text: str, value: ob
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("levels=many", "the option levels of the quantizer 'fancy' has to be a whole number, not 'many'."),
-        ("levels=1.5", "has to be a whole number, not '1.5'"),
+        ("levels=many", "the option levels of the quantizer 'fancy' has to be an integer, not 'many'."),
+        ("levels=1.5", "has to be an integer, not '1.5'"),
         ("mode=quick", "has to be 'fast' or 'slow', not 'quick'"),
         ("on=1", "has to be true or false, not '1'"),
         ("limit=high", "has to be none or a number, not 'high'"),
-        ("sizes=1,b", "has to be none or a list of a whole number, not '1,b'"),
+        ("sizes=1,b", "has to be none or a list of an integer, not '1,b'"),
         ("level=3", "has no option 'level'. Did you mean 'levels'? Its options: levels, steps, share, mode"),
         ("channels=3", "has no option 'channels'"),
         ("levels", "an option is name=value, such as levels=8, not 'levels'."),
@@ -126,10 +126,10 @@ def test_a_text_that_does_not_fit_is_named(fancy: Options, text: str, message: s
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"levels": "8"}, "the option levels of the quantizer 'fancy' has to be a whole number, not '8'."),
-        ({"levels": True}, "has to be a whole number, not True"),
+        ({"levels": "8"}, "the option levels of the quantizer 'fancy' has to be an integer, not '8'."),
+        ({"levels": True}, "has to be an integer, not True"),
         ({"on": 1}, "has to be true or false, not 1"),
-        ({"sizes": [1, "2"]}, "has to be none or a list of a whole number, not [1, '2']"),
+        ({"sizes": [1, "2"]}, "has to be none or a list of an integer, not [1, '2']"),
         ({"mode": "quick"}, "has to be 'fast' or 'slow', not 'quick'"),
     ],
 )
@@ -157,9 +157,9 @@ def test_a_former_name_of_an_option_works_and_warns() -> None:
         assert options.checked({"steps": 5}) == {"levels": 5}
     with pytest.warns(
         OmegaDeprecationWarning, match=r"steps is deprecated since omega-core 0\.3; use levels\."
-    ) as said:
+    ) as type_name:
         assert Renamed(channels=1, steps=4).levels == 4  # type: ignore[call-arg]
-    assert said[0].filename == __file__
+    assert type_name[0].filename == __file__
     assert Renamed(channels=1, levels=2).levels == 2
     with pytest.raises(TypeError, match="steps is the former name of levels: both were given"):
         Renamed(channels=1, steps=4, levels=4)  # type: ignore[call-arg]

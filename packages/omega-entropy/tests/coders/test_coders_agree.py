@@ -73,7 +73,7 @@ def test_the_same_symbols_come_back(coder, stream):
 def test_a_stream_is_a_function_of_what_is_coded(coder, stream):
     symbols, tables = stream
     once = coder.encode(symbols, tables, [tables.size])
-    again = coder.encode(symbols.copy(), replace(tables, derived={}), [tables.size])
+    again = coder.encode(symbols.copy(), replace(tables, cache={}), [tables.size])
     assert once == again == coder.encode(symbols, tables, [tables.size])
 
 

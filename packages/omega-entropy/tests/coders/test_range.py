@@ -60,7 +60,7 @@ def rows_of(tables):
 
 def first(tables, count):
     """The tables of the first symbols alone, as one channel."""
-    return Tables(tables.cumulative, np.array([rows_of(tables)[:count]]), count, tables.alphabet, tables.derived)
+    return Tables(tables.cumulative, np.array([rows_of(tables)[:count]]), count, tables.alphabet, tables.cache)
 
 
 def reference_interval(symbols, tables):
@@ -319,9 +319,9 @@ def test_damaged_bytes_may_be_recognized_and_are_then_a_coder_error(coder, make_
 def test_the_models_of_a_table_are_made_once(coder, make_stream):
     symbols, tables = make_stream()
     coder.encode(symbols, tables, [tables.size])
-    made = dict(tables.derived["range"])
+    made = dict(tables.cache["range"])
     coder.decode(bytes(9), tables)
-    assert all(tables.derived["range"][row] is model for row, model in made.items())
+    assert all(tables.cache["range"][row] is model for row, model in made.items())
 
 
 @pytest.mark.parametrize("before", [b"\x01" + b"\xff" * 8, b"\x01" + b"\xff" * 7 + b"\xfe", b""])

@@ -148,7 +148,7 @@ def test_positions_of_a_fixed_size_have_their_own_tables():
 def test_selected_channels_have_contexts_of_those_before_them():
     order = [2, 0, 3]
     prior, again = trained(pictures(0)), ContextPrior(channels=3, alphabet=S)
-    prior.select(order)
+    prior.select_channels(order)
     again.recount()
     again.observe(pictures(0)[:, order], torch.full((40,), 3))
     one, other = prior.freeze().arrays(), again.freeze().arrays()

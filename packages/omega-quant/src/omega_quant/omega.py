@@ -422,13 +422,13 @@ class OmegaQuantizer(Quantizer):
         return self._rectify(rearrange(y, "(n h w) d -> n d h w", n=batch, h=height, w=width))
 
     @torch.no_grad()
-    def wake(self, counts: Tensor, seed: int) -> int:
+    def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
         """Symbols that were never chosen become near copies of some that were, which they then share positions with.
 
         Which ones is drawn in proportion to `counts`, as in the splitting of Linde, Buzo and Gray 1980.
         """
         random = torch.Generator().manual_seed(seed)
-        woken = 0
+        reset = 0
         for c, counts_S in enumerate(counts.cpu()):
             dead = (counts_S == 0).nonzero()[:, 0]
             if len(dead) in (0, self.alphabet):
@@ -441,8 +441,8 @@ class OmegaQuantizer(Quantizer):
                 parameter[c, dead.to(parameter.device)] = nearby.to(parameter)
             if self.rank is not None and self.stages > 1:
                 self.grid[c, dead.to(self.grid.device)] = self.grid[c, parents.to(self.grid.device)]
-            woken += len(dead)
-        return woken
+            reset += len(dead)
+        return reset
 
     def _of_symbols(self) -> list[nn.Parameter]:
         """The parameters that have a value for each symbol."""
@@ -450,7 +450,7 @@ class OmegaQuantizer(Quantizer):
             return [self.weight, self.bias, self.table]
         return [self.slope, self.bias, self.table_point]
 
-    def select(self, order: Sequence[int]) -> None:
+    def select_channels(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
         for name, parameter in list(self.named_parameters(recurse=False)):
             if name != "table_bias":  # the only one without a dimension for channels

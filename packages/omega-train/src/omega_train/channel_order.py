@@ -74,9 +74,9 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
         if loss < best_loss * (1 - 1e-6):  # more than rounding errors
             best, best_loss = order, loss
     if best != everything:
-        task.quantizer.select(best)
+        task.quantizer.select_channels(best)
         if task.prior is not None:
-            task.prior.select(best)
+            task.prior.select_channels(best)
     task.train(was_training)
     if best == everything:
         return f"all {len(everything)} channels stay, in the order of training"
@@ -91,7 +91,7 @@ def _curve(task: CodecTask, images: Images, order: Sequence[int], points: int, w
     """Measure up to `points` prefixes of an order of the channels, and the empty one, on some images."""
     counts = _counts(len(order), points)
     quantizer = deepcopy(task.quantizer)
-    quantizer.select(order)
+    quantizer.select_channels(order)
     selected = ImageCodec(task.architecture, quantizer)
     errors = torch.zeros(len(counts), dtype=torch.float64, device=task.device)
     bits = torch.zeros(len(order), dtype=torch.float64, device=task.device)

@@ -135,7 +135,7 @@ def _entropies(counts: Tensor) -> Floats:
 
 def _can_be_ordered(task: CodecTask) -> bool:
     parts = ((task.quantizer, Quantizer), (task.prior, Prior))
-    return all(part is None or implements(part, contract, "select") for part, contract in parts)
+    return all(part is None or implements(part, contract, "select_channels") for part, contract in parts)
 
 
 def _reorder(task: CodecTask, order: list[int]) -> None:
@@ -143,7 +143,7 @@ def _reorder(task: CodecTask, order: list[int]) -> None:
     for module in (task.quantizer, task.prior):
         if module is not None:
             ordered = deepcopy(module)
-            ordered.select(order)
+            ordered.select_channels(order)
             module.load_state_dict(ordered.state_dict())
 
 

@@ -51,8 +51,8 @@ class Recipe:
         fitted when the model is written.
     decoder_share: the share of the steps, at the end, in which only synthesis and tables are trained, on the symbols
         that files hold; with `ema`, beginning with the average.
-    wake_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
-        (`Quantizer.wake`).
+    reset_dead_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
+        (`Quantizer.reset_dead_symbols`).
     sort_channels: whether channels are sorted by the distortion that each removes per bit, after training, and
         dropped if λ_max says that they cost more (`select` of quantizer and prior).
     half_precision: whether the model file has weights in 16 bits, and half the size.
@@ -91,7 +91,7 @@ class Recipe:
     ema: float = 0.0
     relaxed_share: float = 0.0
     decoder_share: float = 0.0
-    wake_every: int | None = None
+    reset_dead_every: int | None = None
     sort_channels: bool = False
     half_precision: bool = False
     validate_every: int | None = None
@@ -123,7 +123,7 @@ class Recipe:
         )
         _check((self.epochs is None) != (self.steps is None), "a recipe has either epochs or steps")
         _check(self.draw_exponent > 0, f"draw-exponent has to be above 0, not {self.draw_exponent}")
-        for setting in ("epochs", "steps", "validate_every", "wake_every"):
+        for setting in ("epochs", "steps", "validate_every", "reset_dead_every"):
             value = getattr(self, setting)
             _check(value is None or value >= 1, f"{_key(setting)} has to be at least 1, not {value}")
         _check(self.learning_rate > 0, f"learning-rate has to be above 0, not {self.learning_rate}")

@@ -38,7 +38,7 @@ class CodecTask(LightningModule):
 
     codec: ImageCodec
     chosen: Tensor
-    """(C, S), how often each symbol was chosen since `wake` was called last."""
+    """(C, S), how often each symbol was chosen since `reset_dead_symbols` was called last."""
     prefix_rates: Tensor
     """(C + 1,), bits per pixel of the first 0 to C channels, measured when the quantizer is fitted, and 0 before.
     Empty in recipes without a relaxed phase."""
@@ -65,18 +65,21 @@ class CodecTask(LightningModule):
             self.codec.relax()
         self.steps = recipe.steps or 1
         self.last: dict[str, Tensor] = {}
-        shape = (recipe.channels, self.quantizer.alphabet) if recipe.wake_every else (0, 0)
+        shape = (recipe.channels, self.quantizer.alphabet) if recipe.reset_dead_every else (0, 0)
         self.register_buffer("chosen", torch.zeros(shape, dtype=torch.int64))
         prefixes = recipe.channels + 1 if recipe.relaxed_share else 0
         self.register_buffer("prefix_rates", torch.zeros(prefixes, dtype=torch.float64))
 
     def _check_options(self) -> None:
         """Raise ComponentError if a component lacks a method that the recipe needs."""
-        wanted = {"wake": self.recipe.wake_every is not None, "select": self.recipe.sort_channels}
-        settings = {"wake": "wake-every", "select": "sort-channels"}
+        wanted = {
+            "reset_dead_symbols": self.recipe.reset_dead_every is not None,
+            "select_channels": self.recipe.sort_channels,
+        }
+        settings = {"reset_dead_symbols": "reset-dead-every", "select_channels": "sort-channels"}
         parts = [
-            ("quantizer", self.quantizer, Quantizer, ("wake", "select")),
-            ("prior", self.prior, Prior, ("select",)),
+            ("quantizer", self.quantizer, Quantizer, ("reset_dead_symbols", "select_channels")),
+            ("prior", self.prior, Prior, ("select_channels",)),
         ]
         for kind, component, contract, methods in parts:
             for method in methods:
@@ -173,14 +176,14 @@ class CodecTask(LightningModule):
     def _observe(self, symbols: Tensor, kept: Tensor) -> None:
         if self.prior is not None and self.prior.observes:
             self.prior.observe(symbols, kept)
-        if self.recipe.wake_every:
+        if self.recipe.reset_dead_every:
             self.chosen += all_reduce_sum(symbol_counts(symbols, kept, self.quantizer.alphabet))
 
-    def wake(self, step: int) -> int:
-        """Wake the symbols that nothing chose since the last time, and return how many they were."""
-        woken = self.quantizer.wake(self.chosen, seed=self.recipe.seed + step)
+    def reset_dead_symbols(self, step: int) -> int:
+        """Reset the symbols that nothing chose since the last time, and return how many they were."""
+        reset = self.quantizer.reset_dead_symbols(self.chosen, seed=self.recipe.seed + step)
         self.chosen.zero_()
-        return woken
+        return reset
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the recipe, with a schedule of learning rates if it has one."""

@@ -1,4 +1,4 @@
-"""The architectures that come with Omega."""
+"""The architectures that omega-core registers."""
 
 from omega_core.extras import require_torch
 

@@ -1,4 +1,4 @@
-"""Transforms for photos that a processor without a GPU works out in a fraction of a second.
+"""The architecture `compact`: transforms for photos that are fast without a GPU.
 
 Both have a linear path, a lapped orthogonal transform (`omega_core.architectures.lapped`), and a net beside it that
 begins near zero (linear shortcuts: Li et al. 2025, "On Disentangled Training for Nonlinear Transform in Learned Image

@@ -1,6 +1,7 @@
-"""The lapped orthogonal transform of 16×16 blocks (Malvar and Staelin 1989, "The LOT: Transform Coding Without Blocking
-Effects", IEEE Transactions on ASSP): a discrete cosine transform of blocks, between which a filter has first spread
-what the edges of blocks would otherwise show.
+"""The lapped orthogonal transform (LOT) of 16×16 blocks.
+
+A filter across the edges of blocks, then a discrete cosine transform of each block, so that quantization leaves no
+visible edges (Malvar and Staelin 1989, "The LOT: Transform Coding Without Blocking Effects", IEEE Trans. ASSP).
 """
 
 import math

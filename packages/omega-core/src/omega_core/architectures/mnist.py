@@ -1,4 +1,4 @@
-"""The transform for 28×28 gray pictures of Löhdefink et al. 2022 (CVPR Workshops), for MNIST."""
+"""The architecture `mnist`: transforms for 28×28 gray pictures, of Löhdefink et al. 2022 (CVPR Workshops)."""
 
 import torch
 from torch import Tensor, nn

@@ -1,6 +1,6 @@
-"""The transform for photos of Löhdefink et al. 2022 (CVPR Workshops), for OpenImages.
+"""The architecture `openimages`: transforms for photos, of Löhdefink et al. 2022 (CVPR Workshops).
 
-It is that of HiFiC (Mentzer et al. 2020, arXiv 2006.09965, figure 2) without its hyperprior.
+They are those of HiFiC (Mentzer et al. 2020, arXiv 2006.09965, figure 2) without its hyperprior.
 """
 
 import torch

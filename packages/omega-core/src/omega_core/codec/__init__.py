@@ -1,4 +1,4 @@
-"""Architecture, quantizer and prior together: pictures to files and back, and models as files."""
+"""The codec: an architecture, a quantizer and a prior that turn pictures into files and back, and model files."""
 
 from omega_core.extras import require_torch
 

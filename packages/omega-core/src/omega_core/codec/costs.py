@@ -1,4 +1,4 @@
-"""What the parts of a codec cost: parameters, and operations per pixel of the picture."""
+"""The parameters of the parts of a codec, and their operations per pixel."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +11,17 @@ from omega_core.codec.image_codec import ImageCodec
 from omega_core.contracts.prior import FrozenPrior, Prior
 
 SIZE = (512, 768)
-"""Height and width at which operations are counted, where an architecture takes any."""
+"""(H, W) at which operations are counted, for architectures that take any size."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one part: numbers that it keeps, and thousands of multiplications and additions (kMAC) for a pixel.
+    """The cost of one part of a codec.
 
-    parameters: of a prior, the probabilities in its tables.
-
-    Products are counted, as torch runs them; what is looked up or counted beforehand costs none.
+    part: "analysis", "quantizer", "prior" or "synthesis".
+    parameters: the number of parameters; of a prior, the number of probabilities in its tables.
+    kmac_per_pixel: thousands of multiply-accumulate operations per pixel of the picture, as torch's matrix products
+        and convolutions need them. Table lookups count as none.
     """
 
     part: str
@@ -29,10 +30,11 @@ class Cost:
 
 
 def costs(codec: ImageCodec, prior: FrozenPrior | None = None, size: tuple[int, int] | None = None) -> list[Cost]:
-    """The costs of analysis, quantizer (symbols, and latent), prior and synthesis.
+    """Return the costs of analysis, quantizer (`symbols` and `latent`), prior and synthesis.
 
-    prior: the frozen one of a model; that of the codec if None.
-    size: (H, W) of the picture to count for; the architecture's own, or SIZE.
+    codec: in evaluation mode.
+    prior: the frozen prior of a model; that of the codec if None.
+    size: (H, W) of the picture to count for; by default the only size of the architecture, or SIZE.
 
     Raises ImageError for a size that the architecture does not take.
     """
@@ -71,7 +73,7 @@ def _size(module: nn.Module) -> int:
 
 
 def _used(codec: ImageCodec, image: torch.Tensor) -> int:
-    """Parameters of the modules that analysis calls."""
+    """The number of parameters of the modules that the analysis calls."""
     called = set[nn.Module]()
     hooks = [
         module.register_forward_hook(lambda module, *_: called.add(module)) for module in codec.architecture.modules()
@@ -86,7 +88,7 @@ def _used(codec: ImageCodec, image: torch.Tensor) -> int:
 
 
 def _entries(prior: nn.Module | FrozenPrior | None, h: int, w: int) -> int:
-    """The probabilities in its tables."""
+    """The number of probabilities in the tables of a prior."""
     if isinstance(prior, Prior):
         return prior.code_lengths(h, w).numel()
     cumulative = {} if prior is None or isinstance(prior, nn.Module) else prior.arrays()

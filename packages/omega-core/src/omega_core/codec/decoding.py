@@ -1,4 +1,4 @@
-"""From the symbols in a file to its pictures, at once or cut after cut."""
+"""Decoded symbols of a file to pictures, at once or cut after cut."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,12 @@ from omega_core.images.planes import decompress_planes, decompress_profile
 
 
 class PictureMaker:
-    """Makes the pictures of a file from their symbols. Alpha and profile are decompressed once.
+    """Turns the symbols of a file into pictures. Alpha and profile are decompressed once.
 
+    files: the codec of the model.
     header: of the file, with any number of channels.
 
-    Raises DamagedFileError for alpha or a profile that cannot be read.
+    Raises DamagedFileError if alpha or profile cannot be decompressed.
     """
 
     def __init__(self, files: FileCodec, header: Header) -> None:
@@ -26,28 +27,31 @@ class PictureMaker:
         self.profile = decompress_profile(header.profile) if header.profile else b""
 
     def pictures(self, symbols: Sequence[Integers]) -> list[Picture]:
-        """The first pictures of the file, from the first n channels (n, h, w) of the symbols of each."""
+        """Return the first pictures of the file; symbols: of each, its first n channels (n, h, w)."""
         sizes = self.sizes[: len(symbols)]
         return self.completed(self.files.pixels_of_all(symbols, sizes, tile=self.tile, colors=self.colors))
 
     def picture(self, symbols: Integers) -> Picture:
-        """The first picture of the file, from the first n channels of its symbols (n, h, w)."""
+        """Return the first picture of the file; symbols: its first n channels (n, h, w)."""
         return self.pictures([symbols])[0]
 
     def completed(self, pixels: Sequence[Pixels]) -> list[Picture]:
-        """The first pictures of the file, from the pixels (colors, H, W) of each."""
+        """Add alpha and profile to the pixels (colors, H, W) of the first pictures of the file."""
         planes = self.planes[: len(pixels)] if self.planes else [None] * len(pixels)
         return [Picture(own, plane, self.profile) for own, plane in zip(pixels, planes, strict=True)]
 
 
 class CutDecoder:
-    """Decodes a file of one picture cut after cut: the symbols of each channel once.
+    """Decodes a file of one picture cut after cut, and the symbols of each channel once.
 
+    files: the codec of the model.
     header: of the file with all its channels.
-    size: (h, w) of its symbols.
-    channels: how many are decoded.
+    coder: that of the file.
+    size: (h, w) of the symbols.
 
-    Raises CoderError for more channels than the codec has, DamagedFileError as `PictureMaker` does.
+    channels: the number of channels decoded so far.
+
+    Raises CoderError if the file has more channels than the codec, DamagedFileError as `PictureMaker` does.
     """
 
     def __init__(self, files: FileCodec, header: Header, coder: Coder, size: tuple[int, int]) -> None:
@@ -58,7 +62,10 @@ class CutDecoder:
         self.channels = self.length = 0
 
     def decode(self, cut: OmegaFile) -> Picture:
-        """The picture in the file that ends at a later cut than the last one. Raises CoderError for damaged bytes."""
+        """Decode the channels up to a cut, and return the picture. Raises CoderError for damaged bytes.
+
+        cut: the file up to a later cut than before.
+        """
         channels = cut.header.channels
         self.decoder.extend(cut.stream[self.length :])
         self.files.decode_channels(self.decoder, self.symbols, range(self.channels, channels))

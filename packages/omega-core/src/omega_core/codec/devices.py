@@ -1,4 +1,4 @@
-"""The devices on which codecs compute, by name."""
+"""Devices of torch by name."""
 
 import torch
 
@@ -6,21 +6,21 @@ from omega_core.errors import DeviceError
 
 
 def device_of(name: str | torch.device) -> torch.device:
-    """A device of this machine.
+    """Return a device of this machine, which was tried with a small computation.
 
-    name: as torch has it, such as "cpu", "cuda", "cuda:1" or "mps"; "auto" for the first GPU of CUDA or, where there is
-        none, the CPU.
+    name: in torch's notation, such as "cpu", "cuda", "cuda:1" or "mps"; "auto" is CUDA's default GPU, or the CPU if
+        there is no GPU.
 
-    Raises DeviceError where there is no such device.
+    Raises DeviceError if the device is not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.ones(1, device=device).sum().item()
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:  # how torch says so, of different devices
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:  # which one depends on the device
         reason = str(problem).strip().splitlines()[0]
         raise DeviceError(
-            f"there is no device {name} here ({reason}). Take cpu, or auto for the best that there is."
+            f"the device {name} is not available ({reason}). Use cpu, or auto for a GPU if there is one."
         ) from problem
     return device

@@ -1,4 +1,4 @@
-"""From 8-bit pictures to symbols to a stream, and back.
+"""8-bit pictures to symbols, symbols to a stream, and back.
 
     pixels ─ImageCodec→ symbols ─coder(tables)→ stream
     pixels ←ImageCodec─ symbols ←coder(tables)─ stream
@@ -21,41 +21,45 @@ from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images.pictures import Pixels
 
 BATCH_PIXELS = 1 << 20
-"""Of pictures that go through the transforms together, in the memory that a tile of a large one takes. Pixels that are
-computed in float32 may then differ by one level from those of a picture alone."""
+"""The most pixels of pictures that go through the transforms as one batch: as many as a tile of a large picture has. In
+float32, pixels may differ by one level from those of a picture that is transformed alone."""
 
 
 @dataclass(frozen=True)
 class FileCodec:
-    """What codes pictures for files.
+    """Codes pictures for files.
 
     codec: in evaluation mode, on any device.
-    prior: the frozen probabilities of its symbols.
+    prior: the frozen prior of its symbols.
     """
 
     codec: ImageCodec
     prior: FrozenPrior
 
     def check(self, pixels: Pixels) -> tuple[int, int]:
-        """(h, w) of the symbols of pixels. Raises ImageError if the architecture does not take them."""
+        """Return (h, w) of the symbols of a picture.
+
+        pixels: (colors, H, W).
+
+        Raises ImageError for a size that the architecture does not take, or for RGB if it takes gray only.
+        """
         if len(pixels) > self.codec.colors:
             raise ImageError(f"the picture is {_color(len(pixels))}, the model is for {_color(self.codec.colors)}.")
         return self.codec.architecture.latent_size(pixels.shape[1], pixels.shape[2])
 
     def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Integers:
-        """Pixels (colors, H, W) to symbols (C, h, w): see `symbols_of_all`."""
+        """Encode the pixels (colors, H, W) of one picture to symbols (C, h, w): see `symbols_of_all`."""
         [symbols] = self.symbols_of_all([pixels], tile=tile)
         return symbols
 
     @torch.inference_mode()
     def symbols_of_all(self, pictures: Sequence[Pixels], *, tile: int | None = None) -> list[Integers]:
-        """Pixels (colors, H, W) of pictures to the symbols (C, h, w) of each; those of one size go together.
+        """Encode pictures to the symbols (C, h, w) of each. Pictures of one size are encoded in batches.
 
-        Gray pixels are taken as RGB where the model wants RGB.
+        pictures: pixels (colors, H, W) of each; gray ones become RGB for a model for RGB.
+        tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole pictures.
 
-        tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
-
-        Raises ImageError if the architecture takes others.
+        Raises ImageError as `check` does.
         """
         for pixels in pictures:
             self.check(pixels)
@@ -68,7 +72,7 @@ class FileCodec:
     def pixels(
         self, symbols: Integers, height: int, width: int, *, tile: int | None = None, colors: int | None = None
     ) -> Pixels:
-        """The first n channels of symbols (n, h, w) to pixels (colors, height, width): see `pixels_of_all`."""
+        """Decode symbols (n, h, w) of one picture to pixels (colors, height, width): see `pixels_of_all`."""
         [pixels] = self.pixels_of_all([symbols], [(height, width)], tile=tile, colors=colors)
         return pixels
 
@@ -81,12 +85,12 @@ class FileCodec:
         tile: int | None = None,
         colors: int | None = None,
     ) -> list[Pixels]:
-        """The symbols of pictures to the pixels (colors, H, W) of each; those of one size go together.
+        """Decode the symbols of pictures to the pixels (colors, H, W) of each, uint8. Those of one size go in batches.
 
-        pictures: of each the first n channels (n, h, w), any number of them.
+        pictures: symbols (n, h, w) of each; n, the number of leading channels, may differ.
         sizes: (H, W) of each.
-        tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
-        colors: 1 for gray, also of an architecture for RGB; the architecture's own if None.
+        tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole pictures.
+        colors: 1 for the mean of the colors of an architecture for RGB; that of the architecture if None.
         """
         found: dict[int, Pixels] = {}
         for places in _batches(sizes):
@@ -101,9 +105,9 @@ class FileCodec:
         return [found[place] for place in range(len(pictures))]
 
     def in_order(self, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
-        """All symbols (n, h, w) of some pictures in the order of coding, and their tables, as a decoder asks for them.
+        """Return the symbols (n, h, w) of pictures in the order of coding, flat, and their tables.
 
-        Raises ModelFileError.
+        Raises ModelFileError if the prior does not fit.
         """
         with _fitting():
             symbols, tables = in_order(self.prior, pictures)
@@ -111,33 +115,47 @@ class FileCodec:
         return symbols, tables
 
     def encode(self, pictures: Sequence[Integers], coder: Coder, cuts: list[int]) -> tuple[bytes, list[int]]:
-        """Symbols (C, h, w) of some pictures to one stream, and its length at each of the cuts, given in channels."""
+        """Encode the symbols of pictures to one stream, and return it with its length at each cut.
+
+        pictures: symbols (C, h, w) of each.
+        coder: to encode with.
+        cuts: rising numbers of channels; the last is C.
+        """
         symbols, tables = self.in_order(pictures)
         small = np.int32 if tables.alphabet <= 1 << 31 else np.int64
         return coder.encode(symbols.astype(small), tables, [n * tables.positions for n in cuts])
 
     def decode(self, stream: bytes, coder: Coder, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
-        """A stream, or what a cut left of it, to the symbols (channels, h, w) of pictures of `sizes` (h, w).
+        """Decode a stream to the symbols (channels, h, w) of each picture.
 
-        Raises CoderError.
+        stream: all of it, or its bytes up to a cut.
+        coder: that it was encoded with.
+        channels: the number of channels in it.
+        sizes: (h, w) of the symbols of each picture.
+
+        Raises CoderError for damaged bytes, or for more channels than the codec has.
         """
         pictures = self.undecoded(channels, sizes)
         self.decode_channels(coder.decoder(stream), pictures, range(channels))
         return pictures
 
     def undecoded(self, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
-        """Symbols (channels, h, w) of pictures of `sizes` (h, w), for `decode_channels` to fill.
+        """Return zeros (channels, h, w) for each of `sizes` (h, w), which `decode_channels` fills with symbols.
 
-        Raises CoderError for more channels than there are.
+        Raises CoderError for more channels than the codec has.
         """
         if channels > self.codec.quantizer.channels:
             raise CoderError(f"the file has {channels} channels, its model only {self.codec.quantizer.channels}.")
         return [np.zeros((channels, *size), np.int64) for size in sizes]
 
     def decode_channels(self, decoder: Decoder, pictures: Sequence[Integers], channels: range) -> None:
-        """Decode `channels` of some pictures into their symbols (n, h, w), where all earlier channels have to be.
+        """Decode channels of pictures in place.
 
-        Raises CoderError.
+        decoder: of their stream, of which the earlier channels are decoded.
+        pictures: symbols (n, h, w) of each, with the earlier channels filled in.
+        channels: to decode.
+
+        Raises CoderError for damaged bytes.
         """
         for step in self._steps(pictures, channels):
             self._check_alphabet(step.tables)
@@ -173,7 +191,7 @@ def _batches(sizes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
 
 
 def _unless_all(kept: Sequence[int]) -> torch.Tensor | None:
-    """How many channels each picture has, unless all have as many."""
+    """The number of channels of each picture, as a tensor; None if all have the same."""
     return None if min(kept) == max(kept) else torch.tensor(kept)
 
 

@@ -1,4 +1,4 @@
-"""Architecture, quantizer and prior as one module: images to symbols and back, in batches, on any device.
+"""`ImageCodec`: architecture, quantizer and prior as one `nn.Module` that codes batches of images on any device.
 
     forward         image ─analysis→ latent ─quantizer(prior, kept)→ latent, bits, symbols ─synthesis→ reconstruction
     encode_symbols  image ─analysis→ latent ─quantizer→ symbols
@@ -26,14 +26,14 @@ from omega_core.plugins.registry import build
 
 @dataclass(frozen=True)
 class CodecOutput:
-    """What a codec makes of a batch of images.
+    """The output of a codec for a batch of images.
 
-    reconstruction: (B, colors, H, W), in the type of the images; values may leave [0, 1] a little.
-    latent: (B, D, h, w), as the synthesis takes it: quantized and dequantized.
-    bits: (B,), estimated bits of the kept channels of each image; 0 for a codec without a prior.
-    symbols: (B, C, h, w), int64; those of channels that are not kept mean nothing; None where there are none yet.
-    fineness: (B,), from 0 to 1, as the synthesis was told it.
-    penalty: (B,), what else training is to make small: see `Quantized`; None where there is nothing.
+    reconstruction: (B, colors, H, W), in the type of the images; values may lie slightly outside [0, 1].
+    latent: (B, D, h, w), dequantized, the input of the synthesis.
+    bits: (B,), the estimated bits of the kept channels of each image; 0 for a codec without a prior.
+    symbols: (B, C, h, w), int64; undefined in channels that are not kept; None in a relaxed phase without symbols.
+    fineness: (B,), from 0 to 1, that the synthesis got.
+    penalty: (B,), a further term of the loss: see `Quantized`; None without one.
     """
 
     reconstruction: Tensor
@@ -45,17 +45,17 @@ class CodecOutput:
 
 
 class ImageCodec(nn.Module):
-    """A learned image codec: an architecture, a quantizer and a prior that fit each other.
+    """A learned image codec: an architecture, a quantizer and a prior.
 
-    architecture: analysis and synthesis.
-    quantizer: between latents of the architecture's D channels and symbols.
-    prior: the probabilities of symbols, where bits are wanted; None where symbols have none, or only they are wanted.
+    architecture: analysis and synthesis, with D latent channels.
+    quantizer: latents of D channels to symbols of C channels and back.
+    prior: gives the bits of symbols; None for symbols without probabilities, or if no bits are needed.
 
-    Calling it is a step of training with the gradients of the quantizer; `relaxed` and `frozen` are the steps of the
-    other phases. `encode_symbols` and `decode_symbols` are what files are made with, without gradients. Names in its
-    `state_dict` begin with "architecture.", "quantizer." and "prior.".
+    Calling it is a training step with the gradients of the quantizer; `relaxed` and `frozen` are the steps of the
+    other phases. `encode_symbols` and `decode_symbols` code files, without gradients. Names in its `state_dict` begin
+    with "architecture.", "quantizer." and "prior.".
 
-    Raises ComponentError where the prior does not fit the quantizer.
+    Raises ComponentError if the prior does not fit the quantizer.
     """
 
     prior: Prior | None
@@ -67,7 +67,7 @@ class ImageCodec(nn.Module):
             _check_fit(quantizer, prior)
         # both transforms take half the time on a CPU, backward too
         architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.register_buffer("_place", torch.empty(0), persistent=False)  # where a codec without any parameter is
+        self.register_buffer("_place", torch.empty(0), persistent=False)  # for `device` without parameters
         self._compiled: dict[str, Callable[..., Tensor]] = {}
 
     @classmethod
@@ -84,13 +84,14 @@ class ImageCodec(nn.Module):
         quantizer_options: Mapping[str, Any] | None = None,
         prior_options: Mapping[str, Any] | None = None,
     ) -> "ImageCodec":
-        """A codec of components by their names, bare or qualified, with new parameters.
+        """Make a codec of components by name, with new parameters.
 
-        prior: made only for a quantizer whose symbols have probabilities.
-        latent_channels, channels, alphabet: D, C, and S, of which the quantizer may make another.
-        architecture_options, quantizer_options, prior_options: of each component, as `omega list KIND NAME` shows.
+        architecture, quantizer, prior: bare or qualified names. The prior is made only if the quantizer needs one.
+        latent_channels, channels: D and C.
+        alphabet: S, which the quantizer may replace by another.
+        architecture_options, quantizer_options, prior_options: of each component; `omega list KIND NAME` lists them.
 
-        Raises ComponentError if a component is unknown, does not take its options or does not fit the others.
+        Raises ComponentError if a component is unknown, refuses its options or does not fit the others.
         """
         transforms: Architecture = build(
             "architecture", architecture, architecture_options or {}, latent_channels=latent_channels
@@ -119,46 +120,50 @@ class ImageCodec(nn.Module):
 
     @property
     def colors(self) -> int:
-        """Of the images that the architecture takes: 1 or 3."""
+        """The number of colors of the architecture: 1 for gray, 3 for RGB."""
         return self.architecture.colors
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device of the parameters."""
         return next(self.parameters(), cast(Tensor, self._place)).device
 
     def relax(self) -> None:
-        """Make ready for the relaxed phase, before any step. Raises ComponentError where the quantizer has none."""
+        """Prepare for the relaxed phase, before the first step. Raises ComponentError if the quantizer has none."""
         self.quantizer.relax()
         if self.prior is not None:
             self.prior.relax(self.architecture.latent_channels)
 
     def compile_parts(self) -> None:
-        """Have torch.compile make both transforms and the quantizer quicker in training, from their first use on."""
+        """Compile the transforms and parts of the quantizer with torch.compile, for training, at their first use."""
         self._compiled = {
             "analysis": torch.compile(self.architecture.analysis),
-            "synthesis": torch.compile(self.architecture.restore),
+            "synthesis": torch.compile(self.architecture.synthesis_with_fineness),
         }
         self.quantizer.compile_parts()
 
     def analyze(self, image: Tensor) -> Tensor:
-        """Image (B, colors, H, W), floats in [0, 1], to latent (B, D, h, w)."""
+        """Transform an image (B, colors, H, W), floating-point in [0, 1], into its latent (B, D, h, w)."""
         compiled = self._compiled.get("analysis") if self.training else None
         return self.architecture.analysis(image) if compiled is None else compiled(image)
 
     def synthesize(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
-        """Latent (B, D, h, w) to image (B, colors, height, width); fineness: (B,), told to syntheses that take it."""
+        """Transform a latent into an image (B, colors, height, width).
+
+        latent: (B, D, h, w), dequantized.
+        height, width: in pixels.
+        fineness: (B,), from 0 to 1, for a synthesis that is aware of it.
+        """
         compiled = self._compiled.get("synthesis") if self.training else None
-        return (compiled or self.architecture.restore)(latent, height, width, fineness)
+        return (compiled or self.architecture.synthesis_with_fineness)(latent, height, width, fineness)
 
     def forward(self, image: Tensor, kept: Tensor | None = None) -> CodecOutput:
-        """Code images, differentiably in training mode: what a step of the joint phase of training takes.
+        """Code images, differentiably in training mode: a step of the joint phase of training.
 
-        image: (B, colors, H, W), floats in [0, 1].
-        kept: (B,), int64, how many leading channels of each image are kept; all of them if None.
+        image: (B, colors, H, W), floating-point in [0, 1].
+        kept: (B,), int64, the number of kept channels of each image; all C if None.
 
-        Distances, softmax and rates are worked out without autocast. Raises ImageError for a size that the
-        architecture does not take.
+        The quantizer runs without autocast. Raises ImageError for a size that the architecture does not take.
         """
         kept = self._all_kept(image) if kept is None else kept
         latent = self.analyze(image).to(image.dtype)
@@ -167,20 +172,22 @@ class ImageCodec(nn.Module):
         return self._output(image, quantized, self.quantizer.fineness(kept).to(image))
 
     def relaxed(self, image: Tensor, kept: Tensor, fineness: Tensor, *, latent: Tensor | None = None) -> CodecOutput:
-        """Code images as the relaxed phase of training does, in which there may be no symbols yet.
+        """Code images with `Quantizer.relaxed`: a step of the relaxed phase of training.
 
         image, kept: as for `forward`.
-        fineness: (B,), from 0 for the coarsest quantization to 1 for the finest: see `Quantizer.relaxed`.
-        latent: what `analyze` makes of the images, where that is known already.
+        fineness: (B,), from 0 for the coarsest quantization to 1 for the finest.
+        latent: (B, D, h, w), the result of `analyze`, if it is known already.
         """
         latent = (self.analyze(image) if latent is None else latent).to(image.dtype)
         return self._output(image, self.quantizer.relaxed(latent, self.prior, kept, fineness), fineness)
 
     def with_frozen_symbols(self, image: Tensor, kept: Tensor | None = None) -> CodecOutput:
-        """Code images with the symbols that files hold, as constants: a step of the decoder phase of training.
+        """Code images with the symbols of files, as constants: a step of the decoder phase of training.
 
-        image, kept: as for `forward`. Gradients go to the quantizer's tables and to the synthesis, not to the
-        analysis; symbols are those of full precision, whatever autocast says.
+        image, kept: as for `forward`.
+
+        The quantizer's tables and the synthesis get gradients, the analysis gets none. Symbols are computed without
+        autocast.
         """
         kept = self._all_kept(image) if kept is None else kept
         with torch.autocast(image.device.type, enabled=False):
@@ -199,7 +206,7 @@ class ImageCodec(nn.Module):
         return torch.full((len(batch),), self.quantizer.channels, device=batch.device)
 
     def channel_bits(self, symbols: Tensor) -> Tensor:
-        """The bits of each channel (B, C) of symbols (B, C, h, w) under the prior as it is; 0 without a prior."""
+        """Return the bits (B, C) of each channel of symbols (B, C, h, w) under the current prior; 0 without a prior."""
         if self.prior is None:
             return torch.zeros(symbols.shape[:2], device=symbols.device)
         lengths_CTS = self.prior.code_lengths(symbols.shape[2], symbols.shape[3])
@@ -208,25 +215,26 @@ class ImageCodec(nn.Module):
         return lengths_CPB.sum(dim=1).T
 
     def dequantize(self, symbols: Tensor, kept: Tensor | None = None) -> Tensor:
-        """Symbols (B, n, h, w) to latent (B, D, h, w).
+        """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w).
 
-        kept: (B,), how many of the n leading channels of each sample count; all of them if None.
+        kept: (B,), int64, how many of the n channels of each sample count; all if None.
         """
         if kept is None:
             return self.quantizer.latent(symbols)
-        order = torch.argsort(kept, stable=True)  # samples that keep as many channels, together
+        order = torch.argsort(kept, stable=True)  # one call for all samples with the same number of channels
         parts = [self.quantizer.latent(symbols[kept == n, :n]) for n in sorted(set(kept.tolist()))]
         return torch.cat(parts)[torch.argsort(order)]
 
     @torch.no_grad()
     def encode_symbols(self, image: Tensor, *, tile: int | None = None) -> Tensor:
-        """Image (B, colors, H, W) to symbols (B, C, h, w), int64, on the device of the image.
+        """Encode images to symbols (B, C, h, w), int64, on the device of the images.
 
-        image: floats in [0, 1] or 8-bit integers, on any device: what is worked on is moved to that of the codec.
-            Of one color, it is taken as RGB where the architecture wants RGB.
-        tile: the side in pixels of the tiles to work in, for a `LocalArchitecture`; None for all at once.
+        image: (B, colors, H, W), floating-point in [0, 1] or uint8, on any device; it is moved to the codec's device
+            tile by tile. Gray images become RGB for an architecture for RGB.
+        tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole images.
 
-        Raises ImageError for a size that the architecture does not take, ModelFileError for one that has no tiles.
+        Raises ImageError for a size that the architecture does not take, ModelFileError for tiles of an architecture
+        that is not local.
         """
         height, width = image.shape[2:]
         if tile is None:
@@ -243,7 +251,7 @@ class ImageCodec(nn.Module):
         return symbols
 
     def _taken(self, image: Tensor) -> Tensor:
-        """An image as the architecture takes it: of its colors, in [0, 1], in its type, on its device."""
+        """Convert an image to the colors, type and device of the architecture, with values in [0, 1]."""
         given = image.to(self.device, _dtype(self.architecture))
         given = given if image.is_floating_point() else given / 255
         return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)
@@ -255,13 +263,14 @@ class ImageCodec(nn.Module):
     def decode_symbols(
         self, symbols: Tensor, height: int, width: int, *, kept: Tensor | None = None, tile: int | None = None
     ) -> Tensor:
-        """Symbols (B, n, h, w) to image (B, colors, height, width), on the device of the symbols.
+        """Decode symbols to images (B, colors, height, width), on the device of the symbols.
 
-        symbols: of the first n ≤ C channels, integers, on any device.
-        kept: (B,), how many of these channels of each image count; all n if None.
+        symbols: (B, n, h, w), integers of the first n ≤ C channels, on any device.
+        height, width: of the images, in pixels.
+        kept: (B,), int64, how many of the n channels of each image count; all if None.
         tile: as for `encode_symbols`.
 
-        Values may leave [0, 1] a little.
+        Values may lie slightly outside [0, 1]. Raises ModelFileError as `encode_symbols` does.
         """
         return self._decoded(symbols, height, width, kept, tile, lambda image: image)
 
@@ -276,9 +285,9 @@ class ImageCodec(nn.Module):
         tile: int | None = None,
         colors: int | None = None,
     ) -> Tensor:
-        """As `decode_symbols`, rounded to 8 bits: uint8.
+        """Decode as `decode_symbols` does, clamp, and round to uint8.
 
-        colors: 1 for gray, also of an architecture for RGB; the architecture's own if None.
+        colors: 1 for the mean of the colors of an architecture for RGB; that of the architecture if None.
         """
         return self._decoded(
             symbols, height, width, kept, tile, lambda image: _eight_bits(image, colors or self.colors)
@@ -293,7 +302,7 @@ class ImageCodec(nn.Module):
         tile: int | None,
         finish: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        """The image of symbols, each tile of it finished before it is put in its place."""
+        """Decode symbols; `finish` is applied to each tile before it is copied into the image."""
         counts = torch.full((len(symbols),), symbols.shape[1]) if kept is None else kept
         fineness = self.quantizer.fineness(counts.to(self.device)).to(_dtype(self.architecture))
         if tile is None:
@@ -311,13 +320,15 @@ class ImageCodec(nn.Module):
     def _tiles(
         self, symbols: Tensor, height: int, width: int, kept: Tensor | None, tile: int, fineness: Tensor
     ) -> Iterator[tuple[slice, slice, Tensor]]:
-        """The rows, columns and pixels of each tile of an image."""
+        """Yield the rows, columns and pixels of each tile of an image."""
         architecture = _local(self.architecture)
         h, w = symbols.shape[2:]
         step, stride = _positions(tile, architecture), architecture.stride
         features: Tensor | None = None
         for down, across in tiles(h, w, step, architecture.refine_halo):
-            refined = architecture.refined(self._latent(symbols[:, :, down.outer, across.outer], kept), fineness)
+            refined = architecture.refine_with_fineness(
+                self._latent(symbols[:, :, down.outer, across.outer], kept), fineness
+            )
             if features is None:
                 features = refined.new_empty((*refined.shape[:2], h, w))
             features[:, :, down.inner, across.inner] = refined[:, :, down.within, across.within]
@@ -335,13 +346,13 @@ class ImageCodec(nn.Module):
             )
 
     def _latent(self, symbols: Tensor, kept: Tensor | None) -> Tensor:
-        """Symbols (B, n, h, w) to what the synthesis takes: (B, D, h, w), in its type, on its device."""
+        """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w) in the type and on the device of the synthesis."""
         here = symbols.contiguous().to(self.device)
         return self.dequantize(here, None if kept is None else kept.to(self.device)).to(_dtype(self.architecture))
 
 
 def _check_fit(quantizer: Quantizer, prior: Prior) -> None:
-    """Raise ComponentError where a prior has no probabilities of what a quantizer makes."""
+    """Raise ComponentError if a prior cannot have probabilities of a quantizer's symbols."""
     if quantizer.alphabet > MAX_ALPHABET:
         raise ComponentError(f"{quantizer.alphabet} symbols are more than the {MAX_ALPHABET} of a table.")
     if quantizer.needs_likelihood and not implements(prior, Prior, "likelihood"):
@@ -352,7 +363,7 @@ def _check_fit(quantizer: Quantizer, prior: Prior) -> None:
 
 
 def _inside(first: int, last: int, stride: int, margin: int, length: int) -> tuple[slice, int, int]:
-    """The pixels of positions [first, last) of a padded axis that are there, and how many before and after are not."""
+    """The pixels of positions [first, last) of a padded axis, without its padding, and the padding before and after."""
     start, stop = first * stride - margin, last * stride - margin
     there = slice(max(0, start), min(length, stop))
     return there, there.start - start, stop - there.stop
@@ -364,12 +375,12 @@ def _positions(tile: int, architecture: LocalArchitecture) -> int:
 
 def _local(architecture: Architecture) -> LocalArchitecture:
     if not isinstance(architecture, LocalArchitecture):
-        raise ModelFileError("this model cannot work in tiles, as its file asks for: get or make the file again.")
+        raise ModelFileError("this model cannot work in tiles, but the file has them: get or make the file again.")
     return architecture
 
 
 def _eight_bits(image: Tensor, colors: int) -> Tensor:
-    """An image (B, colors, H, W) in [0, 1] as 8-bit values, rounded; its mean over colors where it is to be gray."""
+    """Round an image (B, colors, H, W) in [0, 1] to uint8, after the mean over colors if it is to be gray."""
     image = image.clamp(0, 1)
     if colors < image.shape[1]:
         image = image.mean(dim=1, keepdim=True)
@@ -377,5 +388,5 @@ def _eight_bits(image: Tensor, colors: int) -> Tensor:
 
 
 def _dtype(module: nn.Module) -> torch.dtype:
-    """The precision in which a module computes: float32 where it has no parameters."""
+    """The type of the parameters of a module; float32 without parameters."""
     return next(module.parameters(), torch.empty(0)).dtype

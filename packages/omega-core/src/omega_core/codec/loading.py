@@ -1,4 +1,4 @@
-"""From a model file to a model."""
+"""Loading models, and `compress` and `decompress` with a model by name, path or fingerprint."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from omega_core.plugins.registry import build, registry, resolve
 
 DEFAULT_MODEL = "compact"
 AnyModel = Model | str | PathLike[str] | None
-"""A loaded model, its name or its path; None for the one that is found."""
+"""A loaded model, its name or its path; None for a default or, in decoding, for the model of the file."""
 
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
-_LONGEST = 400  # characters of a reason that is not ours
+_LONGEST = 400  # characters of a reason from torch or a component
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -46,15 +46,16 @@ def load_model(
     precision: Precision | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Model:
-    """A model from a `.safetensors` file that `omega train` wrote, or a bundled one by its name.
+    """Load a model.
 
-    device: where it computes, as torch names it, such as "cuda"; "auto" for a GPU if there is one.
-    precision: in what the transforms compute, where it is not to be what the architecture says. Symbols are
-        the same from a file in any, on any device; pixels of float32 and float64 differ by one level at the most.
-    max_pixels: pictures with more are refused.
+    name_or_path: the path of a `.safetensors` file, as `omega train` writes it, or the name of a bundled model.
+    device: to compute on, such as "cuda"; "auto" for a GPU if there is one.
+    precision: of the transforms; that of the architecture if None. Symbols decode to the same in any precision and on
+        any device; pixels of float32 and float64 differ by one level at most.
+    max_pixels: the most pixels of a picture.
 
-    Raises DeviceError for a device that is not there, ModelFileError if it is no model, is damaged or does not fit
-    the installed components, and ComponentError if one of its components is not installed.
+    Raises DeviceError if the device is not available, ModelFileError if the file is not a model, is damaged or does not
+    fit the installed components, and ComponentError if one of its components is not installed.
     """
     place, path = device_of(device), model_path(name_or_path)
     file = read_model(path)
@@ -83,7 +84,7 @@ def load_model(
 
 
 def model_path(name_or_path: str | PathLike[str]) -> Path:
-    """The file of a model: a path as it is, a bundled one by its bare or qualified name. Raises ModelFileError."""
+    """Return the path of a model: a path unchanged, or that of a bundled model by its name. Raises ModelFileError."""
     path = Path(name_or_path)
     if path.suffix == ".safetensors" or path.exists():
         return path
@@ -94,34 +95,36 @@ def model_path(name_or_path: str | PathLike[str]) -> Path:
 
 
 def default_model() -> str:
-    """The name of the model that pictures are compressed with where none is named. Raises ModelFileError."""
+    """Return the name of the default model of `compress`. Raises ModelFileError if it is not installed."""
     if not registry().models(DEFAULT_MODEL):
         raise ModelFileError(
-            f"no model: {DEFAULT_MODEL}, which is taken where none is named, is not installed."
-            " Name the .safetensors file of one."
+            f"the default model {DEFAULT_MODEL} is not installed. Name another model, or the .safetensors file of one."
         )
     return DEFAULT_MODEL
 
 
-def model_of(mark: bytes, *, device: str | torch.device = "cpu", max_pixels: int = MAX_PIXELS) -> Model:
-    """The bundled model whose fingerprint begins with the 4 bytes that a file has of it.
+def load_model_by_fingerprint(
+    prefix: bytes, *, device: str | torch.device = "cpu", max_pixels: int = MAX_PIXELS
+) -> Model:
+    """Load the bundled model of a file.
 
-    device, max_pixels: as `load_model` has them.
+    prefix: the first 4 bytes of the model's fingerprint, from the header of the file.
+    device, max_pixels: as for `load_model`.
 
-    Raises WrongModelError if there is none, DeviceError for a device that is not there.
+    Raises WrongModelError if no bundled model has the fingerprint, DeviceError if the device is not available.
     """
-    found = registry().model_of(mark)
+    found = registry().find_model_by_fingerprint(prefix)
     if found is None:
         raise WrongModelError(
-            f"this file was made with the model {mark.hex()}, which is not among those that are"
-            " installed. Give the model that it was made with.",
-            made_with=mark.hex(),
+            f"this file was made with the model {prefix.hex()}, which is not installed."
+            " Give the model that it was made with.",
+            made_with=prefix.hex(),
         )
     return load_model(found.path(), device=device, max_pixels=max_pixels)
 
 
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
-    """A component with the numbers of a model file, for use without gradients."""
+    """A component with the arrays of a model file, for use without gradients."""
     state = {name: torch.from_numpy(np.require(array, requirements="W")) for name, array in arrays.items()}
     module = _without_memory(kind, description)
     if module is not None:
@@ -133,9 +136,9 @@ def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
 
 
 def _without_memory(kind: str, description: Description) -> nn.Module | None:
-    """A component that has taken no memory yet, of which a forged description may ask any amount.
+    """A component on the device "meta", which takes no memory, as a forged description may ask for any amount.
 
-    None for one that cannot be made so: it computes with its numbers, or has some that are in no file.
+    None for a component that cannot be made there, as its constructor computes with its parameters.
     """
     try:
         with torch.device("meta"):
@@ -189,19 +192,19 @@ def compress(
     psnr: float | None = None,
     coder: str | None = None,
 ) -> bytes | list[bytes]:
-    """A picture as the bytes of an `.omega` file; several pictures as a list of them, a file each.
+    """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
     picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8 (H, W) or
-        (H, W, 3) (with opacity (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
+        (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
         floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors have
         one shape, or a tensor (B, colors, H, W) with B other than 1.
-    model: a loaded one, its name or its path; the one that `omega compress` takes if none is given. A loaded one is not
-        loaded again for each call.
-    channels, fraction, bpp, max_bytes, psnr: one of them, or none for all channels: see `Rate`.
-    coder: one other than the model's own.
+    model: a loaded model, which saves loading it for each call, or its name or path; the default of `omega compress` if
+        None.
+    channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`; without any, all channels are kept.
+    coder: the name of a coder; that of the model if None.
 
-    Raises ModelFileError for the model, ImageError for the picture, CoderError for the coder, RateError for what cannot
-    be met.
+    Raises ModelFileError for the model, ImageError for the picture, ComponentError or CoderError for the coder,
+    RateError for a rate that cannot be reached.
     """
     if not isinstance(model, Model):
         model = load_model(default_model() if model is None else model)
@@ -212,37 +215,41 @@ def compress(
 
 
 def decompress(source: Source, model: AnyModel = None) -> Image.Image:
-    """The picture in an `.omega` file, as a Pillow image.
+    """Decompress an `.omega` file to a Pillow image.
 
     source: the bytes of the file, its path, or an open binary file.
-    model: that it was made with, by name or path, too; a bundled one is found by its fingerprint if none is given.
+    model: that the file was made with, loaded, by name or by path; if None, the bundled model with the fingerprint in
+        the file.
 
-    Raises OmegaError.
+    Raises WrongModelError if no bundled model fits, ModelFileError for the model, and as `Model.decompress` does.
     """
     return decompress_picture(source, model).to_pillow()
 
 
 def decompress_picture(source: Source, model: AnyModel = None) -> Picture:
-    """As `decompress`, but as arrays: the result has `pixels`, `to_array()` and `to_tensor()`."""
+    """Decompress as `decompress` does, to a `Picture` with `pixels`, `to_array()` and `to_tensor()`."""
     data = bytes_of(source)
     return model_for(model, Header.parse(data).fingerprint).decompress_picture(data)
 
 
 def decode_progressively(stream: Stream | bytes, model: AnyModel = None) -> Iterator[Image.Image]:
-    """A better picture whenever another cut of an `.omega` file has arrived: see `Model.decompress_progressively`.
+    """Yield a better picture at each cut of an `.omega` file: see `Model.decompress_progressively`.
 
-    model: as `decompress` has it.
+    stream: the source of the file.
+    model: as for `decompress`.
     """
     arriving = StreamingFile(stream)
     yield from model_for(model, arriving.header.fingerprint).decompress_progressively(arriving)
 
 
-def model_for(model: AnyModel, mark: bytes) -> Model:
-    """The model to decode a file with: the one that is given, or else the bundled one with these first 4 bytes of a
-    fingerprint.
+def model_for(model: AnyModel, prefix: bytes) -> Model:
+    """Return the model to decode a file with.
 
-    Raises ModelFileError for the one that is given, WrongModelError if no bundled one has this fingerprint.
+    model: a loaded model, its name or its path; None for the bundled model with the fingerprint.
+    prefix: the first 4 bytes of the fingerprint, from the header of the file.
+
+    Raises ModelFileError for a model that cannot be loaded, WrongModelError if no bundled model has the fingerprint.
     """
     if model is None:
-        return model_of(mark)
+        return load_model_by_fingerprint(prefix)
     return model if isinstance(model, Model) else load_model(model)

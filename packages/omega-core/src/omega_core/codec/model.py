@@ -1,4 +1,4 @@
-"""A trained model: pictures to `.omega` files and back."""
+"""`Model`: a trained codec that compresses pictures to `.omega` files and decompresses them."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TILE_SIZE = 1024
-"""Pixels a side of the tiles that a picture is transformed in, if one of its sides is longer."""
+"""The side, in pixels, of the tiles of pictures with a longer side."""
 TILE_SIZES = range(256, 2049)
-"""Other tiles, and larger pictures without tiles, are refused: they take too much memory, or time to overlap."""
+"""Accepted sides of tiles, in pixels; a picture with a longer side needs tiles, which bound memory and overlap."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Pictures that are encoded once, in all their channels, and can be taken in any number of them.
+    """Encoded pictures, whose file can be truncated at any of its cuts.
 
     pictures: the symbols (C, h, w) of each.
-    whole: the file of all channels that were encoded.
+    whole: the file with all encoded channels.
     """
 
     pictures: tuple[Integers, ...]
@@ -54,23 +54,23 @@ class Encoded:
 
     @property
     def symbols(self) -> Integers:
-        """(C, h, w) of the first picture."""
+        """The symbols (C, h, w) of the first picture."""
         return self.pictures[0]
 
     @property
     def cuts(self) -> list[int]:
-        """The channel counts at which its file can be shortened."""
+        """The numbers of channels at which the file can be truncated."""
         return list(self.whole.header.cuts)
 
     def file(self, channels: int) -> bytes:
-        """The `.omega` file of the first `channels`, one of `cuts`. Raises RateError for another number."""
+        """Return the bytes of the file truncated to `channels`. Raises RateError if these are not in `cuts`."""
         if channels not in self.cuts:
             raise RateError(f"there is no cut at {channels} channels, only at {self.cuts}.", channels=self.cuts)
         return self.whole.truncated(channels).to_bytes()
 
 
 class CompressOptions(TypedDict, total=False):
-    """The options of `compress`, for type checkers."""
+    """The options of `Model.compress`, for type checkers."""
 
     channels: int | None
     fraction: float | None
@@ -81,14 +81,15 @@ class CompressOptions(TypedDict, total=False):
 
 
 class Model:
-    """A transform, a quantizer and a frozen prior that were trained together.
+    """A trained architecture, quantizer and frozen prior, for use without gradients. `load_model` makes it.
 
-    Made by `load_model`. Used without gradients.
+    files: codes pictures for files with the model's components.
+    description: of the model file.
+    fingerprint: of the model, 64 hexadecimal digits.
+    max_pixels: the most pixels of a picture; larger ones are refused before memory is allocated.
 
-    codec: the transform and the quantizer as a module.
-    files: what turns pictures into symbols and streams with it.
-    max_pixels: pictures with more are refused before anything is allocated.
-    tile_size: pixels a side of the tiles that larger pictures are encoded in, where the architecture can.
+    codec: the architecture and the quantizer as one module, that of `files`.
+    tile_size: the side, in pixels, of the tiles of larger pictures, if the architecture is local.
     """
 
     def __init__(
@@ -110,29 +111,34 @@ class Model:
 
     @property
     def channels(self) -> int:
-        """C, how many channels a whole file has."""
+        """C, the number of channels of a whole file."""
         return self.description.channels
 
     @property
     def _most_pixels(self) -> int:
-        """Of all pictures of one file."""
+        """The most pixels of all pictures of one file together."""
         return max(self.max_pixels, MAX_SHARED_PIXELS)
 
     def encode(self, picture: PictureLike | Picture, *, coder: str | None = None) -> Encoded:
-        """Encode a picture in all channels.
+        """Encode all channels of a picture.
 
-        Raises ImageError if it is no picture, or none for this model; CoderError for an unfit coder.
+        picture: as for `compress`.
+        coder: the name of a coder; that of the model if None.
+
+        Raises ImageError for the picture, ComponentError or CoderError for the coder.
         """
         return self._encode([self.read(picture)], None, coder)
 
-    def fit_together(
+    def encode_together(
         self, pictures: Sequence[Picture], *, channels: int | None = None, coder: str | None = None
     ) -> OmegaFile:
-        """Encode up to 64 small pictures of one mode and profile for one file: the header is paid once.
+        """Encode up to 64 small pictures to one file, which share its header.
 
-        channels: how many are kept; all of them if None.
+        pictures: all of one mode and one ICC profile.
+        channels: the number of channels to keep; all if None.
+        coder: the name of a coder; that of the model if None.
 
-        Raises as `fit` does.
+        Raises ImageError for pictures that do not fit one file, and otherwise as `encode_at_rate` does.
         """
         if not 1 <= len(pictures) <= MAX_PICTURES or len({(each.mode, each.profile) for each in pictures}) > 1:
             raise ImageError(f"one file has 1 to {MAX_PICTURES} pictures, all of one mode and color profile.")
@@ -143,7 +149,7 @@ class Model:
         return self._encode(pictures, channels, coder).whole.truncated(channels or self.channels)
 
     def read(self, picture: PictureLike | Picture) -> Picture:
-        """A picture as this model takes it. Raises ImageError."""
+        """Read a picture, if it is not a `Picture` yet. Raises ImageError, also for more than `max_pixels`."""
         if not isinstance(picture, Picture):
             return read_picture(picture, max_pixels=self.max_pixels)
         height, width = picture.size
@@ -151,7 +157,7 @@ class Model:
         return picture
 
     def _encode(self, pictures: Sequence[Picture], last: int | None, coder: str | None) -> Encoded:
-        """Encode in all channels or, where there is no cut after `last`, in so many."""
+        """Encode all channels of pictures; if `last` falls between two cuts, end the stream there."""
         first, shapes = pictures[0], [picture.size for picture in pictures]
         tile = self._tile(shapes)
         symbols = tuple(self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile))
@@ -177,7 +183,7 @@ class Model:
         return Encoded(symbols, OmegaFile(header, stream))
 
     def _tile(self, shapes: Sequence[tuple[int, int]]) -> int | None:
-        """The tiles to encode in; None where a picture is small enough, or the architecture does all at once."""
+        """The side of tiles, in pixels; None for pictures that need no tiles, or an architecture that is not local."""
         if self.tile_size not in TILE_SIZES:
             raise ImageError(f"tiles have {TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels a side, not {self.tile_size}.")
         local = isinstance(self.codec.architecture, LocalArchitecture)
@@ -203,36 +209,41 @@ class Model:
         psnr: float | None = None,
         coder: str | None = None,
     ) -> bytes | list[bytes]:
-        """A picture as the bytes of an `.omega` file; several pictures as a list of them, a file each.
+        """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
         picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8 (H, W) or
-            (H, W, 3) (with opacity (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
+            (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
             floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors
             have one shape, or a tensor (B, colors, H, W) with B other than 1.
-        channels, fraction, bpp, max_bytes, psnr: one of them, or none for all channels: see `Rate`.
-        coder: one other than the model's own.
+        channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`; without any, all channels are kept.
+        coder: the name of a coder; that of the model if None.
 
-        Raises ImageError for the picture, CoderError for the coder, RateError for what cannot be met.
+        Raises ImageError for the picture, ComponentError or CoderError for the coder, RateError for a rate that cannot
+        be reached.
         """
         rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
         if not is_batch(picture):
-            return self.fit(cast(PictureLike, picture), rate, coder=coder).to_bytes()
+            return self.encode_at_rate(cast(PictureLike, picture), rate, coder=coder).to_bytes()
         files = []
         for number, each in enumerate(pictures_of(picture)):
             try:
-                files.append(self.fit(each, rate, coder=coder, name=f"picture {number}").to_bytes())
+                files.append(self.encode_at_rate(each, rate, coder=coder, name=f"picture {number}").to_bytes())
             except ImageError as problem:
                 raise ImageError(f"picture {number} of the batch: {problem}") from problem
         return files
 
-    def fit(
+    def encode_at_rate(
         self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, name: str = "the picture"
     ) -> OmegaFile:
-        """A picture encoded at a rate: once, whatever the rate. Raises as `compress` does.
+        """Encode a picture once, and truncate its file to a rate.
 
+        picture: one picture, as for `compress`.
+        rate: the number of channels, size or quality of the file.
+        coder: the name of a coder; that of the model if None.
         name: of the picture, for warnings.
 
-        Warns (OmegaWarning) if no number of channels reaches a PSNR; the file then has all of them.
+        Raises as `compress` does. Warns (OmegaWarning) if all channels together do not reach the PSNR of the rate; the
+        file then has all of them.
         """
         self.check_rate(rate)
         exact = rate.whole_channels(self.channels)
@@ -249,9 +260,9 @@ class Model:
         return encoded.whole.truncated(exact or self.channels)
 
     def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
-        """A cut that reaches a PSNR where the one before does not, or the last cut, and the PSNR there.
+        """Return the first cut that reaches a PSNR, or else the last cut, and the PSNR there.
 
-        Found by bisection, as more channels hardly ever make a picture worse: of 32 cuts, at most 6 are decoded.
+        By bisection, as the PSNR hardly ever falls with more channels: of 32 cuts, at most 6 are decoded.
         """
         cuts, maker = encoded.cuts, PictureMaker(self.files, encoded.whole.header)
         reached = dict[int, float]()
@@ -264,12 +275,12 @@ class Model:
         return cuts[place], reached[cuts[place]]
 
     def check_rate(self, rate: Rate) -> None:
-        """Raise RateError for a rate that this model does not do; warn of one that it was not trained for."""
+        """Raise RateError for a rate that the model lacks; warn (OmegaWarning) of one that it was not trained for."""
         exact = rate.whole_channels(self.channels)
         if not self.description.adaptive and exact != self.channels:
             raise RateError(
-                f"this model has one rate, {self.channels} channels; only a model trained for a range of channels"
-                " can be asked for another.",
+                f"this model has one rate, {self.channels} channels; only models that are trained for several numbers"
+                " of channels have others.",
                 channels=[self.channels],
             )
         if exact is not None and not 1 <= exact <= self.channels:
@@ -280,29 +291,29 @@ class Model:
             warnings.warn(f"{exact} channels: this model was trained for {least} and more.", OmegaWarning, stacklevel=3)
 
     def check_coder(self, coder: str | None) -> None:
-        """Raise ComponentError for a coder that is not installed, or cannot be imported."""
+        """Raise ComponentError for a coder that is not installed or cannot be imported. coder: its name, or None."""
         _coder(self._coder_name(coder))
 
     def decompress(self, source: Source, *, partial: bool = False) -> Image.Image:
-        """The picture in an `.omega` file, as a Pillow image.
+        """Decompress an `.omega` file to a Pillow image.
 
         source: the bytes of the file, its path, or an open binary file.
-        partial: take what is intact of a file that breaks off.
+        partial: accept a truncated file, and decode its intact channels.
 
-        Raises FileFormatError for damaged bytes, WrongModelError for another model's file, OmegaError for a source
-        that cannot be read.
+        Raises FileFormatError for damaged bytes, WrongModelError for a file of another model, CoderError for a file
+        that is too large, ImageError for a file with several pictures, OmegaError if the source cannot be read.
         """
         return self.decompress_picture(source, partial=partial).to_pillow()
 
     def decompress_picture(self, source: Source, *, partial: bool = False) -> Picture:
-        """As `decompress`, but as arrays: the result has `pixels`, `to_array()` and `to_tensor()`."""
+        """Decompress as `decompress` does, to a `Picture` with `pixels`, `to_array()` and `to_tensor()`."""
         found = self._decompressed(source, partial)
         if len(found) > 1:
             raise ImageError(f"this file has {len(found)} pictures, not one.")
         return found[0]
 
     def decompress_all(self, source: Source, *, partial: bool = False) -> list[Image.Image]:
-        """The pictures in an `.omega` file, of which most have one. Arguments and errors are those of `decompress`."""
+        """Decompress all pictures of an `.omega` file. Arguments and errors are those of `decompress`."""
         return [picture.to_pillow() for picture in self._decompressed(source, partial)]
 
     def _decompressed(self, source: Source, partial: bool) -> list[Picture]:
@@ -310,7 +321,9 @@ class Model:
         return self._pictures(self._decode(file), file.header)
 
     def decompress_each(self, files: Sequence[bytes]) -> list[Picture]:
-        """The pictures in several `.omega` files of one picture each; those of one size are transformed together.
+        """Decompress several files; pictures of one size go through the synthesis in batches.
+
+        files: the bytes of `.omega` files with one picture each.
 
         Raises as `decompress` does.
         """
@@ -334,11 +347,11 @@ class Model:
         return [found[place] for place in range(len(files))]
 
     def decompress_progressively(self, stream: Stream | bytes | StreamingFile) -> Iterator[Image.Image]:
-        """A better picture whenever another cut of an `.omega` file has arrived, the last one checked.
+        """Yield a better picture at each cut of an `.omega` file, as soon as the bytes up to the cut have arrived.
 
-        stream: what the file arrives from: an open file, a pipe, the response of a server.
+        stream: the source of the file: an open file, a pipe, a response of a server, or bytes.
 
-        Each picture has `info["channels"]`. Raises as `decompress` does, after what was intact.
+        Each picture has `info["channels"]`. Raises as `decompress` does, after the intact cuts.
         """
         arriving = stream if isinstance(stream, StreamingFile) else StreamingFile(stream)
         decoder = self.cut_decoder(arriving.header)
@@ -348,7 +361,7 @@ class Model:
             yield picture
 
     def cut_decoder(self, header: Header) -> CutDecoder:
-        """A decoder of a file of one picture that is given cut after cut. Raises as `decompress` does.
+        """Return a decoder of a file with one picture, cut after cut. Raises as `decompress` does.
 
         header: of the file with all its channels.
         """
@@ -358,17 +371,20 @@ class Model:
         return CutDecoder(self.files, header, _coder(header.coder), sizes[0])
 
     def decode(self, data: bytes, *, partial: bool = False) -> tuple[Integers, OmegaFile]:
-        """The symbols (n, h, w) of the first picture in an `.omega` file, and the file. Raises as `decompress`."""
+        """Decode the symbols (n, h, w) of the first picture of a file, and return them with the parsed file.
+
+        Arguments and errors are those of `decompress`.
+        """
         file = OmegaFile.parse(data, partial=partial)
         return self._decode(file)[0], file
 
     def _decode(self, file: OmegaFile) -> list[Integers]:
-        """The symbols (n, h, w) of each picture."""
+        """Decode the symbols (n, h, w) of each picture."""
         sizes = self._checked(file.header)
         return self.files.decode(file.stream, _coder(file.header.coder), file.header.channels, sizes)
 
     def _checked(self, header: Header) -> list[tuple[int, int]]:
-        """(h, w) of the symbols of each picture, when all has been checked that can be before memory is used."""
+        """Check a header before memory is allocated, and return (h, w) of the symbols of each picture."""
         if header.fingerprint != bytes.fromhex(self.fingerprint)[:FINGERPRINT]:
             raise WrongModelError(
                 f"this file was made with the model {header.fingerprint.hex()}, not {self.fingerprint[:8]}."
@@ -394,14 +410,20 @@ class Model:
                     f"the file is damaged: {side} pixels a side need tiles of {limits}. Get it again."
                 )
         if ("RGB" in header.mode) > (architecture.colors == 3):
-            raise DamagedFileError("the file is damaged: it is said to be RGB, its model is for gray. Get it again.")
+            raise DamagedFileError("the file is damaged: its mode is RGB, its model is for gray. Get it again.")
         return [architecture.latent_size(*shape) for shape in shapes]
 
     def _pictures(self, symbols: Sequence[Integers], header: Header) -> list[Picture]:
         return PictureMaker(self.files, header).pictures(symbols)
 
     def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
-        """What `decompress` makes of `compress`, without coding between."""
+        """Return the picture that `decompress` would return after `compress`, without entropy coding.
+
+        picture: one picture, as for `compress`.
+        channels: the number of channels to keep; all if None.
+
+        Raises as `compress` does.
+        """
         rate = Rate(channels=channels)
         self.check_rate(rate)
         encoded = self.encode(picture)
@@ -409,7 +431,7 @@ class Model:
         return self._pictures([symbols], encoded.whole.header)[0].to_pillow()
 
     def estimated_bits(self, symbols: Integers) -> float:
-        """−Σ log2 p of symbols (n, h, w) under the frozen tables."""
+        """Return −Σ log2 p of symbols (n, h, w) with the frozen tables, in bits."""
         ordered, tables = self.files.in_order([symbols])
         return tables.bits(ordered)
 

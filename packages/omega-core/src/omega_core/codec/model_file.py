@@ -1,4 +1,4 @@
-"""Model files: one `.safetensors` file with the weights, the frozen tables and what they belong to.
+"""Model files: `.safetensors` files with weights, frozen tables and a description of the model.
 
 Nothing is unpickled, and reading a description needs no torch.
 """
@@ -22,7 +22,7 @@ FORMAT = 1
 Arrays = dict[str, NDArray[Any]]
 
 MAX_CHANNELS = 1 << 16
-"""Of a latent, or of symbols: a description that says more is none."""
+"""The most channels of a latent or of symbols; descriptions with more are refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +35,16 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """All of a model but its numbers.
+    """A model without its arrays.
 
-    prior: None where symbols have no probabilities.
-    coder: qualified name of the coder that its files are coded with, where no other is asked for.
+    architecture, quantizer, prior: the components; the prior is None for symbols without probabilities.
+    coder: the qualified name of the coder that files are coded with by default.
     latent_channels, channels, alphabet: D, C and S.
     channels_min: the fewest channels that it was trained for; C for a model of one rate.
-    text: what its maker says about it, in a line.
-    card: what its users should know, as Markdown: what it is for and bad at, how it was made and how good it is.
-    recipe, versions: how it was trained, and with which packages.
+    text: one line about the model, by its author.
+    card: Markdown for users: what the model is for, its weaknesses, how it was made and measured.
+    recipe: the settings of its training.
+    versions: of the packages that it was trained with, by distribution.
     """
 
     architecture: Choice
@@ -66,7 +67,7 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str) -> "Description":
-        """Raises TypeError or ValueError if the text is not a description."""
+        """Parse a description. Raises TypeError or ValueError if the text is not one."""
         values = json.loads(text)
         for key in ("architecture", "quantizer", "prior"):
             if values.get(key) is not None:
@@ -89,7 +90,7 @@ class Description:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model file holds. fingerprint: 64 hexadecimal digits."""
+    """The contents of a model file. fingerprint: 64 hexadecimal digits."""
 
     description: Description
     fingerprint: str
@@ -97,7 +98,7 @@ class ModelFile:
 
 
 def fingerprint(description: Description, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of all that decoding depends on: components, options, sizes, weights and tables."""
+    """Return the SHA-256, in hexadecimal, of all that decoding needs: components, options, sizes and arrays."""
     parts = asdict(description)
     for key in ("coder", "text", "card", "recipe", "versions"):
         del parts[key]
@@ -116,13 +117,13 @@ def write_model(path: Path, description: Description, arrays: Arrays) -> str:
     with replacing(path) as temporary:
         try:
             save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary, metadata)
-        except SafetensorError as problem:  # how it reports a full disk
+        except SafetensorError as problem:  # also for a full disk
             raise OSError(str(problem)) from problem
     return mark
 
 
 def read_description(path: Path) -> tuple[Description, str]:
-    """The description and fingerprint of a model, without its numbers. Raises ModelFileError."""
+    """Read the description and the fingerprint of a model, without its arrays. Raises ModelFileError."""
     try:
         with safe_open(path, framework="numpy") as opened:
             return _description(path, opened.metadata() or {})
@@ -131,7 +132,7 @@ def read_description(path: Path) -> tuple[Description, str]:
 
 
 def read_model(path: Path) -> ModelFile:
-    """All of a model file. Raises ModelFileError if it is none, or was changed since it was written."""
+    """Read a model file. Raises ModelFileError if it is not a model, or its fingerprint does not match."""
     try:
         with safe_open(path, framework="numpy") as opened:
             description, mark = _description(path, opened.metadata() or {})

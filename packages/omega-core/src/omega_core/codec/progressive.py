@@ -1,4 +1,4 @@
-"""Pictures that become better while the bytes of their file arrive."""
+"""`ProgressiveDecoder`: decodes a file while its bytes arrive."""
 
 from PIL import Image
 
@@ -11,7 +11,7 @@ from omega_core.format.streaming import StreamingFile
 
 
 class ProgressiveDecoder:
-    """Decodes an `.omega` file while its bytes arrive, in pieces of any length: the symbols of each channel once.
+    """Decodes an `.omega` file while its bytes arrive, in pieces of any length, and the symbols of each channel once.
 
         decoder = ProgressiveDecoder()
         for data in pieces:
@@ -19,8 +19,8 @@ class ProgressiveDecoder:
             if better is not None:
                 show(better)
 
-    model: that the file was made with, loaded, by name or by path; a bundled one is found by its fingerprint if none is
-        given.
+    model: that the file was made with, loaded, by name or by path; if None, the bundled model with the fingerprint in
+        the file.
     """
 
     def __init__(self, model: AnyModel = None) -> None:
@@ -31,23 +31,23 @@ class ProgressiveDecoder:
 
     @property
     def channels(self) -> int:
-        """How many channels the last picture was made of; 0 before the first."""
+        """The number of channels in the last picture; 0 before the first."""
         return 0 if self._decoder is None else self._decoder.channels
 
     @property
     def complete(self) -> bool:
-        """Whether all of the file was decoded, and its checksum matches."""
+        """Whether the whole file is decoded and its checksum matches."""
         return self._arriving is not None and self.channels == self._arriving.header.channels
 
     def feed(self, data: bytes) -> Image.Image | None:
-        """Take the next bytes of the file.
+        """Append bytes of the file and return a better picture, if they reach another cut.
 
-        data: any number of them. What follows the end of the file is ignored.
+        data: the next bytes, any number of them. Bytes after the end of the file are ignored.
 
-        Returns the picture at the last cut that has arrived, with `info["channels"]`; None if that is no later one than
-        the last picture was at. Where several cuts arrive at once, only one picture is made.
+        Returns the picture at the last cut that has arrived, with `info["channels"]`, or None if the last picture was
+        at that cut already.
 
-        Raises FileFormatError for bytes of something else or damaged ones, and OmegaError as `decompress` does.
+        Raises FileFormatError for damaged bytes or another format, and OmegaError as `decompress` does.
         """
         self._source.data += data
         if self._arriving is None:
@@ -75,7 +75,7 @@ class ProgressiveDecoder:
 
 
 class _Fed:
-    """A stream of the bytes that were fed so far."""
+    """A stream of the bytes so far."""
 
     def __init__(self) -> None:
         self.data = bytearray()

@@ -1,4 +1,4 @@
-"""Work on a large array in tiles that overlap, so that memory stays bounded."""
+"""Division of an area into overlapping tiles."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """A piece of an axis: [first, last) with what it overlaps, of which [start, stop) is its own."""
+    """A piece of an axis: [start, stop), and [first, last) with the halo on both sides."""
 
     first: int
     start: int
@@ -23,19 +23,22 @@ class Span(NamedTuple):
 
     @property
     def within(self) -> slice:
-        """Its own part, counted from where the outer one begins."""
+        """The piece without its halo, as a slice of the piece with its halo."""
         return slice(self.start - self.first, self.stop - self.first)
 
 
 def spans(length: int, size: int, halo: int) -> list[Span]:
-    """An axis in pieces of nearly equal length, at most `size`, that overlap by `halo` on each side."""
+    """Divide an axis into pieces of nearly equal length, with halos that overlap the neighbors.
+
+    length, size, halo: of the axis, of the longest piece, and on each side of a piece, in positions.
+    """
     pieces = max(1, -(-length // size))
     borders = [length * i // pieces for i in range(pieces + 1)]
     return [Span(max(0, start - halo), start, stop, min(length, stop + halo)) for start, stop in pairwise(borders)]
 
 
 def tiles(height: int, width: int, size: int, halo: int) -> Iterator[tuple[Span, Span]]:
-    """An area in tiles, row by row."""
+    """Yield the tiles of height × width positions, row by row, as their spans down and across: see `spans`."""
     for down in spans(height, size, halo):
         for across in spans(width, size, halo):
             yield down, across

@@ -1,4 +1,4 @@
-"""Symbols as entropy coders see them: integer probability tables, and the order of coding. No torch here."""
+"""Integer probability tables, and the order in which symbols are coded; without torch."""
 
 from omega_core.extras import require_torch
 

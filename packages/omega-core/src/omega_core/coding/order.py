@@ -1,7 +1,7 @@
-"""The order in which symbols are coded: in steps, each with tables that may depend on all steps before.
+"""The order in which symbols are coded: in steps, whose tables may depend on the symbols of all earlier steps.
 
-Channel after channel; where a prior divides the positions of a channel into stages, one stage after the other; in each
-of them one picture after the other; and in each picture row after row.
+Channels are coded one after the other; within a channel its stages, if the prior has several; within a stage the
+pictures; within a picture its positions, row after row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,16 +10,16 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from omega_core.coding.tables import FrozenPrior, Integers, Tables, beside, concatenate
+from omega_core.coding.tables import FrozenPrior, Integers, Tables, concatenate, interleave
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is coded at once.
+    """The symbols that are coded at once.
 
-    channels: which.
-    places: for each picture its positions, counted row after row; a slice for all of them.
-    tables: for the symbols of these channels and places, in their order.
+    channels: of the symbols.
+    places: the positions of each picture, numbered row after row; a slice for all of them.
+    tables: for the symbols, in the order of coding.
     """
 
     channels: range
@@ -27,14 +27,14 @@ class Step:
     tables: Tables
 
     def taken_from(self, pictures: Sequence[Integers]) -> Integers:
-        """Its symbols (channels, places) of pictures (C, h, w)."""
+        """Return the symbols of this step, (channels, places), from the symbols (C, h, w) of each picture."""
         parts = [
             _flat(symbols, self.channels)[:, places] for symbols, places in zip(pictures, self.places, strict=True)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def put_into(self, pictures: Sequence[Integers], taken: Integers) -> None:
-        """The inverse of `taken_from`, of symbols that may be flat."""
+        """Write symbols of this step, flat or (channels, places), into the symbols (C, h, w) of each picture."""
         group = taken.reshape(len(self.channels), -1)
         flat = [_flat(symbols, self.channels) for symbols in pictures]
         sizes = [each[0, places].size for each, places in zip(flat, self.places, strict=True)]
@@ -44,16 +44,18 @@ class Step:
 
 
 def _flat(symbols: Integers, channels: range) -> Integers:
-    """Some channels of symbols (C, h, w) as (channels, h·w), which writes into them."""
+    """A view (channels, h·w) of some channels of symbols (C, h, w)."""
     return symbols[channels.start : channels.stop].reshape(len(channels), -1)
 
 
 def steps(prior: FrozenPrior, pictures: Sequence[Integers], which: range | None = None) -> Iterator[Step]:
-    """The steps for symbols (C, h, w) of some pictures: those of one have to be there when the next is asked for.
+    """Yield the steps in which pictures are coded. The symbols of a step are needed when the next one is taken.
 
-    which: the channels, of which all earlier ones have to be there; all if None.
+    prior: gives the tables.
+    pictures: symbols (C, h, w) of each.
+    which: the channels to code, after all earlier ones are filled in; all if None.
 
-    Raises ValueError if a prior does not fit.
+    Raises ValueError if the prior does not fit.
     """
     done, channels = (0, len(pictures[0])) if which is None else (which.start, which.stop)
     sizes = [(symbols.shape[1], symbols.shape[2]) for symbols in pictures]
@@ -66,7 +68,7 @@ def steps(prior: FrozenPrior, pictures: Sequence[Integers], which: range | None 
             parts = [
                 prior.tables(ahead, size, symbols[:known], stage) for size, symbols in zip(sizes, pictures, strict=True)
             ]
-            tables = beside(parts)
+            tables = interleave(parts)
             if not 1 <= tables.channels <= (channels - done if whole else 1):
                 raise ValueError(f"it gives tables for {tables.channels} channels where {channels - done} are left")
             last = done + tables.channels
@@ -77,13 +79,16 @@ def steps(prior: FrozenPrior, pictures: Sequence[Integers], which: range | None 
 
 
 def in_order(prior: FrozenPrior, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
-    """All symbols (C, h, w) of some pictures, flat, in the order of coding, and their tables.
+    """Return the symbols of pictures, flat and in the order of coding, and their tables.
+
+    prior: gives the tables.
+    pictures: symbols (C, h, w) of each.
 
     Raises ValueError if the prior does not fit.
     """
     symbols: list[Integers] = []
     tables: list[Tables] = []
-    decoded = [np.zeros_like(each) for each in pictures]  # no more than a decoder will have
+    decoded = [np.zeros_like(each) for each in pictures]  # step by step, as a decoder knows them
     for _, group in groupby(steps(prior, decoded), key=lambda step: step.channels.start):
         taken, parts = list[Integers](), list[Tables]()
         for step in group:
@@ -91,5 +96,5 @@ def in_order(prior: FrozenPrior, pictures: Sequence[Integers]) -> tuple[Integers
             parts.append(step.tables)
             step.put_into(decoded, taken[-1])
         symbols.append(np.concatenate(taken, axis=1).reshape(-1))
-        tables.append(beside(parts))
+        tables.append(interleave(parts))
     return np.concatenate(symbols), concatenate(tables)

@@ -1,8 +1,7 @@
-"""Probabilities as integers: what coders code with, the same on every machine.
+"""Probability tables of integers, which are the same on every machine.
 
-A float that is computed again on another device may differ in its last bit, and one such bit turns the
-rest of a stream into noise. So probabilities are turned into integers once, when a model is exported,
-and travel inside the model file.
+A floating-point probability may differ in its last bit on another device, which would corrupt the rest of a stream.
+So probabilities become integers once, when a model is exported, and are part of the model file.
 """
 
 from __future__ import annotations
@@ -17,36 +16,36 @@ from numpy.typing import NDArray
 
 PRECISION = 16
 TOTAL = 1 << PRECISION
-"""What the counts of every row sum to."""
+"""The sum of the counts of every table."""
 
 MAX_ALPHABET = 1 << 12
 
 Integers = NDArray[np.int64]
 Symbols = NDArray[np.signedinteger[Any] | np.unsignedinteger[Any]]
-"""Of any integer type that holds them."""
+"""Symbols of any integer type that holds them."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """A cumulative table for every symbol of some channels.
+    """The probability table of every symbol of some channels.
 
-    Symbols lie flat, channel after channel and in each position after position. Symbol s at place i has the probability
-    (cumulative[r, s + 1] − cumulative[r, s]) / 2¹⁶, with r = flat_rows[i].
+    Symbols are flat, channel after channel, and position after position in each channel. Symbol s at index i has the
+    probability (cumulative[r, s + 1] − cumulative[r, s]) / 2¹⁶, with r = flat_rows[i].
 
-    cumulative: (T, S+1), each row from 0 to 2¹⁶ with every step at least 1; None where symbols have no
+    cumulative: (T, S+1), int64, T tables, each rising from 0 to 2¹⁶ in steps of at least 1; None for symbols without
         probabilities (`identity`).
-    rows: (channels, positions) or, where all positions of a channel share one, (channels, 1): the row of
-        `cumulative` for each symbol.
-    positions: symbols per channel, h·w.
+    rows: (channels, positions), int64: the row of `cumulative` for each symbol; (channels, 1) if all positions of a
+        channel share a table.
+    positions: symbols per channel, such as h·w.
     alphabet: S, the number of different symbols.
-    derived: what a coder has worked out from `cumulative`; it lives as long as the table does.
+    cache: results that coders compute from `cumulative` and keep; shared by all `Tables` of a prior.
     """
 
     cumulative: Integers | None
     rows: Integers
     positions: int
     alphabet: int
-    derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def channels(self) -> int:
@@ -54,7 +53,7 @@ class Tables:
 
     @property
     def size(self) -> int:
-        """How many symbols these tables are for."""
+        """The number of symbols."""
         return self.channels * self.positions
 
     @property
@@ -63,7 +62,7 @@ class Tables:
         return np.broadcast_to(self.rows, (self.channels, self.positions)).reshape(-1)
 
     def runs(self) -> Iterator[tuple[int, int]]:
-        """(row, how many symbols in a row use it), in coding order: channel after channel."""
+        """Yield (row, number of successive symbols with it), in coding order."""
         if self.rows.shape[1] == 1:
             yield from ((row, self.positions) for row in self.rows[:, 0].tolist())
         else:
@@ -71,19 +70,22 @@ class Tables:
                 yield row, sum(1 for _ in same)
 
     def least_bits(self, ends: Sequence[int]) -> list[float]:
-        """−Σ log2 of the greatest probabilities of the first `ends[i]` symbols: what no symbols cost less than."""
+        """Return the least bits that any first `ends[i]` symbols take: −Σ log2 of the greatest probability of each.
+
+        ends: numbers of symbols, from 0 to `size`.
+        """
         if self.cumulative is None:
             return [32.0 * end for end in ends]
-        greatest: NDArray[np.float64] | None = self.derived.get("greatest")
+        greatest: NDArray[np.float64] | None = self.cache.get("greatest")
         if greatest is None:
-            greatest = self.derived["greatest"] = np.log2(np.diff(self.cumulative).max(axis=1))
+            greatest = self.cache["greatest"] = np.log2(np.diff(self.cumulative).max(axis=1))
         run = self.positions // self.rows.shape[1]
         bits = np.zeros(self.rows.size + 1)
         np.cumsum((PRECISION - greatest[self.rows]).reshape(-1) * run, out=bits[1:])
         return [float(number) for number in np.interp(ends, np.arange(len(bits)) * run, bits)]
 
     def bits(self, symbols: Integers) -> float:
-        """−Σ log2 p of `symbols` (channels, h, w) or flat, in coding order."""
+        """Return −Σ log2 p of symbols, (channels, h, w) or flat in coding order, in bits."""
         if self.cumulative is None:
             return 32.0 * self.size
         rows = self.flat_rows
@@ -93,33 +95,38 @@ class Tables:
 
 
 def concatenate(parts: list[Tables]) -> Tables:
-    """The tables of several groups of channels, one after the other."""
+    """Join the tables of successive groups of channels."""
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
     if all(part.cumulative is first.cumulative and part.rows.shape[1] == first.rows.shape[1] for part in parts):
         rows = np.concatenate([part.rows for part in parts])
-        return Tables(first.cumulative, rows, first.positions, first.alphabet, first.derived)
+        return Tables(first.cumulative, rows, first.positions, first.alphabet, first.cache)
     return _joined(parts, [part.channels for part in parts], 0, first.positions)
 
 
-def beside(parts: Sequence[Tables]) -> Tables:
-    """The tables of several pictures: for each channel those of one picture after the other."""
+def interleave(parts: Sequence[Tables]) -> Tables:
+    """Join the tables of several pictures: in each channel, one picture after the other.
+
+    parts: one per picture; only as many channels are kept as all parts have.
+
+    Raises ValueError for tables with and without probabilities.
+    """
     first, positions = parts[0], sum(part.positions for part in parts)
     channels = min(part.channels for part in parts)
     if len(parts) == 1 or first.cumulative is None:
-        return Tables(first.cumulative, first.rows[:channels], positions, first.alphabet, first.derived)
+        return Tables(first.cumulative, first.rows[:channels], positions, first.alphabet, first.cache)
     if all(part.cumulative is first.cumulative for part in parts):
         rows = [part.rows[:channels] for part in parts]
         if all(part.rows.shape[1] == 1 and np.array_equal(part.rows, first.rows) for part in parts):
-            return Tables(first.cumulative, rows[0], positions, first.alphabet, first.derived)
+            return Tables(first.cumulative, rows[0], positions, first.alphabet, first.cache)
         whole = [np.broadcast_to(row, (channels, part.positions)) for row, part in zip(rows, parts, strict=True)]
-        return Tables(first.cumulative, np.concatenate(whole, axis=1), positions, first.alphabet, first.derived)
+        return Tables(first.cumulative, np.concatenate(whole, axis=1), positions, first.alphabet, first.cache)
     return _joined(parts, [channels] * len(parts), 1, positions)
 
 
 def _joined(parts: Sequence[Tables], channels: Sequence[int], axis: int, positions: int) -> Tables:
-    """Tables with the rows of all parts, of so many channels each, one after the other along an axis."""
+    """Join the rows of the first channels of each part along an axis, with all their tables in one array."""
     offsets = np.cumsum([0, *(len(_table(part)) for part in parts)])
     rows = [
         np.broadcast_to(part.rows[:count], (count, part.positions)) + offset
@@ -136,11 +143,14 @@ def _table(part: Tables) -> Integers:
 
 
 def cumulative_counts(probabilities: NDArray[np.float64]) -> Integers:
-    """Probabilities (T, S), not necessarily normalized, as cumulative integer counts (T, S+1).
+    """Convert probabilities to cumulative integer counts (T, S+1), int64.
 
-    Every count is at least 1, so that every symbol can be coded, and every row sums to 2¹⁶. Counts are
-    rounded, and what is then missing or too much is given, or taken back, where −p·log2(count) changes
-    most, or least.
+    Every count is at least 1, so that every symbol can be coded, and every row sums to 2¹⁶. Counts are rounded; then
+    the counts whose change decreases −p·log2(count) most, or increases it least, are adjusted until the sum is right.
+
+    probabilities: (T, S), not negative; rows need not be normalized.
+
+    Raises ValueError for an alphabet above MAX_ALPHABET, and for values that are negative or not finite.
     """
     size = probabilities.shape[1]
     if not 2 <= size <= MAX_ALPHABET:
@@ -167,42 +177,46 @@ def cumulative_counts(probabilities: NDArray[np.float64]) -> Integers:
 
 
 class FrozenPrior(Protocol):
-    """A prior after training: integer tables, and nothing that could differ between machines. To be derived from."""
+    """A prior after training: integer tables only, which are the same on every machine. A base class."""
 
     def stages(self, size: tuple[int, int]) -> Sequence[Integers]:
-        """The positions of a channel, counted row after row, in groups that are coded one after the other.
+        """Return the positions of a channel in the stages in which they are coded, numbered row after row.
 
-        One group of all of them, unless the tables of some positions depend on others of the same channel; as many
-        groups for every size, of which some may be empty.
+        All positions are one stage, unless tables depend on other positions of the same channel. The number of stages
+        is the same for all sizes; some may be empty.
+
+        size: (h, w) of the latent.
         """
         return (np.arange(size[0] * size[1]),)
 
     def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
-        """Tables for as many of `channels`, from the first on, as can be given now; at least one.
+        """Return the tables of the first of `channels`: of as many as follow from `decoded`, at least one.
 
+        channels: that are not decoded yet.
         size: (h, w) of the latent.
-        decoded: (channels.start, h, w), the symbols of all earlier channels.
-        stage: where there are several, tables are for this one of the first of `channels` alone; from the second stage
-            on `decoded` has that channel too, with zeros where nothing was decoded yet.
+        decoded: (channels.start, h, w), int64, the symbols of all earlier channels.
+        stage: of a prior with several; the tables are then for this stage of the first channel only. From the second
+            stage on, `decoded` includes that channel, with zeros at positions that are not decoded yet.
         """
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What a model file keeps of it."""
+        """Return the arrays that a model file stores, by name."""
 
 
 @dataclass(frozen=True)
 class FrozenTables(FrozenPrior):
-    """A prior whose tables depend on nothing but the channel and, for a fixed latent size, the position.
+    """A prior whose tables depend on the channel only or, for a fixed latent size, on channel and position.
 
     cumulative: (T, S+1), as in `Tables`.
     rows: (C, 1), or (C, h·w) for a fixed latent size.
+    cache: as in `Tables`.
 
-    Raises ValueError if the integers are not such tables.
+    Raises ValueError if these are not valid tables.
     """
 
     cumulative: Integers
     rows: Integers
-    derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         cumulative, rows = self.cumulative, self.rows
@@ -215,39 +229,39 @@ class FrozenTables(FrozenPrior):
             raise ValueError(f"rows point outside the {len(cumulative)} tables")
 
     def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
-        """The tables of all of `channels`: what is decoded already does not matter here."""
+        """Return the tables of all of `channels`; `decoded` is not used."""
         positions = size[0] * size[1]
         rows = self.rows[channels.start : channels.stop]
         if rows.shape[1] not in (1, positions):
             raise ValueError(f"the tables are for {rows.shape[1]} positions a channel, the latent has {positions}")
-        return Tables(self.cumulative, rows, positions, self.cumulative.shape[1] - 1, self.derived)
+        return Tables(self.cumulative, rows, positions, self.cumulative.shape[1] - 1, self.cache)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What a model file keeps of it."""
+        """Return `cumulative` and `rows` as int32."""
         return {"cumulative": self.cumulative.astype(np.int32), "rows": self.rows.astype(np.int32)}
 
     @classmethod
     def from_probabilities(cls, probabilities: NDArray[np.float64]) -> FrozenTables:
-        """From probabilities (C, 1 or h·w, S)."""
+        """Make tables from probabilities (C, 1 or h·w, S). Raises ValueError as `cumulative_counts` does."""
         channels, positions, alphabet = probabilities.shape
         rows = np.arange(channels * positions, dtype=np.int64).reshape(channels, positions)
         return cls(cumulative_counts(probabilities.reshape(-1, alphabet)), rows)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> FrozenTables:
-        """The inverse of `arrays`. Raises ValueError or KeyError if they are no tables."""
+        """Make tables from the arrays of a model file. Raises ValueError or KeyError if they are not tables."""
         if any(arrays[name].dtype.kind not in "iu" for name in ("cumulative", "rows")):
             raise ValueError("the tables of a frozen prior are integers")
         return cls(arrays["cumulative"].astype(np.int64), arrays["rows"].astype(np.int64))
 
 
 class NoPrior(FrozenPrior):
-    """Stands in where symbols have no probabilities: they are coded as they are, 32 bits each."""
+    """The prior of symbols without probabilities, which are coded as 32 bits each."""
 
     def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
-        """Tables without probabilities for all of `channels`."""
+        """Return tables without probabilities for all of `channels`."""
         return Tables(None, np.zeros((len(channels), 1), np.int64), size[0] * size[1], 1 << 32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Nothing."""
+        """Return no arrays."""
         return {}

@@ -1,4 +1,4 @@
-"""What the six kinds of component promise each other. Each contract is imported when it is first used."""
+"""The contracts of the six kinds of component. Each is imported when it is first used."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,5 +24,10 @@ require_torch(__name__)
 
 
 def implements(component: Any, contract: type, method: str) -> bool:
-    """Whether a component does what its contract leaves to it, such as `select` or `likelihood`."""
+    """Whether a component overrides an optional method of its contract.
+
+    component: an instance of a subclass of the contract.
+    contract: a class of this package, such as `Quantizer`.
+    method: the name of the method, such as `select_channels` or `likelihood`.
+    """
     return hasattr(contract, method) and getattr(type(component), method) is not getattr(contract, method)

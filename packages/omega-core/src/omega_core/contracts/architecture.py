@@ -1,4 +1,4 @@
-"""The transforms between image and latent."""
+"""Architectures: the transforms between image and latent."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, cast
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Architecture(nn.Module, ABC):
     """An analysis transform (image to latent) and a synthesis transform (latent to image).
 
-    Images are float in [0, 1], (B, colors, H, W). Normalization and padding are the architecture's own
-    business. Made as `Class(latent_channels=D, **options)`.
+    Images are floating-point in [0, 1], (B, colors, H, W). The architecture normalizes and pads them itself.
+    Made as `Class(latent_channels=D, **options)`.
     """
 
     colors: int
@@ -19,35 +19,43 @@ class Architecture(nn.Module, ABC):
     latent_channels: int
     """D, the channels of the latent."""
     image_size: tuple[int, int] | None = None
-    """(H, W) where only pictures of one size are taken."""
+    """(H, W) if the architecture takes pictures of one size only; None for any size."""
     fineness_aware: bool = False
-    """Whether the synthesis is told how finely its latent was quantized: `synthesis` then takes `fineness`, (B,), from
-    0 for the coarsest to 1 for the finest quantization, and so does `refine` of a `LocalArchitecture`."""
+    """Whether the synthesis depends on how finely its latent was quantized: `synthesis` then takes a fourth argument
+    `fineness`, (B,), from 0 for the coarsest to 1 for the finest quantization, and so does `refine` of a
+    `LocalArchitecture`."""
     precision: torch.dtype = torch.float32
-    """In what the transforms of a trained model compute. In float64 pixels come out the same on every machine
-    and with every number of threads, as a difference in the last bit no longer reaches what is rounded."""
+    """The type in which the transforms of a trained model compute. In float64, every machine and every number of
+    threads gives the same pixels: differences in the last bit are too small to change the rounded values."""
 
     @abstractmethod
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
-        """(h, w) of the latent of an image of H×W pixels. Raises ImageError for a size it does not take."""
+        """Return (h, w) of the latent of an image of height × width pixels. Raises ImageError for a size it refuses."""
 
     @abstractmethod
     def analysis(self, image: Tensor) -> Tensor:
-        """Image (B, colors, H, W) to latent (B, D, h, w)."""
+        """Transform an image (B, colors, H, W) into its latent (B, D, h, w)."""
 
     @abstractmethod
     def synthesis(self, latent: Tensor, height: int, width: int) -> Tensor:
-        """Latent (B, D, h, w) to image (B, colors, height, width). Values may leave [0, 1] a little."""
+        """Transform a latent (B, D, h, w) into an image (B, colors, height, width).
 
-    def restore(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
-        """The synthesis, told the fineness (B,) of each latent (B, D, h, w) where it is aware of it."""
+        The latent is the dequantized one; height and width are in pixels. Values may lie slightly outside [0, 1].
+        """
+
+    def synthesis_with_fineness(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
+        """Call `synthesis`, with the fineness if the architecture is `fineness_aware`.
+
+        latent, height, width: as for `synthesis`.
+        fineness: (B,), how finely each latent was quantized, from 0 to 1.
+        """
         if not self.fineness_aware:
             return self.synthesis(latent, height, width)
         image: Tensor = cast(Any, self.synthesis)(latent, height, width, fineness)
         return image
 
     def normalize(self, image: Tensor) -> Tensor:
-        """The image in the scale on which the distortion of training is measured."""
+        """Scale an image (B, colors, H, W) from [0, 1] to the values whose MSE is the distortion; unchanged here."""
         return image
 
 
@@ -61,63 +69,66 @@ class Margins(NamedTuple):
 
 
 class LocalArchitecture(Architecture):
-    """An architecture for images of any size whose every output depends on its neighborhood alone.
+    """An architecture for images of any size, each of whose outputs depends on a bounded neighborhood.
 
-    Such a transform can be worked out in tiles that overlap, in bounded memory, with the same result:
+    Its transforms can be computed in overlapping tiles, in bounded memory, with the same result:
 
         image ─pad─ blocks of stride × stride pixels ─analysis→ latent
         latent, fineness ─refine→ features, one vector a position ─render→ blocks ─crop─ image
 
-    An image is padded to whole blocks, of which the latent has one position each. Position (i, j) of the
-    latent may depend on the pixels of blocks up to `analysis_halo` positions away; features on latents up to
-    `refine_halo`, pixels on features up to `render_halo` positions away, and on no statistics of the image.
+    The image is padded to whole blocks; the latent has one position per block. A latent position may depend on
+    pixels of blocks up to `analysis_halo` positions away, features on latents up to `refine_halo` positions away,
+    and pixels on features up to `render_halo` positions away. None may depend on statistics of the whole image.
     """
 
     stride: int
-    """Pixels a side of what one position of the latent stands for."""
+    """The side, in pixels, of the block of one latent position."""
     smallest: int = 1
-    """Positions a side that a latent has at least."""
+    """The least height and width of a latent, in positions."""
     analysis_halo: int
     refine_halo: int = 0
     render_halo: int
 
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
-        """As many positions as there are blocks, also such that are not whole."""
+        """Return the number of blocks in each direction, incomplete ones included, but at least `smallest`."""
         return max(self.smallest, -(-height // self.stride)), max(self.smallest, -(-width // self.stride))
 
     def margins(self, height: int, width: int) -> Margins:
-        """What is added to an image of H×W pixels: the image is in the middle."""
+        """Return the pixels to add around an image of height × width pixels, which is then centered."""
         h, w = self.latent_size(height, width)
         down, across = h * self.stride - height, w * self.stride - width
         return Margins(down // 2, down - down // 2, across // 2, across - across // 2)
 
     def pad(self, image: Tensor, margins: Margins) -> Tensor:
-        """Add margins to an image (B, colors, H, W), here by repeating its edges."""
+        """Add margins to an image (B, colors, H, W) by repeating its edges."""
         if not any(margins):
             return image
         top, bottom, left, right = margins
         return nn.functional.pad(image, (left, right, top, bottom), mode="replicate")
 
     def padded(self, image: Tensor) -> Tensor:
-        """An image (B, colors, H, W) padded to whole blocks."""
+        """Pad an image (B, colors, H, W) to whole blocks."""
         return self.pad(image, self.margins(image.shape[2], image.shape[3]))
 
     def refine(self, latent: Tensor) -> Tensor:
-        """Latent (B, D, h, w) to features (B, F, h, w): the part of the synthesis that looks far but is small.
+        """Transform a latent (B, D, h, w) into features (B, F, h, w): the part of the synthesis at low resolution.
 
-        One that is `fineness_aware` takes a second argument, `fineness: Tensor | None = None`.
+        A `fineness_aware` architecture takes a second argument, `fineness: Tensor | None = None`, (B,).
         """
         return latent
 
-    def refined(self, latent: Tensor, fineness: Tensor | None) -> Tensor:
-        """`refine`, told the fineness where it is aware of it."""
+    def refine_with_fineness(self, latent: Tensor, fineness: Tensor | None) -> Tensor:
+        """Call `refine` on a latent (B, D, h, w), with the fineness (B,) if the architecture is `fineness_aware`."""
         return cast(Any, self.refine)(latent, fineness) if self.fineness_aware else self.refine(latent)
 
     @abstractmethod
     def render(self, features: Tensor) -> Tensor:
-        """Features (B, F, h, w) to whole blocks (B, colors, h·stride, w·stride)."""
+        """Transform features (B, F, h, w) into whole blocks of pixels (B, colors, h·stride, w·stride)."""
 
     def synthesis(self, latent: Tensor, height: int, width: int, fineness: Tensor | None = None) -> Tensor:
-        """Latent (B, D, h, w) to image (B, colors, height, width)."""
+        """Transform a latent (B, D, h, w) into an image (B, colors, height, width).
+
+        fineness: (B,), used if the architecture is `fineness_aware`.
+        """
         top, _, left, _ = self.margins(height, width)
-        return self.render(self.refined(latent, fineness))[:, :, top : top + height, left : left + width]
+        return self.render(self.refine_with_fineness(latent, fineness))[:, :, top : top + height, left : left + width]

@@ -1,4 +1,4 @@
-"""Symbols to bytes and back, without loss. No torch here."""
+"""Coders: symbols to bytes and back, without loss, and without torch."""
 
 from abc import ABC, abstractmethod
 
@@ -7,58 +7,67 @@ from omega_core.errors import CoderError
 
 
 class Decoder(ABC):
-    """One stream being decoded, from its beginning."""
+    """Decodes one stream, from its beginning."""
 
     @abstractmethod
     def decode(self, tables: Tables) -> Integers:
-        """The next `tables.size` symbols, flat. Raises CoderError if the bytes cannot be decoded."""
+        """Decode the next `tables.size` symbols: flat, int64, in the order of `tables`.
+
+        Raises CoderError if the bytes cannot be decoded.
+        """
 
 
 class GrowingDecoder(Decoder):
-    """A decoder of a stream that arrives in pieces.
+    """Decodes a stream that arrives in pieces.
 
-    It is asked for no more symbols than there are at the last cut of the stream that the bytes given so far reach.
+    `decode` is only called for symbols before the last cut of the stream that the bytes so far contain.
     """
 
     @abstractmethod
     def extend(self, data: bytes) -> None:
-        """Take the bytes of the stream that follow those given before. What was decoded is not asked for again."""
+        """Append the next bytes of the stream. Symbols that are decoded already are not decoded again."""
 
 
 class Coder(ABC):
-    """Codes integers with tables: lossless for every input, or a CoderError that says why not.
+    """Codes integers with tables: without loss, or with a CoderError that says why not.
 
-    Made as `Class()`: a file has to be decoded by knowing no more than its coder's name.
+    Made as `Class()`: a file names its coder and nothing more.
     """
 
     @abstractmethod
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """One stream for `symbols`, integers of any type, flat and in the order of `tables`, and where it may be cut.
+        """Encode symbols to one stream, and return it with the lengths at which it may be cut.
 
-        Of the stream (data, cuts), the first `cuts[i]` bytes, followed by zeros or by nothing, decode the first
-        `ends[i]` symbols: a decoder is asked for no more of them. `ends` rises, and may begin with 0; the last is the
-        number of symbols, the last cut the length of the stream. A code of whole bits, written most significant first,
-        would be cut at ⌈bits of the first `ends[i]` symbols / 8⌉.
+        symbols: integers of any type, flat, in the order of `tables`.
+        tables: the probabilities of the symbols.
+        ends: rising numbers of symbols, after which the stream is to be cut; the first may be 0, the last is
+            `tables.size`.
+
+        Of the result (data, cuts), the first `cuts[i]` bytes of data, followed by zeros or by nothing, decode to the
+        first `ends[i]` symbols; the last cut is the length of data. A code of whole bits, most significant bit first,
+        is cut at ⌈bits of the first `ends[i]` symbols / 8⌉.
+
+        Raises CoderError for symbols that do not fit the tables.
         """
 
     @abstractmethod
     def decoder(self, data: bytes) -> Decoder:
-        """A decoder of a stream or of what was left of it by a cut."""
+        """Return a decoder of a stream, or of its first bytes up to a cut."""
 
     def growing_decoder(self, data: bytes) -> GrowingDecoder:
-        """A decoder of the first bytes of a stream, which can be extended by those that follow.
+        """Return a decoder of the first bytes of a stream, which `extend` then continues.
 
-        Unless overridden, it decodes all earlier symbols again after each extension, with a new `decoder`.
+        Unless overridden, it decodes all earlier symbols again, with a new `decoder`, after each extension.
         """
         return _RestartingDecoder(self, data)
 
     def decode(self, data: bytes, tables: Tables) -> Integers:
-        """All `tables.size` symbols of a stream at once."""
+        """Decode all `tables.size` symbols of a stream: flat, int64. Raises CoderError."""
         return self.decoder(data).decode(tables)
 
 
 class _RestartingDecoder(GrowingDecoder):
-    """Reads a longer stream from its beginning again: right for every coder, and slow for many extensions."""
+    """Decodes from the beginning again after each extension: correct for every coder, slow for many extensions."""
 
     def __init__(self, coder: Coder, data: bytes) -> None:
         self.coder, self.data = coder, data
@@ -82,16 +91,16 @@ class _RestartingDecoder(GrowingDecoder):
 
 
 def check_length(data: bytes, least: float) -> None:
-    """Raise CoderError if a stream has not even `least` bytes: before all that it is said to hold is allocated."""
+    """Raise CoderError if a stream has fewer than `least` bytes. Called before memory for its symbols is allocated."""
     if len(data) < least:
-        raise CoderError(f"the stream has {len(data)} bytes; what it is said to hold takes at least {least:.0f}.")
+        raise CoderError(f"the stream has {len(data)} bytes; its symbols take at least {least:.0f}.")
 
 
 def check_symbols(symbols: Symbols, tables: Tables) -> None:
-    """Raise CoderError unless `symbols` are what `tables` are for."""
+    """Raise CoderError unless there are `tables.size` symbols, all within the alphabet of the tables."""
     if symbols.size != tables.size:
         raise CoderError(f"{symbols.size} symbols were given with tables for {tables.size}.")
-    # as numbers without a sign, what is below 0 is above all else: one look instead of two
+    # read as unsigned, negative numbers exceed all others, so that one comparison finds both kinds
     if symbols.size and symbols.view(symbols.dtype.str.replace("i", "u")).max() >= tables.alphabet:
         raise CoderError(
             f"symbols from {symbols.min()} to {symbols.max()} do not fit an alphabet of {tables.alphabet}."

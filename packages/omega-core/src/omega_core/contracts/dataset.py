@@ -1,4 +1,4 @@
-"""Pictures to train on."""
+"""Datasets: pictures to train on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def load(self, index: int, seed: int) -> NDArray[np.uint8]:
-        """Picture `index` as (colors, H, W); whatever is random about it follows from `seed`."""
+        """Return picture `index` as (colors, H, W), uint8; random crops and the like depend on `seed` only."""
 
 
 class Dataset(ABC):
@@ -27,9 +27,9 @@ class Dataset(ABC):
     train: Images
     validation: Images
     notes: Sequence[str] = ()
-    """What its user should know, such as how many files could not be read."""
+    """Remarks for the user, such as the number of unreadable files."""
     several_folders: bool = False
-    """Whether `data` may also be several folders: a mapping of each to its share of `train`, relative to the others."""
+    """Whether `data` may also be a mapping of several folders to their relative shares of `train`."""
 
     @abstractmethod
     def __init__(self, *, data: Path | None, seed: int) -> None: ...

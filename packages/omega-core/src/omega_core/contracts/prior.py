@@ -1,4 +1,4 @@
-"""The probabilities of symbols: learned in training, integers afterwards."""
+"""Priors: the probabilities of symbols, learned in training and integers afterwards."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ class Prior(nn.Module, ABC):
     """
 
     observes: bool = False
-    """Whether it learns from `observe`, and is to be shown the whole training set at the end."""
+    """Whether it learns from `observe`; training then passes it the whole training set once more at the end."""
 
     conditional: bool = False
-    """Whether its frozen tables depend on earlier channels: then they cost less on average than `code_lengths` say."""
+    """Whether its frozen tables depend on earlier symbols, which then cost less on average than `code_lengths`."""
 
     relaxation: nn.Module | None
-    """What only the relaxed phase of training trains; None for priors without any, and where nothing is trained."""
+    """The parameters that only the relaxed phase trains; None for priors without any, and in trained models."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,47 +32,55 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def code_lengths(self, height: int, width: int) -> Tensor:
-        """−log2 of the probability of every symbol, in bits.
+        """Return −log2 of the probability of every symbol, in bits.
 
-        (C, 1, S) where all positions of a channel share a table, (C, h·w, S) where each has its own.
+        height, width: h and w of the latent, in positions.
+
+        The result is (C, 1, S) if all positions of a channel share a table, (C, h·w, S) if each has its own.
         """
 
     def likelihood(self, values: Tensor) -> Tensor:
-        """The probability of real values (B, C, h, w), where the prior is a density that can tell."""
+        """Return the probability (B, C, h, w) of the unit interval around each real value (B, C, h, w); optional."""
         raise NotImplementedError(f"{type(self).__name__} has no likelihood of real values")
 
     def relax(self, latent_channels: int) -> None:
-        """Make ready for the relaxed phase, before any step: add, as `relaxation`, the density of latents (B, D, h, w).
+        """Add a density of latents for the relaxed phase, as the submodule `relaxation`. Called before the first step.
 
-        Nothing unless overridden; `interval_bits` is then missing, and quantizers that need it cannot be relaxed. The
-        state of `relaxation` goes into model files as what further training needs, and is not loaded for coding.
+        Does nothing unless overridden; a quantizer that needs `interval_bits` then has no relaxed phase. Model
+        files keep the state of `relaxation`, for further training; it is not loaded for coding.
+
+        latent_channels: D.
         """
 
     def interval_bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
-        """−log2 of the probabilities of the intervals [values − half_width, values + half_width]: (B, D, h, w).
+        """Return −log2 of the probability of each interval [values − half_width, values + half_width], (B, D, h, w).
 
-        values: (B, D, h, w), a latent with noise. half_width: (B, D, 1, 1).
-        known: (B, D, h, w), the latent as a decoder has it, from whose earlier channels and positions the others may
-            be foretold.
-        fineness: (B,), from 0 to 1, as `Quantizer.relaxed` has it.
+        values: (B, D, h, w), a latent with noise.
+        half_width: (B, D, 1, 1).
+        known: (B, D, h, w), the latent that a decoder would have, whose earlier channels and positions may predict
+            later ones.
+        fineness: (B,), from 0 to 1, as for `Quantizer.relaxed`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no density of latents")
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
-        """See the symbols (B, C, h, w) of a training batch, of which kept (B,) channels count."""
+        """Learn from the symbols (B, C, h, w) of a training batch, of which the first kept (B,) channels count."""
 
     def recount(self) -> None:
-        """Forget what was observed: the whole training set is about to be shown, each picture once."""
+        """Forget all observed symbols; `observe` is about to get the whole training set, each picture once."""
 
-    def select(self, order: Sequence[int]) -> None:
-        """Keep these channels, in this order."""
+    def select_channels(self, order: Sequence[int]) -> None:
+        """Keep the given channels, in the given order; order: indices of channels."""
         raise NotImplementedError(f"{type(self).__name__} cannot select channels")
 
     @abstractmethod
     def freeze(self) -> FrozenPrior:
-        """The prior as integer tables, for coding."""
+        """Return the prior as integer tables, for coding."""
 
     @classmethod
     def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
-        """A frozen prior from what a model file kept of it. Raises ValueError or KeyError if it does not fit."""
+        """Return a frozen prior from its arrays in a model file, by name.
+
+        Raises ValueError or KeyError if the arrays are not those of such a prior.
+        """
         return FrozenTables.from_arrays(arrays)

@@ -1,4 +1,4 @@
-"""Latents to symbols and back."""
+"""Quantizers: latents to symbols and back."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Quantized:
-    """What a quantizer makes of a latent.
+    """The output of a quantizer in training.
 
-    latent: (B, D, h, w), the dequantized latent, with a gradient to the one that came in.
-    bits: (B,), estimated bits of each sample's kept channels, with a gradient.
-    symbols: (B, C, h, w), integers; those of channels that are not kept mean nothing; None where there are none yet.
-    penalty: (B,), what else training is to make small, such as a commitment to a codebook: added to the loss as it is.
+    latent: (B, D, h, w), the dequantized latent, with a gradient to the input latent.
+    bits: (B,), the estimated bits of each sample's kept channels, with a gradient.
+    symbols: (B, C, h, w), integers; undefined in channels that are not kept; None in a relaxed phase without symbols.
+    penalty: (B,), a further term of the loss, such as a commitment loss, added to it unweighted; None without one.
     """
 
     latent: Tensor
@@ -29,27 +29,27 @@ class Quantized:
 
 
 class Quantizer(nn.Module, ABC):
-    """Turns latents into symbols, channels in order of importance, and any prefix of them back.
+    """Turns latents into symbols whose channels are in order of importance, and any prefix of these channels back.
 
     Made as `Class(latent_channels=D, channels=C, alphabet=S, **options)`.
     """
 
     channels: int
-    """C, the channels of symbols."""
+    """C, the number of symbol channels."""
     alphabet: int
     """S: symbols are integers in [0, S)."""
     lowest: int = 0
-    """The value that symbol 0 stands for, where symbols are consecutive values."""
+    """The value of symbol 0, if symbols are consecutive integers."""
     needs_prior: bool = True
-    """False where symbols have no probabilities."""
+    """False if the symbols have no probabilities, as those of `identity`."""
     needs_likelihood: bool = False
-    """True where training asks the prior for the likelihood of real values."""
+    """True if `forward` calls `Prior.likelihood`."""
     relaxation: nn.Module | None
-    """What only the relaxed phase of training trains; None for quantizers without one, and where nothing is trained."""
+    """The parameters that only the relaxed phase trains; None for quantizers without one, and in trained models."""
     sample_seeds: Tensor | None = None
-    """(B,), set by a trainer before `forward`: what makes `noise` a function of seed, step and sample."""
+    """(B,), int64, set by a trainer before `forward`, so that `noise` is a function of seed, step and sample."""
     progress: float = 0.0
-    """The share of training that is done, set by a trainer before `forward`, for what changes on the way."""
+    """The fraction of training that is done, from 0 to 1, set by a trainer before `forward`, for schedules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,66 +60,79 @@ class Quantizer(nn.Module, ABC):
         """Quantize and dequantize, differentiably while training.
 
         latent: (B, D, h, w).
-        prior: where the bits come from; without one they are zero.
-        kept: (B,), how many leading channels of each sample are kept; all of them if None.
+        prior: gives the bits; they are zero if None.
+        kept: (B,), int64, the number of kept channels of each sample; all C if None.
         """
 
     @abstractmethod
     def symbols(self, latent: Tensor) -> Tensor:
-        """Latent (B, D, h, w) to symbols (B, C, h, w), int64 in [0, S)."""
+        """Quantize a latent (B, D, h, w) to symbols (B, C, h, w), int64 in [0, S)."""
 
     @abstractmethod
     def latent(self, symbols: Tensor) -> Tensor:
-        """The first n ≤ C channels of symbols (B, n, h, w) to a latent (B, D, h, w)."""
+        """Dequantize the first n ≤ C channels of symbols, (B, n, h, w), to a latent (B, D, h, w)."""
 
     def mask(self, kept: Tensor | None, like: Tensor) -> Tensor:
-        """1 for the kept (B,) channels of each sample and 0 for the others: (B, C, 1, 1), in the type of `like`."""
+        """Return (B, C, 1, 1): 1 for the kept channels of each sample, 0 for the others.
+
+        kept: (B,), the number of kept channels; all C if None.
+        like: (B, …), of whose type and device the mask is.
+        """
         if kept is None:
             return like.new_ones((len(like), self.channels, 1, 1))
         here = torch.arange(self.channels, device=like.device) < kept[:, None]
         return here[:, :, None, None].to(like.dtype)
 
     def fineness(self, kept: Tensor) -> Tensor:
-        """How finely the first kept (B,) channels describe a latent, from 0 to 1: (B,), float32.
+        """Return how finely the first channels describe a latent, (B,), float32, from 0 to 1.
 
-        What a `fineness_aware` synthesis is told; kept/C unless a quantizer knows better.
+        A `fineness_aware` synthesis takes it. It is kept / C unless overridden.
+
+        kept: (B,), the number of kept channels of each sample.
         """
         return kept.float() / self.channels
 
     def relax(self) -> None:
-        """Make ready for the relaxed phase, before any step: add the parameters that it trains, as `relaxation`.
+        """Add the parameters that the relaxed phase trains, as the submodule `relaxation`. Called before step 0.
 
-        Nothing unless overridden. The state of `relaxation` goes into model files as what further training needs, and
-        is not loaded for coding. Raises ComponentError where its options leave no relaxed phase.
+        Does nothing unless overridden. Model files keep the state of `relaxation`, for further training; it is
+        not loaded for coding. Raises ComponentError if the quantizer's options exclude a relaxed phase.
         """
 
     def relaxed(self, latent: Tensor, prior: "Prior | None", kept: Tensor, fineness: Tensor) -> Quantized:
-        """Quantize as the relaxed phase of training does: quickly learned from, and near to what `fit` will make.
+        """Quantize approximately, with useful gradients, close to the quantization that `fit` will set up.
 
-        latent: (B, D, h, w). fineness: (B,), from 0 for the coarsest quantization to 1 for the finest, drawn evenly.
-        kept: (B,), as many channels as that share of them, for quantizers without a relaxation: unless overridden,
-            this is `forward` with these.
+        Unless overridden, this is `forward` with the kept channels.
 
-        The symbols may be None.
+        latent: (B, D, h, w).
+        prior: gives the bits; they are zero if None.
+        kept: (B,), int64, ⌈fineness · C⌉ channels or so, for quantizers without a relaxation.
+        fineness: (B,), drawn uniformly from 0 for the coarsest quantization to 1 for the finest.
+
+        The symbols of the result may be None.
         """
         quantized: Quantized = self(latent, prior, kept)
         return quantized
 
     def fit(self) -> None:
-        """End the relaxed phase: begin with the quantization that it has learned. Nothing unless overridden.
+        """Set up quantization to symbols at the end of the relaxed phase. Does nothing unless overridden.
 
-        Parameters keep their shapes. The trainer then finds an order of the channels (`select` with a permutation) and
-        says what it measured of prefixes (`set_fineness`).
+        Parameters keep their shapes. The trainer then orders the channels (`select_channels` with a permutation) and
+        passes the fineness that it measured for each prefix (`set_fineness`).
         """
 
     def set_fineness(self, fineness: Tensor) -> None:
-        """Take what `fineness` is to give for 0 to C channels: (C + 1,). Nothing unless overridden."""
+        """Store what `fineness` is to return for 0 to C kept channels, (C + 1,). Does nothing unless overridden."""
 
     def rate(self, places: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
-        """Bits (B,) of the kept channels of symbols that may lie between two: (B, C, h, w), from 0 to S − 1.
+        """Return the bits (B,) of the kept channels of real-valued symbols, such as levels.
 
-        What the prior says at whole numbers, interpolated between them: so that there is a gradient to the places. For
-        symbols in an order, such as levels; for others see `expected_rate`.
+        Code lengths are linearly interpolated between integers, which gives a gradient to the places. For symbols
+        without an order see `expected_rate`.
+
+        places: (B, C, h, w), from 0 to S − 1.
+        prior: gives the code lengths.
+        kept: (B,), the number of kept channels of each sample; all C if None.
         """
         flat_CPB = places.flatten(2).permute(1, 2, 0)
         lengths = prior.code_lengths(places.shape[2], places.shape[3]).to(places.dtype)
@@ -131,10 +144,12 @@ class Quantizer(nn.Module, ABC):
         return bits
 
     def expected_rate(self, chances: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
-        """Bits (B,) of the kept channels of symbols in no order, such as the numbers of vectors in a codebook.
+        """Return the bits (B,) of the kept channels of symbols without an order, such as indices of a codebook.
 
-        chances: (B, C, S, h, w), of each symbol; 1 for the one that is chosen. For a gradient, add to that choice
-            soft − soft.detach(), where soft is, say, a softmax over −distances.
+        chances: (B, C, S, h, w), the probability of each symbol: 1 for the chosen one, else 0. For a gradient, add
+            soft − soft.detach(), where soft is, for example, a softmax over −distances.
+        prior: gives the code lengths.
+        kept: (B,), the number of kept channels of each sample; all C if None.
         """
         lengths_CPS = prior.code_lengths(chances.shape[3], chances.shape[4]).to(chances.dtype)
         lengths_CSP = lengths_CPS.expand(-1, chances.shape[3] * chances.shape[4], -1).transpose(1, 2)
@@ -143,31 +158,35 @@ class Quantizer(nn.Module, ABC):
         return bits
 
     def temperature(self) -> Tensor | None:
-        """The temperature of each channel (C,), for the log, where there are such."""
+        """Return the temperature of each channel, (C,), for the log; None for quantizers without temperatures."""
         return None
 
     def compile_parts(self) -> None:
-        """Have torch.compile make quicker, in training, what gains by it: nothing unless overridden."""
+        """Compile parts of `forward` with torch.compile, for training. Does nothing unless overridden."""
 
-    def wake(self, counts: Tensor, seed: int) -> int:
-        """Move symbols that were never chosen to where they will be, and return how many: for `wake-every` of recipes.
+    def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
+        """Re-initialize symbols that were never chosen next to symbols that were, and return their number.
 
-        counts: (C, S), how often each was chosen of late.
-        seed: what is random about it follows from this alone, on every process.
+        Training calls this every `reset-dead-every` steps of the recipe.
+
+        counts: (C, S), how often each symbol was chosen since the last call.
+        seed: of all random choices, so that every process makes the same ones.
         """
-        raise NotImplementedError(f"{type(self).__name__} cannot wake symbols")
+        raise NotImplementedError(f"{type(self).__name__} cannot reset dead symbols")
 
-    def select(self, order: Sequence[int]) -> None:
-        """Keep these channels, in this order: C is then their number, latents keep their D channels.
+    def select_channels(self, order: Sequence[int]) -> None:
+        """Keep the given channels, in the given order; C becomes their number, D stays.
 
-        A file with the model is read with the class made anew with that C, which then loads the `state_dict`.
+        A model file with the `state_dict` is loaded into an instance that is made with the new C.
+
+        order: indices of the channels to keep, the most important first.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot select channels")
 
     def noise(self, like: Tensor) -> Tensor:
-        """Uniform between −½ and ½, of the shape of `like` (B, …).
+        """Return uniform noise between −½ and ½, of the shape, type and device of `like`, (B, …).
 
-        Where a trainer set `sample_seeds` it depends on them alone, not on batch, device or process.
+        If `sample_seeds` are set, it depends on them only, not on batch, device or process.
         """
         if self.sample_seeds is None:
             return torch.rand_like(like) - 0.5
@@ -177,7 +196,7 @@ class Quantizer(nn.Module, ABC):
 
 
 def hashed(*numbers: Tensor) -> Tensor:
-    """64 well-mixed bits for every tuple of the integers given, which are broadcast (SplitMix64)."""
+    """Hash tuples of integers to 64 bits each (SplitMix64); the tensors of integers are broadcast together."""
     state = torch.zeros((), dtype=torch.int64, device=numbers[0].device)
     for number in numbers:
         state = _mixed(state.to(number.device) ^ (number.to(torch.int64) * -7046029254386353131))
@@ -193,5 +212,5 @@ def _mixed(x: Tensor) -> Tensor:
 
 
 def _shifted(x: Tensor, by: int) -> Tensor:
-    """A logical shift to the right: torch's own copies the sign."""
+    """Shift logically to the right; torch's own operator copies the sign bit."""
     return (x >> by) & ((1 << (64 - by)) - 1)

@@ -1,21 +1,24 @@
-"""From a recipe to a model file."""
+"""Trainers: from a recipe to a model file."""
 
 from pathlib import Path
 from typing import Any, Protocol
 
 
 class Trainer(Protocol):
-    """Trains what a recipe describes.
+    """Trains the model of a recipe.
 
-    Made as `Class(recipe=…, data=folder or None, **options)`, where the recipe is an `omega_train.Recipe`
-    and the options are those of the machine; making it raises OmegaError if it could not be trained. The data
-    set is given `data` as it is: where that takes several folders, it may be a mapping of them to their shares.
+    Made as `Class(recipe=…, data=folder or None, **options)`, with an `omega_train.Recipe` and options about the
+    machine, such as its accelerator. `data` goes to the dataset unchanged: for datasets with `several_folders` it may
+    be a mapping of folders to shares. The constructor raises OmegaError for a recipe that cannot be trained.
     """
 
     def __init__(self, *, recipe: Any, data: Path | None) -> None: ...
 
     def train(self, folder: Path, *, resume: bool = False) -> Path:
-        """Train into a run folder, or go on with the run in it, and return the path of the best model.
+        """Train into a run folder and return the path of the best model.
 
-        Raises TrainingError if it cannot go on.
+        folder: for checkpoint, metrics, log and model; made if missing.
+        resume: continue from the checkpoint in the folder.
+
+        Raises TrainingError if the run cannot continue.
         """

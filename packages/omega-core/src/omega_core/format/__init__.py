@@ -1,4 +1,4 @@
-"""Bytes of `.omega` files and packs, with nothing but the standard library.
+"""The format of `.omega` files and packs, with the standard library only.
 
     binary      varints, checksums, a reader of streams
     limits      how much one file may hold

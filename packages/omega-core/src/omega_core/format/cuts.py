@@ -1,7 +1,7 @@
-"""Channels ↔ bytes of the stream: the groups of channels that a file can be cut between.
+"""Groups of channels, and the bytes of the stream at the cuts between them.
 
-A group is what one cut adds: a file shortened at a cut is a whole file again, whose stream is a prefix of
-the longer one's.
+A group is the channels between two cuts. A file truncated at a cut is a complete file, whose stream is a prefix of the
+original stream.
 """
 
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from itertools import accumulate
 from omega_core.format.limits import MAX_GROUPS
 
 CHANNELS_PER_GROUP = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 30, 32)
-"""Numbers of channels that a header has an index for; index 0 is for all others."""
+"""Numbers of channels per group by their index in a header; index 0 stands for all others."""
 
 MAX_LAST_GROUP_BYTES = (1 << 32) - 1
-"""Bytes of the stream in the last group, as many as a header can say."""
+"""The most bytes of the last group, which a header stores in 4 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Groups:
-    """The groups of channels that a stream consists of.
+    """The groups of channels in a stream.
 
-    channels: in all groups together.
-    channels_per_group: from one cut to the next; the last group may have fewer.
-    codes: of the size in bytes of each group but the last, one byte each; see `size_code`.
-    length: bytes of the stream.
+    channels: of all groups together.
+    channels_per_group: of every group but the last, which may have fewer.
+    codes: the sizes of all groups but the last, one byte each: see `size_code`.
+    length: of the stream, in bytes.
 
-    Raises ValueError for numbers that do not belong together, or for more than 32 groups.
+    Raises ValueError for inconsistent numbers, or for more than 32 groups.
     """
 
     channels: int
@@ -45,31 +45,31 @@ class Groups:
 
     @property
     def count(self) -> int:
-        """How many groups there are."""
+        """The number of groups."""
         return -(-self.channels // self.channels_per_group)
 
     @property
     def lacking(self) -> int:
-        """How many channels the last group has fewer than the others."""
+        """The number of channels that the last group lacks to `channels_per_group`."""
         return self.count * self.channels_per_group - self.channels
 
     @property
     def last_length(self) -> int:
-        """Bytes of the stream in the last group."""
+        """The size of the last group, in bytes."""
         return self.length - sum(map(coded_size, self.codes))
 
     @cached_property
     def cuts(self) -> Mapping[int, int]:
-        """The bytes of the stream that the channels up to each cut take, by the number of these channels."""
+        """The length of the stream up to each cut, in bytes, by the number of channels."""
         lengths = [*accumulate(map(coded_size, self.codes)), self.length]
         return dict(zip(group_ends(self.channels, self.channels_per_group), lengths, strict=True))
 
     def intact(self, length: int) -> int:
-        """How many channels are whole in the first `length` bytes of the stream; 0 if none is."""
+        """Return the number of leading channels that are complete in the first `length` bytes of the stream."""
         return max((channels for channels, size in self.cuts.items() if size <= length), default=0)
 
     def truncated(self, channels: int) -> "Groups":
-        """The groups of the first `channels`. Raises ValueError if there is no cut after so many."""
+        """Return the groups up to the cut at `channels`. Raises ValueError if there is no cut there."""
         if channels not in self.cuts:
             raise ValueError(f"there is no cut after {channels} channels, only after {list(self.cuts)}")
         count = -(-channels // self.channels_per_group)
@@ -77,26 +77,25 @@ class Groups:
 
 
 def channels_per_group(channels: int) -> int:
-    """From one cut to the next, so that a file of all C channels has at most 32 cuts."""
+    """Return the number of channels per group with which a file of `channels` has at most 32 cuts."""
     least = -(-channels // MAX_GROUPS)
     return next((size for size in CHANNELS_PER_GROUP if size >= least), least)
 
 
 def group_ends(channels: int, per_group: int) -> list[int]:
-    """The numbers of channels up to the end of each group, rising; the last of them is `channels`."""
+    """Return the rising numbers of channels at the ends of groups of `per_group` channels; the last is `channels`."""
     return [*range(per_group, channels, per_group), channels]
 
 
 def divide(stream: bytes, ends: Mapping[int, int], per_group: int) -> tuple[Groups, bytes]:
-    """Divide a stream into groups whose sizes have codes.
+    """Divide a stream into groups, with sizes rounded up to those of `size_code`.
 
-    stream: at least the bytes that the last end needs.
-    ends: the bytes of the stream that the channels up to the end of each group need, by their number, rising.
-    per_group: channels from one cut to the next.
+    stream: with at least as many bytes as the last end needs.
+    ends: the bytes that the channels up to the end of each group need, by the number of channels, rising.
+    per_group: channels per group.
 
-    Returns the groups and the stream as a file has it. Codes round sizes up: a group then has bytes of the next
-    one too, or zeros where the stream has no more. Raises ValueError if the numbers of channels are not those of
-    groups of that size.
+    Returns the groups and the stream of the file. A rounded group also has the first bytes of the next one, or zeros
+    after the end of the stream. Raises ValueError if `ends` are not those of groups of `per_group` channels.
     """
     *cuts, last = ends.values()
     codes, reached = bytearray(), 0
@@ -112,7 +111,7 @@ def divide(stream: bytes, ends: Mapping[int, int], per_group: int) -> tuple[Grou
 
 
 def size_code(size: int) -> int:
-    """A size as a floating-point number in one byte, rounded up: 5 bits of exponent, 3 of mantissa."""
+    """Encode a size in bytes as a floating-point number in one byte, rounded up: 5 bits of exponent, 3 of mantissa."""
     if size < 8:
         return size
     exponent = size.bit_length() - 3
@@ -121,6 +120,6 @@ def size_code(size: int) -> int:
 
 
 def coded_size(code: int) -> int:
-    """The size that a code stands for: exact up to 16, above at most an eighth more than it was made from."""
+    """Decode the size of a code: exact up to 16, above it at most an eighth more than the encoded size."""
     exponent, mantissa = code >> 3, code & 7
     return mantissa if exponent == 0 else (8 + mantissa) << (exponent - 1)

@@ -1,4 +1,4 @@
-"""What a file or a pack says about itself, without its model."""
+"""`describe`: the contents of a file or pack, without its model."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from omega_core.format.pack import Pack, parse
 
 
 def describe(data: bytes) -> dict[str, Any]:
-    """What is in an `.omega` file or a pack, as names and values that JSON can hold.
+    """Describe an `.omega` file or a pack, as a dictionary for JSON.
 
-    data: the bytes of a whole file or pack.
+    data: the bytes of a complete file or pack.
 
     Both have `kind` ("file" or "pack"), `mode`, `model` (the first 8 hexadecimal digits of its fingerprint), `coder`,
-    `channels`, `bytes`, `stream bytes` and `bpp`. A file has its `size`, and its `cuts`: the bytes of the stream by
-    the number of channels; and, where it needs them, `pictures`, `tiles`, `opacity bytes` and `profile bytes`. A pack
-    has `pictures`, `blocks` and `names`.
+    `channels`, `bytes`, `stream bytes` and `bpp`. A file also has its `size` and its `cuts`, the length of the
+    stream by the number of channels, and, if they apply, `pictures`, `tiles`, `alpha bytes` and `profile bytes`. A pack
+    also has `pictures`, `blocks` and `names`.
 
-    Raises FileFormatError if the bytes are neither, were changed or break off.
+    Raises FileFormatError if the bytes are neither, or are damaged or truncated.
     """
     whole = parse(data)
     return _of_pack(whole, len(data)) if isinstance(whole, Pack) else _of_file(whole, len(data))
@@ -36,12 +36,12 @@ def _of_file(file: OmegaFile, size: int) -> dict[str, Any]:
         "tiles": header.tile,
         "bytes": size,
         "stream bytes": len(file.stream),
-        "opacity bytes": None if header.alpha is None else len(header.alpha),
+        "alpha bytes": None if header.alpha is None else len(header.alpha),
         "profile bytes": len(header.profile) or None,
         "bpp": round(8 * size / header.pixels, 4),
         "cuts": {str(channels): length for channels, length in header.cuts.items()},
     }
-    seldom = {"pictures": 1, "tiles": None, "opacity bytes": None, "profile bytes": None}
+    seldom = {"pictures": 1, "tiles": None, "alpha bytes": None, "profile bytes": None}
     return {name: value for name, value in facts.items() if name not in seldom or value != seldom[name]}
 
 

@@ -1,4 +1,4 @@
-"""A whole `.omega` file: header, stream and checksum."""
+"""`OmegaFile`: header, stream and checksum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,10 @@ from omega_core.format.header import Header
 class OmegaFile:
     """An `.omega` file.
 
-    header: what it says about its pictures and channels.
-    stream: the coded symbols, `header.groups.length` bytes. Raises ValueError if it has another length.
+    header: describes the pictures and channels.
+    stream: the coded symbols, `header.groups.length` bytes.
+
+    Raises ValueError if the stream has another length.
     """
 
     header: Header
@@ -25,12 +27,13 @@ class OmegaFile:
 
     @classmethod
     def parse(cls, data: bytes, *, partial: bool = False) -> "OmegaFile":
-        """The file that bytes are.
+        """Parse the bytes of a file.
 
-        partial: take what is intact of a file that breaks off, which is then as if it had been cut there.
+        data: all bytes of the file.
+        partial: accept a truncated file, as if it ended at its last intact cut.
 
-        Raises CutOffError if the file breaks off (with `partial`, if no channel is intact), DamagedFileError if it
-        was changed, FileFormatError if it is something else.
+        Raises CutOffError for a truncated file (with `partial`, only if no channel is intact), DamagedFileError for a
+        damaged one, FileFormatError for another format.
         """
         reader = Reader(data)
         header = Header.read(reader)
@@ -48,26 +51,26 @@ class OmegaFile:
 
     @property
     def channels(self) -> int:
-        """How many channels are in it."""
+        """The number of channels in the file."""
         return self.header.channels
 
     @property
     def pixels(self) -> int:
-        """Pixels of all pictures."""
+        """The number of pixels of all pictures."""
         return self.header.pixels
 
     @property
     def file_sizes(self) -> Mapping[int, int]:
-        """The bytes of the whole file at each of its cuts, by the number of its channels."""
+        """The size of the file at each of its cuts, in bytes, by the number of channels."""
         return self.header.file_sizes
 
     def truncated(self, channels: int) -> "OmegaFile":
-        """The file cut after `channels`. Raises ValueError if there is no cut after so many."""
+        """Return the file truncated to `channels`. Raises ValueError if there is no cut there."""
         header = self.header.truncated(channels)
         return OmegaFile(header, self.stream[: header.groups.length])
 
     def to_bytes(self) -> bytes:
-        """The bytes of the file. Raises ValueError for numbers of 2²⁸ and more in its header."""
+        """Return the bytes of the file. Raises ValueError for numbers of 2²⁸ and more in its header."""
         body = self.header.to_bytes() + self.stream
         return body + checksum(body)
 
@@ -79,10 +82,11 @@ def check(body: bytes, found: bytes) -> None:
 
 
 def cut_off(header: Header, missing: int, intact: int) -> CutOffError:
-    """The error of a file that breaks off.
+    """Return the error for a truncated file.
 
-    missing: how many bytes are not there.
-    intact: how many channels are.
+    header: of the file.
+    missing: the number of missing bytes.
+    intact: the number of intact channels.
     """
     hope = f"Its first {intact} of {header.channels} channels are intact" if intact else "No channel is intact"
     return CutOffError(f"the file breaks off: {missing} bytes are missing. {hope}.", intact=intact)

@@ -1,10 +1,10 @@
-"""The header of an `.omega` file: all before its stream.
+"""`Header`: the bytes of an `.omega` file before its stream.
 
     magic, format and coder, flags, fingerprint, size, [coder], [channels per group], [fields]
     groups, [lacking], sizes of the groups
 
-For a gray picture under 256×256 it takes 12 bytes, and one for each cut, at the most, if channels come in whole
-groups of one of the sizes CHANNELS_PER_GROUP. There is one way only to write a header.
+For a gray picture under 256×256 it takes 12 bytes, and one for each cut, at the most, if channels come in
+complete groups of one of the sizes CHANNELS_PER_GROUP. Every header has exactly one valid encoding.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,34 +19,34 @@ from omega_core.format.limits import MAX_PICTURES
 MAGIC = "Ω".encode()
 VERSION = 1
 CODERS = ("", "omega-entropy/range", "omega-entropy/torchac", "omega-entropy/fixed", "omega-entropy/raw")
-"""Coders with a number of their own. Numbers are never given to another coder; 15 is the last."""
+"""Coders by number. Numbers are never given to another coder; 15 is the last."""
 MODES = ("L", "RGB", "LA", "RGBA")
 FINGERPRINT = 4
-"""Bytes of a model's fingerprint in a header."""
+"""The bytes of a model's fingerprint in a header."""
 
 _TILE, _ALPHA, _PICTURES, _PROFILE = 1, 2, 3, 132
 """Numbers of fields."""
 _OPTIONAL = range(128, 256)
-"""Numbers of fields that a reader may ignore if it does not know them."""
+"""Numbers of fields that a reader may ignore if they are unknown to it."""
 _SMALL, _FIELDS, _LACKING = 1 << 2, 1 << 3, 1 << 5
 """Bits of the flags, and of the number of groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What an `.omega` file says before its stream.
+    """The header of an `.omega` file.
 
-    fingerprint: the first 4 bytes of the model's.
-    coder: its qualified name.
-    mode: of the pictures, as Pillow names it: one of MODES.
-    sizes: (height, width) in pixels of each picture, 1 to 64 of them.
-    groups: its channels, and the bytes of the stream that they take.
-    tile: the side in pixels of the tiles that the pictures are transformed in; None if they are not.
-    alpha: the opacity of the pictures, as `omega_core.images.planes` codes it; None in modes that have none.
+    fingerprint: the first 4 bytes of the fingerprint of the model.
+    coder: the qualified name of the coder.
+    mode: of the pictures, one of MODES, which are Pillow's.
+    sizes: (height, width) of each of the 1 to 64 pictures, in pixels.
+    groups: the groups of channels in the stream.
+    tile: the side, in pixels, of the tiles in which the pictures are transformed; None without tiles.
+    alpha: the alpha planes of the pictures, as `omega_core.images.planes` codes them; None in modes that have none.
     profile: the ICC profile of the pictures, compressed with zlib; empty if there is none.
-    unknown: optional fields that this version does not know, by number from 128 on: kept as they are.
+    unknown: the bytes of optional fields unknown to this version, by number, 128 to 255; they are kept.
 
-    Raises ValueError for values that no header has.
+    Raises ValueError for invalid values.
     """
 
     fingerprint: bytes
@@ -71,44 +71,44 @@ class Header:
         if self.tile is not None and self.tile < 1:
             raise ValueError(f"tiles have one pixel at the least, not {self.tile}")
         if (self.alpha is not None) != ("A" in self.mode):
-            raise ValueError(f"opacity is in the modes LA and RGBA and in no others, of which {self.mode} is one")
+            raise ValueError(f"alpha is in the modes LA and RGBA and in no others, of which {self.mode} is one")
         if any(number not in _OPTIONAL or number == _PROFILE for number in self.unknown):
             raise ValueError(f"{sorted(self.unknown)} are not all numbers of optional fields that are not known")
 
     @property
     def channels(self) -> int:
-        """How many channels are in the stream."""
+        """The number of channels in the stream."""
         return self.groups.channels
 
     @property
     def cuts(self) -> Mapping[int, int]:
-        """The bytes of the stream that the channels up to each cut take, by the number of these channels."""
+        """The length of the stream up to each cut, in bytes, by the number of channels."""
         return self.groups.cuts
 
     @property
     def pixels(self) -> int:
-        """Pixels of all pictures."""
+        """The number of pixels of all pictures."""
         return sum(height * width for height, width in self.sizes)
 
     @property
     def file_sizes(self) -> Mapping[int, int]:
-        """The bytes of the whole file at each of its cuts, by the number of its channels."""
+        """The size of the file at each of its cuts, in bytes, by the number of channels."""
         return {
             channels: len(self._before_groups) + len(_group_bytes(self.groups.truncated(channels))) + length + CHECKSUM
             for channels, length in self.cuts.items()
         }
 
     def truncated(self, channels: int) -> "Header":
-        """The header of the file cut after `channels`. Raises ValueError if there is no cut after so many."""
+        """Return the header of the file truncated to `channels`. Raises ValueError if there is no cut there."""
         return replace(self, groups=self.groups.truncated(channels))
 
     def to_bytes(self) -> bytes:
-        """The bytes of the header. Raises ValueError for numbers of 2²⁸ and more."""
+        """Return the bytes of the header. Raises ValueError for numbers of 2²⁸ and more."""
         return self._before_groups + _group_bytes(self.groups)
 
     @cached_property
     def _before_groups(self) -> bytes:
-        """The part that is the same at all cuts."""
+        """The bytes before the groups, which are the same at all cuts."""
         height, width = self.sizes[0]
         small = max(height, width) <= 256
         coder = CODERS.index(self.coder) if self.coder in CODERS else 0
@@ -145,15 +145,17 @@ class Header:
 
     @classmethod
     def parse(cls, data: bytes) -> "Header":
-        """The header that bytes of a file begin with. Raises as `read` does."""
+        """Parse the header at the beginning of the bytes of a file. Raises as `read` does."""
         return cls.read(Reader(data))
 
     @classmethod
     def read(cls, reader: Reader) -> "Header":
-        """Take the header off a file, of which not a byte was taken before.
+        """Read the header of a file.
 
-        Raises FileFormatError if it is no `.omega` file or one of a later version, CutOffError if it breaks off,
-        DamagedFileError if it was changed.
+        reader: at the beginning of the file.
+
+        Raises FileFormatError for another format or a later version, CutOffError for a truncated header,
+        DamagedFileError for a damaged one.
         """
         if reader.read_up_to(len(MAGIC)) != MAGIC:
             raise FileFormatError("this is not an .omega file.")
@@ -182,7 +184,7 @@ class Header:
                 profile=fields.pop(_PROFILE, b""),
                 unknown=fields,
             )
-            if header.to_bytes() == bytes(reader.taken):  # there is one way only to write it
+            if header.to_bytes() == bytes(reader.taken):  # the only valid encoding
                 return header
         except ValueError as problem:
             raise _contradiction() from problem
@@ -194,7 +196,7 @@ def _contradiction() -> DamagedFileError:
 
 
 def _read_fields(reader: Reader) -> dict[int, bytes]:
-    """The bytes of the fields, by number. Raises FileFormatError for one that may not be ignored and is not known."""
+    """Read the fields, by number. Raises FileFormatError for an unknown field that may not be ignored."""
     fields: dict[int, bytes] = {}
     while number := reader.byte():
         if number <= max(fields, default=0):

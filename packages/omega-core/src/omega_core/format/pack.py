@@ -1,4 +1,4 @@
-"""Packs: many small pictures in one file, of which any one can be read without the others.
+"""Packs: many small pictures in one file, each of which can be read without the others.
 
     magic      2   CF 89, the letter ω in UTF-8
     version    1   1
@@ -33,7 +33,7 @@ class Block:
     """A part of a pack: an `.omega` file of up to 64 pictures.
 
     names: of its pictures.
-    start, size: where it lies in the file, in bytes.
+    start, size: its offset in the pack and its length, in bytes.
     """
 
     names: tuple[str, ...]
@@ -41,7 +41,11 @@ class Block:
     size: int
 
     def read(self, file: BinaryIO, *, partial: bool = False) -> bytes:
-        """Its bytes or, with `partial`, those that are there. Raises CutOffError if the pack breaks off in it."""
+        """Read the bytes of the block.
+
+        file: the pack, open for reading.
+        partial: return fewer bytes if the pack is truncated, instead of raising CutOffError.
+        """
         file.seek(self.start)
         data = file.read(self.size)
         if len(data) < self.size and not partial:
@@ -51,9 +55,11 @@ class Block:
 
 
 def read_index(file: BinaryIO) -> list[Block]:
-    """The blocks of a pack, of which no more than the index is read.
+    """Read the index of a pack, and return its blocks.
 
-    Raises FileFormatError if it is no pack, was changed or breaks off.
+    file: the pack, open for reading, at its beginning.
+
+    Raises FileFormatError if the file is not a pack, or its index is damaged or truncated.
     """
     reader = Reader(file)
     if reader.read_up_to(len(MAGIC)) != MAGIC:
@@ -75,14 +81,14 @@ def read_index(file: BinaryIO) -> list[Block]:
 
 
 def _entries(index: bytes) -> tuple[list[tuple[int, int]], list[str]]:
-    """Pictures and bytes of each block, and the names of all pictures."""
+    """(number of pictures, size in bytes) of each block, and the names of all pictures."""
     reader = Reader(index)
     try:
         entries = [(reader.byte() + 1, reader.varint()) for _ in range(reader.varint())]
     except CutOffError as problem:
         raise DamagedFileError("the pack is damaged: its index is too short. Get it again.") from problem
     if not entries or max(pictures for pictures, _ in entries) > MAX_PICTURES:
-        raise DamagedFileError("the pack is damaged: its blocks are not what they have to be. Get it again.")
+        raise DamagedFileError("the pack is damaged: its index has invalid blocks. Get it again.")
     total = sum(pictures for pictures, _ in entries)
     inflater = zlib.decompressobj()
     try:
@@ -92,12 +98,12 @@ def _entries(index: bytes) -> tuple[list[tuple[int, int]], list[str]]:
         raise DamagedFileError("the pack is damaged: its names cannot be read. Get it again.") from problem
     whole = inflater.eof and not inflater.unused_data and names and names.pop() == ""
     if not whole or len(names) != total or len(set(names)) != total or not all(map(is_name, names)):
-        raise DamagedFileError("the pack is damaged: its names are not what they have to be. Get it again.")
+        raise DamagedFileError("the pack is damaged: its names are invalid. Get it again.")
     return entries, names
 
 
 def is_name(name: str) -> bool:
-    """Whether a picture in a pack may have this name: it stays within the folder that it is unpacked to."""
+    """Whether a name is valid for a picture in a pack: a relative path that stays within its folder."""
     try:
         length = len(name.encode())
     except UnicodeEncodeError:
@@ -108,12 +114,12 @@ def is_name(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Pack:
-    """All of a pack in memory, as it is made or shortened.
+    """A complete pack in memory.
 
     blocks: `.omega` files of one model, each with the names of its pictures.
 
-    Raises ValueError for names that are not relative paths with `/` between folders, or twice there, and for
-    blocks of more than 64 pictures, or of more or fewer than there are names.
+    Raises ValueError for invalid or duplicate names (see `is_name`), and for blocks with more than 64 pictures or
+    another number of names than of pictures.
     """
 
     blocks: tuple[tuple[OmegaFile, tuple[str, ...]], ...]
@@ -129,45 +135,45 @@ class Pack:
 
     @classmethod
     def parse(cls, data: bytes) -> "Pack":
-        """The pack that bytes are. Raises FileFormatError if any of it was changed or is missing."""
+        """Parse the bytes of a pack. Raises FileFormatError if they are damaged or truncated."""
         file = BytesIO(data)
         blocks = read_index(file)
         if blocks[-1].start + blocks[-1].size < len(data):
-            raise DamagedFileError("the pack is damaged: there is more of it than it says. Get it again.")
+            raise DamagedFileError("the pack is damaged: bytes follow its last block. Get it again.")
         parts = tuple((OmegaFile.parse(block.read(file)), block.names) for block in blocks)
         if any(len(block.header.sizes) != len(names) for block, names in parts):
-            raise DamagedFileError("the pack is damaged: its blocks have other pictures than it says. Get it again.")
+            raise DamagedFileError("the pack is damaged: a block has more or fewer pictures than names. Get it again.")
         return cls(parts)
 
     @property
     def channels(self) -> int:
-        """How many channels are in it."""
+        """The number of channels in the pack."""
         return self.blocks[0][0].channels
 
     @property
     def pixels(self) -> int:
-        """Pixels of all pictures."""
+        """The number of pixels of all pictures."""
         return sum(block.pixels for block, _ in self.blocks)
 
     @property
     def file_sizes(self) -> Mapping[int, int]:
-        """The bytes of the whole pack at each cut that all its blocks have, by the number of channels."""
+        """The size of the pack at each cut that all blocks have, in bytes, by the number of channels."""
         blocks = [block.file_sizes for block, _ in self.blocks]
         cuts = [channels for channels in blocks[0] if all(channels in sizes for sizes in blocks)]
         at_cuts = {channels: [sizes[channels] for sizes in blocks] for channels in cuts}
         return {channels: len(self._before_blocks(sizes)) + sum(sizes) for channels, sizes in at_cuts.items()}
 
     def truncated(self, channels: int) -> "Pack":
-        """The pack of its blocks cut after `channels`. Raises ValueError if one of them has no such cut."""
+        """Return the pack truncated to `channels`. Raises ValueError if a block has no cut there."""
         return Pack(tuple((block.truncated(channels), names) for block, names in self.blocks))
 
     def to_bytes(self) -> bytes:
-        """The bytes of the pack."""
+        """Return the bytes of the pack."""
         files = [block.to_bytes() for block, _ in self.blocks]
         return self._before_blocks([len(file) for file in files]) + b"".join(files)
 
     def _before_blocks(self, sizes: Sequence[int]) -> bytes:
-        """All before blocks of so many bytes each."""
+        """The bytes of the pack before its blocks; sizes: of the blocks, in bytes."""
         entries = [bytes([len(names) - 1]) + varint(size) for size, (_, names) in zip(sizes, self.blocks, strict=True)]
         index = varint(len(entries)) + b"".join(entries) + self._packed_names
         head = MAGIC + bytes([VERSION]) + varint(len(index)) + index
@@ -179,10 +185,10 @@ class Pack:
 
 
 def parse(data: bytes) -> OmegaFile | Pack:
-    """The file or the pack that bytes are. Raises FileFormatError if they are neither, or not whole."""
+    """Parse the bytes of a file or a pack. Raises FileFormatError if they are neither, or damaged or truncated."""
     return Pack.parse(data) if is_pack(data) else OmegaFile.parse(data)
 
 
 def is_pack(first: bytes) -> bool:
-    """Whether a file that begins with these bytes says that it is a pack."""
+    """Whether the first bytes of a file are those of a pack."""
     return first.startswith(MAGIC)

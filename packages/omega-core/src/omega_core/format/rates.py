@@ -1,4 +1,4 @@
-"""Rate control: which cut of a file to take."""
+"""Rate control: the choice of a cut for a number of channels or bytes, and `truncate`."""
 
 import math
 from dataclasses import dataclass, fields
@@ -10,15 +10,15 @@ from omega_core.format.pack import Pack, parse
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """What a picture may cost, or how good it has to be: one of these, or none for all channels.
+    """A limit on the rate of a picture, or on its quality: one of the following, or none for all channels.
 
-    channels: 1 to C.
+    channels: the number of channels, 1 to C.
     fraction: of the C channels, above 0 and up to 1.
-    bpp: bits per pixel of the picture that the whole file takes at most.
-    max_bytes: bytes that the whole file takes at most.
-    psnr: dB that the decoded picture reaches at least.
+    bpp: the most bits of the file per pixel of the picture.
+    max_bytes: the most bytes of the file.
+    psnr: the least PSNR of the decoded picture, in dB.
 
-    Raises RateError if there are several, or one is no such number.
+    Raises RateError for several limits, or for a value outside its range.
     """
 
     channels: int | None = None
@@ -39,7 +39,7 @@ class Rate:
                 raise RateError(f"{name.replace('_', '-')} has to be above 0, not {value}.")
 
     def whole_channels(self, of: int) -> int | None:
-        """The number of channels asked for, as such or as a fraction; None where it follows from the picture."""
+        """Return the number of channels, of `of` in all, if it does not depend on the picture; otherwise None."""
         if self.fraction is not None:
             return max(1, round(self.fraction * of))
         if self.channels is None and self == Rate():
@@ -47,12 +47,15 @@ class Rate:
         return self.channels
 
     def budget(self, pixels: int) -> int | None:
-        """The bytes that a file of so many pixels may take, where bytes or bits per pixel are limited."""
+        """Return the most bytes of a file with `pixels` pixels; None without a limit on bytes or bits per pixel."""
         return self.max_bytes if self.bpp is None else int(min(self.bpp * pixels / 8, 1 << 62))
 
 
 def largest_within(whole: OmegaFile | Pack, budget: int) -> int:
-    """The channels of the largest cut whose file takes at most `budget` bytes. Raises RateError if none does."""
+    """Return the channels of the largest cut at which a file or pack has at most `budget` bytes.
+
+    Raises RateError if it is larger at its smallest cut.
+    """
     sizes = whole.file_sizes
     fitting = [channels for channels, size in sizes.items() if size <= budget]
     if not fitting:
@@ -63,9 +66,12 @@ def largest_within(whole: OmegaFile | Pack, budget: int) -> int:
 
 
 def largest_cut(whole: OmegaFile | Pack, *, channels: int | None = None, max_bytes: int | None = None) -> int:
-    """The channels of the largest cut of at most so many channels or bytes: of one of them.
+    """Return the channels of the largest cut within a limit.
 
-    Raises RateError if not exactly one limit is given, or no cut is so small.
+    whole: the file or pack.
+    channels, max_bytes: the limit, exactly one of them.
+
+    Raises RateError if not exactly one limit is given, or every cut exceeds it.
     """
     if (channels is None) == (max_bytes is None):
         raise RateError("truncate to channels or to bytes: one of them.")
@@ -80,12 +86,14 @@ def largest_cut(whole: OmegaFile | Pack, *, channels: int | None = None, max_byt
 
 
 def truncate(data: bytes, *, channels: int | None = None, max_bytes: int | None = None) -> bytes:
-    """An `.omega` file, or a pack, shortened to its largest cut of at most so many channels or bytes.
+    """Truncate an `.omega` file or a pack at its largest cut within a limit, without a model.
 
-    No model is needed. The result is a whole file, byte for byte the one that compressing with that many
-    channels makes.
+    data: the bytes of the file or pack.
+    channels, max_bytes: the limit, exactly one of them.
 
-    Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given or no cut is so small.
+    Returns a complete file, byte for byte the one that compressing with so many channels makes.
+
+    Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given or every cut exceeds it.
     """
     whole = parse(data)
     return whole.truncated(largest_cut(whole, channels=channels, max_bytes=max_bytes)).to_bytes()

@@ -1,4 +1,4 @@
-"""An `.omega` file that still arrives: whole at each cut as soon as the bytes up to there are read."""
+"""`StreamingFile`: an `.omega` file that is read while it arrives."""
 
 from omega_core.format.binary import CHECKSUM, Reader, Stream
 from omega_core.format.file import OmegaFile, check, cut_off
@@ -6,15 +6,15 @@ from omega_core.format.header import Header
 
 
 class StreamingFile:
-    """An `.omega` file that is read as it arrives, no further than it is asked for.
+    """An `.omega` file that is parsed while it arrives, and read no further than needed.
 
-    source: what it arrives from: an open file, a pipe, the response of a server, or bytes.
+    source: an open file, a pipe, a response of a server, or bytes.
 
-    header: read at once, of all channels.
-    start: how many bytes come before the stream.
+    header: of the file with all its channels; the constructor reads it.
+    start: the offset of the stream in the file, in bytes.
 
-    Raises FileFormatError if it is no `.omega` file or one of a later version, CutOffError if its header breaks
-    off, DamagedFileError if that was changed.
+    Raises FileFormatError for another format or a later version, CutOffError for a truncated header, DamagedFileError
+    for a damaged one.
     """
 
     def __init__(self, source: Stream | bytes) -> None:
@@ -23,10 +23,10 @@ class StreamingFile:
         self.start = len(self._reader.taken)
 
     def up_to(self, channels: int) -> OmegaFile:
-        """The file cut after `channels`, once so much has arrived; after all of them, its checksum is checked.
+        """Read up to the cut at `channels`, and return the file truncated there.
 
-        Raises ValueError if there is no cut after so many, CutOffError if the file breaks off before it,
-        DamagedFileError if the checksum of the whole file does not match.
+        With all channels, the checksum is verified. Raises ValueError if there is no cut there, CutOffError if the file
+        ends before it, DamagedFileError if the checksum does not match.
         """
         header = self.header.truncated(channels)
         end = self.start + header.groups.length
@@ -38,7 +38,7 @@ class StreamingFile:
         return OmegaFile(header, taken[self.start : end])
 
     def _read_to(self, end: int) -> None:
-        """Take the bytes before `end`. Raises CutOffError if there are fewer."""
+        """Read the bytes before offset `end`. Raises CutOffError if there are fewer."""
         self._reader.read_up_to(end - len(self._reader.taken))
         there = len(self._reader.taken) - self.start
         if there < end - self.start:

@@ -1,4 +1,4 @@
-"""Pictures as arrays: read, written, measured."""
+"""Pictures as arrays: reading, writing, color conversion and PSNR."""
 
 from omega_core.extras import require_torch
 

@@ -1,4 +1,4 @@
-"""Pictures from arrays and tensors."""
+"""Arrays and tensors to pictures."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
 
 def picture_of_array(array: NDArray[Any], max_pixels: int) -> Picture:
-    """A picture of an array of uint8: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), of which 2 and 4 have opacity.
+    """Convert an array to a picture.
 
-    Raises ImageError for another type or shape, or for more than `max_pixels` pixels.
+    array: uint8, (H, W) or (H, W, 1) for gray, (H, W, 3) for RGB; (H, W, 2) and (H, W, 4) with alpha.
+    max_pixels: the most pixels.
+
+    Raises ImageError for another type or shape, or for more pixels.
     """
     if array.dtype != np.uint8:
-        raise ImageError(f"an array of {array.dtype} is no picture here; give uint8 values from 0 to 255.")
+        raise ImageError(f"an array of {array.dtype} is not a picture; give uint8 values from 0 to 255.")
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or not array.size:
-        raise ImageError(f"an array of shape {array.shape} is no picture here; give (H, W) or (H, W, 3).")
+        raise ImageError(f"an array of shape {array.shape} is not a picture; give (H, W) or (H, W, 3).")
     check_size(array.shape[1], array.shape[0], max_pixels)
     colors = 1 if array.shape[2] < 3 else 3
     pixels = np.array(array[:, :, :colors].transpose(2, 0, 1), order="C")
@@ -31,23 +34,24 @@ def picture_of_array(array: NDArray[Any], max_pixels: int) -> Picture:
 
 
 def picture_of_tensor(tensor: "Tensor", max_pixels: int) -> Picture:
-    """A picture of a tensor (colors, H, W) or (1, colors, H, W), with 1 or 3 colors, of any floating-point type.
+    """Convert a tensor to a picture, rounded to 256 levels.
 
-    Its values from 0 to 1 become the nearest of 256 levels.
+    tensor: (colors, H, W) or (1, colors, H, W), 1 or 3 colors, of any floating-point type, in [0, 1].
+    max_pixels: the most pixels.
 
-    Raises ImageError for another type, shape or value, or for more than `max_pixels` pixels.
+    Raises ImageError for another type, shape or value, or for more pixels.
     """
     if not tensor.is_floating_point():
-        raise ImageError(f"a tensor of {tensor.dtype} is no picture here; give floating-point values from 0 to 1.")
+        raise ImageError(f"a tensor of {tensor.dtype} is not a picture; give floating-point values from 0 to 1.")
     image = tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor
     if image.ndim != 3 or len(image) not in (1, 3) or not image.numel():
         raise ImageError(
-            f"a tensor of shape {tuple(tensor.shape)} is no picture here; give (colors, H, W) with 1 or 3 colors."
+            f"a tensor of shape {tuple(tensor.shape)} is not a picture; give (colors, H, W) with 1 or 3 colors."
         )
     check_size(image.shape[2], image.shape[1], max_pixels)
     values = image.detach().cpu()
     values = values.double() if values.element_size() == 8 else values.float()
     low, high = values.min().item(), values.max().item()
-    if not (low >= 0 and high <= 1):  # also where one is not a number
-        raise ImageError(f"a tensor of values from {low:g} to {high:g} is no picture here; give values from 0 to 1.")
+    if not (low >= 0 and high <= 1):  # also for NaN
+        raise ImageError(f"a tensor of values from {low:g} to {high:g} is not a picture; give values from 0 to 1.")
     return Picture(np.ascontiguousarray((values * 255).round().numpy().astype(np.uint8)))

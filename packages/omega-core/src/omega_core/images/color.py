@@ -1,4 +1,4 @@
-"""Colors, bit depths and ICC profiles: any Pillow image as 8 bits of gray or RGB, with or without opacity."""
+"""Conversion of Pillow images to 8-bit gray or RGB, with or without alpha, and ICC profiles."""
 
 import io
 
@@ -7,21 +7,21 @@ from PIL import Image, ImageCms
 
 from omega_core.errors import ImageError
 
-_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}  # what fits a mode, as ICC.1 §7.2.6 says
+_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}  # color spaces in ICC profiles (ICC.1 §7.2.6)
 
 
 def fits_mode(profile: bytes, mode: str) -> bool:
-    """Whether an ICC profile is for the colors of a mode: L, LA, RGB or RGBA."""
+    """Whether an ICC profile has the color space of a mode: L, LA, RGB or RGBA."""
     return _color_space(profile) == _SPACES[mode]
 
 
 def _color_space(profile: bytes) -> bytes:
-    """Of what an ICC profile is: bytes 16 to 19 of its header (ICC.1, §7.2.6)."""
+    """The color space of an ICC profile: bytes 16 to 19 of its header (ICC.1, §7.2.6)."""
     return profile[16:20]
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether Pillow reads more than 8 bits, or has reduced them."""
+    """Whether an image has more than 8 bits per color, in Pillow or in its file."""
     if image.mode.startswith("I"):
         return True
     for coder, _, _, arguments in getattr(image, "tile", []):
@@ -32,14 +32,14 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
-    """16 bits of gray reduced to the upper 8."""
+    """Reduce 16-bit gray to its upper 8 bits; other images are unchanged. Raises ImageError for other depths."""
     if image.mode == "F":
-        raise ImageError("a picture of floating-point numbers is not taken; convert it to 8 bits first.")
+        raise ImageError("floating-point pictures are not supported; convert it to 8 bits first.")
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image)
     if values.size and not (values.min() >= 0 and values.max() < 1 << 16):
-        raise ImageError(f"values from {values.min()} to {values.max()} are not taken; convert it to 8 bits first.")
+        raise ImageError(f"values from {values.min()} to {values.max()} are not supported; convert it to 8 bits first.")
     reduced = Image.fromarray((values >> 8).astype(np.uint8))
     if isinstance(image.info.get("transparency"), int):
         reduced.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
@@ -47,7 +47,7 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def ink_to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """CMYK as its profile means it, where that can be read."""
+    """Convert CMYK to sRGB with its ICC profile; unchanged if the profile cannot be used."""
     if _color_space(profile) != b"CMYK":
         return image
     try:
@@ -58,7 +58,7 @@ def ink_to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def to_plain_mode(image: Image.Image) -> Image.Image:
-    """An image of mode L, LA, RGB or RGBA."""
+    """Convert an image to mode L, LA, RGB or RGBA."""
     if image.mode == "La":
         image = image.convert("LA")
     if image.mode in ("L", "LA", "RGB", "RGBA") and "transparency" not in image.info:

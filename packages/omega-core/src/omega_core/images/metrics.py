@@ -1,4 +1,4 @@
-"""How near a decoded picture is to its original."""
+"""PSNR of a decoded picture."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from omega_core.images.pictures import Pixels
 
 
 def psnr(original: Pixels, decoded: Pixels) -> float:
-    """Peak signal-to-noise ratio in dB over all colors of two pictures; infinite where they are equal."""
+    """Return the peak signal-to-noise ratio in dB over all colors of two pictures (colors, H, W); infinite if equal."""
     difference = original.astype(np.int16) - decoded
     error = float(np.mean(np.square(difference, dtype=np.float32), dtype=np.float64))
     return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))

@@ -1,4 +1,4 @@
-"""A picture as arrays of 8-bit values."""
+"""`Picture`: pixels, alpha and ICC profile as 8-bit arrays."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pixels = NDArray[np.uint8]
-"""(colors, H, W), 1 color for gray or 3 for RGB."""
+"""(colors, H, W), with 1 color for gray or 3 for RGB."""
 
 MAX_PIXELS = 89_478_485  # as Pillow warns of
-"""Pictures with more pixels than this are refused before anything is allocated, unless more are asked for."""
+"""The default limit on the pixels of a picture; larger ones are refused before memory is allocated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +26,8 @@ class Picture:
     """A picture, upright.
 
     pixels: (1, H, W) for gray or (3, H, W) for RGB.
-    alpha: (H, W), its opacity, if it has one.
-    profile: its ICC profile; nothing if it has none.
+    alpha: (H, W), uint8: the alpha plane, 0 transparent to 255 opaque; None without one.
+    profile: its ICC profile; b"" without one.
     """
 
     pixels: Pixels
@@ -36,27 +36,27 @@ class Picture:
 
     @property
     def mode(self) -> str:
-        """As Pillow names it: L, LA, RGB or RGBA."""
+        """The mode in Pillow: L, LA, RGB or RGBA."""
         return ("L" if len(self.pixels) == 1 else "RGB") + ("" if self.alpha is None else "A")
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W)."""
+        """(H, W) in pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]
 
     def to_array(self) -> NDArray[np.uint8]:
-        """The same as an array: (H, W) or, with opacity, (H, W, 2) of gray; (H, W, 3) or (H, W, 4) of RGB."""
+        """Return an array of uint8: (H, W) of gray, (H, W, 3) of RGB; with alpha (H, W, 2) or (H, W, 4)."""
         planes = self.pixels if self.alpha is None else np.concatenate([self.pixels, self.alpha[None]])
         return planes[0].copy() if len(planes) == 1 else np.ascontiguousarray(planes.transpose(1, 2, 0))
 
     def to_tensor(self) -> "Tensor":
-        """The colors, without opacity, as a tensor (colors, H, W) of float32 in [0, 1]."""
+        """Return the colors, without alpha, as a tensor (colors, H, W), float32 in [0, 1]."""
         import torch
 
         return torch.from_numpy(self.pixels.copy()).float() / 255
 
     def to_pillow(self) -> Image.Image:
-        """The same as a Pillow image, with its profile."""
+        """Return a Pillow image, with alpha and profile."""
         image = to_pillow(self.pixels)
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
@@ -66,6 +66,6 @@ class Picture:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Raise ImageError for a picture of more pixels."""
+    """Raise ImageError for a picture with more than `max_pixels` pixels."""
     if width * height > max_pixels:
         raise ImageError(f"{width}×{height} pixels are more than {max_pixels}; allow more to take it.")

@@ -1,4 +1,4 @@
-"""Opacity beside the colors: planes of 8-bit values, kept without loss, and ICC profiles."""
+"""Lossless compression of alpha planes and ICC profiles."""
 
 import zlib
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from omega_core.errors import DamagedFileError
 from omega_core.format.limits import MAX_PROFILE_BYTES
 
 Plane = NDArray[np.uint8]
-"""(H, W), 0 for transparent, 255 for opaque."""
+"""(H, W), from 0 for transparent to 255 for opaque."""
 
 
 def compress_planes(planes: Sequence[Plane]) -> bytes:
-    """Planes as bytes: nothing if all is opaque; else each row less the row above, compressed with zlib."""
+    """Compress alpha planes: to b"" if all are opaque, else the differences of successive rows, with zlib."""
     if all((plane == 255).all() for plane in planes):
         return b""
     rows = (np.diff(plane, axis=0, prepend=np.zeros_like(plane[:1])) for plane in planes)  # wraps around
@@ -22,24 +22,24 @@ def compress_planes(planes: Sequence[Plane]) -> bytes:
 
 
 def decompress_planes(data: bytes, shapes: Sequence[tuple[int, int]]) -> list[Plane]:
-    """The inverse, for planes of shapes (H, W). Raises DamagedFileError."""
+    """Decompress alpha planes of shapes (H, W). Raises DamagedFileError."""
     if not data:
         return [np.full(shape, 255, np.uint8) for shape in shapes]
     sizes = [height * width for height, width in shapes]
-    flat = np.frombuffer(_inflate(data, sum(sizes), "opacity"), np.uint8)
+    flat = np.frombuffer(_inflate(data, sum(sizes), "alpha"), np.uint8)
     if len(flat) != sum(sizes):
-        raise DamagedFileError("the file is damaged: its opacity is too short. Get it again.")
+        raise DamagedFileError("the file is damaged: its alpha is too short. Get it again.")
     parts = np.split(flat, np.cumsum(sizes)[:-1])
     return [np.cumsum(part.reshape(shape), axis=0, dtype=np.uint8) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def compress_profile(profile: bytes) -> bytes:
-    """An ICC profile, compressed with zlib."""
+    """Compress an ICC profile with zlib."""
     return zlib.compress(profile, 9)
 
 
 def decompress_profile(data: bytes) -> bytes:
-    """The inverse. Raises DamagedFileError, also for a profile of more than 4 MiB."""
+    """Decompress an ICC profile. Raises DamagedFileError, also for a profile of more than 4 MiB."""
     return _inflate(data, MAX_PROFILE_BYTES, "ICC profile")
 
 

@@ -1,4 +1,4 @@
-"""Pictures read from files, Pillow images, arrays and tensors."""
+"""Reading of pictures from files, Pillow images, arrays and tensors."""
 
 import io
 import struct
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 FileOrArray: TypeAlias = "str | PathLike[str] | bytes | Readable | Image.Image | NDArray[Any]"
 """A path, the bytes of a picture file or an open binary file of them; a Pillow image; or an array of uint8: (H, W), or
-(H, W, 3) for RGB; with opacity (H, W, 2) and (H, W, 4)."""
+(H, W, 3) for RGB; with alpha (H, W, 2) and (H, W, 4)."""
 
 PictureLike: TypeAlias = "FileOrArray | Tensor"
-"""What a picture may be given as: the above, or a tensor (colors, H, W) or (1, colors, H, W) of floating-point values
-in [0, 1]."""
+"""A picture in any form that is read: the above, or a tensor (colors, H, W) or (1, colors, H, W), floating-point in
+[0, 1]."""
 
 Batch: TypeAlias = "list[Any] | tuple[Any, ...] | Tensor"
 """Several pictures: a list or tuple of them, or a tensor (B, colors, H, W)."""
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
-"""Formats of files that are read, as Pillow names them."""
+"""The file formats that are read, by their names in Pillow."""
 
 _limit = threading.Lock()
 _FAILURES = (  # by format
@@ -57,10 +57,15 @@ _UPRIGHT = {  # by EXIF orientation, as TIFF 6.0 defines it
 
 
 def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """A picture as it is meant to be seen: turned upright, in 8 bits, gray or RGB, with or without opacity.
+    """Read a picture: upright by its EXIF orientation, in 8 bits, gray or RGB, with or without alpha.
 
-    Palettes, CMYK and other colors become RGB. Warns (OmegaWarning) where 16 bits become 8, and where only
-    the first of several pictures is taken. Raises ImageError if it is no picture, or has too many pixels.
+    Palettes, CMYK and other color spaces become RGB.
+
+    picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array or a tensor.
+    max_pixels: the most pixels.
+
+    Warns (OmegaWarning) if 16 bits are reduced to 8, or only the first of several pictures is read. Raises ImageError
+    if it is not a picture, cannot be read, or has more pixels.
     """
     if isinstance(picture, np.ndarray):
         return picture_of_array(picture, max_pixels)
@@ -69,7 +74,7 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
     if not isinstance(picture, (Image.Image, str, PathLike)):
         picture = _bytes_of_picture(cast(Source, picture))
     with _naming_errors(max_pixels), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of oddities in metadata, and of sizes, which are checked here
+        warnings.simplefilter("ignore")  # of Pillow, about metadata and about sizes, which are checked here
         if isinstance(picture, Image.Image):
             read, remarks = _from_pillow(picture, max_pixels)
         elif isinstance(picture, (str, PathLike)):
@@ -85,7 +90,7 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
 
 
 def pictures_of(batch: Batch) -> "list[PictureLike | Picture]":
-    """The pictures of a batch. Raises ImageError where arrays or tensors in it have different shapes."""
+    """Return the pictures of a batch. Raises ImageError if its arrays or tensors have different shapes."""
     pictures = list(batch)
     shapes = {tuple(each.shape) for each in pictures if isinstance(each, np.ndarray) or _is_tensor(each)}
     if len(shapes) > 1:
@@ -127,7 +132,7 @@ def _from_bytes(data: bytes, max_pixels: int) -> tuple[Picture, list[str]]:
 
 @contextmanager
 def _naming_errors(max_pixels: int) -> Iterator[None]:
-    """Turn the many ways in which Pillow fails into an ImageError, and let its limit follow ours."""
+    """Turn the exceptions of Pillow into ImageError, and set its limit on pixels to ours."""
     with _limit:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
         try:
@@ -156,7 +161,7 @@ def _readable(path: Path) -> Path:
 
 
 def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str]]:
-    """The picture, and what its owner should know of it."""
+    """The picture, and remarks for the user."""
     check_size(image.width, image.height, max_pixels)
     remarks = []
     if _has_several(image):
@@ -184,7 +189,7 @@ def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str
 
 
 def _has_several(image: Image.Image) -> bool:
-    """Whether there are pictures after the one that is taken, and nobody has chosen among them."""
+    """Whether an image is the first of several, so that the caller has not chosen one of them."""
     try:
         several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"  # whose others are previews
         return several and image.tell() == 0
@@ -200,5 +205,5 @@ def _orientation(image: Image.Image) -> int:
 
 
 def is_picture_name(path: Path) -> bool:
-    """Whether a file's name is that of a picture that is read."""
+    """Whether the suffix of a path is that of a supported picture format."""
     return Image.registered_extensions().get(path.suffix.lower()) in _formats()

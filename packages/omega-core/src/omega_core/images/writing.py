@@ -1,4 +1,4 @@
-"""Pixels to Pillow images, and to PNG files."""
+"""Pixels to Pillow images and PNG files."""
 
 import io
 from typing import TYPE_CHECKING
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def to_pillow(pixels: "Pixels") -> Image.Image:
-    """Pixels (1 or 3, H, W) as a Pillow image of mode L or RGB."""
+    """Return pixels (1 or 3, H, W) as a Pillow image of mode L or RGB."""
     return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
 def png(image: Image.Image) -> bytes:
-    """The bytes of a PNG file."""
+    """Encode a Pillow image as PNG, and return the bytes of the file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,1 +1,1 @@
-"""Components and models that distributions register, and how they are found, checked and made."""
+"""The registry of components and models, and their options."""

@@ -1,4 +1,4 @@
-"""What a plugin says about a component or a model: enough to list it, and where it lies."""
+"""`Component` and `BundledModel`: the entries that plugins register."""
 
 import re
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 class Component:
     """One architecture, quantizer, prior, coder, dataset or trainer.
 
-    name: what users type, in lower case letters, digits and hyphens.
-    target: "module:attribute", imported only when the component is asked for.
+    name: for users to type, of lower case letters, digits and hyphens.
+    target: "module:attribute" of the class, imported when the component is used.
     summary: one line for `omega list`.
-    install: what to install if the target's import fails.
+    install: a requirement to install if the import of the target fails, such as "omega-fancy[gpu]"; "" for none.
 
-    Raises ValueError if the name, the target or the summary is not of this form.
+    Raises ValueError for a name, target or summary of another form.
     """
 
     name: str
@@ -41,13 +41,13 @@ class Component:
 class BundledModel:
     """A model file that comes with a distribution.
 
-    name: what users type, in lower case letters, digits and hyphens.
-    file: "package:file", where the file lies in an installed package, such as "my_package:models/mine.safetensors".
+    name: for users to type, of lower case letters, digits and hyphens.
+    file: "package:file", the path of the file in an installed package, such as "my_package:models/mine.safetensors".
     summary: one line for `omega models`.
-    fingerprint: of the model, 64 hexadecimal digits, by which files find the model that they were made with. It is
-        never used again for another model: what was made with this one has to stay readable.
+    fingerprint: 64 hexadecimal digits, by which `.omega` files identify their model. It must never be used for another
+        model, so that existing files stay readable.
 
-    Raises ValueError if any of them is not of this form.
+    Raises ValueError for values of another form.
     """
 
     name: str
@@ -66,7 +66,7 @@ class BundledModel:
             raise ValueError(f"model {self.name}: the fingerprint has 64 hexadecimal digits")
 
     def path(self) -> Path:
-        """Where the file lies. Raises ModuleNotFoundError if the package is not there."""
+        """Return the path of the file. Raises ModuleNotFoundError if the package is not installed."""
         from importlib.resources import files
 
         package, _, file = self.file.partition(":")

@@ -1,4 +1,4 @@
-"""How something public goes: it warns for a while, and says what has come in its place."""
+"""Renamed arguments that still work, with a warning."""
 
 import functools
 import inspect
@@ -12,11 +12,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def renamed(old: str, new: str, *, since: str) -> Callable[[Function], Function]:
-    """Let a function or `__init__` take its argument `new` under its former name `old` too, with a warning.
+    """Decorate a function or `__init__` so that it also takes an argument under its former name, with a warning.
 
-    since: the version that gave the former name up.
+    old, new: the former name and the current one.
+    since: the version that renamed the argument.
 
-    Options of components are covered: recipes and model files that have the former name go on working.
+    It covers options of components: recipes and model files with the former name still work.
     """
 
     def decorate(function: Function) -> Function:
@@ -37,13 +38,13 @@ def renamed(old: str, new: str, *, since: str) -> Callable[[Function], Function]
 
 
 def renamed_arguments(target: Any) -> Mapping[str, tuple[str, str]]:
-    """The former names of a function's or class's arguments: the new one, and the version that changed it."""
+    """Return (current name, version of the change) by former name, for the arguments of a function or class."""
     made_by = target.__init__ if inspect.isclass(target) else target
     found: Mapping[str, tuple[str, str]] = getattr(made_by, "renamed_arguments", {})
     return found
 
 
 def warn_of(old: str, new: str, since: str, *, stacklevel: int) -> None:
-    """Warn (OmegaDeprecationWarning) of the use of something that was given up."""
+    """Warn (OmegaDeprecationWarning) that `old` is replaced by `new` since a version of omega-core."""
     message = f"{old} is deprecated since omega-core {since}; use {new}."
     warnings.warn(message, OmegaDeprecationWarning, stacklevel=stacklevel + 1)

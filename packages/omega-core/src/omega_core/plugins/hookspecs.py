@@ -1,4 +1,4 @@
-"""The hooks through which distributions contribute components, one for each kind, and models.
+"""The hooks with which plugins register components, one hook per kind, and models.
 
 A distribution points an entry point of the group `omega` at a module that implements any of them:
 
@@ -8,7 +8,7 @@ A distribution points an entry point of the group `omega` at a module that imple
     def omega_register_quantizers():
         return [omega_core.Component(name="mine", target="my_package.mine:Mine", summary="…")]
 
-Such a module must not import torch: it is loaded for `omega --help`.
+The module must not import torch, as `omega --help` loads it.
 """
 
 from collections.abc import Iterable
@@ -53,4 +53,4 @@ def omega_register_trainers() -> Iterable[Component]:  # type: ignore[empty-body
 
 @hookspec
 def omega_register_models() -> Iterable[BundledModel]:  # type: ignore[empty-body]
-    """Models: trained ones that come with a distribution (`omega_core.BundledModel`)."""
+    """Models: trained models in the distribution (`omega_core.BundledModel`)."""

@@ -1,7 +1,6 @@
-"""What a component can be asked for: the arguments of its class beside those that the codec gives.
+"""Options of components: the arguments of their classes, except those that the codec passes.
 
-They are read off the signature: the names, the types from annotations, the defaults; what they mean comes from the
-lines `name: …` of the docstring.
+Names, types and defaults come from the signature, descriptions from the lines `name: …` of the docstring.
 """
 
 import difflib
@@ -25,7 +24,7 @@ GIVEN: Mapping[str, frozenset[str]] = {
     "dataset": frozenset({"data", "seed"}),
     "trainer": frozenset({"recipe", "data"}),
 }
-"""The arguments with which a component of each kind is made, whatever the user chose."""
+"""The arguments that the codec passes to components of each kind; all others are options."""
 
 NO_DEFAULT = inspect.Parameter.empty
 _ENTRY = re.compile(r"(\w+(?:, \w+)*): (.*)")
@@ -33,11 +32,12 @@ _ENTRY = re.compile(r"(\w+(?:, \w+)*): (.*)")
 
 @dataclass(frozen=True)
 class Option:
-    """One argument that the user of a component may choose.
+    """An option of a component.
 
-    type: the annotation; Any where there is none.
-    default: NO_DEFAULT where it has to be given.
-    about: what the docstring says about it.
+    name: of the argument.
+    type: its annotation; Any without one.
+    default: its default; NO_DEFAULT if a value is required.
+    about: its description in the docstring.
     """
 
     name: str
@@ -47,37 +47,40 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The name as recipes and commands have it."""
+        """The name in recipes and commands, with hyphens."""
         return self.name.replace("_", "-")
 
     def checked(self, value: Any) -> Any:
-        """The value as the type has it: a whole number becomes a float, and "none", as recipes have it, None.
+        """Convert a value to the type of the option: integers to float, and the string "none" of recipes to None.
 
-        Raises ValueError.
+        Raises ValueError for a value of another type.
         """
         for hint in _alternatives(self.type):
-            found, taken = _as(hint, value)
+            found, taken = _coerce(hint, value)
             if found:
                 return taken
-        raise ValueError(f"has to be {said(self.type)}, not {value!r}")
+        raise ValueError(f"has to be {type_name(self.type)}, not {value!r}")
 
     def parsed(self, text: str) -> Any:
-        """The value that a text on a command line stands for. Raises ValueError."""
+        """Parse a string from a command line. Raises ValueError if it does not fit the type."""
         for hint in _alternatives(self.type):
-            found, value = _read(hint, text)
+            found, value = _parse_text(hint, text)
             if found:
                 return value
-        raise ValueError(f"has to be {said(self.type)}, not {text!r}")
+        raise ValueError(f"has to be {type_name(self.type)}, not {text!r}")
 
 
 class Options:
-    """All that a component of a kind can be asked for.
+    """The options of a component, from its signature and docstring.
 
-    name: of the component, for errors.
-    target: what its name stands for.
-    given: the arguments that are no options.
+    kind, name: of the component, for messages.
+    target: its class.
+    given: arguments that are not options; by default those of the kind in GIVEN.
 
-    Raises ComponentError if the target is not what can be called.
+    known: the options by argument name.
+    takes_any: whether the class takes any further options.
+
+    Raises ComponentError if the target cannot be called.
     """
 
     def __init__(self, kind: str, name: str, target: Any, given: Collection[str] | None = None) -> None:
@@ -86,21 +89,23 @@ class Options:
             signature = inspect.signature(target)
         except (TypeError, ValueError) as problem:
             raise ComponentError(f"the {kind} {name!r} is no class: {target!r}.") from problem
-        hints, told = _hints(target), _told(inspect.getdoc(target) or "")
+        hints, entries = _hints(target), _docstring_entries(inspect.getdoc(target) or "")
         given = GIVEN[kind] if given is None else given
         self.takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         self.renamed = renamed_arguments(target)
         named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self.known = {
-            argument: Option(argument, hints.get(argument, Any), p.default, told.get(argument, ""))
+            argument: Option(argument, hints.get(argument, Any), p.default, entries.get(argument, ""))
             for argument, p in signature.parameters.items()
             if p.kind in named and argument not in given
         }
 
     def checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Options with values of the right types. Raises ComponentError for one that there is not, or of another type.
+        """Return options by argument name, with their values converted to the types of the options.
 
-        Names may be those of recipes; those that were given up stand for their successors, for some time.
+        values: by argument name or recipe key. Renamed options still work under their former names, with a warning.
+
+        Raises ComponentError for unknown options and for values of another type.
         """
         checked = {}
         for key, value in values.items():
@@ -110,7 +115,7 @@ class Options:
         return checked
 
     def parsed(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Options from texts such as "levels=8". Raises ComponentError."""
+        """Parse strings such as "levels=8" to options by argument name. Raises ComponentError as `checked` does."""
         parsed = {}
         for text in texts:
             key, equals, value = text.partition("=")
@@ -139,20 +144,20 @@ class Options:
 
     @contextmanager
     def _naming(self, option: Option) -> Iterator[None]:
-        """Say of which component a value was none."""
+        """Add component and option to the message of a ValueError."""
         try:
             yield
         except ValueError as problem:
             raise ComponentError(f"the option {option.key} of the {self.kind} {self.name!r} {problem}.") from problem
 
 
-def said(hint: Any) -> str:
-    """A type in words, such as "a whole number or none"."""
+def type_name(hint: Any) -> str:
+    """Describe a type for messages, such as "an integer or none"; hint: an annotation."""
     names: dict[Any, str] = {
         bool: "true or false",
-        int: "a whole number",
+        int: "an integer",
         float: "a number",
-        str: "a text",
+        str: "a string",
         type(None): "none",
         Any: "anything",
     }
@@ -161,21 +166,21 @@ def said(hint: Any) -> str:
         if typing.get_origin(each) is Literal:
             words += [repr(value) for value in typing.get_args(each)]
         elif _is_sequence(each):
-            words.append(f"a list of {said(_item(each))}")
+            words.append(f"a list of {type_name(_item(each))}")
         else:
             words.append(names.get(each, getattr(each, "__name__", str(each))))
     return " or ".join(words)
 
 
 def _alternatives(hint: Any) -> list[Any]:
-    """The types of a union, those first that take fewer texts."""
+    """The types of a union, in the order in which strings are parsed: those first that accept fewer strings."""
     members = list(typing.get_args(hint)) if typing.get_origin(hint) in (Union, types.UnionType) else [hint]
     order = [type(None), bool, int, float]
     return sorted(members, key=lambda each: order.index(each) if each in order else len(order) + (each is str))
 
 
-def _as(hint: Any, value: Any) -> tuple[bool, Any]:
-    """Whether a value is of a type, and the value as it."""
+def _coerce(hint: Any, value: Any) -> tuple[bool, Any]:
+    """Whether a value fits a type, and the value converted to the type."""
     if typing.get_origin(hint) is Literal:
         return value in typing.get_args(hint), value
     if _is_sequence(hint):
@@ -193,13 +198,15 @@ def _as(hint: Any, value: Any) -> tuple[bool, Any]:
         return value in (None, "none"), None
     if hint in (bool, int, float, str):
         return isinstance(value, hint) and (hint is bool or not isinstance(value, bool)), value
-    return True, value  # of a type that only the component knows
+    return True, value  # the component checks values of all other types
 
 
-def _read(hint: Any, text: str) -> tuple[bool, Any]:
-    """Whether a text stands for a value of a type, and the value."""
+def _parse_text(hint: Any, text: str) -> tuple[bool, Any]:
+    """Whether a string can be parsed as a type, and the value."""
     if hint is Any:
-        return True, next(value for each in (bool, int, float, str) for found, value in [_read(each, text)] if found)
+        return True, next(
+            value for each in (bool, int, float, str) for found, value in [_parse_text(each, text)] if found
+        )
     if typing.get_origin(hint) is Literal:
         same = [value for value in typing.get_args(hint) if str(value) == text]
         return bool(same), same[0] if same else None
@@ -231,25 +238,25 @@ def _item(hint: Any) -> Any:
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations of what makes a component; none if one of them cannot be worked out."""
+    """The annotations of the constructor of a component; empty if one of them cannot be evaluated."""
     made_by = target.__init__ if inspect.isclass(target) else target
     try:
         return typing.get_type_hints(made_by)
-    except Exception:  # names that only a type checker knows, and whatever else a stranger wrote there
+    except Exception:  # names imported for type checkers only, or any other error in a plugin
         return {}
 
 
-def _told(docstring: str) -> dict[str, str]:
-    """What the entries `name: …` of a docstring say, each in one line."""
-    told: dict[str, str] = {}
+def _docstring_entries(docstring: str) -> dict[str, str]:
+    """The entries `name: …` of a docstring, each joined to one line, by name."""
+    entries: dict[str, str] = {}
     names: list[str] = []
     for line in docstring.splitlines():
         entry = _ENTRY.fullmatch(line)
         if entry:
             names = entry[1].split(", ")
-            told |= dict.fromkeys(names, entry[2])
+            entries |= dict.fromkeys(names, entry[2])
         elif names and line.startswith(" ") and line.strip():
-            told |= {name: f"{told[name]} {line.strip()}" for name in names}
+            entries |= {name: f"{entries[name]} {line.strip()}" for name in names}
         else:
             names = []
-    return told
+    return entries

@@ -1,8 +1,7 @@
-"""Finds components by name among the installed distributions, and imports them when they are asked for.
+"""Components and models of the installed distributions, found by name and imported on demand.
 
-First-party packages come in through the same entry points as everybody's. The environment variable
-OMEGA_PLUGINS limits what is loaded: empty, only Omega's own; a comma-separated list of distributions,
-only those.
+Omega's own packages use the same entry points as other plugins. The environment variable OMEGA_PLUGINS limits the
+plugins that are loaded: if empty, to Omega's own; otherwise to those in its comma-separated list of distributions.
 """
 
 import difflib
@@ -30,7 +29,7 @@ FIRST_PARTY = frozenset({"omega-core", "omega-quant", "omega-entropy", "omega-tr
 
 
 class _Named:
-    """What users find by the name that it has in a distribution."""
+    """An entry that a distribution registered under a name."""
 
     name: str
     distribution: str
@@ -40,13 +39,13 @@ class _Named:
         return f"{self.distribution}/{self.name}"
 
     def is_called(self, name: str) -> bool:
-        """Whether that is its bare or its qualified name."""
+        """Whether a name is the bare or the qualified name of the entry."""
         return name in (self.name, self.qualified_name)
 
 
 @dataclass(frozen=True)
 class Registered(_Named):
-    """A component and the distribution that it comes from."""
+    """A component, its kind and its distribution."""
 
     kind: str
     component: Component
@@ -59,7 +58,7 @@ class Registered(_Named):
 
 @dataclass(frozen=True)
 class RegisteredModel(_Named):
-    """A model and the distribution that it comes with."""
+    """A bundled model and its distribution."""
 
     model: BundledModel
     distribution: str
@@ -70,31 +69,36 @@ class RegisteredModel(_Named):
 
     @property
     def summary(self) -> str:
-        """One line about it."""
+        """One line about the model."""
         return self.model.summary
 
     @property
     def fingerprint(self) -> str:
-        """64 hexadecimal digits that no other model has."""
+        """64 hexadecimal digits, unique to the model."""
         return self.model.fingerprint
 
     def path(self) -> Path:
-        """Where its file lies. Raises ModelFileError if the distribution does not have it."""
+        """Return the path of the model file. Raises ModelFileError if the distribution lacks it."""
         try:
             path = self.model.path()
         except (ImportError, TypeError, ValueError) as problem:
             path = Path(self.model.file)
-            raise ModelFileError(f"the model {self.qualified_name} is not where it should be: {problem}.") from problem
+            raise ModelFileError(f"the file of the model {self.qualified_name} is missing: {problem}.") from problem
         if not path.is_file():
-            raise ModelFileError(f"the model {self.qualified_name} is not where it should be, in {path}.")
+            raise ModelFileError(f"the file of the model {self.qualified_name} is missing: {path}.")
         return path
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """An entry point of the group `omega`: what it registered, or why it could not.
+    """An entry point of the group `omega`, with its components and models, or with the error of its import.
 
-    remarks: what it does in a way that will go.
+    distribution, version: that the entry point belongs to; the version is "" if it is unknown.
+    module: the value of the entry point.
+    components, models: that its hooks returned.
+    error: type and message of the exception that importing or registering raised; "" if none did.
+    left_out: whether OMEGA_PLUGINS excludes it.
+    remarks: deprecation warnings about its hooks.
     """
 
     distribution: str
@@ -108,7 +112,7 @@ class Plugin:
 
     @property
     def out_of_range(self) -> str:
-        """What is wrong, if it says that it does not work with this version of omega-core."""
+        """Why the distribution does not support the installed omega-core; "" if it does."""
         from omega_core.plugins.versions import out_of_range
 
         return out_of_range(self.distribution)
@@ -118,37 +122,40 @@ Named = TypeVar("Named", Registered, RegisteredModel)
 
 
 class Registry:
-    """The components of a set of plugins."""
+    """The components and models of plugins, found by name."""
 
     def __init__(self, plugins: Iterable[Plugin]) -> None:
         self.plugins = tuple(sorted(plugins, key=lambda plugin: (plugin.distribution, plugin.module)))
 
     def components(self, kind: str | None = None) -> list[Registered]:
-        """All registered components, of one kind if given, by kind and name."""
+        """Return the components of a kind, or of all kinds if None, sorted by kind and name."""
         found = [c for plugin in self.plugins for c in plugin.components if kind in (None, c.kind)]
         return sorted(found, key=lambda c: (KINDS.index(c.kind), c.component.name, c.distribution))
 
     def find(self, kind: str, name: str) -> Registered:
-        """The component of that bare or qualified name. Raises ComponentError if there is not exactly one."""
+        """Return the component of a kind by its bare or qualified name.
+
+        Raises ComponentError if the name is unknown or ambiguous.
+        """
         if kind not in KINDS:
             raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
         return self._one(kind, name, self.components(kind), ComponentError)
 
     def models(self, name: str | None = None) -> list[RegisteredModel]:
-        """All models, by name; of a bare or qualified name if given."""
+        """Return the models with a bare or qualified name, or all models if None, sorted by name."""
         found = [m for plugin in self.plugins for m in plugin.models if name is None or m.is_called(name)]
         return sorted(found, key=lambda each: (each.name, each.distribution))
 
     def find_model(self, name: str) -> RegisteredModel:
-        """The model of that bare or qualified name. Raises ModelFileError if there is not exactly one."""
+        """Return the model with a bare or qualified name. Raises ModelFileError if it is unknown or ambiguous."""
         return self._one("model", name, self.models(), ModelFileError)
 
-    def model_of(self, mark: bytes) -> RegisteredModel | None:
-        """The model whose fingerprint begins with these bytes, if there is one."""
-        return next((each for each in self.models() if each.model.fingerprint.startswith(mark.hex())), None)
+    def find_model_by_fingerprint(self, prefix: bytes) -> RegisteredModel | None:
+        """Return a model whose fingerprint begins with `prefix`, such as the 4 bytes in a file; None without one."""
+        return next((each for each in self.models() if each.model.fingerprint.startswith(prefix.hex())), None)
 
     def _one(self, kind: str, name: str, available: list[Named], error: type[OmegaError]) -> Named:
-        """The only one of that bare or qualified name. Raises an error that says what there is instead."""
+        """The only entry with a name. Raises an error of the given class that lists the available names."""
         found = [each for each in available if each.is_called(name)]
         if len(found) == 1:
             return found[0]
@@ -176,9 +183,10 @@ class Registry:
 
 
 def load_plugins(points: Iterable[EntryPoint], only: str | None) -> list[Plugin]:
-    """Load each entry point on its own, so that a broken one never breaks the others.
+    """Load entry points, each on its own, so that a broken plugin does not affect the others.
 
-    only: the value of OMEGA_PLUGINS, or None where it is not set.
+    points: of the group `omega`.
+    only: the value of OMEGA_PLUGINS; None if it is not set.
     """
     allowed = None if only is None else {_normalized(name) for name in only.split(",") if name.strip()} or FIRST_PARTY
     return [_load(point, allowed) for point in points]
@@ -186,24 +194,24 @@ def load_plugins(points: Iterable[EntryPoint], only: str | None) -> list[Plugin]
 
 def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugin:
     distribution, version = "unknown", ""
-    with suppress(Exception):  # a folder that says it is installed, but not what it is
+    with suppress(Exception):  # an installed folder without metadata
         distribution = _normalized(point.dist.name)  # type: ignore[union-attr]
         version = point.dist.version or ""  # type: ignore[union-attr]
     if allowed is not None and distribution not in allowed:
         return Plugin(distribution, version, point.value, left_out=True)
     try:
         return Plugin(distribution, version, point.value, **_registered(point.load(), distribution))
-    except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
+    except (Exception, SystemExit) as problem:  # a plugin may raise anything
         return Plugin(distribution, version, point.value, error=f"{type(problem).__name__}: {problem}")
 
 
 def _why(plugin: Plugin) -> str:
-    """Why a plugin failed to load, with what may have been the reason."""
+    """The error of a plugin, and whether its version range excludes the installed omega-core."""
     return f"{plugin.error}; it is {plugin.out_of_range}" if plugin.out_of_range else plugin.error
 
 
 def _registered(module: object, distribution: str) -> dict[str, Any]:
-    """What the hooks of one plugin return, checked, and which of them will go, as a Plugin has it."""
+    """Call the hooks of a plugin module; return their checked results and deprecation warnings for `Plugin`."""
     manager = pluggy.PluginManager("omega")
     manager.add_hookspecs(hookspecs)
     with warnings.catch_warnings(record=True) as caught:
@@ -240,37 +248,40 @@ def _normalized(name: str) -> str:
 
 @cache
 def registry() -> Registry:
-    """The registry of everything installed, loaded once a process."""
+    """Return the registry of all installed plugins, which is loaded once per process."""
     return Registry(load_plugins(entry_points(group="omega"), os.environ.get("OMEGA_PLUGINS")))
 
 
 def list_models() -> list[RegisteredModel]:
-    """The models that come with installed distributions, each with its `name`, `summary` and `fingerprint`.
+    """Return the models of the installed distributions, each with its `name`, `summary` and `fingerprint`.
 
-    `load_model` takes the `name`, or the `qualified_name` where two distributions use the same. No model is loaded.
+    `load_model` takes the `name`, or the `qualified_name` if two distributions use the same. No model is loaded.
     """
     return registry().models()
 
 
 def resolve(kind: str, name: str) -> Any:
-    """Import the component of that kind and bare or qualified name, and return its class.
+    """Import a component by name and return its class.
 
-    Raises ComponentError if it is unknown or ambiguous, or cannot be imported.
+    kind: "architecture", "quantizer", "prior", "coder", "dataset" or "trainer".
+    name: bare, such as "omega", or qualified, such as "omega-quant/omega".
+
+    Raises ComponentError if the component is unknown or ambiguous, or cannot be imported.
     """
     return import_component(registry().find(kind, name))
 
 
 def import_component(found: Registered) -> Any:
-    """Import what a registered component points at.
+    """Import the target of a registered component, and return it.
 
-    Raises ComponentError if that fails, MissingExtraError if it is of omega-core and needs its extra.
+    Raises ComponentError if the import fails, MissingExtraError if it needs the extra of omega-core.
     """
     module, _, attribute = found.component.target.partition(":")
     try:
         return getattr(import_module(module), attribute)
     except MissingExtraError:
         raise
-    except (Exception, SystemExit) as problem:  # whatever a stranger's module raises
+    except (Exception, SystemExit) as problem:  # a plugin may raise anything
         plugin = next((p for p in registry().plugins if found in p.components), None)
         hint = f" Install {found.component.install}." if found.component.install else ""
         hint += f" {found.distribution} is {plugin.out_of_range}." if plugin and plugin.out_of_range else ""
@@ -280,15 +291,19 @@ def import_component(found: Registered) -> Any:
 
 
 def build(kind: str, name: str, options: Mapping[str, Any], **required: Any) -> Any:
-    """Make an instance of a component from what the codec gives and the options that the user chose.
+    """Make an instance of a component.
 
-    Raises ComponentError if the component does not take an option of that name, or of that type.
+    kind, name: as for `resolve`.
+    options: chosen by the user, by name.
+    required: the arguments that the codec passes to every component of the kind.
+
+    Raises ComponentError for unknown options, values of another type, and all errors of the constructor.
     """
     return make(kind, name, resolve(kind, name), options, **required)
 
 
 def make(kind: str, name: str, target: Any, options: Mapping[str, Any], **required: Any) -> Any:
-    """Make an instance of what a component of that kind and name points at, as `build` does."""
+    """Make an instance of a class as `build` does; target: the class of the component, imported already."""
     chosen = Options(kind, name, target, required).checked(options)
     try:
         inspect.signature(target).bind(**required, **chosen)

@@ -1,4 +1,4 @@
-"""Which versions of omega-core a distribution says that it works with."""
+"""The versions of omega-core that a distribution requires."""
 
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -10,7 +10,7 @@ CORE = "omega-core"
 
 
 def core_range(distribution: str) -> str | None:
-    """What a distribution's metadata ask of omega-core, such as ">=0.1,<0.2"; None if they do not name it."""
+    """Return the versions of omega-core that a distribution requires, such as ">=0.1,<0.2"; None for any."""
     with suppress(PackageNotFoundError):
         for text in requires(distribution) or ():
             with suppress(InvalidRequirement):
@@ -23,7 +23,7 @@ def core_range(distribution: str) -> str | None:
 
 
 def out_of_range(distribution: str) -> str:
-    """What is wrong, where a distribution does not work with the omega-core that is here; otherwise nothing."""
+    """Return why a distribution does not support the installed omega-core; "" if it does."""
     wanted, here = core_range(distribution), version(CORE)
     if not wanted or Requirement(f"{CORE}{wanted}").specifier.contains(here, prereleases=True):
         return ""

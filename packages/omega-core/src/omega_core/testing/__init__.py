@@ -1,4 +1,4 @@
-"""What a component has to do, as checks: for authors of plugins, and for Omega's own components.
+"""The conformance kit: checks of the contracts, for plugins and for Omega's own components.
 
 For pytest there is a class a kind, from which a test class derives:
 

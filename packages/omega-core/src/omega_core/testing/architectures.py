@@ -1,4 +1,4 @@
-"""What is asked of architectures (`omega_core.contracts.Architecture`)."""
+"""Checks of architectures (`omega_core.contracts.Architecture`)."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -101,12 +101,12 @@ def is_told_the_fineness(subject: ArchitectureSubject) -> None:
         size = subject.sizes_of(made)[0]
         latent = made.analysis(subject.image(made, 3, size))
         finenesses = torch.tensor([0.1, 0.6, 1.0])
-        together = made.restore(latent, *size, finenesses)
-        alone = [made.restore(latent[i : i + 1], *size, finenesses[i : i + 1]) for i in range(3)]
+        together = made.synthesis_with_fineness(latent, *size, finenesses)
+        alone = [made.synthesis_with_fineness(latent[i : i + 1], *size, finenesses[i : i + 1]) for i in range(3)]
         modules.expect_same({"the image": torch.cat(alone)}, {"the image": together}, "in a batch of other finenesses")
         untold = made.synthesis(latent[2:], *size)
         modules.expect_same({"the image": alone[2]}, {"the image": untold}, "without a fineness")
-        coarse = made.restore(latent[2:], *size, finenesses[:1])
+        coarse = made.synthesis_with_fineness(latent[2:], *size, finenesses[:1])
         expect(not torch.allclose(coarse, alone[2]), "the image is the same whatever the fineness")
 
 

@@ -1,4 +1,4 @@
-"""How a contract is checked: subjects, checks, and what a failure says."""
+"""Subjects, checks, and the messages of failures."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping

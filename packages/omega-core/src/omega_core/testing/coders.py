@@ -1,4 +1,4 @@
-"""What is asked of coders (`omega_core.contracts.Coder`)."""
+"""Checks of coders (`omega_core.contracts.Coder`)."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What is asked of every component, whatever its kind."""
+"""Checks of components of every kind."""
 
 import inspect
 import subprocess

@@ -1,4 +1,4 @@
-"""The checks as pytest classes.
+"""Test classes for pytest that run the checks.
 
     from omega_core.testing import QuantizerContract
 

@@ -1,4 +1,4 @@
-"""What is asked of data sets (`omega_core.contracts.Dataset`)."""
+"""Checks of datasets (`omega_core.contracts.Dataset`)."""
 
 import pickle
 from dataclasses import dataclass

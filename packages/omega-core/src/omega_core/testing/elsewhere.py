@@ -1,4 +1,4 @@
-"""A device that is not there: tensors that are computed by the CPU, but refuse to meet tensors of the CPU.
+"""A simulated device: tensors that the CPU computes, but that cannot be mixed with CPU tensors.
 
 With them modules are run as on a GPU, with real numbers, and what mixes devices raises as it would there.
 """

@@ -1,4 +1,4 @@
-"""What is asked of components that are torch modules: architectures, quantizers and priors."""
+"""Checks of components that are torch modules: architectures, quantizers and priors."""
 
 import copy
 import pickle

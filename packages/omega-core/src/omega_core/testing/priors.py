@@ -1,4 +1,4 @@
-"""What is asked of priors (`omega_core.contracts.Prior`)."""
+"""Checks of priors (`omega_core.contracts.Prior`)."""
 
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -367,12 +367,12 @@ def every_parameter_is_trained(subject: PriorSubject) -> None:
 
 @checks.add
 def selects_channels(subject: PriorSubject) -> None:
-    """`select`, where there is one, keeps the channels given, in that order."""
+    """`select_channels`, if implemented, keeps the given channels in that order."""
     prior = subject.made()
-    need(implements(prior, Prior, "select"), "select channels")
+    need(implements(prior, Prior, "select_channels"), "select channels")
     order = list(range(subject.channels))[::-1][: max(1, subject.channels - 1)]
     before = subject.lengths(prior)
-    prior.select(order)
+    prior.select_channels(order)
     after = prior.code_lengths(*subject.latent_size).detach().double().expand(len(order), before.shape[1], -1)
     expect(torch.allclose(after, before[order]), "code lengths are not those of the channels selected")
 

@@ -1,4 +1,4 @@
-"""What is asked of quantizers (`omega_core.contracts.Quantizer`)."""
+"""Checks of quantizers (`omega_core.contracts.Quantizer`)."""
 
 from dataclasses import dataclass, replace
 from typing import cast
@@ -359,14 +359,14 @@ def _relaxed(subject: QuantizerSubject) -> tuple[Quantizer, Tensor, ReferencePri
 
 @checks.add
 def selects_channels(subject: QuantizerSubject) -> None:
-    """`select`, where there is one, keeps the channels given, in that order, and what is left can be loaded again."""
+    """`select_channels`, if implemented, keeps the given channels in that order, and the result can be loaded again."""
     made, latent = subject.made(), subject.inputs()
-    need(implements(made, Quantizer, "select"), "select channels")
+    need(implements(made, Quantizer, "select_channels"), "select channels")
     before = made.symbols(latent)
     # without some of the first channels, later ones may have others: those that see what the first ones left over
     first = list(range(max(1, subject.channels - 1)))
     for order in (first, first[::-1]):
-        made.select(order)
+        made.select_channels(order)
         expect(made.channels == len(order), f"channels is {made.channels} after {len(order)} were selected")
         after = made.symbols(latent)
         expect(torch.equal(after, before[:, order]), "the symbols are not those of the channels selected")
@@ -377,14 +377,14 @@ def selects_channels(subject: QuantizerSubject) -> None:
 
 
 @checks.add
-def wakes_symbols(subject: QuantizerSubject) -> None:
-    """`wake`, where there is one, moves symbols that were never chosen, the same ones for the same seed."""
+def resets_dead_symbols(subject: QuantizerSubject) -> None:
+    """`reset_dead_symbols`, if implemented, moves symbols that were never chosen; the same seed moves the same ones."""
     made, twin = subject.made(), subject.made()
-    need(implements(made, Quantizer, "wake"), "wake symbols")
+    need(implements(made, Quantizer, "reset_dead_symbols"), "reset dead symbols")
     counts = torch.ones(subject.channels, made.alphabet, dtype=torch.int64)
-    expect(made.wake(counts, 1) == 0, "some were woken though all were chosen")
+    expect(made.reset_dead_symbols(counts, 1) == 0, "some were reset though all were chosen")
     counts[:, ::2] = 0
-    woken = [each.wake(counts, 1) for each in (made, twin)]
-    expect(woken[0] > 0, "none was woken of those that were never chosen")
+    reset = [each.reset_dead_symbols(counts, 1) for each in (made, twin)]
+    expect(reset[0] > 0, "no symbol that was never chosen was reset")
     symbols = [each.symbols(subject.inputs()) for each in (made, twin)]
-    expect(woken[0] == woken[1] and torch.equal(*symbols), "the same seed woke others")
+    expect(reset[0] == reset[1] and torch.equal(*symbols), "the same seed reset others")

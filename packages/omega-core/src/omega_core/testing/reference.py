@@ -1,4 +1,4 @@
-"""What components are checked with, where another kind is needed."""
+"""Components that checks of other kinds need."""
 
 from typing import cast
 

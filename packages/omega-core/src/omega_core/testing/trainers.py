@@ -1,4 +1,4 @@
-"""What is asked of trainers (`omega_core.contracts.Trainer`)."""
+"""Checks of trainers (`omega_core.contracts.Trainer`)."""
 
 import shutil
 import tempfile

@@ -339,16 +339,16 @@ class LosesItsRelaxation(SoundQuantizer):
 class SelectsBackwards(SoundQuantizer):
     """reach: how far levels reach."""
 
-    def select(self, order):
-        super().select(order[::-1])
+    def select_channels(self, order):
+        super().select_channels(order[::-1])
 
 
-@fault("wakes_symbols")
-class WakesAnyhow(SoundQuantizer):
+@fault("resets_dead_symbols")
+class ResetsAnyhow(SoundQuantizer):
     """reach: how far levels reach."""
 
-    def wake(self, counts, seed):
-        return super().wake(counts, int.from_bytes(os.urandom(4)))
+    def reset_dead_symbols(self, counts, seed):
+        return super().reset_dead_symbols(counts, int.from_bytes(os.urandom(4)))
 
 
 # architectures
@@ -605,8 +605,8 @@ class IdlePrior(SoundPrior):
 class KeepsCounts(SoundPrior):
     """smoothing: a count that every symbol has."""
 
-    def select(self, order):
-        super().select(order)
+    def select_channels(self, order):
+        super().select_channels(order)
         self.counts = self.counts.flip(0)
 
 

@@ -62,14 +62,14 @@ class SoundQuantizer(Quantizer):
         level = symbols.to(self.out.weight.dtype) + 1
         return self.out(F.pad(level, (0, 0, 0, 0, 0, self.channels - level.shape[1])))
 
-    def select(self, order) -> None:
+    def select_channels(self, order) -> None:
         self.into.weight = nn.Parameter(self.into.weight.detach()[list(order)])
         self.into.bias = nn.Parameter(self.into.bias.detach()[list(order)])
         self.out.weight = nn.Parameter(self.out.weight.detach()[:, list(order)])
         self.channels = len(order)
 
     @torch.no_grad()
-    def wake(self, counts: Tensor, seed: int) -> int:
+    def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
         dead = int((counts == 0).sum())
         if dead:
             self.into.weight.add_(torch.randn(self.into.weight.shape, generator=torch.Generator().manual_seed(seed)))
@@ -193,7 +193,7 @@ class SoundPrior(Prior):
     def recount(self) -> None:
         self.counts.zero_()
 
-    def select(self, order) -> None:
+    def select_channels(self, order) -> None:
         self.counts = self.counts[list(order)]
         self.weights = nn.Parameter(self.weights.detach()[list(order)])
 

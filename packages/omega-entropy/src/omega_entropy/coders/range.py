@@ -129,9 +129,9 @@ class _Models(dict[int, Any]):
 def _models(tables: Tables) -> _Models:
     if tables.cumulative is None:
         raise CoderError("the coder range needs probabilities, and this model has none; use the coder raw.")
-    models: _Models | None = tables.derived.get("range")
+    models: _Models | None = tables.cache.get("range")
     if models is None:
-        models = tables.derived["range"] = _Models(tables.cumulative)
+        models = tables.cache["range"] = _Models(tables.cumulative)
     return models
 
 

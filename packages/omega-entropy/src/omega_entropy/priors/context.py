@@ -111,9 +111,9 @@ class ContextPrior(StaticPrior):
         super().recount()
         self._pictures = []
 
-    def select(self, order: Sequence[int]) -> None:
+    def select_channels(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order: their contexts will be told by the earlier ones among them."""
-        super().select(order)
+        super().select_channels(order)
         self._pictures = [each[:, list(order)] for each in self._pictures]
 
     def freeze(self) -> FrozenPrior:
@@ -159,7 +159,7 @@ class Scores:
     weights: Integers
     own: Integers
     thresholds: tuple[Integers, ...]
-    derived: dict[tuple[int, int], Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[tuple[int, int], Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         shapes = [each.shape for each in (self.marks, self.parents, self.weights, self.own)]
@@ -205,14 +205,14 @@ class Scores:
 
     def _numbers(self, channel: int, stage: int) -> tuple[Integers, NDArray[np.int32], Integers]:
         """The parents (N,); for all their symbols (N·S, 2·M) the marks times weights; where those of each begin."""
-        if (channel, stage) not in self.derived:
+        if (channel, stage) not in self.cache:
             parents = self.parents[channel, stage]
             there = parents >= 0
             products = self.weights[:, channel, stage, there, :, None] * self.marks[:, parents[there], None]
             numbers = products.transpose(1, 3, 2, 0).reshape(-1, 2 * len(self.marks)).astype(np.int32)
             firsts = np.arange(there.sum())[:, None, None] * self.marks.shape[2]
-            self.derived[channel, stage] = parents[there], numbers, firsts
-        found: tuple[Integers, NDArray[np.int32], Integers] = self.derived[channel, stage]
+            self.cache[channel, stage] = parents[there], numbers, firsts
+        found: tuple[Integers, NDArray[np.int32], Integers] = self.cache[channel, stage]
         return found
 
     def context(self, channel: int, stage: int, symbols: NDArray[np.signedinteger[Any]]) -> Integers:
@@ -285,7 +285,7 @@ class ContextTables(FrozenPrior):
     cumulative: Integers
     rows: Integers
     scores: Scores
-    derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         FrozenTables(self.cumulative, self.rows)
@@ -307,9 +307,7 @@ class ContextTables(FrozenPrior):
             )
         column = {1: np.zeros(1, np.int64), 2: np.array([stage])}.get(rows.shape[1], places)
         context = self.scores.context(channels.start, stage, decoded[None])
-        return Tables(
-            self.cumulative, rows[:, column] + context, len(places), self.cumulative.shape[1] - 1, self.derived
-        )
+        return Tables(self.cumulative, rows[:, column] + context, len(places), self.cumulative.shape[1] - 1, self.cache)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a model file keeps of it."""

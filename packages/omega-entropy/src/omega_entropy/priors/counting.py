@@ -40,7 +40,7 @@ class Counts(nn.Module):
             torch.distributed.all_reduce(fresh)
         self.counts.mul_(decay).add_(fresh)
 
-    def select(self, order: Sequence[int]) -> None:
+    def select_channels(self, order: Sequence[int]) -> None:
         """Keep the channels `order`, in this order."""
         self.counts = self.counts[list(order)]
 

@@ -122,9 +122,9 @@ class FactorizedPrior(Prior):
         self.seen.clear()
         self.recounting = True
 
-    def select(self, order: Sequence[int]) -> None:
+    def select_channels(self, order: Sequence[int]) -> None:
         """Keep the channels `order`, in this order."""
-        self.seen.select(order)
+        self.seen.select_channels(order)
         for parameters in (self.matrices, self.biases, self.factors):
             for k, parameter in enumerate(parameters):
                 parameters[k] = nn.Parameter(parameter.detach()[list(order)])

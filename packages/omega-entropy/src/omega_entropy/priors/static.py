@@ -72,9 +72,9 @@ class StaticPrior(Prior):
         self.seen.clear()
         self.recounting = True
 
-    def select(self, order: Sequence[int]) -> None:
+    def select_channels(self, order: Sequence[int]) -> None:
         """Keep the channels `order`, in this order."""
-        self.seen.select(order)
+        self.seen.select_channels(order)
 
     def relax(self, latent_channels: int) -> None:
         """See `Prior.relax`. The density of a channel is unconditional, like its table."""

@@ -21,4 +21,4 @@ class DeadSymbols(RunCallback):
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         step = trainer.global_step
         if step % self.every == 0 and task.phase(step) is Phase.JOINT:
-            self.progress.report(step, f"{task.wake(step)} symbols woken")
+            self.progress.report(step, f"{task.reset_dead_symbols(step)} symbols reset")

@@ -66,7 +66,7 @@ def run_callbacks(
         length,
         *([average] if average else []),  # before the average is validated
         PhaseChange(dataset.train, workers=workers, average=average, best=best, progress=progress),
-        *([DeadSymbols(recipe.wake_every, progress)] if recipe.wake_every else []),
+        *([DeadSymbols(recipe.reset_dead_every, progress)] if recipe.reset_dead_every else []),
         best,
         validator,
         checkpoints,  # saves the state of all callbacks above

@@ -92,7 +92,11 @@ def through_model(
     for first in range(0, len(counts), together):
         files = []
         for n in counts[first : first + together]:
-            whole = encoded.whole if n in encoded.cuts else model.fit(Picture(pixels), Rate(channels=n), coder=coder)
+            whole = (
+                encoded.whole
+                if n in encoded.cuts
+                else model.encode_at_rate(Picture(pixels), Rate(channels=n), coder=coder)
+            )
             files.append((n, whole.truncated(n).to_bytes(), whole.header.cuts[n]))
         decoded = model.decompress_each([data for _, data, _ in files])
         for (n, data, stream_bytes), picture in zip(files, decoded, strict=True):

@@ -81,7 +81,7 @@ class _Book:
 def _book(tables: Tables, row: int) -> _Book:
     if tables.cumulative is None:
         raise CoderError("the coder huffman needs probabilities, and this model has none; use the coder raw.")
-    books: dict[int, _Book] = tables.derived.setdefault("huffman", {})
+    books: dict[int, _Book] = tables.cache.setdefault("huffman", {})
     if row not in books:
         books[row] = _Book(np.diff(tables.cumulative[row]))
     return books[row]

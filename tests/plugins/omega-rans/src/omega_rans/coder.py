@@ -75,7 +75,7 @@ def _runs(tables: Tables) -> Iterator[tuple[Any, int]]:
     """Models, and how many symbols in a row each is for."""
     if tables.cumulative is None:
         raise CoderError("the coder rans needs probabilities, and this model has none; use the coder raw.")
-    models = tables.derived.setdefault("rans", {})
+    models = tables.cache.setdefault("rans", {})
     for row, run in tables.runs():
         if row not in models:
             probabilities = np.diff(tables.cumulative[row]) / TOTAL

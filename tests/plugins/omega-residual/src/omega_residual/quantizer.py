@@ -80,9 +80,12 @@ class ResidualOmega(Quantizer):
         for stage in self.stages:
             stage.compile_parts()
 
-    def wake(self, counts: Tensor, seed: int) -> int:
+    def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
         parts: Sequence[Tensor] = counts.split([stage.channels for stage in self.stages])
-        return sum(stage.wake(part, seed + n) for n, (stage, part) in enumerate(zip(self.stages, parts, strict=True)))
+        return sum(
+            stage.reset_dead_symbols(part, seed + n)
+            for n, (stage, part) in enumerate(zip(self.stages, parts, strict=True))
+        )
 
 
 class _Part:

@@ -57,7 +57,7 @@ class __CLASS__(Prior):
         self.counts.zero_()
         self.counting_all = True
 
-    def select(self, order: Sequence[int]) -> None:
+    def select_channels(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
         self.counts = self.counts[list(order)]
 
