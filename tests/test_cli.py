@@ -86,7 +86,7 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
         (["train", "compact-omega", "--data", ""], "names no folder"),
         (["train", "compact-omega", "--data", "=2"], "names no folder"),
         (["train", "compact-omega", "--data", "a", "--data", "./a=2"], "the folder a is given twice"),
-        (["train", "compact-omega", "--data", "a=x"], "the share of a folder is a number above 0, not 'x'"),
+        (["train", "compact-omega", "--data", "a=x"], "a share is a number above 0, not 'x'"),
         *(
             (["train", "compact-omega", "--data", "a", "--data", f"b={share}"], "the share of the folder b has to be")
             for share in ("0", "-1", "nan", "inf")

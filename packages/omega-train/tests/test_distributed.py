@@ -173,9 +173,9 @@ def test_a_job_whose_time_is_up_is_put_back_into_the_queue(tmp_path: Path, monke
     assert signal.SIGUSR1 in stop_signals()
     assert requeue(signal.SIGTERM) == ""
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "could not be put back" in requeue(signal.SIGUSR1)
+    assert "could not be requeued" in requeue(signal.SIGUSR1)
     scontrol = tmp_path / "scontrol"
     scontrol.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
     scontrol.chmod(0o755)
-    assert requeue(signal.SIGUSR1) == " Its job 41 is back in the queue."
+    assert requeue(signal.SIGUSR1) == " Its job 41 was requeued."
     assert (tmp_path / "asked").read_text() == "requeue 41\n"
