@@ -11,7 +11,7 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in color or gray",
-            fingerprint="5b0b08c485a49b93a22b7014866fe3d7e910ed5b84c5115191a19e729e07178f",
+            fingerprint="d56be9b85bc04ddb9e1c972cc143a83ca1c526f21fe4f2ae2672f4a724ec8b3d",
         ),
         BundledModel(
             name="mnist-omega-16",
