@@ -152,7 +152,9 @@ def test_none_survives_being_written(tmp_path: Path, tiny: Callable[..., Recipe]
 
 
 def test_options_of_the_trainer_can_be_in_a_recipe(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="the option workers of the trainer 'lightning' has to be none or a whole"):
+    with pytest.raises(
+        ComponentError, match="the option workers of the trainer 'lightning' has to be none or an integer"
+    ):
         train(tiny(trainer_options={"workers": "many"}), tmp_path / "run")
     with pytest.raises(TrainingError, match="workers have to be 0 or more, not -1"):
         train(tiny(trainer_options={"workers": 2}), tmp_path / "run", workers=-1)

@@ -56,7 +56,7 @@ def test_a_forged_file_is_a_named_error(model, picture, changed, error, message)
 def test_a_file_that_is_said_to_be_rgb_is_refused_by_a_model_for_gray(model, picture):
     data = model.compress(picture)
     for changed in ({"mode": "RGB"}, {"mode": "RGBA", "alpha": b""}):
-        with pytest.raises(DamagedFileError, match="said to be RGB, its model is for gray"):
+        with pytest.raises(DamagedFileError, match="its mode is RGB, its model is for gray"):
             model.decompress(forged(data, **changed))
 
 

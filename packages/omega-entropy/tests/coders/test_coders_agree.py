@@ -151,7 +151,7 @@ def test_bytes_that_are_too_few_for_a_growing_decoder_are_an_error(coder, unifor
     symbols = np.random.default_rng(0).integers(256, size=20)
     data, _ = coder.encode(symbols, tables, [20])
     decoder = coder.growing_decoder(data[:2])
-    with pytest.raises(CoderError, match="has 2 bytes; what it is said to hold takes at least"):
+    with pytest.raises(CoderError, match="has 2 bytes; its symbols take at least"):
         decoder.decode(tables)
 
 
@@ -180,7 +180,7 @@ def test_bytes_that_are_too_few_for_what_they_are_said_to_hold_are_an_error(code
     least = tables.least_bits([tables.size])[0] / 8
     for length in {0, 1, len(data) // 2, int(least) - 5}:
         if 0 <= length < least - 4:
-            with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least"):
+            with pytest.raises(CoderError, match=f"has {length} bytes; its symbols take at least"):
                 coder.decode(data[:length], tables)
 
 
@@ -190,7 +190,7 @@ def test_bytes_that_are_too_few_for_a_later_group_are_an_error_there(coder, unif
     data, _ = coder.encode(symbols, tables, [20])
     decoder = coder.decoder(data)
     assert np.array_equal(decoder.decode(tables), symbols)
-    with pytest.raises(CoderError, match=f"has {len(data)} bytes; what it is said to hold takes at least"):
+    with pytest.raises(CoderError, match=f"has {len(data)} bytes; its symbols take at least"):
         decoder.decode(tables)
 
 
@@ -200,7 +200,7 @@ def test_a_short_stream_said_to_hold_billions_of_symbols_is_refused_before_memor
     decoder = coder.decoder(bytes(1000))
     tracemalloc.start()
     try:
-        with pytest.raises(CoderError, match="has 1000 bytes; what it is said to hold takes at least"):
+        with pytest.raises(CoderError, match="has 1000 bytes; its symbols take at least"):
             decoder.decode(tables)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:

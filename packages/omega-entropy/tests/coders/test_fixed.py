@@ -36,7 +36,7 @@ def test_a_cut_holds_its_symbols_and_no_more(coder, uniform):
     data, cuts = coder.encode(symbols, uniform(256, 3), [1, 3])
     assert coder.decode(data[: cuts[0]], uniform(256, 1)).tolist() == [255]
     for length in range(3):
-        with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least 3"):
+        with pytest.raises(CoderError, match=f"has {length} bytes; its symbols take at least 3"):
             coder.decode(data[:length], uniform(256, 3))
 
 

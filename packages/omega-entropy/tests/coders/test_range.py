@@ -228,11 +228,11 @@ def test_a_stream_more_than_a_byte_shorter_than_its_least_is_refused_at_the_grou
     for length in range(12):
         decode = coder.decoder(bytes(length)).decode
         if length < 9:
-            with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least 9"):
+            with pytest.raises(CoderError, match=f"has {length} bytes; its symbols take at least 9"):
                 decode(tables)
         else:
             assert decode(tables).tolist() == [0] * 10
-            with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least 19"):
+            with pytest.raises(CoderError, match=f"has {length} bytes; its symbols take at least 19"):
                 decode(tables)
 
 

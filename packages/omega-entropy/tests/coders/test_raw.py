@@ -31,7 +31,7 @@ def test_every_32_bit_pattern_comes_back(coder, symbols):
 @given(st.binary(min_size=40, max_size=50) | st.binary(max_size=50))
 def test_all_bytes_are_symbols_if_they_are_enough(coder, data):
     if len(data) < 40:
-        with pytest.raises(CoderError, match=f"has {len(data)} bytes; what it is said to hold takes at least 40"):
+        with pytest.raises(CoderError, match=f"has {len(data)} bytes; its symbols take at least 40"):
             coder.decode(data, tables(2, 5))
     else:
         assert coder.decode(data, tables(2, 5)).astype("<u4").tobytes() == data[:40]
@@ -49,7 +49,7 @@ def test_channels_may_be_decoded_one_after_the_other(coder):
 def test_a_channel_that_is_not_whole_is_refused_after_those_that_are(coder):
     decoder = coder.decoder(np.arange(6, dtype="<u4").tobytes()[:-1])
     assert decoder.decode(tables(1, 5)).tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(CoderError, match="has 23 bytes; what it is said to hold takes at least 24"):
+    with pytest.raises(CoderError, match="has 23 bytes; its symbols take at least 24"):
         decoder.decode(tables(1, 1))
 
 

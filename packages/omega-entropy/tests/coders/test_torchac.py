@@ -50,6 +50,6 @@ def test_a_stream_of_the_likeliest_symbols_is_not_refused_as_too_short(coder, ma
 def test_a_stream_more_than_four_bytes_shorter_than_its_least_is_refused(coder, uniform):
     tables = uniform(256, 100)
     for length in (0, 50, 95):
-        with pytest.raises(CoderError, match=f"has {length} bytes; what it is said to hold takes at least 96"):
+        with pytest.raises(CoderError, match=f"has {length} bytes; its symbols take at least 96"):
             coder.decode(bytes(length), tables)
     assert coder.decode(bytes(96), tables).tolist() == [0] * 100

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torchac
 
-from omega_core.coding.tables import Integers, Symbols, Tables, concatenate
+from omega_core.coding.tables import Integers, Symbols, Tables
 from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
 from omega_core.errors import CoderError
 
@@ -21,7 +21,7 @@ class TorchacCoder(Coder):
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`. A cut is the smallest length that decodes, found by decoding."""
         check_symbols(symbols, tables)
-        cdf = _cdf(tables)
+        cdf = _cdf(_counts(tables), tables)
         data = _encode(cdf, symbols) if symbols.size else b""
         cuts = [self._cut(data, cdf[:end], symbols[:end]) for end in ends]
         return data[: cuts[-1]], cuts
@@ -47,7 +47,7 @@ class TorchacCoder(Coder):
 class _TorchacDecoder(GrowingDecoder):
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.before: list[Tables] = []
+        self.before: list[torch.Tensor] = []  # the cumulative counts of all symbols so far
         self.least = 0.0
 
     def extend(self, data: bytes) -> None:
@@ -56,23 +56,22 @@ class _TorchacDecoder(GrowingDecoder):
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
-        _check_probabilities(tables)
-        self.before.append(tables)
+        cumulative = _counts(tables)
         self.least += tables.least_bits([tables.size])[0]
         check_length(self.data, self.least / 8 - _SLACK)
-        everything = concatenate(self.before)
-        return _decode(_cdf(everything), self.data)[everything.size - tables.size :]
+        self.before.append(_cdf(cumulative, tables))
+        everything = torch.cat(self.before)
+        return _decode(everything, self.data)[len(everything) - tables.size :]
 
 
-def _check_probabilities(tables: Tables) -> Integers:
+def _counts(tables: Tables) -> Integers:
     if tables.cumulative is None:
         raise CoderError("the coder torchac needs probabilities, and this model has none; use the coder raw.")
     return tables.cumulative
 
 
-def _cdf(tables: Tables) -> torch.Tensor:
+def _cdf(cumulative: Integers, tables: Tables) -> torch.Tensor:
     """Cumulative counts (symbols, S + 1) in the format of torchac: 16 bits, with 0 for 2¹⁶."""
-    cumulative = _check_probabilities(tables)
     return torch.from_numpy(cumulative.astype(np.uint16).view(np.int16)[tables.flat_rows])
 
 
