@@ -56,7 +56,7 @@ class OmegaQuantizer(Quantizer):
         instead of 2·C·S·D, besides biases and temperatures.
     dead_zone: whether stages are nested dead-zone quantizers (`omega_quant.cells`), which together are one quantizer
         with the steps of the last stage. This needs a rank, stages of which none is smaller than the one before, and
-        `finer` 2.
+        `finer` 2, two stages or more, and at least 6 symbols.
     relaxed_steps: the step sizes at fineness 0 and 1 at the beginning of the relaxed phase of training.
 
     Raises ComponentError for sizes or options that do not fit each other.
@@ -70,7 +70,7 @@ class OmegaQuantizer(Quantizer):
     In the factored form `direction` (C, r, D) and `slope` (C, S, r) make the weights, `table_direction` (C, r, D) and
     `table_point` (C, S, r) the table. With several stages, the buffer `grid` (C, S, r) holds the points that are
     subtracted before the next stage: Σ_k grid[c, s, k]·direction[c, k]/|direction[c, k]|², which are coordinates along
-    `direction` if the directions are orthogonal. It starts equal to the table without `table_bias`. So the parameters
+    `direction` if the directions are orthogonal. Without dead zones it starts as the table does. So the parameters
     that decode (`table_direction`, `table_point`, `table_bias`) can be trained alone, without changing symbols.
     """
 

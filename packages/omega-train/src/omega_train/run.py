@@ -44,7 +44,7 @@ def train(
     resume: whether to continue the run in the folder.
     init: a model file, the name of a bundled model, or the folder of another run: the new run begins with its
         weights that fit by name and shape.
-    machine: options of the trainer, such as accelerator and precision, in addition to those of the recipe.
+    machine: options of the trainer, such as accelerator and precision; they replace those of the recipe.
 
     Raises OmegaError for errors that the user can correct, such as TrainingError if the folder holds another run
     already, or no run to resume.

@@ -51,9 +51,9 @@ class ImageCodec(nn.Module):
     quantizer: latents of D channels to symbols of C channels and back.
     prior: gives the bits of symbols; None for symbols without probabilities, or if no bits are needed.
 
-    Calling it is a training step with the gradients of the quantizer; `relaxed` and `frozen` are the steps of the
-    other phases. `encode_symbols` and `decode_symbols` code files, without gradients. Names in its `state_dict` begin
-    with "architecture.", "quantizer." and "prior.".
+    Calling it is a training step with the gradients of the quantizer; `relaxed` and `with_frozen_symbols` are those of
+    the other phases. `encode_symbols` and `decode_symbols` code files, without gradients. Names in its `state_dict`
+    begin with "architecture.", "quantizer." and "prior.".
 
     Raises ComponentError if the prior does not fit the quantizer.
     """
