@@ -11,6 +11,7 @@ from PIL import Image
 from omega_core.codec.loading import load_model
 from omega_core.errors import (
     DamagedFileError,
+    WrongModelError,
 )
 from omega_core.format.file import OmegaFile
 from omega_core.images.planes import compress_planes
@@ -75,6 +76,13 @@ def test_alpha_that_is_not_as_it_has_to_be_is_damage(model, noise_picture, alpha
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_alpha_of_another_models_file_is_not_decompressed(model, noise_picture):
+    file = forged(model.compress(noise_picture(8, 8, 2)), alpha=b"nothing", fingerprint=bytes(4))
+    for decompress in (model.decompress, lambda data: model.decompress_each([data])):
+        with pytest.raises(WrongModelError):
+            decompress(file)
 
 
 def test_a_profile_comes_back(model, noise_picture):

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
 
 from PIL import Image
 
@@ -34,6 +34,8 @@ from omega_core.plugins.registry import registry, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Item = TypeVar("Item")
 
 TILE_SIZE = 1024
 """The side, in pixels, of the tiles of pictures with a longer side."""
@@ -218,8 +220,9 @@ class Model:
         channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`; without any, all channels are kept.
         coder: the name of a coder; that of the model if None.
 
-        Raises ImageError for the picture, ComponentError or CoderError for the coder, RateError for a rate that cannot
-        be reached.
+        Raises ImageError for the picture, ComponentError or CoderError for the coder, RateError for several limits, for
+        a number of channels that the model lacks or for fewer bytes than the smallest cut. Warns (OmegaWarning) if a
+        PSNR is not reached; the file then has all channels.
         """
         rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
         if not is_batch(picture):
@@ -307,10 +310,8 @@ class Model:
 
     def decompress_picture(self, source: Source, *, partial: bool = False) -> Picture:
         """Decompress as `decompress` does, to a `Picture` with `pixels`, `to_array()` and `to_tensor()`."""
-        found = self._decompressed(source, partial)
-        if len(found) > 1:
-            raise ImageError(f"this file has {len(found)} pictures, not one.")
-        return found[0]
+        [found] = _single(self._decompressed(source, partial))
+        return found
 
     def decompress_all(self, source: Source, *, partial: bool = False) -> list[Image.Image]:
         """Decompress all pictures of an `.omega` file. Arguments and errors are those of `decompress`."""
@@ -328,22 +329,18 @@ class Model:
         Raises as `decompress` does.
         """
         parsed = [OmegaFile.parse(data) for data in files]
-        makers = [PictureMaker(self.files, file.header) for file in parsed]
         groups: dict[tuple[str, int | None], list[int]] = {}
         for place, file in enumerate(parsed):
-            header = file.header
-            if len(header.sizes) > 1:
-                raise ImageError(f"a file has {len(header.sizes)} pictures, not one.")
-            groups.setdefault((header.mode, header.tile), []).append(place)
+            _single(file.header.sizes)
+            groups.setdefault((file.header.mode, file.header.tile), []).append(place)
         found: dict[int, Picture] = {}
         for (_, tile), places in groups.items():
-            pixels = self.files.pixels_of_all(
-                [self._decode(parsed[place])[0] for place in places],
-                [parsed[place].header.sizes[0] for place in places],
-                tile=tile,
-                colors=makers[places[0]].colors,
-            )
-            found |= {place: makers[place].completed([own])[0] for place, own in zip(places, pixels, strict=True)}
+            symbols = [self._decode(parsed[place])[0] for place in places]
+            makers = [PictureMaker(self.files, parsed[place].header) for place in places]  # after headers are checked
+            sizes = [maker.sizes[0] for maker in makers]
+            pixels = self.files.pixels_of_all(symbols, sizes, tile=tile, colors=makers[0].colors)
+            for place, maker, own in zip(places, makers, pixels, strict=True):
+                [found[place]] = maker.completed([own])
         return [found[place] for place in range(len(files))]
 
     def decompress_progressively(self, stream: Stream | bytes | StreamingFile) -> Iterator[Image.Image]:
@@ -365,10 +362,8 @@ class Model:
 
         header: of the file with all its channels.
         """
-        sizes = self._checked(header)
-        if len(sizes) > 1:
-            raise ImageError(f"this file has {len(sizes)} pictures, not one.")
-        return CutDecoder(self.files, header, _coder(header.coder), sizes[0])
+        [size] = _single(self._checked(header))
+        return CutDecoder(self.files, header, _coder(header.coder), size)
 
     def decode(self, data: bytes, *, partial: bool = False) -> tuple[Integers, OmegaFile]:
         """Decode the symbols (n, h, w) of the first picture of a file, and return them with the parsed file.
@@ -437,6 +432,13 @@ class Model:
 
     def _coder_name(self, name: str | None) -> str:
         return registry().find("coder", name or self.description.coder).qualified_name
+
+
+def _single(each: Sequence[Item]) -> Sequence[Item]:
+    """Return a sequence with one item for each picture of a file. Raises ImageError if there are several."""
+    if len(each) > 1:
+        raise ImageError(f"this file has {len(each)} pictures, not one.")
+    return each
 
 
 @cache
