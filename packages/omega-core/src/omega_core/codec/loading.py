@@ -182,35 +182,21 @@ def compress(picture: FileOrArray | Picture, model: AnyModel = None, **options: 
 
 
 def compress(
-    picture: PictureLike | Picture | Batch,
-    model: AnyModel = None,
-    *,
-    channels: int | None = None,
-    fraction: float | None = None,
-    bpp: float | None = None,
-    max_bytes: int | None = None,
-    psnr: float | None = None,
-    coder: str | None = None,
+    picture: PictureLike | Picture | Batch, model: AnyModel = None, **options: Unpack[CompressOptions]
 ) -> bytes | list[bytes]:
     """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
-    picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8 (H, W) or
-        (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
-        floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors have
-        one shape, or a tensor (B, colors, H, W) with B other than 1.
+    picture: one picture, or several, in any of the forms that `Model.compress` takes: a path, bytes, an open file, a
+        Pillow image, an array, a tensor, a batch.
     model: a loaded model, which saves loading it for each call, or its name or path; the default of `omega compress` if
         None.
-    channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`; without any, all channels are kept.
-    coder: the name of a coder; that of the model if None.
+    options: channels, fraction, bpp, max_bytes or psnr, and coder, as `Model.compress` takes them.
 
-    Raises ModelFileError for the model, ImageError for the picture, ComponentError or CoderError for the coder,
-    RateError for a rate that cannot be reached.
+    Raises ModelFileError for the model, and as `Model.compress` does.
     """
     if not isinstance(model, Model):
         model = load_model(default_model() if model is None else model)
-    files: bytes | list[bytes] = model.compress(
-        cast(Any, picture), channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr, coder=coder
-    )
+    files: bytes | list[bytes] = model.compress(cast(Any, picture), **options)
     return files
 
 
