@@ -46,15 +46,17 @@ class Progress(RunCallback):
             if remark not in self._remarks:
                 self._remarks.add(remark)
                 self._line(f"{remark} (warnings so far: {len(self._remarks)})")
-        speed = self.throughput.images_per_second
-        note = f"loss {float(task.last['loss']):.4f}, {float(task.last['bpp']):.3f} bpp, {speed:.0f} images/s"
         if self._bar is not None:
             self._bar.total = self.steps
             self._bar.update(step - self._bar.n)
-            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.set_postfix_str(self._note(task), refresh=False)
         elif time.monotonic() - self._logged > SECONDS:
             self._logged = time.monotonic()
-            self.report(step, note)
+            self.report(step, self._note(task))
+
+    def _note(self, task: CodecTask) -> str:
+        speed = self.throughput.images_per_second
+        return f"loss {float(task.last['loss']):.4f}, {float(task.last['bpp']):.3f} bpp, {speed:.0f} images/s"
 
     def report(self, step: int, line: str) -> None:
         """Log a line about a step, the same in all processes."""
