@@ -30,7 +30,7 @@ def test_help_of_evaluate_needs_no_lightning() -> None:
 
 
 def test_pictures_are_evaluated_without_lightning(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the extra evaluation")
     (tmp_path / "digits").mkdir()
     for number in range(2):
         pixels = np.random.default_rng(number).integers(0, 256, (28, 28), np.uint8)

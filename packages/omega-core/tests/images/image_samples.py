@@ -16,6 +16,17 @@ GRAY_PROFILE = SRGB[:16] + b"GRAY" + SRGB[20:]
 
 PALETTE = [[10, 20, 30], [200, 100, 0], [255, 255, 255], [0, 0, 0]]
 
+TURNED = {  # stored pixels to upright ones, by EXIF orientation
+    1: lambda stored: stored,
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: lambda stored: np.swapaxes(stored, 0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.fliplr(np.rot90(stored)),
+    8: np.rot90,
+}
+
 
 def image_of(mode, rows, palette=None, palette_mode="RGB", **info):
     """A Pillow image made of the bytes of its rows of pixels."""

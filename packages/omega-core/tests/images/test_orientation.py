@@ -8,6 +8,7 @@ import pytest
 from image_samples import (
     PALETTE,
     SRGB,
+    TURNED,
     colors_last,
     image_of,
     oriented,
@@ -18,17 +19,6 @@ from PIL import Image
 
 from omega_core.errors import OmegaWarning
 from omega_core.images.reading import read_picture
-
-TURNED = {
-    1: lambda stored: stored,
-    2: np.fliplr,
-    3: lambda stored: np.rot90(stored, 2),
-    4: np.flipud,
-    5: lambda stored: np.swapaxes(stored, 0, 1),
-    6: lambda stored: np.rot90(stored, -1),
-    7: lambda stored: np.fliplr(np.rot90(stored)),
-    8: np.rot90,
-}
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ import io
 import numpy as np
 import pytest
 import torch
-from PIL import ExifTags, Image, ImageCms
+from image_samples import GRAY_PROFILE, SRGB, TURNED
+from PIL import ExifTags, Image
 
 import omega_core.codec.model
 import omega_core.plugins.registry
@@ -18,19 +19,7 @@ from omega_core.plugins.components import Component
 from omega_core.plugins.registry import Plugin, Registered, Registry
 
 SIZES = [(1, 1), (1, 2), (3, 5), (16, 16), (47, 31), (1, 256), (256, 1), (20, 5000), (1300, 40)]
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-GRAY_PROFILE = SRGB[:16] + b"GRAY" + SRGB[20:]
 PALETTE = np.random.default_rng(0).integers(0, 256, (40, 3), dtype=np.uint8)
-TURNED = {
-    1: lambda stored: stored,
-    2: np.fliplr,
-    3: lambda stored: np.rot90(stored, 2),
-    4: np.flipud,
-    5: lambda stored: np.swapaxes(stored, 0, 1),
-    6: lambda stored: np.rot90(stored, -1),
-    7: lambda stored: np.fliplr(np.rot90(stored)),
-    8: np.rot90,
-}
 
 
 def of_1(noise):
