@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from omega_train.export import export
+from omega_train.model_writing import export
 from omega_train.recipe import load_recipe
 from omega_train.task import CodecTask
 

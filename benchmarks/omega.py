@@ -10,7 +10,7 @@ import torch
 
 from measure import Row, in_a_process, peak_memory, times
 from omega_quant import OmegaQuantizer
-from omega_quant.definition import dense_one_hot_max
+from omega_quant.dense_reference import dense_one_hot_max
 from omega_quant.factored import factored_one_hot_max
 from omega_quant.straight_through import one_hot_max
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from measure import Row, times
 from omega_core.architectures.mnist import MnistArchitecture
 from omega_train.data.batches import Batch
-from omega_train.rates import draw_rates
+from omega_train.rate_sampling import draw_rates
 from omega_train.recipe import load_recipe
 from omega_train.task import CodecTask
 

@@ -27,7 +27,11 @@ def drawn(page: str) -> str:
     def block(found: re.Match[str]) -> str:
         package = found["package"]
         edges = _of_packages(graph) if package == "all" else _within(graph, package)
-        nodes = sorted(PACKAGES) if package == "all" else sorted(_rooms(graph, package))
+        nodes = (
+            sorted(PACKAGES)
+            if package == "all"
+            else sorted(name.removeprefix(f"{package}.") for name in graph.find_children(package))
+        )
         return f"<!-- imports of {package} -->\n```mermaid\n{_mermaid(nodes, _reduced(edges))}\n```"
 
     page = re.sub(r"<!-- imports of (?P<package>\w+) -->\n```mermaid\n.*?```", block, page, flags=re.DOTALL)
@@ -60,18 +64,13 @@ def _of_packages(graph: grimp.ImportGraph) -> set[tuple[str, str]]:
     }
 
 
-def _rooms(graph: grimp.ImportGraph, package: str) -> set[str]:
-    """The modules and folders of a package that import others of it, or are imported by them."""
-    return {room for edge in _within(graph, package) for room in edge}
-
-
 def _within(graph: grimp.ImportGraph, package: str) -> set[tuple[str, str]]:
     """(importer, imported) of the modules and folders that lie directly in a package."""
-    rooms = graph.find_children(package)
+    children = graph.find_children(package)
     return {
         (one.removeprefix(f"{package}."), other.removeprefix(f"{package}."))
-        for one in rooms
-        for other in rooms
+        for one in children
+        for other in children
         if one != other and graph.direct_import_exists(importer=one, imported=other, as_packages=True)
     }
 

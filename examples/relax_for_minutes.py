@@ -34,7 +34,7 @@ import torch
 
 from omega_core.errors import OmegaError
 from omega_train import Recipe, load_recipe, train
-from omega_train.data.shares import folder_and_share
+from omega_train.data.folder_shares import folder_and_share
 from omega_train.optimizers import quick_precision
 
 GPU_SHARE = 0.2  # of the free memory, for photos: the trainer holds up to a quarter there

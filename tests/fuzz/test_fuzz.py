@@ -32,7 +32,7 @@ from omega_core.coding.tables import FrozenTables
 from omega_core.errors import OmegaError
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import CODERS, MODES
-from omega_core.format.pack import Pack, is_pack, read_index
+from omega_core.format.packs import Pack, is_pack, read_index
 from omega_core.images.pictures import Picture
 from omega_core.plugins.registry import build
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omega_cli import main
-from omega_cli.workers import Done, carry_out
+from omega_cli.worker_pool import Done, carry_out
 from omega_core.errors import ImageError, OmegaWarning, OutputError
-from omega_core.files import replacing
+from omega_core.file_io import replacing
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from omega_core.architectures.mnist import MnistArchitecture
-from omega_core.codec.costs import costs
+from omega_core.codec.complexity import costs
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.errors import ComponentError
 from omega_quant import OmegaQuantizer
-from omega_quant.definition import dense_one_hot_max
+from omega_quant.dense_reference import dense_one_hot_max
 
 B, D, C, S, H, W = 5, 6, 9, 8, 3, 2
 STAGES = {"stages": [1.0, 2.0], "start": "scalar"}

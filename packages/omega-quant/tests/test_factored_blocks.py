@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from omega_quant import blocks, factored
+from omega_quant import block_plan, factored
 from omega_quant.factored import factored_nearest, factored_one_hot_max
 
 N, P, D, C, S, K = 3, 40, 4, 16, 32, 2
@@ -40,8 +40,8 @@ def arguments(normal):
 
 
 def test_nothing_is_ever_as_large_as_a_value_for_every_symbol_of_every_channel(arguments, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", {"cpu": 2 * P * S})
-    monkeypatch.setattr(blocks, "WIDTH", S)
+    monkeypatch.setattr(block_plan, "BLOCK", {"cpu": 2 * P * S})
+    monkeypatch.setattr(block_plan, "WIDTH", S)
     saved = []
     inputs = [x.requires_grad_() for x in arguments[:7]]
     hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x)
@@ -64,8 +64,8 @@ def test_how_work_is_cut_into_blocks_changes_nothing(arguments, monkeypatch, tab
     inputs[7] = inputs[7][:, :tables].detach().requires_grad_()
     results = []
     for cut in ((N * P * C * S, C * S, 1 << 20), (block, width, looked_up)):
-        monkeypatch.setattr(blocks, "BLOCK", {"cpu": cut[0]})
-        monkeypatch.setattr(blocks, "WIDTH", cut[1])
+        monkeypatch.setattr(block_plan, "BLOCK", {"cpu": cut[0]})
+        monkeypatch.setattr(block_plan, "WIDTH", cut[1])
         monkeypatch.setattr(factored, "POINT_BLOCK", cut[2])
         latent, bits, symbols = factored_one_hot_max(*inputs, torch.tensor(kept))
         loss = (latent * latent.cos()).sum() + (bits * torch.arange(1, 4)).sum()
@@ -125,7 +125,7 @@ def test_symbols_are_whole_numbers_in_every_precision(precision):
 
 
 def test_what_is_compiled_computes_the_same(arguments, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", {"cpu": 2 * P * S})
+    monkeypatch.setattr(block_plan, "BLOCK", {"cpu": 2 * P * S})
     inputs = [x.double().requires_grad_() for x in arguments[:8]]
     results = []
     for compiled in (False, True):

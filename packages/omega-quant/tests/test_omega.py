@@ -5,7 +5,7 @@ import torch
 
 from omega_core.errors import ComponentError
 from omega_quant import OmegaQuantizer
-from omega_quant.definition import dense_one_hot_max
+from omega_quant.dense_reference import dense_one_hot_max
 
 B, D, C, S, H, W = 5, 6, 4, 8, 3, 2
 KEPT = torch.tensor([2, 0, C, 1, 3])

@@ -5,7 +5,7 @@ import torch
 
 from omega_core.errors import ComponentError
 from omega_quant import OmegaQuantizer
-from omega_quant.definition import dense_one_hot_max
+from omega_quant.dense_reference import dense_one_hot_max
 
 B, D, C, S, H, W, STAGES = 5, 4, 8, 9, 3, 2, 2
 ORDERS = (list(range(C)), [0, 5, 1, 4, 2, 3, 6, 7], [7, 0, 6])

@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from omega_quant import blocks, straight_through
+from omega_quant import block_plan, straight_through
 from omega_quant.straight_through import nearest, one_hot_max
 
 N, P, D, C, S = 3, 40, 4, 16, 32
@@ -38,8 +38,8 @@ def arguments(normal):
 
 
 def test_nothing_is_ever_as_large_as_a_value_for_every_symbol_of_every_channel(arguments, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", {"cpu": 2 * P * S})
-    monkeypatch.setattr(blocks, "WIDTH", S)
+    monkeypatch.setattr(block_plan, "BLOCK", {"cpu": 2 * P * S})
+    monkeypatch.setattr(block_plan, "WIDTH", S)
     saved = []
     inputs = [x.requires_grad_() for x in arguments[:5]]
     hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x)
@@ -64,8 +64,8 @@ def test_how_work_is_cut_into_blocks_changes_nothing(arguments, monkeypatch, tab
     inputs[5] = inputs[5][:, :tables].detach().requires_grad_()
     results = []
     for cut in ((N * P * C * S, C * S, 0, C * S * D), (block, width, stored, 3 * S * D)):
-        monkeypatch.setattr(blocks, "BLOCK", {"cpu": cut[0]})
-        monkeypatch.setattr(blocks, "WIDTH", cut[1])
+        monkeypatch.setattr(block_plan, "BLOCK", {"cpu": cut[0]})
+        monkeypatch.setattr(block_plan, "WIDTH", cut[1])
         monkeypatch.setattr(straight_through, "STORED_ACTIVATIONS", cut[2])
         monkeypatch.setattr(straight_through, "TABLE_BLOCK", cut[3])
         latent, bits, symbols = one_hot_max(*inputs, torch.tensor(kept))
@@ -150,7 +150,7 @@ def test_symbols_are_whole_numbers_in_every_precision(precision):
 
 @pytest.mark.parametrize("stored", [0, 100 * S])
 def test_what_is_compiled_computes_the_same(arguments, monkeypatch, stored):
-    monkeypatch.setattr(blocks, "BLOCK", {"cpu": 2 * P * S})
+    monkeypatch.setattr(block_plan, "BLOCK", {"cpu": 2 * P * S})
     monkeypatch.setattr(straight_through, "MANY_LATENT_CHANNELS", 1)
     monkeypatch.setattr(straight_through, "STORED_ACTIVATIONS", stored)
     inputs = [x.double().requires_grad_() for x in arguments[:6]]

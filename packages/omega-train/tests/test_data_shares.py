@@ -14,7 +14,7 @@ from omega_core.errors import DataError
 from omega_train import Recipe, train
 from omega_train.data.batches import BatchedImages, StepSampler
 from omega_train.data.folder import FolderDataset
-from omega_train.data.shares import Mixture, several
+from omega_train.data.folder_shares import Mixture, several
 
 
 def paint(folder: Path, values: range) -> Path:

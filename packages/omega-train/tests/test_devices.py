@@ -1,4 +1,4 @@
-"""Training on another device than the CPU, without one: see `omega_core.testing.elsewhere`."""
+"""Training on another device than the CPU, without one: see `omega_core.testing.simulated_device`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from omega_core.testing.elsewhere import elsewhere
+from omega_core.testing.simulated_device import elsewhere
 from omega_train.data.batches import Batch
 from omega_train.phases import Phase
 from omega_train.recipe import Recipe

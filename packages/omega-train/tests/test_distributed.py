@@ -16,7 +16,7 @@ import omega_core
 from omega_core.codec.model_file import read_model
 from omega_core.errors import TrainingError
 from omega_core.processes import launch_rank, launch_size, share
-from omega_train.cluster import local_processes, requeue, stop_signals
+from omega_train.job_environment import local_processes, requeue, stop_signals
 from omega_train.recipe import Recipe
 from omega_train.trainer import lightning_trainer
 

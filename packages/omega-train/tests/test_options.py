@@ -17,9 +17,9 @@ from omega_train.callbacks import validation
 from omega_train.callbacks.average import WeightAverage
 from omega_train.channel_order import sort_channels
 from omega_train.data.batches import Batch
-from omega_train.export import save
+from omega_train.model_writing import save
 from omega_train.phases import Phase
-from omega_train.rates import draw_rates
+from omega_train.rate_sampling import draw_rates
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask, symbol_counts
 from omega_train.trainer import LightningTrainer, lightning_trainer

@@ -15,7 +15,7 @@ from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch
 from omega_train.fit_quantizer import fit_quantizer
 from omega_train.phases import Phase, Phases
-from omega_train.rates import draw_rates, draw_shares
+from omega_train.rate_sampling import draw_rates, draw_shares
 from omega_train.recipe import Recipe, load_recipe, recipe_names
 from omega_train.task import CodecTask
 from omega_train.validation import validate

@@ -22,10 +22,10 @@ from omega_train import train
 from omega_train.callbacks import checkpoints, validation
 from omega_train.callbacks.checkpoints import Checkpoints
 from omega_train.callbacks.signals import Interrupted
-from omega_train.checkpoint import weights_of
+from omega_train.checkpoint_reading import weights_of
 from omega_train.data import loader
 from omega_train.data.batches import Batch
-from omega_train.export import export
+from omega_train.model_writing import export
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.validation import Validation

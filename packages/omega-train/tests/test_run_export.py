@@ -11,7 +11,7 @@ from omega_core.codec.model_file import read_model
 from omega_core.errors import OmegaError, OutputError, TrainingError
 from omega_train import export_run, train
 from omega_train.callbacks import validation
-from omega_train.checkpoint import weights_of
+from omega_train.checkpoint_reading import weights_of
 from omega_train.recipe import Recipe
 from omega_train.validation import validate
 

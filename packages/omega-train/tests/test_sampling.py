@@ -11,7 +11,7 @@ from PIL import Image
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch, BatchedImages, HeldImages, HeldPhotos, StepSampler
 from omega_train.data.folder import FolderDataset
-from omega_train.rates import draw_rates, noise_seeds, rates_at, shares
+from omega_train.rate_sampling import draw_rates, noise_seeds, rates_at, shares
 from omega_train.recipe import Recipe
 
 

@@ -11,7 +11,7 @@ import torch
 from omega_core.contracts import Quantized
 from omega_core.errors import ComponentError
 from omega_train.data.batches import Batch
-from omega_train.rates import draw_rates
+from omega_train.rate_sampling import draw_rates
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.validation import recount, validate

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omega_cli.encoding import Compressing, Group, Packing
-from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs
+from omega_cli.compress_workers import Compressing, Group, Packing
+from omega_cli.input_files import STANDARD_INPUT, Job, exit_status, find_jobs
 from omega_cli.options import Device, Keep, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
-from omega_cli.workers import Done, carry_out, process_count, summary
+from omega_cli.worker_pool import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError, RateError
 from omega_core.processes import launch_size, share
 
@@ -43,7 +43,7 @@ def compress(
 
     Several processes that torchrun or srun started share the pictures.
     """
-    from omega_core.format.rates import Rate
+    from omega_core.format.rate_control import Rate
     from omega_core.images.reading import is_picture_name
 
     if STANDARD_INPUT in inputs:
@@ -81,9 +81,9 @@ def _pack(
     quiet: bool,
 ) -> tuple[Done, int]:
     """Compress all pictures into one pack, named after the first input; returns the result and the skipped pictures."""
-    from omega_core.files import write_whole
-    from omega_core.format.pack import Pack
-    from omega_core.format.rates import largest_within
+    from omega_core.file_io import write_whole
+    from omega_core.format.packs import Pack
+    from omega_core.format.rate_control import largest_within
 
     target = output / f"{inputs[0].resolve().name if inputs[0].is_dir() else inputs[0].stem}.omega"
     if skip_existing and target.exists():

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, find_jobs, many
+from omega_cli.input_files import STANDARD_INPUT, Job, exit_status, find_jobs, many
 from omega_cli.options import Device, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
-from omega_cli.workers import Done, carry_out, process_count, summary
+from omega_cli.worker_pool import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError
 from omega_core.processes import share
 
 if TYPE_CHECKING:
-    from omega_core.format.pack import Block
+    from omega_core.format.packs import Block
 
 
 def decompress(
@@ -96,8 +96,8 @@ def _unpacked(job: Job, only: str | None) -> list[Job | Unpacking]:
 
     Pictures of a pack go to a folder with the name of the pack.
     """
-    from omega_core.files import opened
-    from omega_core.format.pack import MAGIC, is_pack, read_index
+    from omega_core.file_io import opened
+    from omega_core.format.packs import MAGIC, is_pack, read_index
 
     if job.source == STANDARD_INPUT:
         return [Job(job.source, job.target.with_name("stdin.png"))]
@@ -146,9 +146,9 @@ class Decompressing:
 
     def __call__(self, job: Job | Unpacking) -> Done:
         """Write the pictures of one file, or of one block of a pack. Raises OmegaError."""
-        from omega_core.files import write_whole
+        from omega_core.file_io import write_whole
         from omega_core.format.header import Header
-        from omega_core.format.pack import is_pack
+        from omega_core.format.packs import is_pack
         from omega_core.format.streaming import StreamingFile
         from omega_core.images.writing import png
 
@@ -169,7 +169,7 @@ class Decompressing:
         return Done(1)
 
     def _unpack(self, job: Unpacking, file: BinaryIO) -> Done:
-        from omega_core.files import write_whole
+        from omega_core.file_io import write_whole
         from omega_core.format.header import Header
         from omega_core.images.writing import png
 
@@ -191,7 +191,7 @@ class Decompressing:
 
 @contextmanager
 def _source(path: Path) -> Iterator[BinaryIO]:
-    from omega_core.files import opened
+    from omega_core.file_io import opened
 
     if path != STANDARD_INPUT:
         with opened(path) as file:

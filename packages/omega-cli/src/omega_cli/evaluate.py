@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from omega_cli.jobs import exit_status, files
+from omega_cli.input_files import exit_status, files
 from omega_cli.options import Device, MaxPixels, ModelOnce, Quiet, SkipExisting, Workers, omega_train_for
-from omega_cli.workers import Done, carry_out, process_count
+from omega_cli.worker_pool import Done, carry_out, process_count
 from omega_core.errors import OmegaError
 from omega_core.processes import share
 
@@ -101,7 +101,7 @@ class Evaluating:
         return pixels, [(name, each, measure(name, job.image, pixels, each)) for name, each in coded.items()]
 
     def _save(self, folder: Path, pixels: Any, found: Sequence[Any]) -> None:
-        from omega_core.files import write_whole
+        from omega_core.file_io import write_whole
         from omega_core.images.writing import png, to_pillow
 
         write_whole(folder / "original.png", png(to_pillow(pixels)))
@@ -183,8 +183,8 @@ def evaluate_on(
 
     Raises OmegaError for settings that cannot be evaluated.
     """
-    from omega_core.files import write_whole
-    from omega_core.format.rates import Rate
+    from omega_core.file_io import write_whole
+    from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import MAX_PIXELS
     from omega_core.images.reading import is_picture_name
 

@@ -22,6 +22,6 @@ def export(
     """Make a model of a run as it stands, without ending or disturbing it."""
     with omega_train_for("a model of a run"):
         import omega_train
-        from omega_train.data.shares import folder_and_share
+        from omega_train.data.folder_shares import folder_and_share
     pictures = [folder_and_share(text) for text in data] if data else None
     typer.echo(omega_train.export_run(run, output, data=pictures, overwrite=overwrite, device=device, workers=workers))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from omega_cli.jobs import exit_status, files
+from omega_cli.input_files import exit_status, files
 from omega_core.errors import OmegaError
 
 
@@ -43,10 +43,10 @@ def _bundled(name: Path) -> Path:
 
 def about(file: Path) -> dict[str, Any]:
     """What is in a file, a pack or a model. Raises OmegaError."""
-    from omega_core.files import read_whole
+    from omega_core.file_io import read_whole
     from omega_core.format.facts import describe
     from omega_core.format.header import MAGIC
-    from omega_core.format.pack import is_pack
+    from omega_core.format.packs import is_pack
 
     first = read_whole(file, first=len(MAGIC))
     return describe(read_whole(file)) if is_pack(first) or first == MAGIC else _about_model(file)

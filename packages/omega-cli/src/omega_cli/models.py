@@ -14,7 +14,7 @@ from omega_cli.options import omega_train_for
 from omega_core.errors import ComponentError, ModelFileError, OmegaError
 
 if TYPE_CHECKING:
-    from omega_core.codec.costs import Cost
+    from omega_core.codec.complexity import Cost
 
 
 def models(
@@ -117,7 +117,7 @@ def _row(architecture: str, quantizer: str, prior: str, source: Any) -> dict[str
 
 
 def _costs_of_model(path: Path, size: tuple[int, int] | None) -> list[dict[str, Any]]:
-    from omega_core.codec.costs import costs
+    from omega_core.codec.complexity import costs
     from omega_core.codec.loading import load_model
 
     files = load_model(path).files
@@ -125,7 +125,7 @@ def _costs_of_model(path: Path, size: tuple[int, int] | None) -> list[dict[str, 
 
 
 def _costs_of_recipe(recipe: Any, size: tuple[int, int] | None) -> list[dict[str, Any]]:
-    from omega_core.codec.costs import costs
+    from omega_core.codec.complexity import costs
     from omega_train.task import CodecTask
 
     return _with_sum(costs(CodecTask(recipe).eval().codec, size=size))

@@ -32,7 +32,7 @@ def new(
     summary: Annotated[str | None, typer.Option(help="What `omega list` says of it, in one line.")] = None,
 ) -> None:
     """Make a plugin with a small component that works: a distribution ready to install, test and change."""
-    from omega_core.files import write_whole
+    from omega_core.file_io import write_whole
     from omega_core.plugins.registry import FIRST_PARTY, registry
 
     if kind not in KINDS:

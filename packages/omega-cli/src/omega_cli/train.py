@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from omega_cli.evaluate import evaluate_on
-from omega_cli.jobs import files
+from omega_cli.input_files import files
 from omega_cli.options import ComponentOptions, omega_train_for, parsed_options
 from omega_core.errors import OmegaError
 from omega_core.processes import launch_rank
@@ -73,7 +73,7 @@ def train(
 
     with omega_train_for("training"):
         import omega_train
-        from omega_train.data.shares import folder_and_share
+        from omega_train.data.folder_shares import folder_and_share
     folders = {f"test-{images.resolve().name}": images for images in test_images or ()}
     if len(folders) < len(test_images or ()):
         raise OmegaError("two folders of --test-images have one name: their results would replace each other.")

@@ -18,9 +18,9 @@ def truncate(
     quiet: Quiet = False,
 ) -> None:
     """Shorten an .omega file to one of its cuts, without its model."""
-    from omega_core.files import read_whole, write_whole
-    from omega_core.format.pack import parse
-    from omega_core.format.rates import Rate, largest_cut
+    from omega_core.file_io import read_whole, write_whole
+    from omega_core.format.packs import parse
+    from omega_core.format.rate_control import Rate, largest_cut
 
     rate = Rate(channels=channels, bpp=bpp, max_bytes=max_bytes)
     if rate == Rate():

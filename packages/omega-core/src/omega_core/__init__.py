@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from omega_core.codec.model import Model as Model
     from omega_core.codec.progressive import ProgressiveDecoder as ProgressiveDecoder
     from omega_core.format.facts import describe as describe
-    from omega_core.format.rates import truncate as truncate
+    from omega_core.format.rate_control import truncate as truncate
     from omega_core.images.pictures import Picture as Picture
     from omega_core.plugins.components import BundledModel as BundledModel
     from omega_core.plugins.components import Component as Component

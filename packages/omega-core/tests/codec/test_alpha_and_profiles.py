@@ -14,7 +14,7 @@ from omega_core.errors import (
     WrongModelError,
 )
 from omega_core.format.file import OmegaFile
-from omega_core.images.planes import compress_planes
+from omega_core.images.alpha_and_profile import compress_planes
 
 
 @pytest.mark.parametrize("shape", [(6, 8), (6, 8, 2)])

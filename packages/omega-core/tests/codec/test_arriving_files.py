@@ -20,7 +20,7 @@ from omega_core.errors import (
     WrongModelError,
 )
 from omega_core.format.file import OmegaFile
-from omega_core.format.rates import truncate
+from omega_core.format.rate_control import truncate
 from omega_core.images.pictures import Picture
 
 

@@ -13,7 +13,7 @@ from omega_core.errors import (
     ImageError,
 )
 from omega_core.format.file import OmegaFile
-from omega_core.testing.elsewhere import elsewhere
+from omega_core.testing.simulated_device import elsewhere
 
 
 def test_a_picture_comes_back_from_its_file(model, picture):

@@ -12,7 +12,7 @@ from omega_core.errors import (
     RateError,
 )
 from omega_core.format.file import OmegaFile
-from omega_core.format.rates import truncate
+from omega_core.format.rate_control import truncate
 from omega_core.images.pictures import Picture
 
 

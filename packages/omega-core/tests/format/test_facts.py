@@ -5,7 +5,7 @@ from file_samples import ALIKE, ALL, ALL_FILE, HANDWRITTEN, SMALL, SMALL_FILE, c
 
 from omega_core.errors import DamagedFileError, FileFormatError
 from omega_core.format.facts import describe
-from omega_core.format.pack import Pack
+from omega_core.format.packs import Pack
 
 
 def test_a_file_is_described_by_what_it_has():

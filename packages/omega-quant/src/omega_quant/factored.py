@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from omega_quant.blocks import BlockPlan, ChannelBlock, is_kept, order_by_kept
+from omega_quant.block_plan import BlockPlan, ChannelBlock, is_kept, order_by_kept
 from omega_quant.straight_through import compiled_once, length_gradient, number_of_length
 
 POINT_BLOCK = 1 << 20

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError
-from omega_quant.cells import Cells
 from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_of_points
-from omega_quant.relaxed import ScalarRelaxation, rounded
+from omega_quant.scalar_cells import Cells
+from omega_quant.scalar_relaxation import ScalarRelaxation, rounded
 from omega_quant.straight_through import nearest, one_hot_max, sum_of_rows
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class OmegaQuantizer(Quantizer):
     rank: the rank r of the factored form, at most D and S; None is the published, full form. A position of the latent
         then costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1), and the model has 2·C·r·(D + S) parameters
         instead of 2·C·S·D, besides biases and temperatures.
-    dead_zone: whether stages are nested dead-zone quantizers (`omega_quant.cells`), which together are one quantizer
-        with the steps of the last stage. This needs a rank, stages of which none is smaller than the one before, and
-        `finer` 2, two stages or more, and at least 6 symbols.
+    dead_zone: whether stages are nested dead-zone quantizers (`omega_quant.scalar_cells`), which together are one
+        quantizer with the steps of the last stage. This needs a rank, stages of which none is smaller than the one
+        before, and `finer` 2, two stages or more, and at least 6 symbols.
     relaxed_steps: the step sizes at fineness 0 and 1 at the beginning of the relaxed phase of training.
 
     Raises ComponentError for sizes or options that do not fit each other.

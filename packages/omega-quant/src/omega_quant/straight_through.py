@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from omega_quant.blocks import BlockPlan, is_kept, order_by_kept
+from omega_quant.block_plan import BlockPlan, is_kept, order_by_kept
 
 STORED_ACTIVATIONS = 6 << 20
 """The largest number of activations that the forward pass stores; the backward pass recomputes the others."""

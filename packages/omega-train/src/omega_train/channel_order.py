@@ -11,7 +11,7 @@ import torch
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.contracts.dataset import Images
 from omega_train.distributed import all_reduce_sum
-from omega_train.rates import rates_at
+from omega_train.rate_sampling import rates_at
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.validation import batches

@@ -17,10 +17,10 @@ import torch
 
 from omega_core.contracts.trainer import Trainer
 from omega_core.errors import DataError, OutputError, TrainingError
-from omega_core.files import write_whole
+from omega_core.file_io import write_whole
 from omega_core.plugins.registry import build, resolve
 from omega_core.processes import launch_rank
-from omega_train.data.shares import Data, several
+from omega_train.data.folder_shares import Data, several
 from omega_train.log import Log, log
 from omega_train.recipe import Recipe, load_recipe
 

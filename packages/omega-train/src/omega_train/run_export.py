@@ -8,9 +8,9 @@ import torch
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import OutputError, TrainingError
 from omega_core.plugins.registry import build
-from omega_train.checkpoint import read_checkpoint, weights_of
-from omega_train.data.shares import Data, several
-from omega_train.export import save
+from omega_train.checkpoint_reading import read_checkpoint, weights_of
+from omega_train.data.folder_shares import Data, several
+from omega_train.model_writing import save
 from omega_train.recipe import load_recipe
 from omega_train.run import without_subnormals
 from omega_train.task import CodecTask

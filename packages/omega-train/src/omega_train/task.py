@@ -24,7 +24,7 @@ from omega_train.data.batches import Batch
 from omega_train.distributed import all_reduce_sum
 from omega_train.optimizers import build_optimizer
 from omega_train.phases import Phase, Phases
-from omega_train.rates import Rates, balanced_rates, draw_rates, draw_shares, noise_seeds
+from omega_train.rate_sampling import Rates, balanced_rates, draw_rates, draw_shares, noise_seeds
 from omega_train.recipe import Recipe
 
 

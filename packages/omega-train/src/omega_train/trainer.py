@@ -19,11 +19,11 @@ from omega_core.contracts.dataset import Dataset as OmegaDataset
 from omega_core.errors import DataError, RecipeError, TrainingError
 from omega_core.plugins.registry import build
 from omega_core.processes import launch_size
-from omega_train.callbacks.run import run_callbacks
-from omega_train.cluster import local_processes
+from omega_train.callbacks.all_callbacks import run_callbacks
 from omega_train.data.loader import TrainingData
-from omega_train.data.reading import reading_workers
+from omega_train.data.reader_processes import reading_workers
 from omega_train.distributed import shutdown
+from omega_train.job_environment import local_processes
 from omega_train.log import log
 from omega_train.phases import Phases
 from omega_train.recipe import Recipe
@@ -193,7 +193,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
 def _quiet_trainer(**settings: Any) -> Trainer:
     return Trainer(
         **settings,
-        max_epochs=-1,  # a run ends after its steps: see `omega_train.callbacks.length`
+        max_epochs=-1,  # a run ends after its steps: see `omega_train.callbacks.run_length`
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -13,9 +13,9 @@ from omega_core.contracts.dataset import Images
 from omega_core.errors import OmegaWarning
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import BatchedImages
-from omega_train.data.reading import reader, stop_reading
+from omega_train.data.reader_processes import reader, stop_reading
 from omega_train.distributed import all_reduce_sum, rank, world_size
-from omega_train.rates import Rates, rates_at, shares
+from omega_train.rate_sampling import Rates, rates_at, shares
 from omega_train.task import CodecTask, symbol_counts
 
 FINENESSES = 8  # the number of finenesses at which the relaxed phase is scored

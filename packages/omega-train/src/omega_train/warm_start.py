@@ -10,8 +10,8 @@ from torch import Tensor
 from omega_core.codec.loading import model_path
 from omega_core.codec.model_file import read_model
 from omega_core.errors import TrainingError
-from omega_train.checkpoint import read_checkpoint, weights_of
-from omega_train.export import RELAXATION
+from omega_train.checkpoint_reading import read_checkpoint, weights_of
+from omega_train.model_writing import RELAXATION
 from omega_train.task import CodecTask
 
 _CODEC = "codec."  # the prefix of names in the state of a task

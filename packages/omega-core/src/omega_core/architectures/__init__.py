@@ -1,5 +1,5 @@
 """The architectures that omega-core registers."""
 
-from omega_core.extras import require_torch
+from omega_core.torch_extra import require_torch
 
 require_torch(__name__)

@@ -7,8 +7,8 @@ from omega_core.coding.tables import Integers
 from omega_core.contracts.coder import Coder
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import Header
+from omega_core.images.alpha_and_profile import decompress_planes, decompress_profile
 from omega_core.images.pictures import Picture, Pixels
-from omega_core.images.planes import decompress_planes, decompress_profile
 
 
 class PictureMaker:

@@ -22,7 +22,7 @@ from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import FrozenPrior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import ComponentError, ModelFileError, WrongModelError
-from omega_core.files import Source, bytes_of
+from omega_core.file_io import Source, bytes_of
 from omega_core.format.binary import Stream
 from omega_core.format.header import Header
 from omega_core.format.streaming import StreamingFile

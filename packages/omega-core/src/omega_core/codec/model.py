@@ -18,17 +18,17 @@ from omega_core.coding.tables import Integers
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, DamagedFileError, ImageError, OmegaWarning, RateError, WrongModelError
-from omega_core.files import Source, bytes_of
+from omega_core.file_io import Source, bytes_of
 from omega_core.format.binary import Stream
 from omega_core.format.cuts import channels_per_group, divide, group_ends
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import FINGERPRINT, Header
 from omega_core.format.limits import MAX_PICTURES, MAX_SHARED_PIXELS
-from omega_core.format.rates import Rate, largest_within
+from omega_core.format.rate_control import Rate, largest_within
 from omega_core.format.streaming import StreamingFile
+from omega_core.images.alpha_and_profile import compress_planes, compress_profile
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
-from omega_core.images.planes import compress_planes, compress_profile
 from omega_core.images.reading import Batch, FileOrArray, PictureLike, is_batch, pictures_of, read_picture
 from omega_core.plugins.registry import registry, resolve
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from omega_core.errors import ModelFileError
-from omega_core.files import replacing
+from omega_core.file_io import replacing
 
 FORMAT = 1
 Arrays = dict[str, NDArray[Any]]

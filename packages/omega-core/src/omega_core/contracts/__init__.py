@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from omega_core.extras import require_torch
 from omega_core.lazy import lazily
+from omega_core.torch_extra import require_torch
 
 if TYPE_CHECKING:
     from omega_core.contracts.architecture import Architecture as Architecture

@@ -3,7 +3,7 @@
 from typing import Any
 
 from omega_core.format.file import OmegaFile
-from omega_core.format.pack import Pack, parse
+from omega_core.format.packs import Pack, parse
 
 
 def describe(data: bytes) -> dict[str, Any]:

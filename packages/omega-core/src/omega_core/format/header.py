@@ -42,7 +42,7 @@ class Header:
     sizes: (height, width) of each of the 1 to 64 pictures, in pixels.
     groups: the groups of channels in the stream.
     tile: the side, in pixels, of the tiles in which the pictures are transformed; None without tiles.
-    alpha: the alpha planes of the pictures, as `omega_core.images.planes` codes them; None in modes that have none.
+    alpha: the alpha planes of the pictures, compressed by `omega_core.images.alpha_and_profile`; None in modes without.
     profile: the ICC profile of the pictures, compressed with zlib; empty if there is none.
     unknown: the bytes of optional fields unknown to this version, by number, 128 to 255; they are kept.
 

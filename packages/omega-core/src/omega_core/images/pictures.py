@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from omega_core.errors import ImageError
-from omega_core.images.planes import Plane
+from omega_core.images.alpha_and_profile import Plane
 from omega_core.images.writing import to_pillow
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from omega_core.errors import ImageError, OmegaError, OmegaWarning
-from omega_core.files import Readable, Source, bytes_of
+from omega_core.file_io import Readable, Source, bytes_of
 from omega_core.format.limits import MAX_PROFILE_BYTES
 from omega_core.images.arrays import picture_of_array, picture_of_tensor
 from omega_core.images.color import fits_mode, ink_to_srgb, is_deep, to_eight_bits, to_plain_mode

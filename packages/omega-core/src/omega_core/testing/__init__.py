@@ -11,27 +11,27 @@ Without pytest, `failures(QuantizerSubject(name="mine"))` says which checks fail
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from omega_core.extras import require_torch
 from omega_core.lazy import lazily
 from omega_core.testing.checking import Check as Check
 from omega_core.testing.checking import Checks as Checks
 from omega_core.testing.checking import ContractError as ContractError
 from omega_core.testing.checking import Subject as Subject
 from omega_core.testing.checking import Unclaimed as Unclaimed
+from omega_core.torch_extra import require_torch
 
 if TYPE_CHECKING:
     from omega_core.testing.architectures import ArchitectureSubject as ArchitectureSubject
     from omega_core.testing.coders import CoderSubject as CoderSubject
-    from omega_core.testing.contracts import ArchitectureContract as ArchitectureContract
-    from omega_core.testing.contracts import CoderContract as CoderContract
-    from omega_core.testing.contracts import DatasetContract as DatasetContract
-    from omega_core.testing.contracts import PriorContract as PriorContract
-    from omega_core.testing.contracts import QuantizerContract as QuantizerContract
-    from omega_core.testing.contracts import TrainerContract as TrainerContract
-    from omega_core.testing.contracts import checks_of as checks_of
     from omega_core.testing.datasets import DatasetSubject as DatasetSubject
     from omega_core.testing.priors import PriorSubject as PriorSubject
     from omega_core.testing.quantizers import QuantizerSubject as QuantizerSubject
+    from omega_core.testing.test_classes import ArchitectureContract as ArchitectureContract
+    from omega_core.testing.test_classes import CoderContract as CoderContract
+    from omega_core.testing.test_classes import DatasetContract as DatasetContract
+    from omega_core.testing.test_classes import PriorContract as PriorContract
+    from omega_core.testing.test_classes import QuantizerContract as QuantizerContract
+    from omega_core.testing.test_classes import TrainerContract as TrainerContract
+    from omega_core.testing.test_classes import checks_of as checks_of
     from omega_core.testing.trainers import TrainerSubject as TrainerSubject
 
 require_torch(__name__)
@@ -44,6 +44,6 @@ def failures(subject: Subject, exempt: Mapping[str, str] | None = None) -> dict[
 
     exempt: names of checks that are left out, each with the reason.
     """
-    from omega_core.testing.contracts import checks_of
+    from omega_core.testing.test_classes import checks_of
 
     return checks_of(subject.kind).failures(subject, exempt)

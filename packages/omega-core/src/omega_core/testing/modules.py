@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from omega_core.testing import common
 from omega_core.testing.checking import Checks, Subject, Unclaimed, expect
-from omega_core.testing.elsewhere import elsewhere
+from omega_core.testing.simulated_device import elsewhere
 
 Outputs = Mapping[str, Tensor]
 

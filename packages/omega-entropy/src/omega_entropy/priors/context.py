@@ -27,7 +27,7 @@ from torch import Tensor
 
 from omega_core.coding.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Tables, cumulative_counts
 from omega_core.errors import ComponentError
-from omega_entropy.priors.density import LatentDensity
+from omega_entropy.priors.latent_density import LatentDensity
 from omega_entropy.priors.static import StaticPrior
 
 _MOST_SYMBOLS = 1 << 27  # that are remembered for counting; more pictures change little
@@ -52,7 +52,7 @@ class ContextPrior(StaticPrior):
         quantizer gave the same latent. There are three times as many contexts then.
     weight: as how many symbols the frequencies without contexts count in each context.
     marginal_share: of the rate in the relaxed phase of training, from 0 to 1, the part that is measured without
-        conditions (`omega_entropy.priors.density`).
+        conditions (`omega_entropy.priors.latent_density`).
     per_position, decay, smoothing: as `StaticPrior` has them.
     """
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from omega_core.coding.tables import FrozenTables
 from omega_core.contracts.prior import Prior
-from omega_entropy.priors.counting import Counts
+from omega_entropy.priors.symbol_counts import Counts
 
 FILTERS = (1, 3, 3, 3, 1)
 INITIAL_SCALE = 10.0

@@ -12,8 +12,8 @@ from torch import Tensor
 from omega_core.coding.tables import FrozenTables
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.errors import ComponentError
-from omega_entropy.priors.counting import Counts
-from omega_entropy.priors.density import LatentDensity
+from omega_entropy.priors.latent_density import LatentDensity
+from omega_entropy.priors.symbol_counts import Counts
 
 
 class StaticPrior(Prior):

@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning.pytorch import LightningModule, Trainer
 
 from omega_core.errors import OutputError
-from omega_core.files import replacing
+from omega_core.file_io import replacing
 from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.validation import Validator

@@ -9,9 +9,9 @@ from lightning.pytorch import LightningModule, Trainer
 
 from omega_core.errors import TrainingError
 from omega_train.callbacks.base import RunCallback
-from omega_train.cluster import requeue, stop_signals
 from omega_train.data.batches import Batch
 from omega_train.distributed import rank
+from omega_train.job_environment import requeue, stop_signals
 from omega_train.task import CodecTask
 
 

@@ -15,7 +15,7 @@ from omega_train.callbacks.metrics import Metrics
 from omega_train.callbacks.progress import Progress
 from omega_train.callbacks.throughput import Throughput
 from omega_train.data.batches import Batch
-from omega_train.export import export
+from omega_train.model_writing import export
 from omega_train.task import CodecTask
 from omega_train.validation import Score, validate
 

@@ -11,8 +11,8 @@ from PIL import Image
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import ComponentError, DataError
 from omega_core.images.reading import is_picture_name
+from omega_train.data.folder_shares import Data, Mixture, several
 from omega_train.data.photos import FolderImages
-from omega_train.data.shares import Data, Mixture, several
 
 _NAMED = 3  # the most files that a note names
 _GRAY = ("1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")

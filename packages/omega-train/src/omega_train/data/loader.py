@@ -12,7 +12,7 @@ from omega_core.contracts.dataset import Dataset
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch, BatchedImages, HeldImages, HeldPhotos, StepSampler
 from omega_train.data.photos import FolderImages
-from omega_train.data.reading import reader, stop_reading
+from omega_train.data.reader_processes import reader, stop_reading
 from omega_train.recipe import Recipe
 
 _SHARE_OF_GPU = 0.25  # the most of the free memory that photos take: training needs the rest

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import DataError, OutputError
-from omega_core.files import write_whole
+from omega_core.file_io import write_whole
 from omega_train.data.arrays import ArrayImages
 
 TRAINING = "train-images-idx3-ubyte"

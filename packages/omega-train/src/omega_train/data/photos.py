@@ -15,7 +15,7 @@ from omega_core.errors import DataError, ImageError, OmegaWarning
 from omega_core.images.pictures import Pixels
 from omega_core.images.reading import read_picture
 from omega_core.images.writing import to_pillow
-from omega_train.data.shares import Mixture
+from omega_train.data.folder_shares import Mixture
 
 _REACH = 2  # of the bicubic kernel on either side, in pixels of the smaller of the two sizes
 

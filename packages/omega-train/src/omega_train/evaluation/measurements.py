@@ -15,8 +15,8 @@ from typing import Any
 from omega_core.codec.file_codec import BATCH_PIXELS
 from omega_core.codec.model import Model
 from omega_core.errors import ImageError
-from omega_core.files import write_whole
-from omega_core.format.rates import Rate
+from omega_core.file_io import write_whole
+from omega_core.format.rate_control import Rate
 from omega_core.images.pictures import Picture, Pixels
 from omega_train.evaluation import classical
 from omega_train.evaluation.quality import qualities

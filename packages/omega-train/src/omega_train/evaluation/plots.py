@@ -14,7 +14,7 @@ mpl.use("Agg")  # before pyplot; needs no screen
 
 from matplotlib import pyplot
 
-from omega_core.files import replacing
+from omega_core.file_io import replacing
 from omega_train.evaluation.curves import Curve
 from omega_train.evaluation.measurements import Point
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from omega_core.files import write_whole
+from omega_core.file_io import write_whole
 from omega_core.images.pictures import Pixels
 from omega_core.images.writing import to_pillow
 from omega_train.evaluation.curves import RATES, Curve, curves, differences

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from omega_core.errors import MissingExtraError, OmegaError
-from omega_core.extras import TORCH, require_torch
+from omega_core.torch_extra import TORCH, require_torch
 
 
 def test_nothing_is_asked_for_where_all_of_the_extra_is_installed():
@@ -20,7 +20,7 @@ def test_nothing_is_asked_for_where_all_of_the_extra_is_installed():
 def test_what_is_missing_is_named_with_the_extra_that_brings_it(gone, named, monkeypatch):
     for name in gone:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr("omega_core.extras.find_spec", lambda name: None if name in gone else object())
+    monkeypatch.setattr("omega_core.torch_extra.find_spec", lambda name: None if name in gone else object())
     with pytest.raises(MissingExtraError, match=f"{named}: install omega-core with its extra torch"):
         require_torch("omega_core.codec")
 

@@ -7,7 +7,7 @@ import torch
 
 from omega_core.errors import ComponentError
 from omega_entropy.priors.context import ContextPrior
-from omega_entropy.priors.density import LatentDensity
+from omega_entropy.priors.latent_density import LatentDensity
 from omega_entropy.priors.static import StaticPrior
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from omega_train.cluster import local_processes, stop_signals
+from omega_train.job_environment import local_processes, stop_signals
 
 
 def reader(dataset: Dataset[Any], batches: Iterable[Any], workers: int, *, pinned: bool = False) -> Any:

@@ -5,7 +5,7 @@ from torch import nn
 
 from omega_core.architectures.mnist import MnistArchitecture
 from omega_core.architectures.openimages import OpenImagesArchitecture
-from omega_core.codec.costs import costs
+from omega_core.codec.complexity import costs
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.coding.tables import NoPrior
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from omega_core.errors import ComponentError
-from omega_quant.cells import Cells
 from omega_quant.omega import OmegaQuantizer
+from omega_quant.scalar_cells import Cells
 
 
 @pytest.fixture(autouse=True)

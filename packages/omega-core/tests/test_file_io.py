@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from omega_core.errors import OmegaError, OutputError
-from omega_core.files import bytes_of, read_whole, replacing, write_whole
+from omega_core.file_io import bytes_of, read_whole, replacing, write_whole
 
 
 def names(folder):

@@ -7,7 +7,7 @@ from torch import Tensor
 from omega_core.errors import ComponentError
 from omega_core.testing.reference import ReferencePrior
 from omega_quant.omega import OmegaQuantizer
-from omega_quant.relaxed import ScalarRelaxation, rounded
+from omega_quant.scalar_relaxation import ScalarRelaxation, rounded
 
 
 @pytest.fixture(autouse=True)

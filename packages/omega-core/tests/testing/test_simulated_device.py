@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from omega_core.testing.elsewhere import elsewhere
+from omega_core.testing.simulated_device import elsewhere
 
 
 def test_a_net_trains_there_as_on_the_cpu():

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from typer import Exit
 
-from omega_cli.jobs import STANDARD_INPUT, Job, exit_status, files, find_jobs, many
+from omega_cli.input_files import STANDARD_INPUT, Job, exit_status, files, find_jobs, many
 from omega_core.errors import OmegaError, OutputError
 
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omega_cli.jobs import Job
+from omega_cli.input_files import Job
 from omega_cli.options import ModelOnce
-from omega_cli.workers import Done
+from omega_cli.worker_pool import Done
 from omega_core.errors import OmegaError
 
 if TYPE_CHECKING:
-    from omega_core.format.rates import Rate
+    from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import Picture
 
 
@@ -41,7 +41,7 @@ class Compressing:
 
     def __call__(self, job: Job) -> Done:
         """Make one file of one picture."""
-        from omega_core.files import write_whole
+        from omega_core.file_io import write_whole
 
         file = self.model().encode_at_rate(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
         data = file.to_bytes()
@@ -75,7 +75,7 @@ class Packing:
     def __call__(self, group: Group) -> Done:
         """Make one block or, of pictures of different modes and profiles, several."""
         from omega_core.format.limits import MAX_SHARED_PIXELS
-        from omega_core.format.pack import is_name
+        from omega_core.format.packs import is_name
 
         model, done = self.compressing.model(), Done(made=[])
         blocks: dict[tuple[str, bytes], list[tuple[Job, Picture]]] = {}

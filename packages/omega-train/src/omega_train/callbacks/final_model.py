@@ -11,7 +11,7 @@ from omega_train.callbacks.best import BestModel
 from omega_train.callbacks.metrics import Metrics
 from omega_train.callbacks.progress import Progress
 from omega_train.callbacks.validation import curve
-from omega_train.export import complete
+from omega_train.model_writing import complete
 from omega_train.task import CodecTask
 from omega_train.validation import validate
 

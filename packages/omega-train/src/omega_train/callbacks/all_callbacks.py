@@ -6,17 +6,17 @@ from pathlib import Path
 from lightning.pytorch import Callback
 
 from omega_core.contracts.dataset import Dataset
-from omega_train.callbacks.agreement import Agreement
 from omega_train.callbacks.average import WeightAverage
 from omega_train.callbacks.best import BestModel
 from omega_train.callbacks.checkpoints import Checkpoints
 from omega_train.callbacks.dead_symbols import DeadSymbols
-from omega_train.callbacks.finish import Finish
-from omega_train.callbacks.length import RunLength
+from omega_train.callbacks.final_model import Finish
 from omega_train.callbacks.metrics import Metrics
 from omega_train.callbacks.phases import PhaseChange
 from omega_train.callbacks.progress import Progress
+from omega_train.callbacks.run_length import RunLength
 from omega_train.callbacks.same_data import SameData
+from omega_train.callbacks.shared_state import Agreement
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.throughput import Throughput
 from omega_train.callbacks.validation import Validator

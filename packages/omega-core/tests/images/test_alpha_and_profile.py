@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from omega_core.errors import DamagedFileError
 from omega_core.format.limits import MAX_PROFILE_BYTES
-from omega_core.images.planes import (
+from omega_core.images.alpha_and_profile import (
     compress_planes,
     compress_profile,
     decompress_planes,

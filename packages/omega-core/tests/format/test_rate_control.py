@@ -6,7 +6,7 @@ from omega_core.errors import DamagedFileError, RateError
 from omega_core.format.cuts import divide
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import Header
-from omega_core.format.rates import Rate, largest_within, truncate
+from omega_core.format.rate_control import Rate, largest_within, truncate
 
 
 @pytest.fixture

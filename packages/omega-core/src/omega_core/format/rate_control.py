@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from omega_core.errors import RateError
 from omega_core.format.file import OmegaFile
-from omega_core.format.pack import Pack, parse
+from omega_core.format.packs import Pack, parse
 
 
 @dataclass(frozen=True, kw_only=True)

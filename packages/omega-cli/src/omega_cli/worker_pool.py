@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import typer
 
-from omega_cli.jobs import many
+from omega_cli.input_files import many
 from omega_core.errors import OmegaError, OmegaWarning, OutputError
 
 _GRACE = 3.0  # seconds that a worker has to remove partial output

@@ -13,8 +13,8 @@ from omega_core.format.binary import varint
 from omega_core.format.cuts import divide, group_ends
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import Header
-from omega_core.format.pack import Block, Pack, is_pack, parse, read_index
-from omega_core.format.rates import truncate
+from omega_core.format.packs import Block, Pack, is_pack, parse, read_index
+from omega_core.format.rate_control import truncate
 
 # Written by hand from FORMAT.md. Files like these are on people's disks: a later version has to read them as
 # this one does.

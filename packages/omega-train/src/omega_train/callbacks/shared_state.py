@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 from omega_core.errors import TrainingError
 from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.checkpoints import Checkpoints
-from omega_train.callbacks.length import RunLength
+from omega_train.callbacks.run_length import RunLength
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.validation import check_finite
 from omega_train.data.batches import Batch
