@@ -163,7 +163,8 @@ class ImageCodec(nn.Module):
         image: (B, colors, H, W), floating-point in [0, 1].
         kept: (B,), int64, the number of kept channels of each image; all C if None.
 
-        The quantizer runs without autocast. Raises ImageError for a size that the architecture does not take.
+        The quantizer runs without autocast. The size has to be one of the architecture (`Architecture.latent_size`);
+        it is checked for files, not here.
         """
         kept = self._all_kept(image) if kept is None else kept
         latent = self.analyze(image).to(image.dtype)
@@ -233,8 +234,8 @@ class ImageCodec(nn.Module):
             tile by tile. Gray images become RGB for an architecture for RGB.
         tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole images.
 
-        Raises ImageError for a size that the architecture does not take, ModelFileError for tiles of an architecture
-        that is not local.
+        The size has to be one of the architecture (`Architecture.latent_size`); it is checked for files, not here.
+        Raises ModelFileError for tiles of an architecture that is not local.
         """
         height, width = image.shape[2:]
         if tile is None:
