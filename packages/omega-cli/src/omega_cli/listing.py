@@ -1,4 +1,4 @@
-"""`omega list` and `omega plugins`: what is installed, without importing it unless one is to be shown in full."""
+"""`omega list` and `omega plugins`: installed components and plugins. Only a component shown in full is imported."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +13,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def list_components(
     kind: Annotated[str | None, typer.Argument(help="Only this kind, such as quantizer.")] = None,
-    name: Annotated[str | None, typer.Argument(help="Show this one in full, with its options.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A component to show with its options.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the components that can be named: architectures, quantizers, priors and so on."""
+    """List the installed components: architectures, quantizers, priors, coders, datasets and trainers."""
     from omega_core.errors import ComponentError
     from omega_core.plugins.components import KINDS
     from omega_core.plugins.registry import registry
@@ -45,7 +45,7 @@ def list_components(
 
 
 def _show_in_full(kind: str, name: str, as_json: bool) -> None:
-    """One component with its options, for which it is imported."""
+    """Print a component with its options; it is imported for that."""
     import inspect
 
     from omega_core.plugins.options import NO_DEFAULT, Options, type_name
@@ -85,7 +85,7 @@ def _show_in_full(kind: str, name: str, as_json: bool) -> None:
 
 
 def _default(option: dict[str, Any]) -> str:
-    """A default as it is typed."""
+    """The default value of an option, in the notation of the command line."""
     value = option["default"]
     if option["required"]:
         return "to be given"
@@ -95,7 +95,7 @@ def _default(option: dict[str, Any]) -> str:
 
 
 def list_plugins(as_json: AsJson = False) -> None:
-    """List the plugins that are installed, with what they bring, or why they failed or might."""
+    """List the installed plugins with their components, and the reasons of failures and warnings."""
     from omega_core.plugins.registry import registry
     from omega_core.plugins.versions import core_range
 
@@ -124,7 +124,7 @@ def _status(plugin: "Plugin") -> str:
 
 
 def print_table(rows: list[dict[str, str]]) -> None:
-    """Rows with the same keys, these above them."""
+    """Print rows, which have the same keys, as a table with the keys as its head."""
     if not rows:
         return
     widths = [max(len(row[name]) for row in [*rows, {name: name}]) for name in rows[0]]

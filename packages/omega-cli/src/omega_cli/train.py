@@ -1,4 +1,4 @@
-"""`omega train`: from a recipe to a model."""
+"""`omega train`: trains a model by a recipe."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from omega_core.processes import launch_rank
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe, or a TOML file.")],
+    recipe: Annotated[str, typer.Argument(help="The name of a recipe, or a TOML file.")],
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -24,14 +24,14 @@ def train(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The run folder; runs/RECIPE if not given.")
     ] = None,
-    description: Annotated[str | None, typer.Option(help="What the model file says about itself.")] = None,
+    description: Annotated[str | None, typer.Option(help="A description, stored in the model file.")] = None,
     test_images: Annotated[
         list[Path] | None, typer.Option(help="A folder of pictures to evaluate on at the end; or several.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     init: Annotated[
         str | None,
-        typer.Option(help="Begin with what fits of a model, by its path or name, or a run folder."),
+        typer.Option(help="Initialize from a model, by its path or name, or a run folder: all arrays that fit."),
     ] = None,
     architecture: Annotated[str | None, typer.Option(help="See `omega list architecture`.")] = None,
     quantizer: Annotated[str | None, typer.Option(help="See `omega list quantizer`.")] = None,
@@ -50,25 +50,25 @@ def train(
     lambda_: Annotated[
         str | None, typer.Option("--lambda", help="λ, the weight of the distortion; or λ_min:λ_max.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="How long, in passes over the data.")] = None,
-    steps: Annotated[int | None, typer.Option(help="How long, in batches.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step, for each process.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="The length of the run, in passes over the data.")] = None,
+    steps: Annotated[int | None, typer.Option(help="The length of the run, in steps of one batch.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures in the batch of each process.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
-    seed: Annotated[int | None, typer.Option(help="What everything random follows from.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of all random numbers.")] = None,
     accelerator: Annotated[
         str | None, typer.Option(help="cpu, gpu or another of Lightning's; the best there is if not given.")
     ] = None,
-    devices: Annotated[str | None, typer.Option(help="How many, or which; all if not given.")] = None,
-    nodes: Annotated[int | None, typer.Option(help="How many machines; 1 if not given.")] = None,
+    devices: Annotated[str | None, typer.Option(help="The number of devices, or which; all if not given.")] = None,
+    nodes: Annotated[int | None, typer.Option(help="The number of machines; 1 if not given.")] = None,
     precision: Annotated[
         str | None, typer.Option(help="bf16-mixed or another of Lightning's; 32-true if not given.")
     ] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile make training quicker.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the codec with torch.compile.")] = False,
     workers: Annotated[
         int | None, typer.Option(help="Processes that read pictures; up to 8 a GPU if not given.")
     ] = None,
 ) -> None:
-    """Train a model by a recipe, which flags override."""
+    """Train a model by a recipe; options override its settings."""
     from omega_core.images.reading import is_picture_name
 
     with omega_train_for("training"):

@@ -1,4 +1,4 @@
-"""Is it an architecture? Every check says what Omega asks for, and what it saw instead."""
+"""Tests of the contract of architectures, by the conformance kit."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Is it a coder? Every check says what Omega asks for, and what it saw instead."""
+"""Tests of the contract of coders, by the conformance kit."""
 
 import numpy as np
 

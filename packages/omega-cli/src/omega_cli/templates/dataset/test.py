@@ -1,4 +1,4 @@
-"""Is it a data set? Every check says what Omega asks for, and what it saw instead."""
+"""Tests of the contract of datasets, by the conformance kit."""
 
 from __PACKAGE__.dataset import __CLASS__
 from omega_core.testing import DatasetContract

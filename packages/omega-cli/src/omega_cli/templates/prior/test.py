@@ -1,4 +1,4 @@
-"""Is it a prior? Every check says what Omega asks for, and what it saw instead."""
+"""Tests of the contract of priors, by the conformance kit."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Is it a quantizer? Every check says what Omega asks for, and what it saw instead."""
+"""Tests of the contract of quantizers, by the conformance kit."""
 
 import torch
 

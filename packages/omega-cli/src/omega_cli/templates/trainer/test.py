@@ -1,4 +1,4 @@
-"""Is it a trainer? Every check says what Omega asks for, and what it saw instead."""
+"""Tests of the contract of trainers, by the conformance kit."""
 
 from dataclasses import replace
 
