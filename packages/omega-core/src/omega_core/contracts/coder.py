@@ -97,11 +97,12 @@ def check_length(data: bytes, least: float) -> None:
 
 
 def check_symbols(symbols: Symbols, tables: Tables) -> None:
-    """Raise CoderError unless there are `tables.size` symbols, all within the alphabet of the tables."""
+    """Raise CoderError unless symbols are `tables.size` integers in one dimension, within the alphabet."""
+    if symbols.dtype.kind not in "iu" or symbols.ndim != 1:
+        raise CoderError(f"symbols are a flat array of integers, not {symbols.dtype} of the shape {symbols.shape}.")
     if symbols.size != tables.size:
         raise CoderError(f"{symbols.size} symbols were given with tables for {tables.size}.")
-    # read as unsigned, negative numbers exceed all others, so that one comparison finds both kinds
-    if symbols.size and symbols.view(symbols.dtype.str.replace("i", "u")).max() >= tables.alphabet:
+    if symbols.size and not 0 <= symbols.min() <= symbols.max() < tables.alphabet:
         raise CoderError(
             f"symbols from {symbols.min()} to {symbols.max()} do not fit an alphabet of {tables.alphabet}."
         )

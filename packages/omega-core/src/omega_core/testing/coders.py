@@ -176,13 +176,25 @@ def gives_whole_numbers_back(subject: CoderSubject) -> None:
 
 @checks.add
 def refuses_what_does_not_fit(subject: CoderSubject) -> None:
-    """Symbols outside of the alphabet, or not as many as the tables are for, are a CoderError."""
+    """Symbols outside of the alphabet, no integers, not flat, or more or fewer than the tables are a CoderError."""
     coder = subject.make()
     case = _case("", np.full((1, 16), 1.0), np.arange(16))
-    outside = {"from 1 to 16": case.symbols + 1, "from -1 to 14": case.symbols - 1}
-    for which, wrong in outside.items():
-        encode = partial(coder.encode, wrong, case.tables, [16])
+    wrong = {
+        "from 1 to 16": case.symbols + 1,
+        "from -1 to 14": case.symbols - 1,
+        "with a half": case.symbols + 0.5,
+        "with a NaN": np.where(case.symbols == 3, np.nan, case.symbols),
+        "that are floating-point": case.symbols.astype(np.float32),
+        "that are bool": case.symbols == 1,
+        "in two dimensions": case.symbols.reshape(4, 4),
+    }
+    for which, symbols in wrong.items():
+        encode = partial(coder.encode, symbols, case.tables, [16])
         expect(raises(CoderError, encode), f"symbols {which} were encoded in an alphabet of 16")
+    large = _case("", np.full((1, 256), 1.0), np.arange(256))
+    negative = large.symbols.astype(np.int8)
+    encode = partial(coder.encode, negative, large.tables, [256])
+    expect(raises(CoderError, encode), "negative symbols of 8 bits were encoded in an alphabet of 256")
     expect(
         raises(CoderError, lambda: coder.encode(case.symbols[:9], case.tables, [9])), "9 symbols were encoded for 16"
     )
