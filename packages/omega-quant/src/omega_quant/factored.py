@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from omega_quant.block_plan import BlockPlan, ChannelBlock, is_kept, order_by_kept
-from omega_quant.straight_through import compiled_once, length_gradient, number_of_length
+from omega_quant.straight_through import compiled_once, is_traced, length_gradient, number_of_length, without_tail
 
 POINT_BLOCK = 1 << 20
 """The number of points that are looked up at once, for one matrix product."""
@@ -75,6 +75,9 @@ def factored_nearest(
     out: an array to write them to, int64; a new one if None.
     """
     channels, symbols = bias_CS.shape
+    if is_traced():
+        a_CSR = torch.bmm(slope_CSK, _along(direction_CKD, z_RD)) + bias_CS[:, :, None]
+        return _nearest_to_zero(a_CSR) if out is None else out.copy_(_nearest_to_zero(a_CSR))
     plan = BlockPlan.of(z_RD, symbols, [len(z_RD)] * channels)
     found_CR = torch.empty(channels, len(z_RD), dtype=torch.int64, device=z_RD.device) if out is None else out
     _find_nearest(found_CR, plan, z_RD, direction_CKD, slope_CSK, bias_CS)
@@ -91,6 +94,8 @@ def sum_of_points(
     row_counts: for each channel, how many rows, the first ones, keep it, in falling order; None for all.
     """
     channels, rank, dims = direction_CKD.shape
+    if is_traced() and row_counts is None:
+        return _chosen(point_CSK, symbols_CR).flatten(0, 1).T @ direction_CKD.flatten(0, 1)
     rows = symbols_CR.shape[1]
     summed_RD = direction_CKD.new_zeros(rows, dims)
     at_once = max(1, POINT_BLOCK // (rank * max(1, rows)))
@@ -112,7 +117,7 @@ def _chosen(point_CSK: Tensor, symbols_CR: Tensor) -> Tensor:
 
 def _along(direction_CKD: Tensor, z_RD: Tensor) -> Tensor:
     """The coordinates (C, K, R) of rows along directions."""
-    return (direction_CKD.flatten(0, 1) @ z_RD.T).view(*direction_CKD.shape[:2], len(z_RD))
+    return (direction_CKD.flatten(0, 1) @ z_RD.T).view(*direction_CKD.shape[:2], z_RD.shape[0])
 
 
 def _with_ones(x_CKR: Tensor) -> Tensor:
@@ -182,7 +187,7 @@ def _gradient_through_softmax(a_CSR: Tensor, g_one_hot_CSR: Tensor, g_bits_NT: T
     g_one_hot_CSR: the gradient to the one-hot vectors through the table.
     g_bits_NT, lengths_CST: the gradient to the bits and the code lengths, which add the gradient through the rate.
     """
-    soft_CSR = torch.softmax(-a_CSR.abs(), dim=1)
+    soft_CSR = torch.softmax(without_tail(-a_CSR.abs(), dim=1), dim=1)
     g_CSR = g_one_hot_CSR + (g_bits_NT * lengths_CST[:, :, None]).flatten(2)
     return soft_CSR * (g_CSR - (soft_CSR * g_CSR).sum(dim=1, keepdim=True)) * a_CSR.sgn()
 
@@ -201,7 +206,7 @@ def _gradient_through_softmax_in_place(
     g_one_hot_CSR: is overwritten.
     logits_CSR, soft_CSR: memory for the input and the output of the softmax.
     """
-    torch.softmax(torch.abs(a_CSR, out=logits_CSR).neg_(), dim=1, out=soft_CSR)
+    torch.softmax(without_tail(torch.abs(a_CSR, out=logits_CSR).neg_(), dim=1), dim=1, out=soft_CSR)
     by_sample_CSNT = g_one_hot_CSR.view(*g_one_hot_CSR.shape[:2], *g_bits_NT.shape)
     by_sample_CSNT.addcmul_(g_bits_NT, lengths_CST[:, :, None])
     g_logits_CSR = logits_CSR  # the logits are not needed any more

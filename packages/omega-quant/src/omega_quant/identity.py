@@ -36,7 +36,7 @@ class IdentityQuantizer(Quantizer):
         """See `Quantizer.forward`. The bits are 0."""
         if kept is not None:
             latent = torch.where(self.mask(kept, latent) > 0, latent, 0.0)
-        return Quantized(latent, latent.new_zeros(len(latent)), self.symbols(latent.detach()))
+        return Quantized(latent, latent.new_zeros(latent.shape[0]), self.symbols(latent.detach()))
 
     def symbols(self, latent: Tensor) -> Tensor:
         """The bit patterns (B, C, h, w), int64 in [0, 2³²), of a latent (B, C, h, w)."""

@@ -49,7 +49,7 @@ class IntegerQuantizer(Quantizer):
         values = latent + self.noise(latent) if self.training else latent.round()
         values = values.clamp(self.lowest, self.highest)
         mask = self.mask(kept, latent)
-        bits = latent.new_zeros(len(latent))
+        bits = latent.new_zeros(latent.shape[0])
         if prior is not None:
             with torch.autocast(latent.device.type, enabled=False):
                 bits = -(prior.likelihood(values).log2() * mask).sum(dim=(1, 2, 3))

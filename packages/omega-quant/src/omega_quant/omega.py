@@ -17,7 +17,7 @@ In the factored form, of rank r, the activations of a channel are affine functio
 import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from einops import rearrange
@@ -28,7 +28,7 @@ from omega_core.errors import ComponentError
 from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_of_points
 from omega_quant.scalar_cells import Cells
 from omega_quant.scalar_relaxation import ScalarRelaxation, rounded
-from omega_quant.straight_through import nearest, one_hot_max, sum_of_rows
+from omega_quant.straight_through import is_traced, nearest, one_hot_max, sum_of_rows
 
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
@@ -153,6 +153,8 @@ class OmegaQuantizer(Quantizer):
         if self.stages > 1:  # a buffer, as channels of a stage can be dropped after training
             sizes = torch.tensor(self._sizes)
             self.register_buffer("stage", torch.arange(self.stages).repeat_interleave(sizes, output_size=channels))
+            self.register_load_state_dict_post_hook(_sort_again)  # type: ignore[no-untyped-call]
+            self._sort_by_stage()
             if rank is not None:
                 self.register_buffer("grid", torch.empty(channels, alphabet, rank))
         if start == "random":
@@ -290,6 +292,8 @@ class OmegaQuantizer(Quantizer):
         """
         self._check(latent)
         batch, _, height, width = latent.shape
+        if kept is None and is_traced() and not torch.is_grad_enabled():
+            return self._without_gradient(latent, prior)
         if kept is None:
             kept = torch.full((batch,), self.channels, device=latent.device)
         if kept.shape != (batch,):
@@ -306,6 +310,16 @@ class OmegaQuantizer(Quantizer):
                 y, bits, symbols = self._in_stages(rest, lengths, kept)
             y = self._rectify(rearrange(y + self.table_bias, "n (h w) d -> n d h w", h=height))
         return Quantized(y, bits, rearrange(symbols, "n c (h w) -> n c h w", h=height))
+
+    def _without_gradient(self, latent: Tensor, prior: "Prior | None") -> Quantized:
+        """`forward` for all channels in operations that torch.export takes for any size."""
+        symbols = self.symbols(latent)
+        bits = self.bias.new_zeros(latent.shape[0])
+        if prior is not None:
+            lengths_CTS = prior.code_lengths(*latent.shape[2:]).to(self.bias.dtype)
+            chosen = symbols.flatten(2).permute(1, 2, 0)
+            bits = lengths_CTS.expand(-1, chosen.shape[1], -1).gather(2, chosen).sum(dim=(0, 1))
+        return Quantized(self.latent(symbols), bits, symbols)
 
     def _in_stages(self, rest: Tensor, lengths: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`_one_hot_max` through all stages, for `rest` (N, P, D): the sums of latents and bits, and all symbols."""
@@ -356,10 +370,19 @@ class OmegaQuantizer(Quantizer):
         along_CKD = direction_CKD / direction_CKD.square().sum(dim=2, keepdim=True)
         return sum_of_points(along_CKD, self.grid[members], symbols_CR)
 
+    def _sort_by_stage(self) -> None:
+        """Store the channels of each stage as integers of Python, which neither wait for a GPU nor change a trace."""
+        if not self.stage.is_meta:
+            of_channels = self.stage.tolist()
+            stages = (
+                (number, [c for c, of in enumerate(of_channels) if of == number]) for number in range(self.stages)
+            )
+            self._channels_of_stages = [(number, members) for number, members in stages if members]
+
     def _members(self) -> list[tuple[int, Tensor]]:
         """The stages that have channels, each with the indices of these; for several stages only."""
-        all_of_them = ((number, (self.stage == number).nonzero()[:, 0]) for number in range(self.stages))
-        return [(number, members) for number, members in all_of_them if len(members)]
+        device = self.bias.device
+        return [(number, torch.tensor(members, device=device)) for number, members in self._channels_of_stages]
 
     def temperature(self) -> Tensor:
         """The temperatures (C,) of the channels at the current progress of training."""
@@ -384,15 +407,16 @@ class OmegaQuantizer(Quantizer):
 
     def _find_in_stages(self, rest: Tensor) -> Tensor:
         """The symbols (C, R) of all channels for rows (R, D)."""
-        found_CR = torch.empty(self.channels, len(rest), dtype=torch.int64, device=rest.device)
+        found_CR = torch.empty(self.channels, rest.shape[0], dtype=torch.int64, device=rest.device)
         first = 0
         for number, members in self._members():
             of_stage = self._find(rest, members, found_CR[first : first + len(members)])
             if number + 1 < self.stages:
                 rest = rest - self._rows_of_stage(members, of_stage)
             first += len(members)
-        if bool((self.stage.diff() < 0).any()):  # they were written in the order of the stages
-            found_CR[self.stage.argsort(stable=True)] = found_CR.clone()
+        order = [channel for _, members in self._channels_of_stages for channel in members]
+        if order != sorted(order):  # they were written in the order of the stages
+            found_CR[torch.tensor(order, device=found_CR.device)] = found_CR.clone()
         return found_CR
 
     def _find(self, z: Tensor, members: Tensor | slice, out: Tensor | None = None) -> Tensor:
@@ -459,6 +483,8 @@ class OmegaQuantizer(Quantizer):
             of_prefixes = name == "prefix_fineness"
             setattr(self, name, buffer[[0, *(c + 1 for c in order)]] if of_prefixes else buffer[list(order)])
         self.channels = len(order)
+        if self.stages > 1:
+            self._sort_by_stage()
 
     def _rectify(self, x: Tensor) -> Tensor:
         return torch.relu(x) if self.rectified else x
@@ -468,3 +494,8 @@ class OmegaQuantizer(Quantizer):
             raise ValueError(
                 f"the quantizer omega was made for latents (B, {self.latent_channels}, h, w), not {tuple(latent.shape)}"
             )
+
+
+def _sort_again(module: nn.Module, _: object) -> None:
+    """A hook for `load_state_dict`, at module level so that quantizers can be pickled."""
+    cast(OmegaQuantizer, module)._sort_by_stage()

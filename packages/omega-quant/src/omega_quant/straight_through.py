@@ -29,6 +29,9 @@ STORED_ACTIVATIONS = 6 << 20
 """The largest number of activations that the forward pass stores; the backward pass recomputes the others."""
 MANY_LATENT_CHANNELS = 128
 """The number of latent channels from which on loading an activation is faster than computing it."""
+TAIL = -50.0
+"""The logit, relative to the largest, below which a softmax is 0: its exponential is far below the rounding error of
+float64, and its products with gradients are normal numbers."""
 TABLE_BLOCK = 1 << 19
 """The size of the part of a table whose rows are summed at once: it fits the cache."""
 
@@ -78,6 +81,8 @@ def nearest(z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor) -> Tensor:
     z_RD, weight_CSD, bias_CS: as in `one_hot_max`.
     """
     channels, symbols, _ = weight_CSD.shape
+    if is_traced():
+        return _nearest_to_zero(torch.tensordot(z_RD, weight_CSD, dims=([1], [2])) + bias_CS)
     return _nearest(BlockPlan.of(z_RD, symbols, [len(z_RD)] * channels), z_RD, weight_CSD, bias_CS)[0]
 
 
@@ -109,6 +114,14 @@ def _nearest(
     return found_RC, stored
 
 
+def is_traced() -> bool:
+    """Whether torch.compile, torch.export or torch.jit.trace records operations.
+
+    A division into blocks would fix the number of rows in what is recorded.
+    """
+    return torch.compiler.is_compiling() or bool(torch._C._get_tracing_state())  # what `torch.jit.is_tracing` asks
+
+
 @cache
 def compiled_once(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The function compiled by torch.compile, once, for blocks of any number of rows."""
@@ -129,7 +142,7 @@ def _gradient_through_softmax(
     scale_C1: T for a, 1 for T·a.
     g_bits_NT, lengths_TCS: the gradient to the bits and the code lengths, which add the gradient through the rate.
     """
-    soft_RCS = torch.softmax(-scale_C1 * a_RCS.abs(), dim=2)
+    soft_RCS = torch.softmax(without_tail(-scale_C1 * a_RCS.abs(), dim=2), dim=2)
     g_RCS = g_one_hot_RCS + (g_bits_NT[:, :, None, None] * lengths_TCS).flatten(0, 1)
     return soft_RCS * (g_RCS - (soft_RCS * g_RCS).sum(dim=2, keepdim=True)) * a_RCS.sgn()
 
@@ -152,13 +165,22 @@ def _gradient_through_softmax_in_place(
     """
     torch.abs(a_RCS, out=logits_RCS)
     logits_RCS.neg_() if scale_C1 is None else logits_RCS.mul_(-scale_C1)
-    torch.softmax(logits_RCS, dim=2, out=soft_RCS)
+    torch.softmax(without_tail(logits_RCS, dim=2), dim=2, out=soft_RCS)
     by_sample_NTCS = g_one_hot_RCS.view(-1, *lengths_TCS.shape)
     by_sample_NTCS.addcmul_(g_bits_NT[:, :, None, None], lengths_TCS)
     g_logits_RCS = logits_RCS  # the logits are not needed any more
     torch.ops.aten._softmax_backward_data.out(g_one_hot_RCS, soft_RCS, 2, soft_RCS.dtype, grad_input=g_logits_RCS)
     sign_RCS = torch.sgn(a_RCS, out=g_one_hot_RCS)  # nor is the gradient to the one-hot vectors
     return g_logits_RCS.mul_(sign_RCS)
+
+
+def without_tail(logits: Tensor, dim: int) -> Tensor:
+    """Shift logits in place so that the largest along `dim` is 0, and set those below the tail to −∞.
+
+    Otherwise the softmax at high temperatures is full of subnormal numbers, with which CPUs compute many times as long.
+    """
+    logits.sub_(logits.amax(dim=dim, keepdim=True))
+    return torch.threshold_(logits, TAIL, float("-inf"))
 
 
 def _with_ones(z_RD: Tensor) -> Tensor:
@@ -195,6 +217,8 @@ def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, row_counts: Sequence[int]
     row_counts: for each channel, how many rows, the first ones, keep it, in falling order; None for all.
     """
     channels, symbols, dims = table_CSD.shape
+    if is_traced() and row_counts is None:
+        return functional.embedding_bag(_number(symbols_RC, symbols), table_CSD.flatten(0, 1), mode="sum")
     summed_RD = table_CSD.new_zeros(len(symbols_RC), dims)
     at_once = max(1, TABLE_BLOCK // (symbols * dims))
     for first in range(0, channels, at_once):
@@ -264,8 +288,8 @@ class _OneHotMax(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_latent_RD: Tensor, g_bits_R: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        count = len(_Inputs._fields)
-        inputs, (symbols_RC, kept_RC, *stored) = _Inputs(*ctx.saved_tensors[:count]), ctx.saved_tensors[count:]
+        saved = ctx.saved_tensors  # once: under gradient checkpointing each access computes the forward pass again
+        inputs, (symbols_RC, kept_RC, *stored) = _Inputs(*saved[: len(_Inputs._fields)]), saved[len(_Inputs._fields) :]
         _, _, *through_softmax, of_table, of_lengths = ctx.needs_input_grad
         gradients: list[Tensor | None] = [None] * 6
         with torch.autocast(g_latent_RD.device.type, enabled=False):

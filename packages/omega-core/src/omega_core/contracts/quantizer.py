@@ -79,7 +79,7 @@ class Quantizer(nn.Module, ABC):
         like: (B, …), of whose type and device the mask is.
         """
         if kept is None:
-            return like.new_ones((len(like), self.channels, 1, 1))
+            return like.new_ones((like.shape[0], self.channels, 1, 1))
         here = torch.arange(self.channels, device=like.device) < kept[:, None]
         return here[:, :, None, None].to(like.dtype)
 
