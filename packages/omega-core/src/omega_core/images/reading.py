@@ -7,7 +7,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
@@ -221,11 +221,9 @@ def is_picture_file(path: Path) -> bool:
         first = file.read(16)
         for name in _formats():
             factory, accept = Image.OPEN[name]
-            try:  # of a file that only begins like a picture, Pillow raises anything
+            with suppress(Exception):  # Pillow raises anything for a file that only begins like a picture
                 if accept is not None and accept(first) is True:
                     file.seek(0)
                     factory(file, "")  # reads the header; Image.open would also refuse many pixels
                     return True
-            except Exception:
-                continue
     return False
