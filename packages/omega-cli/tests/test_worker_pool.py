@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from omega_cli.worker_pool import Done, carry_out, process_count, summary
+from omega_cli.worker_pool import Done, Problem, carry_out, process_count
 from omega_core.errors import OmegaError, OutputError
 
 HERE = Path(__file__).parent
@@ -52,14 +52,34 @@ def test_nothing_to_do_starts_nobody(toil: ModuleType) -> None:
 def test_jobs_that_fail_are_named_and_do_not_stop_the_others(
     toil: ModuleType, processes: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    work = jobs(toil, "well", "fail", "well", "drown", "well")
+    work = jobs(toil, "well", "fail", "well", "drown", "well", "err", "recur", "leave", "refuse", "well")
     total = Done()
     for done in carry_out(toil.Toiler(), work, processes, "toil"):
         total.add(done)
-    problems = [f"{Path('1/fail.png')}: it fails.", f"{Path('3/drown.png')}: not enough memory."]
-    assert sorted(total.problems) == problems
-    assert sorted(capfd.readouterr().err.splitlines()) == [f"error: {problem}" for problem in problems]
-    assert (total.pictures, total.bytes_in, total.bytes_out, total.pixels) == (3, 3, 6, 9)
+    problems = {
+        str(work[1].source): "it fails.",
+        str(work[3].source): "not enough memory.",
+        str(work[5].source): "ZeroDivisionError: by zero.",
+        str(work[6].source): "RecursionError: maximum recursion depth exceeded",
+        str(work[7].source): "SystemExit: 3.",
+        str(work[8].source): "cannot write it.",
+    }
+    assert {name for problem in total.problems for name in problem.names} == set(problems)
+    assert all(problem.reason.startswith(problems[problem.names[0]]) for problem in total.problems)
+    said = capfd.readouterr().err.splitlines()
+    assert sorted(said) == sorted(f"error: {problem}" for problem in total.problems)
+    assert (total.pictures, total.bytes_in, total.bytes_out, total.pixels) == (4, 4, 8, 12)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_where_a_mistake_of_ours_comes_from_is_shown_if_asked(
+    toil: ModuleType, processes: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["omega", "--debug"])
+    list(carry_out(toil.Toiler(), jobs(toil, "err", "fail"), processes, "toil"))
+    said = capfd.readouterr().err
+    assert said.count("Traceback") == 1
+    assert "in __call__" in said
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -81,18 +101,46 @@ def test_a_disk_that_cannot_be_written_stops_everything(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_mistake_of_ours_is_not_taken_for_the_jobs(toil: ModuleType, processes: int) -> None:
-    with pytest.raises(ZeroDivisionError):
-        list(carry_out(toil.Toiler(), jobs(toil, "well", "err", "well"), processes, "toil"))
-
-
-def test_a_worker_that_dies_is_one_error_that_tells_what_to_try(
+def test_a_process_that_is_killed_costs_its_job_alone_and_is_replaced(
     toil: ModuleType, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(OmegaError, match="memory ran out; use fewer --workers"):
-        list(carry_out(toil.Toiler(), jobs(toil, "well", "die", *["well"] * 20), 2, "toil"))
+    work = jobs(toil, "well", "die", *["well"] * 10, "die", *["well"] * 10)
+    total = Done()
+    for done in carry_out(toil.Toiler(), work, 2, "toil"):
+        total.add(done)
+    assert total.pictures == 21
+    assert {problem.names for problem in total.problems} == {work[1].names, work[12].names}
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert all("killed, perhaps because memory ran out" in line for line in said)
+
+
+@pytest.mark.parametrize("deed", ["die once", "crowded"])
+def test_what_does_not_fit_beside_other_jobs_is_done_again_alone(
+    toil: ModuleType, tmp_path: Path, deed: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work = [*jobs(toil, *["well"] * 4), toil.Toil(tmp_path / f"{deed}.png"), *jobs(toil, *["well"] * 4)]
+    done = list(carry_out(toil.Toiler(), work, 2, "toil"))
+    assert sum(each.pictures for each in done) == len(done) == 9
+    assert done[-1].names == (str(tmp_path / f"{deed}.png"),)
     assert capfd.readouterr().err == ""
+
+
+def test_of_jobs_that_were_done_together_only_the_one_fails_that_kills_its_process(toil: ModuleType) -> None:
+    group = toil.Toil(Path("0/well.png"), (Path("1/die.png"), Path("2/well.png")))
+    (done,) = carry_out(toil.Toiler(), [group], 2, "toil")
+    assert [problem.names for problem in done.problems] == [(str(Path("1/die.png")),)]
+    assert (done.pictures, done.names) == (2, group.names)
+
+
+def test_a_worker_that_cannot_start_in_another_process_is_an_error_of_each_job(toil: ModuleType) -> None:
+    done = list(carry_out(toil.Toiler(broken=True), jobs(toil, "well", "well", "well"), 2, "toil"))
+    assert [problem.reason for each in done for problem in each.problems] == ["it does not start."] * 3
+
+
+def test_a_problem_of_several_inputs_is_one_line() -> None:
+    assert str(Problem(("a",), "it fails.")) == "a: it fails."
+    assert str(Problem(("a", "b", "c"), "it fails.")) == "a and 2 others: it fails."
 
 
 def test_who_needs_no_more_need_not_wait_for_all(toil: ModuleType) -> None:
@@ -129,20 +177,6 @@ def test_there_are_as_many_processes_as_asked_for_or_as_pay(
 def test_fewer_than_one_worker_are_refused(asked: int) -> None:
     with pytest.raises(OmegaError, match=f"at least 1, not {asked}"):
         process_count(asked, 10)
-
-
-@pytest.mark.parametrize(
-    ("total", "skipped", "rate", "says"),
-    [
-        (Done(1, 100, 10, 160), 0, True, "1 picture, 100 → 10 bytes, 0.5000 bpp"),
-        (Done(2, 100, 10, 160), 0, False, "2 pictures"),
-        (Done(2, 100, 10, 160, ["a", "b"]), 3, True, "2 pictures, 100 → 10 bytes, 0.5000 bpp, 3 skipped, 2 failed"),
-        (Done(), 1, True, "0 pictures, 1 skipped"),
-        (Done(problems=["a"]), 1, False, "0 pictures, 1 skipped, 1 failed"),
-    ],
-)
-def test_the_summary_is_one_line(total: Done, skipped: int, rate: bool, says: str) -> None:
-    assert summary(total, skipped, rate=rate) == says
 
 
 @pytest.fixture

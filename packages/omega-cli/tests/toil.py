@@ -3,6 +3,7 @@
 python toil.py PROCESSES JOB...
 """
 
+import errno
 import os
 import signal
 import sys
@@ -22,6 +23,14 @@ class Toil:
     """A job: a path, whose stem is what happens at it."""
 
     source: Path
+    among: tuple[Path, ...] = ()  # other jobs that it is made of
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (str(self.source), *map(str, self.among))
+
+    def parts(self) -> list["Toil"]:
+        return [Toil(path) for path in (self.source, *self.among)] if self.among else []
 
 
 @dataclass
@@ -29,8 +38,11 @@ class Toiler:
     """Counts how often it was started and does what jobs say."""
 
     started: int = 0
+    broken: bool = False
 
     def start(self) -> None:
+        if self.broken:
+            raise ImageError("it does not start.")
         self.started += 1
 
     def __call__(self, job: Toil) -> Done:
@@ -38,15 +50,27 @@ class Toiler:
         if deed == "fail":
             raise ImageError("it fails.")
         if deed == "stop":
-            raise OutputError("cannot write it.")
-        if deed == "die":
-            os._exit(3)
+            raise OutputError("cannot write it.") from OSError(errno.ENOSPC, "no space")
+        if deed == "refuse":
+            raise OutputError("cannot write it.") from OSError(errno.ENAMETOOLONG, "too long")
+        if deed == "die" or "die.png" in {path.name for path in job.among}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if deed == "die once" and not job.source.exists():
+            job.source.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if deed == "crowded" and not job.source.exists():
+            job.source.touch()
+            raise MemoryError
         if deed == "warn":
             warnings.warn("it is warm.", OmegaWarning, stacklevel=1)
         if deed == "drown":
             raise MemoryError
         if deed == "err":
-            raise ZeroDivisionError
+            raise ZeroDivisionError("by zero")
+        if deed == "recur":
+            self(job)
+        if deed == "leave":
+            sys.exit(3)
         if deed == "wait":
             take_long(job.source)
         return Done(self.started, 1, 2, 3, made=(job.source.name, os.getpid()))

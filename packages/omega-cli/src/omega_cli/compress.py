@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omega_cli.account import Account
 from omega_cli.compress_workers import Compressing, Group, Packing
-from omega_cli.input_files import STANDARD_INPUT, Job, exit_status, find_jobs
+from omega_cli.input_files import STANDARD_INPUT, find_files
 from omega_cli.options import Device, Keep, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
-from omega_cli.worker_pool import Done, carry_out, process_count, summary
+from omega_cli.output_names import Job, is_one_of, is_there, plan_jobs
+from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError, OutputError, RateError
 from omega_core.processes import launch_size, share
 
@@ -44,11 +46,15 @@ def compress(
     Several processes that torchrun or srun started share the pictures.
     """
     from omega_core.format.rate_control import Rate
-    from omega_core.images.reading import is_picture_name
+    from omega_core.images.reading import is_picture_file
 
     if STANDARD_INPUT in inputs:
         raise OmegaError("pictures cannot be read from standard input; name files or folders.")
-    jobs = find_jobs(inputs, output, ".omega", is_picture_name)
+    account = Account()
+    found = find_files(inputs, is_picture_file, account)
+    jobs = plan_jobs(found, output, ".omega", account, for_pack=pack)
+    if not jobs:
+        account.close(rate=True, quiet=quiet)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
     loaded = ModelOnce(model, max_pixels, device)
     loaded().check_rate(rate)
@@ -59,48 +65,48 @@ def compress(
             raise RateError("a pack has one number of channels: use another limit than --psnr.")
         if launch_size() > 1:
             raise OmegaError("several processes cannot make one pack; start one.")
-        total, skipped = _pack(inputs, jobs, output, worker, workers, skip_existing, quiet)
+        target = output / f"{_name(inputs[0])}.omega"
+        if skip_existing and is_there(target):
+            account.skip(name for job in jobs for name in job.names)
+        elif is_one_of(target, {file.identity for file in found}):
+            raise OutputError(f"{target} is one of the inputs; name another folder.")
+        else:
+            _pack(jobs, target, Packing(worker, output), workers, quiet, account)
     else:
-        jobs = list(share(jobs))
-        wanted = [job for job in jobs if not (skip_existing and job.target.exists())]
-        total, skipped = Done(), len(jobs) - len(wanted)
+        wanted = []
+        for job in share(jobs):
+            if skip_existing and is_there(job.target):
+                account.skip(job.names)
+            else:
+                wanted.append(job)
         for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture", quiet=quiet):
-            total.add(done)
-    if (total.pictures or skipped) and not quiet:
-        typer.echo(summary(total, skipped, rate=True))
-    exit_status(len(total.problems), len(jobs))
+            account.add(done)
+    account.close(rate=True, quiet=quiet)
 
 
-def _pack(
-    inputs: list[Path],
-    jobs: list[Job],
-    output: Path,
-    worker: Compressing,
-    workers: int | None,
-    skip_existing: bool,
-    quiet: bool,
-) -> tuple[Done, int]:
-    """Compress all pictures into one pack, named after the first input; returns the result and the skipped pictures."""
+def _name(given: Path) -> str:
+    """The name of a pack whose first input this is."""
+    try:
+        return given.resolve().name if given.is_dir() else given.stem
+    except OSError:  # it is not there, or cannot be reached
+        return given.stem
+
+
+def _pack(jobs: list[Job], target: Path, packing: Packing, workers: int | None, quiet: bool, account: Account) -> None:
+    """Compress all pictures into one pack."""
     from omega_core.file_io import write_whole
     from omega_core.format.packs import Pack
     from omega_core.format.rate_control import largest_within
 
-    target = output / f"{inputs[0].resolve().name if inputs[0].is_dir() else inputs[0].stem}.omega"
-    if skip_existing and target.exists():
-        return Done(), len(jobs)
-    if target.resolve() in {job.source.resolve() for job in jobs}:
-        raise OutputError(f"{target} is one of the inputs; name another folder.")
     groups = [Group(tuple(jobs[first : first + BLOCK])) for first in range(0, len(jobs), BLOCK)]
-    packing = Packing(worker, output)
-    total, blocks = Done(), list[tuple["OmegaFile", tuple[str, ...]]]()
+    blocks = list[tuple["OmegaFile", tuple[str, ...]]]()
     for done in carry_out(packing, groups, process_count(workers, len(jobs)), "block", quiet=quiet):
-        total.add(done)
+        account.add(done)
         blocks += done.made or []
     if blocks:
         pack = Pack(tuple(sorted(blocks, key=lambda block: block[1])))
-        budget = worker.rate.budget(pack.pixels)
+        budget = packing.compressing.rate.budget(pack.pixels)
         whole = pack if budget is None else pack.truncated(largest_within(pack, budget))
         data = whole.to_bytes()
         write_whole(target, data)
-        total.bytes_out = len(data)
-    return total, 0
+        account.bytes_out = len(data)

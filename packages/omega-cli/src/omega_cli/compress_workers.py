@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from omega_cli.input_files import Job
 from omega_cli.options import ModelOnce
+from omega_cli.output_names import Job
 from omega_cli.worker_pool import Done
-from omega_core.errors import OmegaError
 
 if TYPE_CHECKING:
     from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import Picture
+
+Sized: TypeAlias = "tuple[Job, Picture, int]"
+"""A job, its picture, and the bytes of its source."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,11 @@ class Compressing:
         """Make one file of one picture."""
         from omega_core.file_io import write_whole
 
+        size = job.source.stat().st_size  # before the source can vanish
         file = self.model().encode_at_rate(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
         data = file.to_bytes()
         write_whole(job.target, data)
-        return Done(1, job.source.stat().st_size, len(data), file.pixels)
+        return Done(1, size, len(data), file.pixels)
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,13 @@ class Group:
     jobs: tuple[Job, ...]
 
     @property
-    def source(self) -> str:
-        """For what is wrong with all of them."""
-        return f"{self.jobs[0].source} and what is packed with it"
+    def names(self) -> tuple[str, ...]:
+        """The sources, for messages and for the account of a run."""
+        return tuple(str(job.source) for job in self.jobs)
+
+    def parts(self) -> "list[Group]":
+        """The same pictures one by one, if there are several."""
+        return [Group((job,)) for job in self.jobs] if len(self.jobs) > 1 else []
 
 
 @dataclass(frozen=True)
@@ -75,49 +82,54 @@ class Packing:
     def __call__(self, group: Group) -> Done:
         """Make one block or, of pictures of different modes and profiles, several."""
         from omega_core.format.limits import MAX_SHARED_PIXELS
-        from omega_core.format.packs import is_name
 
         model, done = self.compressing.model(), Done(made=[])
-        blocks: dict[tuple[str, bytes], list[tuple[Job, Picture]]] = {}
+        blocks: dict[tuple[str, bytes], list[Sized]] = {}
         for job in group.jobs:
-            name = self._name(job)
-            if not is_name(name):
-                done.problems.append(f"{job.source}: {name!r} cannot be a name in a pack; rename it.")
-                continue
             try:
+                size = job.source.stat().st_size
                 picture = self.compressing.read(job.source)
                 model.files.check(picture.pixels)
-            except OmegaError as problem:
-                done.problems.append(f"{job.source}: {problem}")
+            except Exception as problem:
+                done.fail(job.names, problem)
             else:
-                blocks.setdefault((picture.mode, picture.profile), []).append((job, picture))
-        exact = self.compressing.rate.whole_channels(model.channels)
+                blocks.setdefault((picture.mode, picture.profile), []).append((job, picture, size))
         for together in blocks.values():
             for part in _within(together, MAX_SHARED_PIXELS):
-                try:
-                    file = model.encode_together(
-                        [each for _, each in part], channels=exact, coder=self.compressing.coder
-                    )
-                except OmegaError as problem:
-                    done.problems += [f"{job.source}: {problem}" for job, _ in part]
-                    continue
-                done.made.append((file, tuple(self._name(job) for job, _ in part)))
-                done.add(Done(len(part), sum(job.source.stat().st_size for job, _ in part), 0, file.pixels))
+                self._encode(part, done)
         return done
 
+    def _encode(self, part: "list[Sized]", done: Done) -> None:
+        """Add a block of some pictures to `made`, or a block of each if they cannot be encoded together."""
+        model = self.compressing.model()
+        exact = self.compressing.rate.whole_channels(model.channels)
+        try:
+            file = model.encode_together(
+                [picture for _, picture, _ in part], channels=exact, coder=self.compressing.coder
+            )
+        except Exception as problem:
+            if len(part) == 1:
+                done.fail(part[0][0].names, problem)
+            else:
+                for one in part:
+                    self._encode([one], done)
+        else:
+            done.made.append((file, tuple(self._name(job) for job, _, _ in part)))
+            done.add(Done(len(part), sum(size for _, _, size in part), 0, file.pixels))
+
     def _name(self, job: Job) -> str:
-        return job.target.relative_to(self.output).with_suffix("").as_posix()
+        return job.target.relative_to(self.output).as_posix().removesuffix(".omega")
 
 
-def _within(together: "list[tuple[Job, Picture]]", most: int) -> "list[list[tuple[Job, Picture]]]":
+def _within(together: "list[Sized]", most: int) -> "list[list[Sized]]":
     """Pictures in parts of limited size."""
-    parts: list[list[tuple[Job, Picture]]] = []
+    parts: list[list[Sized]] = []
     room = 0
-    for job, picture in together:
+    for job, picture, size in together:
         pixels = picture.size[0] * picture.size[1]
         if pixels > room:
             parts.append([])
             room = most
-        parts[-1].append((job, picture))
+        parts[-1].append((job, picture, size))
         room -= pixels
     return parts

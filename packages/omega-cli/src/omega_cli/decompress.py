@@ -1,19 +1,25 @@
 """`omega decompress`: `.omega` files to pictures."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from omega_cli.input_files import STANDARD_INPUT, Job, exit_status, find_jobs, many
+from omega_cli.account import Account
+from omega_cli.failures import reason_of, stops_all
+from omega_cli.input_files import STANDARD_INPUT, Found, find_files
+from omega_cli.messages import many
 from omega_cli.options import Device, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
-from omega_cli.worker_pool import Done, carry_out, process_count, summary
-from omega_core.errors import OmegaError, OutputError
+from omega_cli.output_names import candidates, check_folder, distinct, is_one_of, is_there
+from omega_cli.worker_pool import Done, carry_out, process_count
+from omega_core.errors import OmegaError
+from omega_core.names import marked, portable
 from omega_core.processes import share
 
 if TYPE_CHECKING:
@@ -37,90 +43,117 @@ def decompress(
 
     Several processes that torchrun or srun started share the files.
     """
-    files = find_jobs(inputs, output, ".png", lambda path: path.suffix == ".omega")
+    account = Account()
+    files = find_files(inputs, lambda path: path.suffix.lower() == ".omega", account)
     if preview is not None and partial:
         raise OmegaError("--preview decodes the intact channels anyway; use it without --partial.")
+    if not files:
+        account.close(rate=False, quiet=quiet)
+    check_folder(output)
     worker = Decompressing(ModelOnce(model, max_pixels, device), partial, preview, output)
     worker.start()
-    total, jobs = Done(), list[Job | Unpacking]()
-    for file in files:
-        try:
-            jobs += _unpacked(file, only)
-        except OmegaError as problem:
-            typer.echo(f"error: {file.source}: {problem}", err=True)
-            total.problems.append(str(problem))
-    check_targets(jobs)
-    jobs = list(share(jobs))
-    wanted = [job for job in jobs if not (skip_existing and all(target.exists() for target in job_targets(job)))]
-    skipped = sum(len(job_targets(job)) for job in jobs) - sum(len(job_targets(job)) for job in wanted)
+    wanted = []
+    for job in share(_jobs(files, output, only, account)):
+        there = {target for target in job.targets.values() if skip_existing and is_there(target)}
+        account.skip(job.title(place) for place, target in job.targets.items() if target in there)
+        if len(there) < len(job.targets):
+            wanted.append(replace(job, targets={p: t for p, t in job.targets.items() if t not in there}))
     processes = 1 if preview is not None or STANDARD_INPUT in inputs else process_count(workers, len(wanted))
     for done in carry_out(worker, wanted, processes, "file", quiet=quiet):
-        total.add(done)
-    if (total.pictures or skipped) and not quiet:
-        typer.echo(f"{summary(total, skipped, rate=False)} in {output}")
-    exit_status(len(total.problems), len(total.problems) + total.pictures + skipped)
+        account.add(done)
+    account.close(rate=False, quiet=quiet, where=f" in {output}")
 
 
 @dataclass(frozen=True)
 class Unpacking:
-    """Pictures to read from one block of a pack.
+    """Pictures to read from a file, or from one block of a pack.
 
-    source: the pack.
-    block: where the block is in the pack.
-    targets: the file to write for each picture, by its place in the block.
+    source: the file or pack.
+    block: where the block is in the pack; None for a file.
+    targets: the file to write for each picture, by its place in the block; 0 for the picture of a file.
     """
 
     source: Path
-    block: "Block"
+    block: "Block | None"
     targets: dict[int, Path]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The pictures, for messages and for the account of a run."""
+        return tuple(map(self.title, self.targets))
 
-def job_targets(job: Job | Unpacking) -> list[Path]:
-    """The files that a job writes."""
-    return [job.target] if isinstance(job, Job) else list(job.targets.values())
-
-
-def check_targets(jobs: list[Job | Unpacking]) -> None:
-    """Raise OutputError if two pictures have the same target."""
-    found: dict[Path, Path] = {}
-    for job in jobs:
-        for target in job_targets(job):
-            if target in found:
-                message = f"{found[target]} and {job.source} would both become {target}; take them one by one."
-                raise OutputError(message)
-            found[target] = job.source
+    def title(self, place: int) -> str:
+        """The name of one of the pictures."""
+        return f"{self.source}: {self.block.names[place]}" if self.block else str(self.source)
 
 
-def _unpacked(job: Job, only: str | None) -> list[Job | Unpacking]:
-    """The job itself, or a job for each block if its file is a pack. Raises OmegaError if no name matches `only`.
+def _jobs(files: list[Found], output: Path, only: str | None, account: Account) -> list[Unpacking]:
+    """A job for each file, or for each block if a file is a pack, whose pictures go to a folder with its name.
 
-    Pictures of a pack go to a folder with the name of the pack.
+    Names in a pack are escaped as far as a system would not allow them, or take them for something else.
     """
+    jobs, possible, unreadable = list[tuple[Found, Unpacking]](), list[list[str]](), set[Found]()
+    for file in files:
+        blocks = list["Block"]()
+        try:
+            blocks = _blocks(file.source)
+        except Exception as problem:
+            account.fail(file.source, reason_of(problem))
+            unreadable.add(file)
+        for block in blocks or (None,):
+            names = [candidates(file.relative, ".png")]
+            if block is not None:
+                names = [_candidates_in_pack(file, name) for name in block.names]
+            possible += names
+            jobs.append((file, Unpacking(file.source, block, dict.fromkeys(range(len(names)), output))))
+    chosen = iter(distinct(possible))
+    inputs = {file.identity for file in files}
+    planned, matching = list[Unpacking](), Counter[Found]()
+    for file, job in jobs:
+        targets = {}
+        for place, name in zip(job.targets, chosen, strict=False):
+            if file in unreadable:
+                continue
+            if job.block is not None and only is not None and not fnmatchcase(job.block.names[place], only):
+                continue
+            matching[file] += 1
+            if name is None:
+                account.fail(job.title(place), "another input would become the same file; take it alone.")
+            elif is_one_of(output / name, inputs):
+                message = f"it would replace {output / name}, which is to be read; name another folder."
+                account.fail(job.title(place), message)
+            else:
+                targets[place] = output / name
+        if targets:
+            planned.append(replace(job, targets=targets))
+    for file in files:
+        if file not in unreadable and not matching[file]:
+            pictures = sum(len(job.targets) for found, job in jobs if found == file)
+            account.fail(file.source, f"none of its {many(pictures, 'picture')} has a name that matches {only!r}.")
+    return planned
+
+
+def _blocks(path: Path) -> "list[Block]":
+    """The blocks of a pack; none of another file. Raises OmegaError if the file cannot be read."""
     from omega_core.file_io import opened
     from omega_core.format.packs import MAGIC, is_pack, read_index
 
-    if job.source == STANDARD_INPUT:
-        return [Job(job.source, job.target.with_name("stdin.png"))]
-    with opened(job.source) as file:
+    if path == STANDARD_INPUT:
+        return []
+    with opened(path) as file:
         if not is_pack(file.read(len(MAGIC))):
-            return [job]
+            return []
         file.seek(0)
-        blocks = read_index(file)
-    folder = job.target.with_suffix("")
-    jobs: list[Job | Unpacking] = []
-    for block in blocks:
-        targets = {
-            place: folder / f"{name}.png"
-            for place, name in enumerate(block.names)
-            if only is None or fnmatchcase(name, only)
-        }
-        if targets:
-            jobs.append(Unpacking(job.source, block, targets))
-    if not jobs:
-        raise OmegaError(
-            f"none of its {many(sum(len(b.names) for b in blocks), 'picture')} has a name that matches {only!r}."
-        )
-    return jobs
+        return read_index(file)
+
+
+def _candidates_in_pack(pack: Found, name: str) -> list[str]:
+    """The possible paths of a picture of a pack, the best first: see `candidates`."""
+    stem, whole = pack.relative.stem, pack.relative.name
+    folder = pack.relative.as_posix().removesuffix(whole)
+    best = f"{folder}{whole if stem in ('.', '..') else stem}/"  # `...omega` must not lead to the folder above
+    inside = portable(name)
+    return [f"{best}{inside}.png", f"{folder}{whole}/{inside}.png", f"{best}{marked(inside, name)}.png"]
 
 
 @dataclass(frozen=True)
@@ -144,7 +177,7 @@ class Decompressing:
         if self.model.name is not None:
             self.model()
 
-    def __call__(self, job: Job | Unpacking) -> Done:
+    def __call__(self, job: Unpacking) -> Done:
         """Write the pictures of one file, or of one block of a pack. Raises OmegaError."""
         from omega_core.file_io import write_whole
         from omega_core.format.header import Header
@@ -153,40 +186,44 @@ class Decompressing:
         from omega_core.images.writing import png
 
         with _source(job.source) as file:
-            if isinstance(job, Unpacking):
-                return self._unpack(job, file)
+            if job.block is not None:
+                return self._unpack(job, job.block, file)
+            (target,) = job.targets.values()
             if self.preview is None:
                 data = file.read()
                 if is_pack(data):
                     raise OmegaError("a pack cannot be read from standard input; name its file.")
                 picture = self.model.of(Header.parse(data).fingerprint).decompress(data, partial=self.partial)
             else:
-                views = self.preview / job.target.relative_to(self.output)
+                views = self.preview / target.relative_to(self.output)
                 arriving = StreamingFile(file)
                 for picture in self.model.of(arriving.header.fingerprint).decompress_progressively(arriving):
                     write_whole(views.with_name(f"{views.stem}-{picture.info['channels']:04}.png"), png(picture))
-        write_whole(job.target, png(picture))
+        write_whole(target, png(picture))
         return Done(1)
 
-    def _unpack(self, job: Unpacking, file: BinaryIO) -> Done:
+    def _unpack(self, job: Unpacking, block: "Block", file: BinaryIO) -> Done:
         from omega_core.file_io import write_whole
         from omega_core.format.header import Header
         from omega_core.images.writing import png
 
         if self.preview is not None:
             raise OmegaError("--preview works for single files, not for packs.")
-        names = job.block.names
-        try:
-            data = job.block.read(file, partial=self.partial)
-            pictures = self.model.of(Header.parse(data).fingerprint).decompress_all(data, partial=self.partial)
-            if len(pictures) != len(names):
-                raise OmegaError(f"the block has {len(pictures)} pictures, not {len(names)}.")
-        except OmegaError as problem:
-            which = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-            return Done(problems=[f"{job.source}: {which}: {problem}"])
+        data = block.read(file, partial=self.partial)
+        pictures = self.model.of(Header.parse(data).fingerprint).decompress_all(data, partial=self.partial)
+        if len(pictures) != len(block.names):
+            raise OmegaError(f"the block has {len(pictures)} pictures, not {len(block.names)}.")
+        done = Done()
         for place, target in job.targets.items():
-            write_whole(target, png(pictures[place]))
-        return Done(len(job.targets))
+            try:
+                write_whole(target, png(pictures[place]))
+            except Exception as problem:
+                if stops_all(problem):
+                    raise
+                done.fail([job.title(place)], problem)
+            else:
+                done.pictures += 1
+        return done
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from omega_cli.input_files import exit_status, files
+from omega_cli.account import Account, exit_status
+from omega_cli.input_files import find_files
+from omega_cli.messages import say
 from omega_cli.options import Device, MaxPixels, ModelOnce, Quiet, SkipExisting, Workers, omega_train_for
 from omega_cli.worker_pool import Done, carry_out, process_count
 from omega_core.errors import OmegaError
@@ -47,6 +49,11 @@ class Measuring:
     source: Path
     image: str
     target: Path
+
+    @property
+    def names(self) -> tuple[str]:
+        """The picture, for messages."""
+        return (str(self.source),)
 
     @property
     def failed(self) -> Path:
@@ -186,7 +193,7 @@ def evaluate_on(
     from omega_core.file_io import write_whole
     from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import MAX_PIXELS
-    from omega_core.images.reading import is_picture_name
+    from omega_core.images.reading import is_picture_file
 
     with omega_train_for("evaluation"):
         from omega_train.evaluation import classical
@@ -211,10 +218,11 @@ def evaluate_on(
         "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch", "torchmetrics")},
     }
     key = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
-    paths = files(images, is_picture_name)
-    names = [path.relative_to(images).as_posix() if images.is_dir() else path.name for path in paths]
+    account = Account()
+    found = find_files([images], is_picture_file, account)
+    names = [file.relative.as_posix() for file in found]
     parts = output / "parts" / key  # of these settings: those of others are not taken for them
-    jobs = [Measuring(path, name, parts / f"{name}.csv") for path, name in zip(paths, names, strict=True)]
+    jobs = [Measuring(file.source, name, parts / f"{name}.csv") for file, name in zip(found, names, strict=True)]
     kept = output / "pictures" if save_images else None
     worker = Evaluating(models, codecs, counts, max_pixels or MAX_PIXELS, kept)
     mine = list(share(jobs)) if together else jobs
@@ -235,7 +243,8 @@ def evaluate_on(
         points = _finish(output, good, worker, published, made_with, rate)
         if not quiet:
             _print_points(points)
-    return len(total.problems), len(mine)
+    account.say_left_out()
+    return len(total.problems) + len(account.failed), len(mine) + len(account.failed)
 
 
 def _finish(
@@ -259,17 +268,17 @@ def _finish(
         title=f"{', '.join(order)} on {len(jobs)} pictures",
     )
     for remark in remarks:
-        typer.echo(f"note: {remark}", err=True)
+        say(f"note: {remark}", err=True)
     return summarize(measured)
 
 
 def _print_points(points: "Sequence[Point]") -> None:
     """Print a table with a row for each codec and setting."""
     width = max(len(point.codec) for point in points)
-    typer.echo(f"{'codec':{width}}  setting  images    bpp  stream      PSNR    SSIM  MS-SSIM")
+    say(f"{'codec':{width}}  setting  images    bpp  stream      PSNR    SSIM  MS-SSIM")
     for point in points:
         similar = "".join(f"  {'–' if value is None else f'{value:.4f}':>6}" for value in (point.ssim, point.ms_ssim))
-        typer.echo(
+        say(
             f"{point.codec:{width}}  {point.setting:7}  {point.images:6}  {point.bpp:5.3f}  {point.stream_bpp:6.3f}"
             f"  {point.psnr:5.2f} dB{similar}"
         )

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from omega_cli.messages import say
 from omega_cli.options import omega_train_for
 
 
@@ -24,4 +25,5 @@ def export(
         import omega_train
         from omega_train.data.folder_shares import folder_and_share
     pictures = [folder_and_share(text) for text in data] if data else None
-    typer.echo(omega_train.export_run(run, output, data=pictures, overwrite=overwrite, device=device, workers=workers))
+    path = omega_train.export_run(run, output, data=pictures, overwrite=overwrite, device=device, workers=workers)
+    say(str(path))

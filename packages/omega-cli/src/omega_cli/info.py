@@ -7,8 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from omega_cli.input_files import exit_status, files
-from omega_core.errors import OmegaError
+from omega_cli.account import Account
+from omega_cli.failures import reason_of
+from omega_cli.input_files import find_files
+from omega_cli.messages import say
+from omega_core.names import printable
 
 
 def info(
@@ -24,13 +27,13 @@ def info(
     facts = about(file)
     card = "" if as_json else facts.pop("card", "")
     if as_json:
-        typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+        say(json.dumps(facts, ensure_ascii=False, indent=2))
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        typer.echo(f"{name:<{width}}  {_shown(value)}")
+        say(f"{name:<{width}}  {_shown(value)}")
     if card:
-        typer.echo(f"\n{card.strip()}")
+        say(f"\n{card.strip()}")
 
 
 def _bundled(name: Path) -> Path:
@@ -54,23 +57,23 @@ def about(file: Path) -> dict[str, Any]:
 
 def _about_folder(folder: Path, as_json: bool) -> None:
     """A row for each file; one that cannot be read is named, and does not stop the others."""
-    found = files(folder, lambda path: path.suffix in (".omega", ".safetensors"))
-    rows, failed = {}, 0
-    for file in found:
+    account = Account()
+    rows = {}
+    for found in find_files([folder], lambda path: path.suffix.lower() in (".omega", ".safetensors"), account):
         try:
-            rows[str(file.relative_to(folder))] = about(file)
-        except OmegaError as problem:
-            typer.echo(f"error: {file}: {problem}", err=True)
-            failed += 1
+            rows[str(found.relative)] = about(found.source)
+            account.done.add(str(found.source))
+        except Exception as problem:
+            account.fail(found.source, reason_of(problem))
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        say(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         for name, facts in rows.items():
             size = facts["size"] if "size" in facts else f"{facts['pictures']} pictures" if "pictures" in facts else ""
             size = f"{size} {facts['mode']}, {facts['bytes']} bytes, " if size else ""
             mark = facts.get("model") or facts["fingerprint"][:8]
-            typer.echo(f"{name}: {facts['kind']}, {size}channels {facts['channels']}, model {mark}")
-    exit_status(failed, len(found))
+            say(f"{printable(name)}: {facts['kind']}, {size}channels {facts['channels']}, model {mark}")
+    account.close(rate=False, quiet=True)
 
 
 def _about_model(path: Path) -> dict[str, Any]:
@@ -104,4 +107,4 @@ def _shown(value: Any, nested: bool = False) -> str:
     if isinstance(value, list):
         items = ", ".join(map(_shown, value))
         return f"[{items}]" if nested else items
-    return "none" if value is None else str(value)
+    return "none" if value is None else printable(str(value))

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omega_cli.messages import say, say_warning
+
 if TYPE_CHECKING:
     from omega_core.plugins.registry import Plugin
 
@@ -38,7 +40,7 @@ def list_components(
         for c in found
     ]
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        say(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         print_table(rows)
         _warn_of_failures()
@@ -73,13 +75,13 @@ def _show_in_full(kind: str, name: str, as_json: bool) -> None:
     }
     about = inspect.getdoc(target) or ""
     if as_json:
-        typer.echo(json.dumps({**facts, "about": about, "options": options}, ensure_ascii=False, indent=2, default=str))
+        say(json.dumps({**facts, "about": about, "options": options}, ensure_ascii=False, indent=2, default=str))
         return
     for fact, value in facts.items():
-        typer.echo(f"{fact:<8} {value}")
-    typer.echo(f"\n{about}\n")
+        say(f"{fact:<8} {value}")
+    say(f"\n{about}\n")
     if not options:
-        typer.echo("no options")
+        say("no options")
     rows = [{**option, "default": _default(option)} for option in options]
     print_table([{key: str(value) for key, value in row.items() if key != "required"} for row in rows])
 
@@ -112,7 +114,7 @@ def list_plugins(as_json: AsJson = False) -> None:
         for plugin in registry().plugins
     ]
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        say(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         print_table([{**row, "components": ", ".join(row["components"])} for row in rows])
 
@@ -129,7 +131,7 @@ def print_table(rows: list[dict[str, str]]) -> None:
         return
     widths = [max(len(row[name]) for row in [*rows, {name: name}]) for name in rows[0]]
     for row in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
-        typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row.values(), widths, strict=True)).rstrip())
+        say("  ".join(f"{cell:<{width}}" for cell, width in zip(row.values(), widths, strict=True)).rstrip())
 
 
 def _warn_of_failures() -> None:
@@ -137,6 +139,6 @@ def _warn_of_failures() -> None:
 
     for plugin in registry().plugins:
         if plugin.error:
-            typer.echo(f"warning: the plugin {plugin.distribution} failed to load: {plugin.error}", err=True)
+            say_warning(f"the plugin {plugin.distribution} failed to load: {plugin.error}")
         for remark in plugin.remarks:
-            typer.echo(f"warning: the plugin {plugin.distribution}: {remark}", err=True)
+            say_warning(f"the plugin {plugin.distribution}: {remark}")

@@ -21,6 +21,7 @@ from omega_cli.evaluate import evaluate
 from omega_cli.export import export
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
+from omega_cli.messages import say, say_error, say_warning
 from omega_cli.models import models
 from omega_cli.new import new
 from omega_cli.train import train
@@ -43,9 +44,9 @@ def options(
 ) -> None:
     """Learned image compression: one model for every bitrate."""
     if version:
-        typer.echo(f"omega {__version__}")
+        say(f"omega {__version__}")
     elif context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        say(context.get_help())
 
 
 app.command()(train)
@@ -95,7 +96,7 @@ def _show(
 ) -> None:
     """Say in one line what the user should know; other warnings go where Python sends them."""
     if issubclass(category, OmegaWarning):
-        typer.echo(f"warning: {message}", err=True)
+        say_warning(str(message))
     else:
         _python_shows(message, category, filename, lineno, file, line)
 
@@ -104,8 +105,8 @@ def _report(problem: BaseException) -> int:
     """Say in one line what went wrong, and return the exit status."""
     if isinstance(problem, (KeyboardInterrupt, typer.Abort)):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again while Python ends, it would be another status
-        typer.echo("error: stopped.", err=True)
+        say_error("stopped.")
         return 130
     message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    say_error(" ".join(message.split()))
     return getattr(problem, "status", 2)

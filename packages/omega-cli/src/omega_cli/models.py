@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli.listing import AsJson, print_table
+from omega_cli.messages import say, say_warning
 from omega_cli.options import omega_train_for
 from omega_core.errors import ComponentError, ModelFileError, OmegaError
 
@@ -36,7 +37,7 @@ def models(
         else:
             rows.append({**heading, **about})
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        say(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         print_table([{key: _cell(value) for key, value in row.items()} for row in rows])
 
@@ -63,7 +64,7 @@ def _all() -> list[Entry]:
         try:
             bundled.append(Entry(each.name, each.path()))
         except ModelFileError as problem:
-            typer.echo(f"warning: {problem}", err=True)
+            say_warning(str(problem))
     if find_spec("omega_train") is None and bundled:
         return bundled
     with omega_train_for("the list of recipes"):

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from omega_cli import __version__
+from omega_cli.messages import say, say_warning
 from omega_core.errors import ComponentError, OutputError
 from omega_core.plugins.components import KINDS
 
@@ -59,11 +60,11 @@ def new(
     }
     for path, text in _files(kind):
         write_whole(folder / _filled(path.removesuffix(".template"), words), _filled(text, words).encode())
-    typer.echo(f"{folder}: a distribution with the {kind} {name}. Next:\n")
-    typer.echo(f'    pip install -e "{_path(folder)}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
+    say(f"{folder}: a distribution with the {kind} {name}. Next:\n")
+    say(f'    pip install -e "{_path(folder)}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
     taken = [c.qualified_name for c in registry().components(kind) if c.component.name == name]
     if taken and taken != [f"{distribution}/{name}"]:
-        typer.echo(f"warning: {taken[0]} has that name too: users of both have to say which.", err=True)
+        say_warning(f"{taken[0]} has that name too: users of both have to say which.")
 
 
 def _files(kind: str) -> list[tuple[str, str]]:

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from omega_cli.account import Account
 from omega_cli.evaluate import evaluate_on
-from omega_cli.input_files import files
+from omega_cli.input_files import find_files
+from omega_cli.messages import say
 from omega_cli.options import ComponentOptions, omega_train_for, parsed_options
 from omega_core.errors import OmegaError
 from omega_core.processes import launch_rank
@@ -69,7 +71,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a model by a recipe; options override its settings."""
-    from omega_core.images.reading import is_picture_name
+    from omega_core.images.reading import is_picture_file
 
     with omega_train_for("training"):
         import omega_train
@@ -78,7 +80,8 @@ def train(
     if len(folders) < len(test_images or ()):
         raise OmegaError("two folders of --test-images have one name: their results would replace each other.")
     for images in folders.values():
-        files(images, is_picture_name)  # an error now rather than after the training
+        if not find_files([images], is_picture_file, Account()):  # an error now rather than after the training
+            raise typer.Exit(2)
     pictures = [folder_and_share(text) for text in data] if data else None
     changes: dict[str, Any] = {
         "description": description,
@@ -126,6 +129,6 @@ def train(
         **{option: value for option, value in machine.items() if value is not None},
     )
     if first:
-        typer.echo(str(model))
+        say(str(model))
         for folder, images in folders.items():
             evaluate_on(images, model.parent / folder, [str(model)])

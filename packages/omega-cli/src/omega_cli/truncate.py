@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from omega_cli.messages import say
 from omega_cli.options import Quiet
 from omega_core.errors import RateError
 
@@ -33,4 +34,4 @@ def truncate(
     if quiet:
         return
     nearest = "" if channels in (None, cut) else f", the nearest cut below {channels}"
-    typer.echo(f"{cut} of {whole.channels} channels{nearest}: {len(data)} → {len(result)} bytes")
+    say(f"{cut} of {whole.channels} channels{nearest}: {len(data)} → {len(result)} bytes")

@@ -5,8 +5,9 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -14,15 +15,42 @@ from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import active_children, get_context, parent_process
 from types import FrameType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-import typer
-
-from omega_cli.input_files import many
-from omega_core.errors import OmegaError, OmegaWarning, OutputError
+from omega_cli.failures import is_foreign, is_memory, reason_of, stops_all
+from omega_cli.messages import many, say, say_error, say_warning
+from omega_core.errors import OmegaError, OmegaWarning
 
 _GRACE = 3.0  # seconds that a worker has to remove partial output
-JobType = TypeVar("JobType", contravariant=True)
+_KILLED = "its process was killed, perhaps because memory ran out."
+
+
+class Task(Protocol):
+    """A job. It may have a method `parts()`: the jobs it is made of, to be tried one by one where a process dies."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The inputs that the job is about, for messages and for the account of a run."""
+
+
+TaskType = TypeVar("TaskType", bound=Task)
+TaskType_contra = TypeVar("TaskType_contra", bound=Task, contravariant=True)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong, once for all inputs to which it happened.
+
+    names: of these inputs.
+    reason: a sentence.
+    """
+
+    names: tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        more = f" and {many(len(self.names) - 1, 'other')}" if len(self.names) > 1 else ""
+        return f"{self.names[0]}{more}: {self.reason}"
 
 
 @dataclass
@@ -31,18 +59,24 @@ class Done:
 
     pictures: number of pictures that were processed without an error.
     bytes_in, bytes_out, pixels: sizes of their inputs and outputs, and their pixels.
-    problems: one error message for each job that failed.
+    problems: the errors of inputs that failed.
     remarks: warnings.
     made: a result that is passed to the caller, such as the blocks of a pack.
+    names: the inputs that the job was about.
+    traces: where exceptions come from that are mistakes in the program.
+    exhausted: whether memory ran out, so that the job may succeed while no other one runs.
     """
 
     pictures: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     pixels: int = 0
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     made: Any = None
+    names: tuple[str, ...] = ()
+    traces: list[str] = field(default_factory=list)
+    exhausted: bool = False
 
     def add(self, other: "Done") -> None:
         """Add the numbers and messages of another result; `made` is left to the caller."""
@@ -52,26 +86,35 @@ class Done:
         self.pixels += other.pixels
         self.problems += other.problems
 
+    def fail(self, names: Sequence[str], problem: BaseException) -> None:
+        """Add what went wrong with some inputs of the job."""
+        self.problems.append(Problem(tuple(names), reason_of(problem)))
+        self.exhausted |= is_memory(problem)
+        if is_foreign(problem):
+            self.traces.append("".join(traceback.format_exception(problem)))
 
-class Worker(Protocol[JobType]):
+
+class Worker(Protocol[TaskType_contra]):
     """Does the jobs of `carry_out`. Other processes receive it by pickle, before `start`."""
 
     def start(self) -> None:
         """Load models and other data, once in each process."""
 
-    def __call__(self, job: JobType, /) -> Done:
+    def __call__(self, job: TaskType_contra, /) -> Done:
         """Do a job.
 
-        Raises OmegaError if this job failed, and OutputError, which stops all jobs, if results cannot be written.
+        Any exception is an error of this job alone, except an OutputError because of a full disk and the like, which
+        stops all jobs.
         """
 
 
 def carry_out(
-    worker: Worker[JobType], jobs: Sequence[JobType], processes: int, unit: str, *, quiet: bool = False
+    worker: Worker[TaskType], jobs: Sequence[TaskType], processes: int, unit: str, *, quiet: bool = False
 ) -> Iterator[Done]:
     """Do all jobs and yield the result of each: in the order of the jobs if one process does them.
 
-    Problems and remarks are printed to standard error, each remark once.
+    Problems and remarks are printed to standard error, each remark once. A job that runs out of memory in one of
+    several processes, or whose process is killed, is done again after all others, while no other one runs.
 
     worker: does the jobs; it is pickled for each process.
     jobs: the arguments of its calls.
@@ -79,7 +122,7 @@ def carry_out(
     unit: the noun of the progress bar, such as "picture".
     quiet: whether to show no progress bar; without a terminal there is none anyway.
 
-    Raises OutputError if results cannot be written, and OmegaError if a process died.
+    Raises OutputError if no results can be written any more.
     """
     from tqdm import tqdm
 
@@ -87,10 +130,12 @@ def carry_out(
     with tqdm(total=len(jobs), unit=unit, disable=quiet or None) as bar:
         for done in _here(worker, jobs) if processes == 1 else _elsewhere(worker, jobs, processes):
             for problem in done.problems:
-                typer.echo(f"error: {problem}", err=True)
+                say_error(str(problem))
+            for trace in done.traces if "--debug" in sys.argv else ():
+                say(trace, err=True)
             for remark in done.remarks:
                 if remark not in said:
-                    typer.echo(f"warning: {remark}", err=True)
+                    say_warning(remark)
                     said.add(remark)
             bar.update()
             yield done
@@ -109,53 +154,111 @@ def process_count(asked: int | None, jobs: int) -> int:
     return max(1, min(jobs, asked if asked is not None else min(_cores(), jobs // 256)))
 
 
-def _here(worker: Worker[JobType], jobs: Iterable[JobType]) -> Iterator[Done]:
+def _here(worker: Worker[TaskType], jobs: Iterable[TaskType]) -> Iterator[Done]:
     worker.start()
     for job in jobs:
         yield _do(worker, job)
 
 
-def _do(worker: Worker[JobType], job: JobType) -> Done:
-    """Do a job, and collect its errors and warnings."""
+def _do(worker: Worker[TaskType], job: TaskType, start: Callable[[], None] = lambda: None) -> Done:
+    """Do a job, and collect its errors and warnings. start: is called before, and its errors are those of the job."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OmegaWarning)
         try:
+            start()
             done = worker(job)
-        except OutputError:
-            raise
-        except (OmegaError, MemoryError) as problem:
-            source = getattr(job, "source", "")
-            done = Done(problems=[f"{source}: {str(problem) or 'not enough memory.'}"])
+        except (Exception, SystemExit) as problem:
+            if stops_all(problem):
+                raise
+            done = Done()
+            done.fail(job.names, problem)
+    done.names = tuple(job.names)
     for each in caught:
         text = str(each.message)
         done.remarks.append(text if issubclass(each.category, OmegaWarning) else f"{each.category.__name__}: {text}")
     return done
 
 
-def _elsewhere(worker: Worker[JobType], jobs: Iterable[JobType], processes: int) -> Iterator[Done]:
+class _Process(Generic[TaskType]):
+    """A process that does one job after the other, and another one in its place when it is killed."""
+
+    def __init__(self, worker: Worker[TaskType], threads: int) -> None:
+        self._arguments = worker, threads
+        self._executor: ProcessPoolExecutor | None = None
+
+    def submit(self, job: TaskType) -> "Future[Done]":
+        """Start a job. The future raises BrokenProcessPool if the process dies before the end of it."""
+        with _no_interrupts():  # nor in the process that starts here: Ctrl-C is its parent's
+            if self._executor is None:
+                self._executor = ProcessPoolExecutor(1, get_context("spawn"), _begin, self._arguments)
+            try:
+                return self._executor.submit(_do_next, job)
+            except BrokenProcessPool:  # killed after its last job
+                self.end()
+                return self.submit(job)
+
+    def end(self) -> None:
+        """End the process; the next job starts another one."""
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+            self._executor = None
+
+
+def _elsewhere(worker: Worker[TaskType], jobs: Iterable[TaskType], processes: int) -> Iterator[Done]:
     """Yield results from several processes, in the order in which the jobs end."""
-    left = iter(jobs)
-    threads = max(1, _cores() // processes)
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (worker, threads))
-    waiting: set[Future[Done]] = set()
+    left, again = iter(jobs), list[TaskType]()
+    free = [_Process(worker, max(1, _cores() // processes)) for _ in range(processes)]
+    busy: dict[Future[Done], tuple[_Process[TaskType], TaskType]] = {}
     try:
         while True:
-            with _no_interrupts():  # nor in the processes that start here: Ctrl-C is their parent's
-                for job in islice(left, 4 * processes - len(waiting)):
-                    waiting.add(pool.submit(_do_next, job))
-            if not waiting:
-                return
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-    except BrokenProcessPool as problem:
-        raise OmegaError("a worker process died, perhaps because memory ran out; use fewer --workers.") from problem
+            for process, job in zip(list(free), islice(left, len(free)), strict=False):
+                free.remove(process)
+                busy[process.submit(job)] = process, job
+            if not busy:
+                break
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                process, job = busy.pop(future)
+                free.append(process)
+                done = _result(process, future)
+                if done is None or done.exhausted:
+                    again.append(job)
+                else:
+                    yield done
+        for process in free[1:]:
+            process.end()
+        yield from _one_by_one(free[0], again)
     except BaseException:  # do not wait for jobs that are still running
-        for process in active_children():
-            process.terminate()
+        for child in active_children():
+            child.terminate()
         raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        for process in [*free, *(process for process, _ in busy.values())]:
+            process.end()
+
+
+def _one_by_one(process: _Process[TaskType], jobs: Iterable[TaskType]) -> Iterator[Done]:
+    """Do jobs while no other one runs, in the end those that a job is made of."""
+    process.end()  # to begin with all memory
+    for job in jobs:
+        done = _result(process, process.submit(job))
+        if done is None:
+            parts: list[TaskType] = getattr(job, "parts", list)()
+            done = Done(names=tuple(job.names), problems=[] if parts else [Problem(tuple(job.names), _KILLED)])
+            for part in _one_by_one(process, parts):
+                done.add(part)
+                done.made = [*(done.made or []), *(part.made or [])]
+        elif done.exhausted:
+            process.end()
+        yield done
+
+
+def _result(process: _Process[TaskType], future: "Future[Done]") -> Done | None:
+    """The result of a job; None if its process was killed."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        process.end()
+        return None
 
 
 @contextmanager
@@ -172,19 +275,19 @@ def _no_interrupts() -> Iterator[None]:
 
 
 _worker: Any = None
+_started = False
 _busy = False
 
 
 def _begin(worker: Worker[Any], threads: int) -> None:
     """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output."""
-    global _worker
+    global _worker, _started
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     if "torch" not in sys.modules:
         os.environ["OMP_NUM_THREADS"] = str(threads)
-    worker.start()
-    _worker = worker
+    _worker, _started = worker, False
 
 
 def _end_with_parent() -> None:
@@ -209,11 +312,19 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise _Stopped
 
 
+def _start() -> None:
+    """Load what the worker of this process needs, before its first job: a failure is then one of that job."""
+    global _started
+    if not _started:
+        _worker.start()
+        _started = True
+
+
 def _do_next(job: Any) -> Done:
     global _busy
     _busy = True
     try:
-        return _do(_worker, job)
+        return _do(_worker, job, _start)
     except _Stopped:
         os._exit(1)
     finally:
@@ -222,21 +333,3 @@ def _do_next(job: Any) -> Done:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def summary(total: Done, skipped: int, *, rate: bool) -> str:
-    """One line about all jobs.
-
-    total: the sum of their results.
-    skipped: number of pictures whose output existed.
-    rate: whether to show sizes and bits per pixel.
-    """
-    parts = [many(total.pictures, "picture")]
-    if rate and total.pixels:
-        parts.append(f"{total.bytes_in} → {total.bytes_out} bytes")
-        parts.append(f"{8 * total.bytes_out / total.pixels:.4f} bpp")
-    if skipped:
-        parts.append(f"{skipped} skipped")
-    if total.problems:
-        parts.append(f"{len(total.problems)} failed")
-    return ", ".join(parts)

@@ -7,7 +7,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
@@ -207,3 +207,23 @@ def _orientation(image: Image.Image) -> int:
 def is_picture_name(path: Path) -> bool:
     """Whether the suffix of a path is that of a supported picture format."""
     return Image.registered_extensions().get(path.suffix.lower()) in _formats()
+
+
+def is_picture_file(path: Path) -> bool:
+    """Whether a file in a folder is taken for a picture: by its suffix, or by its first bytes.
+
+    The first bytes decide for unknown suffixes, and for hidden files, which are often something else in spite of their
+    suffix. Raises OSError if they cannot be read.
+    """
+    if is_picture_name(path) and not path.name.startswith("."):
+        return True
+    with path.open("rb") as file:
+        first = file.read(16)
+        for name in _formats():
+            factory, accept = Image.OPEN[name]
+            with suppress(Exception):  # Pillow raises anything for a file that only begins like a picture
+                if accept is not None and accept(first) is True:
+                    file.seek(0)
+                    factory(file, "")  # reads the header; Image.open would also refuse many pixels
+                    return True
+    return False

@@ -1,0 +1,101 @@
+"""The account of a run: what became of each of its inputs, from which summary and exit status follow."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import typer
+
+from omega_cli.messages import many, say, say_error, say_warning
+from omega_cli.worker_pool import Done
+
+
+@dataclass
+class Account:
+    """What became of each input: pictures, files and folders by their names, each of which is in one place.
+
+    done: pictures that were processed.
+    skipped: pictures whose output existed.
+    failed: inputs with an error, which was printed.
+    left_out: for inputs that were not tried, the reason and a detail, such as ("file of another kind", ".txt").
+    bytes_in, bytes_out, pixels: sums over what was done.
+    """
+
+    done: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    left_out: dict[str, tuple[str, str]] = field(default_factory=dict)
+    bytes_in: int = 0
+    bytes_out: int = 0
+    pixels: int = 0
+
+    def fail(self, name: Path | str, reason: str) -> None:
+        """Print and count an input with an error."""
+        say_error(f"{name}: {reason}")
+        self.failed.add(str(name))
+
+    def leave_out(self, name: Path, reason: str, detail: str = "") -> None:
+        """Count an input that is not tried. reason: a noun in the singular, whose first word has a plural with s."""
+        self.left_out[str(name)] = (reason, detail)
+
+    def skip(self, names: Iterable[str]) -> None:
+        """Count pictures whose output exists."""
+        self.skipped.update(names)
+
+    def add(self, done: Done) -> None:
+        """Count the pictures of a job, whose problems have been printed."""
+        failed = {name for problem in done.problems for name in problem.names}
+        self.failed |= failed
+        self.done |= set(done.names) - failed
+        self.bytes_in += done.bytes_in
+        self.bytes_out += done.bytes_out
+        self.pixels += done.pixels
+
+    def summary(self, *, rate: bool) -> str:
+        """One line about all pictures. rate: whether to show sizes and bits per pixel."""
+        parts = [many(len(self.done), "picture")]
+        if rate and self.pixels:
+            parts.append(f"{self.bytes_in} → {self.bytes_out} bytes")
+            parts.append(f"{8 * self.bytes_out / self.pixels:.4f} bpp")
+        if self.skipped:
+            parts.append(f"{len(self.skipped)} skipped")
+        if self.failed:
+            parts.append(f"{len(self.failed)} failed")
+        return ", ".join(parts)
+
+    def remainder(self) -> str:
+        """What was left out, such as "3 files of another kind (.heic 2, .txt 1), 1 linked folder"; "" if nothing."""
+        reasons: dict[str, Counter[str]] = {}
+        for reason, detail in self.left_out.values():
+            reasons.setdefault(reason, Counter())[detail] += 1
+        parts = []
+        for reason, details in sorted(reasons.items()):
+            noun, _, rest = reason.partition(" ")
+            some = ", ".join(f"{detail} {count}" for detail, count in details.most_common(10) if detail)
+            more = ", …" if len(details) > 10 else ""
+            parts.append(f"{many(details.total(), noun)} {rest}".rstrip() + (f" ({some}{more})" if some else ""))
+        return ", ".join(parts)
+
+    def say_left_out(self) -> None:
+        """Print how many inputs were not tried, and why, if there are some."""
+        if self.left_out:
+            say_warning(f"left out: {self.remainder()}.")
+
+    def close(self, *, rate: bool, quiet: bool, where: str = "") -> None:
+        """Print the summary and what was left out, and raise Exit: see `exit_status`.
+
+        rate: whether to show sizes and bits per pixel.
+        quiet: whether to print no summary. What was left out is a warning, which is always printed.
+        where: the end of the summary.
+        """
+        if (self.done or self.skipped) and not quiet:
+            say(self.summary(rate=rate) + where)
+        self.say_left_out()
+        exit_status(len(self.failed), len(self.failed) + len(self.done) + len(self.skipped))
+
+
+def exit_status(failed: int, of: int) -> None:
+    """Raise Exit with status 1 if some of the inputs failed, 2 if all did."""
+    if failed:
+        raise typer.Exit(1 if failed < of else 2)

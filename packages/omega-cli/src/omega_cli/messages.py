@@ -1,0 +1,29 @@
+"""What is printed: text in which a terminal finds nothing to obey."""
+
+import typer
+
+from omega_core.names import printable
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print text of any number of lines.
+
+    text: in which control characters other than line feeds and tabs are escaped.
+    err: whether to print to standard error.
+    """
+    typer.echo(printable(text, keep="\n\t"), err=err)
+
+
+def say_error(message: str) -> None:
+    """Print an error as one line to standard error."""
+    typer.echo(f"error: {printable(message)}", err=True)
+
+
+def say_warning(message: str) -> None:
+    """Print a warning as one line to standard error."""
+    typer.echo(f"warning: {printable(message)}", err=True)
+
+
+def many(count: int, unit: str) -> str:
+    """A count with its unit in the right number."""
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
