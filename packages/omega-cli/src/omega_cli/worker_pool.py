@@ -119,6 +119,7 @@ def _do(worker: Worker[JobType], job: JobType) -> Done:
     """Do a job, and collect its errors and warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OmegaWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata: of no use to users
         try:
             done = worker(job)
         except OutputError:

@@ -34,7 +34,7 @@ def test_a_picture_with_more_pixels_than_allowed_is_refused(given_as):
 
 
 def test_a_file_with_far_more_pixels_than_allowed_is_refused(small_file):
-    with pytest.raises(ImageError, match=r"the picture is too large: .* more than 11 pixels"):
+    with pytest.raises(ImageError, match="6×4 pixels are more than 11"):
         read_picture(small_file, max_pixels=11)
 
 
@@ -52,7 +52,7 @@ def test_an_image_with_too_many_pixels_is_refused_before_it_is_loaded(small_file
 
 def test_a_file_that_claims_many_pixels_takes_no_memory_for_them(file_of):
     path = file_of(png_of(60_000, 60_000, 8, 2, [b""]))
-    with pytest.raises(ImageError, match=f"more than {MAX_PIXELS} pixels"):
+    with pytest.raises(ImageError, match=f"more than {MAX_PIXELS}"):
         read_picture(path)
 
 
