@@ -7,7 +7,7 @@ import typer
 
 from omega_cli.compress_workers import Compressing, Group, Packing
 from omega_cli.input_files import STANDARD_INPUT, Job, exit_status, find_jobs
-from omega_cli.options import Device, Keep, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
+from omega_cli.options import Device, Keep, MaxMemory, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
 from omega_cli.worker_pool import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError, RateError
 from omega_core.processes import launch_size, share
@@ -35,6 +35,7 @@ def compress(
     ] = False,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
+    max_memory: MaxMemory = None,
     device: Device = "auto",
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
@@ -50,7 +51,7 @@ def compress(
         raise OmegaError("pictures cannot be read from standard input; name files or folders.")
     jobs = find_jobs(inputs, output, ".omega", is_picture_name)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-    loaded = ModelOnce(model, max_pixels, device)
+    loaded = ModelOnce(model, max_pixels, device, max_memory)
     loaded().check_rate(rate)
     loaded().check_coder(coder)
     worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from omega_cli.input_files import STANDARD_INPUT, Job, exit_status, find_jobs, many
-from omega_cli.options import Device, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
+from omega_cli.options import Device, MaxMemory, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
 from omega_cli.worker_pool import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError
 from omega_core.processes import share
@@ -29,6 +29,7 @@ def decompress(
     only: Annotated[str | None, typer.Option(help="Unpack only pictures with matching names, such as 'a/*'.")] = None,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
+    max_memory: MaxMemory = None,
     device: Device = "auto",
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
@@ -40,7 +41,7 @@ def decompress(
     files = find_jobs(inputs, output, ".png", lambda path: path.suffix == ".omega")
     if preview is not None and partial:
         raise OmegaError("--preview decodes the intact channels anyway; use it without --partial.")
-    worker = Decompressing(ModelOnce(model, max_pixels, device), partial, preview, output)
+    worker = Decompressing(ModelOnce(model, max_pixels, device, max_memory), partial, preview, output)
     worker.start()
     total, jobs = Done(), list[Job | Unpacking]()
     for file in files:
