@@ -98,3 +98,12 @@ def test_a_file_with_a_few_more_pixels_than_allowed_is_refused_without_a_warning
     path = file_of(saved(Image.new("L", (6, 4)), "PNG"))
     with pytest.raises(ImageError, match=f"more than {limit}"):
         read_picture(path, max_pixels=limit)
+
+
+def test_a_webp_that_claims_many_pixels_is_refused_before_pillow_makes_a_canvas(file_of, monkeypatch):
+    claimed = (12_999).to_bytes(3, "little") * 2
+    data = b"RIFF" + (22).to_bytes(4, "little") + b"WEBPVP8X" + (10).to_bytes(4, "little") + bytes(4) + claimed
+    monkeypatch.setitem(Image.OPEN, "WEBP", (lambda *_: pytest.fail("it was opened"), Image.OPEN["WEBP"][1]))
+    for source in (file_of(data), data):
+        with pytest.raises(ImageError, match="13000×13000 pixels are more than 89478485"):
+            read_picture(source)

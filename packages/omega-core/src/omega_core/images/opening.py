@@ -9,6 +9,7 @@ from PIL import Image, ImageFile
 from omega_core.errors import ImageError
 from omega_core.format.header import MAGIC as FILE
 from omega_core.format.packs import MAGIC as PACK
+from omega_core.images.pictures import check_size
 from omega_core.images.png_metadata import colors_of, reduced
 
 _FIRST = 16  # bytes, as Pillow's plugins expect them
@@ -30,7 +31,7 @@ _ADVICE = {
 }
 
 
-def open_image(file: BinaryIO, formats: Sequence[str]) -> ImageFile.ImageFile:
+def open_image(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> ImageFile.ImageFile:
     """Read the header of a picture file. Pixels are decoded when the image is loaded, while the file is open.
 
     `Image.open` does the same, but compares the size with `Image.MAX_IMAGE_PIXELS`, which belongs to the process. Here
@@ -38,6 +39,7 @@ def open_image(file: BinaryIO, formats: Sequence[str]) -> ImageFile.ImageFile:
 
     file: open for reading, seekable, at its beginning.
     formats: the names of the formats to try, of those that Pillow knows.
+    max_pixels: the most pixels of a WebP picture, for which Pillow allocates memory already here.
 
     Raises ImageError for a file of none of these formats, and what Pillow raises for a damaged one.
     """
@@ -51,6 +53,8 @@ def open_image(file: BinaryIO, formats: Sequence[str]) -> ImageFile.ImageFile:
             continue
         colors = colors_of(file) if name == "PNG" else {}
         plain = reduced(file) if name == "PNG" else file
+        if name == "WEBP":
+            _check_canvas(file, max_pixels)
         plain.seek(0)
         try:
             image = factory(plain, "")
@@ -67,6 +71,15 @@ def open_image(file: BinaryIO, formats: Sequence[str]) -> ImageFile.ImageFile:
         raise ImageError(f"this is not a picture that can be read: its first bytes are {first[:8]!r}.")
     advice = _ADVICE.get(found, "Convert it to PNG.")
     raise ImageError(f"this is not a picture that can be read: {found} is not among the formats. {advice}")
+
+
+def _check_canvas(file: BinaryIO, max_pixels: int) -> None:
+    """Raise ImageError for a WebP file, of the extended format, with more pixels (its specification, "Extended")."""
+    file.seek(12)
+    chunk = file.read(18)
+    if chunk.startswith(b"VP8X") and len(chunk) == 18:
+        width, height = (int.from_bytes(chunk[at : at + 3], "little") + 1 for at in (12, 15))
+        check_size(width, height, max_pixels)
 
 
 def _format_of(first: bytes, formats: Sequence[str]) -> str | None:

@@ -80,7 +80,7 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
             # from an open file: of a path, Pillow maps some TIFF files into memory with their sides exchanged
             with (
                 picture if isinstance(picture, io.BytesIO) else _readable(Path(picture)).open("rb") as file,
-                open_image(file, _formats()) as image,
+                open_image(file, _formats(), max_pixels) as image,
             ):
                 read, remarks = _from_pillow(image, max_pixels)
     for remark in remarks:
