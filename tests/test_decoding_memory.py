@@ -43,9 +43,7 @@ print(json.dumps({"taken": bytes_of("VmHWM") - before, "needed": needed}))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
-@pytest.mark.parametrize(
-    ("channels", "side", "tile"), [(786, 400, 0), (786, 600, 256)], ids=["whole", "tiles"]
-)
+@pytest.mark.parametrize(("channels", "side", "tile"), [(786, 400, 0), (786, 600, 256)], ids=["whole", "tiles"])
 def test_decoding_takes_no_more_memory_than_was_foretold_nor_far_less(channels, side, tile):
     arguments = ["compact", str(channels), str(side), str(tile)]
     ran = subprocess.run([sys.executable, "-c", DECODE, *arguments], check=True, capture_output=True, text=True)
