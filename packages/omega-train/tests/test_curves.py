@@ -113,3 +113,11 @@ def test_the_published_curves_of_mnist_are_read() -> None:
     assert len({point.codec for point in points}) == 12
     best = max(p.psnr for p in points if "channels_min 0" in p.codec and "lambda_min 0.95" in p.codec)
     assert best > 23
+
+
+def test_a_table_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "published.csv"
+    path.write_text("bpp,psnr_db\n0.5,30\n", "utf-8")
+    plain = read_overlay(path)
+    path.write_text("bpp,psnr_db\n0.5,30\n", "utf-8-sig")
+    assert read_overlay(path) == plain

@@ -158,3 +158,11 @@ def test_options_of_the_trainer_can_be_in_a_recipe(tiny: Callable[..., Recipe], 
         train(tiny(trainer_options={"workers": "many"}), tmp_path / "run")
     with pytest.raises(TrainingError, match="workers have to be 0 or more, not -1"):
         train(tiny(trainer_options={"workers": 2}), tmp_path / "run", workers=-1)
+
+
+def test_a_recipe_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("steps = 7\n", "utf-8")
+    plain = load_recipe(str(path))
+    path.write_text("steps = 7\n", "utf-8-sig")
+    assert load_recipe(str(path)) == plain

@@ -8,7 +8,7 @@ import typer
 from omega_cli.account import Account
 from omega_cli.compress_workers import Compressing, Group, Packing
 from omega_cli.input_files import STANDARD_INPUT, find_files
-from omega_cli.options import Device, Keep, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
+from omega_cli.options import Device, Keep, MaxMemory, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
 from omega_cli.output_names import Job, is_one_of, is_there, plan_jobs
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError, OutputError, RateError
@@ -37,6 +37,7 @@ def compress(
     ] = False,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
+    max_memory: MaxMemory = None,
     device: Device = "auto",
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
@@ -56,7 +57,7 @@ def compress(
     if not jobs:
         account.close(rate=True, quiet=quiet)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-    loaded = ModelOnce(model, max_pixels, device)
+    loaded = ModelOnce(model, max_pixels, device, max_memory)
     loaded().check_rate(rate)
     loaded().check_coder(coder)
     worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop)

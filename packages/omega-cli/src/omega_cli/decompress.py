@@ -15,7 +15,7 @@ from omega_cli.account import Account
 from omega_cli.failures import reason_of, stops_all
 from omega_cli.input_files import STANDARD_INPUT, Found, find_files
 from omega_cli.messages import many
-from omega_cli.options import Device, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
+from omega_cli.options import Device, MaxMemory, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
 from omega_cli.output_names import candidates, check_folder, distinct, is_one_of, is_there
 from omega_cli.worker_pool import Done, carry_out, process_count
 from omega_core.errors import OmegaError
@@ -35,6 +35,7 @@ def decompress(
     only: Annotated[str | None, typer.Option(help="Unpack only pictures with matching names, such as 'a/*'.")] = None,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
+    max_memory: MaxMemory = None,
     device: Device = "auto",
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
@@ -50,7 +51,7 @@ def decompress(
     if not files:
         account.close(rate=False, quiet=quiet)
     check_folder(output)
-    worker = Decompressing(ModelOnce(model, max_pixels, device), partial, preview, output)
+    worker = Decompressing(ModelOnce(model, max_pixels, device, max_memory), partial, preview, output)
     worker.start()
     wanted = []
     for job in share(_jobs(files, output, only, account)):

@@ -20,6 +20,12 @@ Device = Annotated[
     str, typer.Option(help="What computes: cpu, cuda or another of torch; auto for a GPU if there is one.")
 ]
 MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more pixels; 89478485 if not given.")]
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        help="Refuse files that may take more MiB of memory to decode; 4096, or OMEGA_MAX_MEMORY, if not given."
+    ),
+]
 ComponentOptions = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="As `omega list KIND NAME` shows; can be repeated.")
 ]
@@ -73,14 +79,17 @@ class ModelOnce:
     name: a path, or the name of a bundled model; None is the default for encoding and the model of a file for decoding.
     max_pixels: the largest number of pixels of a picture; None is `omega_core.images.pictures.MAX_PIXELS`.
     device: the device of torch that computes, by name; "auto" is a GPU if there is one.
+    max_memory: the most MiB that decoding a file may take; None is the default of `omega_core.codec.model.Model`.
     """
 
-    def __init__(self, name: str | None, max_pixels: int | None, device: str = "auto") -> None:
-        self.name, self.max_pixels, self.device = name, max_pixels, device
+    def __init__(
+        self, name: str | None, max_pixels: int | None, device: str = "auto", max_memory: int | None = None
+    ) -> None:
+        self.name, self.max_pixels, self.device, self.max_memory = name, max_pixels, device, max_memory
         self._loaded: dict[bytes, Model] = {}
 
-    def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None, str]]:
-        return ModelOnce, (self.name, self.max_pixels, self.device)
+    def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None, str, int | None]]:
+        return ModelOnce, (self.name, self.max_pixels, self.device, self.max_memory)
 
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
@@ -88,7 +97,7 @@ class ModelOnce:
             from omega_core.codec.loading import default_model, load_model
 
             name = self.name or default_model()
-            self._loaded[b""] = load_model(name, device=self.device, max_pixels=self._limit())
+            self._loaded[b""] = load_model(name, device=self.device, **self._limits())
         return self._loaded[b""]
 
     def of(self, mark: bytes) -> "Model":
@@ -100,7 +109,7 @@ class ModelOnce:
             from omega_core.errors import WrongModelError
 
             try:
-                self._loaded[mark] = load_model_by_fingerprint(mark, device=self.device, max_pixels=self._limit())
+                self._loaded[mark] = load_model_by_fingerprint(mark, device=self.device, **self._limits())
             except WrongModelError as problem:
                 raise WrongModelError(
                     f"this file was made with the model {problem.made_with}, which is not installed."
@@ -115,9 +124,11 @@ class ModelOnce:
 
         device_of(self.device)
 
-    def _limit(self) -> int:
+    def _limits(self) -> dict[str, Any]:
         from omega_core.images.pictures import MAX_PIXELS
 
-        if self.max_pixels is not None and self.max_pixels < 1:
-            raise OmegaError(f"--max-pixels has to be at least 1, not {self.max_pixels}.")
-        return self.max_pixels or MAX_PIXELS
+        for option, value in (("--max-pixels", self.max_pixels), ("--max-memory", self.max_memory)):
+            if value is not None and value < 1:
+                raise OmegaError(f"{option} has to be at least 1, not {value}.")
+        memory = None if self.max_memory is None else self.max_memory << 20
+        return {"max_pixels": self.max_pixels or MAX_PIXELS, "max_memory": memory}

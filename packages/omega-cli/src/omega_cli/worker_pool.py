@@ -164,6 +164,7 @@ def _do(worker: Worker[TaskType], job: TaskType, start: Callable[[], None] = lam
     """Do a job, and collect its errors and warnings. start: is called before, and its errors are those of the job."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OmegaWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata: of no use to users
         try:
             start()
             done = worker(job)

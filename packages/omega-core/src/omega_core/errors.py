@@ -26,6 +26,18 @@ class ImageError(OmegaError):
     """A picture cannot be read, or has a size or color mode that the model does not support."""
 
 
+class NotEnoughMemoryError(OmegaError):
+    """A picture or file needs more memory than it may take, or than there is.
+
+    needed: an upper bound of the bytes that it needs; None if unknown.
+    allowed: the bytes that it may take; None if the system refused them.
+    """
+
+    def __init__(self, message: str, *, needed: int | None = None, allowed: int | None = None) -> None:
+        super().__init__(message)
+        self.needed, self.allowed = needed, allowed
+
+
 class CoderError(OmegaError):
     """Symbols or tables cannot be encoded, or bytes cannot be decoded."""
 

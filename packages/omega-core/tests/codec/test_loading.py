@@ -68,7 +68,7 @@ def test_files_of_a_batch_may_have_any_size(path, noise_picture):
 def test_a_batch_that_cannot_be_compressed_is_named(path, gray):
     with pytest.raises(ImageError, match=r"one shape, not \[\(1, 8, 8\), \(1, 8, 16\)\]"):
         omega_core.compress([torch.zeros(1, 8, 8), torch.zeros(1, 8, 16)], path)
-    with pytest.raises(ImageError, match="picture 1 of the batch: 7 bytes, the first b'nothing'"):
+    with pytest.raises(ImageError, match=r"picture 1 of the batch: .* first bytes are b'nothing'"):
         omega_core.compress([gray, b"nothing"], path)
 
 

@@ -111,6 +111,12 @@ def test_a_file_that_arrives_and_claims_a_stream_of_gigabytes_takes_no_memory_fo
             tracemalloc.stop()
 
 
+def test_a_cut_after_more_bytes_than_a_header_can_say_is_not_reached():
+    arriving = StreamingFile(SMALL[:10] + bytes.fromhex("c2 05 ff ffffffff") + bytes(range(20)))
+    with pytest.raises(CutOffError):
+        arriving.up_to(2)
+
+
 def test_a_file_that_arrives_cannot_be_had_where_there_is_no_cut():
     stream = Counting(LARGE)
     arriving = StreamingFile(stream)

@@ -125,6 +125,7 @@ def put(mode, values):
         pytest.param(image_of("LAB", LABS), "RGB", converted(of_lab, LABS), None, id="LAB"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:its inks:omega_core.errors.OmegaWarning")
 def test_every_mode_is_taken_as_what_it_looks_like(image, mode, pixels, alpha):
     before = image.mode, image.size, image.tobytes()
     for _ in range(2):
@@ -138,7 +139,7 @@ def test_every_mode_is_taken_as_what_it_looks_like(image, mode, pixels, alpha):
     assert (image.mode, image.size, image.tobytes()) == before
 
 
-@pytest.mark.parametrize("mode", ["I", "I;16", "I;16L", "I;16B", "I;16N"])
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N"])
 def test_16_bits_of_gray_become_the_upper_8_with_a_warning(mode):
     with pytest.warns(OmegaWarning, match=r"^its 16 bits are reduced to 8\.$") as caught:
         picture = read_picture(put(mode, DEEP))
@@ -147,10 +148,10 @@ def test_16_bits_of_gray_become_the_upper_8_with_a_warning(mode):
     assert [warning.filename for warning in caught] == [__file__]
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1, 0), (0, 65536), (-(1 << 31), (1 << 31) - 1)])
-def test_integers_of_more_than_16_bits_are_refused_by_their_range(low, high):
-    with pytest.raises(ImageError, match=f"values from {low} to {high} are not supported"):
-        read_picture(put("I", [[low, high]]))
+@pytest.mark.parametrize("high", [1, 255, 65535, (1 << 31) - 1])
+def test_integers_of_32_bits_are_refused_whatever_their_values_are(high):
+    with pytest.raises(ImageError, match="integers of 32 bits are not supported"):
+        read_picture(put("I", [[0, high]]))
 
 
 def test_floating_point_numbers_are_refused(file_of):

@@ -81,6 +81,7 @@ def test_an_orientation_that_does_not_exist_is_none(file_of, noise_picture, orie
 @pytest.mark.parametrize(
     "exif", [b"", b"garbage!garbage!", b"MM\0*", b"MM\0*\0\0\xff\xff", b"MM\0*\0\0\0\x08\0\x05\1\x12\0\x03\0\0"]
 )
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 def test_a_jpeg_whose_exif_is_damaged_is_read(file_of, exif):
     whole = saved(Image.new("L", (8, 8), 77), "JPEG")
     segment = b"Exif\0\0" + exif
@@ -90,6 +91,7 @@ def test_a_jpeg_whose_exif_is_damaged_is_read(file_of, exif):
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 @pytest.mark.parametrize(("mode", "samples"), [("L", 1), ("P", 1), ("CMYK", 4), ("RGBA", 4), ("RGB", 3), ("LA", 2)])
+@pytest.mark.filterwarnings("ignore:.*its inks:omega_core.errors.OmegaWarning")
 def test_an_uncompressed_tiff_is_turned_upright_whether_by_name_or_open(file_of, orientation, mode, samples):
     values = np.random.default_rng(0).integers(0, 4, (5, 3, samples), dtype=np.uint8)
     image = Image.frombytes(mode, (3, 5), values.tobytes())

@@ -1,14 +1,21 @@
 """ICC profiles."""
 
+import io
 import struct
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from image_samples import GRAY_PROFILE, INK, LABS, SRGB, colors_last, converted, image_of, of_ink, of_lab, saved
-from PIL import Image
+from PIL import Image, ImageCms
 
 from omega_core.errors import OmegaWarning
+from omega_core.format.limits import MAX_KEPT_PROFILE_BYTES
+from omega_core.images.matrix_profile import DISPLAY_P3, matrix_profile
+from omega_core.images.matrix_profile import SRGB as PRIMARIES
+from omega_core.images.pictures import Picture
 from omega_core.images.reading import read_picture
+from omega_core.images.writing import png
 
 
 @pytest.mark.parametrize(
@@ -34,7 +41,9 @@ def test_a_profile_is_kept_where_it_is_for_colors_of_that_kind(file_of, mode, pr
     for given_as in (file_of(saved(image, "PNG", icc_profile=profile)), image):
         if given_as is image:
             image.info["icc_profile"] = profile
-        assert read_picture(given_as).profile == (profile if kept else b"")
+        unremarked = kept or profile in (SRGB, GRAY_PROFILE)  # gray pixels look the same in sRGB
+        with nullcontext() if unremarked else pytest.warns(OmegaWarning, match="ICC profile.* is left out"):
+            assert read_picture(given_as).profile == (profile if kept else b"")
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP", "TIFF", "PNG", "AVIF"])
@@ -81,18 +90,61 @@ def test_ink_with_a_profile_looks_as_its_profile_says(file_of):
 
 @pytest.mark.parametrize("profile", [b"garbage", GRAY_PROFILE, bytes(16) + b"CMYK" + bytes(200)], ids=len)
 def test_ink_with_a_profile_that_does_not_fit_is_taken_as_plain_ink(profile):
-    picture = read_picture(image_of("CMYK", INK, icc_profile=profile))
+    with pytest.warns(OmegaWarning, match="not exact"):
+        picture = read_picture(image_of("CMYK", INK, icc_profile=profile))
     assert np.abs(colors_last(picture) - np.array(converted(of_ink, INK))).max() <= 1
     assert picture.profile == b""
 
 
+@pytest.mark.filterwarnings("ignore:its inks:omega_core.errors.OmegaWarning")
 @pytest.mark.parametrize(("mode", "values"), [("CMYK", INK), ("LAB", LABS)])
 def test_colors_that_are_converted_do_not_keep_a_profile_for_rgb(mode, values):
     assert read_picture(image_of(mode, values, icc_profile=SRGB)).profile == b""
 
 
-def test_a_profile_that_is_too_large_is_left_out_with_a_warning(noise_picture):
+def large(profile):
+    """A profile that says the same in two megabytes."""
+    size = 2 << 20
+    return size.to_bytes(4, "big") + profile[4:] + bytes(size - len(profile))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "WEBP", "AVIF"])
+def test_colors_whose_profile_is_too_large_to_be_kept_are_converted_to_srgb(file_of, form):
+    profile = matrix_profile(DISPLAY_P3, None)
+    image = Image.new("RGB", (16, 16), (200, 100, 50))
+    meant = ImageCms.profileToProfile(image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB")
+    path = file_of(saved(image, form, icc_profile=large(profile), quality=100))
+    with pytest.warns(OmegaWarning, match="too large to be kept: its colors are converted to sRGB"):
+        picture = read_picture(path)
+    assert picture.profile == b""
+    assert np.abs(picture.pixels[:, 0, 0].astype(int) - meant.getpixel((0, 0))).max() <= 4
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_gray_and_alpha_stay_where_a_large_profile_is_applied(mode):
+    image = Image.new(mode, (3, 2), {"L": 55, "LA": (55, 7), "RGBA": (55, 55, 55, 7)}[mode])
+    image.info["icc_profile"] = large(matrix_profile(PRIMARIES, 1.0, gray=mode != "RGBA"))
+    with pytest.warns(OmegaWarning, match="converted to sRGB"):
+        picture = read_picture(image)
+    assert picture.mode == mode
+    assert np.abs(picture.pixels.astype(int) - 128).max() <= 1
+    assert picture.alpha is None or (picture.alpha == 7).all()
+
+
+def test_a_large_profile_that_cannot_be_used_is_left_out_with_a_warning(noise_picture):
     image = Image.fromarray(noise_picture(2, 2, 3))
-    image.info["icc_profile"] = SRGB.ljust((1 << 22) + 1, b"\0")
-    with pytest.warns(OmegaWarning, match="4194305 bytes is left out"):
+    image.info["icc_profile"] = (bytes(16) + b"RGB ").ljust(1 << 20, b"\0")
+    with pytest.warns(OmegaWarning, match="1048576 bytes .* left out"):
         assert read_picture(image).profile == b""
+
+
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20])
+def test_a_picture_with_any_profile_becomes_a_png_that_pillow_opens(noise_picture, size):
+    """The largest profile that is kept, and one of a file that an earlier encoder made."""
+    profile = np.random.default_rng(0).bytes(size)
+    picture = Picture(noise_picture(3, 4, 4), profile=profile)
+    kept = size <= MAX_KEPT_PROFILE_BYTES
+    with nullcontext() if kept else pytest.warns(OmegaWarning, match="1048576 bytes, more .* is left out"):
+        image = picture.to_pillow()
+    with Image.open(io.BytesIO(png(image))) as opened:
+        assert opened.info.get("icc_profile") == (profile if kept else None)

@@ -34,7 +34,7 @@ def test_a_picture_with_more_pixels_than_allowed_is_refused(given_as):
 
 
 def test_a_file_with_far_more_pixels_than_allowed_is_refused(small_file):
-    with pytest.raises(ImageError, match=r"the picture is too large: .* more than 11 pixels"):
+    with pytest.raises(ImageError, match="6×4 pixels are more than 11"):
         read_picture(small_file, max_pixels=11)
 
 
@@ -52,7 +52,7 @@ def test_an_image_with_too_many_pixels_is_refused_before_it_is_loaded(small_file
 
 def test_a_file_that_claims_many_pixels_takes_no_memory_for_them(file_of):
     path = file_of(png_of(60_000, 60_000, 8, 2, [b""]))
-    with pytest.raises(ImageError, match=f"more than {MAX_PIXELS} pixels"):
+    with pytest.raises(ImageError, match=f"more than {MAX_PIXELS}"):
         read_picture(path)
 
 
@@ -98,3 +98,12 @@ def test_a_file_with_a_few_more_pixels_than_allowed_is_refused_without_a_warning
     path = file_of(saved(Image.new("L", (6, 4)), "PNG"))
     with pytest.raises(ImageError, match=f"more than {limit}"):
         read_picture(path, max_pixels=limit)
+
+
+def test_a_webp_that_claims_many_pixels_is_refused_before_pillow_makes_a_canvas(file_of, monkeypatch):
+    claimed = (12_999).to_bytes(3, "little") * 2
+    data = b"RIFF" + (22).to_bytes(4, "little") + b"WEBPVP8X" + (10).to_bytes(4, "little") + bytes(4) + claimed
+    monkeypatch.setitem(Image.OPEN, "WEBP", (lambda *_: pytest.fail("it was opened"), Image.OPEN["WEBP"][1]))
+    for source in (file_of(data), data):
+        with pytest.raises(ImageError, match="13000×13000 pixels are more than 89478485"):
+            read_picture(source)

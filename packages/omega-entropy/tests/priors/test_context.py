@@ -1,6 +1,7 @@
 """The prior whose tables are those of a context."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -249,3 +250,16 @@ def test_a_given_parent_tells_what_an_earlier_stage_said_of_the_same_latent():
     assert costs[True] < first_two + 1.05
     assert (frozen.scores.parents[2, :, -1] == 0).all()
     assert costs[True] < costs[False] - 0.02
+
+
+def test_sizes_of_latents_that_were_decoded_do_not_stay_in_memory(frozen):
+    taken = []
+    tracemalloc.start()
+    try:
+        for side in range(100, 130):
+            for step in steps(frozen, [np.zeros((C, side, 100), np.int64)], range(2)):
+                step.tables.bits(np.zeros(step.tables.size, np.int64))
+            taken.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert taken[-1] < 1.3 * taken[8]

@@ -45,6 +45,7 @@ def load_model(
     device: str | torch.device = "cpu",
     precision: Precision | None = None,
     max_pixels: int = MAX_PIXELS,
+    max_memory: int | None = None,
 ) -> Model:
     """Load a model.
 
@@ -53,6 +54,7 @@ def load_model(
     precision: of the transforms; that of the architecture if None. Symbols decode to the same in any precision and on
         any device; pixels of float32 and float64 differ by one level at most.
     max_pixels: the most pixels of a picture.
+    max_memory: the most bytes that decoding a file may take: see `Model`.
 
     Raises DeviceError if the device is not available, ModelFileError if the file is not a model, is damaged or does not
     fit the installed components, and ComponentError if one of its components is not installed.
@@ -80,6 +82,7 @@ def load_model(
         file.description,
         file.fingerprint,
         max_pixels=max_pixels,
+        max_memory=max_memory,
     )
 
 
@@ -104,12 +107,16 @@ def default_model() -> str:
 
 
 def load_model_by_fingerprint(
-    prefix: bytes, *, device: str | torch.device = "cpu", max_pixels: int = MAX_PIXELS
+    prefix: bytes,
+    *,
+    device: str | torch.device = "cpu",
+    max_pixels: int = MAX_PIXELS,
+    max_memory: int | None = None,
 ) -> Model:
     """Load the bundled model of a file.
 
     prefix: the first 4 bytes of the model's fingerprint, from the header of the file.
-    device, max_pixels: as for `load_model`.
+    device, max_pixels, max_memory: as for `load_model`.
 
     Raises WrongModelError if no bundled model has the fingerprint, DeviceError if the device is not available.
     """
@@ -120,7 +127,7 @@ def load_model_by_fingerprint(
             " Give the model that it was made with.",
             made_with=prefix.hex(),
         )
-    return load_model(found.path(), device=device, max_pixels=max_pixels)
+    return load_model(found.path(), device=device, max_pixels=max_pixels, max_memory=max_memory)
 
 
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:

@@ -6,13 +6,14 @@ import warnings
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
 
 from PIL import Image
 
 from omega_core.codec.decoding import CutDecoder, PictureMaker
 from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.memory import DecodingMemory, default_max_memory
 from omega_core.codec.model_file import Description
 from omega_core.coding.tables import Integers
 from omega_core.contracts.architecture import LocalArchitecture
@@ -89,18 +90,27 @@ class Model:
     description: of the model file.
     fingerprint: of the model, 64 hexadecimal digits.
     max_pixels: the most pixels of a picture; larger ones are refused before memory is allocated.
+    max_memory: the most bytes that decoding a file may take, besides the model; files that may take more are neither
+        decoded nor made. None for 4 GiB, or as many MiB as the environment variable OMEGA_MAX_MEMORY says.
 
     codec: the architecture and the quantizer as one module, that of `files`.
     tile_size: the side, in pixels, of the tiles of larger pictures, if the architecture is local.
     """
 
     def __init__(
-        self, files: FileCodec, description: Description, fingerprint: str, *, max_pixels: int = MAX_PIXELS
+        self,
+        files: FileCodec,
+        description: Description,
+        fingerprint: str,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        max_memory: int | None = None,
     ) -> None:
         self.files, self.codec = files, files.codec
         self.description = description
         self.fingerprint = fingerprint
         self.max_pixels = max_pixels
+        self.max_memory = default_max_memory() if max_memory is None else max_memory
         self.tile_size = TILE_SIZE
 
     def __repr__(self) -> str:
@@ -116,6 +126,11 @@ class Model:
         """C, the number of channels of a whole file."""
         return self.description.channels
 
+    @cached_property
+    def memory(self) -> DecodingMemory:
+        """What decoding takes."""
+        return DecodingMemory.of(self.codec)
+
     @property
     def _most_pixels(self) -> int:
         """The most pixels of all pictures of one file together."""
@@ -127,7 +142,8 @@ class Model:
         picture: as for `compress`.
         coder: the name of a coder; that of the model if None.
 
-        Raises ImageError for the picture, ComponentError or CoderError for the coder.
+        Raises ImageError for the picture, NotEnoughMemoryError if the model would not decode the file, ComponentError
+        or CoderError for the coder.
         """
         return self._encode([self.read(picture)], None, coder)
 
@@ -162,6 +178,9 @@ class Model:
         """Encode all channels of pictures; if `last` falls between two cuts, end the stream there."""
         first, shapes = pictures[0], [picture.size for picture in pictures]
         tile = self._tile(shapes)
+        for picture in pictures:
+            self.files.check(picture.pixels)
+        self.memory.check(last or self.channels, shapes, tile, self.max_memory)
         symbols = tuple(self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile))
         name = self._coder_name(coder)
         per_group = channels_per_group(self.channels) if self.description.adaptive else self.channels
@@ -304,7 +323,8 @@ class Model:
         partial: accept a truncated file, and decode its intact channels.
 
         Raises FileFormatError for damaged bytes, WrongModelError for a file of another model, CoderError for a file
-        that is too large, ImageError for a file with several pictures, OmegaError if the source cannot be read.
+        that has too many pixels, NotEnoughMemoryError for one that may take more than `max_memory`, ImageError for a
+        file with several pictures, OmegaError if the source cannot be read.
         """
         return self.decompress_picture(source, partial=partial).to_pillow()
 
@@ -406,7 +426,10 @@ class Model:
                 )
         if ("RGB" in header.mode) > (architecture.colors == 3):
             raise DamagedFileError("the file is damaged: its mode is RGB, its model is for gray. Get it again.")
-        return [architecture.latent_size(*shape) for shape in shapes]
+        latent_sizes = [architecture.latent_size(*shape) for shape in shapes]
+        if header.channels <= self.channels:  # more are refused as damage
+            self.memory.check(header.channels, shapes, header.tile, self.max_memory)
+        return latent_sizes
 
     def _pictures(self, symbols: Sequence[Integers], header: Header) -> list[Picture]:
         return PictureMaker(self.files, header).pictures(symbols)

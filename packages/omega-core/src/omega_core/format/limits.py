@@ -12,6 +12,12 @@ MAX_GROUPS = 32
 MAX_PROFILE_BYTES = 1 << 22
 """Bytes of an uncompressed ICC profile."""
 
+MAX_KEPT_PROFILE_BYTES = (1 << 20) - 1
+"""Bytes of an ICC profile that an encoder keeps, and a decoder gives to Pillow, which cannot read a PNG with more."""
+
+MAX_READ_PROFILE_BYTES = 1 << 26
+"""Bytes of an ICC profile of a picture that is read."""
+
 MAX_NAME_BYTES = 4096
 """Bytes of a path on usual systems, including the zero byte at its end."""
 

@@ -28,10 +28,12 @@ class StreamingFile:
         With all channels, the checksum is verified. Raises ValueError if there is no cut there, CutOffError if the file
         ends before it, DamagedFileError if the checksum does not match.
         """
-        header = self.header.truncated(channels)
-        end = self.start + header.groups.length
+        if channels not in self.header.cuts:
+            raise ValueError(f"there is no cut after {channels} channels, only after {list(self.header.cuts)}")
+        end = self.start + self.header.cuts[channels]
         last = channels == self.header.channels
-        self._read_to(end + CHECKSUM if last else end)
+        self._read_to(end + CHECKSUM if last else end)  # first, as a claim of gigabytes has no header of its own
+        header = self.header.truncated(channels)
         taken = bytes(self._reader.taken)
         if last:
             check(taken[:end], taken[end:])

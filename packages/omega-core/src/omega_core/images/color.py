@@ -6,22 +6,22 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from omega_core.errors import ImageError
+from omega_core.format.limits import MAX_KEPT_PROFILE_BYTES
 
-_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}  # color spaces in ICC profiles (ICC.1 §7.2.6)
+_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB ", "CMYK": b"CMYK"}
+"""Color spaces in ICC profiles (ICC.1 §7.2.6)."""
+_SCALED = ("PNG", "PPM")  # whose integers of mode I have 16 bits
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # of a TIFF file
+_WHITE_IS_ZERO, _SIGNED = 0, 2
 
 
-def fits_mode(profile: bytes, mode: str) -> bool:
-    """Whether an ICC profile has the color space of a mode: L, LA, RGB or RGBA."""
-    return _color_space(profile) == _SPACES[mode]
-
-
-def _color_space(profile: bytes) -> bytes:
-    """The color space of an ICC profile: bytes 16 to 19 of its header (ICC.1, §7.2.6)."""
-    return profile[16:20]
+def is_gray(image: Image.Image) -> bool:
+    """Whether an image has gray pixels in any number of bits."""
+    return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an image has more than 8 bits per color, in Pillow or in its file."""
+    """Whether an image, which is not loaded yet, has more than 8 bits per color, in Pillow or in its file."""
     if image.mode.startswith("I"):
         return True
     for coder, _, _, arguments in getattr(image, "tile", []):
@@ -31,33 +31,102 @@ def is_deep(image: Image.Image) -> bool:
     return False
 
 
-def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Reduce 16-bit gray to its upper 8 bits; other images are unchanged. Raises ImageError for other depths."""
+def check_numbers(image: Image.Image) -> None:
+    """Raise ImageError for pixels of which it is not known what number is white: see `to_eight_bits`."""
     if image.mode == "F":
-        raise ImageError("floating-point pictures are not supported; convert it to 8 bits first.")
+        raise ImageError(
+            "floating-point pictures are not supported: it is not said which number is white."
+            " Convert it to 8 or 16 bits."
+        )
+    signed = _tag(image, _SAMPLE_FORMAT, 1) == _SIGNED
+    if signed or (image.mode == "I" and image.format not in _SCALED):
+        kind = "signed integers" if signed else "integers of 32 bits"
+        raise ImageError(f"{kind} are not supported: it is not said which number is white. Convert it to 8 or 16 bits.")
+
+
+def to_eight_bits(image: Image.Image) -> Image.Image:
+    """Reduce 16-bit and 12-bit gray to its upper 8 bits; other images are unchanged.
+
+    image: one that `check_numbers` accepts.
+
+    Raises ImageError for numbers of more bits than their file says.
+    """
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image)
-    if values.size and not (values.min() >= 0 and values.max() < 1 << 16):
+    bits = 12 if _tag(image, _BITS, 16) == 12 else 16
+    if values.size and not (values.min() >= 0 and values.max() < 1 << bits):
         raise ImageError(f"values from {values.min()} to {values.max()} are not supported; convert it to 8 bits first.")
-    reduced = Image.fromarray((values >> 8).astype(np.uint8))
+    reduced = (values >> bits - 8).astype(np.uint8)
+    if _tag(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO:  # which Pillow heeds for up to 8 bits only
+        reduced = 255 - reduced
+    gray = Image.fromarray(reduced)
     if isinstance(image.info.get("transparency"), int):
-        reduced.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
-    return reduced
+        gray.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
+    return gray
 
 
-def ink_to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert CMYK to sRGB with its ICC profile; unchanged if the profile cannot be used."""
-    if _color_space(profile) != b"CMYK":
-        return image
+def _tag(image: Image.Image, number: int, default: int) -> int:
+    """A number of the header of a TIFF image, of which there may be one for each color."""
+    found = getattr(image, "tag_v2", {}).get(number, default)
+    first = found[0] if isinstance(found, tuple) and found else found
+    return first if isinstance(first, int) else default
+
+
+def with_plain_colors(image: Image.Image, profile: bytes) -> tuple[Image.Image, bytes, str]:
+    """Convert an image to mode L, LA, RGB or RGBA.
+
+    image: of any mode of 8 bits or fewer.
+    profile: its ICC profile; b"" without one.
+
+    Returns the image, the ICC profile to keep with it, and a remark for the user, "" for none. Colors are converted to
+    sRGB if the profile is for inks or too large to be kept.
+    """
+    if image.mode == "CMYK":
+        meant = _to_srgb(image, profile)
+        if meant is None:
+            return _to_plain_mode(image), b"", "its inks (CMYK) become RGB without an ICC profile, which is not exact."
+        return meant, b"", ""
+    image = _to_plain_mode(image)
+    if profile and not _fits(profile, image):
+        known = any(name in profile for name in (b"sRGB", "sRGB".encode("utf-16-be")))
+        return image, b"", "" if known else "its ICC profile, which is not for its kind of pixels, is left out."
+    if len(profile) <= MAX_KEPT_PROFILE_BYTES:
+        return image, profile, ""
+    size = f"its ICC profile of {len(profile)} bytes is too large to be kept"
+    meant = _to_srgb(image, profile)
+    if meant is None:
+        return image, b"", f"{size}, and left out."
+    return meant, b"", f"{size}: its colors are converted to sRGB."
+
+
+def _fits(profile: bytes, image: Image.Image) -> bool:
+    """Whether an ICC profile has the color space of an image (bytes 16 to 19 of its header, ICC.1 §7.2.6)."""
+    return profile[16:20] == _SPACES.get(image.mode)
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
+    """Convert an image to sRGB with its ICC profile; None if the profile cannot be used.
+
+    image: of a mode that `_to_plain_mode` returns, or CMYK. Gray stays gray, and alpha is kept.
+    """
+    if not _fits(profile, image):
+        return None
+    plain = image.convert(image.mode[:-1]) if image.mode in ("LA", "RGBA") else image
     try:
-        meant = ImageCms.profileToProfile(image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB")
+        meant = ImageCms.profileToProfile(plain, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB")
     except ImageCms.PyCMSError:
-        return image
-    return meant or image
+        return None
+    if meant is None:
+        return None
+    if plain.mode == "L":
+        meant = meant.getchannel("G")
+    if plain is not image:
+        meant.putalpha(image.getchannel("A"))
+    return meant
 
 
-def to_plain_mode(image: Image.Image) -> Image.Image:
+def _to_plain_mode(image: Image.Image) -> Image.Image:
     """Convert an image to mode L, LA, RGB or RGBA."""
     if image.mode == "La":
         image = image.convert("LA")

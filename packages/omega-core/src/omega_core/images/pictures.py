@@ -1,5 +1,6 @@
 """`Picture`: pixels, alpha and ICC profile as 8-bit arrays."""
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from omega_core.errors import ImageError
+from omega_core.errors import ImageError, OmegaWarning
+from omega_core.format.limits import MAX_KEPT_PROFILE_BYTES
 from omega_core.images.alpha_and_profile import Plane
 from omega_core.images.writing import to_pillow
 
@@ -56,11 +58,17 @@ class Picture:
         return torch.from_numpy(self.pixels.copy()).float() / 255
 
     def to_pillow(self) -> Image.Image:
-        """Return a Pillow image, with alpha and profile."""
+        """Return a Pillow image, with alpha and profile.
+
+        Warns (OmegaWarning) if the profile is left out, as Pillow could not read a PNG with it.
+        """
         image = to_pillow(self.pixels)
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
-        if self.profile:
+        if len(self.profile) > MAX_KEPT_PROFILE_BYTES:
+            message = f"the ICC profile of {len(self.profile)} bytes, more than Pillow reads from a PNG, is left out."
+            warnings.warn(message, OmegaWarning, stacklevel=2)
+        elif self.profile:
             image.info["icc_profile"] = self.profile
         return image
 

@@ -3,7 +3,6 @@
 import io
 import struct
 import sys
-import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -14,13 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
-from omega_core.errors import ImageError, OmegaError, OmegaWarning
+from omega_core.errors import ImageError, NotEnoughMemoryError, OmegaError, OmegaWarning
 from omega_core.file_io import Readable, Source, bytes_of
-from omega_core.format.limits import MAX_PROFILE_BYTES
 from omega_core.images.arrays import picture_of_array, picture_of_tensor
-from omega_core.images.color import fits_mode, ink_to_srgb, is_deep, to_eight_bits, to_plain_mode
+from omega_core.images.color import check_numbers, is_deep, is_gray, to_eight_bits, with_plain_colors
+from omega_core.images.color_signals import is_adobe_rgb, signaled_profile
+from omega_core.images.opening import allow_size, open_image
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
 
 if TYPE_CHECKING:
@@ -37,12 +37,11 @@ PictureLike: TypeAlias = "FileOrArray | Tensor"
 Batch: TypeAlias = "list[Any] | tuple[Any, ...] | Tensor"
 """Several pictures: a list or tuple of them, or a tensor (B, colors, H, W)."""
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
-"""The file formats that are read, by their names in Pillow."""
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
+"""The file formats that are read, by their names in Pillow. HEIF is one that pillow-heif adds to it."""
 
-_limit = threading.Lock()
 _FAILURES = (  # by format
-    *(SyntaxError, ValueError, EOFError, RuntimeError, TypeError, MemoryError, LookupError, OverflowError),
+    *(SyntaxError, ValueError, EOFError, RuntimeError, TypeError, LookupError, OverflowError, AssertionError),
     *(struct.error, zlib.error),
 )
 _UPRIGHT = {  # by EXIF orientation, as TIFF 6.0 defines it
@@ -64,25 +63,26 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
     picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array or a tensor.
     max_pixels: the most pixels.
 
-    Warns (OmegaWarning) if 16 bits are reduced to 8, or only the first of several pictures is read. Raises ImageError
-    if it is not a picture, cannot be read, or has more pixels.
+    Warns (OmegaWarning) of what is not kept: bits beyond 8, pictures after the first, colors that cannot be told.
+    Warnings of Pillow about metadata reach the caller. Raises ImageError if it is not a picture, cannot be read, or has
+    more pixels, and NotEnoughMemoryError if there is not enough memory.
     """
     if isinstance(picture, np.ndarray):
         return picture_of_array(picture, max_pixels)
     if _is_tensor(picture):
         return picture_of_tensor(picture, max_pixels)
     if not isinstance(picture, (Image.Image, str, PathLike)):
-        picture = _bytes_of_picture(cast(Source, picture))
-    with _naming_errors(max_pixels), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, about metadata and about sizes, which are checked here
+        picture = io.BytesIO(_bytes_of_picture(cast(Source, picture)))
+    with _naming_errors():
         if isinstance(picture, Image.Image):
             read, remarks = _from_pillow(picture, max_pixels)
-        elif isinstance(picture, (str, PathLike)):
-            # from an open file: of a path, Pillow maps some TIFF files into memory with their sides exchanged
-            with _readable(Path(picture)).open("rb") as file, Image.open(file, formats=_formats()) as image:
-                read, remarks = _from_pillow(image, max_pixels)
         else:
-            read, remarks = _from_bytes(picture, max_pixels)
+            # from an open file: of a path, Pillow maps some TIFF files into memory with their sides exchanged
+            with (
+                picture if isinstance(picture, io.BytesIO) else _readable(Path(picture)).open("rb") as file,
+                open_image(file, _formats(), max_pixels) as image,
+            ):
+                read, remarks = _from_pillow(image, max_pixels)
     for remark in remarks:
         name = f"{picture}: " if isinstance(picture, (str, PathLike)) else ""
         warnings.warn(f"{name}{remark}", OmegaWarning, stacklevel=2)
@@ -122,31 +122,28 @@ def _bytes_of_picture(picture: Source) -> bytes:
         raise ImageError(str(problem)) from problem
 
 
-def _from_bytes(data: bytes, max_pixels: int) -> tuple[Picture, list[str]]:
-    try:
-        with Image.open(io.BytesIO(data), formats=_formats()) as image:
-            return _from_pillow(image, max_pixels)
-    except UnidentifiedImageError as problem:
-        raise ImageError(f"{len(data)} bytes, the first {data[:8]!r}, are not a picture that can be read.") from problem
-
-
 @contextmanager
-def _naming_errors(max_pixels: int) -> Iterator[None]:
-    """Turn the exceptions of Pillow into ImageError, and set its limit on pixels to ours."""
-    with _limit:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
-        try:
-            yield
-        except Image.DecompressionBombError as problem:
-            raise ImageError(f"the picture is too large: it has more than {max_pixels} pixels.") from problem
-        except UnidentifiedImageError as problem:
-            raise ImageError("this is not a picture that can be read.") from problem
-        except OSError as problem:
+def _naming_errors() -> Iterator[None]:
+    """Turn the exceptions of Pillow into ImageError and NotEnoughMemoryError."""
+    try:
+        yield
+    except MemoryError as problem:
+        raise NotEnoughMemoryError("there is not enough memory to read the picture.") from problem
+    except Image.DecompressionBombError as problem:
+        raise ImageError("the picture has more pixels than PIL.Image.MAX_IMAGE_PIXELS lets Pillow read.") from problem
+    except OSError as problem:
+        if problem.errno is not None:
             raise ImageError(f"the picture cannot be read: {problem.strerror or problem}.") from problem
-        except _FAILURES as problem:
-            raise ImageError(f"the picture is damaged: {problem}.") from problem
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+        raise _damage(problem) from problem
+    except _FAILURES as problem:
+        raise _damage(problem) from problem
+
+
+def _damage(problem: Exception) -> ImageError:
+    words = " ".join(str(problem).split()).rstrip(".")
+    if isinstance(problem, (EOFError, struct.error)) or "truncated" in words.lower():
+        return ImageError(f"the picture breaks off: {words}.")
+    return ImageError(f"the picture is damaged: {words}.")
 
 
 def _formats() -> list[str]:
@@ -163,29 +160,32 @@ def _readable(path: Path) -> Path:
 def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str]]:
     """The picture, and remarks for the user."""
     check_size(image.width, image.height, max_pixels)
+    check_numbers(image)
     remarks = []
     if _has_several(image):
         remarks.append("only the first of its several pictures is taken.")
     if is_deep(image):
         remarks.append("its 16 bits are reduced to 8.")
-    profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or image.mode in ("YCbCr", "LAB", "HSV"):
-        profile = b""
-    if len(profile) > MAX_PROFILE_BYTES:
-        remarks.append(f"its ICC profile of {len(profile)} bytes is left out.")
-        profile = b""
+    allow_size(image)
     image.load()
+    found = image.info.get("icc_profile")
+    profile, remark = signaled_profile(
+        image,
+        found if isinstance(found, bytes) and image.mode not in ("LAB", "HSV") else b"",
+        gray=is_gray(image),
+        adobe_rgb=_is_adobe_rgb(image),
+    )
+    remarks.append(remark)
     turn = _UPRIGHT.get(_orientation(image))
+    image = to_eight_bits(image)
     if turn is not None:
         turned = image.transpose(turn)
         turned.info = image.info
         image = turned
-    image = to_eight_bits(image)
-    if image.mode == "CMYK":
-        image, profile = ink_to_srgb(image, profile), b""
-    image = to_plain_mode(image)
+    image, profile, remark = with_plain_colors(image, profile)
+    remarks.append(remark)
     read = picture_of_array(np.asarray(image), max_pixels)
-    return Picture(read.pixels, read.alpha, profile if fits_mode(profile, read.mode) else b""), remarks
+    return Picture(read.pixels, read.alpha, profile), [remark for remark in remarks if remark]
 
 
 def _has_several(image: Image.Image) -> bool:
@@ -204,6 +204,13 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    try:
+        return is_adobe_rgb(image.getexif())
+    except (*_FAILURES, OSError):
+        return False
+
+
 def is_picture_name(path: Path) -> bool:
     """Whether the suffix of a path is that of a supported picture format."""
     return Image.registered_extensions().get(path.suffix.lower()) in _formats()
@@ -217,13 +224,7 @@ def is_picture_file(path: Path) -> bool:
     """
     if is_picture_name(path) and not path.name.startswith("."):
         return True
-    with path.open("rb") as file:
-        first = file.read(16)
-        for name in _formats():
-            factory, accept = Image.OPEN[name]
-            with suppress(Exception):  # Pillow raises anything for a file that only begins like a picture
-                if accept is not None and accept(first) is True:
-                    file.seek(0)
-                    factory(file, "")  # reads the header; Image.open would also refuse many pixels
-                    return True
+    with path.open("rb") as file, suppress(Exception):  # Pillow raises anything for a file that is no picture
+        open_image(file, _formats(), MAX_PIXELS)
+        return True
     return False

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from itertools import groupby, product
 from typing import Any
 
@@ -38,6 +38,7 @@ _RIDGE = 1e-3  # of the mean variance
 _AT_ONCE = 1 << 15  # positions
 _CANDIDATES = 16  # for the parent that tells a context by itself
 _LEAST_GAIN = 1e-3  # of a channel's variance, below which a parent is not worth its time
+_SIZES = 4  # of latents, for which arrays are kept: whoever sends files chooses sizes
 Floats = NDArray[np.floating[Any]]
 
 
@@ -224,7 +225,7 @@ class Scores:
         return found
 
 
-@cache
+@lru_cache(maxsize=_SIZES)
 def _colors(size: tuple[int, ...]) -> tuple[Integers, Integers]:
     """The positions of the two colors of a checkerboard, counted row after row."""
     color = np.indices(size).sum(0).reshape(-1) % 2
@@ -256,7 +257,7 @@ def _four(numbers: NDArray[Any]) -> NDArray[Any]:
     return total
 
 
-@cache
+@lru_cache(maxsize=_SIZES)
 def _shares(size: tuple[int, ...]) -> Integers:
     shares: Integers = 12 // np.maximum(_four(np.ones(size, np.int64)), 1)
     return shares

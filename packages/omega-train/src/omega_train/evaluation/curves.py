@@ -83,7 +83,7 @@ def read_overlay(path: Path) -> list[Point]:
     Raises OmegaError for another file.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [{_ALIASES.get(key, key): value for key, value in row.items()} for row in csv.DictReader(file)]
         names = set(rows[0]) if rows else set()
         if not names & set(RATES.values()) or not names & set(METRICS):

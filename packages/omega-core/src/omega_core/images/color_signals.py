@@ -1,0 +1,80 @@
+"""What a picture says about its colors beside an ICC profile, as an ICC profile."""
+
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from omega_core.images.matrix_profile import ADOBE_RGB, BT2020, DISPLAY_P3, SRGB, Primaries, matrix_profile
+
+_PRIMARIES = {1: SRGB, 9: BT2020, 12: DISPLAY_P3}  # ITU-T H.273, table 2
+_GAMMAS: dict[int, float | None] = {1: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
+"""The exponents of transfer functions (ITU-T H.273, table 3); None for those that are shown as sRGB."""
+_HDR = {16: "PQ", 18: "HLG"}
+_SRGB_GAMMA = 1 / 2.2
+_ADOBE_GAMMA = 563 / 256
+_TOLERANCE = 0.01
+_INTEROPERABILITY = 0xA005
+_UNCALIBRATED, _ADOBE = 0xFFFF, 2
+
+
+def signaled_profile(image: Image.Image, profile: bytes, *, gray: bool, adobe_rgb: bool) -> tuple[bytes, str]:
+    """Return the ICC profile that the pixels of an image are meant in, and a remark for the user, "" for none.
+
+    Signals count in this order: the chunk cICP of a PNG, an ICC profile, the chunks sRGB, gAMA and cHRM of a PNG, EXIF.
+
+    image: with the metadata of its file in `info`; "cicp" are the bytes of the chunk cICP.
+    profile: its ICC profile; b"" without one.
+    gray: whether it is gray.
+    adobe_rgb: whether its EXIF says so: see `is_adobe_rgb`.
+
+    Returns b"" for sRGB, which pictures without a profile are taken for.
+    """
+    code = image.info.get("cicp", b"")
+    if len(code) == 4:
+        return _of_code(code[0], code[1], profile, gray=gray)
+    if profile or "srgb" in image.info:
+        return profile, ""
+    if "gamma" in image.info or "chromaticity" in image.info:
+        return _of_gamma(image.info, gray=gray)
+    if adobe_rgb and not gray:
+        return matrix_profile(ADOBE_RGB, _ADOBE_GAMMA), ""
+    return b"", ""
+
+
+def _of_code(primaries: int, transfer: int, profile: bytes, *, gray: bool) -> tuple[bytes, str]:
+    """For code points of cICP."""
+    if transfer in _HDR:
+        return profile, f"it has a high dynamic range ({_HDR[transfer]}), which is not kept: its colors will look pale."
+    if primaries not in _PRIMARIES or transfer not in _GAMMAS:
+        return profile, f"its color code {primaries}-{transfer} (cICP) is not known: its colors are taken as they are."
+    known, gamma = _PRIMARIES[primaries], _GAMMAS[transfer]
+    if gamma is None and (gray or known == SRGB):
+        return b"", ""
+    return matrix_profile(known, gamma, gray=gray), ""
+
+
+def _of_gamma(info: dict[str | tuple[int, int], Any], *, gray: bool) -> tuple[bytes, str]:
+    """For the chunks gAMA and cHRM; a missing one is that of sRGB."""
+    encoding = info.get("gamma", _SRGB_GAMMA)
+    numbers = info.get("chromaticity")
+    told = SRGB if numbers is None else Primaries(*zip(numbers[::2], numbers[1::2], strict=True))
+    alike = bool(np.allclose(told, SRGB, atol=_TOLERANCE))
+    is_srgb_gamma = abs(encoding - _SRGB_GAMMA) <= _TOLERANCE
+    if is_srgb_gamma and (alike or gray):
+        return b"", ""
+    try:
+        if not encoding > 0:
+            raise ValueError("a gamma is above 0")
+        gamma = None if is_srgb_gamma else 1 / encoding
+        return matrix_profile(SRGB if gray else told, gamma, gray=gray), ""
+    except ValueError:
+        return b"", "its gamma or primaries make no sense: its colors are taken as sRGB."
+
+
+def is_adobe_rgb(exif: Image.Exif) -> bool:
+    """Whether EXIF says that colors are those of Adobe RGB (1998), as cameras write it (DCF 2.0)."""
+    inner = exif.get_ifd(ExifTags.IFD.Exif)
+    space = inner.get(ExifTags.Base.ColorSpace)
+    index = exif.get_ifd(_INTEROPERABILITY).get(1, "")
+    return space == _ADOBE or (space == _UNCALIBRATED and str(index).startswith("R03"))
