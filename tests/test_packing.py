@@ -311,7 +311,9 @@ def test_bad_pictures_are_named_and_the_pack_has_the_good_ones(
         path.write_bytes(b"no picture")
     done = omega_here("compress", tmp_path / "gray", "--output", tmp_path / "o", "--model", model, "--pack")
     assert done.returncode == 1
-    assert done.stderr == "".join(f"error: {path}: this is not a picture that can be read.\n" for path in bad)
+    assert [line.partition(": this is not a picture")[0] for line in done.stderr.splitlines()] == [
+        f"error: {path}" for path in bad
+    ]
     assert done.stdout.startswith("89 pictures, ")
     assert done.stdout.endswith(", 2 failed\n")
     assert set(about(tmp_path / "o" / "gray.omega")["names"]) == {*GRAY} - {"05"}
@@ -393,7 +395,8 @@ def test_several_processes_make_the_pack_that_one_makes(
         options = ("--model", model, "--workers", workers)
         done = omega("compress", tmp_path / "in", gray, "--output", tmp_path / f"c{workers}", "--pack", *options)
         assert done.returncode == 1
-        assert done.stderr == f"error: {tmp_path / 'in' / '1' / 'bad.png'}: this is not a picture that can be read.\n"
+        [line] = done.stderr.splitlines()
+        assert line.startswith(f"error: {tmp_path / 'in' / '1' / 'bad.png'}: this is not a picture")
         done = omega("decompress", tmp_path / "c1", "--output", tmp_path / f"d{workers}", *options)
         assert (done.returncode, done.stderr) == (0, "")
     assert len(written(tmp_path / "d1")) == 170
