@@ -19,7 +19,7 @@ from omega_train.callbacks.same_data import SameData
 from omega_train.callbacks.shared_state import Agreement
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.throughput import Throughput
-from omega_train.callbacks.validation import Validator
+from omega_train.callbacks.validation import ModelFile, Validator
 from omega_train.task import CodecTask
 from omega_train.time_limit import TimeLimit
 
@@ -46,7 +46,6 @@ def run_callbacks(
     metrics = Metrics(folder, epoch=epoch, throughput=throughput)
     average = WeightAverage(task, recipe.ema) if recipe.ema else None
     validator = Validator(
-        model,
         dataset.validation,
         every=recipe.validate_every or epoch,
         workers=workers,
@@ -70,6 +69,7 @@ def run_callbacks(
         best,
         validator,
         checkpoints,  # saves the state of all callbacks above
+        ModelFile(model, validator),
         signals,  # stops after the checkpoint
         Finish(
             model,
