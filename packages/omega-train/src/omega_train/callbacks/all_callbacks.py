@@ -34,11 +34,13 @@ def run_callbacks(
     save_minutes: float,
     time_limit: TimeLimit | None,
     counted: int | None,
+    changed_data: bool,
 ) -> list[Callback]:
     """The callbacks of a run that trains a task on a data set, in the order of their calls.
 
     folder: the run folder. epoch: the number of steps in an epoch. workers: the number of processes that read pictures.
     save_minutes: see `Checkpoints`. time_limit: see `RunLength`. counted: see `Finish`.
+    changed_data: see `SameData`.
     """
     recipe, model = task.recipe, folder / "model.safetensors"
     signals, length, best, throughput = StopSignals(), RunLength(time_limit), BestModel(), Throughput()
@@ -57,7 +59,7 @@ def run_callbacks(
     )
     checkpoints = Checkpoints(folder / "last.ckpt", save_minutes=save_minutes, validator=validator, signals=signals)
     return [
-        SameData(dataset),  # before the other callbacks load their state
+        SameData(dataset, changed=changed_data, best=best),  # before the other callbacks load their state
         Agreement(length, checkpoints, signals),  # a loss that is not finite ends the run before the others act
         throughput,
         progress,  # before the callbacks that log lines about the step

@@ -16,6 +16,7 @@ from omega_core.images.pictures import Pixels
 from omega_core.images.reading import read_picture
 from omega_core.images.writing import to_pillow
 from omega_train.data.folder_shares import Mixture
+from omega_train.data.identity import digest_of_file
 
 _REACH = 2  # of the bicubic kernel on either side, in pixels of the smaller of the two sizes
 
@@ -104,6 +105,10 @@ class FolderImages:
             else:
                 return _cropped(pixels, self._cut(pixels, random), self.crop)
         raise DataError("none of the pictures can be read any more.")
+
+    def identity(self) -> tuple[list[bytes], list[str]]:
+        """See `Identified`."""
+        return [digest_of_file(path) for path in self.paths], [str(path) for path in self.paths]
 
     def cut(self, index: int, seed: int) -> tuple[int, Cut]:
         """The index of the picture of a sample, which has to be held in memory, and the crop of `load` in it."""
