@@ -216,6 +216,12 @@ def _short_errors() -> Iterator[None]:
     except DataError as problem:  # from reading processes, with their traceback in the message
         raise DataError(str(problem).strip().splitlines()[-1].removeprefix(f"{_DATA_ERROR}: ")) from problem
     except Exception as problem:  # the classes differ between versions of torch
+        if isinstance(problem, RuntimeError) and "DataLoader worker" in str(problem):
+            raise TrainingError(
+                "a process that reads pictures was killed, perhaps because memory ran out; start fewer --workers."
+            ) from problem
+        if isinstance(problem, RuntimeError) and "DefaultCPUAllocator" in str(problem):
+            raise TrainingError("there is too little memory for this; set a smaller batch-size.") from problem
         if not type(problem).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
         reason = " ".join(str(problem).split())[:300]

@@ -92,7 +92,10 @@ class FolderImages:
 
         index: the sample. seed: of the augmentation.
 
-        Warns (OmegaWarning) of a damaged picture. Raises DataError if all are damaged.
+        A picture that was deleted counts as damaged. Which one is taken depends on nothing but the arguments and the
+        files, so that a run that is resumed takes the same.
+
+        Warns (OmegaWarning) of a damaged picture. Raises DataError if all are damaged or memory is too small.
         """
         random = np.random.default_rng(seed)
         first = self._picture(index, random)
@@ -123,9 +126,19 @@ class FolderImages:
         return unscaled and large and len(self.held) == len(self.paths)
 
     def _read(self, number: int) -> Pixels:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", OmegaWarning)  # about 16-bit pixels and the like
-            pixels = read_picture(self.paths[number]).pixels
+        """The pixels of a picture. Raises ImageError if it is damaged or gone, DataError if there is too little memory.
+
+        Memory may suffice the next time: a run that took another picture instead could not be resumed exactly.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", OmegaWarning)  # about 16-bit pixels and the like
+                pixels = read_picture(self.paths[number]).pixels
+        except MemoryError as problem:
+            raise DataError(
+                f"there is too little memory to read {self.paths[number]}: hold fewer pictures, by --dataset-option"
+                " memory, or start fewer --workers."
+            ) from problem
         if len(pixels) == self.colors:
             return pixels
         image = to_pillow(pixels).convert("L" if self.colors == 1 else "RGB")
