@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -542,3 +543,12 @@ def test_models_have_no_weights_that_processors_are_slow_with(tiny: Make, tmp_pa
     written = read_model(tmp_path / "model.safetensors").arrays[f"architecture.{name}"].ravel()
     assert written[:3].tolist() == [0, 0, smallest]
     assert (written[3:] == weight.detach().numpy().ravel()[3:]).all()
+
+
+def test_a_run_needs_neither_standard_error_nor_room_for_its_log(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    (tmp_path / ".lock").touch()
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    assert train(tiny(steps=1), tmp_path, **CPU).exists()
