@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 
 mpl.use("Agg")  # before pyplot; needs no screen
+mpl.rcParams["text.parse_math"] = False  # names of models may have dollar signs
 
 from matplotlib import pyplot
 
