@@ -11,13 +11,14 @@ from typing import Any
 import matplotlib as mpl
 
 mpl.use("Agg")  # before pyplot; needs no screen
-mpl.rcParams["text.parse_math"] = False  # names of models may have dollar signs
 
 from matplotlib import pyplot
 
 from omega_core.file_io import replacing
 from omega_train.evaluation.curves import Curve
 from omega_train.evaluation.measurements import Point
+
+mpl.rcParams["text.parse_math"] = False  # names of models may have dollar signs
 
 LABELS = {"psnr": "PSNR in dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "bpp": "bits per pixel"}
 _LONGEST = 48  # the most characters of a name
