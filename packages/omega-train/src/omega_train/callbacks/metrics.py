@@ -16,6 +16,7 @@ from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.throughput import Throughput
 from omega_train.data.batches import Batch
 from omega_train.distributed import all_reduce_sum, rank, world_size
+from omega_train.log import log
 from omega_train.task import CodecTask
 from omega_train.validation import Validation
 
@@ -77,7 +78,10 @@ class Metrics(RunCallback):
         if find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+            try:
+                self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+            except (OSError, UnicodeError) as problem:  # it takes no folders whose names are not UTF-8
+                log.info(f"TensorBoard gets no metrics: {problem}")
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         step = trainer.global_step
