@@ -103,7 +103,8 @@ def main() -> None:
         models = [argument for name in names for argument in ("--model", trained(name, data))]
         images = asked.test_photos if photos else digits(data, asked.output / "digits", asked.images)
         against = ["--against", "jpeg,webp"] if photos else []
-        omega("evaluate", *models, "--images", images, "--output", folder, "--rate", "stream", *overlay, *against)
+        drawn = ("--output", folder, "--overwrite", "--rate", "stream")
+        omega("evaluate", *models, "--images", images, *drawn, *overlay, *against)
         print(f"{folder / 'report.html'}, {folder / 'plots'}")
 
 

@@ -156,7 +156,7 @@ def test_a_model_is_evaluated_beside_classical_codecs(omega: Any, photos: Path, 
         rows = list(csv.DictReader(file))
     assert {row["image"] for row in rows} == {"00.png", "01.jpg", "02.webp"}
     for row in rows:  # what is kept is what was measured
-        folder = tmp_path / "out" / "pictures" / row["image"].split(".")[0]
+        folder = tmp_path / "out" / "pictures" / row["image"]
         original, decoded = (
             np.asarray(Image.open(folder / name)).astype(float)
             for name in ("original.png", f"{row['codec']}-{row['setting']}.png")

@@ -89,6 +89,7 @@ def test_a_run_folder_holds_all_that_a_run_leaves(omega: Any, recipe: Any, tmp_p
         "metrics.csv",
         "recipe.toml",
         "train.log",
+        ".lock",
     }
     assert (folder / "tensorboard").exists() == (find_spec("tensorboard") is not None)
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))

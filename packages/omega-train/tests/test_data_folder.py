@@ -1,7 +1,11 @@
 """Pictures here are ramps: the value of a pixel tells where in the picture it was."""
 
+import os
 import pickle
 import re
+import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from multiprocessing import active_children
@@ -15,10 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import omega_core
-from omega_core.errors import ComponentError, DataError, OmegaWarning
+from omega_core.errors import ComponentError, DataError, OmegaWarning, TrainingError
 from omega_train import train, validation
+from omega_train.data import photos as module
 from omega_train.data.folder import FolderDataset
 from omega_train.data.photos import FolderImages
+from omega_train.log import Log
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.trainer import LightningTrainer
@@ -167,13 +173,94 @@ def test_files_that_are_no_pictures_are_counted_and_left_out(photos: Path) -> No
     for name in ("x.png", "y.jpg"):
         (photos / name).write_bytes(b"no picture")
     dataset = FolderDataset(data=photos, crop=16)
-    [note] = dataset.notes
+    note, others = dataset.notes
+    assert others == "left out, as they are no picture files: 1 with the suffix .txt"
     assert re.fullmatch(r"2 of 22 files are not pictures and left out: .*x\.png, .*y\.jpg", note)
     assert len(dataset.train) + len(dataset.validation) == 20
 
 
+def test_what_is_no_picture_file_is_counted_by_its_kind(photos: Path) -> None:
+    for name in ("a.HEIC", "b.heic", "README"):
+        (photos / name).write_bytes(b"something else")
+    (photos / "again.png").symlink_to(next(photos.rglob("*.png")))
+    os.mkfifo(photos / "pipe.png")
+    [note] = FolderDataset(data=photos, crop=16).notes
+    for part in (
+        "2 with the suffix .heic",
+        "1 with the suffix .txt",
+        "1 without a suffix",
+        "1 links to files",
+        "1 pipes",
+    ):
+        assert part in note
+
+
+def test_linked_folders_are_searched_once_and_loops_end(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    paint(elsewhere / "inner" / "linked.png")
+    (photos / "1" / "link").symlink_to(elsewhere)
+    (photos / "2" / "link").symlink_to(elsewhere)
+    (elsewhere / "inner" / "up").symlink_to(elsewhere)
+    (photos / "0" / "up").symlink_to(photos)
+    dataset = FolderDataset(data=photos, crop=16)
+    found = [path.name for path in (*dataset.train.paths, *dataset.validation.paths)]
+    assert (len(found), found.count("linked.png")) == (21, 1)
+    assert "3 links to folders that are searched" in dataset.notes[0]
+
+
+def test_a_link_that_leads_nowhere_is_an_error_unless_it_is_to_be_left_out(photos: Path) -> None:
+    (photos / "lost.png").symlink_to(photos / "nothing.png")
+    (photos / "loop").symlink_to(photos / "loop")
+    with pytest.raises(DataError, match=r"2 files or folders cannot be read: .*lost\.png"):
+        FolderDataset(data=photos, crop=16)
+    dataset = FolderDataset(data=photos, crop=16, skip_unreadable=True)
+    assert len(dataset.train) + len(dataset.validation) == 20
+    assert re.match(r"2 files or folders cannot be read: .* and left out", dataset.notes[0])
+
+
+UNREADABLE = """
+import os, sys
+from pathlib import Path
+from omega_core.errors import DataError
+from omega_train.data import photos as module
+from omega_train.data.folder import FolderDataset
+from PIL import Image
+
+Image.init()  # imports modules, which another user may not be allowed to
+if os.getuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+try:
+    FolderDataset(data=Path(sys.argv[1]), crop=16)
+except DataError as problem:
+    print(problem)
+"""
+
+
+@pytest.mark.parametrize(("name", "mode"), [("0", 0o000), ("1", 0o444), ("00.png", 0o000)])
+def test_folders_and_files_without_permission_stop_before_the_first_step(photos: Path, name: str, mode: int) -> None:
+    for folder in (photos, *photos.parents[:-1]):
+        if folder.stat().st_uid == os.getuid() and len(folder.parts) > 2:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    [locked] = photos.rglob(name)
+    locked.chmod(mode)
+    try:
+        done = subprocess.run([sys.executable, "-c", UNREADABLE, photos], capture_output=True, text=True)
+    finally:
+        locked.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert f"1 files or folders cannot be read: {locked} (Permission denied)" in done.stdout
+
+
+def test_what_lies_beside_the_parts_of_a_folder_is_named(photos: Path) -> None:
+    (photos / "0").rename(photos / "train")
+    (photos / "1").rename(photos / "validation")
+    [note] = FolderDataset(data=photos, crop=16).notes
+    assert re.fullmatch(r"beside train and validation, 2 in .* are left out: .*2, .*notes\.txt", note)
+
+
 def test_pictures_of_one_color_are_converted_and_counted(photos: Path) -> None:
     paint(photos / "gray.png", mode="L")
+    (photos / "notes.txt").unlink()
     [note] = FolderDataset(data=photos, crop=16).notes
     assert re.fullmatch(r"1 of 21 pictures have one color, converted to three: .*gray\.png", note)
     [note] = FolderDataset(data=photos, crop=16, colors=1).notes
@@ -207,6 +294,69 @@ def test_a_picture_that_turns_out_to_be_damaged_is_replaced_by_the_next(tmp_path
     assert (replaced == images.load(1, 0)).all()
     with pytest.warns(OmegaWarning), pytest.raises(DataError, match="none of the pictures"):
         FolderImages([bad], 32, None, 3).load(0, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_too_little_memory_for_a_picture_ends_a_run_with_an_error_that_names_it(
+    tiny: Callable[..., Recipe],
+    photos: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+) -> None:
+    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colors": 1, "memory": 0.0}, batch_size=19, steps=2)
+    trainer = LightningTrainer(recipe=recipe, data=photos, accelerator="cpu", workers=workers)
+    original = module.read_picture
+
+    def read(path: Path) -> object:
+        if path.name == "07.tiff":
+            raise MemoryError
+        return original(path)
+
+    monkeypatch.setattr(module, "read_picture", read)  # in reading processes too, which are forked
+    trainer.dataset.train.paths = list(photos.rglob("*.tiff")) * 4
+    with pytest.raises(DataError, match=r"^there is too little memory to read .*07\.tiff: hold fewer"):
+        trainer.train(tmp_path_factory.mktemp("run"))
+
+
+def test_a_reading_process_that_is_killed_ends_a_run_with_one_clear_error(
+    tiny: Callable[..., Recipe],
+    photos: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(_: Path) -> None:
+        if os.getpid() != mine:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colors": 1, "memory": 0.0}, batch_size=19, steps=2)
+    trainer, mine = LightningTrainer(recipe=recipe, data=photos, accelerator="cpu", workers=1), os.getpid()
+    data = photos.rename(photos.parent / "elsewhere")
+    trainer.dataset.train.paths = [data / path.relative_to(photos) for path in trainer.dataset.train.paths]
+    monkeypatch.setattr(module, "read_picture", read)
+    with pytest.raises(TrainingError, match="a process that reads pictures was killed"):
+        trainer.train(tmp_path_factory.mktemp("run"))
+
+
+def test_a_run_that_lost_a_picture_goes_on_with_the_next_one_as_one_that_never_had_it(
+    tiny: Callable[..., Recipe], photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colors": 1, "memory": 0.0}, batch_size=4, steps=6)
+    states = []
+    for broken in ("deleted", "damaged"):
+        trainer = LightningTrainer(recipe=recipe, data=photos, accelerator="cpu", workers=0)
+        lost = trainer.dataset.train.paths[3]
+        before = lost.read_bytes()
+        lost.unlink()
+        if broken == "damaged":
+            lost.write_bytes(before[:60])
+        run = tmp_path_factory.mktemp(broken)
+        with Log(run / "train.log"), pytest.warns(OmegaWarning, match="is left out"):  # when all are counted again
+            trainer.train(run)
+        assert (run / "train.log").read_text().count(f"{lost} is left out") == 1
+        states.append(torch.load(run / "last.ckpt", weights_only=True)["state_dict"])
+        lost.write_bytes(before)
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -327,7 +327,7 @@ def test_a_run_is_resumed_with_as_many_pictures_as_it_had(tiny: Make, tmp_path: 
     recipe = tmp_path / "run" / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("training = 80", "training = 160"))
     more = tiny(steps=4, dataset_options={"training": 160, "validation": 20})
-    with pytest.raises(TrainingError, match="this run had 80 pictures to train with and has 160 now"):
+    with pytest.raises(TrainingError, match="80 training pictures before, 160 now"):
         train(more, tmp_path / "run", resume=True, **CPU)
 
 

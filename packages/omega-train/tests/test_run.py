@@ -3,7 +3,9 @@
 import csv
 import math
 import os
+import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,10 +258,88 @@ def test_a_run_is_not_resumed_with_other_pictures_but_with_the_same_in_another_p
 ) -> None:
     bright, dark = photos
     train(on_photos(tiny, steps=1), tmp_path / "run", data=bright, **CPU)
-    with pytest.raises(TrainingError, match="this run had other pictures: resume it with the same data"):
+    with pytest.raises(TrainingError, match="11 of 11 training pictures differ"):
         train(on_photos(tiny, steps=2), tmp_path / "run", data=dark, resume=True, **CPU)
     moved = bright.rename(tmp_path / "moved")
     train(on_photos(tiny, steps=2), tmp_path / "run", data=moved, resume=True, **CPU)
+
+
+@pytest.mark.parametrize("change", ["other content", "other content of the same size", "missing", "new", "exchanged"])
+def test_a_run_is_not_resumed_after_a_change_of_one_picture(
+    tiny: Make, tmp_path: Path, photos: tuple[Path, Path], change: str
+) -> None:
+    folder, other = photos
+    train(on_photos(tiny, steps=1), tmp_path / "run", data=folder, **CPU)
+    first, second = folder / "0.bmp", folder / "1.bmp"
+    before = first.read_bytes()
+    if change == "other content":
+        Image.new("RGB", (60, 60)).save(first)
+    elif change == "other content of the same size":
+        first.write_bytes((other / "0.bmp").read_bytes())
+    elif change == "missing":
+        first.unlink()
+    elif change == "new":
+        (folder / "12.bmp").write_bytes((other / "0.bmp").read_bytes())
+    else:
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(before)
+    with pytest.raises(TrainingError, match="this run had other pictures"):
+        train(on_photos(tiny, steps=2), tmp_path / "run", data=folder, resume=True, **CPU)
+
+
+def test_a_run_that_was_moved_goes_on_with_copies_of_its_pictures(
+    tiny: Make, tmp_path: Path, photos: tuple[Path, Path]
+) -> None:
+    bright, _ = photos
+    train(on_photos(tiny, steps=4), tmp_path / "whole", data=bright, **CPU)
+    train(on_photos(tiny, steps=2), tmp_path / "run", data=bright, **CPU)
+    moved = (tmp_path / "run").rename(tmp_path / "moved")
+    copied = shutil.copytree(bright, tmp_path / "elsewhere" / "pictures", copy_function=shutil.copyfile)
+    train(on_photos(tiny, steps=4), moved, data=copied, resume=True, **CPU)
+    whole, parts = weights(tmp_path / "whole"), weights(moved)
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_run_goes_on_with_other_pictures_if_asked_and_compares_no_losses_of_different_ones(
+    tiny: Make, tmp_path: Path, photos: tuple[Path, Path]
+) -> None:
+    bright, dark = photos
+    train(on_photos(tiny, steps=1), tmp_path, data=bright, **CPU)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    best = next(each for each in state["callbacks"].values() if "loss" in each)
+    best["loss"] = -1.0  # better than any other
+    torch.save(state, tmp_path / "last.ckpt")
+    train(on_photos(tiny, steps=2), tmp_path, data=dark, resume=True, changed_data=True, **CPU)
+    log = (tmp_path / "train.log").read_text()
+    assert "goes on with other pictures than before: 11 of 11 training pictures differ" in log
+    assert log.count("(best)") == 2
+    train(on_photos(tiny, steps=3), tmp_path, data=dark, resume=True, **CPU)
+
+
+def test_a_run_that_ends_between_checkpoint_and_model_is_finished_as_any_other(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(tiny(), tmp_path / "whole", **CPU)
+
+    def killed(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(validation, "export", killed)
+        with pytest.raises(MemoryError):
+            train(tiny(), tmp_path / "run", **CPU)
+    with (tmp_path / "run" / "metrics.csv").open("a") as file:
+        file.write("1")  # the beginning of a row
+    model = train(tiny(), tmp_path / "run", resume=True, **CPU)
+    assert read_model(model).fingerprint == read_model(whole).fingerprint
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+
+
+def test_metrics_that_cannot_be_written_are_one_clear_error(tiny: Make, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").mkdir(parents=True)
+    (tmp_path / ".lock").touch()
+    with pytest.raises(OutputError, match=r"cannot write .*metrics\.csv"):
+        train(tiny(steps=1), tmp_path, **CPU)
 
 
 def test_a_run_is_not_resumed_with_other_shares_of_its_folders(
@@ -463,3 +543,12 @@ def test_models_have_no_weights_that_processors_are_slow_with(tiny: Make, tmp_pa
     written = read_model(tmp_path / "model.safetensors").arrays[f"architecture.{name}"].ravel()
     assert written[:3].tolist() == [0, 0, smallest]
     assert (written[3:] == weight.detach().numpy().ravel()[3:]).all()
+
+
+def test_a_run_needs_neither_standard_error_nor_room_for_its_log(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    (tmp_path / ".lock").touch()
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    assert train(tiny(steps=1), tmp_path, **CPU).exists()

@@ -10,6 +10,7 @@ import torch
 
 from omega_core.contracts import Quantized
 from omega_core.errors import ComponentError
+from omega_train import validation
 from omega_train.data.batches import Batch
 from omega_train.rate_sampling import draw_rates
 from omega_train.recipe import Recipe
@@ -171,3 +172,14 @@ def test_a_penalty_is_added_to_the_loss(tiny: Callable[..., Recipe]) -> None:
     task.quantizer.forward = with_penalty  # type: ignore[method-assign]
     task.prior.seen.clear()  # type: ignore[union-attr]
     assert float(task.training_step(batch, 0).detach()) == pytest.approx(plain + 1.5)
+
+
+def test_a_process_without_a_picture_takes_part_in_counting(
+    task: CodecTask, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observed = []
+    monkeypatch.setattr(validation, "rank", lambda: 1)
+    monkeypatch.setattr(validation, "world_size", lambda: 2)
+    monkeypatch.setattr(type(task.prior), "observe", lambda _, symbols, __: observed.append(symbols.shape))
+    recount(task, Pictures(images), most=1)
+    assert observed == [(0, 3, 3, 3)]

@@ -1,5 +1,6 @@
 """The extra `omega-train[tensorboard]`."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,3 +15,13 @@ def test_the_log_goes_to_tensorboard_where_that_is_installed(tiny: Callable[...,
     events = list((tmp_path / "run" / "tensorboard").glob("events*"))
     assert events
     assert all(b"validation/3 channels/psnr" in event.read_bytes() for event in events)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_run_in_a_folder_that_tensorboard_does_not_take_goes_on_without_it(
+    tiny: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboard")
+    folder = tmp_path / os.fsdecode(b"\xff")
+    assert train(tiny(steps=1), folder, accelerator="cpu", devices="1").exists()
+    assert "TensorBoard gets no metrics" in (folder / "train.log").read_text()

@@ -15,6 +15,7 @@ import torch
 
 from omega_core.processes import launch_rank
 from omega_train import optimizers, train, validation
+from omega_train.callbacks import metrics
 from omega_train.data.batches import Batch
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
@@ -60,6 +61,7 @@ def main() -> None:
         dataset_options={"training": 81, "validation": 21},
     )
     torch.set_num_threads(1)
+    metrics.LOG_EVERY = 2
     validation.BATCH_PIXELS = 11 * 28 * 28  # several rounds, and with two processes not as many in both
     resume = (Path(folder) / "last.ckpt").exists()
     train(recipe, Path(folder), resume=resume, accelerator="cpu", devices=devices)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli.account import Account, exit_status
+from omega_cli.failures import reason_of
 from omega_cli.input_files import find_files
-from omega_cli.messages import say
+from omega_cli.messages import say, say_warning
 from omega_cli.options import Device, MaxPixels, ModelOnce, Quiet, SkipExisting, Workers, omega_train_for
 from omega_cli.worker_pool import Done, carry_out, process_count
 from omega_core.errors import OmegaError
@@ -42,18 +44,23 @@ class Measuring:
     """A picture to measure.
 
     source: its file.
-    image: its name in tables.
+    relative: its path in the folder of pictures.
     target: the CSV file for its measurements.
     """
 
     source: Path
-    image: str
+    relative: Path
     target: Path
 
     @property
     def names(self) -> tuple[str]:
         """The picture, for messages."""
         return (str(self.source),)
+
+    @property
+    def image(self) -> str:
+        """Its name in tables."""
+        return _text(self.relative)
 
     @property
     def failed(self) -> Path:
@@ -70,6 +77,8 @@ class Evaluating:
     channels: the numbers of channels to measure; every cut of a file if empty.
     max_pixels: the largest number of pixels of a picture.
     pictures: the folder for originals and reconstructions, or None to write none.
+
+    A picture that one of them cannot code is measured with none: their means would be over different pictures.
     """
 
     models: dict[str, tuple[ModelOnce, str | None]]
@@ -90,7 +99,7 @@ class Evaluating:
         pixels, found = self.measured(job)
         write_table(job.target, [row for _, _, rows in found for row in rows])
         if self.pictures is not None:
-            self._save(self.pictures / Path(job.image).with_suffix(""), pixels, found)
+            self._save(self.pictures / job.relative, pixels, found)
         return Done(pictures=1)
 
     def measured(self, job: Measuring) -> "tuple[Pixels, list[tuple[str, list[Decoded], list[Measurement]]]]":
@@ -135,6 +144,9 @@ def evaluate(
     max_pixels: MaxPixels = None,
     device: Device = "auto",
     skip_existing: SkipExisting = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the report of another evaluation in the folder.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure rate, PSNR, SSIM and MS-SSIM of pictures decoded from their files; draw curves and a report.
@@ -155,6 +167,7 @@ def evaluate(
         max_pixels=max_pixels,
         device=device,
         skip_existing=skip_existing,
+        overwrite=overwrite,
         quiet=quiet,
         together=True,
     )
@@ -176,6 +189,7 @@ def evaluate_on(
     max_pixels: int | None = None,
     device: str = "auto",
     skip_existing: bool = False,
+    overwrite: bool = False,
     quiet: bool = False,
     together: bool = False,
 ) -> tuple[int, int]:
@@ -185,6 +199,7 @@ def evaluate_on(
 
     counts: numbers of channels to measure; every cut if empty.
     codecs: names of classical codecs.
+    overwrite: whether the report of another evaluation in the folder may be replaced.
     overlays: CSV files of published points.
     together: whether to share the pictures with the other processes of a launch.
 
@@ -196,8 +211,10 @@ def evaluate_on(
     from omega_core.images.reading import is_picture_file
 
     with omega_train_for("evaluation"):
+        from omega_train.data.identity import digest, digest_of_file
         from omega_train.evaluation import classical
         from omega_train.evaluation.curves import read_overlay
+        from omega_train.evaluation.report import PARTS, claim
     counts, codecs = counts or [], codecs or []
     classical.check(codecs)
     published = [point for path in overlays for point in read_overlay(path)]
@@ -219,16 +236,24 @@ def evaluate_on(
     }
     key = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
     account = Account()
-    found = find_files([images], is_picture_file, account)
-    names = [file.relative.as_posix() for file in found]
-    parts = output / "parts" / key  # of these settings: those of others are not taken for them
-    jobs = [Measuring(file.source, name, parts / f"{name}.csv") for file, name in zip(found, names, strict=True)]
+    jobs = []
+    for file in find_files([images], is_picture_file, account):
+        relative = Path(file.relative)
+        try:
+            content = digest_of_file(file.source)
+        except OSError as problem:
+            account.fail(file.source, reason_of(problem))
+            continue
+        # of these settings and this content: those of others are not taken for them
+        name = digest(os.fsencode(relative) + content).hex()
+        jobs.append(Measuring(file.source, relative, output / PARTS / key / f"{name}.csv"))
+    made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": [job.image for job in jobs]}
+    claim(output, made_with, overwrite=overwrite)
     kept = output / "pictures" if save_images else None
     worker = Evaluating(models, codecs, counts, max_pixels or MAX_PIXELS, kept)
     mine = list(share(jobs)) if together else jobs
     wanted = [job for job in mine if not (skip_existing and job.target.exists())]
     for job in wanted:
-        job.target.unlink(missing_ok=True)
         job.failed.unlink(missing_ok=True)
     total = Done()
     for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture", quiet=quiet):
@@ -239,7 +264,6 @@ def evaluate_on(
     good = [job for job in jobs if job.target.exists()]
     # of several processes, the last one does
     if good and all(job.target.exists() or job.failed.exists() for job in jobs):
-        made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": names}
         points = _finish(output, good, worker, published, made_with, rate)
         if not quiet:
             _print_points(points)
@@ -288,13 +312,15 @@ def _gallery(jobs: Sequence[Measuring], worker: Evaluating) -> "list[Shown]":
     """A few pictures, evenly spaced among all, with their reconstructions by every codec."""
     from omega_train.evaluation.report import Shown
 
-    few = jobs[:: max(1, len(jobs) // SHOWN)][:SHOWN]
-    return [
-        Shown(job.image, name, pixels, tuple(decoded), tuple(rows))
-        for job in few
-        for pixels, found in [worker.measured(job)]
-        for name, decoded, rows in found
-    ]
+    shown = []
+    for job in jobs[:: max(1, len(jobs) // SHOWN)][:SHOWN]:
+        try:
+            pixels, found = worker.measured(job)
+        except Exception as problem:  # whatever it is, all pictures are measured
+            say_warning(f"{job.source} is left out of the gallery: {reason_of(problem)}")
+            continue
+        shown += [Shown(job.image, name, pixels, tuple(decoded), tuple(rows)) for name, decoded, rows in found]
+    return shown
 
 
 def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[str, ModelOnce]:
@@ -302,12 +328,17 @@ def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[st
     places = [Path(path).resolve() for path in paths]
     if twice := next((path for path, place in zip(paths, places, strict=True) if places.count(place) > 1), None):
         raise OmegaError(f"the model {twice} is given twice.")
-    short = [place.parent.name if place.stem == "model" else place.stem for place in places]
+    short = [_text(Path(place.parent.name if place.stem == "model" else place.stem)) for place in places]
     names = [
-        name if short.count(name) == 1 else place.with_suffix("").as_posix().strip("/").replace("/", "-")
+        name if short.count(name) == 1 else _text(place.with_suffix("")).strip("/").replace("/", "-")
         for name, place in zip(short, places, strict=True)
     ]
     return {name: ModelOnce(path, max_pixels, device) for name, path in zip(names, paths, strict=True)}
+
+
+def _text(path: Path) -> str:
+    """A path as text, with its bytes escaped that are not UTF-8."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _with_coders(models: dict[str, ModelOnce], coders: Sequence[str]) -> dict[str, tuple[ModelOnce, str | None]]:

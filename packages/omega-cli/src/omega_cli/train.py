@@ -130,5 +130,8 @@ def train(
     )
     if first:
         say(str(model))
+        failed = 0
         for folder, images in folders.items():
-            evaluate_on(images, model.parent / folder, [str(model)])
+            failed += evaluate_on(images, model.parent / folder, [str(model)], overwrite=True)[0]  # of fewer steps
+        if failed:
+            raise typer.Exit(1)

@@ -5,10 +5,11 @@ last.ckpt           the checkpoint that `resume` continues from
 metrics.csv         see `omega_train.callbacks.metrics`
 recipe.toml         the recipe with all overrides
 train.log           the log
+.lock               see `omega_train.run_folder`
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from omega_core.processes import launch_rank
 from omega_train.data.folder_shares import Data, several
 from omega_train.log import Log, log
 from omega_train.recipe import Recipe, load_recipe
+from omega_train.run_folder import check_content, claimed
 
 _MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every", "trainer_options")
 
@@ -47,26 +49,24 @@ def train(
     machine: options of the trainer, such as accelerator and precision; they replace those of the recipe.
 
     Raises OmegaError for errors that the user can correct, such as TrainingError if the folder holds another run
-    already, or no run to resume.
+    already, no run to resume, or a run that goes on in another process.
     """
     folder, pictures = Path(folder), several(data)
     if isinstance(pictures, dict) and not getattr(resolve("dataset", recipe.dataset), "several_folders", False):
         raise DataError(f"the dataset {recipe.dataset} takes one folder of data, not {len(pictures)}.")
-    stretched = ""
     if init is not None:
         if resume:
             raise TrainingError("a run that is resumed has weights already: leave out --init, or --resume.")
         machine["init"] = str(init)
-    if resume:
-        stretched = _check_resumable(recipe, folder)
-    else:
-        _check_unused(folder)
     options = {**recipe.trainer_options, **machine}
     if resume:
         options.pop("init", None)  # the checkpoint has these weights already
-    with without_subnormals():
+    first = launch_rank() == 0  # the process that writes
+    if not first:
+        check_content(folder, resume=resume)  # an error in each process: they would wait for the first
+    with claimed(folder, resume=resume) if first else nullcontext(), without_subnormals():
+        stretched = _check_resumable(recipe, folder) if resume else ""
         trainer: Trainer = build("trainer", recipe.trainer, options, recipe=recipe, data=pictures)
-        first = launch_rank() == 0  # the process that writes
         if first:
             write_whole(folder / "recipe.toml", recipe.to_toml().encode())
         try:
@@ -94,17 +94,8 @@ def without_subnormals() -> Iterator[None]:
         torch.set_flush_denormal(flushed_before)
 
 
-def _check_unused(folder: Path) -> None:
-    if (folder / "last.ckpt").exists():
-        raise TrainingError(f"{folder} already holds a run. Continue it with --resume, or name another --output.")
-    if (folder / "model.safetensors").exists():
-        raise TrainingError(f"{folder} already holds a model. Name another --output.")
-
-
 def _check_resumable(recipe: Recipe, folder: Path) -> str:
     """Raise TrainingError if a run cannot be resumed; return a line for the log, or ""."""
-    if not (folder / "last.ckpt").exists():
-        raise TrainingError(f"there is no run to resume in {folder}: it has no last.ckpt.")
     try:
         torch.load(folder / "last.ckpt", weights_only=True, map_location="meta")
     except Exception as problem:  # unpickling damaged bytes raises exceptions of any class

@@ -49,6 +49,7 @@ class LightningTrainer:
         epochs of the recipe, which `minutes` replaces. The number of steps is planned from the measured speed. For
         recipes of one phase, whose steps take equally long.
     counted: the most pictures that the prior of the final model is counted over, evenly spaced; all by default.
+    changed_data: whether a run may be resumed with other pictures than before, such as without one that is lost.
 
     Raises DataError, RecipeError, ComponentError or TrainingError if the recipe cannot be trained.
     """
@@ -68,6 +69,7 @@ class LightningTrainer:
         init: str | None = None,
         minutes: float | None = None,
         counted: int | None = None,
+        changed_data: bool = False,
     ) -> None:
         began = time.monotonic()
         if workers is not None and workers < 0:
@@ -84,7 +86,7 @@ class LightningTrainer:
                 " 1 or 0 and no decoder-share, or give steps instead."
             )
         self.time_limit = None if minutes is None else TimeLimit(began + 60 * minutes)
-        self.counted = counted
+        self.counted, self.changed_data = counted, changed_data
         self.recipe, self.workers, self.compiled, self.save_minutes = recipe, workers, compiled, save_minutes
         torch.manual_seed(recipe.seed)
         self.task = CodecTask(recipe)
@@ -139,6 +141,7 @@ class LightningTrainer:
             save_minutes=self.save_minutes,
             time_limit=self.time_limit,
             counted=self.counted,
+            changed_data=self.changed_data,
         )
         data = TrainingData(self.dataset, recipe, workers)
         with _without_advice(), _restored_signals(), _short_errors(), closing(data):
@@ -213,6 +216,12 @@ def _short_errors() -> Iterator[None]:
     except DataError as problem:  # from reading processes, with their traceback in the message
         raise DataError(str(problem).strip().splitlines()[-1].removeprefix(f"{_DATA_ERROR}: ")) from problem
     except Exception as problem:  # the classes differ between versions of torch
+        if isinstance(problem, RuntimeError) and "DataLoader worker" in str(problem):
+            raise TrainingError(
+                "a process that reads pictures was killed, perhaps because memory ran out; start fewer --workers."
+            ) from problem
+        if isinstance(problem, RuntimeError) and "DefaultCPUAllocator" in str(problem):
+            raise TrainingError("there is too little memory for this; set a smaller batch-size.") from problem
         if not type(problem).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
         reason = " ".join(str(problem).split())[:300]

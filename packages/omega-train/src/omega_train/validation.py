@@ -171,10 +171,15 @@ def batches(task: CodecTask, images: Images, *, most: int | None = None, workers
         for batch in reading:
             for remark in batch.remarks:
                 warnings.warn(remark, OmegaWarning, stacklevel=2)
-            image = batch.pixels.to(task.device).to(task.dtype) / 255
-            yield image.contiguous(memory_format=torch.channels_last)
+            yield _floats(task, batch.pixels)
     finally:
         stop_reading(reading)
+
+
+def _floats(task: CodecTask, pixels: Tensor) -> Tensor:
+    """Pixels (B, colors, H, W), uint8, as images on the device of a task."""
+    image = pixels.to(task.device).to(task.dtype) / 255
+    return image.contiguous(memory_format=torch.channels_last)
 
 
 def _chosen(images: Images, most: int | None) -> range:
@@ -201,10 +206,10 @@ def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None 
     task.prior.recount()
     rounds = 0
     for image in batches(task, images, most=most, workers=workers):
-        symbols, kept = task.codec.encode_symbols(image), all_of(task, image)
-        task.prior.observe(symbols, kept)
+        task.prior.observe(task.codec.encode_symbols(image), all_of(task, image))
         rounds += 1
     each = -(-len(_chosen(images, most)) // world_size())
     if rounds < -(-each // _batch_size(images)):  # other processes have one more batch, and `observe` may wait for all
-        task.prior.observe(symbols[:0], kept[:0])
+        image = _floats(task, torch.from_numpy(images.load(0, 0)[None]))
+        task.prior.observe(task.codec.encode_symbols(image)[:0], all_of(task, image)[:0])
     task.train(was_training)

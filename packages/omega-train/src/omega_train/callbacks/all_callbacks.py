@@ -19,7 +19,7 @@ from omega_train.callbacks.same_data import SameData
 from omega_train.callbacks.shared_state import Agreement
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.throughput import Throughput
-from omega_train.callbacks.validation import Validator
+from omega_train.callbacks.validation import ModelFile, Validator
 from omega_train.task import CodecTask
 from omega_train.time_limit import TimeLimit
 
@@ -34,11 +34,13 @@ def run_callbacks(
     save_minutes: float,
     time_limit: TimeLimit | None,
     counted: int | None,
+    changed_data: bool,
 ) -> list[Callback]:
     """The callbacks of a run that trains a task on a data set, in the order of their calls.
 
     folder: the run folder. epoch: the number of steps in an epoch. workers: the number of processes that read pictures.
     save_minutes: see `Checkpoints`. time_limit: see `RunLength`. counted: see `Finish`.
+    changed_data: see `SameData`.
     """
     recipe, model = task.recipe, folder / "model.safetensors"
     signals, length, best, throughput = StopSignals(), RunLength(time_limit), BestModel(), Throughput()
@@ -46,7 +48,6 @@ def run_callbacks(
     metrics = Metrics(folder, epoch=epoch, throughput=throughput)
     average = WeightAverage(task, recipe.ema) if recipe.ema else None
     validator = Validator(
-        model,
         dataset.validation,
         every=recipe.validate_every or epoch,
         workers=workers,
@@ -58,7 +59,7 @@ def run_callbacks(
     )
     checkpoints = Checkpoints(folder / "last.ckpt", save_minutes=save_minutes, validator=validator, signals=signals)
     return [
-        SameData(dataset),  # before the other callbacks load their state
+        SameData(dataset, changed=changed_data, best=best),  # before the other callbacks load their state
         Agreement(length, checkpoints, signals),  # a loss that is not finite ends the run before the others act
         throughput,
         progress,  # before the callbacks that log lines about the step
@@ -70,6 +71,7 @@ def run_callbacks(
         best,
         validator,
         checkpoints,  # saves the state of all callbacks above
+        ModelFile(model, validator),
         signals,  # stops after the checkpoint
         Finish(
             model,

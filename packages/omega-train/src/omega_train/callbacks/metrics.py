@@ -1,17 +1,22 @@
 """The metrics of a run as tidy CSV: a row for each logged training step, and for each channel count in validation."""
 
 import csv
+import io
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from omega_core.errors import OutputError
+from omega_core.file_io import write_whole
 from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.throughput import Throughput
 from omega_train.data.batches import Batch
-from omega_train.distributed import rank
+from omega_train.distributed import all_reduce_sum, rank, world_size
+from omega_train.log import log
 from omega_train.task import CodecTask
 from omega_train.validation import Validation
 
@@ -37,12 +42,13 @@ LOG_EVERY = 20  # steps of training
 class Metrics(RunCallback):
     """The first process adds rows to metrics.csv, and to the files of TensorBoard if it is installed.
 
-    Lightning's `CSVLogger` has one row a step, with a column for each number of each channel count.
+    Lightning's `CSVLogger` has one row a step, with a column for each number of each channel count. Raises OutputError
+    if the file cannot be written.
 
     Columns:
     split: "train"; "validation"; or "model", the validation of the final model after its channels were sorted.
     channels: empty in rows of training, which mix all counts, and in the row of the loss over all counts.
-    loss, mse, bpp: in training, of the batch of the first process. mse: on normalized images.
+    loss, mse, bpp: in training, the means over the batch of all processes. mse: on normalized images.
     psnr: in dB, mean over images.
     dead_symbols, dead_channels: the share of symbols that validation never chose, and of channels with one symbol.
     temperature: the geometric mean over channels, if the quantizer has temperatures.
@@ -59,24 +65,32 @@ class Metrics(RunCallback):
         """Open the file. Rows that this run will write again are dropped: of later steps, and of the final model."""
         if not trainer.is_global_zero:
             return
-        step, kept = trainer.global_step, []
+        step, kept = trainer.global_step, list[dict[str, str]]()
         if step and self.path.exists():
-            with self.path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= step and row["split"] != "model"]
-        with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(kept)
+            whole, newline, _ = self.path.read_text("utf-8").rpartition("\n")  # a run that was killed may leave a part
+            rows = csv.DictReader(io.StringIO(whole + newline))
+            kept = [row for row in rows if int(row["step"]) <= step and row["split"] != "model"]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
+        write_whole(self.path, text.getvalue().encode())
         if find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+            try:
+                self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+            except (OSError, UnicodeError) as problem:  # it takes no folders whose names are not UTF-8
+                log.info(f"TensorBoard gets no metrics: {problem}")
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         step = trainer.global_step
-        if step % LOG_EVERY or not trainer.is_global_zero:
+        if step % LOG_EVERY:
             return
-        values = {name: float(value) for name, value in task.last.items()}
+        means = all_reduce_sum(torch.stack(list(task.last.values()))) / world_size()
+        if not trainer.is_global_zero:
+            return
+        values = dict(zip(task.last, means.tolist(), strict=True))
         temperature = task.quantizer.temperature()
         if temperature is not None:
             values["temperature"] = float(temperature.detach().log().mean().exp())
@@ -101,8 +115,11 @@ class Metrics(RunCallback):
         """Add a row; other columns stay empty."""
         row = {"step": step, "epoch": (step - 1) // self.epoch, "split": split}
         row |= {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, restval="").writerow(row)
+        try:
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n").writerow(row)
+        except OSError as problem:
+            raise OutputError(f"cannot write {self.path}: {problem.strerror}.") from problem
         if self._board is not None:
             place = f"{split}/{values.pop('channels')} channels" if "channels" in values else split
             for name, value in values.items():

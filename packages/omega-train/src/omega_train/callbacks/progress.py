@@ -35,7 +35,7 @@ class Progress(RunCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         step, self.steps = trainer.global_step, cast(CodecTask, pl_module).steps
-        if trainer.is_global_zero and sys.stderr.isatty():
+        if trainer.is_global_zero and sys.stderr is not None and sys.stderr.isatty():
             self._bar = tqdm(total=self.steps, initial=step, unit="step", dynamic_ncols=True)
         for line in (f"step {step} of {self.steps}", *self.notes):
             self.say(line)

@@ -21,18 +21,15 @@ from omega_train.validation import Score, validate
 
 
 class Validator(RunCallback):
-    """Validates every `every` steps and after the last step, and writes the model if it is the best so far.
+    """Validates every `every` steps and after the last step. Raises TrainingError for a loss that is not finite.
 
-    Raises TrainingError for a loss that is not finite, OutputError if the model cannot be written.
-
-    model: the path of the model file.
     images: the validation images. workers: the number of processes that read them.
     averaged: returns a context in which the task has the weights to validate.
+    better: whether the last step had a validation that was the best so far.
     """
 
     def __init__(
         self,
-        model: Path,
         images: Images,
         *,
         every: int,
@@ -43,28 +40,45 @@ class Validator(RunCallback):
         progress: Progress,
         throughput: Throughput,
     ) -> None:
-        self.model, self.images, self.every, self.workers = model, images, every, workers
+        self.images, self.every, self.workers = images, every, workers
         self.averaged, self.best = averaged, best
         self.metrics, self.progress, self.throughput = metrics, progress, throughput
+        self.better = False
 
     def is_due(self, task: CodecTask, step: int) -> bool:
         """Whether a task is validated after `step` steps."""
         return step % self.every == 0 or step >= task.steps
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
-        step = trainer.global_step
+        step, self.better = trainer.global_step, False
         if not self.is_due(task, step):
             return
         with self.averaged():
             found = validate(task, self.images, self.workers)
             check_finite(found.loss, f"the validation after step {step}", batch)
-            better = self.best.offer(task, found.loss)
+            self.better = self.best.offer(task, found.loss)
             self.metrics.add_validation(found, "validation", step)
-            mark = " (best)" if better else ""
+            mark = " (best)" if self.better else ""
             self.progress.report(step, f"validation loss {found.loss:.5f}{mark}; {curve(found.scores)}")
-            if better and task.fitted and trainer.is_global_zero:
-                export(task, self.model)
         self.throughput.pause()
+
+
+class ModelFile(RunCallback):
+    """Writes the model after each validation that was the best so far. Raises OutputError.
+
+    It comes after the checkpoint: a run that is killed in between writes this model at its end, but a folder with a
+    model and without a checkpoint could neither be resumed nor used for another run.
+
+    path: of the model file. validator: tells whether the validation was the best, and has the weights of the model.
+    """
+
+    def __init__(self, path: Path, validator: Validator) -> None:
+        self.path, self.validator = path, validator
+
+    def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
+        if self.validator.better and task.fitted and trainer.is_global_zero:
+            with self.validator.averaged():
+                export(task, self.path)
 
 
 def curve(scores: Sequence[Score]) -> str:

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from omega_train.data.identity import digest
+
 
 class ArrayImages:
     """Pictures of one size. pixels: (N, colors, H, W), uint8."""
@@ -17,3 +19,7 @@ class ArrayImages:
         """Picture `index`, (colors, H, W); the seed is not used."""
         picture: NDArray[np.uint8] = self.pixels[index]
         return picture
+
+    def identity(self) -> tuple[list[bytes], list[str]]:
+        """See `Identified`."""
+        return [digest(picture.tobytes()) for picture in self.pixels], [f"picture {i}" for i in range(len(self))]

@@ -1,20 +1,17 @@
 """Photos of a folder, with the augmentation of Löhdefink et al. 2022 (CVPR Workshops)."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import ComponentError, DataError
-from omega_core.images.reading import is_picture_name
 from omega_train.data.folder_shares import Data, Mixture, several
 from omega_train.data.photos import FolderImages
+from omega_train.data.picture_files import find_pictures, some
 
-_NAMED = 3  # the most files that a note names
 _GRAY = ("1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -32,9 +29,11 @@ class FolderDataset(Dataset):
     turns: whether crops are rotated by a random multiple of 90°, besides being mirrored.
     colors: 3 for RGB, 1 for gray.
     memory: GiB of decoded pictures that each process holds; the others are read each time.
+    skip_unreadable: whether files and folders that cannot be read are left out instead of being an error.
 
     Files that are not pictures are left out, and gray pictures are converted to RGB if `colors` is 3; the notes count
-    them. Raises DataError if no picture can be read, ComponentError for invalid numbers.
+    them. Links are followed: see `find_pictures`. Raises DataError if no picture can be read, or if a file or folder
+    cannot be read and is not to be skipped; ComponentError for invalid numbers.
     """
 
     several_folders = True
@@ -52,6 +51,7 @@ class FolderDataset(Dataset):
         turns: bool = False,
         colors: int = 3,
         memory: float = 4.0,
+        skip_unreadable: bool = False,
     ) -> None:
         if not 0 < validation < 1 or crop < 1 or not 0 < scale_min <= scale_max or colors not in (1, 3):
             raise ComponentError(
@@ -65,7 +65,7 @@ class FolderDataset(Dataset):
             raise DataError("the dataset folder needs a folder of pictures: give it with --data.")
         shares = {folders: 1.0} if isinstance(folders, Path) else folders
         self.notes: list[str] = []
-        parts = [_parts(folder, colors, seed, validation, self.notes) for folder in shares]
+        parts = [_parts(folder, colors, seed, validation, skip_unreadable, self.notes) for folder in shares]
         train, kept = ([path for part in parts for path in part[i]] for i in range(2))
         mixture = None
         if len(shares) > 1:
@@ -82,14 +82,16 @@ class FolderDataset(Dataset):
 
 
 def _parts(
-    folder: Path, colors: int, seed: int, validation: float, notes: list[str]
+    folder: Path, colors: int, seed: int, validation: float, skip_unreadable: bool, notes: list[str]
 ) -> tuple[Sequence[Path], Sequence[Path]]:
     """The training and the validation pictures of a folder. Raises DataError if a part has none."""
     parts = [folder / "train", folder / "validation"]
     if all(part.is_dir() for part in parts):
-        train, kept = (_readable(part, colors, notes) for part in parts)
+        if beside := sorted(path for path in folder.iterdir() if path not in parts):
+            notes.append(f"beside train and validation, {len(beside)} in {folder} are left out: {some(beside)}")
+        train, kept = (_pictures(part, colors, skip_unreadable, notes) for part in parts)
         return train, kept
-    everything = _readable(folder, colors, notes)
+    everything = _pictures(folder, colors, skip_unreadable, notes)
     order = np.random.default_rng([seed, len(everything)]).permutation(len(everything)).tolist()
     count = max(1, round(validation * len(everything)))
     if count == len(everything):
@@ -98,39 +100,20 @@ def _parts(
     return train, kept
 
 
-def _readable(folder: Path, colors: int, notes: list[str]) -> list[Path]:
-    """The files of a folder that have the header of a picture, sorted; notes count the others and conversions.
+def _pictures(folder: Path, colors: int, skip_unreadable: bool, notes: list[str]) -> list[Path]:
+    """The pictures of a folder, sorted; notes say what is left out and what is converted.
 
-    Raises DataError if there are none.
+    Raises DataError if there are none, or if something cannot be read and is not to be skipped.
     """
-    if not folder.is_dir():
-        raise DataError(f"the folder {folder} does not exist.")
-    named = sorted(path for path in folder.rglob("*") if path.is_file() and is_picture_name(path))
-    modes = {path: _mode(path) for path in named}
-    readable = [path for path in named if modes[path]]
-    if not readable:
+    found = find_pictures(folder)
+    if not skip_unreadable:
+        found.check_readable()
+    if not found.modes:
         raise DataError(f"the folder {folder} has no pictures.")
-    bad = [path for path in named if not modes[path]]
-    if bad:
-        notes.append(f"{len(bad)} of {len(named)} files are not pictures and left out: {_some(bad)}")
-    gray = [path for path in readable if modes[path] in _GRAY]
+    notes += found.left_out()
+    gray = [path for path, mode in found.modes.items() if mode in _GRAY]
     if colors == 3 and gray:
-        notes.append(f"{len(gray)} of {len(readable)} pictures have one color, converted to three: {_some(gray)}")
-    if colors == 1 and len(gray) < len(readable):
-        notes.append(f"{len(readable) - len(gray)} of {len(readable)} pictures are converted to gray")
-    return readable
-
-
-def _some(paths: Sequence[Path]) -> str:
-    return ", ".join(str(path) for path in paths[:_NAMED]) + (", …" if len(paths) > _NAMED else "")
-
-
-def _mode(path: Path) -> str:
-    """The color mode in the header of a file, or "" if it is not a picture."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                return image.mode
-    except Exception:
-        return ""
+        notes.append(f"{len(gray)} of {len(found.modes)} pictures have one color, converted to three: {some(gray)}")
+    if colors == 1 and len(gray) < len(found.modes):
+        notes.append(f"{len(found.modes) - len(gray)} of {len(found.modes)} pictures are converted to gray")
+    return list(found.modes)

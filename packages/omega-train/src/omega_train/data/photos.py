@@ -16,6 +16,7 @@ from omega_core.images.pictures import Pixels
 from omega_core.images.reading import read_picture
 from omega_core.images.writing import to_pillow
 from omega_train.data.folder_shares import Mixture
+from omega_train.data.identity import digest_of_file
 
 _REACH = 2  # of the bicubic kernel on either side, in pixels of the smaller of the two sizes
 
@@ -91,7 +92,10 @@ class FolderImages:
 
         index: the sample. seed: of the augmentation.
 
-        Warns (OmegaWarning) of a damaged picture. Raises DataError if all are damaged.
+        A picture that was deleted counts as damaged. Which one is taken depends on nothing but the arguments and the
+        files, so that a run that is resumed takes the same.
+
+        Warns (OmegaWarning) of a damaged picture. Raises DataError if all are damaged or memory is too small.
         """
         random = np.random.default_rng(seed)
         first = self._picture(index, random)
@@ -104,6 +108,10 @@ class FolderImages:
             else:
                 return _cropped(pixels, self._cut(pixels, random), self.crop)
         raise DataError("none of the pictures can be read any more.")
+
+    def identity(self) -> tuple[list[bytes], list[str]]:
+        """See `Identified`."""
+        return [digest_of_file(path) for path in self.paths], [str(path) for path in self.paths]
 
     def cut(self, index: int, seed: int) -> tuple[int, Cut]:
         """The index of the picture of a sample, which has to be held in memory, and the crop of `load` in it."""
@@ -118,9 +126,19 @@ class FolderImages:
         return unscaled and large and len(self.held) == len(self.paths)
 
     def _read(self, number: int) -> Pixels:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", OmegaWarning)  # about 16-bit pixels and the like
-            pixels = read_picture(self.paths[number]).pixels
+        """The pixels of a picture. Raises ImageError if it is damaged or gone, DataError if there is too little memory.
+
+        Memory may suffice the next time: a run that took another picture instead could not be resumed exactly.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", OmegaWarning)  # about 16-bit pixels and the like
+                pixels = read_picture(self.paths[number]).pixels
+        except MemoryError as problem:
+            raise DataError(
+                f"there is too little memory to read {self.paths[number]}: hold fewer pictures, by --dataset-option"
+                " memory, or start fewer --workers."
+            ) from problem
         if len(pixels) == self.colors:
             return pixels
         image = to_pillow(pixels).convert("L" if self.colors == 1 else "RGB")

@@ -152,12 +152,15 @@ def summarize(measurements: Iterable[Measurement]) -> list[Point]:
 
 
 def write_table(path: Path, rows: Sequence[Any]) -> None:
-    """Write instances of one dataclass as CSV, with a column for each field; None is empty. Raises OutputError."""
+    """Write instances of one dataclass as CSV, with a column for each field. Raises OutputError.
+
+    None is empty. Surrogates, which stand for parts of names that are not UTF-8, are escaped.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([entry.name for entry in fields(rows[0])])
     writer.writerows([_cell(value) for value in asdict(row).values()] for row in rows)
-    write_whole(path, text.getvalue().encode())
+    write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _cell(value: Any) -> Any:

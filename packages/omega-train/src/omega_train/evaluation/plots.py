@@ -18,6 +18,8 @@ from omega_core.file_io import replacing
 from omega_train.evaluation.curves import Curve
 from omega_train.evaluation.measurements import Point
 
+mpl.rcParams["text.parse_math"] = False  # names of models may have dollar signs
+
 LABELS = {"psnr": "PSNR in dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "bpp": "bits per pixel"}
 _LONGEST = 48  # the most characters of a name
 _STYLES = [

@@ -6,6 +6,7 @@ bd.csv             Bjøntegaard's differences between all curves
 evaluation.json    the inputs: models, pictures, settings, versions
 plots/             a plot of each metric, and of the channels of each model
 report.html        all of it in one page that opens from disk
+parts/             the measurements of single pictures, from which an evaluation goes on
 """
 
 import base64
@@ -18,8 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from PIL import Image
 
+from omega_core.errors import OutputError
 from omega_core.file_io import write_whole
 from omega_core.images.pictures import Pixels
 from omega_core.images.writing import to_pillow
@@ -27,6 +30,9 @@ from omega_train.evaluation.curves import RATES, Curve, curves, differences
 from omega_train.evaluation.measurements import METRICS, Decoded, Measurement, Point, summarize, too_small, write_table
 from omega_train.evaluation.quality import LEAST_SIDE
 
+FILES = ("images.csv", "summary.csv", "bd.csv", "evaluation.json", "report.html")
+PARTS = "parts"
+"""The folder of the measurements of single pictures, from which an evaluation goes on."""
 MOST_SETTINGS = 10
 """The most settings of a codec in the gallery: enough for a smooth slider, few enough for a page sent by mail."""
 _SHOWN_BY_BROWSERS = {"jpeg", "webp", "avif"}
@@ -45,6 +51,53 @@ class Shown:
     original: Pixels
     decoded: tuple[Decoded, ...]
     measurements: tuple[Measurement, ...]
+
+
+def claim(folder: Path, made_with: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Take a folder for a report, by its evaluation.json: another evaluation may replace this report only if asked.
+
+    folder: the folder, which is made if it does not exist.
+    made_with: the content of evaluation.json, which tells an evaluation that goes on from another one.
+    overwrite: whether the report of another evaluation, and files with the names of a report, are replaced.
+
+    Raises OutputError if there are such files that are not to be replaced, or if the folder cannot be written.
+    """
+    path, text = folder / "evaluation.json", _json(made_with)
+    try:
+        (folder / PARTS).mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / PARTS / ".lock"):
+            there = [folder / name for name in FILES if (folder / name).exists()]
+            if there and _settings(path) != _settings_of(json.loads(text)):
+                if not overwrite:
+                    names = ", ".join(each.name for each in there)
+                    raise OutputError(
+                        f"{folder} already holds {names} of something else: name another --output, or replace it with"
+                        " --overwrite."
+                    )
+                for each in (*there, *(folder / "plots").glob("*.svg"), *(folder / "plots").glob("*.png")):
+                    each.unlink()
+            write_whole(path, text)
+    except OSError as problem:
+        raise OutputError(f"cannot write into {folder}: {problem.strerror or problem}.") from problem
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """What distinguishes the evaluation of an evaluation.json; empty for another file."""
+    try:
+        return _settings_of(json.loads(path.read_bytes()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _settings_of(made_with: Any) -> dict[str, Any]:
+    names = ("models", "classical", "channels", "images", "versions")
+    return {name: made_with.get(name) for name in names} if isinstance(made_with, dict) else {}
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    """JSON text, in which parts of names that are not UTF-8 are escaped as surrogates."""
+    text = json.dumps(dict(content), indent=2, ensure_ascii=False, default=str)
+    return f"{text}\n".encode("utf-8", "backslashreplace")
 
 
 def write_report(
@@ -73,8 +126,8 @@ def write_report(
     points, remarks = summarize(measurements), list[str]()
     write_table(folder / "images.csv", measurements)
     write_table(folder / "summary.csv", points)
-    text = json.dumps(dict(made_with), indent=2, ensure_ascii=False, default=str)
-    write_whole(folder / "evaluation.json", f"{text}\n".encode())
+    text = _json(made_with)
+    write_whole(folder / "evaluation.json", text)
     for metric in too_small(points):
         side = LEAST_SIDE[metric]
         remarks.append(f"{metric} is left out: it needs pictures of at least {side} pixels a side, all of them.")
@@ -88,6 +141,8 @@ def write_report(
         compared = [each for metric in METRICS for each in differences(found[metric], rate)]
         if compared:
             write_table(folder / "bd.csv", compared)
+        else:
+            (folder / "bd.csv").unlink(missing_ok=True)  # of fewer curves than before
     if find_spec("matplotlib") is None:
         remarks.append("plots are left out: they need the extra `evaluation` of omega-train.")
     else:
@@ -103,7 +158,7 @@ def write_report(
         "remarks": remarks,
         "made_with": json.loads(text),
     }
-    write_whole(folder / "report.html", _page(page).encode())
+    write_whole(folder / "report.html", _page(page).encode("utf-8", "backslashreplace"))
     return remarks
 
 

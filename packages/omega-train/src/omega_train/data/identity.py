@@ -1,0 +1,58 @@
+"""What identifies pictures: not their paths and times, but their order and content."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from omega_core.contracts.dataset import Images
+
+SAMPLED = 32  # the most pictures that are read of images without digests of their own
+_PART = 4096  # bytes that are read at the beginning, in the middle and at the end of a file
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """Images that identify their pictures without decoding them."""
+
+    def identity(self) -> tuple[list[bytes], list[str]]:
+        """A digest of 8 bytes for each picture, in order, and names of the pictures for messages."""
+
+
+def identity(images: Images) -> tuple[Tensor, list[str]]:
+    """Identify the pictures of a data set, whose order is that of its samples.
+
+    Images without a method `identity` are read, at most 32 of them, evenly spaced.
+
+    Returns digests (N,), int64, and N names of pictures for messages. Of images that are read, the first digest is that
+    of their number.
+    """
+    if isinstance(images, Identified):
+        digests, names = images.identity()
+    else:
+        places = range(0, len(images), -(-len(images) // SAMPLED) or 1)
+        digests = [digest(str(len(images)).encode()), *(digest(images.load(place, 0).tobytes()) for place in places)]
+        names = [f"the number of pictures, now {len(images)}", *(f"picture {place}" for place in places)]
+    return torch.tensor([int.from_bytes(each, "little", signed=True) for each in digests], dtype=torch.int64), names
+
+
+def digest(data: bytes) -> bytes:
+    """A digest of 8 bytes."""
+    return hashlib.blake2b(data, digest_size=8).digest()
+
+
+def digest_of_file(path: Path) -> bytes:
+    """A digest of 8 bytes of the size of a file and of its first, middle and last 4 KiB; zeros if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            parts = [size.to_bytes(8, "little")]
+            for start in sorted({0, max(0, (size - _PART) // 2), max(0, size - _PART)}):
+                file.seek(start)
+                parts.append(file.read(_PART))
+    except OSError:
+        return bytes(8)
+    return digest(b"".join(parts))

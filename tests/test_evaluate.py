@@ -1,0 +1,201 @@
+"""`omega evaluate` on pictures with any names, some of which cannot be measured, and in folders that are not empty."""
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from omega_cli import evaluate as command
+from omega_train.evaluation import classical, measurements
+
+Run = Callable[..., Any]
+
+
+def picture(path: Path, seed: int = 0) -> None:
+    noise = np.random.default_rng(seed).integers(0, 256, (28, 28), np.uint8)
+    with path.open("wb") as file:
+        Image.fromarray(noise).save(file, "PNG")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, name in enumerate("abc"):
+        picture(folder / f"{name}.png", number)
+    return folder
+
+
+@pytest.fixture
+def evaluate(omega_here: Run, untrained: Callable[..., Path], images: Path, tmp_path: Path) -> Run:
+    model = untrained("mnist", channels=2)
+
+    def run(*arguments: object) -> Any:
+        given = ("--model", model, "--images", images, "--output", tmp_path / "out", "--workers", 1)
+        return omega_here("evaluate", *given, *arguments)
+
+    return run
+
+
+def measured(folder: Path) -> list[dict[str, str]]:
+    with (folder / "images.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def data_of_page(folder: Path) -> Any:
+    found = re.search(r"const data = (.*);\n", (folder / "report.html").read_text("utf-8"))
+    assert found is not None
+    return json.loads(found[1])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_names_of_any_bytes_are_measured_and_their_reports_can_be_read(
+    evaluate: Run, images: Path, tmp_path: Path
+) -> None:
+    given = (b"caf\xe9.png", b"<b>,\"'\n&.png", b">.png", "é ✓.png".encode(), b"n" * 251 + b".png")
+    for number, name in enumerate(given):
+        picture(images / os.fsdecode(name), number)
+    done = evaluate("--save-images", "--against", "jpeg")
+    assert done.returncode == 0, done.stderr
+    names = {"a.png", "b.png", "c.png", "caf\\xe9.png", "<b>,\"'\n&.png", ">.png", "é ✓.png", "n" * 251 + ".png"}
+    assert {row["image"] for row in measured(tmp_path / "out")} == names
+    assert set(json.loads((tmp_path / "out" / "evaluation.json").read_bytes())["pictures"]) == names
+    assert {each["image"] for each in data_of_page(tmp_path / "out")["gallery"]} <= names
+    assert len(list((tmp_path / "out" / "pictures").iterdir())) == 8
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_models_and_folders_may_have_such_names_too(
+    omega_here: Run, untrained: Callable[..., Path], images: Path, tmp_path: Path
+) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff $a$ %"))
+    folder.mkdir()
+    model = folder / os.fsdecode(b"m\xe9$x_$.safetensors")
+    model.write_bytes(untrained("mnist", channels=2).read_bytes())
+    images = images.rename(folder / "images")
+    for _ in range(2):  # the second one finds what the first has written
+        done = omega_here("evaluate", "--model", model, "--images", images, "--output", folder / "out", "--workers", 1)
+        assert done.returncode == 0, done.stderr
+    assert {row["codec"] for row in measured(folder / "out")} == {"m\\xe9$x_$"}
+    assert json.loads((folder / "out" / "evaluation.json").read_bytes())["images"] == str(images)
+    assert data_of_page(folder / "out")["points"]
+
+
+def test_pictures_of_one_stem_are_kept_apart(evaluate: Run, images: Path, tmp_path: Path) -> None:
+    Image.open(images / "b.png").save(images / "a.bmp")
+    assert evaluate("--save-images").returncode == 0
+    for name, original in (("a.png", "a.png"), ("a.bmp", "b.png")):
+        kept = Image.open(tmp_path / "out" / "pictures" / name / "original.png")
+        assert np.array_equal(np.asarray(kept), np.asarray(Image.open(images / original)))
+
+
+@pytest.mark.parametrize("problem", ["damaged", "refused by a codec", "memory"])
+def test_what_is_wrong_with_one_picture_is_an_error_and_the_others_are_measured(
+    evaluate: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    original = classical.encode
+    wanted = np.asarray(Image.open(images / "b.png"))
+
+    def encode(name: str, pixels: Any, setting: int) -> bytes:
+        if np.array_equal(pixels[0], wanted):
+            raise MemoryError if problem == "memory" else OSError("too wide")
+        return original(name, pixels, setting)
+
+    if problem == "damaged":
+        (images / "b.png").write_bytes((images / "b.png").read_bytes()[:100])
+    elif problem == "memory":
+        monkeypatch.setattr(classical, "encode", encode)
+    else:
+        monkeypatch.setattr(classical, "to_pillow", lambda pixels: _refusing(pixels, wanted))
+    done = evaluate("--against", "jpeg")
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert "b.png" in line
+    assert {row["image"] for row in measured(tmp_path / "out")} == {"a.png", "c.png"}
+
+
+def _refusing(pixels: Any, refused: Any) -> Any:
+    if np.array_equal(pixels[0], refused):
+        raise ValueError("too wide")
+    return Image.fromarray(pixels[0])
+
+
+def test_a_picture_that_cannot_be_read_again_for_the_gallery_is_in_the_tables(
+    evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = command.Evaluating.measured, []
+
+    def measured_once(self: command.Evaluating, job: command.Measuring) -> Any:
+        calls.append(job.image)
+        if calls.count("b.png") == 2:
+            raise RuntimeError("no memory")
+        return original(self, job)
+
+    monkeypatch.setattr(command.Evaluating, "measured", measured_once)
+    done = evaluate()
+    assert done.returncode == 0
+    assert "b.png is left out of the gallery: no memory" in done.stderr
+    assert {row["image"] for row in measured(tmp_path / "out")} == {"a.png", "b.png", "c.png"}
+
+
+def test_an_evaluation_may_be_repeated_but_its_report_is_replaced_by_another_only_if_asked(
+    evaluate: Run, images: Path, tmp_path: Path
+) -> None:
+    assert evaluate().returncode == 0
+    picture(images / "d.png", 4)
+    assert evaluate("--rate", "stream").returncode == 0  # the same settings, with one picture more
+    before = (tmp_path / "out" / "summary.csv").read_bytes()
+    refused = evaluate("--against", "jpeg")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "--overwrite" in refused.stderr
+    assert (tmp_path / "out" / "summary.csv").read_bytes() == before
+    assert evaluate("--against", "jpeg", "--overwrite").returncode == 0
+    assert {row["codec"] for row in measured(tmp_path / "out")} > {"jpeg"}
+    assert evaluate("--overwrite").returncode == 0
+    assert "jpeg" not in {row["codec"] for row in measured(tmp_path / "out")}
+    assert not (tmp_path / "out" / "bd.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["images.csv", "summary.csv", "bd.csv", "evaluation.json", "report.html"])
+def test_a_file_of_somebody_else_is_replaced_only_if_asked(evaluate: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    assert evaluate().returncode == 2
+    assert (tmp_path / "out" / name).read_text() == "mine"
+
+
+def test_measurements_of_a_picture_that_was_changed_are_not_taken_for_it(
+    evaluate: Run, images: Path, tmp_path: Path
+) -> None:
+    assert evaluate().returncode == 0
+    before = {row["image"]: row for row in measured(tmp_path / "out")}
+    picture(images / "a.png", 9)
+    assert evaluate("--skip-existing").returncode == 0
+    after = {row["image"]: row for row in measured(tmp_path / "out")}
+    assert [name for name in before if before[name] != after[name]] == ["a.png"]
+
+
+def test_what_was_measured_before_an_evaluation_was_stopped_is_not_measured_again(
+    evaluate: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    original, seen = measurements.through_model, []
+
+    def through_model(*arguments: Any, **options: Any) -> Any:
+        seen.append(len(seen))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(measurements, "through_model", through_model)
+    assert evaluate().returncode == 130
+    assert len(list((tmp_path / "out" / "parts").rglob("*.csv"))) == 2
+    seen[:] = [0] * 10
+    assert evaluate("--skip-existing").returncode == 0
+    assert len(seen) == 10 + 1 + 3  # one is left, and the gallery
