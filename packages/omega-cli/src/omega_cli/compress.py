@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omega_cli.compress_workers import Compressing, Group, Packing
-from omega_cli.input_files import STANDARD_INPUT, Job, exit_status, find_jobs
-from omega_cli.options import Device, Keep, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
+from omega_cli.input_files import STANDARD_INPUT, Job, exit_status, find_jobs, input_path
+from omega_cli.options import Device, Keep, MaxPixels, Model_, ModelOnce, Overwrite, Quiet, SkipExisting, Workers
+from omega_cli.output_files import Existing, Output, existing_among, write_output
 from omega_cli.worker_pool import Done, carry_out, process_count, summary
 from omega_core.errors import OmegaError, OutputError, RateError
 from omega_core.processes import launch_size, share
@@ -19,8 +20,22 @@ BLOCK = 64  # pictures in a block of a pack: the most that a file can have
 
 
 def compress(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the .omega files.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=input_path, metavar="INPUT...", help="Pictures, folders of them, or - for standard input."
+        ),
+    ],
+    output: Annotated[
+        Output,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=Output.parse,
+            metavar="PATH",
+            help="The folder for the .omega files; for one picture also FILE.omega, or - for standard output.",
+        ),
+    ],
     model: Model_ = None,
     coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,
     channels: Annotated[int | None, typer.Option(help="Channels to keep: fewer make smaller files.")] = None,
@@ -36,6 +51,7 @@ def compress(
     workers: Workers = None,
     max_pixels: MaxPixels = None,
     device: Device = "auto",
+    overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
 ) -> None:
@@ -46,25 +62,32 @@ def compress(
     from omega_core.format.rate_control import Rate
     from omega_core.images.reading import is_picture_name
 
-    if STANDARD_INPUT in inputs:
-        raise OmegaError("pictures cannot be read from standard input; name files or folders.")
-    jobs = find_jobs(inputs, output, ".omega", is_picture_name)
+    existing = Existing.of(overwrite, skip_existing)
+    quiet = quiet or output.is_standard_output
+    if pack:
+        jobs = find_jobs(inputs, output.folder(".omega"), ".omega", is_picture_name)
+    else:
+        jobs = output.jobs(inputs, ".omega", is_picture_name)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
     loaded = ModelOnce(model, max_pixels, device)
     loaded().check_rate(rate)
     loaded().check_coder(coder)
-    worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop)
+    worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop, existing)
     if pack:
+        if STANDARD_INPUT in inputs:
+            raise OmegaError("a picture of a pack has a name, which standard input does not give.")
         if rate.psnr is not None:
             raise RateError("a pack has one number of channels: use another limit than --psnr.")
         if launch_size() > 1:
             raise OmegaError("several processes cannot make one pack; start one.")
-        total, skipped = _pack(inputs, jobs, output, worker, workers, skip_existing, quiet)
+        total, skipped = _pack(inputs, jobs, output, worker, workers, quiet)
     else:
         jobs = list(share(jobs))
-        wanted = [job for job in jobs if not (skip_existing and job.target.exists())]
-        total, skipped = Done(), len(jobs) - len(wanted)
-        for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture", quiet=quiet):
+        kept, problems = existing_among((job.target for job in jobs), existing)
+        wanted = [job for job in jobs if job.target not in kept]
+        total, skipped = Done(problems=problems), len(kept) - len(problems)
+        processes = 1 if STANDARD_INPUT in inputs else process_count(workers, len(wanted))
+        for done in carry_out(worker, wanted, processes, "picture", quiet=quiet):
             total.add(done)
     if (total.pictures or skipped) and not quiet:
         typer.echo(summary(total, skipped, rate=True))
@@ -74,24 +97,24 @@ def compress(
 def _pack(
     inputs: list[Path],
     jobs: list[Job],
-    output: Path,
+    output: Output,
     worker: Compressing,
     workers: int | None,
-    skip_existing: bool,
     quiet: bool,
 ) -> tuple[Done, int]:
     """Compress all pictures into one pack, named after the first input; returns the result and the skipped pictures."""
-    from omega_core.file_io import write_whole
     from omega_core.format.packs import Pack
     from omega_core.format.rate_control import largest_within
 
-    target = output / f"{inputs[0].resolve().name if inputs[0].is_dir() else inputs[0].stem}.omega"
-    if skip_existing and target.exists():
+    folder = output.folder(".omega")
+    name = inputs[0].resolve().name if inputs[0].is_dir() else inputs[0].stem
+    target = output.path if output.is_file(".omega") else folder / f"{name}.omega"
+    if worker.existing.keeps(target):
         return Done(), len(jobs)
     if target.resolve() in {job.source.resolve() for job in jobs}:
         raise OutputError(f"{target} is one of the inputs; name another folder.")
     groups = [Group(tuple(jobs[first : first + BLOCK])) for first in range(0, len(jobs), BLOCK)]
-    packing = Packing(worker, output)
+    packing = Packing(worker, folder)
     total, blocks = Done(), list[tuple["OmegaFile", tuple[str, ...]]]()
     for done in carry_out(packing, groups, process_count(workers, len(jobs)), "block", quiet=quiet):
         total.add(done)
@@ -101,6 +124,6 @@ def _pack(
         budget = worker.rate.budget(pack.pixels)
         whole = pack if budget is None else pack.truncated(largest_within(pack, budget))
         data = whole.to_bytes()
-        write_whole(target, data)
+        write_output(target, data, worker.existing)
         total.bytes_out = len(data)
     return total, 0

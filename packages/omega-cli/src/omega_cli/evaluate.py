@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli.input_files import exit_status, files
-from omega_cli.options import Device, MaxPixels, ModelOnce, Quiet, SkipExisting, Workers, omega_train_for
+from omega_cli.options import Device, MaxPixels, ModelOnce, Overwrite, Quiet, SkipExisting, Workers, omega_train_for
+from omega_cli.output_files import Existing
 from omega_cli.worker_pool import Done, carry_out, process_count
-from omega_core.errors import OmegaError
+from omega_core.errors import OmegaError, TargetExistsError
 from omega_core.processes import share
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def evaluate(
     workers: Workers = None,
     max_pixels: MaxPixels = None,
     device: Device = "auto",
+    overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
 ) -> None:
@@ -147,7 +149,7 @@ def evaluate(
         workers=workers,
         max_pixels=max_pixels,
         device=device,
-        skip_existing=skip_existing,
+        existing=Existing.of(overwrite, skip_existing),
         quiet=quiet,
         together=True,
     )
@@ -168,7 +170,7 @@ def evaluate_on(
     workers: int | None = None,
     max_pixels: int | None = None,
     device: str = "auto",
-    skip_existing: bool = False,
+    existing: Existing = Existing.refuse,
     quiet: bool = False,
     together: bool = False,
 ) -> tuple[int, int]:
@@ -179,11 +181,12 @@ def evaluate_on(
     counts: numbers of channels to measure; every cut if empty.
     codecs: names of classical codecs.
     overlays: CSV files of published points.
+    existing: what is done with a report and measurements that exist; `skip` continues an evaluation.
     together: whether to share the pictures with the other processes of a launch.
 
-    Raises OmegaError for settings that cannot be evaluated.
+    Raises OmegaError for settings that cannot be evaluated, and TargetExistsError for a report that is to be kept.
     """
-    from omega_core.file_io import write_whole
+    from omega_core.file_io import is_written, write_whole
     from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import MAX_PIXELS
     from omega_core.images.reading import is_picture_name
@@ -201,6 +204,8 @@ def evaluate_on(
             loaded().check_rate(Rate(channels=count))
     if not models and not codecs:
         raise OmegaError("nothing to evaluate: name a model with --model, or codecs with --against.")
+    if existing is Existing.refuse and is_written(output / "report.html"):
+        raise TargetExistsError(output / "report.html")
     made_with = {
         "models": {
             name: {"path": str(m.name), "fingerprint": m().fingerprint, "files": coder, **asdict(m().description)}
@@ -218,7 +223,7 @@ def evaluate_on(
     kept = output / "pictures" if save_images else None
     worker = Evaluating(models, codecs, counts, max_pixels or MAX_PIXELS, kept)
     mine = list(share(jobs)) if together else jobs
-    wanted = [job for job in mine if not (skip_existing and job.target.exists())]
+    wanted = [job for job in mine if not (existing is Existing.skip and job.target.exists())]
     for job in wanted:
         job.target.unlink(missing_ok=True)
         job.failed.unlink(missing_ok=True)

@@ -1,14 +1,29 @@
 """The files that a command reads, and the files that it writes for them."""
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import typer
 
 from omega_core.errors import OmegaError, OutputError
 
 STANDARD_INPUT = Path("-")
+
+
+def input_path(text: str) -> Path:
+    """An argument as a path, of which `./-` is a file and `-` is standard input."""
+    path = Path(text)
+    return path.absolute() if path == STANDARD_INPUT and text != "-" else path
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input. Raises OmegaError if there is none."""
+    if sys.stdin is None:
+        raise OmegaError("there is no standard input.")
+    return sys.stdin.buffer
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,9 @@ def new(
         "__USE__": _use(kind, name),
     }
     for path, text in _files(kind):
-        write_whole(folder / _filled(path.removesuffix(".template"), words), _filled(text, words).encode())
+        write_whole(
+            folder / _filled(path.removesuffix(".template"), words), _filled(text, words).encode(), overwrite=False
+        )
     typer.echo(f"{folder}: a distribution with the {kind} {name}. Next:\n")
     typer.echo(f'    pip install -e "{_path(folder)}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
     taken = [c.qualified_name for c in registry().components(kind) if c.component.name == name]

@@ -8,6 +8,7 @@ import typer
 from omega_cli.evaluate import evaluate_on
 from omega_cli.input_files import files
 from omega_cli.options import ComponentOptions, omega_train_for, parsed_options
+from omega_cli.output_files import Existing
 from omega_core.errors import OmegaError
 from omega_core.processes import launch_rank
 
@@ -128,4 +129,4 @@ def train(
     if first:
         typer.echo(str(model))
         for folder, images in folders.items():
-            evaluate_on(images, model.parent / folder, [str(model)])
+            evaluate_on(images, model.parent / folder, [str(model)], existing=Existing.overwrite)

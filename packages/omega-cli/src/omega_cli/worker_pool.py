@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar, cast
 import typer
 
 from omega_cli.input_files import many
-from omega_core.errors import OmegaError, OmegaWarning, OutputError
+from omega_core.errors import OmegaError, OmegaWarning, OutputError, TargetError
 
 _GRACE = 3.0  # seconds that a worker has to remove partial output
 JobType = TypeVar("JobType", contravariant=True)
@@ -62,7 +62,8 @@ class Worker(Protocol[JobType]):
     def __call__(self, job: JobType, /) -> Done:
         """Do a job.
 
-        Raises OmegaError if this job failed, and OutputError, which stops all jobs, if results cannot be written.
+        Raises OmegaError if this job failed, and OutputError other than TargetError, which stops all jobs, if results
+        cannot be written.
         """
 
 
@@ -121,9 +122,9 @@ def _do(worker: Worker[JobType], job: JobType) -> Done:
         warnings.simplefilter("always", OmegaWarning)
         try:
             done = worker(job)
-        except OutputError:
-            raise
         except (OmegaError, MemoryError) as problem:
+            if isinstance(problem, OutputError) and not isinstance(problem, TargetError):
+                raise
             source = getattr(job, "source", "")
             done = Done(problems=[f"{source}: {str(problem) or 'not enough memory.'}"])
     for each in caught:
