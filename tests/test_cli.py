@@ -315,7 +315,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         process.stdout.close()
         errors = process.stderr.read()
     assert errors == b""
-    assert process.returncode == 1
+    assert process.returncode == 141
 
 
 def test_an_option_of_the_wrong_type_is_named(omega: Run, tmp_path: Path) -> None:
