@@ -33,6 +33,8 @@ UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__
 _ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _BROKEN_PIPE = 128 + 13  # as a shell says of a command that SIGPIPE ended
 
+_command = 0  # its process
+
 _python_shows = warnings.showwarning
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -70,6 +72,8 @@ def run() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    global _command
+    _command = os.getpid()
     standard_streams.prepare()
     for number in _ENDINGS:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
@@ -109,6 +113,10 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 def _end(number: int, _frame: FrameType | None) -> None:
     """End with the status of the signal, after partial output is removed."""
+    if os.getpid() != _command:  # a fork, such as a process that reads pictures for training
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
     signal.signal(number, signal.SIG_IGN)
     typer.echo("error: stopped.", err=True)
     sys.exit(128 + number)
