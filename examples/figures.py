@@ -102,8 +102,8 @@ def main() -> None:
             overlay = published_for([load_recipe(name) for name in names], asked.published, folder)
         models = [argument for name in names for argument in ("--model", trained(name, data))]
         images = asked.test_photos if photos else digits(data, asked.output / "digits", asked.images)
-        against = ["--against", "jpeg,webp"] if photos else []
-        omega("evaluate", *models, "--images", images, "--output", folder, "--rate", "stream", *overlay, *against)
+        options = ["--rate", "stream", "--overwrite", *overlay, *(["--against", "jpeg,webp"] if photos else [])]
+        omega("evaluate", *models, "--images", images, "--output", folder, *options)
         print(f"{folder / 'report.html'}, {folder / 'plots'}")
 
 

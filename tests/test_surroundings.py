@@ -49,6 +49,7 @@ def test_pictures_are_compressed_where_standard_streams_are_closed_or_full(
         ("omega truncate $file -o /dev/full --channels 2", b"error: cannot write /dev/full: No space left on device."),
         ("ulimit -f 0; omega truncate $file -o out.omega --channels 2", b"cannot write out.omega: File too large."),
         ("omega truncate $file -o $(printf %0300d 0) --channels 2", b"File name too long."),
+        ("ulimit -v 400000; omega compress $picture -o out --model $model", b"not enough memory"),  # not even for torch
     ],
 )
 def test_what_cannot_be_read_or_written_is_one_error(tmp_path: Path, script: str, says: bytes) -> None:

@@ -156,6 +156,25 @@ def test_a_file_that_is_protected_against_writing_is_kept(tmp_path):
     assert (path.read_bytes(), names(tmp_path)) == (b"old", ["a.bin"])
 
 
+def test_a_folder_without_permission_to_write_is_an_output_error(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"old")
+    (tmp_path / "a.bin").chmod(0o666)
+    tmp_path.chmod(0o555)
+    program = """if True:
+        import sys; from pathlib import Path
+        from omega_core.errors import OutputError; from omega_core.file_io import write_whole
+        for path in (Path(sys.argv[1]), Path(sys.argv[1]).with_name("new"), Path(sys.argv[1]).with_name("new") / "b"):
+            try: write_whole(path, b"new")
+            except OutputError as problem: assert isinstance(problem.__cause__, PermissionError)
+            else: raise AssertionError(f"{path} was written")
+    """
+    try:
+        as_nobody(program, tmp_path / "a.bin")
+    finally:
+        tmp_path.chmod(0o755)
+    assert ((tmp_path / "a.bin").read_bytes(), names(tmp_path)) == (b"old", ["a.bin"])
+
+
 def test_links_are_followed_to_the_file_that_is_replaced(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "a.bin").write_bytes(b"old")

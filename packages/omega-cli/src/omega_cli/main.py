@@ -33,6 +33,8 @@ UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__
 _ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _BROKEN_PIPE = 128 + 13  # as a shell says of a command that SIGPIPE ended
 
+_OF_SURROUNDINGS = (OSError, MemoryError, ImportError)  # a full disk; no memory, also to load torch
+
 _command = 0  # its process
 
 _python_shows = warnings.showwarning
@@ -85,7 +87,7 @@ def run() -> None:
         status = app(args=arguments, prog_name="omega", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort, OSError, SystemExit) as problem:
+    except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort, *_OF_SURROUNDINGS, SystemExit) as problem:
         if standard_streams.is_broken_pipe(problem):
             standard_streams.discard_output()
             sys.exit(_BROKEN_PIPE)
@@ -93,9 +95,11 @@ def run() -> None:
             raise
         if debug:
             traceback.print_exc()
-        if isinstance(problem, OSError) and not isinstance(problem, OmegaError):
+        if isinstance(problem, OSError):
             standard_streams.discard_output()
             problem = OmegaError(f"cannot write to standard output: {problem.strerror or problem}.")
+        elif isinstance(problem, _OF_SURROUNDINGS) and not isinstance(problem, OmegaError):
+            problem = OmegaError(f"not enough memory, or a damaged installation: {problem or 'out of memory'}.")
         status = _report(problem)
     if status == 130:  # as typer makes of Ctrl-C
         _report(KeyboardInterrupt())
