@@ -66,6 +66,15 @@ def rows() -> Iterator[Row]:
         yield Row("omega list with 50 plugins, 5 broken", "half a second", ours, 0.5, 1.0)
         model = untrained(folder, "mnist-omega-8")
         Image.effect_noise((28, 28), 80).save(folder / "digit.png")
-        compress = [omega, "compress", str(folder / "digit.png"), "--model", str(model), "--output", name]
+        compress = [
+            omega,
+            "compress",
+            str(folder / "digit.png"),
+            "--model",
+            str(model),
+            "--output",
+            name,
+            "--overwrite",
+        ]
         ours, theirs = commands(compress, [sys.executable, "-c", "import torch"])
         yield Row("omega compress, one picture of 28×28", "import torch", ours, theirs, 1.3)

@@ -99,7 +99,9 @@ def test_pictures_go_there_and_back_with_nothing_but_paths(
 def test_a_model_is_named(omega: Any, bundled: dict[str, str], tmp_path: Path) -> None:
     done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "golden", **bundled)
     assert done.returncode == 0, done.stderr
-    done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "omega-golden/golden", **bundled)
+    done = omega(
+        "compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "omega-golden/golden", "--overwrite", **bundled
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.omega").read_bytes() == (GOLDEN / "4-channels.omega").read_bytes()
     wrong = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "goldn", **bundled)

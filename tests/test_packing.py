@@ -77,7 +77,7 @@ def pack(omega_here: Run, model: Path, tmp_path: Path) -> Callable[..., Path]:
 
     def make(folder: Path, *options: object) -> Path:
         output = tmp_path / "packs"
-        well(omega_here("compress", folder, "--output", output, "--model", model, "--pack", *options))
+        well(omega_here("compress", folder, "--output", output, "--model", model, "--pack", "--overwrite", *options))
         return output / f"{folder.name}.omega"
 
     return make
@@ -237,7 +237,7 @@ def test_a_pack_is_shortened_to_the_pack_of_fewer_channels(
         (4, ("--max-bytes", len(files[5]) - 1)),
         (1, ("--max-bytes", len(files[1]))),
     ):
-        done = well(omega_here("truncate", whole, "--output", short, *limit))
+        done = well(omega_here("truncate", whole, "--output", short, "--overwrite", *limit))
         assert short.read_bytes() == files[channels]
         size = whole.stat().st_size
         assert done.stdout == f"{channels} of 8 channels: {size} → {len(files[channels])} bytes\n"
@@ -347,14 +347,16 @@ def test_a_pack_that_is_there_already_is_skipped_if_so_asked(
     compress = ("compress", gray, "--output", tmp_path / "packs", "--model", model, "--pack")
     assert well(omega_here(*compress, "--skip-existing")).stdout == "0 pictures, 90 skipped\n"
     assert file.read_bytes() == b"there already"
-    well(omega_here(*compress))
+    assert f"{file} exists already" in complaint(omega_here(*compress))
+    assert file.read_bytes() == b"there already"
+    well(omega_here(*compress, "--overwrite"))
     assert file.read_bytes() == data
 
 
 def test_pictures_of_a_pack_that_are_there_already_are_skipped_if_so_asked(
     omega_here: Run, model: Path, mixed: Path, tmp_path: Path, pack: Any, unpacked: Any
 ) -> None:
-    decompress = ("decompress", pack(mixed), "--output", tmp_path / "unpacked", "--model", model, "--skip-existing")
+    decompress = ["decompress", pack(mixed), "--output", tmp_path / "unpacked", "--model", model, "--skip-existing"]
     whole = unpacked(pack(mixed))
     assert well(omega_here(*decompress)).stdout == f"0 pictures, 15 skipped in {tmp_path / 'unpacked'}\n"
     (tmp_path / "unpacked" / "mixed" / "tiny.png").unlink()
@@ -364,6 +366,14 @@ def test_pictures_of_a_pack_that_are_there_already_are_skipped_if_so_asked(
     assert now.pop("mixed/0/00.png") == b"there already"
     assert now.items() <= whole.items()
     assert len(now) == 14
+
+    (tmp_path / "unpacked" / "mixed" / "tiny.png").unlink()
+    refused = omega_here(*decompress[:-1])
+    assert refused.returncode == 1
+    assert {line.partition(" exists")[0] for line in refused.stderr.splitlines()} == {
+        f"error: {tmp_path / 'unpacked' / name}" for name in {"mixed/0/00.png", *now} - {"mixed/tiny.png"}
+    }
+    assert written(tmp_path / "unpacked") == {**now, "mixed/0/00.png": b"there already"}
 
 
 def test_a_pack_does_not_replace_a_file_that_goes_into_it(omega_here: Run, model: Path, tmp_path: Path) -> None:

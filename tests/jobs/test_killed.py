@@ -98,3 +98,65 @@ def test_who_is_killed_at_any_moment_leaves_whole_files_and_another_goes_on(
     parts = len(list(tmp_path.rglob("*.part")))
     print(f"killed {kills} times in {rounds} folders with {workers} workers, at {left_at} files; {parts} parts left")
     assert len(set(left_at)) > len(left_at) / 4
+
+
+@pytest.mark.job
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_is_killed_while_replacing_files_loses_none_of_them(
+    model: Path, pictures: Path, expected: dict[str, bytes], tmp_path: Path, workers: int
+) -> None:
+    chance = random.Random(workers)
+    old = {name: OmegaFile.parse(data).truncated(1).to_bytes() for name, data in expected.items()}
+    for name, data in old.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    command = ["compress", pictures, "--output", tmp_path, "--model", model, "--workers", workers, "--overwrite"]
+    arguments = [sys.executable, "-c", COMMAND, *map(str, command)]
+    replaced = []
+    for _ in range(KILLS):
+        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        first = next(iter(old))
+        (tmp_path / first).write_bytes(old[first])
+        while (tmp_path / first).read_bytes() == old[first] and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(chance.choice((0.02, 0.2, 1)) * chance.random())
+        process.kill()
+        process.wait(60)
+        files = whole_files(tmp_path)
+        assert files.keys() == old.keys()
+        assert all(data in (old[name], expected[name]) for name, data in files.items())
+        replaced.append(sum(data == expected[name] for name, data in files.items()))
+    print(f"killed {KILLS} times with {workers} workers, when {replaced} files were replaced")
+    subprocess.run(arguments, check=True, capture_output=True)
+    assert whole_files(tmp_path) == expected
+
+
+def test_a_file_that_is_shortened_again_and_again_is_whole_whenever_the_command_is_killed(tmp_path: Path) -> None:
+    source = Path(__file__).parent.parent / "golden" / "4-channels.omega"
+    program = """if True:
+        import itertools, sys
+        from contextlib import suppress
+        from omega_cli.main import run
+        for channels in itertools.cycle("123"):
+            options = ["--overwrite", "--quiet", "--channels", channels]
+            sys.argv = ["omega", "truncate", sys.argv[2], "-o", sys.argv[4], *options]
+            with suppress(SystemExit):
+                run()
+    """
+    path, chance = tmp_path / "out.omega", random.Random(0)
+    whole = {OmegaFile.parse(source.read_bytes()).truncated(channels).to_bytes() for channels in (1, 2, 3)}
+    found = set()
+    for _ in range(max(10, KILLS)):
+        path.unlink(missing_ok=True)
+        arguments = [sys.executable, "-c", program, "", str(source), "", str(path)]
+        with subprocess.Popen(arguments) as process:
+            while not path.exists() and process.poll() is None:
+                time.sleep(0.001)
+            time.sleep(0.1 * chance.random())
+            process.kill()
+        assert process.returncode == -9
+        found.add(path.read_bytes())
+    print(f"killed {max(10, KILLS)} times; {len(list(tmp_path.glob('*.part')))} parts left")
+    assert found <= whole
+    assert len(found) > 1
+    assert {each.suffix for each in tmp_path.iterdir()} <= {".omega", ".part"}

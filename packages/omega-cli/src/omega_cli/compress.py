@@ -7,9 +7,21 @@ import typer
 
 from omega_cli.account import Account
 from omega_cli.compress_workers import Compressing, Group, Packing
-from omega_cli.input_files import STANDARD_INPUT, find_files
-from omega_cli.options import Device, Keep, MaxMemory, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
-from omega_cli.output_names import Job, is_one_of, is_there, plan_jobs
+from omega_cli.input_files import STANDARD_INPUT, find_files, input_path
+from omega_cli.options import (
+    Device,
+    Keep,
+    MaxMemory,
+    MaxPixels,
+    Model_,
+    ModelOnce,
+    Overwrite,
+    Quiet,
+    SkipExisting,
+    Workers,
+)
+from omega_cli.output_files import Existing, Output, write_output
+from omega_cli.output_names import Job, is_one_of, plan_jobs
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError, OutputError, RateError
 from omega_core.processes import launch_size, share
@@ -21,8 +33,22 @@ BLOCK = 64  # pictures in a block of a pack: the most that a file can have
 
 
 def compress(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the .omega files.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=input_path, metavar="INPUT...", help="Pictures, folders of them, or - for standard input."
+        ),
+    ],
+    output: Annotated[
+        Output,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=Output.parse,
+            metavar="PATH",
+            help="The folder for the .omega files; for one picture also FILE.omega, or - for standard output.",
+        ),
+    ],
     model: Model_ = None,
     coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,
     channels: Annotated[int | None, typer.Option(help="Channels to keep: fewer make smaller files.")] = None,
@@ -39,6 +65,7 @@ def compress(
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     device: Device = "auto",
+    overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
 ) -> None:
@@ -49,38 +76,40 @@ def compress(
     from omega_core.format.rate_control import Rate
     from omega_core.images.reading import is_picture_file
 
-    if STANDARD_INPUT in inputs:
-        raise OmegaError("pictures cannot be read from standard input; name files or folders.")
+    existing = Existing.of(overwrite, skip_existing)
+    quiet = quiet or output.is_standard_output
+    if pack and STANDARD_INPUT in inputs:
+        raise OmegaError("a picture of a pack has a name, which standard input does not give.")
     account = Account()
     found = find_files(inputs, is_picture_file, account)
-    jobs = plan_jobs(found, output, ".omega", account, for_pack=pack)
+    if pack:
+        jobs = plan_jobs(found, output.folder(".omega"), ".omega", account, for_pack=True)
+    else:
+        jobs = output.plan(found, inputs, ".omega", account)
     if not jobs:
         account.close(rate=True, quiet=quiet)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
     loaded = ModelOnce(model, max_pixels, device, max_memory)
     loaded().check_rate(rate)
     loaded().check_coder(coder)
-    worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop)
+    worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop, existing)
     if pack:
         if rate.psnr is not None:
             raise RateError("a pack has one number of channels: use another limit than --psnr.")
         if launch_size() > 1:
             raise OmegaError("several processes cannot make one pack; start one.")
-        target = output / f"{_name(inputs[0])}.omega"
-        if skip_existing and is_there(target):
+        folder = output.folder(".omega")
+        target = output.path if output.is_file(".omega") else folder / f"{_name(inputs[0])}.omega"
+        if existing.keeps(target):
             account.skip(name for job in jobs for name in job.names)
         elif is_one_of(target, {file.identity for file in found}):
             raise OutputError(f"{target} is one of the inputs; name another folder.")
         else:
-            _pack(jobs, target, Packing(worker, output), workers, quiet, account)
+            _pack(jobs, target, Packing(worker, folder), workers, quiet, account)
     else:
-        wanted = []
-        for job in share(jobs):
-            if skip_existing and is_there(job.target):
-                account.skip(job.names)
-            else:
-                wanted.append(job)
-        for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture", quiet=quiet):
+        wanted = [job for job in share(jobs) if not existing.accounted(job.target, str(job.source), account)]
+        processes = 1 if STANDARD_INPUT in inputs else process_count(workers, len(wanted))
+        for done in carry_out(worker, wanted, processes, "picture", quiet=quiet):
             account.add(done)
     account.close(rate=True, quiet=quiet)
 
@@ -95,7 +124,6 @@ def _name(given: Path) -> str:
 
 def _pack(jobs: list[Job], target: Path, packing: Packing, workers: int | None, quiet: bool, account: Account) -> None:
     """Compress all pictures into one pack."""
-    from omega_core.file_io import write_whole
     from omega_core.format.packs import Pack
     from omega_core.format.rate_control import largest_within
 
@@ -109,5 +137,5 @@ def _pack(jobs: list[Job], target: Path, packing: Packing, workers: int | None, 
         budget = packing.compressing.rate.budget(pack.pixels)
         whole = pack if budget is None else pack.truncated(largest_within(pack, budget))
         data = whole.to_bytes()
-        write_whole(target, data)
+        write_output(target, data, packing.compressing.existing)
         account.bytes_out = len(data)

@@ -4,11 +4,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from omega_cli.input_files import STANDARD_INPUT, standard_input
 from omega_cli.options import ModelOnce
+from omega_cli.output_files import Existing, write_output
 from omega_cli.output_names import Job
 from omega_cli.worker_pool import Done
 
 if TYPE_CHECKING:
+    from omega_core.file_io import Source
     from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import Picture
 
@@ -25,12 +28,13 @@ class Compressing:
     rate: "Rate"
     drop_alpha: bool
     drop_icc: bool
+    existing: Existing
 
     def start(self) -> None:
         """Load the model."""
         self.model()
 
-    def read(self, source: Path) -> "Picture":
+    def read(self, source: "Source") -> "Picture":
         """A picture, without what is to be dropped."""
         from omega_core.images.reading import read_picture
 
@@ -43,12 +47,11 @@ class Compressing:
 
     def __call__(self, job: Job) -> Done:
         """Make one file of one picture."""
-        from omega_core.file_io import write_whole
-
-        size = job.source.stat().st_size  # before the source can vanish
-        file = self.model().encode_at_rate(self.read(job.source), self.rate, coder=self.coder, name=str(job.source))
+        source = standard_input().read() if job.source == STANDARD_INPUT else job.source
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size  # before the source can vanish
+        file = self.model().encode_at_rate(self.read(source), self.rate, coder=self.coder, name=str(job.source))
         data = file.to_bytes()
-        write_whole(job.target, data)
+        write_output(job.target, data, self.existing)
         return Done(1, size, len(data), file.pixels)
 
 

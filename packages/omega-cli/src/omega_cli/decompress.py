@@ -1,6 +1,5 @@
 """`omega decompress`: `.omega` files to pictures."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +12,13 @@ import typer
 
 from omega_cli.account import Account
 from omega_cli.failures import reason_of, stops_all
-from omega_cli.input_files import STANDARD_INPUT, Found, find_files
+from omega_cli.input_files import STANDARD_INPUT, Found, find_files, input_path, standard_input
 from omega_cli.messages import many
-from omega_cli.options import Device, MaxMemory, MaxPixels, Model_, ModelOnce, Quiet, SkipExisting, Workers
-from omega_cli.output_names import candidates, check_folder, distinct, is_one_of, is_there
+from omega_cli.options import Device, MaxMemory, MaxPixels, Model_, ModelOnce, Overwrite, Quiet, SkipExisting, Workers
+from omega_cli.output_files import STANDARD_OUTPUT, Existing, Output, write_output
+from omega_cli.output_names import candidates, check_folder, distinct, is_one_of
 from omega_cli.worker_pool import Done, carry_out, process_count
-from omega_core.errors import OmegaError
+from omega_core.errors import OmegaError, OutputError
 from omega_core.names import marked, portable
 from omega_core.processes import share
 
@@ -27,8 +27,22 @@ if TYPE_CHECKING:
 
 
 def decompress(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help=".omega files, folders of them, or -.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the pictures, as PNG.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=input_path, metavar="INPUT...", help=".omega files, folders of them, or - for standard input."
+        ),
+    ],
+    output: Annotated[
+        Output,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=Output.parse,
+            metavar="PATH",
+            help="The folder for the pictures, as PNG; for one picture also FILE.png, or - for standard output.",
+        ),
+    ],
     model: Model_ = None,
     partial: Annotated[bool, typer.Option("--partial", help="Decode the intact channels of incomplete files.")] = False,
     preview: Annotated[Path | None, typer.Option(help="A folder for a picture at each cut of a file.")] = None,
@@ -37,6 +51,7 @@ def decompress(
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     device: Device = "auto",
+    overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
 ) -> None:
@@ -44,25 +59,30 @@ def decompress(
 
     Several processes that torchrun or srun started share the files.
     """
+    existing = Existing.of(overwrite, skip_existing)
+    quiet = quiet or output.is_standard_output
     account = Account()
     files = find_files(inputs, lambda path: path.suffix.lower() == ".omega", account)
     if preview is not None and partial:
         raise OmegaError("--preview decodes the intact channels anyway; use it without --partial.")
     if not files:
         account.close(rate=False, quiet=quiet)
-    check_folder(output)
-    worker = Decompressing(ModelOnce(model, max_pixels, device, max_memory), partial, preview, output)
+    folder = output.folder(".png")
+    check_folder(folder)
+    worker = Decompressing(ModelOnce(model, max_pixels, device, max_memory), partial, preview, folder, existing)
     worker.start()
+    jobs = _jobs(files, folder, only, account)
+    if output.is_file(".png"):
+        jobs = _to_one_file(jobs, output.path)
     wanted = []
-    for job in share(_jobs(files, output, only, account)):
-        there = {target for target in job.targets.values() if skip_existing and is_there(target)}
-        account.skip(job.title(place) for place, target in job.targets.items() if target in there)
-        if len(there) < len(job.targets):
-            wanted.append(replace(job, targets={p: t for p, t in job.targets.items() if t not in there}))
+    for job in share(jobs):
+        left = {p: t for p, t in job.targets.items() if not existing.accounted(t, job.title(p), account)}
+        if left:
+            wanted.append(replace(job, targets=left))
     processes = 1 if preview is not None or STANDARD_INPUT in inputs else process_count(workers, len(wanted))
     for done in carry_out(worker, wanted, processes, "file", quiet=quiet):
         account.add(done)
-    account.close(rate=False, quiet=quiet, where=f" in {output}")
+    account.close(rate=False, quiet=quiet, where=f" in {output.path}")
 
 
 @dataclass(frozen=True)
@@ -134,6 +154,15 @@ def _jobs(files: list[Found], output: Path, only: str | None, account: Account) 
     return planned
 
 
+def _to_one_file(jobs: list[Unpacking], target: Path) -> list[Unpacking]:
+    """The only picture of the jobs with another target. Raises OutputError if there are several."""
+    if sum(len(job.targets) for job in jobs) > 1:
+        raise OutputError(
+            f"{target} is one file; name a folder for several pictures, or choose one of a pack by --only."
+        )
+    return [replace(job, targets=dict.fromkeys(job.targets, target)) for job in jobs]
+
+
 def _blocks(path: Path) -> "list[Block]":
     """The blocks of a pack; none of another file. Raises OmegaError if the file cannot be read."""
     from omega_core.file_io import opened
@@ -165,12 +194,14 @@ class Decompressing:
     partial: whether to decode the intact channels of incomplete files.
     preview: a folder for a picture at each cut, if previews are wanted.
     output: the folder of the pictures.
+    existing: what is done with pictures that exist.
     """
 
     model: ModelOnce
     partial: bool
     preview: Path | None
     output: Path
+    existing: Existing
 
     def start(self) -> None:
         """Check the device, and load the model if one is named for all files. Raises OmegaError."""
@@ -180,7 +211,6 @@ class Decompressing:
 
     def __call__(self, job: Unpacking) -> Done:
         """Write the pictures of one file, or of one block of a pack. Raises OmegaError."""
-        from omega_core.file_io import write_whole
         from omega_core.format.header import Header
         from omega_core.format.packs import is_pack
         from omega_core.format.streaming import StreamingFile
@@ -196,15 +226,16 @@ class Decompressing:
                     raise OmegaError("a pack cannot be read from standard input; name its file.")
                 picture = self.model.of(Header.parse(data).fingerprint).decompress(data, partial=self.partial)
             else:
-                views = self.preview / target.relative_to(self.output)
+                name = Path("stdin") if job.source == STANDARD_INPUT else Path(job.source.stem)
+                views = self.preview / (name if target == STANDARD_OUTPUT else target.relative_to(self.output))
                 arriving = StreamingFile(file)
                 for picture in self.model.of(arriving.header.fingerprint).decompress_progressively(arriving):
-                    write_whole(views.with_name(f"{views.stem}-{picture.info['channels']:04}.png"), png(picture))
-        write_whole(target, png(picture))
+                    view = views.with_name(f"{views.stem}-{picture.info['channels']:04}.png")
+                    write_output(view, png(picture), self.existing)
+        write_output(target, png(picture), self.existing)
         return Done(1)
 
     def _unpack(self, job: Unpacking, block: "Block", file: BinaryIO) -> Done:
-        from omega_core.file_io import write_whole
         from omega_core.format.header import Header
         from omega_core.images.writing import png
 
@@ -217,7 +248,7 @@ class Decompressing:
         done = Done()
         for place, target in job.targets.items():
             try:
-                write_whole(target, png(pictures[place]))
+                write_output(target, png(pictures[place]), self.existing)
             except Exception as problem:
                 if stops_all(problem):
                     raise
@@ -231,10 +262,8 @@ class Decompressing:
 def _source(path: Path) -> Iterator[BinaryIO]:
     from omega_core.file_io import opened
 
-    if path != STANDARD_INPUT:
+    if path == STANDARD_INPUT:
+        yield standard_input()
+    else:
         with opened(path) as file:
             yield file
-    elif sys.stdin is None:
-        raise OmegaError("there is no standard input.")
-    else:
-        yield sys.stdin.buffer

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from omega_cli.messages import say
-from omega_cli.options import omega_train_for
+from omega_cli.options import Overwrite, SkipExisting, omega_train_for
+from omega_cli.output_files import Existing
 
 
 def export(
@@ -16,11 +17,14 @@ def export(
         list[str] | None,
         typer.Option(metavar="PATH[=SHARE]", help="The folder of the pictures that it trains on; or several."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     device: Annotated[str, typer.Option(help="What computes: cpu, cuda or another of torch.")] = "cpu",
     workers: Annotated[int, typer.Option(help="Processes that read pictures.", min=0)] = 0,
 ) -> None:
     """Make a model of a run as it stands, without ending or disturbing it."""
+    if Existing.of(overwrite, skip_existing).keeps(output):
+        return
     with omega_train_for("a model of a run"):
         import omega_train
         from omega_train.data.folder_shares import folder_and_share

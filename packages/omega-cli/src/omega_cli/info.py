@@ -9,17 +9,24 @@ import typer
 
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
-from omega_cli.input_files import find_files
+from omega_cli.input_files import STANDARD_INPUT, find_files, input_path, standard_input
 from omega_cli.messages import say
 from omega_core.names import printable
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="An .omega file or a model, or a folder of them; a model by its name.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            parser=input_path,
+            metavar="FILE",
+            help="An .omega file or a model, or a folder of them; a model by its name; - for standard input.",
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is in an .omega file or a model, or in all those of a folder."""
-    if not file.exists() and file.suffix not in (".omega", ".safetensors"):
+    if file != STANDARD_INPUT and not file.exists() and file.suffix not in (".omega", ".safetensors"):
         file = _bundled(file)
     if file.is_dir():
         _about_folder(file, as_json)
@@ -51,6 +58,8 @@ def about(file: Path) -> dict[str, Any]:
     from omega_core.format.header import MAGIC
     from omega_core.format.packs import is_pack
 
+    if file == STANDARD_INPUT:
+        return describe(standard_input().read())
     first = read_whole(file, first=len(MAGIC))
     return describe(read_whole(file)) if is_pack(first) or first == MAGIC else _about_model(file)
 

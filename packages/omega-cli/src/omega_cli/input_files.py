@@ -2,17 +2,35 @@
 
 import os
 import stat
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
 from omega_cli.account import Account
+from omega_core.errors import OmegaError
 
 STANDARD_INPUT = Path("-")
 Identity = tuple[int, int]
 """What all names of a file have in common: the numbers of its device and of itself."""
+
+
+def input_path(text: str) -> Path:
+    """An argument as a path, of which `./-` is a file and `-` is standard input. Raises OmegaError if it is empty."""
+    if not text:
+        raise OmegaError("an argument is empty, where a file or folder has to be named.")
+    path = Path(text)
+    return path.absolute() if path == STANDARD_INPUT and text != "-" else path
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input. Raises OmegaError if there is none."""
+    if sys.stdin is None:
+        raise OmegaError("there is no standard input.")
+    return sys.stdin.buffer
 
 
 @dataclass(frozen=True)

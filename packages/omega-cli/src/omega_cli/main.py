@@ -4,17 +4,17 @@ Each command has a module of its own, which parses, calls and prints. What is he
 is used, so that `omega --help` is quick.
 """
 
-import io
 import os
 import signal
 import sys
 import traceback
 import warnings
+from types import FrameType
 from typing import Annotated, TextIO
 
 import typer
 
-from omega_cli import __version__
+from omega_cli import __version__, standard_streams
 from omega_cli.compress import compress
 from omega_cli.decompress import decompress
 from omega_cli.evaluate import evaluate
@@ -30,6 +30,13 @@ from omega_core.errors import OmegaError, OmegaWarning
 
 # click's, of which newer versions of typer bring their own
 UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
+
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_BROKEN_PIPE = 128 + 13  # as a shell says of a command that SIGPIPE ended
+
+_OF_SURROUNDINGS = (OSError, MemoryError, ImportError)  # a full disk; no memory, also to load torch
+
+_command = 0  # its process
 
 _python_shows = warnings.showwarning
 
@@ -68,22 +75,56 @@ def run() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what cannot be written in its encoding is no reason to fail
+    global _command
+    _command = os.getpid()
+    standard_streams.prepare()
+    for number in _ENDINGS:
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
+            signal.signal(number, _end)
     warnings.simplefilter("once", OmegaWarning)
     warnings.showwarning = _show
     try:
+        _refuse_empty(arguments)
         status = app(args=arguments, prog_name="omega", standalone_mode=False)
-    except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort) as problem:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort, *_OF_SURROUNDINGS, SystemExit) as problem:
+        if standard_streams.is_broken_pipe(problem):
+            standard_streams.discard_output()
+            sys.exit(_BROKEN_PIPE)
+        if isinstance(problem, SystemExit):
+            raise
         if debug:
             traceback.print_exc()
+        if isinstance(problem, OSError):
+            standard_streams.discard_output()
+            problem = OmegaError(f"cannot write to standard output: {problem.strerror or problem}.")
+        elif isinstance(problem, _OF_SURROUNDINGS) and not isinstance(problem, OmegaError):
+            problem = OmegaError(f"not enough memory, or a damaged installation: {problem or 'out of memory'}.")
         status = _report(problem)
-    except OSError as problem:  # standard output is full or gone
-        status = _report(OmegaError(f"cannot go on: {problem.strerror or problem}."))
     if status == 130:  # as typer makes of Ctrl-C
         _report(KeyboardInterrupt())
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Raise OmegaError for an empty argument: as a path, it would be the current folder."""
+    for place, argument in enumerate(arguments, 1):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            raise OmegaError(
+                f"argument {place} is empty{f' after {argument}' if argument else ''}; leave it out or fill it in."
+            )
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End with the status of the signal, after partial output is removed."""
+    if os.getpid() != _command:  # a fork, such as a process that reads pictures for training
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
+    signal.signal(number, signal.SIG_IGN)
+    typer.echo("error: stopped.", err=True)
+    sys.exit(128 + number)
 
 
 def _show(

@@ -59,7 +59,8 @@ def new(
         "__USE__": _use(kind, name),
     }
     for path, text in _files(kind):
-        write_whole(folder / _filled(path.removesuffix(".template"), words), _filled(text, words).encode())
+        target = folder / _filled(path.removesuffix(".template"), words)
+        write_whole(target, _filled(text, words).encode(), overwrite=False)
     say(f"{folder}: a distribution with the {kind} {name}. Next:\n")
     say(f'    pip install -e "{_path(folder)}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
     taken = [c.qualified_name for c in registry().components(kind) if c.component.name == name]

@@ -29,7 +29,10 @@ MaxMemory = Annotated[
 ComponentOptions = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="As `omega list KIND NAME` shows; can be repeated.")
 ]
-SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Skip inputs whose output exists.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Keep output that exists, and make the rest.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace output that exists, which is an error otherwise.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only: no progress, no summary.")]
 
 

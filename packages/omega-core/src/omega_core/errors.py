@@ -4,6 +4,7 @@ Every message says in one sentence what was found and, if it helps, in another w
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class OmegaError(Exception):
@@ -52,6 +53,24 @@ class DeviceError(OmegaError):
 
 class OutputError(OmegaError):
     """An output file or folder cannot be written."""
+
+
+class TargetError(OutputError):
+    """A file cannot be written under its name; files of other names can."""
+
+
+class TargetExistsError(TargetError):
+    """There is a file at the path of an output, which may not be replaced.
+
+    path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} exists already; --overwrite replaces it, --skip-existing keeps it.")
+        self.path = path
+
+    def __reduce__(self) -> tuple[type["TargetExistsError"], tuple[Path]]:
+        return TargetExistsError, (self.path,)  # exceptions are pickled with their messages as arguments
 
 
 class TrainingError(OmegaError):

@@ -1,15 +1,20 @@
 """Reading of files, and atomic writing."""
 
+import errno
 import io
 import os
+import secrets
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from omega_core.errors import OmegaError, OutputError
+from omega_core.errors import OmegaError, OutputError, TargetError, TargetExistsError
 
 
 class Readable(Protocol):
@@ -23,33 +28,72 @@ Source = bytes | str | PathLike[str] | Readable
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file that replaces `path` when the context ends without an error.
+def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield the path of a temporary file that becomes the file `path` when the context ends without an error.
+
+    A file appears under its name when all of it is on the disk. Symbolic links are followed, and the file that they
+    lead to is replaced, which keeps its mode and, where permitted, its owner; a new file has the mode that the umask
+    asks for. A character device, a named pipe or an open descriptor (`/dev/stdout`) is written into.
 
     path: the file to write; its folder is made if missing.
+    overwrite: whether an existing file may be replaced.
 
-    Raises OutputError if the folder or the file cannot be written, or the disk is full.
+    Raises TargetExistsError if the file exists and may not be replaced, TargetError if nothing can be written under
+    this name, and OutputError if the folder or the file cannot be written, or the disk is full.
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        temporary = Path(name)
+        target = _checked_target(path, overwrite)
+        if target.folder is None:
+            handle, name = tempfile.mkstemp()
+            temporary = Path(name)
+        else:
+            _make_folder(target.folder)
+            temporary = target.folder / f".omega-{secrets.token_hex(8)}.part"  # short, whatever the name of the file is
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the umask leaves; asking for the umask would change it
         os.close(handle)
+        temporary.chmod(0o600)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # last, as the caller may have replaced the file
-        temporary.replace(path)
+        if target.folder is None:
+            target.copy(temporary)
+        else:
+            with temporary.open("rb+") as file:  # opened now, as the caller may have replaced it
+                _set_owner_and_mode(temporary, target.found, mode)
+                os.fsync(file.fileno())
+            _rename(temporary, target.path, overwrite)
+            _sync_folder(target.folder)
+    except FileExistsError as problem:
+        raise TargetExistsError(path) from problem
     except OSError as problem:
-        raise OutputError(f"cannot write {path}: {problem.strerror or problem}.") from problem
+        error = TargetError if problem.errno in _ABOUT_ONE_NAME else OutputError
+        raise error(f"cannot write {path}: {problem.strerror or problem}.") from problem
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write bytes to a file atomically. Raises OutputError."""
-    with replacing(path) as temporary:
+def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
+    """Write bytes to a file, as `replacing` does. Raises the same errors."""
+    with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(data)
+
+
+def is_written(path: Path) -> bool:
+    """Whether there is a file that writing to `path` would replace: not a device, pipe, folder or broken link."""
+    try:
+        found = _target(path).found
+    except OSError:
+        return False
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def is_standard_output(path: Path) -> bool:
+    """Whether writing to `path` writes to standard output, as for `/dev/stdout` and links to it."""
+    try:
+        return _target(path).descriptor == 1
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -98,7 +142,113 @@ def bytes_of(source: Source) -> bytes:
     return data
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+_ABOUT_ONE_NAME = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EOPNOTSUPP}
+"""Errors that tell about one name and not about the disk: other files can still be written."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a path leads to, through symbolic links.
+
+    path: the file itself.
+    found: what is there, or None.
+    descriptor: the open descriptor of this process that it is, or None.
+    """
+
+    path: Path
+    found: os.stat_result | None
+    descriptor: int | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder in which a file is replaced; None for what is written into."""
+        into = self.descriptor is not None or (self.found is not None and not stat.S_ISREG(self.found.st_mode))
+        return None if into else self.path.parent
+
+    def copy(self, source: Path) -> None:
+        """Write the content of a file into a device, a pipe or a descriptor."""
+        where = os.open(self.path, os.O_WRONLY) if self.descriptor is None else self.descriptor
+        with source.open("rb") as reading, open(where, "wb", closefd=self.descriptor is None) as writing:
+            shutil.copyfileobj(reading, writing)
+
+
+def _target(path: Path) -> _Target:
+    """Follow the symbolic links of a path. Raises OSError."""
+    for _ in range(40):  # as many as Linux follows
+        folder = os.path.realpath(path.parent)
+        if folder in ("/dev/fd", os.path.realpath("/proc/self/fd")) and path.name.isdecimal():
+            os.fstat(int(path.name))  # an error if it is closed
+            return _Target(path, None, int(path.name))
+        if not path.is_symlink():
+            try:
+                return _Target(path, path.stat())
+            except FileNotFoundError:
+                return _Target(path, None)
+        path = Path(folder, path.readlink())
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _checked_target(path: Path, overwrite: bool) -> _Target:
+    """Where to write. Raises OSError for what can neither be replaced nor written into."""
+    target = _target(path)
+    kind = stat.S_IFMT(target.found.st_mode) if target.found else stat.S_IFREG
+    if target.descriptor is not None:
+        return target
+    if kind == stat.S_IFDIR:
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if kind in (stat.S_IFSOCK, stat.S_IFBLK):
+        raise OSError(errno.EOPNOTSUPP, f"it is a {'socket' if kind == stat.S_IFSOCK else 'block device'}")
+    if kind == stat.S_IFREG and target.found:
+        if not overwrite:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        if not os.access(
+            target.path, os.W_OK, effective_ids=os.access in os.supports_effective_ids
+        ):  # renaming would replace it all the same
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return target
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those that contain it, so that they stay after a loss of power. Raises OSError."""
+    if not folder.is_dir():
+        if folder.parent != folder:
+            _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _set_owner_and_mode(path: Path, like: os.stat_result | None, mode: int) -> None:
+    """Give a new file the mode `mode`, or the mode and owner of the file that it replaces."""
+    if like is not None:
+        mode = stat.S_IMODE(like.st_mode)
+        own = path.stat()
+        if hasattr(os, "chown") and (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
+            for owner in (-1, like.st_uid):  # one may give a file to a group of one's own, but to no other user
+                with suppress(PermissionError):
+                    os.chown(path, owner, like.st_gid)
+    path.chmod(mode)
+
+
+def _rename(temporary: Path, path: Path, overwrite: bool) -> None:
+    """Give a file its name; two processes that may not overwrite cannot both do so. Raises OSError."""
+    if overwrite:
+        temporary.replace(path)
+        return
+    try:
+        path.hardlink_to(temporary)  # unlike a rename, fails for a name that is taken
+    except FileExistsError:
+        raise
+    except OSError:  # file systems without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        temporary.rename(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder written to the disk, on systems that can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

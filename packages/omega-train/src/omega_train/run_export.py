@@ -7,6 +7,7 @@ import torch
 
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import OutputError, TrainingError
+from omega_core.file_io import is_written
 from omega_core.plugins.registry import build
 from omega_train.checkpoint_reading import read_checkpoint, weights_of
 from omega_train.data.folder_shares import Data, several
@@ -42,7 +43,7 @@ def export_run(
     folder, output = Path(folder), Path(output)
     if folder.resolve() in output.resolve().parents:
         raise OutputError(f"{output} is in the run folder, to which the run itself writes: choose another --output.")
-    if output.is_dir() or (output.exists() and not overwrite):
+    if output.is_dir() or (is_written(output) and not overwrite):
         raise OutputError(f"{output} is there already: name another --output, or replace a file with --overwrite.")
     checkpoint, pictures = read_checkpoint(folder), several(data)
     recipe = load_recipe(str(folder / "recipe.toml"))
