@@ -83,7 +83,7 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
         (["train", "mnist-omega-8", "--data", "a", "--data", "b"], "takes one folder of data, not 2"),
         (["train", "compact-omega", "--data", "none=2"], "the folder none does not exist"),
         (["train", "compact-omega", "--data", "a", "--data", "none"], "the folder a does not exist"),
-        (["train", "compact-omega", "--data", ""], "names no folder"),
+        (["train", "compact-omega", "--data", ""], "is empty"),
         (["train", "compact-omega", "--data", "=2"], "names no folder"),
         (["train", "compact-omega", "--data", "a", "--data", "./a=2"], "the folder a is given twice"),
         (["train", "compact-omega", "--data", "a=x"], "a share is a number above 0, not 'x'"),
