@@ -81,11 +81,12 @@ def test_alpha_is_kept_without_loss_or_dropped(
     picture = paint("a.png", mode)
     assert len(np.unique(pixels(picture)[:, :, -1])) > 20
     for options, kept in (((), True), (("--alpha", "keep"), True), (("--alpha", "drop"), False)):
-        well(omega_here("compress", picture, "--output", tmp_path / "o", "--model", model, *options))
+        well(omega_here("compress", picture, "--output", tmp_path / "o", "--model", model, "--overwrite", *options))
         facts = about(omega_here, tmp_path / "o" / "a.omega")
         assert facts["mode"] == (mode if kept else mode[:-1])
         assert ("alpha bytes" in facts) == kept
-        well(omega_here("decompress", tmp_path / "o" / "a.omega", "--output", tmp_path / "o", "--model", model))
+        again = ("--model", model, "--overwrite")
+        well(omega_here("decompress", tmp_path / "o" / "a.omega", "--output", tmp_path / "o", *again))
         decoded = pixels(tmp_path / "o" / "a.png")
         assert decoded.shape[2:] == ((len(mode),) if kept else () if mode == "LA" else (3,))
         assert not kept or np.array_equal(decoded[:, :, -1], pixels(picture)[:, :, -1])
@@ -96,9 +97,10 @@ def test_a_color_profile_is_kept_or_dropped(
 ) -> None:
     picture = paint("a.png", icc_profile=profile)
     for options, kept in (((), True), (("--icc", "keep"), True), (("--icc", "drop"), False)):
-        well(omega_here("compress", picture, "--output", tmp_path / "o", "--model", model, *options))
+        well(omega_here("compress", picture, "--output", tmp_path / "o", "--model", model, "--overwrite", *options))
         assert ("profile bytes" in about(omega_here, tmp_path / "o" / "a.omega")) == kept
-        well(omega_here("decompress", tmp_path / "o" / "a.omega", "--output", tmp_path / "o", "--model", model))
+        again = ("--model", model, "--overwrite")
+        well(omega_here("decompress", tmp_path / "o" / "a.omega", "--output", tmp_path / "o", *again))
         with Image.open(tmp_path / "o" / "a.png") as decoded:
             assert decoded.info.get("icc_profile") == (profile if kept else None)
 
@@ -153,13 +155,14 @@ def test_what_has_more_pixels_than_allowed_is_refused_and_named(
     assert done.stderr == f"error: {large}: 41×30 pixels are more than 1200; allow more to take it.\n"
     assert list(written(tmp_path / "o")) == ["small.omega"]
 
-    well(omega_here("compress", small, large, "--output", tmp_path / "o", "--model", model, "--max-pixels", 1230))
+    more = ("--model", model, "--max-pixels", 1230, "--overwrite")
+    well(omega_here("compress", small, large, "--output", tmp_path / "o", *more))
     files = [tmp_path / "o" / "small.omega", tmp_path / "o" / "large.omega"]
     done = omega_here("decompress", *files, "--output", tmp_path / "d", *limit)
     assert done.returncode == 1
     assert done.stderr == f"error: {files[1]}: the file says 41×30 pixels, more than 1200; allow more to take it.\n"
     assert list(written(tmp_path / "d")) == ["small.png"]
-    well(omega_here("decompress", *files, "--output", tmp_path / "d", "--model", model, "--max-pixels", 1230))
+    well(omega_here("decompress", *files, "--output", tmp_path / "d", *more))
 
 
 @pytest.mark.parametrize("command", ["compress", "decompress"])
@@ -209,7 +212,8 @@ def test_the_summary_adds_up_what_was_read_and_written(
     assert done.stdout == f"1 picture, {one.stat().st_size} → {size} bytes, {8 * size / 1000:.4f} bpp\n"
 
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    done = omega_here("compress", one, other, tmp_path / "bad.png", "--output", tmp_path / "o", "--model", model)
+    inputs = (one, other, tmp_path / "bad.png")
+    done = omega_here("compress", *inputs, "--output", tmp_path / "o", "--model", model, "--overwrite")
     assert done.returncode == 1
     size += (tmp_path / "o" / "other.omega").stat().st_size
     before = one.stat().st_size + other.stat().st_size
@@ -233,7 +237,7 @@ def test_what_is_there_already_is_skipped_if_so_asked(
     skipped = written(tmp_path / "o")
     assert skipped["a.omega"] == b"there already"
     assert well(omega_here(*compress, "--skip-existing")).stdout == "0 pictures, 3 skipped\n"
-    assert "skipped" not in well(omega_here(*compress)).stdout
+    assert "skipped" not in well(omega_here(*compress, "--overwrite")).stdout
     whole = written(tmp_path / "o")
     assert whole.pop("a.omega") != skipped.pop("a.omega")
     assert whole == skipped
@@ -243,7 +247,7 @@ def test_what_is_there_already_is_skipped_if_so_asked(
     (tmp_path / "d" / "deeper" / "a.png").write_bytes(b"there already")
     assert well(omega_here(*decompress, "--skip-existing")).stdout == f"2 pictures, 1 skipped in {tmp_path / 'd'}\n"
     assert written(tmp_path / "d")[str(Path("deeper/a.png"))] == b"there already"
-    well(omega_here(*decompress))
+    well(omega_here(*decompress, "--overwrite"))
     assert pixels(tmp_path / "d" / "deeper" / "a.png").shape == (30, 40, 3)
 
 
@@ -338,11 +342,6 @@ def test_a_file_is_taken_from_standard_input(
         assert written(tmp_path / "s") == {"stdin.png": (tmp_path / "d" / "a.png").read_bytes()}
         (tmp_path / "s" / "stdin.png").unlink()
     assert f"stdin-{8:04}.png" in written(tmp_path / "p")
-
-
-def test_pictures_are_not_taken_from_standard_input(omega_here: Run, model: Path, tmp_path: Path) -> None:
-    done = omega_here("compress", "-", "--output", tmp_path / "o", "--model", model)
-    assert "cannot be read from standard input" in complaint(done)
 
 
 def test_the_first_preview_is_there_before_the_rest_has_been_sent(

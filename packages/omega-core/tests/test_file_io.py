@@ -134,7 +134,7 @@ def test_a_umask_that_forbids_everything_does_not_prevent_writing(tmp_path):
 def as_nobody(program, path):
     """Run a program with a path as its argument, without the privileges of root."""
     begin = "import os\nif os.geteuid() == 0: os.setegid(65534), os.seteuid(65534)\n"
-    for folder in path.parents[:3]:  # which pytest makes for this user alone
+    for folder in path.parents[:4]:  # which pytest makes for this user alone
         folder.chmod(folder.stat().st_mode | 0o055)
     imports = "import omega_core.file_io\n"  # while it still may read them
     return subprocess.run([sys.executable, "-c", imports + begin + program, path], check=True)

@@ -123,7 +123,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
         os.kill(os.getpid(), number)
         return
     signal.signal(number, signal.SIG_IGN)
-    typer.echo("error: stopped.", err=True)
+    say_error("stopped.")
     sys.exit(128 + number)
 
 
