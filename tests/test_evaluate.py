@@ -141,7 +141,7 @@ def test_a_picture_that_cannot_be_read_again_for_the_gallery_is_in_the_tables(
     monkeypatch.setattr(command.Evaluating, "measured", measured_once)
     done = evaluate()
     assert done.returncode == 0
-    assert "b.png is left out of the gallery: no memory" in done.stderr
+    assert "b.png is left out of the gallery: RuntimeError: no memory." in done.stderr
     assert {row["image"] for row in measured(tmp_path / "out")} == {"a.png", "b.png", "c.png"}
 
 
