@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from omega_cli.failures import Terminated
 from omega_cli.worker_pool import Done, Problem, carry_out, process_count
 from omega_core.errors import OmegaError, OutputError
 
@@ -225,3 +226,16 @@ def test_ctrl_c_ends_soon_and_leaves_nothing_behind(
     assert waiting.returncode == 130
     assert said == "error: stopped.\n"
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".begun"}
+
+
+def test_a_signal_ends_a_run_in_this_process_and_is_no_error_of_a_picture(toil: ModuleType) -> None:
+    class Signaled:
+        def start(self) -> None:
+            pass
+
+        def __call__(self, job: Any) -> Done:
+            raise Terminated(143)
+
+    with pytest.raises(SystemExit) as ended:
+        list(carry_out(Signaled(), jobs(toil, "well", "well"), 1, "toil"))
+    assert ended.value.code == 143

@@ -14,6 +14,10 @@ _OF_THE_DEVICE = {
 _OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
 
 
+class Terminated(SystemExit):
+    """A signal ends the command: no error of the picture in work."""
+
+
 def reason_of(problem: BaseException) -> str:
     """Say in one sentence why a picture failed."""
     if is_memory(problem):
@@ -42,7 +46,9 @@ def is_memory(problem: BaseException) -> bool:
 
 
 def stops_all(problem: BaseException) -> bool:
-    """Whether no result can be written any more: the disk is full or gone, rather than one file refused."""
+    """Whether a run ends: by a signal, or since nothing can be written any more, as where the disk is full or gone."""
+    if isinstance(problem, Terminated):
+        return True
     return isinstance(problem, OutputError) and any(
         isinstance(each, OSError) and each.errno in _OF_THE_DEVICE for each in _with_causes(problem)
     )

@@ -19,6 +19,7 @@ from omega_cli.compress import compress
 from omega_cli.decompress import decompress
 from omega_cli.evaluate import evaluate
 from omega_cli.export import export
+from omega_cli.failures import Terminated
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
 from omega_cli.messages import say, say_error, say_warning
@@ -124,7 +125,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
         return
     signal.signal(number, signal.SIG_IGN)
     say_error("stopped.")
-    sys.exit(128 + number)
+    raise Terminated(128 + number)
 
 
 def _show(
