@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from omega_core import load_model
 from omega_core.format.file import OmegaFile
 
 COUNT = 200
@@ -131,8 +132,12 @@ def test_who_is_killed_while_replacing_files_loses_none_of_them(
     assert whole_files(tmp_path) == expected
 
 
-def test_a_file_that_is_shortened_again_and_again_is_whole_whenever_the_command_is_killed(tmp_path: Path) -> None:
-    source = Path(__file__).parent.parent / "golden" / "4-channels.omega"
+def test_a_file_that_is_shortened_again_and_again_is_whole_whenever_the_command_is_killed(
+    model: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "whole.omega"
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    source.write_bytes(load_model(model).compress(noise))
     program = """if True:
         import itertools, sys
         from contextlib import suppress
