@@ -20,7 +20,7 @@ from omega_cli.options import (
     SkipExisting,
     Workers,
 )
-from omega_cli.output_files import Existing, Output, write_output
+from omega_cli.output_files import Existing, Output, output_option, write_output
 from omega_cli.output_names import Job, is_one_of, plan_jobs
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError, OutputError, RateError
@@ -41,13 +41,7 @@ def compress(
     ],
     output: Annotated[
         Output,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=Output.parse,
-            metavar="PATH",
-            help="The folder for the .omega files; for one picture also FILE.omega, or - for standard output.",
-        ),
+        output_option("The folder for the .omega files; for one picture also FILE.omega, or - for standard output."),
     ],
     model: Model_ = None,
     coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,

@@ -15,7 +15,7 @@ from omega_cli.failures import reason_of, stops_all
 from omega_cli.input_files import STANDARD_INPUT, Found, find_files, input_path, standard_input
 from omega_cli.messages import many
 from omega_cli.options import Device, MaxMemory, MaxPixels, Model_, ModelOnce, Overwrite, Quiet, SkipExisting, Workers
-from omega_cli.output_files import STANDARD_OUTPUT, Existing, Output, write_output
+from omega_cli.output_files import STANDARD_OUTPUT, Existing, Output, output_option, write_output
 from omega_cli.output_names import candidates, check_folder, distinct, is_one_of
 from omega_cli.worker_pool import Done, carry_out, process_count
 from omega_core.errors import OmegaError, OutputError
@@ -35,13 +35,7 @@ def decompress(
     ],
     output: Annotated[
         Output,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=Output.parse,
-            metavar="PATH",
-            help="The folder for the pictures, as PNG; for one picture also FILE.png, or - for standard output.",
-        ),
+        output_option("The folder for the pictures, as PNG; for one picture also FILE.png, or - for standard output."),
     ],
     model: Model_ = None,
     partial: Annotated[bool, typer.Option("--partial", help="Decode the intact channels of incomplete files.")] = False,

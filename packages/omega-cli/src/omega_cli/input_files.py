@@ -19,9 +19,7 @@ Identity = tuple[int, int]
 
 
 def input_path(text: str) -> Path:
-    """An argument as a path, of which `./-` is a file and `-` is standard input. Raises OmegaError if it is empty."""
-    if not text:
-        raise OmegaError("an argument is empty, where a file or folder has to be named.")
+    """An argument as a path, of which `./-` is a file and `-` is standard input."""
     path = Path(text)
     return path.absolute() if path == STANDARD_INPUT and text != "-" else path
 

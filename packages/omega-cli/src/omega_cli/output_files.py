@@ -6,6 +6,9 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from omega_cli.account import Account
 from omega_cli.input_files import Found
@@ -121,6 +124,11 @@ class Output:
         if not self._is_dash and is_one_of(self.path, {file.identity for file in found}):
             raise OutputError(f"{self.path} is to be read; write to another file.")
         return [Job(file.source, self.path) for file in found]
+
+
+def output_option(text: str) -> Any:
+    """The option `--output` of a command, whose value is an `Output`. text: its help."""
+    return typer.Option("--output", "-o", parser=Output.parse, metavar="PATH", help=text)
 
 
 def write_output(target: Path, data: bytes, existing: Existing) -> None:

@@ -1,6 +1,5 @@
 """The files that a command writes: a name for each output that no other one has, whatever else is in a folder."""
 
-import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -106,11 +105,6 @@ def check_folder(folder: Path) -> None:
                 raise OutputError(f"cannot write {folder}: {place} is not a folder.")
         except OSError as problem:
             raise OutputError(f"cannot write {folder}: {problem.strerror or problem}.") from problem
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is a file; False if its name is too long to be one, or it cannot be reached."""
-    return os.path.exists(path)  # noqa: PTH110 (which raises for these)
 
 
 def is_one_of(path: Path, files: Collection[Identity | None]) -> bool:

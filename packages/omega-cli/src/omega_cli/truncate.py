@@ -8,7 +8,7 @@ import typer
 from omega_cli.input_files import STANDARD_INPUT, input_path, standard_input
 from omega_cli.messages import say
 from omega_cli.options import Overwrite, Quiet, SkipExisting
-from omega_cli.output_files import Existing, Output, write_output
+from omega_cli.output_files import Existing, Output, output_option, write_output
 from omega_core.errors import RateError
 
 
@@ -18,13 +18,7 @@ def truncate(
     ],
     output: Annotated[
         Output,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=Output.parse,
-            metavar="PATH",
-            help="The file to write, a folder for it, or - for standard output.",
-        ),
+        output_option("The file to write, a folder for it, or - for standard output."),
     ],
     channels: Annotated[int | None, typer.Option(help="Channels to keep.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Largest rate of the result, in bits per pixel.")] = None,
