@@ -239,13 +239,8 @@ def evaluate_on(
     jobs = []
     for file in find_files([images], is_picture_file, account):
         relative = Path(file.relative)
-        try:
-            content = digest_of_file(file.source)
-        except OSError as problem:
-            account.fail(file.source, reason_of(problem))
-            continue
         # of these settings and this content: those of others are not taken for them
-        name = digest(os.fsencode(relative) + content).hex()
+        name = digest(os.fsencode(relative) + digest_of_file(file.source)).hex()
         jobs.append(Measuring(file.source, relative, output / PARTS / key / f"{name}.csv"))
     made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": [job.image for job in jobs]}
     claim(output, made_with, overwrite=overwrite)
