@@ -22,16 +22,16 @@ from omega_core.testing import checks_of
 PAGE = Path(__file__).parent / "reference.md"
 CONTRACTS = {
     "architecture": ("Architecture", "LocalArchitecture"),
-    "quantizer": ("Quantizer", "Quantized"),
+    "quantizer": ("Quantizer", "Quantized", "Refinement"),
     "prior": ("Prior", "FrozenPrior"),
-    "coder": ("Coder", "Decoder", "GrowingDecoder"),
+    "coder": ("Coder", "Decoder"),
     "dataset": ("Dataset", "Images"),
     "trainer": ("Trainer",),
 }
 
 FUNCTIONS = {
     "omega_core.contracts": ("implements",),
-    "omega_core.contracts.coder": ("check_symbols", "check_length"),
+    "omega_core.contracts.coder": ("check_symbols",),
     "omega_core.plugins.deprecation": ("renamed",),
     "omega_core.testing": ("failures",),
     "omega_train": ("CodecTask", "batches_of", "save"),
@@ -80,7 +80,7 @@ def _models() -> str:
 def _helpers() -> str:
     """What components are given, and what their authors need not write themselves."""
     lines = ["## What helps\n"]
-    lines += [_contract(tables, name) for name in ("Tables", "FrozenTables")]
+    lines += [_contract(tables, name) for name in ("Tables", "Step", "FrozenTables")]
     for module, names in FUNCTIONS.items():
         lines.append(f"### `{module}`\n")
         lines += [_method(name, getattr(import_module(module), name)) for name in names]

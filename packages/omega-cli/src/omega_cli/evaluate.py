@@ -74,7 +74,7 @@ class Evaluating:
 
     models: by name, each with the coder of its files; None is the coder of the model.
     against: names of classical codecs.
-    channels: the numbers of channels to measure; every cut of a file if empty.
+    channels: the numbers of channels to measure; up to 32, evenly spaced, if empty.
     max_pixels: the largest number of pixels of a picture.
     pictures: the folder for originals and reconstructions, or None to write none.
 
@@ -130,7 +130,7 @@ def evaluate(
     images: Annotated[Path, typer.Option(help="A picture, or a folder of them.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for tables, plots and report.html.")],
     model: Annotated[list[str] | None, typer.Option(help="A model file; several times for several.")] = None,
-    channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; every cut of a file if not given.")] = None,
+    channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; up to 32 numbers if not given.")] = None,
     coder: Annotated[
         list[str] | None, typer.Option(help="Other than the models' own; several times for several.")
     ] = None,
@@ -197,7 +197,7 @@ def evaluate_on(
 
     The arguments are those of the command `evaluate`, after parsing.
 
-    counts: numbers of channels to measure; every cut if empty.
+    counts: numbers of channels to measure; up to 32, evenly spaced, if empty.
     codecs: names of classical codecs.
     overwrite: whether the report of another evaluation in the folder may be replaced.
     overlays: CSV files of published points.

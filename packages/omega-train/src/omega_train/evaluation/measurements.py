@@ -1,6 +1,6 @@
 """Rate and distortion of pictures decoded from files.
 
-picture ─encode once→ a file at each cut ─decode→ Measurement ─mean over pictures→ Point of a curve
+picture ─encode once→ a file for each number of channels ─decode→ Measurement ─mean over pictures→ Point of a curve
 """
 
 import csv
@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from omega_core.codec.file_codec import BATCH_PIXELS
+import numpy as np
+
 from omega_core.codec.model import Model
 from omega_core.errors import ImageError
 from omega_core.file_io import write_whole
-from omega_core.format.rate_control import Rate
 from omega_core.images.pictures import Picture, Pixels
 from omega_train.evaluation import classical
 from omega_train.evaluation.quality import qualities
@@ -78,29 +78,22 @@ class Decoded:
 def through_model(
     model: Model, pixels: Pixels, channels: Sequence[int] = (), *, coder: str | None = None
 ) -> Iterator[Decoded]:
-    """Encode a picture with a model, and decode its file at each channel count.
+    """Encode a picture with a model, and decode its file truncated to each number of channels.
 
     model: the model. pixels: (colors, H, W), uint8.
-    channels: the counts; all cuts if empty. The picture is encoded once for all counts that are cuts.
+    channels: the numbers, rising; `Model.channel_counts` if empty. The picture is encoded once for all of them.
     coder: the name of another coder than the model's.
 
-    Raises ImageError for the picture, RateError for a count that the model does not have, CoderError for the coder.
+    Raises ImageError for the picture, RateError for a number that the model does not have, CoderError for the coder.
     """
-    encoded = model.encode(Picture(pixels), coder=coder)
-    counts = channels or encoded.cuts
-    together = max(1, BATCH_PIXELS // pixels[0].size)
-    for first in range(0, len(counts), together):
-        files = []
-        for n in counts[first : first + together]:
-            whole = (
-                encoded.whole
-                if n in encoded.cuts
-                else model.encode_at_rate(Picture(pixels), Rate(channels=n), coder=coder)
-            )
-            files.append((n, whole.truncated(n).to_bytes(), whole.header.cuts[n]))
-        decoded = model.decompress_each([data for _, data, _ in files])
-        for (n, data, stream_bytes), picture in zip(files, decoded, strict=True):
-            yield Decoded(n, data, picture.pixels, stream_bytes, model.estimated_bits(encoded.symbols[:n]))
+    counts = sorted(channels) or model.channel_counts
+    encoded = model.encode(Picture(pixels), coder=coder, counts=counts)
+    bits = np.concatenate([[0.0], encoded.coded.tables.bits_of_each(encoded.coded.symbols).cumsum()])
+    lengths = [encoded.lengths[n] for n in counts]
+    pictures = model.decompress_prefixes(encoded.whole.to_bytes(), lengths)
+    for n, length, picture in zip(counts, lengths, pictures, strict=True):
+        estimated = float(bits[encoded.coded.complete_at[n]])
+        yield Decoded(n, encoded.file(n), picture.pixels, length, estimated)
 
 
 def through_classical(codec: str, pixels: Pixels) -> Iterator[Decoded]:
