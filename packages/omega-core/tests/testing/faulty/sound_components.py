@@ -20,7 +20,7 @@ from omega_core.contracts import (
     Quantized,
     Quantizer,
 )
-from omega_core.contracts.coder import Decoder, check_length, check_symbols
+from omega_core.contracts.coder import Decoder, check_symbols
 from omega_core.errors import CoderError, DataError, ImageError
 
 
@@ -59,7 +59,7 @@ class SoundQuantizer(Quantizer):
         return self.place(latent).round().long()
 
     def latent(self, symbols: Tensor) -> Tensor:
-        level = symbols.to(self.out.weight.dtype) + 1
+        level = symbols.to(self.out.weight.dtype) + 1  # 0 for those that are missing
         return self.out(F.pad(level, (0, 0, 0, 0, 0, self.channels - level.shape[1])))
 
     def select_channels(self, order) -> None:
@@ -210,7 +210,7 @@ class SoundCoder(Coder):
             raise CoderError("the toy coder needs probabilities.")
         return symbols.astype("<u2").tobytes(), [2 * end for end in ends]
 
-    def decoder(self, data):
+    def decoder(self, data, *, complete=False):
         return SoundDecoder(data)
 
 
@@ -218,11 +218,14 @@ class SoundDecoder(Decoder):
     def __init__(self, data):
         self.data, self.done = data, 0
 
+    def extend(self, data):
+        self.data += data
+
     def decode(self, tables):
-        first, self.done = self.done, self.done + 2 * tables.size
-        check_length(self.data, self.done)
+        count = min(tables.size, (len(self.data) - self.done) // 2)
+        first, self.done = self.done, self.done + 2 * count
         symbols = np.frombuffer(self.data[first : self.done], "<u2").astype(np.int64)
-        check_symbols(symbols, tables)
+        check_symbols(symbols, tables.part(0, count))
         return symbols
 
 
