@@ -1,4 +1,4 @@
-"""The prior whose tables are those of a context."""
+"""The prior whose tables are those of a context that regressions tell."""
 
 import itertools
 import tracemalloc
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from omega_core.coding.order import in_order, steps
+from omega_core.coding.order import Latents, coding_steps, in_order
 from omega_core.coding.tables import FrozenTables
 from omega_core.errors import ComponentError
-from omega_entropy import ContextPrior, RangeCoder, StaticPrior
-from omega_entropy.priors.context import ContextTables
+from omega_entropy import RangeCoder, RegressionPrior, StaticPrior
+from omega_entropy.priors.regression import RegressionTables
 
 C, S = 4, 9
 
@@ -28,7 +28,7 @@ def pictures(seed, size=(6, 8), batch=40):
     return torch.from_numpy(np.clip(np.rint(values) + S // 2, 0, S - 1).astype(np.int64))
 
 
-def trained(*shown, prior=ContextPrior, size=None, **options):
+def trained(*shown, prior=RegressionPrior, size=None, **options):
     made = prior(channels=C, alphabet=S, latent_size=size, **options)
     made.recount()
     for each in shown:
@@ -38,8 +38,15 @@ def trained(*shown, prior=ContextPrior, size=None, **options):
 
 def cost(frozen, symbols):
     """Bits of a picture (C, h, w)."""
-    ordered, tables = in_order(frozen, [symbols])
-    return tables.bits(ordered)
+    latents = Latents.of([symbols])
+    places, tables = in_order(frozen, latents)
+    return tables.bits(latents.flat[places])
+
+
+def halves(size):
+    """The positions of the two colors of a checkerboard."""
+    color = np.indices(size).sum(0).reshape(-1) % 2
+    return np.flatnonzero(color == 0), np.flatnonzero(color)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +68,7 @@ def test_frequencies_are_those_of_each_context():
     prior = trained(shown, weight=weight)
     frozen, plain = prior.freeze(), prior.probabilities().numpy()[:, 0]
     for c, stage in itertools.product(range(C), (0, 1)):
-        contexts, places = frozen.scores.context(c, stage, shown.numpy()), frozen.stages((6, 8))[stage]
+        contexts, places = frozen.scores.context(c, stage, shown.numpy()), halves((6, 8))[stage]
         for context in range(24):
             seen = shown.numpy()[:, c].reshape(len(shown), -1)[:, places][contexts == context]
             counts = np.bincount(seen, minlength=S) + weight * plain[c]
@@ -106,33 +113,29 @@ def test_a_context_is_what_the_scores_of_a_position_are_not_below(frozen, size):
         assert np.array_equal(scores.context(c, stage, symbols[None])[0], contexts)
 
 
-def test_contexts_do_not_depend_on_what_is_decoded_later(frozen):
+def test_each_channel_is_two_steps_one_for_each_color(frozen):
+    found = list(frozen.steps(pictures(4, batch=1)[0].numpy()))
+    wanted = [48 * c + half for c in range(C) for half in halves((6, 8))]
+    assert all(np.array_equal(step.places, places) for step, places in zip(found, wanted, strict=True))
+
+
+def test_steps_do_not_depend_on_what_is_decoded_later(frozen):
     symbols = pictures(4, batch=1)[0].numpy()
-    black = np.indices((6, 8)).sum(0) % 2 == 1
-    for c, stage in itertools.product(range(C), (0, 1)):
-        others = symbols.copy()
-        others[c + 1 :] = S - 1 - others[c + 1 :]
-        others[c] = np.where(black, 0, symbols[c]) if stage else 0
-        known = c + stage
-        one, other = (frozen.tables(range(c, C), (6, 8), each[:known], stage) for each in (symbols, others))
-        assert np.array_equal(one.rows, other.rows)
-        assert (one.channels, one.positions) == (1, 24)
+    decoded = np.full_like(symbols, -1)
+    for step, known in zip(frozen.steps(decoded), frozen.steps(symbols), strict=True):
+        assert np.array_equal(step.rows, known.rows)
+        decoded.reshape(-1)[step.places] = symbols.reshape(-1)[step.places]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 3)])
 def test_streams_come_back_in_any_size(frozen, size):
-    symbols = pictures(5, size, batch=1)[0].numpy()
-    others = pictures(6, (4, 4), batch=1)[0].numpy()
-    ordered, tables = in_order(frozen, [symbols, others])
-    positions = size[0] * size[1] + 16
-    data, cuts = RangeCoder().encode(ordered, tables, [n * positions for n in range(1, C + 1)])
-    for n in range(1, C + 1):
-        decoder = RangeCoder().decoder(data[: cuts[n - 1]])
-        decoded = [np.zeros_like(symbols[:n]), np.zeros_like(others[:n])]
-        for step in steps(frozen, decoded):
-            step.put_into(decoded, decoder.decode(step.tables))
-        assert np.array_equal(decoded[0], symbols[:n])
-        assert np.array_equal(decoded[1], others[:n])
+    latents = Latents.of([pictures(5, size, batch=1)[0].numpy(), pictures(6, (4, 4), batch=1)[0].numpy()])
+    places, tables = in_order(frozen, latents)
+    data, _ = RangeCoder().encode(latents.flat[places], tables, [tables.size])
+    decoder, decoded = RangeCoder().decoder(data), Latents(C, [size, (4, 4)])
+    for step in coding_steps(frozen, decoded):
+        decoded.flat[step.places] = decoder.decode(step.tables)
+    assert np.array_equal(decoded.flat, latents.flat)
 
 
 def test_positions_of_a_fixed_size_have_their_own_tables():
@@ -142,13 +145,13 @@ def test_positions_of_a_fixed_size_have_their_own_tables():
     mean = [np.mean([cost(each, symbols) for symbols in shown.numpy()]) for each in (frozen, shared)]
     assert mean[0] < 0.95 * mean[1]
     symbols = shown[0].numpy()
-    with pytest.raises(ValueError, match="for 6 positions a channel, the latent has 4"):
-        frozen.tables(range(C), (2, 2), symbols[:0])
+    with pytest.raises(ValueError, match="6 positions a channel, the symbols have 4 and 4"):
+        next(frozen.steps(symbols[:, :, :2]))
 
 
 def test_selected_channels_have_contexts_of_those_before_them():
     order = [2, 0, 3]
-    prior, again = trained(pictures(0)), ContextPrior(channels=3, alphabet=S)
+    prior, again = trained(pictures(0)), RegressionPrior(channels=3, alphabet=S)
     prior.select_channels(order)
     again.recount()
     again.observe(pictures(0)[:, order], torch.full((40,), 3))
@@ -167,20 +170,20 @@ def test_only_whole_pictures_tell_contexts():
 
 
 def test_without_a_recount_it_is_static():
-    prior, static = (kind(channels=C, alphabet=S) for kind in (ContextPrior, StaticPrior))
+    prior, static = (kind(channels=C, alphabet=S) for kind in (RegressionPrior, StaticPrior))
     for each in (prior, static):
         each.observe(pictures(0), torch.full((40,), C))
     arrays = prior.freeze().arrays()
     wanted = static.freeze().arrays()
     assert arrays.keys() == wanted.keys()
     assert all(np.array_equal(arrays[name], wanted[name]) for name in arrays)
-    assert isinstance(ContextPrior.thaw(arrays), FrozenTables)
+    assert isinstance(RegressionPrior.thaw(arrays), FrozenTables)
 
 
 @pytest.mark.parametrize("option", ["levels", "directions", "parents", "weight"])
 def test_none_of_anything_is_refused(option):
     with pytest.raises(ComponentError, match="needs at least 1 level"):
-        ContextPrior(channels=C, alphabet=S, **{option: 0})
+        RegressionPrior(channels=C, alphabet=S, **{option: 0})
 
 
 @pytest.mark.parametrize(
@@ -199,7 +202,7 @@ def test_what_are_no_contexts_is_refused(frozen, name, spoil, complaint):
     arrays = {key: array.copy() for key, array in frozen.arrays().items()}
     spoil(arrays[name])
     with pytest.raises(ValueError, match=complaint):
-        ContextTables.from_arrays(arrays)
+        RegressionTables.from_arrays(arrays)
 
 
 @pytest.mark.parametrize(
@@ -217,13 +220,13 @@ def test_what_are_no_contexts_is_refused(frozen, name, spoil, complaint):
 def test_arrays_that_do_not_fit_each_other_are_refused(frozen, changed):
     arrays = frozen.arrays()
     with pytest.raises((ValueError, KeyError), match=r"do not fit|not for these|are integers|thresholds"):
-        ContextTables.from_arrays(arrays | changed(arrays))
+        RegressionTables.from_arrays(arrays | changed(arrays))
 
 
 def test_missing_arrays_are_named(frozen):
     arrays = {name: array for name, array in frozen.arrays().items() if name != "thresholds.1"}
     with pytest.raises(KeyError, match=r"thresholds\.1"):
-        ContextTables.from_arrays(arrays)
+        RegressionTables.from_arrays(arrays)
 
 
 def staged(seed, batch=60, size=(6, 8)):
@@ -238,13 +241,13 @@ def test_a_given_parent_tells_what_an_earlier_stage_said_of_the_same_latent():
     """The last channel then costs the bit that is left of it: two of its four symbols are ruled out."""
     costs = {}
     for given in (False, True):
-        prior = ContextPrior(channels=3, alphabet=S, levels=2, directions=1, given=given, weight=1.0)
+        prior = RegressionPrior(channels=3, alphabet=S, levels=2, directions=1, given=given, weight=1.0)
         prior.recount()
         prior.observe(staged(0), torch.full((60,), 3))
         frozen = prior.freeze()
         costs[given] = np.mean([cost(frozen, each) for each in staged(1).numpy()]) / 48
         assert frozen.scores.contexts == (6 if given else 2)
-        thawed = ContextPrior.thaw(frozen.arrays())
+        thawed = RegressionPrior.thaw(frozen.arrays())
         assert cost(thawed, staged(1)[0].numpy()) == cost(frozen, staged(1)[0].numpy())
     first_two = -0.7 * np.log2(0.7) - 0.3 * np.log2(0.3 / 8) + np.log2(S)
     assert costs[True] < first_two + 1.05
@@ -257,8 +260,8 @@ def test_sizes_of_latents_that_were_decoded_do_not_stay_in_memory(frozen):
     tracemalloc.start()
     try:
         for side in range(100, 130):
-            for step in steps(frozen, [np.zeros((C, side, 100), np.int64)], range(2)):
-                step.tables.bits(np.zeros(step.tables.size, np.int64))
+            for step in itertools.islice(frozen.steps(np.zeros((C, side, 100), np.int64)), 4):
+                assert len(step.rows) == len(step.places)
             taken.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
