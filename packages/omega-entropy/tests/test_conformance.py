@@ -20,7 +20,7 @@ class TestContext(PriorContract):
 
 class TestContextOfOneSize(PriorContract):
     name = "context"
-    options = {"groups": 2, "width": 4}
+    options = {"groups": 2, "width": 16, "per_position": False}
     fixed = True
 
 

@@ -122,10 +122,10 @@ def test_a_stream_may_arrive_byte_by_byte(coder, make_stream):
     ends = list(range(tables.size + 1))
     data, lengths = coder.encode(symbols, tables, ends)
     decoder, decoded = coder.decoder(b""), []
-    for given in range(len(data)):
-        decoder.extend(data[given : given + 1])
+    for start in range(len(data)):
+        decoder.extend(data[start : start + 1])
         decoded += decoder.decode(tables.part(len(decoded))).tolist()
-        assert len(decoded) == max(end for end, length in zip(ends, lengths, strict=True) if length <= given + 1)
+        assert len(decoded) == sum(length <= start + 1 for length in lengths) - 1
     assert decoded == symbols.tolist()
 
 

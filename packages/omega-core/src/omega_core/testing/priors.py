@@ -13,6 +13,7 @@ from omega_core.coding.order import Latents, in_order
 from omega_core.coding.tables import MISSING, TOTAL, Integers, Tables
 from omega_core.contracts import implements
 from omega_core.contracts.prior import FrozenPrior, Prior
+from omega_core.contracts.quantizer import MOST_LEVEL, Refinement
 from omega_core.testing import modules
 from omega_core.testing.checking import Checks, expect
 from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
@@ -42,11 +43,23 @@ class PriorSubject(ModuleSubject):
 
     def made(self, seed: int = 0) -> Prior:
         """A new one that has seen some symbols, others for another seed; one that is conditional, to be frozen."""
-        prior = cast(Prior, super().made(seed))
-        if prior.conditional:
-            prior.recount()
+        prior, symbols, kept = self.following(seed), self.symbols(seed), torch.full((64,), self.channels)
         with torch.no_grad(), torch.device("cpu"):
-            prior.observe(self.symbols(seed), torch.full((64,), self.channels))
+            if prior.conditional:
+                prior.observe(symbols, kept)
+                prior.train().channel_bits(symbols)
+                prior.eval().recount()
+            prior.observe(symbols, kept)
+        return prior
+
+    def following(self, seed: int = 0) -> Prior:
+        """A new one that took note of how symbols refine each other: those of each channel those of the one before."""
+        prior = cast(Prior, super().made(seed))
+        before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
+        number = torch.arange(self.alphabet) + self.lowest
+        levels = torch.where(before == 0, number, 2 * before + number % 2).clamp(-MOST_LEVEL, MOST_LEVEL)
+        with torch.device("cpu"):
+            prior.follow(Refinement(range(-1, self.channels - 1), levels, [1.0] * self.channels))
         return prior
 
     def symbols(self, seed: int = 0, batch: int = 64) -> Tensor:
@@ -147,7 +160,7 @@ def frozen_tables_are_the_code_lengths(subject: PriorSubject) -> None:
 @checks.add
 def conditional_tables_pay(subject: PriorSubject) -> None:
     """Tables that depend on earlier channels cost symbols that were recounted no more than the code lengths say."""
-    prior = cast(Prior, ModuleSubject.made(subject))
+    prior = subject.made()
     need(prior.conditional, "depend on what was decoded")
     symbols = subject.symbols()
     prior.recount()
@@ -160,6 +173,27 @@ def conditional_tables_pay(subject: PriorSubject) -> None:
     said = float(subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum()) / len(symbols)
     cost = float(np.mean(costs))
     expect(cost < said + 0.01 * symbols[0].numel(), f"a picture costs {cost:.2f} bits, said were {said:.2f}")
+
+
+@checks.add
+def channel_bits_are_of_the_symbols(subject: PriorSubject) -> None:
+    """`channel_bits` are finite bits (B, C), none below 0, and do not depend on the symbols of later channels.
+
+    Those of a prior that is not `conditional` are its code lengths.
+    """
+    prior, symbols = subject.made(), subject.symbols(9, 5)
+    with torch.no_grad():
+        bits = prior.channel_bits(symbols)
+    expect(tuple(bits.shape) == (5, subject.channels), f"their shape is {tuple(bits.shape)}")
+    expect(bits.isfinite().all() and bits.min() >= 0, f"they go from {float(bits.min())} to {float(bits.max())}")
+    if not prior.conditional:
+        wanted = subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum(dim=1).T
+        expect(torch.allclose(bits.double(), wanted, rtol=1e-4), "they are not the code lengths of the symbols")
+    others = symbols.clone()
+    others[:, -1] = subject.alphabet - 1 - others[:, -1]
+    with torch.no_grad():
+        again = prior.channel_bits(others)
+    expect(torch.allclose(bits[:, :-1], again[:, :-1], rtol=1e-4), "they depend on the symbols of the last channel")
 
 
 @checks.add
@@ -358,13 +392,18 @@ def _latents(subject: PriorSubject) -> Tensor:
 
 @checks.add
 def every_parameter_is_trained(subject: PriorSubject) -> None:
-    """Each parameter gets a finite gradient, not all 0, from the likelihood or from the code lengths."""
+    """Each parameter gets a finite gradient, not all 0, from the likelihood, the channel bits or the code lengths."""
     prior = subject.made().train()
     parameters = dict(prior.named_parameters())
     need(bool(parameters), "have parameters")
     with seeded():
         if implements(prior, Prior, "likelihood"):
             rate = -prior.likelihood(subject.values()).log2()
+        elif implements(prior, Prior, "channel_bits"):
+            with torch.no_grad():  # not as it begins, where some may have no effect yet
+                for parameter in parameters.values():
+                    parameter.add_(0.05 * torch.randn_like(parameter))
+            rate = prior.channel_bits(subject.symbols())
         else:
             rate = prior.code_lengths(*subject.latent_size)[..., 0]
         expect_gradients({"the rate": rate}, parameters)

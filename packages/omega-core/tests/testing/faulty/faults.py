@@ -520,6 +520,14 @@ class LooksTheWrongWay(SoundPrior):
         return FrozenTables.from_probabilities(self.probabilities().detach().flip(1)[:, None].numpy())
 
 
+@fault("channel_bits_are_of_the_symbols", "prior")
+class BitsOfAllTogether(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    def channel_bits(self, symbols):
+        return super().channel_bits(symbols).mean(dim=1, keepdim=True).expand(-1, symbols.shape[1])
+
+
 class _Short(FrozenTables):
     def steps(self, symbols):
         for step in super().steps(symbols):

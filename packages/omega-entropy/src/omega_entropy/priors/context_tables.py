@@ -166,6 +166,7 @@ class IntegerNet:
     def _layers(self) -> _Layers:
         return _Layers(self)
 
+    @torch.inference_mode()  # in which it is while it works, and not while it waits
     def tables(self, symbols: Integers) -> Iterator[tuple[Integers, Integers, Symbols]]:
         """Yield the steps of the symbols (C, h, w) of a picture, two for each group: see `FrozenPrior.steps`.
 
@@ -475,9 +476,8 @@ class ContextTables(FrozenPrior):
             raise ValueError(f"the tables are for {self.net.channels} channels, not {len(symbols)}")
         ranks = self.order.reshape(-1)
         first = self.classes * TABLES
-        with torch.inference_mode():
-            for places, channels, tables in self.net.tables(symbols):
-                yield Step(places, ranks[first[channels] + tables])
+        for places, channels, tables in self.net.tables(symbols):
+            yield Step(places, ranks[first[channels] + tables])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a model file."""
