@@ -20,7 +20,8 @@ NEEDS = {
     "omega-cli": ("omega-core", "omega-quant", "omega-entropy"),
 }
 """Packages and the siblings that are installed with them."""
-
+ALONE_ORDER = ("omega-core", "omega-quant", "omega-entropy", "omega-cli", "omega-train")
+"""The packages, those first that need the least."""
 
 ALONE = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 """Each process of tests computes alone: a core does more in tests of its own than in sums that it shares.
@@ -30,8 +31,6 @@ And where the machine says otherwise, too, what one has compiled is kept for all
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
 ORACLES = ("pytorch-msssim", "scikit-image")
-EVALUATION = "./packages/omega-train[evaluation]"
-TORCHAC = "./packages/omega-entropy[torchac]"
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
 """Plugins under tests/plugins that are whole; the others there are broken on purpose."""
 
@@ -41,13 +40,15 @@ def install(session: nox.Session, *what: str) -> None:
     session.install("--no-compile", *CONSTRAINED, *what)
 
 
-def install_all(session: nox.Session, *others: str) -> None:
-    install(session, *(f"./packages/{name}" for name in PACKAGES), *others)
+def install_all(session: nox.Session, *others: str, evaluation: bool = False) -> None:
+    wheels = build_wheels(session)
+    wheels["omega-train"] += "[evaluation]" * evaluation
+    install(session, *wheels.values(), *others)
 
 
 def install_torchac(session: nox.Session) -> None:
     """Compiled, as compiling torchac 0.9.3 warns, which at its first import in a test would be an error."""
-    session.install(*CONSTRAINED, TORCHAC)
+    session.install(*CONSTRAINED, build_wheels(session)["omega-entropy"] + "[torchac]")
 
 
 def run_tests(session: nox.Session, *arguments: str) -> None:
@@ -68,7 +69,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac, of the browser, and of what is built: arguments go to pytest."""
-    install_all(session, EVALUATION, "hatchling", "tensorboard", *ORACLES, *TESTING)
+    install_all(session, "hatchling", "tensorboard", *ORACLES, *TESTING, evaluation=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
@@ -82,11 +83,11 @@ def torchac(session: nox.Session) -> None:
 
 @nox.session
 def together(session: nox.Session) -> None:
-    """What continuous integration does with all packages in one environment, beside `alone`, `wheels` and `plugins`.
+    """What continuous integration does with all packages in one environment, beside `built`.
 
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
-    install_all(session, EVALUATION, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm")
+    install_all(session, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm", evaluation=True)
     install(session, *ORACLES, *TESTING)
     install_torchac(session)
     check_types(session)
@@ -97,18 +98,25 @@ def together(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("package", PACKAGES, ids=PACKAGES)
-def alone(session: nox.Session, package: str) -> None:
-    """A package from its wheel, in an environment of its own and outside the checkout."""
+def alone(session: nox.Session) -> None:
+    """Each package from its wheel, with nothing but what it needs and outside the checkout; arguments name some."""
+    for package in session.posargs or ALONE_ORDER:
+        test_alone(session, package)
+
+
+def test_alone(session: nox.Session, package: str) -> None:
+    """The tests of a package without those of our packages that it does not need."""
     wheels = build_wheels(session)
     wheels["omega-core"] += "[torch]"
-    install(session, *(wheels[name] for name in (*NEEDS[package], package)), *TESTING)
+    needed = (*NEEDS[package], package)
+    session.run("pip", "uninstall", "--yes", "--quiet", *(name for name in PACKAGES if name not in needed), silent=True)
+    install(session, *(wheels[name] for name in needed), *TESTING)
     outside = empty_folder(session)
     shutil.copytree(ROOT / "packages" / package / "tests", outside / "tests")
     shutil.copytree(ROOT / "tests" / "golden", outside / "golden")
     shutil.copy(ROOT / "tests" / "alone" / f"test_{package.replace('-', '_')}.py", outside / "tests" / "test_alone.py")
-    session.chdir(outside)
-    run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "-m", "not torchac", "tests")
+    with session.chdir(outside):
+        run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "-m", "not torchac", "tests")
 
 
 @nox.session
@@ -129,8 +137,8 @@ def wheels(session: nox.Session) -> None:
     outside = install_wheels(session)
     shutil.copytree(ROOT / "tests" / "jobs", outside / "jobs")
     shutil.copy(ROOT / "tests" / "conftest.py", outside)
-    session.chdir(outside)
-    run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", ".")
+    with session.chdir(outside):
+        run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", ".")
 
 
 @nox.session
@@ -142,8 +150,21 @@ def plugins(session: nox.Session) -> None:
     for name in THIRD_PARTIES:
         shutil.copytree(ROOT / "tests" / "plugins" / name / "tests", outside / name)
     shutil.copy(ROOT / "tests" / "conftest.py", outside)
-    session.chdir(outside)
-    run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "authors", *THIRD_PARTIES)
+    with session.chdir(outside):
+        run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "authors", *THIRD_PARTIES)
+
+
+@nox.session
+def built(session: nox.Session) -> None:
+    """What continuous integration does with wheels in one environment: `alone`, `wheels` and `plugins`.
+
+    The distributions that an earlier package needs stay; tests/test_requirements.py shows that a later one needs no
+    more of them than it declares.
+    """
+    for package in ALONE_ORDER:
+        test_alone(session, package)
+    wheels(session)
+    plugins(session)
 
 
 @nox.session
@@ -173,7 +194,7 @@ def growth(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """The report of an evaluation in a real browser: needs chromium."""
-    install_all(session, EVALUATION, "playwright", "pytest")
+    install_all(session, "playwright", "pytest", evaluation=True)
     session.run("pytest", "-m", "browser", "tests/browser", *session.posargs)
 
 
@@ -183,7 +204,7 @@ def figures(session: nox.Session) -> None:
 
     With real data and published curves where they are beside the checkout.
     """
-    install_all(session, EVALUATION)
+    install_all(session, evaluation=True)
     shared = ROOT.parent / "shared"
     given = {
         "--mnist": shared / "data" / "mnist",
@@ -215,7 +236,7 @@ def models(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, which package may import which, and whether its diagram is up to date; none of them is imported."""
-    install(session, "--no-deps", *(f"./packages/{name}" for name in PACKAGES))
+    install(session, "--no-deps", *build_wheels(session).values())
     install(session, "import-linter", "ruff")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -226,7 +247,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """A strict look at types, and at both style and types of what `omega new` makes."""
-    install_all(session, EVALUATION, "mypy", "ruff", "types-tqdm")
+    install_all(session, "mypy", "ruff", "types-tqdm", evaluation=True)
     check_types(session)
 
 

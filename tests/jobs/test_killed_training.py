@@ -7,13 +7,11 @@ import csv
 import json
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pytest
@@ -24,19 +22,20 @@ from omega_train.checkpoint_reading import read_checkpoint
 from omega_train.recipe import load_recipe
 
 KILLS = int(os.environ.get("OMEGA_KILLS", "2"))
-COMMAND = "from omega_cli.main import run; run()"
+Start = Callable[..., tuple[Any, TextIO]]
 
 
-def killed(command: list[object], begun: Callable[[], bool], wait: float) -> bool:
+def killed(start: Start, command: list[object], begun: Callable[[], bool], wait: float) -> bool:
     """Whether a command was killed `wait` seconds after `begun()`, rather than having ended well before."""
-    arguments = [sys.executable, "-c", COMMAND, *map(str, command)]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process, said = start(*command)
     while not begun() and process.poll() is None:
         time.sleep(0.002)
     time.sleep(wait)
     process.kill()
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode in (0, -9), said
+    with said:
+        text = said.read()
+    process.wait(60)
+    assert process.returncode in (0, -9), text
     return process.returncode == -9
 
 
@@ -64,7 +63,7 @@ def steps_of_checkpoint(folder: Path) -> int:
 
 @pytest.mark.job
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
-    omega: Any, recipe: Any, tmp_path: Path
+    omega: Any, start_omega: Start, recipe: Any, tmp_path: Path
 ) -> None:
     settings = recipe(steps=120, validate_every=3, ema=0.9)
     assert omega("train", settings, "--output", tmp_path / "whole").returncode == 0
@@ -79,7 +78,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
         while True:
             command = ["train", settings, "--output", folder, *(["--resume"] if before else [])]
             wait = chance.choice((0.02, 1, 4)) * chance.random()
-            if kills >= KILLS or not killed(command, partial(has_grown, log, size(log)), wait):
+            if kills >= KILLS or not killed(start_omega, command, partial(has_grown, log, size(log)), wait):
                 break
             kills += 1
             steps = steps_of_checkpoint(folder)
@@ -102,7 +101,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
 
 @pytest.mark.job
 def test_an_evaluation_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
-    omega: Any, untrained: Callable[..., Path], tmp_path: Path
+    omega: Any, start_omega: Start, untrained: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "images").mkdir()
     for number in range(40):
@@ -123,7 +122,7 @@ def test_an_evaluation_that_is_killed_again_and_again_ends_as_one_that_nobody_di
         def begun(folder: Path = folder, before: dict[Path, bytes] = parts) -> bool:
             return len(list(folder.glob("parts/*/*.csv"))) > len(before)
 
-        while kills < KILLS and killed(command, begun, chance.choice((0.02, 1, 4)) * chance.random()):
+        while kills < KILLS and killed(start_omega, command, begun, chance.choice((0.02, 1, 4)) * chance.random()):
             kills += 1
             now = {path: path.read_bytes() for path in folder.glob("parts/*/*.csv")}
             assert parts.items() <= now.items()
