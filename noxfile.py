@@ -1,5 +1,6 @@
 """What can be run on this project: `nox -l` lists it, `nox -s NAME` sets up and runs it."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -20,8 +21,6 @@ NEEDS = {
     "omega-cli": ("omega-core", "omega-quant", "omega-entropy"),
 }
 """Packages and the siblings that are installed with them."""
-ALONE_ORDER = ("omega-core", "omega-quant", "omega-entropy", "omega-cli", "omega-train")
-"""The packages, those first that need the least."""
 
 ALONE = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 """Each process of tests computes alone: a core does more in tests of its own than in sums that it shares.
@@ -100,23 +99,30 @@ def together(session: nox.Session) -> None:
 @nox.session
 def alone(session: nox.Session) -> None:
     """Each package from its wheel, with nothing but what it needs and outside the checkout; arguments name some."""
-    for package in session.posargs or ALONE_ORDER:
+    for package in session.posargs or PACKAGES:
         test_alone(session, package)
 
 
 def test_alone(session: nox.Session, package: str) -> None:
-    """The tests of a package without those of our packages that it does not need."""
+    """The tests of a package; what it needs beside omega-core is installed no more afterwards."""
     wheels = build_wheels(session)
     wheels["omega-core"] += "[torch]"
-    needed = (*NEEDS[package], package)
-    session.run("pip", "uninstall", "--yes", "--quiet", *(name for name in PACKAGES if name not in needed), silent=True)
-    install(session, *(wheels[name] for name in needed), *TESTING)
+    install(session, wheels["omega-core"], *TESTING)
+    before = installed(session)
+    install(session, *(wheels[name] for name in (*NEEDS[package], package)))
     outside = empty_folder(session)
     shutil.copytree(ROOT / "packages" / package / "tests", outside / "tests")
     shutil.copytree(ROOT / "tests" / "golden", outside / "golden")
     shutil.copy(ROOT / "tests" / "alone" / f"test_{package.replace('-', '_')}.py", outside / "tests" / "test_alone.py")
     with session.chdir(outside):
         run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "-m", "not torchac", "tests")
+    if more := installed(session) - before:
+        session.run("pip", "uninstall", "--yes", "--quiet", *sorted(more))
+
+
+def installed(session: nox.Session) -> set[str]:
+    """The names of the distributions in the environment."""
+    return {each["name"] for each in json.loads(session.run("pip", "list", "--format", "json", silent=True) or "[]")}
 
 
 @nox.session
@@ -156,12 +162,8 @@ def plugins(session: nox.Session) -> None:
 
 @nox.session
 def built(session: nox.Session) -> None:
-    """What continuous integration does with wheels in one environment: `alone`, `wheels` and `plugins`.
-
-    The distributions that an earlier package needs stay; tests/test_requirements.py shows that a later one needs no
-    more of them than it declares.
-    """
-    for package in ALONE_ORDER:
+    """What continuous integration does with wheels in one environment: `alone`, `wheels` and `plugins`."""
+    for package in PACKAGES:
         test_alone(session, package)
     wheels(session)
     plugins(session)

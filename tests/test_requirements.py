@@ -1,4 +1,4 @@
-"""What a package imports comes with it, also where something else has been installed beside it."""
+"""What a package imports comes with it: in an environment with all packages nothing else would tell."""
 
 import ast
 import importlib
