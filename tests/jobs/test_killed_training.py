@@ -66,7 +66,9 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
     omega: Any, start_omega: Start, recipe: Any, tmp_path: Path
 ) -> None:
     settings = recipe(steps=120, validate_every=3, ema=0.9)
+    began = time.monotonic()
     assert omega("train", settings, "--output", tmp_path / "whole").returncode == 0
+    took = time.monotonic() - began
     whole = state_of_run(tmp_path / "whole")
     chance = random.Random(1)
     kills = rounds = 0
@@ -77,7 +79,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
         log, before = folder / "train.log", 0
         while True:
             command = ["train", settings, "--output", folder, *(["--resume"] if before else [])]
-            wait = chance.choice((0.02, 1, 4)) * chance.random()
+            wait = took * chance.choice((0.01, 0.2, 1)) * chance.random()
             if kills >= KILLS or not killed(start_omega, command, partial(has_grown, log, size(log)), wait):
                 break
             kills += 1
@@ -109,7 +111,9 @@ def test_an_evaluation_that_is_killed_again_and_again_ends_as_one_that_nobody_di
         Image.fromarray(noise).save(tmp_path / "images" / f"{number}.png")
     model = untrained("mnist", channels=8)
     given = ["evaluate", "--model", model, "--images", tmp_path / "images", "--against", "jpeg", "--workers", 1]
+    began = time.monotonic()
     assert omega(*given, "--output", tmp_path / "whole").returncode == 0
+    took = time.monotonic() - began
     chance = random.Random(2)
     kills = rounds = 0
     left_at: list[int] = []
@@ -122,7 +126,9 @@ def test_an_evaluation_that_is_killed_again_and_again_ends_as_one_that_nobody_di
         def begun(folder: Path = folder, before: dict[Path, bytes] = parts) -> bool:
             return len(list(folder.glob("parts/*/*.csv"))) > len(before)
 
-        while kills < KILLS and killed(start_omega, command, begun, chance.choice((0.02, 1, 4)) * chance.random()):
+        while kills < KILLS and killed(
+            start_omega, command, begun, took * chance.choice((0.01, 0.2, 1)) * chance.random()
+        ):
             kills += 1
             now = {path: path.read_bytes() for path in folder.glob("parts/*/*.csv")}
             assert parts.items() <= now.items()
