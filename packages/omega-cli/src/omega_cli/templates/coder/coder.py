@@ -1,10 +1,9 @@
 """A coder to begin with: two bytes a symbol, whatever its probability."""
 
 import numpy as np
-
+from omega_core.coding.tables import Integers, Symbols, Tables
 from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
 from omega_core.errors import CoderError
-from omega_core.coding.tables import Integers, Symbols, Tables
 
 
 class __CLASS__(Coder):
