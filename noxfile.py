@@ -1,5 +1,6 @@
 """What can be run on this project: `nox -l` lists it, `nox -s NAME` sets up and runs it."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -21,7 +22,6 @@ NEEDS = {
 }
 """Packages and the siblings that are installed with them."""
 
-
 ALONE = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 """Each process of tests computes alone: a core does more in tests of its own than in sums that it shares.
 
@@ -30,8 +30,6 @@ And where the machine says otherwise, too, what one has compiled is kept for all
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
 ORACLES = ("pytorch-msssim", "scikit-image")
-EVALUATION = "./packages/omega-train[evaluation]"
-TORCHAC = "./packages/omega-entropy[torchac]"
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
 """Plugins under tests/plugins that are whole; the others there are broken on purpose."""
 
@@ -41,13 +39,15 @@ def install(session: nox.Session, *what: str) -> None:
     session.install("--no-compile", *CONSTRAINED, *what)
 
 
-def install_all(session: nox.Session, *others: str) -> None:
-    install(session, *(f"./packages/{name}" for name in PACKAGES), *others)
+def install_all(session: nox.Session, *others: str, evaluation: bool = False) -> None:
+    wheels = build_wheels(session)
+    wheels["omega-train"] += "[evaluation]" * evaluation
+    install(session, *wheels.values(), *others)
 
 
 def install_torchac(session: nox.Session) -> None:
     """Compiled, as compiling torchac 0.9.3 warns, which at its first import in a test would be an error."""
-    session.install(*CONSTRAINED, TORCHAC)
+    session.install(*CONSTRAINED, build_wheels(session)["omega-entropy"] + "[torchac]")
 
 
 def run_tests(session: nox.Session, *arguments: str) -> None:
@@ -68,7 +68,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac, of the browser, and of what is built: arguments go to pytest."""
-    install_all(session, EVALUATION, "hatchling", "tensorboard", *ORACLES, *TESTING)
+    install_all(session, "hatchling", "tensorboard", *ORACLES, *TESTING, evaluation=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
@@ -82,11 +82,11 @@ def torchac(session: nox.Session) -> None:
 
 @nox.session
 def together(session: nox.Session) -> None:
-    """What continuous integration does with all packages in one environment, beside `alone`, `wheels` and `plugins`.
+    """What continuous integration does with all packages in one environment, beside `built`.
 
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
-    install_all(session, EVALUATION, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm")
+    install_all(session, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm", evaluation=True)
     install(session, *ORACLES, *TESTING)
     install_torchac(session)
     check_types(session)
@@ -97,18 +97,32 @@ def together(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("package", PACKAGES, ids=PACKAGES)
-def alone(session: nox.Session, package: str) -> None:
-    """A package from its wheel, in an environment of its own and outside the checkout."""
+def alone(session: nox.Session) -> None:
+    """Each package from its wheel, with nothing but what it needs and outside the checkout; arguments name some."""
+    for package in session.posargs or PACKAGES:
+        test_alone(session, package)
+
+
+def test_alone(session: nox.Session, package: str) -> None:
+    """The tests of a package; what it needs beside omega-core is installed no more afterwards."""
     wheels = build_wheels(session)
     wheels["omega-core"] += "[torch]"
-    install(session, *(wheels[name] for name in (*NEEDS[package], package)), *TESTING)
+    install(session, wheels["omega-core"], *TESTING)
+    before = installed(session)
+    install(session, *(wheels[name] for name in (*NEEDS[package], package)))
     outside = empty_folder(session)
     shutil.copytree(ROOT / "packages" / package / "tests", outside / "tests")
     shutil.copytree(ROOT / "tests" / "golden", outside / "golden")
     shutil.copy(ROOT / "tests" / "alone" / f"test_{package.replace('-', '_')}.py", outside / "tests" / "test_alone.py")
-    session.chdir(outside)
-    run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "-m", "not torchac", "tests")
+    with session.chdir(outside):
+        run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "-m", "not torchac", "tests")
+    if more := installed(session) - before:
+        session.run("pip", "uninstall", "--yes", "--quiet", *sorted(more))
+
+
+def installed(session: nox.Session) -> set[str]:
+    """The names of the distributions in the environment."""
+    return {each["name"] for each in json.loads(session.run("pip", "list", "--format", "json", silent=True) or "[]")}
 
 
 @nox.session
@@ -129,8 +143,8 @@ def wheels(session: nox.Session) -> None:
     outside = install_wheels(session)
     shutil.copytree(ROOT / "tests" / "jobs", outside / "jobs")
     shutil.copy(ROOT / "tests" / "conftest.py", outside)
-    session.chdir(outside)
-    run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", ".")
+    with session.chdir(outside):
+        run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", ".")
 
 
 @nox.session
@@ -142,8 +156,17 @@ def plugins(session: nox.Session) -> None:
     for name in THIRD_PARTIES:
         shutil.copytree(ROOT / "tests" / "plugins" / name / "tests", outside / name)
     shutil.copy(ROOT / "tests" / "conftest.py", outside)
-    session.chdir(outside)
-    run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "authors", *THIRD_PARTIES)
+    with session.chdir(outside):
+        run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "authors", *THIRD_PARTIES)
+
+
+@nox.session
+def built(session: nox.Session) -> None:
+    """What continuous integration does with wheels in one environment: `alone`, `wheels` and `plugins`."""
+    for package in PACKAGES:
+        test_alone(session, package)
+    wheels(session)
+    plugins(session)
 
 
 @nox.session
@@ -173,7 +196,7 @@ def growth(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """The report of an evaluation in a real browser: needs chromium."""
-    install_all(session, EVALUATION, "playwright", "pytest")
+    install_all(session, "playwright", "pytest", evaluation=True)
     session.run("pytest", "-m", "browser", "tests/browser", *session.posargs)
 
 
@@ -183,7 +206,7 @@ def figures(session: nox.Session) -> None:
 
     With real data and published curves where they are beside the checkout.
     """
-    install_all(session, EVALUATION)
+    install_all(session, evaluation=True)
     shared = ROOT.parent / "shared"
     given = {
         "--mnist": shared / "data" / "mnist",
@@ -215,7 +238,7 @@ def models(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, which package may import which, and whether its diagram is up to date; none of them is imported."""
-    install(session, "--no-deps", *(f"./packages/{name}" for name in PACKAGES))
+    install(session, "--no-deps", *build_wheels(session).values())
     install(session, "import-linter", "ruff")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -226,7 +249,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """A strict look at types, and at both style and types of what `omega new` makes."""
-    install_all(session, EVALUATION, "mypy", "ruff", "types-tqdm")
+    install_all(session, "mypy", "ruff", "types-tqdm", evaluation=True)
     check_types(session)
 
 
@@ -238,8 +261,11 @@ def check_types(session: nox.Session) -> None:
     for kind in ("architecture", "quantizer", "prior", "coder", "dataset", "trainer"):
         session.run("omega", "new", kind, f"my-{kind}", "--output", str(made / kind), silent=True)
     session.run("mypy", "--strict", "--config-file=", *map(str, made.glob("*/src/*")))
-    session.run("ruff", "check", "--isolated", "--line-length", "120", str(made))
-    session.run("ruff", "format", "--check", "--isolated", "--line-length", "120", str(made))
+    # git ignores them here, and ruff what git ignores; options of a test class are a dictionary
+    settings = ("--isolated", "--no-respect-gitignore", "--config", "exclude = []", "--line-length", "120")
+    more = ("--ignore", "RUF012", "--config", f"src = ['{made}/*/src']")
+    session.run("ruff", "check", *settings, *more, str(made))
+    session.run("ruff", "format", "--check", *settings, str(made))
 
 
 def install_wheels(session: nox.Session, *others: str) -> Path:

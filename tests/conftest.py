@@ -7,7 +7,9 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
@@ -23,22 +25,55 @@ _COMMAND = "from omega_cli.main import run; run()"
 Omega = Callable[..., subprocess.CompletedProcess[str]]
 
 
+class Started:
+    """A command that runs in a process of its own, a fork of one that has imported torch."""
+
+    def __init__(self, *command: object, streams: list[Path] | Connection, **environment: str) -> None:
+        warm = multiprocessing.get_context("forkserver")
+        warm.set_forkserver_preload(PRELOADED)
+        words = {
+            "command": ["omega", *map(str, command)],
+            "environment": {**os.environ, **environment},
+            "folder": str(Path.cwd()),
+            "streams": streams,
+        }
+        self.process = warm.Process(target=exec, args=(_HERE, words))
+        self.process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, seconds: float) -> None:
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            self.process.kill()
+            pytest.fail(f"a command takes more than {seconds} seconds")
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def terminate(self) -> None:
+        self.process.terminate()
+
+
 @pytest.fixture(scope="session")
 def omega(tmp_path_factory: pytest.TempPathFactory) -> Omega:
     """The command `omega` in a process of its own.
 
     That is a fork of one that has imported torch already, which takes longer than most commands do; but not where
-    something in its environment matters to Python or to torch when they start.
+    something in its environment matters to Python when it starts.
     """
-    warm = multiprocessing.get_context("forkserver") if hasattr(os, "fork") else None
-    if warm is not None:
-        warm.set_forkserver_preload(PRELOADED)
     folder = tmp_path_factory.mktemp("said")
     numbers = itertools.count()
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         command = ["omega", *map(str, arguments)]
-        if warm is None or any(name.startswith(("PYTHON", "OMP_")) for name in environment):
+        at_start = any(name.startswith("PYTHON") and name != "PYTHONPATH" for name in environment)
+        if not hasattr(os, "fork") or at_start:
             return subprocess.run(
                 [sys.executable, "-W", "error::UserWarning", "-c", _COMMAND, *command[1:]],
                 capture_output=True,
@@ -47,22 +82,27 @@ def omega(tmp_path_factory: pytest.TempPathFactory) -> Omega:
                 timeout=600,
             )
         files = [folder / f"{next(numbers)}.{stream}" for stream in ("out", "err")]
-        words = {
-            "command": command,
-            "environment": {**os.environ, **environment},
-            "folder": str(Path.cwd()),
-            "files": files,
-        }
-        process = warm.Process(target=exec, args=(_HERE, words))
-        process.start()
-        process.join(600)
-        if process.exitcode is None:
-            process.kill()
-            pytest.fail(f"{command} takes more than ten minutes")
+        started = Started(*arguments, streams=files, **environment)
+        started.wait(600)
         said = [file.read_text("utf-8") if file.exists() else "" for file in files]
-        return subprocess.CompletedProcess(command, process.exitcode, *said)
+        return subprocess.CompletedProcess(command, started.returncode, *said)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def start_omega() -> Callable[..., tuple[Started, TextIO]]:
+    """Starts the command `omega` in a process of its own, whose output, of both streams, can be read meanwhile."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs to fork")
+
+    def start(*arguments: object, **environment: str) -> tuple[Started, TextIO]:
+        reader, writer = multiprocessing.Pipe(duplex=False)
+        with reader, writer:
+            started = Started(*arguments, streams=writer, **environment)
+            return started, os.fdopen(os.dup(reader.fileno()), encoding="utf-8")
+
+    return start
 
 
 PRELOADED = [
@@ -72,13 +112,19 @@ PRELOADED = [
 
 
 _HERE = """
-import os, sys, warnings
+import os, sys, torch, warnings
 
 os.environ.clear()
 os.environ.update(environment)
 os.chdir(folder)
-for descriptor, file in enumerate(files, start=1):
-    os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+if threads := environment.get("OMP_NUM_THREADS"):
+    torch.set_num_threads(int(threads))
+sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+for descriptor in (1, 2):
+    into = os.open(streams[descriptor - 1], os.O_WRONLY | os.O_CREAT) if isinstance(streams, list) else streams.fileno()
+    os.dup2(into, descriptor)
+if not isinstance(streams, list):
+    streams.close()
 sys.stdout, sys.stderr = (os.fdopen(descriptor, "w", encoding="utf-8", closefd=False) for descriptor in (1, 2))
 sys.argv = command
 warnings.resetwarnings()
@@ -87,7 +133,7 @@ from omega_cli.main import run
 
 run()
 """
-"""The command with its output in files; as a text, for no other process can import this file."""
+"""The command with its output in files or a pipe; as a text, for no other process can import this file."""
 
 
 @pytest.fixture

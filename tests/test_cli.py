@@ -92,6 +92,8 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
             for share in ("0", "-1", "nan", "inf")
         ),
         (["train", "mnist-omega-8", "--epochs", "1", "--steps", "1"], "either epochs or steps"),
+        (["train", "compact-omega", "--optimizer", "adam", "--data", "none"], "the folder none does not exist"),
+        (["train", "mnist-omega-8", "--matrix-learning-rate", "1"], "matrix-learning-rate is for the optimizer muon"),
         (["train", "glyphs-omega-8", "--output", "a.png/run"], "cannot write"),
         (["train", "glyphs-omega-8", "--resume", "--output", "o"], "no run to resume"),
         (["train", "glyphs-omega-8", "--output", "o", "--init", "a.png"], "not a model"),

@@ -145,8 +145,9 @@ def test_a_file_that_is_called_dash_is_named_by_its_folder(tmp_path: Path) -> No
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_no_temporary_file(tmp_path: Path, number: signal.Signals) -> None:
     program = """if True:
-        import sys, time
+        import signal, sys, time
         import omega_core.file_io as file_io
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts beside itself ignores it
         def stand_still(path): print("written", flush=True); time.sleep(60)
         file_io._sync_folder, file_io._rename = stand_still, lambda *_: stand_still(None)
         from omega_cli.main import run

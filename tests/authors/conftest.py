@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,26 @@ class Shell:
         return done.stdout
 
 
+@contextmanager
+def _shell_in(folder: Path) -> Iterator[Shell]:
+    """A shell in a folder. What is made there is installed no more afterwards; `digits` is a folder with a picture."""
+    (folder / "digits").mkdir()
+    Image.linear_gradient("L").resize((28, 28)).save(folder / "digits" / "a.png")
+    try:
+        yield Shell(folder)
+    finally:
+        made = [folder.name for folder in folder.glob("omega-*")]  # and nothing that another process has made meanwhile
+        subprocess.run([sys.executable, "-m", "pip", "uninstall", "-y", "-q", *made], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def shell_in() -> Any:
+    """Makes a shell in a folder, for as long as a `with` statement lasts."""
+    return _shell_in
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Any]:
-    """What it made is installed no more afterwards. `digits` is a folder with pictures."""
-    (tmp_path / "digits").mkdir()
-    Image.linear_gradient("L").resize((28, 28)).save(tmp_path / "digits" / "a.png")
-    yield Shell(tmp_path)
-    made = [folder.name for folder in tmp_path.glob("omega-*")]  # and nothing that another process has made meanwhile
-    subprocess.run([sys.executable, "-m", "pip", "uninstall", "-y", "-q", *made], capture_output=True, check=False)
+    """A shell in a folder of the test's own."""
+    with _shell_in(tmp_path) as shell:
+        yield shell

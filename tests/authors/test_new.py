@@ -1,5 +1,8 @@
-"""From nothing to a plugin that works: `omega new` as its users run it, with nothing but wheels."""
+"""From nothing to plugins that work: `omega new` as its users run it, with nothing but wheels."""
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,26 +10,36 @@ from PIL import Image
 
 pytestmark = pytest.mark.plugins
 
-USE = {
-    "quantizer": "omega train glyphs-omega-8 --quantizer mine --steps 20 --output run",
-    "architecture": "omega train glyphs-omega-8 --architecture mine --steps 20 --output run",
-    "prior": "omega train glyphs-omega-8 --prior mine --steps 20 --output run",
-    "coder": "omega train glyphs-omega-8 --coder mine --steps 20 --output run",
-    "dataset": "omega train glyphs-omega-8 --dataset mine --steps 20 --output run",
-    "trainer": "omega train glyphs-omega-8 --trainer mine --steps 20 --output run",
-}
+KINDS = ("quantizer", "architecture", "prior", "coder", "dataset", "trainer")
 
 
-@pytest.mark.parametrize("kind", USE)
-def test_a_new_plugin_installs_passes_and_trains_at_once(shell: Any, kind: str) -> None:
-    made = shell(f"omega new {kind} mine")
-    assert f"--{kind} mine" in made
-    shell('pip install -q -e "omega-mine[test]"')
-    assert " passed" in shell("pytest omega-mine")
-    shell(USE[kind])
-    assert "omega-mine" in shell(f"omega list {kind} mine")
-    if kind == "quantizer":  # what follows is the same for all
-        shell("omega compress digits --output files --model run/model.safetensors")
-        shell("omega decompress files --output out --model run/model.safetensors")
-        with Image.open(shell.folder / "out" / "a.png") as picture:
-            assert picture.size == (28, 28)
+@pytest.fixture(scope="module")
+def author(shell_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A shell in a folder with a new plugin of each kind, all of them installed."""
+    with shell_in(tmp_path_factory.mktemp("author")) as shell:
+        for kind in KINDS:
+            assert f"--{kind} my-{kind}" in shell(f"omega new {kind} my-{kind}")
+        shell("pip install -q " + " ".join(f'-e "omega-my-{kind}[test]"' for kind in KINDS))
+        yield shell
+
+
+def test_new_plugins_pass_their_tests_at_once(author: Any) -> None:
+    passed = author("pytest -v " + " ".join(f"omega-my-{kind}" for kind in KINDS))
+    for kind in KINDS:
+        assert re.search(rf"^omega-my-{kind}/.* PASSED", passed, re.MULTILINE)
+    assert not re.search("FAILED|ERROR", passed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_is_listed_and_trains_at_once(author: Any, kind: str) -> None:
+    author(f"omega train glyphs-omega-8 --{kind} my-{kind} --steps 20 --output {kind}")
+    assert f"omega-my-{kind}" in author(f"omega list {kind} my-{kind}")
+
+
+def test_a_model_with_a_new_quantizer_makes_files(author: Any, tmp_path: Path) -> None:
+    if not (author.folder / "quantizer").exists():
+        author("omega train glyphs-omega-8 --quantizer my-quantizer --steps 20 --output quantizer")
+    author(f"omega compress digits --output {tmp_path}/files --model quantizer/model.safetensors")
+    author(f"omega decompress {tmp_path}/files --output {tmp_path}/out --model quantizer/model.safetensors")
+    with Image.open(tmp_path / "out" / "a.png") as picture:
+        assert picture.size == (28, 28)

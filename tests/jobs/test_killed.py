@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from omega_core.format.file import OmegaFile
 
 COUNT = 200
 KILLS = int(os.environ.get("OMEGA_KILLS", "5"))
-COMMAND = "from omega_cli.main import run; run()"
+Omega = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., tuple[Any, TextIO]]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(
-    omega: Callable[..., subprocess.CompletedProcess[str]],
+    omega: Omega,
     model: Path,
     pictures: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -60,17 +62,17 @@ def whole_files(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def killed(command: list[object], output: Path, wait: Callable[[], float]) -> bool:
+def killed(start: Start, command: list[object], output: Path, wait: Callable[[], float]) -> bool:
     """Whether a command was killed: `wait()` seconds after it has written a first file, if it still ran."""
     before = len(whole_files(output))
-    arguments = [sys.executable, "-c", COMMAND, *map(str, command)]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process, said = start(*command)
     while len(list(output.rglob("*.omega"))) == before and process.poll() is None:
         time.sleep(0.002)
     time.sleep(wait())
     process.kill()
-    said, _ = process.communicate(timeout=60)  # until its workers have ended too
-    assert "Traceback" not in said
+    with said:
+        assert "Traceback" not in said.read()  # until its workers have ended too
+    process.wait(60)
     assert process.returncode in (0, -9)
     return process.returncode == -9
 
@@ -78,7 +80,13 @@ def killed(command: list[object], output: Path, wait: Callable[[], float]) -> bo
 @pytest.mark.job
 @pytest.mark.parametrize("workers", [1, 2])
 def test_who_is_killed_at_any_moment_leaves_whole_files_and_another_goes_on(
-    model: Path, pictures: Path, expected: dict[str, bytes], tmp_path: Path, workers: int
+    start_omega: Start,
+    omega: Omega,
+    model: Path,
+    pictures: Path,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    workers: int,
 ) -> None:
     chance = random.Random(workers)
     kills = rounds = 0
@@ -88,12 +96,14 @@ def test_who_is_killed_at_any_moment_leaves_whole_files_and_another_goes_on(
         output = tmp_path / str(rounds)
         output.mkdir()
         command = ["compress", pictures, "--output", output, "--model", model, "--workers", workers, "--skip-existing"]
-        while kills < KILLS and killed(command, output, lambda: chance.choice((0.02, 0.2, 1)) * chance.random()):
+        while kills < KILLS and killed(
+            start_omega, command, output, lambda: chance.choice((0.02, 0.2, 1)) * chance.random()
+        ):
             kills += 1
             files = whole_files(output)
             left_at.append(len(files))
             assert files.items() <= expected.items()
-        done = subprocess.run([sys.executable, "-c", COMMAND, *map(str, command)], capture_output=True, text=True)
+        done = omega(*command)
         assert (done.returncode, done.stderr) == (0, "")
         assert whole_files(output) == expected
     parts = len(list(tmp_path.rglob("*.part")))
@@ -104,7 +114,13 @@ def test_who_is_killed_at_any_moment_leaves_whole_files_and_another_goes_on(
 @pytest.mark.job
 @pytest.mark.parametrize("workers", [1, 2])
 def test_who_is_killed_while_replacing_files_loses_none_of_them(
-    model: Path, pictures: Path, expected: dict[str, bytes], tmp_path: Path, workers: int
+    start_omega: Start,
+    omega: Omega,
+    model: Path,
+    pictures: Path,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    workers: int,
 ) -> None:
     chance = random.Random(workers)
     old = {name: OmegaFile.parse(data).truncated(1).to_bytes() for name, data in expected.items()}
@@ -112,23 +128,23 @@ def test_who_is_killed_while_replacing_files_loses_none_of_them(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     command = ["compress", pictures, "--output", tmp_path, "--model", model, "--workers", workers, "--overwrite"]
-    arguments = [sys.executable, "-c", COMMAND, *map(str, command)]
     replaced = []
     for _ in range(KILLS):
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process, said = start_omega(*command)
         first = next(iter(old))
         (tmp_path / first).write_bytes(old[first])
         while (tmp_path / first).read_bytes() == old[first] and process.poll() is None:
             time.sleep(0.002)
         time.sleep(chance.choice((0.02, 0.2, 1)) * chance.random())
         process.kill()
-        process.wait(60)
+        with said:
+            said.read()
         files = whole_files(tmp_path)
         assert files.keys() == old.keys()
         assert all(data in (old[name], expected[name]) for name, data in files.items())
         replaced.append(sum(data == expected[name] for name, data in files.items()))
     print(f"killed {KILLS} times with {workers} workers, when {replaced} files were replaced")
-    subprocess.run(arguments, check=True, capture_output=True)
+    assert omega(*command).returncode == 0
     assert whole_files(tmp_path) == expected
 
 

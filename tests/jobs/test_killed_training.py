@@ -7,13 +7,11 @@ import csv
 import json
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pytest
@@ -24,19 +22,20 @@ from omega_train.checkpoint_reading import read_checkpoint
 from omega_train.recipe import load_recipe
 
 KILLS = int(os.environ.get("OMEGA_KILLS", "2"))
-COMMAND = "from omega_cli.main import run; run()"
+Start = Callable[..., tuple[Any, TextIO]]
 
 
-def killed(command: list[object], begun: Callable[[], bool], wait: float) -> bool:
+def killed(start: Start, command: list[object], begun: Callable[[], bool], wait: float) -> bool:
     """Whether a command was killed `wait` seconds after `begun()`, rather than having ended well before."""
-    arguments = [sys.executable, "-c", COMMAND, *map(str, command)]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process, said = start(*command)
     while not begun() and process.poll() is None:
         time.sleep(0.002)
     time.sleep(wait)
     process.kill()
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode in (0, -9), said
+    with said:
+        text = said.read()
+    process.wait(60)
+    assert process.returncode in (0, -9), text
     return process.returncode == -9
 
 
@@ -64,10 +63,12 @@ def steps_of_checkpoint(folder: Path) -> int:
 
 @pytest.mark.job
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
-    omega: Any, recipe: Any, tmp_path: Path
+    omega: Any, start_omega: Start, recipe: Any, tmp_path: Path
 ) -> None:
     settings = recipe(steps=120, validate_every=3, ema=0.9)
+    began = time.monotonic()
     assert omega("train", settings, "--output", tmp_path / "whole").returncode == 0
+    took = time.monotonic() - began
     whole = state_of_run(tmp_path / "whole")
     chance = random.Random(1)
     kills = rounds = 0
@@ -78,8 +79,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
         log, before = folder / "train.log", 0
         while True:
             command = ["train", settings, "--output", folder, *(["--resume"] if before else [])]
-            wait = chance.choice((0.02, 1, 4)) * chance.random()
-            if kills >= KILLS or not killed(command, partial(has_grown, log, size(log)), wait):
+            wait = took * chance.choice((0.01, 0.2, 1)) * chance.random()
+            if kills >= KILLS or not killed(start_omega, command, partial(has_grown, log, size(log)), wait):
                 break
             kills += 1
             steps = steps_of_checkpoint(folder)
@@ -102,7 +103,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
 
 @pytest.mark.job
 def test_an_evaluation_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
-    omega: Any, untrained: Callable[..., Path], tmp_path: Path
+    omega: Any, start_omega: Start, untrained: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "images").mkdir()
     for number in range(40):
@@ -110,7 +111,9 @@ def test_an_evaluation_that_is_killed_again_and_again_ends_as_one_that_nobody_di
         Image.fromarray(noise).save(tmp_path / "images" / f"{number}.png")
     model = untrained("mnist", channels=8)
     given = ["evaluate", "--model", model, "--images", tmp_path / "images", "--against", "jpeg", "--workers", 1]
+    began = time.monotonic()
     assert omega(*given, "--output", tmp_path / "whole").returncode == 0
+    took = time.monotonic() - began
     chance = random.Random(2)
     kills = rounds = 0
     left_at: list[int] = []
@@ -123,7 +126,9 @@ def test_an_evaluation_that_is_killed_again_and_again_ends_as_one_that_nobody_di
         def begun(folder: Path = folder, before: dict[Path, bytes] = parts) -> bool:
             return len(list(folder.glob("parts/*/*.csv"))) > len(before)
 
-        while kills < KILLS and killed(command, begun, chance.choice((0.02, 1, 4)) * chance.random()):
+        while kills < KILLS and killed(
+            start_omega, command, begun, took * chance.choice((0.01, 0.2, 1)) * chance.random()
+        ):
             kills += 1
             now = {path: path.read_bytes() for path in folder.glob("parts/*/*.csv")}
             assert parts.items() <= now.items()

@@ -5,10 +5,7 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,6 @@ from PIL import Image
 import omega_core
 
 STOPS = int(os.environ.get("OMEGA_STOPS", "3"))
-_COMMAND = "from omega_cli.main import run; run()"
 
 RECIPE = """
 architecture = "compact"
@@ -101,25 +97,25 @@ def test_the_loss_falls(omega: Any, photos: Path, whole: Path, tmp_path: Path) -
 
 @pytest.mark.job
 def test_a_run_that_is_stopped_again_and_again_ends_as_one_that_was_not(
-    recipe: Path, photos: Path, whole: Path, tmp_path: Path
+    start_omega: Any, recipe: Path, photos: Path, whole: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    command = [sys.executable, "-c", _COMMAND, "train", str(recipe), "--data", str(photos), "--output", str(folder)]
+    command = ["train", recipe, "--data", photos, "--output", folder]
     chance = random.Random(STOPS)
     stopped = 0
     for _ in range(STOPS + 1):
         resume = ["--resume"] if (folder / "last.ckpt").exists() else []
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with subprocess.Popen([*command, *resume], stderr=subprocess.PIPE, text=True, env=environment) as process:
-            assert process.stderr is not None
-            for line in process.stderr:  # steps have begun
+        process, output = start_omega(*command, *resume, OMP_NUM_THREADS="1")
+        with output:
+            for line in output:  # steps have begun
                 if line.startswith("step "):
                     break
             if stopped < STOPS:
                 time.sleep(chance.uniform(0.1, 4.0 / STOPS))
-                process.send_signal(signal.SIGTERM)
-            said = process.stderr.read()
-            status = process.wait(timeout=300)
+                process.terminate()
+            said = output.read()
+        process.wait(300)
+        status = process.returncode
         if status == 0:
             break
         assert (status, stopped < STOPS) == (128 + signal.SIGTERM, True), said
@@ -199,9 +195,7 @@ def test_an_evaluation_is_shared_and_goes_on_where_it_stopped(
 
 
 @pytest.mark.job
-def test_several_processes_share_the_pictures(
-    omega: Callable[..., subprocess.CompletedProcess[str]], photos: Path, whole: Path, tmp_path: Path
-) -> None:
+def test_several_processes_share_the_pictures(omega: Any, photos: Path, whole: Path, tmp_path: Path) -> None:
     model = ["--model", whole / "model.safetensors"]
     for number in range(2):
         started = {"WORLD_SIZE": "2", "RANK": str(number)}

@@ -24,10 +24,6 @@ def found(account: Account, *inputs: Path, wanted: Callable[[Path], bool] = png)
     return [file.relative.as_posix() for file in find_files(inputs, wanted, account)]
 
 
-def left_out(account: Account, folder: Path) -> dict[str, str]:
-    return {Path(name).relative_to(folder).as_posix(): reason for name, (reason, _) in account.left_out.items()}
-
-
 def test_a_folder_is_searched_and_what_is_of_another_kind_is_left_out(folder: Path) -> None:
     account = Account()
     assert found(account, folder) == ["a.png", "b.png", "deeper/a.png"]
@@ -49,21 +45,6 @@ def test_standard_input_is_taken_for_a_file(folder: Path) -> None:
     assert second.source == folder / "a.png"
 
 
-def test_a_link_to_a_file_is_followed_unless_the_file_is_taken_anyway(folder: Path) -> None:
-    (folder / "0.png").symlink_to(folder / "notes.txt")
-    (folder / "1.png").symlink_to(folder / "a.png")
-    (folder / "2.png").symlink_to(folder / "notes.txt")
-    account = Account()
-    assert found(account, folder) == ["0.png", "a.png", "b.png", "deeper/a.png"]
-    link = "link to a file taken anyway"
-    assert left_out(account, folder) == {"1.png": link, "2.png": link, "notes.txt": "file of another kind"}
-
-
-def test_hard_links_are_files_of_their_own(folder: Path) -> None:
-    (folder / "c.png").hardlink_to(folder / "a.png")
-    assert "c.png" in found(Account(), folder)
-
-
 def test_links_that_lead_nowhere_or_to_themselves_are_errors_and_the_others_are_found(folder: Path) -> None:
     (folder / "broken.png").symlink_to(folder / "none.png")
     (folder / "self").symlink_to(folder / "self")
@@ -72,48 +53,15 @@ def test_links_that_lead_nowhere_or_to_themselves_are_errors_and_the_others_are_
     assert account.failed == {str(folder / "broken.png"), str(folder / "self")}
 
 
-def test_linked_folders_are_followed_and_each_folder_is_searched_once(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere" / "c").mkdir(parents=True)
-    (tmp_path / "elsewhere" / "c" / "d.png").touch()
-    (folder / "0").symlink_to(tmp_path / "elsewhere")
-    (folder / "1").symlink_to(folder)  # a loop
-    (folder / "2").symlink_to(folder / "deeper")
-    (tmp_path / "elsewhere" / "back").symlink_to(folder)
-    account = Account()
-    assert found(account, folder) == ["0/c/d.png", "a.png", "b.png", "deeper/a.png"]
-    twice = "folder searched under another name"
-    assert left_out(account, folder) == {
-        "0/back": twice, "1": twice, "2": twice, "notes.txt": "file of another kind",
-    }  # fmt: skip
-
-
-def test_links_among_many_folders_take_no_more_than_a_search_of_each(tmp_path: Path) -> None:
-    for number in range(12):
-        (tmp_path / f"{number}").mkdir()
-        for other in range(12):
-            (tmp_path / f"{number}" / f"to {other}").symlink_to(tmp_path / f"{other}")
-    (tmp_path / "0" / "a.png").touch()
-    account = Account()
-    assert found(account, tmp_path) == ["0/a.png"]
-    assert len(account.left_out) == 144
-
-
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_special_files_in_a_folder_are_left_out_and_named_ones_are_errors(folder: Path) -> None:
     os.mkfifo(folder / "c.png")
     (folder / "null.png").symlink_to(os.devnull)
     account = Account()
     assert found(account, folder) == ["a.png", "b.png", "deeper/a.png"]
-    assert sum("pipe" in reason for reason in left_out(account, folder).values()) == 2
+    assert account.remainder() == "2 files for a device, pipe or socket, 1 file of another kind (.txt 1)"
     assert found(account, folder / "c.png") == []
     assert account.failed == {str(folder / "c.png")}
-
-
-def test_what_another_command_did_not_finish_is_left_out(folder: Path) -> None:
-    (folder / ".a.png.x7.part").touch()
-    account = Account()
-    found(account, folder, wanted=lambda _: True)
-    assert left_out(account, folder) == {".a.png.x7.part": "file unfinished by another command"}
 
 
 def test_inputs_that_are_not_there_or_empty_are_errors_of_their_own(
@@ -124,36 +72,6 @@ def test_inputs_that_are_not_there_or_empty_are_errors_of_their_own(
     assert found(account, tmp_path / "none", tmp_path / "empty", folder / "a.png") == ["a.png"]
     assert account.failed == {str(tmp_path / "none"), str(tmp_path / "empty")}
     assert capsys.readouterr().err.count("error: ") == 2
-
-
-def test_a_file_that_cannot_be_looked_into_is_left_out(folder: Path) -> None:
-    def refuse(path: Path) -> bool:
-        if path.suffix == ".txt":
-            raise PermissionError
-        return True
-
-    account = Account()
-    assert found(account, folder, wanted=refuse) == ["a.png", "b.png", "deeper/a.png"]
-    assert left_out(account, folder) == {"notes.txt": "file of unknown content"}
-
-
-def test_a_file_that_vanishes_while_a_folder_is_searched_is_an_error(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scan, account = os.scandir, Account()
-    with scan(folder) as entries:
-        listed = list(entries)
-
-    class Listing:
-        def __enter__(self) -> list[os.DirEntry[str]]:
-            (folder / "b.png").unlink(missing_ok=True)
-            return listed
-
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setattr(os, "scandir", lambda path: Listing() if Path(path) == folder else scan(path))
-    assert found(account, folder) == ["a.png", "deeper/a.png"]
-    assert account.failed == {str(folder / "b.png")}
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o111, 0o444], ids=["nothing", "cannot be listed", "cannot be entered"])

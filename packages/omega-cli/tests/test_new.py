@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from omega_cli.new import new
+from omega_core import file_io
+from omega_core.errors import OutputError
+from omega_core.file_io import write_whole
 from omega_core.plugins.components import KINDS
 
 
@@ -60,6 +64,37 @@ def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "error: omega-mine is there already; name another --output.\n")
     assert omega_new("quantizer", "mine", "--output", tmp_path / "elsewhere", cwd=tmp_path).returncode == 0
     assert (tmp_path / "elsewhere" / "src" / "omega_mine" / "quantizer.py").exists()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_distribution_that_cannot_be_written_to_its_end_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    count = 0
+
+    def write(path: Path, data: bytes, *, overwrite: bool) -> None:
+        nonlocal count
+        count += 1
+        if count == 4:
+            raise OutputError(f"cannot write {path}: No space left on device.")
+        write_whole(path, data, overwrite=overwrite)
+
+    folder = tmp_path / "deeper" / "omega-mine"
+    if there:
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(file_io, "write_whole", write)
+    with pytest.raises(OutputError):
+        new("quantizer", "mine", folder)
+    assert count == 4
+    assert list(tmp_path.rglob("*")) == [tmp_path / "deeper", *([folder] if there else [])]
+
+
+def test_an_empty_folder_is_filled_the_current_one_too(tmp_path: Path) -> None:
+    done = omega_new("quantizer", "mine", "--output", ".", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("LICENSE", "README.md", "pyproject.toml", "src", "tests"),
+    ]
 
 
 def test_a_summary_is_what_its_author_says(tmp_path: Path) -> None:

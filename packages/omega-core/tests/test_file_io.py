@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from omega_core.errors import OmegaError, OutputError, TargetError, TargetExistsError
-from omega_core.file_io import bytes_of, is_standard_output, is_written, read_whole, replacing, write_whole
+from omega_core.file_io import (
+    bytes_of,
+    is_standard_output,
+    is_written,
+    read_whole,
+    replacing,
+    whole_folder,
+    write_whole,
+)
 
 
 def names(folder):
@@ -407,3 +415,79 @@ def test_a_source_that_gives_no_bytes_is_named(tmp_path):
         ):
             with pytest.raises(OmegaError, match=told):
                 bytes_of(source)
+
+
+def fill(folder: Path) -> None:
+    write_whole(folder / "a.txt", b"a")
+    write_whole(folder / "deeper" / "b.txt", b"b")
+
+
+def contents(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_appears_whole(tmp_path: Path, there: bool) -> None:
+    folder = tmp_path / "new" / "folder"
+    if there:
+        folder.mkdir(parents=True)
+    before = folder.stat().st_ino if there else None
+    with whole_folder(folder) as temporary:
+        fill(temporary)
+        assert not list(folder.glob("[!.]*"))
+    assert contents(folder) == ["a.txt", "deeper", "deeper/b.txt"]
+    assert contents(tmp_path / "new")[0] == "folder", "no temporary folder is left"
+    assert before in (None, folder.stat().st_ino)
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("problem", [OSError, KeyboardInterrupt, ValueError])
+def test_a_folder_that_is_not_finished_leaves_nothing(
+    tmp_path: Path, there: bool, problem: type[BaseException]
+) -> None:
+    folder = tmp_path / "folder"
+    if there:
+        folder.mkdir()
+
+    def begin() -> None:
+        with whole_folder(folder) as temporary:
+            fill(temporary)
+            raise problem
+
+    with pytest.raises(OutputError if problem is OSError else problem):
+        begin()
+    assert contents(tmp_path) == (["folder"] if there else [])
+
+
+def test_a_folder_that_cannot_be_filled_to_its_end_stays_empty(tmp_path: Path) -> None:
+    def begin() -> None:
+        with whole_folder(tmp_path) as temporary:
+            fill(temporary)
+            (tmp_path / "deeper" / "of another").mkdir(parents=True)  # made meanwhile
+
+    with pytest.raises(OutputError):
+        begin()
+    assert contents(tmp_path) == ["deeper", "deeper/of another"]
+
+
+def test_a_folder_follows_a_link_to_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    with whole_folder(tmp_path / "link") as temporary:
+        fill(temporary)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "a.txt").exists()
+
+
+@pytest.mark.parametrize("what", ["a file", "a folder with a file"])
+def test_what_is_there_is_not_made_a_folder(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "a"
+    if what == "a file":
+        path.touch()
+    else:
+        path.mkdir()
+        (path / "b").touch()
+    before = contents(tmp_path)
+    with pytest.raises(TargetExistsError), whole_folder(path):
+        pass
+    assert contents(tmp_path) == before

@@ -174,7 +174,7 @@ def test_files_that_are_no_pictures_are_counted_and_left_out(photos: Path) -> No
         (photos / name).write_bytes(b"no picture")
     dataset = FolderDataset(data=photos, crop=16)
     note, others = dataset.notes
-    assert others == "left out, as they are no picture files: 1 with the suffix .txt"
+    assert others == "left out: 1 file of another kind (.txt 1)"
     assert re.fullmatch(r"2 of 22 files are not pictures and left out: .*x\.png, .*y\.jpg", note)
     assert len(dataset.train) + len(dataset.validation) == 20
 
@@ -185,14 +185,8 @@ def test_what_is_no_picture_file_is_counted_by_its_kind(photos: Path) -> None:
     (photos / "again.png").symlink_to(next(photos.rglob("*.png")))
     os.mkfifo(photos / "pipe.png")
     [note] = FolderDataset(data=photos, crop=16).notes
-    for part in (
-        "2 with the suffix .heic",
-        "1 with the suffix .txt",
-        "1 without a suffix",
-        "1 links to files",
-        "1 pipes",
-    ):
-        assert part in note
+    kinds = "4 files of another kind (.heic 2, without a suffix 1, .txt 1)"
+    assert note == f"left out: 1 file for a device, pipe or socket, {kinds}, 1 link to a file taken anyway"
 
 
 def test_linked_folders_are_searched_once_and_loops_end(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -205,7 +199,7 @@ def test_linked_folders_are_searched_once_and_loops_end(photos: Path, tmp_path_f
     dataset = FolderDataset(data=photos, crop=16)
     found = [path.name for path in (*dataset.train.paths, *dataset.validation.paths)]
     assert (len(found), found.count("linked.png")) == (21, 1)
-    assert "3 links to folders that are searched" in dataset.notes[0]
+    assert "3 folders searched under another name" in dataset.notes[0]
 
 
 def test_a_link_that_leads_nowhere_is_an_error_unless_it_is_to_be_left_out(photos: Path) -> None:
@@ -248,7 +242,8 @@ def test_folders_and_files_without_permission_stop_before_the_first_step(photos:
     finally:
         locked.chmod(0o755)
     assert done.returncode == 0, done.stderr
-    assert f"1 files or folders cannot be read: {locked} (Permission denied)" in done.stdout
+    assert f"1 files or folders cannot be read: {locked} (" in done.stdout
+    assert "Permission denied" in done.stdout
 
 
 def test_what_lies_beside_the_parts_of_a_folder_is_named(photos: Path) -> None:

@@ -16,41 +16,44 @@ import omega_core
 from omega_core.codec.model_file import read_model
 from omega_core.errors import TrainingError
 from omega_core.processes import launch_rank, launch_size, share
+from omega_train import train
 from omega_train.job_environment import local_processes, requeue, stop_signals
-from omega_train.recipe import Recipe
+from omega_train.recipe import Recipe, load_recipe
 from omega_train.trainer import lightning_trainer
 
 SCRIPT = Path(__file__).with_name("together.py")
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+VARIANTS = ("omega", "integer", "muon", "phases")
+"""Runs that `together.py` knows; each of its processes trains them all, as it takes longer to start than a run does."""
 
 
 def run(
-    folder: Path,
-    *,
-    batch: int,
-    steps: int,
-    quantizer: str = "omega",
-    together: bool,
-    killed: int = -1,
-    devices: str = "auto",
-) -> int:
-    """Train in one process, or in two, and return the exit status."""
-    folder.mkdir(exist_ok=True)
-    arguments = [str(SCRIPT), str(folder), str(batch), str(steps), quantizer, str(killed), devices]
+    folder: Path, *names: str, batch: int, steps: int = 8, together: bool, killed: int = -1, devices: str = "auto"
+) -> tuple[int, str]:
+    """Train runs in one process, or in two, and return the exit status and the output."""
+    arguments = [SCRIPT, folder, batch, steps, ",".join(names), killed, devices]
+    command = [sys.executable, *(TORCHRUN if together else []), *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *(TORCHRUN if together else []), *arguments]
-    with (folder / "output").open("w") as output:
-        return subprocess.run(command, env=environment, stdout=output, stderr=output, timeout=240).returncode
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
+    )
+    return done.returncode, done.stdout
 
 
-@pytest.fixture(scope="module", params=["omega", "integer", "muon", "phases"])
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The same run in one process and in two with half the batch each."""
-    folder = tmp_path_factory.mktemp(request.param)
+@pytest.fixture(scope="module")
+def all_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """The folders of the same runs in one process and in two with half the batch each, and what the two printed."""
+    folder, said = tmp_path_factory.mktemp("together"), ""
     for name, batch, together in (("one", 16, False), ("two", 8, True)):
-        status = run(folder / name, batch=batch, steps=8, quantizer=request.param, together=together)
-        assert status == 0, (folder / name / "output").read_text()
-    return folder / "one", folder / "two"
+        status, said = run(folder / name, *VARIANTS, batch=batch, together=together)
+        assert status == 0, said
+    return folder / "one", folder / "two", said
+
+
+@pytest.fixture(params=VARIANTS)
+def runs(request: pytest.FixtureRequest, all_runs: tuple[Path, Path, str]) -> tuple[Path, Path]:
+    """The folders of a run in one process and in two."""
+    return all_runs[0] / request.param, all_runs[1] / request.param
 
 
 def test_two_processes_have_the_gradient_of_one_with_twice_the_batch(runs: tuple[Path, Path]) -> None:
@@ -96,29 +99,36 @@ def test_what_two_processes_measure_and_count_is_what_one_does(runs: tuple[Path,
         assert np.abs(array.astype(np.int64) - tables[1][name].astype(np.int64)).max() < 2**16 / 50, name
 
 
-def test_the_first_process_alone_writes(runs: tuple[Path, Path]) -> None:
-    said = (runs[1] / "output").read_text()
-    assert said.count("step 0 of 8") == (runs[1] / "train.log").read_text().count("step 0 of 8") == 1
+def test_the_first_process_alone_writes(all_runs: tuple[Path, Path, str]) -> None:
+    _, folder, said = all_runs
+    assert said.count("step 0 of 8") == len(VARIANTS)
+    for name in VARIANTS:
+        assert (folder / name / "train.log").read_text().count("step 0 of 8") == 1
 
 
 @pytest.mark.parametrize("runs", ["omega"], indirect=True)
 def test_processes_that_lightning_starts_do_what_those_of_torchrun_do(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    status = run(tmp_path / "run", batch=8, steps=8, together=False, devices="2")
-    assert status == 0, (tmp_path / "run" / "output").read_text()
+    status, said = run(tmp_path, "omega", batch=8, together=False, devices="2")
+    assert status == 0, said
     one, two = (
-        torch.load(folder / "last.ckpt", weights_only=True)["state_dict"] for folder in (runs[1], tmp_path / "run")
+        torch.load(folder / "last.ckpt", weights_only=True)["state_dict"] for folder in (runs[1], tmp_path / "omega")
     )
     for name, tensor in one.items():
         torch.testing.assert_close(tensor, two[name], msg=name)
 
 
 @pytest.mark.parametrize("runs", ["omega"], indirect=True)
-def test_two_processes_go_on_with_what_two_began(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    assert run(folder, batch=8, steps=8, together=True, killed=6) != 0
-    assert run(folder, batch=8, steps=8, together=False) != 0
-    assert "this run had 2 processes and has 1 now" in (folder / "output").read_text()
-    assert run(folder, batch=8, steps=8, together=True) == 0
+def test_a_killed_process_ends_the_job_with_an_error_and_two_go_on_with_what_two_began(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "omega"
+    status, _ = run(tmp_path, "omega", batch=8, together=True, killed=6)
+    assert status != 0
+    recipe = load_recipe(str(folder / "recipe.toml"))
+    with pytest.raises(TrainingError, match="this run had 2 processes and has 1 now"):
+        train(recipe, folder, resume=True, accelerator="cpu", devices="1")
+    status, said = run(tmp_path, "omega", batch=8, together=True)
+    assert status == 0, said
     once, resumed = (torch.load(path / "last.ckpt", weights_only=True)["state_dict"] for path in (runs[1], folder))
     for name, tensor in once.items():
         assert torch.equal(tensor, resumed[name]), name
@@ -127,10 +137,6 @@ def test_two_processes_go_on_with_what_two_began(runs: tuple[Path, Path], tmp_pa
 def test_several_machines_need_something_that_starts_processes_on_each(tiny: Callable[..., Recipe]) -> None:
     with pytest.raises(TrainingError, match="2 machines need torchrun or srun"):
         lightning_trainer(tiny(), accelerator="cpu", devices="1", nodes=2, precision="32-true")
-
-
-def test_a_killed_process_ends_the_job_with_an_error(tmp_path: Path) -> None:
-    assert run(tmp_path / "killed", batch=8, steps=500, together=True, killed=6) != 0
 
 
 @pytest.mark.parametrize(

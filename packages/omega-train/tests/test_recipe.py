@@ -129,6 +129,16 @@ def test_another_component_does_not_inherit_options(tmp_path: Path) -> None:
     assert load_recipe(str(path), {"quantizer": "integer"}).quantizer_options == {}
 
 
+def test_another_optimizer_does_not_inherit_the_learning_rate_of_matrices(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('steps = 1\noptimizer = "muon"\nmatrix-learning-rate = 0.02\n')
+    changed = load_recipe(str(path), {"optimizer": "adam"})
+    assert (changed.optimizer, changed.matrix_learning_rate) == ("adam", None)
+    assert load_recipe(str(path), {"optimizer": "muon"}).matrix_learning_rate == 0.02
+    with pytest.raises(RecipeError, match="matrix-learning-rate"):
+        load_recipe(str(path), {"optimizer": "adam", "matrix-learning-rate": 0.01})
+
+
 def test_a_recipe_from_python_is_checked_too(tiny: Callable[..., Recipe]) -> None:
     with pytest.raises(RecipeError, match="the fewest cannot be more"):
         tiny(channels_min=9)

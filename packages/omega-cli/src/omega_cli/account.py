@@ -1,6 +1,5 @@
 """The account of a run: what became of each of its inputs, from which summary and exit status follow."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ import typer
 
 from omega_cli.messages import many, say, say_error, say_warning
 from omega_cli.worker_pool import Done
+from omega_core.folders import Reason, counted_reasons
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Account:
     done: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
-    left_out: dict[str, tuple[str, str]] = field(default_factory=dict)
+    left_out: dict[str, Reason] = field(default_factory=dict)
     bytes_in: int = 0
     bytes_out: int = 0
     pixels: int = 0
@@ -65,17 +65,8 @@ class Account:
         return ", ".join(parts)
 
     def remainder(self) -> str:
-        """What was left out, such as "3 files of another kind (.heic 2, .txt 1), 1 linked folder"; "" if nothing."""
-        reasons: dict[str, Counter[str]] = {}
-        for reason, detail in self.left_out.values():
-            reasons.setdefault(reason, Counter())[detail] += 1
-        parts = []
-        for reason, details in sorted(reasons.items()):
-            noun, _, rest = reason.partition(" ")
-            some = ", ".join(f"{detail} {count}" for detail, count in details.most_common(10) if detail)
-            more = ", …" if len(details) > 10 else ""
-            parts.append(f"{many(details.total(), noun)} {rest}".rstrip() + (f" ({some}{more})" if some else ""))
-        return ", ".join(parts)
+        """What was left out, such as "3 files of another kind (.heic 2, .txt 1)"; "" if nothing."""
+        return counted_reasons(self.left_out.values())
 
     def say_left_out(self) -> None:
         """Print how many inputs were not tried, and why, if there are some."""

@@ -1,10 +1,8 @@
 """The files that a command reads: those that are named, and those in folders."""
 
-import os
 import stat
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath
@@ -12,10 +10,9 @@ from typing import BinaryIO
 
 from omega_cli.account import Account
 from omega_core.errors import OmegaError
+from omega_core.folders import Identity, identity_of, search_folder
 
 STANDARD_INPUT = Path("-")
-Identity = tuple[int, int]
-"""What all names of a file have in common: the numbers of its device and of itself."""
 
 
 def input_path(text: str) -> Path:
@@ -71,11 +68,6 @@ def find_files(inputs: Iterable[Path], wanted: Callable[[Path], bool], account: 
     return list(found.values())
 
 
-def identity_of(status: os.stat_result) -> Identity:
-    """The identity of a file or folder, from the result of `os.stat`."""
-    return status.st_dev, status.st_ino
-
-
 def _find(given: Path, wanted: Callable[[Path], bool], account: Account) -> list[Found]:
     if given == STANDARD_INPUT:
         return [Found(given, PurePath("stdin"), None)]
@@ -92,73 +84,11 @@ def _find(given: Path, wanted: Callable[[Path], bool], account: Account) -> list
     if not stat.S_ISDIR(status.st_mode):
         account.fail(given, "it is neither a file nor a folder.")
         return []
-    inside = Account()
-    files = _find_in_folder(given, wanted, inside)
-    if not files and not inside.failed:
-        inside.fail(given, "the folder has nothing in it for this command.")
-    account.failed |= inside.failed
-    account.left_out |= inside.left_out
-    return files
-
-
-def _find_in_folder(folder: Path, wanted: Callable[[Path], bool], account: Account) -> list[Found]:
-    linked, files = list[Found](), list[Found]()
-    for file in _regular_files(folder, account):
-        if _is_wanted(file.source, wanted, account):
-            (linked if file.source.is_symlink() else files).append(file)
-    known = {file.identity for file in files}
-    for file in sorted(linked, key=lambda file: file.relative):
-        if file.identity in known:
-            account.leave_out(file.source, "link to a file taken anyway")
-        else:
-            files.append(file)
-            known.add(file.identity)
-    return sorted(files, key=lambda file: file.relative)
-
-
-def _is_wanted(path: Path, wanted: Callable[[Path], bool], account: Account) -> bool:
-    if path.name.startswith(".") and path.name.endswith(".part"):
-        account.leave_out(path, "file unfinished by another command")
-        return False
-    try:
-        if wanted(path):
-            return True
-    except OSError:
-        account.leave_out(path, "file of unknown content", path.suffix.lower())
-    else:
-        account.leave_out(path, "file of another kind", path.suffix.lower() or "without a suffix")
-    return False
-
-
-def _regular_files(top: Path, account: Account) -> Iterator[Found]:
-    """The regular files in a folder and its subfolders; linked folders are last, so that they are the ones left out."""
-    searched: set[Identity] = set()
-    folders, linked = deque([top]), deque[Path]()
-    while folders or linked:
-        folder = (folders or linked).popleft()
-        try:
-            # with "." at its end, which pathlib drops: a folder that can be listed but not entered is an error here
-            here = identity_of(os.stat(f"{folder}{os.sep}{os.curdir}"))  # noqa: PTH116
-            if here in searched:
-                account.leave_out(folder, "folder searched under another name")
-                continue
-            searched.add(here)
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as problem:
-            account.fail(folder, f"the folder cannot be read: {problem.strerror or problem}.")
-            continue
-        for entry in entries:
-            path = folder / entry.name
-            try:
-                status = path.stat()
-            except OSError as problem:
-                what = "the link cannot be followed" if entry.is_symlink() else "cannot read it"
-                account.fail(path, f"{what}: {problem.strerror or problem}.")
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                (linked if entry.is_symlink() else folders).append(path)
-            elif stat.S_ISREG(status.st_mode):
-                yield Found(path, path.relative_to(top), identity_of(status))
-            else:
-                account.leave_out(path, "file for a device, pipe or socket")
+    inside = search_folder(given, wanted)
+    for path, reason in inside.unreadable.items():
+        account.fail(path, f"{reason}.")
+    for path, why in inside.left_out.items():
+        account.leave_out(path, *why)
+    if not inside.files and not inside.unreadable:
+        account.fail(given, "the folder has nothing in it for this command.")
+    return [Found(file.source, file.relative, file.identity) for file in inside.files]

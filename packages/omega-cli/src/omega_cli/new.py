@@ -33,7 +33,7 @@ def new(
     summary: Annotated[str | None, typer.Option(help="What `omega list` says of it, in one line.")] = None,
 ) -> None:
     """Make a plugin with a small component that works: a distribution ready to install, test and change."""
-    from omega_core.file_io import write_whole
+    from omega_core.file_io import whole_folder, write_whole
     from omega_core.plugins.registry import FIRST_PARTY, registry
 
     if kind not in KINDS:
@@ -58,9 +58,10 @@ def new(
         "__DEPENDENCIES__": _dependencies(kind),
         "__USE__": _use(kind, name),
     }
-    for path, text in _files(kind):
-        target = folder / _filled(path.removesuffix(".template"), words)
-        write_whole(target, _filled(text, words).encode(), overwrite=False)
+    with whole_folder(folder) as unfinished:
+        for path, text in _files(kind):
+            target = unfinished / _filled(path.removesuffix(".template"), words)
+            write_whole(target, _filled(text, words).encode(), overwrite=False)
     say(f"{folder}: a distribution with the {kind} {name}. Next:\n")
     say(f'    pip install -e "{_path(folder)}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
     taken = [c.qualified_name for c in registry().components(kind) if c.component.name == name]

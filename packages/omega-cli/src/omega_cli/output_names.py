@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from omega_cli.account import Account
-from omega_cli.input_files import Found, Identity, identity_of
+from omega_cli.input_files import Found
 from omega_core.errors import OutputError
+from omega_core.folders import Identity, identity_of
 from omega_core.names import MAX_PART_BYTES, folded, marked, portable, shortened
 
 

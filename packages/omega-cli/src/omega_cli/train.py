@@ -56,6 +56,8 @@ def train(
     steps: Annotated[int | None, typer.Option(help="The length of the run, in steps of one batch.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in the batch of each process.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, or muon for weights that are matrices.")] = None,
+    matrix_learning_rate: Annotated[float | None, typer.Option(help="Of Muon.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of all random numbers.")] = None,
     accelerator: Annotated[
         str | None, typer.Option(help="cpu, gpu or another of Lightning's; the best there is if not given.")
@@ -99,6 +101,8 @@ def train(
         "steps": steps,
         "batch-size": batch_size,
         "learning-rate": learning_rate,
+        "optimizer": optimizer,
+        "matrix-learning-rate": matrix_learning_rate,
         "seed": seed,
     }
     chosen = omega_train.load_recipe(recipe, changes)

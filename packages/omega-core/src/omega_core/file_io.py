@@ -79,6 +79,39 @@ def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
         temporary.write_bytes(data)
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary folder whose content the folder `path` has when the context ends without an error.
+
+    path: the folder to make, and those that contain it if missing; or an empty one, which is filled.
+
+    Raises TargetExistsError if something is there already, and OutputError if the folder cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        target = Path(os.path.realpath(path))
+        fill = target.is_dir()
+        if os.path.lexists(target) and not (fill and not any(target.iterdir())):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        where = target if fill else target.parent  # a folder that is there may be a mounted disk, or the current one
+        _make_folder(where)
+        temporary = where / f".omega-{secrets.token_hex(8)}.part"
+        temporary.mkdir()
+        yield temporary
+        if fill:
+            _move_all(temporary, target)
+        else:
+            temporary.rename(target)
+        _sync_folder(where)
+    except FileExistsError as problem:
+        raise TargetExistsError(path) from problem
+    except OSError as problem:
+        raise OutputError(f"cannot write {path}: {problem.strerror or problem}.") from problem
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def is_written(path: Path) -> bool:
     """Whether there is a file that writing to `path` would replace: not a device, pipe, folder or broken link."""
     try:
@@ -215,6 +248,19 @@ def _make_folder(folder: Path) -> None:
             _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _sync_folder(folder.parent)
+
+
+def _move_all(source: Path, target: Path) -> None:
+    """Move what is in one folder into another; if something cannot be moved, nothing is. Raises OSError."""
+    moved = list[Path]()
+    try:
+        for path in sorted(source.iterdir()):
+            path.rename(target / path.name)
+            moved.append(path)
+    except BaseException:
+        for path in moved:
+            (target / path.name).rename(path)
+        raise
 
 
 def _set_owner_and_mode(path: Path, like: os.stat_result | None, mode: int) -> None:

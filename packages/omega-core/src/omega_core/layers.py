@@ -4,6 +4,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
+LEAST_EXPONENT = -50.0
+"""The least x whose e^x a density computes: below, it is too small to count, and from −87 on a subnormal number, with
+which processors are many times as slow."""
+
 
 class ConvBlock(nn.Module):
     """x + pointwise(activation(pointwise(depthwise 3×3(x)))), initially close to x: (B, channels, h, w) to the same.

@@ -170,6 +170,16 @@ def test_far_tails_are_as_precise_on_both_sides():
     assert 1e-9 < left < 1e-5
 
 
+def test_far_tails_are_normal_numbers(monkeypatch):
+    prior = FactorizedPrior(channels=1, alphabet=256, lowest=-127)
+    monkeypatch.setattr(prior, "_logits", lambda values: 100 * values)
+    values = torch.linspace(-2, 2, 1001)[None].requires_grad_()
+    probability = prior._probability(values)
+    (slope,) = torch.autograd.grad(probability.sum(), values)
+    for found in (probability.detach(), slope.abs()):
+        assert ((found == 0) | (found >= torch.finfo(torch.float32).tiny)).all()
+
+
 def test_it_trains_towards_what_it_sees():
     torch.manual_seed(0)
     prior = FactorizedPrior(channels=1, alphabet=32, lowest=-15)

@@ -192,7 +192,8 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
 
     name_or_path: the name of a recipe of this package, or the path of a TOML file.
     overrides: values of settings by their names in the file, such as "batch-size"; None keeps the value of the file.
-        Options of components are added to those of the file, unless another component is chosen.
+        Options of components are added to those of the file, unless another component is chosen, and the
+        matrix-learning-rate of the file is kept unless another optimizer than "muon" is.
 
     Raises RecipeError for an unknown recipe, an unknown setting or an invalid value.
     """
@@ -208,6 +209,8 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     for kind in ("architecture", "quantizer", "prior", "dataset", "trainer"):
         if kind in changes and changes[kind] != values.get(kind):
             values.pop(f"{kind}-options", None)  # they belong to another component
+    if changes.get("optimizer", "muon") != "muon":
+        values.pop("matrix-learning-rate", None)  # no other optimizer has one
     for key, options in changes.items():
         if key.endswith("-options") and isinstance(options, Mapping) and isinstance(values.get(key), Mapping):
             changes[key] = {**_named(values[key]), **_named(options)}

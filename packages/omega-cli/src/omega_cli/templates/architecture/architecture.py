@@ -1,8 +1,7 @@
 """An architecture to begin with: pixels to blocks, two convolutions on each side."""
 
-from torch import Tensor, nn
-
 from omega_core.contracts import LocalArchitecture
+from torch import Tensor, nn
 
 
 class __CLASS__(LocalArchitecture):

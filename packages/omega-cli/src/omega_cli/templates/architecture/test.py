@@ -1,9 +1,9 @@
 """Tests of the contract of architectures, by the conformance kit."""
 
 import torch
+from omega_core.testing import ArchitectureContract
 
 from __PACKAGE__.architecture import __CLASS__
-from omega_core.testing import ArchitectureContract
 
 
 class Test__CLASS__(ArchitectureContract):

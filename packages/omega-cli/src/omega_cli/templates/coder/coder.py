@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from omega_core.coding.tables import Integers, Symbols, Tables
 from omega_core.contracts.coder import Coder, Decoder, check_symbols
 from omega_core.errors import CoderError
-from omega_core.coding.tables import Integers, Symbols, Tables
 
 
 class __CLASS__(Coder):

@@ -1,10 +1,10 @@
 """Tests of the contract of coders, by the conformance kit."""
 
 import numpy as np
-
-from __PACKAGE__.coder import __CLASS__
 from omega_core.coding.tables import Tables, cumulative_counts
 from omega_core.testing import CoderContract
+
+from __PACKAGE__.coder import __CLASS__
 
 
 class Test__CLASS__(CoderContract):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
 from omega_core.contracts import Dataset
 from omega_core.errors import DataError
 

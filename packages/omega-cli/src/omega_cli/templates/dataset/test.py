@@ -1,7 +1,8 @@
 """Tests of the contract of datasets, by the conformance kit."""
 
-from __PACKAGE__.dataset import __CLASS__
 from omega_core.testing import DatasetContract
+
+from __PACKAGE__.dataset import __CLASS__
 
 
 class Test__CLASS__(DatasetContract):

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
-
-from omega_core.contracts import FrozenPrior, Prior
 from omega_core.coding.tables import FrozenTables
+from omega_core.contracts import FrozenPrior, Prior
+from torch import Tensor
 
 
 class __CLASS__(Prior):

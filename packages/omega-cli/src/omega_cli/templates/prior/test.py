@@ -1,9 +1,9 @@
 """Tests of the contract of priors, by the conformance kit."""
 
 import torch
+from omega_core.testing import PriorContract
 
 from __PACKAGE__.prior import __CLASS__
-from omega_core.testing import PriorContract
 
 
 class Test__CLASS__(PriorContract):

@@ -4,9 +4,8 @@ latent ─1×1 convolution─ tanh ─ S levels ─ rounded: the symbol ─1×1 
 """
 
 import torch
-from torch import Tensor, nn
-
 from omega_core.contracts import Prior, Quantized, Quantizer
+from torch import Tensor, nn
 
 
 class __CLASS__(Quantizer):

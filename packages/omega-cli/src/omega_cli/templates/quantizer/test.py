@@ -1,9 +1,9 @@
 """Tests of the contract of quantizers, by the conformance kit."""
 
 import torch
+from omega_core.testing import QuantizerContract
 
 from __PACKAGE__.quantizer import __CLASS__
-from omega_core.testing import QuantizerContract
 
 
 class Test__CLASS__(QuantizerContract):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-
 from omega_core.contracts import Dataset
 from omega_core.errors import TrainingError
 from omega_core.plugins.registry import build

@@ -1,0 +1,136 @@
+"""The files of a folder and its subfolders, each once, and what else is in them."""
+
+import os
+import stat
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+Identity = tuple[int, int]
+"""What all names of a file have in common: the numbers of its device and of itself."""
+Reason = tuple[str, str]
+"""Why a file is left out, as a noun in the singular whose first word has a plural with s, and a detail, or ""."""
+
+_DETAILS = 10  # the most details of a reason that a text names
+
+
+@dataclass(frozen=True)
+class FileInFolder:
+    """A regular file in a folder, or a link to one.
+
+    source: its path.
+    relative: its path in the folder that was searched.
+    identity: of the file.
+    """
+
+    source: Path
+    relative: PurePath
+    identity: Identity
+
+
+@dataclass
+class FolderContents:
+    """What was found in a folder.
+
+    files: those that are wanted, sorted.
+    left_out: what is not, with the reason, such as ("file of another kind", ".txt").
+    unreadable: folders and files that cannot be read and links that cannot be followed, with a sentence without its
+        period.
+    """
+
+    files: list[FileInFolder] = field(default_factory=list)
+    left_out: dict[Path, Reason] = field(default_factory=dict)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+
+
+def search_folder(folder: Path, wanted: Callable[[Path], bool]) -> FolderContents:
+    """Find the files of a folder and its subfolders.
+
+    Links are followed. A folder that was searched under another name is left out, which ends loops, and so is a link
+    to a file that is found anyway. Hard links are files of their own.
+
+    folder: the folder. One that cannot be read is the only unreadable one in the result.
+    wanted: selects regular files. Raises OSError for one that it cannot read, which is then left out.
+    """
+    found = FolderContents()
+    linked = list[FileInFolder]()
+    for file in _regular_files(folder, found):
+        if reason := _reason_against(file.source, wanted):
+            found.left_out[file.source] = reason
+        else:
+            (linked if file.source.is_symlink() else found.files).append(file)
+    known = {file.identity for file in found.files}
+    for file in sorted(linked, key=lambda file: file.relative):
+        if file.identity in known:
+            found.left_out[file.source] = ("link to a file taken anyway", "")
+        else:
+            found.files.append(file)
+            known.add(file.identity)
+    found.files.sort(key=lambda file: file.relative)
+    return found
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """The identity of a file or folder, from the result of `os.stat`."""
+    return status.st_dev, status.st_ino
+
+
+def counted_reasons(reasons: Iterable[Reason]) -> str:
+    """Reasons with counts, such as "3 files of another kind (.heic 2, .txt 1), 1 link to a file taken anyway"."""
+    by_noun: dict[str, Counter[str]] = {}
+    for noun, detail in reasons:
+        by_noun.setdefault(noun, Counter())[detail] += 1
+    parts = []
+    for noun, details in sorted(by_noun.items()):
+        first, _, rest = noun.partition(" ")
+        count = details.total()
+        some = ", ".join(f"{detail} {n}" for detail, n in details.most_common(_DETAILS) if detail)
+        more = ", …" if len(details) > _DETAILS else ""
+        parts.append(f"{count} {first}{'s' * (count != 1)} {rest}".rstrip() + (f" ({some}{more})" if some else ""))
+    return ", ".join(parts)
+
+
+def _reason_against(path: Path, wanted: Callable[[Path], bool]) -> Reason | None:
+    """Why a file is left out, or None."""
+    if path.name.startswith(".") and path.name.endswith(".part"):
+        return "file unfinished by another command", ""
+    try:
+        taken = wanted(path)
+    except OSError:
+        return "file of unknown content", path.suffix.lower()
+    return None if taken else ("file of another kind", path.suffix.lower() or "without a suffix")
+
+
+def _regular_files(top: Path, found: FolderContents) -> Iterator[FileInFolder]:
+    """The regular files in a folder and its subfolders; linked folders are last, so that they are the ones left out."""
+    searched: set[Identity] = set()
+    folders, linked = deque([top]), deque[Path]()
+    while folders or linked:
+        folder = (folders or linked).popleft()
+        try:
+            # with "." at its end, which pathlib drops: a folder that can be listed but not entered is an error here
+            here = identity_of(os.stat(f"{folder}{os.sep}{os.curdir}"))  # noqa: PTH116
+            if here in searched:
+                found.left_out[folder] = ("folder searched under another name", "")
+                continue
+            searched.add(here)
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as problem:
+            found.unreadable[folder] = f"the folder cannot be read: {problem.strerror or problem}"
+            continue
+        for entry in entries:
+            path = folder / entry.name
+            try:
+                status = path.stat()
+            except OSError as problem:
+                what = "the link cannot be followed" if entry.is_symlink() else "cannot read it"
+                found.unreadable[path] = f"{what}: {problem.strerror or problem}"
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                (linked if entry.is_symlink() else folders).append(path)
+            elif stat.S_ISREG(status.st_mode):
+                yield FileInFolder(path, path.relative_to(top), identity_of(status))
+            else:
+                found.left_out[path] = ("file for a device, pipe or socket", "")
