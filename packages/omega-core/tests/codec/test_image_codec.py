@@ -51,7 +51,7 @@ class Straight(Quantizer):
         return latent.round().long().clamp(0, 7)
 
     def latent(self, symbols):
-        return F.pad(symbols.float(), (0, 0, 0, 0, 0, 4 - symbols.shape[1]))
+        return F.pad(symbols.clamp_min(0).float(), (0, 0, 0, 0, 0, 4 - symbols.shape[1]))
 
 
 class Rising(Prior):
