@@ -30,7 +30,6 @@ from omega_entropy import ContextPrior
 # --- the reader: nothing of Omega, and NumPy only as safetensors gives the arrays of a model file ---------------------
 
 CODERS = {1: "omega-entropy/range", 2: "omega-entropy/torchac", 3: "omega-entropy/fixed", 4: "omega-entropy/raw"}
-PER_GROUP = {i + 1: n for i, n in enumerate([1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 30, 32])}
 MODES = ["L", "RGB", "LA", "RGBA"]
 TILE, ALPHA, PICTURES, PROFILE = 1, 2, 3, 132
 
@@ -76,12 +75,6 @@ def to_varint(value: int) -> bytes:
     return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + to_varint(value >> 7)
 
 
-def size_of(byte: int) -> int:
-    """What the size of a group stands for."""
-    exponent, mantissa = byte >> 3, byte & 7
-    return (8 + mantissa) << (exponent - 1) if exponent else mantissa
-
-
 def text(data: bytes) -> str:
     try:
         return data.decode()
@@ -107,18 +100,10 @@ class File:
     model: bytes
     shapes: list[tuple[int, int]]
     coder: str
-    group: int
-    channels: int
-    ends: list[int]  # of the groups, in bytes of the stream
+    complete: bool
     stream: bytes
     fields: dict[int, bytes]
-    start: int  # of `groups`
-    sizes: bytes
-
-    @property
-    def cuts(self) -> dict[int, int]:
-        counts = [self.group * (i + 1) for i in range(len(self.ends) - 1)] + [self.channels]
-        return dict(zip(counts, self.ends, strict=True))
+    start: int  # of the length
 
     @functools.cached_property
     def tile(self) -> int | None:
@@ -173,12 +158,13 @@ def read_pictures(content: bytes, first: tuple[int, int]) -> list[tuple[int, int
 
 
 def read(whole: bytes, partial: bool = False) -> File:
-    """The file, or, where it may break off, what is left of it: as a file that ends with its last whole group."""
+    """The file, or, where it may break off, what is left of it: as a file that was shortened there."""
     data = Bytes(whole)
     check(data.take(2) == b"\xce\xa9", "not an .omega file")
     version, number = divmod(data.byte(), 16)
-    check(version == 1 and number in (0, *CODERS), "a version or a coder that is not known")
+    check(version == 2 and number in (0, *CODERS), "a version or a coder that is not known")
     flags = data.byte()
+    check(flags < 128, "a flag that is not known")
     mode, model = MODES[flags & 3], data.take(4)
     if flags & 4:
         height, width = data.byte() + 1, data.byte() + 1
@@ -187,43 +173,30 @@ def read(whole: bytes, partial: bool = False) -> File:
         check(height > 0 and width > 0 and max(height, width) > 256, "sizes that have another form")
     coder = CODERS.get(number) or text(data.take(data.varint()))
     check(bool(number) or (coder not in CODERS.values() and "/" in coder), "a name of a coder that is not one")
-    group = PER_GROUP.get(flags >> 4) or data.varint()
-    check(group > 0 and (bool(flags >> 4) or group not in PER_GROUP.values()), "channels per group in another form")
     fields = read_fields(data) if flags & 8 else {}
     check((ALPHA in fields) == mode.endswith("A"), "alpha and mode do not fit")
     shapes = read_pictures(fields[PICTURES], (height, width)) if PICTURES in fields else [(height, width)]
-    start, groups = data.at, data.byte()
-    lacking = data.varint() if groups & 32 else 0
-    check(lacking < group and bool(groups & 32) == (lacking > 0), "lacking is none, or a whole group")
-    count = (groups & 31) + 1
-    sizes = data.take(count - 1)
-    last = data.take((groups >> 6) + 1)
-    check(len(last) == 1 or last[-1] > 0, "a last size with more bytes than needed")
-    ends = [size_of(size) for size in sizes] + [int.from_bytes(last, "little")]
-    ends = [sum(ends[: i + 1]) for i in range(count)]
-    channels = count * group - lacking
-    if partial and len(data.data) - data.at < ends[-1] + 4:
-        there = sum(end <= len(data.data) - data.at for end in ends)
-        check(there > 0, "no group is whole")
-        channels, ends, sizes = min(there * group, channels), ends[:there], sizes[: there - 1]
-        stream = data.take(ends[-1])
-    else:
-        stream = data.take(ends[-1])
-        check(zlib.crc32(whole[: data.at]) == struct.unpack("<I", data.take(4))[0], "the checksum is another")
-        check(data.at == len(whole), "something follows")
-    return File(mode, model, shapes, coder, group, channels, ends, stream, fields, start, sizes)
+    start, last = data.at, data.take((flags >> 5 & 3) + 1)
+    check(len(last) == 1 or last[-1] > 0, "a length with more bytes than needed")
+    length, complete = int.from_bytes(last, "little"), bool(flags & 16)
+    if partial and len(data.data) - data.at < length + 4:
+        there = min(length, len(data.data) - data.at)
+        check(there > 0, "nothing is there")
+        return File(mode, model, shapes, coder, complete and there == length, data.take(there), fields, start)
+    stream = data.take(length)
+    check(zlib.crc32(whole[: data.at]) == struct.unpack("<I", data.take(4))[0], "the checksum is another")
+    check(data.at == len(whole), "something follows")
+    return File(mode, model, shapes, coder, complete, stream, fields, start)
 
 
-def shorten(whole: bytes, channels: int) -> bytes:
-    """The file of the first groups."""
+def shorten(whole: bytes, length: int) -> bytes:
+    """The file with the first bytes of the stream."""
     file = read(whole)
-    if channels == file.channels:
+    if length == len(file.stream):
         return whole
-    count = channels // file.group
-    last = size_of(file.sizes[count - 1])
-    last_bytes = last.to_bytes(max(1, (last.bit_length() + 7) // 8), "little")
-    head = whole[: file.start] + bytes([count - 1 | (len(last_bytes) - 1) << 6]) + file.sizes[: count - 1] + last_bytes
-    data = head + file.stream[: file.ends[count - 1]]
+    said = length.to_bytes(max(1, (length.bit_length() + 7) // 8), "little")
+    flags = whole[3] & 0b1111 | (len(said) - 1) << 5
+    data = whole[:3] + bytes([flags]) + whole[4 : file.start] + said + file.stream[:length]
     return data + struct.pack("<I", zlib.crc32(data))
 
 
@@ -246,6 +219,9 @@ def read_pack(whole: bytes) -> list[tuple[File, list[str]]]:
     return [(file, [next(rest) for _ in file.shapes]) for file in files]
 
 
+Places = NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class ModelFile:
     """What of a model file the symbols need."""
@@ -254,64 +230,72 @@ class ModelFile:
     architecture: str
     channels: int
     cumulative: list[list[int]]  # nothing in a model without a prior
-    rows: list[list[int]]
+    rows: NDArray[np.int64]
     contexts: dict[str, Any]  # nothing in most
+    net: dict[str, NDArray[np.int64]]  # nothing in most
 
     def latent(self, height: int, width: int) -> tuple[int, int]:
         if self.architecture == "omega-core/mnist":
             return 3, 3
+        if self.architecture == "omega-core/compact":
+            return -(-height // 16), -(-width // 16)
         return max(2, -(-height // 16)), max(2, -(-width // 16))
 
-    def tables(self, file: File) -> Iterator[list[int]]:
-        """The table of each symbol of the stream."""
-        for channel in range(file.channels):
-            for height, width in (self.latent(*shape) for shape in file.shapes):
-                for position in range(height * width):
-                    row = self.rows[channel] if self.rows else []
-                    yield self.cumulative[row[position % len(row)]] if row else []
+    def steps(self, symbols: NDArray[np.int64]) -> Iterator[tuple[Places, Places]]:
+        """The places of the symbols of each step of a picture, and the numbers of their tables."""
+        if self.net:
+            yield from self.with_net(symbols)
+        elif self.contexts:
+            yield from self.with_contexts(symbols)
+        else:
+            positions = symbols[0].size
+            rows = np.broadcast_to(self.rows, (self.channels, positions)) if self.cumulative else symbols * 0
+            rows = rows.reshape(self.channels, positions)
+            one = all(after.min() > before.max() for before, after in itertools.pairwise(rows)) or not self.cumulative
+            for first in [0] if one else range(self.channels):
+                last = self.channels if one else first + 1
+                yield np.arange(first * positions, last * positions), rows[first:last].reshape(-1)
 
-    def symbols(self, file: File) -> list[int]:
-        """All symbols of the stream, channel after channel."""
+    def symbols(self, file: File) -> list[NDArray[np.int64]]:
+        """The symbols (C, h, w) of each picture; −1 for those that are missing."""
         check(file.model.hex() == self.fingerprint[:8], "a file of another model")
-        check(file.channels <= self.channels, "more channels than the model has")
         check(file.coder in DECODERS, "a coder that is not here")
         if self.architecture == "omega-core/mnist":
             check(set(file.shapes) == {(28, 28)} and "RGB" not in file.mode, "pictures that it does not take")
         else:
             check(file.tile is not None or max(map(max, file.shapes)) <= 2048, "a large picture without tiles")
-        if self.contexts:
-            check(file.coder == "omega-entropy/range", "a coder that is not here")
-            return self.with_contexts(file)
-        tables = list(self.tables(file))
-        symbols = DECODERS[file.coder](file.stream, tables)
-        check(not self.rows or max(symbols) < len(tables[0]) - 1, "a symbol that the tables do not have")
-        return symbols
-
-    def with_contexts(self, file: File) -> list[int]:
-        shapes = [self.latent(*shape) for shape in file.shapes]
-        decoded = [[[[0] * width for _ in range(height)] for _ in range(file.channels)] for height, width in shapes]
-        decoder, least = RangeDecoder(file.stream), 0.0
-        for c, stage in itertools.product(range(file.channels), (0, 1)):
-            places = [
-                (picture, y, x)
-                for picture, shape in zip(decoded, shapes, strict=True)
-                for y, x in np.ndindex(*shape)
-                if (y + x) % 2 == stage
+        pictures = [np.full((self.channels, *self.latent(*shape)), -1) for shape in file.shapes]
+        decoder = DECODERS[file.coder](file.stream)
+        tables = self.net["ordered"].tolist() if self.net else self.cumulative
+        for parts in zip(*(self.steps(picture) for picture in pictures), strict=True):
+            coded = [
+                (number, picture, place)
+                for picture, (places, numbers) in enumerate(parts)
+                for place, number in zip(places.tolist(), numbers.tolist(), strict=True)
             ]
-            tables = [self.cumulative[self.row(picture, c, stage, y, x)] for picture, y, x in places]
-            least += least_bits(tables)
-            check(len(file.stream) >= int(least / 8) - 1, "the stream is too short for its symbols")
-            for (picture, y, x), table in zip(places, tables, strict=True):
-                picture[c][y][x] = decoder.next(table)
-        return [s for c in range(file.channels) for picture in decoded for row in picture[c] for s in row]
+            for number, picture, place in sorted(coded, key=lambda each: each[:1]):
+                symbol = decoder.next(tables[number] if tables else None)
+                if symbol is None:
+                    check(not file.complete, "symbols are missing")
+                    return pictures
+                pictures[picture].reshape(-1)[place] = symbol
+        return pictures
 
-    def row(self, picture: list[list[list[int]]], c: int, stage: int, y: int, x: int) -> int:
-        height, width = len(picture[c]), len(picture[c][0])
+    def with_contexts(self, picture: NDArray[np.int64]) -> Iterator[tuple[Places, Places]]:
+        _, height, width = picture.shape
+        for c, stage in itertools.product(range(self.channels), (0, 1)):
+            half = [(y, x) for y, x in np.ndindex(height, width) if (y + x) % 2 == stage]
+            places = [(c * height + y) * width + x for y, x in half]
+            rows = [self.row(picture, c, stage, y, x) for y, x in half]
+            yield np.array(places, np.int64), np.array(rows, np.int64)
+
+    def row(self, picture: NDArray[np.int64], c: int, stage: int, y: int, x: int) -> int:
+        _, height, width = picture.shape
         known, context = self.contexts, 0
         for m in range(len(known["marks"])):
 
             def mark(channel: int, down: int, right: int, numbers: Any = known["marks"][m]) -> int:
-                return int(numbers[channel][picture[channel][down][right]])
+                return int(numbers[channel][picture[channel, down, right]])
 
             score = 0
             for n, a in enumerate(known["parents"][c][stage]):
@@ -330,7 +314,98 @@ class ModelFile:
             thresholds = known[f"thresholds.{m}"][c][stage]
             context = context * (len(thresholds) + 1) + sum(score >= threshold for threshold in thresholds)
         rows = self.rows[c]
-        return int(rows[stage if len(rows) == 2 else y * width + x] + context)
+        return int(rows[stage if len(rows) == 2 else y * width + x if len(rows) > 2 else 0] + context)
+
+    def with_net(self, picture: NDArray[np.int64]) -> Iterator[tuple[Places, Places]]:
+        net, (_, height, width) = self.net, picture.shape
+        first = np.indices((height, width)).sum(0) % 2 == 0
+        level = np.zeros_like(picture)
+        total = np.zeros((len(net["inputs"]), height, width), np.int64)
+        for g, (start, end) in enumerate(itertools.pairwise(net["bounds"].tolist())):
+            some = np.arange(start, end)
+            parents = net["parents"][some]
+            b = np.where((parents >= 0)[:, None, None], level[parents], 0)
+            kind = np.searchsorted([-3, -1, 0, 1, 2, 4], b, side="right")
+            kind[parents < 0] = 7
+            shifts = net["shifts"][g][:, :, None, None]
+            z = limited(halved(net["bias"][g][:, None, None] + total, shifts[0]), 0)
+            for layer in (0, 1):
+                d = limited(halved(self.convolved(g, layer, z), shifts[1 + layer]), -127)
+                z = limited(halved(self.mixed(g, layer, d), shifts[4 + layer]), 0)
+            size, sign = np.minimum(6, np.abs(b)), np.clip(b, -6, 6)
+            around = np.stack([neighbors(size, 2, 1), neighbors(sign, 2, 1)], 1) * net["around"][some][..., None, None]
+            scores = self.scored("first", 0, some, z) + net["base"][some][..., None, None] + halved(around, 6)
+            scores[:, 0] += net["of_kind"][some[:, None, None], kind]
+            yield self.chosen(some, scores, kind, first)
+            marks = self.marks(b, np.where(first, picture[some], 0)) * first
+            weights = net["own"][:, 2 * start : 2 * end]
+            o = np.einsum("fm,myx->fyx", weights, marks.reshape(-1, height, width))
+            o = limited(halved(o, shifts[7]), -127)
+            u = limited(z + halved(self.convolved(g, 2, o), shifts[3]), 0)
+            v = limited(halved(self.mixed(g, 2, u), shifts[6]), 0)
+            beside = np.stack([neighbors(marks[:, 1], 1, 0), neighbors(marks[:, 0], 1, 0)], 1)
+            scores += self.scored("second", 1, some, v) + halved(beside * net["beside"][some][..., None, None], 6)
+            scores[:, 0] += net["in_second"][some][:, None, None]
+            yield self.chosen(some, scores, kind, ~first)
+            level[some] = net["levels"][b + 31, picture[some]]
+            weights = net["inputs"][:, 2 * start : 2 * end]
+            marks = self.marks(b, picture[some])
+            total += np.einsum("fm,myx->fyx", weights, marks.reshape(-1, height, width))
+
+    def marks(self, b: NDArray[np.int64], symbols: NDArray[np.int64]) -> NDArray[np.int64]:
+        level = self.net["levels"][b + 31, symbols]
+        fresh, farther = 2 * np.clip(level, -3, 3), np.where(np.abs(level) > 2 * np.abs(b), 1, -1)
+        signed = np.where(b == 0, fresh, farther * np.sign(b))
+        return np.stack([signed, np.where(b == 0, np.abs(fresh), farther)], 1)
+
+    def convolved(self, g: int, layer: int, x: NDArray[np.int64]) -> NDArray[np.int64]:
+        padded, weights = np.pad(x, ((0, 0), (1, 1), (1, 1))), self.net["spatial"][g, layer]
+        height, width = x.shape[1:]
+        found: NDArray[np.int64] = np.broadcast_to(self.net["spatial_bias"][g, layer][:, None, None], x.shape).copy()
+        for dy, dx in np.ndindex(3, 3):
+            found += weights[:, dy, dx, None, None] * padded[:, dy : dy + height, dx : dx + width]
+        return found
+
+    def mixed(self, g: int, layer: int, x: NDArray[np.int64]) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = np.einsum("fe,eyx->fyx", self.net["mixing"][g, layer], x)
+        return found + self.net["mixing_bias"][g, layer][:, None, None]
+
+    def scored(self, name: str, half: int, some: Places, z: NDArray[np.int64]) -> NDArray[np.int64]:
+        rows = np.stack([2 * some, 2 * some + 1], 1)
+        summed = np.einsum("cjf,fyx->cjyx", self.net[name][rows], z) + self.net[f"{name}_bias"][rows][..., None, None]
+        return halved(summed, self.net["score_shifts"][half][rows][..., None, None])
+
+    def chosen(
+        self, some: Places, scores: NDArray[np.int64], kind: NDArray[np.int64], half: NDArray[np.bool_]
+    ) -> tuple[Places, Places]:
+        p = np.clip(scores[:, 0] // 16 + 32, 0, 39)
+        q = np.clip((scores[:, 1] + 16) // 32, -3, 3) * np.isin(kind, (3, 7))
+        tables = ((kind * 40 + p) * 7 + q + 3)[:, half]
+        places = some[:, None] * half.size + np.flatnonzero(half)
+        return places.reshape(-1), self.net["order"][self.net["classes"][some][:, None], tables].reshape(-1)
+
+
+def halved(x: NDArray[np.int64], shift: Any) -> NDArray[np.int64]:
+    """⌊x / 2^shift + ½⌋."""
+    shift = np.asarray(shift)
+    up, down = np.maximum(-shift, 0), np.maximum(shift, 0)
+    found: NDArray[np.int64] = ((x << up) + np.where(down > 0, 1 << np.maximum(down - 1, 0), 0)) >> down
+    return found
+
+
+def limited(x: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    return np.clip(x, least, 127)
+
+
+def neighbors(x: NDArray[np.int64], straight: int, diagonal: int) -> NDArray[np.int64]:
+    """Weighted sums of the neighbors in the last two dimensions; 0 beyond the edge."""
+    height, width = x.shape[-2:]
+    padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)])
+    found = np.zeros_like(x)
+    for dy, dx in np.ndindex(3, 3):
+        weight = (0, straight, diagonal)[abs(dy - 1) + abs(dx - 1)]
+        found += weight * padded[..., dy : dy + height, dx : dx + width]
+    return found
 
 
 def read_model(path: Path) -> ModelFile:
@@ -343,15 +418,21 @@ def read_model(path: Path) -> ModelFile:
     for name, array in sorted(arrays.items()):
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
     check(digest.hexdigest() == metadata["fingerprint"], "the fingerprint is another")
-    tables = [arrays[name].tolist() if said["prior"] else [] for name in ("prior.cumulative", "prior.rows")]
-    if arrays.get("prior.cumulative", np.zeros(0)).dtype.itemsize == 2:
-        tables[0] = [[*row[:-1], 2**16] for row in tables[0]]
-    contexts = {
-        name.removeprefix("prior."): array.tolist()
-        for name, array in arrays.items()
-        if "prior.marks" in arrays and name.startswith("prior.")
-    }
-    return ModelFile(metadata["fingerprint"], said["architecture"]["name"], said["channels"], *tables, contexts)
+    own = {name.removeprefix("prior."): array for name, array in arrays.items() if name.startswith("prior.")}
+    wide = {name: array.astype(np.int64) for name, array in own.items()}
+    for name in ("cumulative", "table"):
+        if name in own and own[name].dtype.itemsize == 2:
+            wide[name][:, -1] = 2**16
+    contexts = {name: array.tolist() for name, array in wide.items()} if "marks" in own else {}
+    net = {name.removeprefix("net."): array for name, array in wide.items()} if "table" in own else {}
+    if net:
+        net["ordered"] = np.zeros((net["order"].size, net["table"].shape[1]), np.int64)
+        for ranks in net["order"]:
+            net["ordered"][ranks] = net["table"]
+    cumulative = wide["cumulative"].tolist() if "cumulative" in wide else []
+    rows = wide.get("rows", np.zeros((0, 1), np.int64))
+    name, channels = said["architecture"]["name"], said["channels"]
+    return ModelFile(metadata["fingerprint"], name, channels, cumulative, rows, contexts, net)
 
 
 def to_begins(table: list[int]) -> list[int]:
@@ -359,52 +440,60 @@ def to_begins(table: list[int]) -> list[int]:
     return [count * (2**24 - S) // 2**16 + s for s, count in enumerate(table)]
 
 
-def least_bits(tables: list[list[int]]) -> float:
-    return sum(16 - math.log2(max(b - a for a, b in itertools.pairwise(t))) for t in tables)
-
-
-def least_bytes(tables: list[list[int]]) -> int:
-    return int(least_bits(tables) // 8)
-
-
 class RangeDecoder:
+    """Decodes the symbols that a stream determines: it has an interval of the numbers that begin with it."""
+
     def __init__(self, stream: bytes) -> None:
         self.stream, self.following, self.width = stream, 8, 2**64 - 1
-        self.ahead = int.from_bytes(stream[:8].ljust(8, b"\0"), "big")  # N − low
+        self.ahead = int.from_bytes(stream[:8].ljust(8, b"\0"), "big")  # the least such number − low
+        self.unknown = 256 ** max(0, 8 - len(stream)) - 1  # how much more others are
 
-    def next(self, table: list[int]) -> int:
+    def next(self, table: list[int] | None) -> int | None:
+        check(table is not None, "a model without probabilities")
+        assert table is not None
         begins, unit = to_begins(table), self.width >> 24
-        share = self.ahead // unit
-        check(share < 2**24, "the stream is damaged")
+        share, last = self.ahead // unit, (self.ahead + self.unknown) // unit
         s = bisect.bisect_right(begins, share) - 1
+        if self.unknown and (share >= 2**24 or last >= begins[s + 1]):
+            return None
+        check(share < 2**24, "the stream is damaged")
         self.ahead, self.width = self.ahead - unit * begins[s], unit * (begins[s + 1] - begins[s])
         if self.width < 2**32:
-            words = self.stream[self.following : self.following + 4].ljust(4, b"\0")
-            self.ahead, self.width = self.ahead << 32 | int.from_bytes(words, "big"), self.width << 32
-            self.following += 4
+            words = self.stream[self.following : self.following + 4]
+            missing = 4 - len(words)
+            self.ahead = self.ahead << 32 | int.from_bytes(words.ljust(4, b"\0"), "big")
+            self.unknown = self.unknown << 32 | 256**missing - 1
+            self.width, self.following = self.width << 32, self.following + 4
         return s
 
 
-def decode_range(stream: bytes, tables: list[list[int]]) -> list[int]:
-    check(len(stream) >= least_bytes(tables) - 1, "the stream is too short for its symbols")
-    decoder = RangeDecoder(stream)
-    return [decoder.next(table) for table in tables]
+class FixedDecoder:
+    def __init__(self, stream: bytes) -> None:
+        self.bits = "".join(f"{byte:08b}" for byte in stream)
+
+    def next(self, table: list[int] | None) -> int | None:
+        assert table is not None
+        many = (len(table) - 2).bit_length()  # ⌈log₂ S⌉
+        taken, self.bits = self.bits[:many], self.bits[many:]
+        if len(taken) < many:
+            return None
+        check(int(taken, 2) < len(table) - 1, "a symbol that the tables do not have")
+        return int(taken, 2)
 
 
-def decode_fixed(stream: bytes, tables: list[list[int]]) -> list[int]:
-    bits = (len(tables[0]) - 2).bit_length()  # ⌈log2 S⌉
-    length = -(-bits * len(tables) // 8)
-    check(len(stream) >= length, "the stream is too short for its symbols")
-    number = int.from_bytes(stream[:length], "big") >> 8 * length - bits * len(tables)
-    return [number >> bits * i & 2**bits - 1 for i in reversed(range(len(tables)))]
+class RawDecoder:
+    def __init__(self, stream: bytes) -> None:
+        self.stream = Bytes(stream)
+
+    def next(self, table: list[int] | None) -> int | None:
+        if self.stream.at + 4 > len(self.stream.data):
+            return None
+        (symbol,) = struct.unpack("<I", self.stream.take(4))
+        check(table is None or symbol < len(table) - 1, "a symbol that the tables do not have")
+        return int(symbol)
 
 
-def decode_raw(stream: bytes, tables: list[list[int]]) -> list[int]:
-    check(len(stream) >= 4 * len(tables), "the stream is too short for its symbols")
-    return list(struct.unpack_from(f"<{len(tables)}I", stream))
-
-
-DECODERS = {CODERS[1]: decode_range, CODERS[3]: decode_fixed, CODERS[4]: decode_raw}
+DECODERS: dict[str, Any] = {CODERS[1]: RangeDecoder, CODERS[3]: FixedDecoder, CODERS[4]: RawDecoder}
 
 
 # --- what it is held against ------------------------------------------------------------------------------------------
