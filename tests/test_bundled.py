@@ -120,7 +120,7 @@ def test_a_file_finds_its_model(omega: Any, bundled: dict[str, str], tmp_path: P
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "2-channels.png") as picture, Image.open(GOLDEN / "2-channels.png") as wanted:
         assert picture.tobytes() == wanted.tobytes()
-    assert (tmp_path / "views" / "2-channels-0001.png").exists() == preview
+    assert bool(list((tmp_path / "views").glob("2-channels-*.png"))) == preview
 
 
 def test_packs_find_theirs_too(omega: Any, bundled: dict[str, str], tmp_path: Path) -> None:
