@@ -60,7 +60,7 @@ def compress_and_decompress():
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     data = omega_core.compress(file.getvalue(), channels=40)
-    omega_core.decompress(omega_core.truncate(data, channels=30))
+    omega_core.decompress(omega_core.truncate(data, max_bytes=len(data) - 30))
 
 
 def fail_to_read():
