@@ -121,7 +121,8 @@ def test_the_argument_of_output(omega_here: Run, truncate: Truncate, tmp_path: P
 
 def test_standard_input_and_output(tmp_path: Path) -> None:
     """`-`"""
-    script = '{ cat | "$0" -m omega_cli truncate - -o - --max-bytes 18; } && "$0" -m omega_cli truncate - -o ./- --max-bytes 18'
+    shorten = '"$0" -m omega_cli truncate - --max-bytes 18 -o'
+    script = f"{{ cat | {shorten} -; }} && {shorten} ./-"
     shutil.copy(FILE, tmp_path / "file")
     done = subprocess.run(
         ["bash", "-c", script.replace("cat |", "cat file |") + " <file", sys.executable],

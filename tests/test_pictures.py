@@ -318,17 +318,19 @@ def test_what_arrived_of_a_file_that_breaks_off_is_there_as_preview(
 ) -> None:
     well(omega_here("compress", paint("a.png"), "--output", tmp_path, "--model", model))
     file = tmp_path / "a.omega"
-    cuts = [int(size) for size in about(omega_here, file)["cuts"].values()]  # type: ignore[attr-defined]
-    start = file.stat().st_size - cuts[-1] - 4
-    file.write_bytes(file.read_bytes()[: start + cuts[2]])
+    length = OmegaFile.parse(file.read_bytes()).header.length
+    file.write_bytes(file.read_bytes()[: -4 - length // 10])
     arguments = ("decompress", file, "--output", tmp_path / "d", "--model", model)
     done = omega_here(*arguments, "--preview", tmp_path / "p")
     assert "breaks off" in done.stderr
-    assert sorted(written(tmp_path / "p")) == ["a-0001.png", "a-0002.png", "a-0003.png"]
+    views = sorted(written(tmp_path / "p"))
+    assert views
+    assert all(int(view[2:-4]) <= length * 9 // 10 for view in views)
     assert not (tmp_path / "d").exists()
 
     well(omega_here(*arguments, "--partial"))
-    assert np.array_equal(pixels(tmp_path / "d" / "a.png"), pixels(tmp_path / "p" / "a-0003.png"))
+    whole = OmegaFile.parse(file.read_bytes(), partial=True)
+    assert np.array_equal(pixels(tmp_path / "d" / "a.png"), np.asarray(omega_core.decompress(whole.to_bytes(), model)))
     assert "without --partial" in complaint(omega_here(*arguments, "--preview", tmp_path / "p", "--partial"))
 
 
