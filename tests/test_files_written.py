@@ -131,7 +131,7 @@ def test_standard_input_and_output(tmp_path: Path) -> None:
     )
     first, said = done.stdout[: len(SHORT)], done.stdout[len(SHORT) :]
     assert (done.returncode, first, done.stderr) == (0, SHORT, b"")
-    assert said.startswith(b"2 of 4 channels")
+    assert said.decode() == f"{FILE.stat().st_size} → {len(SHORT)} bytes\n"
     assert (tmp_path / "-").read_bytes() == SHORT
 
 

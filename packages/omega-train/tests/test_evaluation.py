@@ -59,7 +59,7 @@ def measured(model: Model, pixels: Pixels, channels: tuple[int, ...] = ()) -> li
 
 def test_a_measurement_is_that_of_the_decoded_file(model: Model, digit: Pixels) -> None:
     rows = measured(model, digit)
-    assert [row.setting for row in rows] == model.encode(digit[0]).cuts
+    assert [row.setting for row in rows] == model.channel_counts
     for row in rows:
         data = model.compress(digit[0], channels=row.setting)
         decoded = np.asarray(model.decompress(data))[None]
@@ -76,7 +76,7 @@ def test_the_counts_that_are_asked_for_are_measured(model: Model, digit: Pixels)
     assert [row.setting for row in measured(model, digit, (2, 4))] == [2, 4]
 
 
-def test_a_picture_is_encoded_once_for_all_cuts(model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_encoded_once_for_all_counts(model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     encode = model.encode
     monkeypatch.setattr(model, "encode", lambda *given, **options: calls.append(1) or encode(*given, **options))
@@ -88,7 +88,7 @@ def test_a_codec_that_returns_another_picture_gets_no_good_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [honest] = measured(model, digit, (4,))
-    monkeypatch.setattr(model, "decompress_each", lambda files: [Picture(255 - digit) for _ in files])
+    monkeypatch.setattr(model, "decompress_prefixes", lambda data, lengths: [Picture(255 - digit) for _ in lengths])
     [wrong] = measured(model, digit, (4,))
     assert wrong.psnr < honest.psnr - 5
     assert wrong.ssim is not None
@@ -101,7 +101,7 @@ def test_a_codec_that_returns_another_shape_gets_no_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
     other = read_picture(np.zeros(shape, np.uint8))
-    monkeypatch.setattr(model, "decompress_each", lambda files: [other] * len(files))
+    monkeypatch.setattr(model, "decompress_prefixes", lambda data, lengths: [other] * len(lengths))
     with pytest.raises(ImageError, match="returned a picture of shape"):
         measured(model, digit, (4,))
 
@@ -112,8 +112,8 @@ def test_bytes_that_a_file_has_count_whatever_it_says_of_itself(
     [honest] = measured(model, digit, (4,))
     to_bytes = OmegaFile.to_bytes
     monkeypatch.setattr(OmegaFile, "to_bytes", lambda self: to_bytes(self) + bytes(100))
-    decompress = model.decompress_each
-    monkeypatch.setattr(model, "decompress_each", lambda files: decompress([data[:-100] for data in files]))
+    decompress = model.decompress_prefixes
+    monkeypatch.setattr(model, "decompress_prefixes", lambda data, lengths: decompress(data[:-100], lengths))
     [larger] = measured(model, digit, (4,))
     assert larger.bytes == honest.bytes + 100
     assert larger.bpp == pytest.approx(8 * (honest.bytes + 100) / 784)

@@ -392,6 +392,17 @@ def test_selected_channels_have_a_net_that_is_to_be_trained():
     assert isinstance(prior.freeze(), FrozenTables)
 
 
+def test_the_net_of_selected_channels_is_the_same_in_every_process():
+    nets = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            prior = untrained()
+            prior.select_channels([3, 0, 1])
+            nets.append(prior.net.state_dict())
+    assert all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0])
+
+
 def test_a_refinement_of_other_channels_is_refused():
     with pytest.raises(ValueError, match="a refinement of 6 channels and 7 symbols"):
         untrained().follow(refinement(PARENTS[:-1]))

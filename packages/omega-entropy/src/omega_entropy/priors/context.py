@@ -151,12 +151,14 @@ class ContextPrior(StaticPrior):
         """Keep these channels, in this order. The net has to be trained again for them."""
         super().select_channels(order)
         like = self.net.base
-        self.net = ContextNet(
-            channels=len(order),
-            alphabet=self.net.alphabet,
-            groups=min(self.net.most_groups, len(order)),
-            width=self.net.width,
-        ).to(like)
+        with torch.random.fork_rng(devices=[]):  # alike in all processes, and in a run that was resumed
+            torch.manual_seed(0)
+            self.net = ContextNet(
+                channels=len(order),
+                alphabet=self.net.alphabet,
+                groups=min(self.net.most_groups, len(order)),
+                width=self.net.width,
+            ).to(like)
         self._rounded = None
 
     def freeze(self) -> FrozenPrior:
