@@ -60,7 +60,7 @@ def compress_and_decompress():
     pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 4), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    data = omega_core.compress(file.getvalue(), channels=40)
+    data = omega_core.compress(file.getvalue())
     omega_core.decompress(omega_core.truncate(data, max_bytes=len(data) - 30))
 
 
