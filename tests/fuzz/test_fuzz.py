@@ -39,6 +39,7 @@ from omega_core.format.packs import Pack, is_pack, read_index
 from omega_core.images.pictures import Picture
 from omega_core.images.reading import read_picture
 from omega_core.plugins.registry import build
+from omega_entropy import ContextPrior
 
 SECONDS, MEBIBYTES = 1.0, 64.0
 ALLOWED = 80  # MiB that decoding may take: models are loaded with this limit
@@ -81,14 +82,15 @@ class Samples(list[Sample]):
 
 
 MODELS: dict[str, tuple[str, str, str, int, int]] = {
-    "mnist": ("mnist", "omega", "range", 8, 64),
-    "photo": ("openimages", "omega", "range", 6, 16),
-    "integer": ("openimages", "integer", "range", 4, 16),
-    "identity": ("openimages", "identity", "raw", 4, 1 << 32),
+    "mnist": ("mnist", "omega", "static", 8, 64),
+    "photo": ("openimages", "omega", "static", 6, 16),
+    "integer": ("openimages", "integer", "static", 4, 16),
+    "context": ("openimages", "integer", "context", 4, 16),
+    "identity": ("openimages", "identity", "", 4, 1 << 32),
 }
 
 
-def make_model(path: Path, architecture: str, quantizer: str, coder: str, channels: int, alphabet: int) -> Path:
+def make_model(path: Path, architecture: str, quantizer: str, prior: str, channels: int, alphabet: int) -> Path:
     """Write an untrained model whose tables are uneven, as those of trained ones are."""
     torch.manual_seed(0)
     options = {} if architecture == "mnist" else {"width": 4}
@@ -99,22 +101,40 @@ def make_model(path: Path, architecture: str, quantizer: str, coder: str, channe
     arrays = {
         f"{part}.{name}": t.numpy() for part, module in modules.items() for name, t in module.state_dict().items()
     }
-    adaptive = quantizer != "identity"
-    if adaptive:
-        uneven = np.random.default_rng(0).dirichlet(np.full(alphabet, 0.3), (channels, 1))
-        arrays |= {f"prior.{name}": array for name, array in FrozenTables.from_probabilities(uneven).arrays().items()}
+    uneven = np.random.default_rng(0).dirichlet(np.full(min(alphabet, 64), 0.3), (channels, 1))
+    options_of_prior = {"width": 4, "groups": 2} if prior == "context" else {}
+    if prior:
+        frozen = FrozenTables.from_probabilities(uneven)
+        if prior == "context":
+            frozen = net_of(modules["quantizer"].refinement(), uneven, options_of_prior)
+        arrays |= {f"prior.{name}": array for name, array in frozen.arrays().items()}
     description = Description(
         architecture=Choice(name=f"omega-core/{architecture}", options=options),
         quantizer=Choice(name=f"omega-quant/{quantizer}"),
-        prior=Choice(name="omega-entropy/static") if adaptive else None,
-        coder=f"omega-entropy/{coder}",
+        prior=Choice(name=f"omega-entropy/{prior}", options=options_of_prior) if prior else None,
+        coder=f"omega-entropy/{'range' if prior else 'raw'}",
         latent_channels=channels,
         channels=channels,
         alphabet=alphabet,
-        channels_min=0 if adaptive else channels,
+        channels_min=0 if prior else channels,
     )
     write_model(path, description, arrays)
     return path
+
+
+def net_of(refinement: Any, uneven: NDArray[np.float64], options: dict[str, Any]) -> Any:
+    """A frozen prior whose net is hardly trained."""
+    channels, _, alphabet = uneven.shape
+    prior = ContextPrior(channels=channels, alphabet=alphabet, **options)
+    prior.follow(refinement)
+    rng = np.random.default_rng(2)
+    drawn = [rng.choice(alphabet, (20, 5, 6), p=uneven[channel, 0]) for channel in range(channels)]
+    symbols, kept = torch.from_numpy(np.stack(drawn, 1)), torch.full((20,), channels)
+    prior.train().observe(symbols, kept)
+    prior.channel_bits(symbols)
+    prior.eval().recount()
+    prior.observe(symbols, kept)
+    return prior.freeze()
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +165,7 @@ def samples(models: dict[str, Path]) -> Samples:
         ("photo", noise(1, 1)),
         ("photo", noise(300, 20, 4)),
         ("integer", noise(33, 50, 2)),
+        ("context", noise(70, 50, 3)),
         ("identity", noise(30, 30, 3)),
     ):
         model = loaded[key]

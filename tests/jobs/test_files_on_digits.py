@@ -31,7 +31,8 @@ found = {}
 for path in sorted(Path(sys.argv[2]).glob("*.omega")):
     symbols, parsed = model.decode(path.read_bytes())
     pixels = model.files.pixels(symbols, *parsed.header.sizes[0])
-    found[path.name] = [hashlib.sha256(values.tobytes()).hexdigest() for values in (symbols, pixels)]
+    first = symbols[: int(path.stem.partition("-")[2])]
+    found[path.name] = [hashlib.sha256(values.tobytes()).hexdigest() for values in (first, pixels)]
 print(json.dumps(found))
 """
 
@@ -62,7 +63,7 @@ def test_symbols_and_pixels_come_back_in_another_process_with_other_threads(
         for n in CHANNELS:
             name = f"{number:03}-{n}.omega"
             (tmp_path / name).write_bytes(encoded.file(n))
-            own = np.asarray(model.reconstruct(picture, channels=n))
+            own = np.asarray(model.decompress(encoded.file(n)))
             parts = (np.ascontiguousarray(encoded.symbols[:n]), own)
             expected[name] = [hashlib.sha256(values.tobytes()).hexdigest() for values in parts]
     done = subprocess.run([sys.executable, "-c", DECODE, path, tmp_path], capture_output=True, text=True, check=True)
