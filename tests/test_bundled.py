@@ -14,6 +14,8 @@ from PIL import Image
 import omega_core
 from omega_core import load_model
 from omega_core.codec.model_file import read_description, read_model, write_model
+from omega_core.images.metrics import psnr
+from omega_core.images.reading import read_picture
 from omega_core.plugins.registry import registry
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,6 +76,24 @@ def test_files_of_a_model_of_ours_are_read_for_ever(name: str) -> None:
     decoded = np.asarray(omega_core.decompress(data), int)
     assert decoded.shape == wanted.shape
     assert np.abs(decoded - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_file_of_a_model_of_ours_is_a_picture_at_any_length_and_a_better_one_at_more(name: str) -> None:
+    model = omega_core.load_model(name)
+    with Image.open(GOLDEN / ("bundled/compact.png" if name == "compact" else "a.png")) as opened:
+        picture = read_picture(opened)
+    whole = model.encode(picture).whole
+    every = 1 if name != "compact" else max(1, whole.header.length // 12)
+    for length in range(0, whole.header.length, every):
+        decoded = omega_core.decompress(whole.truncated(length).to_bytes())
+        assert decoded.size == (picture.size[1], picture.size[0])
+    quality = [
+        psnr(picture.pixels, omega_core.decompress_picture(whole.truncated(length).to_bytes()).pixels)
+        for length in (0, whole.header.length // 2, whole.header.length)
+    ]
+    assert quality == sorted(quality)
+    assert quality[-1] > quality[0] + 3
 
 
 @pytest.mark.parametrize(

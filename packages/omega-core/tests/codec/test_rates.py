@@ -71,7 +71,10 @@ def test_a_model_of_one_rate_has_one_number_of_channels(one_rate, noise_picture)
 
 @pytest.mark.parametrize("channels", [-1, 0, 65])
 def test_channels_that_the_model_does_not_have_are_refused(model, picture, channels):
-    for ask in (model.compress, model.reconstruct):
+    def encode(picture, channels):
+        return model.encode(picture, counts=[channels])
+
+    for ask in (model.compress, model.reconstruct, encode):
         with pytest.raises(RateError) as caught:
             ask(picture, channels=channels)
         assert list(caught.value.channels) == list(range(1, 65))

@@ -145,9 +145,11 @@ class Model:
         coder: the name of a coder; that of the model if None.
         counts: rising numbers of channels, from 1 to C, for `Encoded.lengths`; `channel_counts` if empty.
 
-        Raises ImageError for the picture, NotEnoughMemoryError if the model would not decode the file, ComponentError
-        or CoderError for the coder.
+        Raises ImageError for the picture, RateError for a number that the model lacks, NotEnoughMemoryError if the
+        model would not decode the file, ComponentError or CoderError for the coder.
         """
+        for count in counts:
+            self._check_channels(count)
         return self._encode([self.read(picture)], coder, counts or self.channel_counts)
 
     @property
@@ -319,12 +321,17 @@ class Model:
                 " of channels have others.",
                 channels=[self.channels],
             )
-        if exact is not None and not 1 <= exact <= self.channels:
-            possible = range(1, self.channels + 1)
-            raise RateError(f"{exact} channels: this model codes with 1 to {self.channels}.", channels=possible)
+        if exact is not None:
+            self._check_channels(exact)
         if exact is not None and self.description.adaptive and exact <= self.description.channels_min:
             least = self.description.channels_min + 1
             warnings.warn(f"{exact} channels: this model was trained for {least} and more.", OmegaWarning, stacklevel=3)
+
+    def _check_channels(self, count: int) -> None:
+        """Raise RateError for a number of channels that the model lacks."""
+        if not 1 <= count <= self.channels:
+            possible = range(1, self.channels + 1)
+            raise RateError(f"{count} channels: this model codes with 1 to {self.channels}.", channels=possible)
 
     def check_coder(self, coder: str | None) -> None:
         """Raise ComponentError for a coder that is not installed or cannot be imported. coder: its name, or None."""
