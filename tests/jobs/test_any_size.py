@@ -117,9 +117,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.job
 @pytest.mark.parametrize("kind", ["any size", "digits"])
-def test_every_limit_is_met_to_the_byte(
-    model: Model, untrained: Callable[..., Path], quick: None, kind: str
-) -> None:
+def test_every_limit_is_met_to_the_byte(model: Model, untrained: Callable[..., Path], quick: None, kind: str) -> None:
     if kind == "digits":
         model = omega_core.load_model(untrained("mnist", channels=8, symbols=256, latent=32))
         picture = photo(28, 28).convert("L")

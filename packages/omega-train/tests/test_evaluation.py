@@ -88,7 +88,7 @@ def test_a_codec_that_returns_another_picture_gets_no_good_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [honest] = measured(model, digit, (4,))
-    monkeypatch.setattr(model, "decompress_prefixes", lambda data, lengths: [Picture(255 - digit) for _ in lengths])
+    monkeypatch.setattr(model, "decompress_prefixes", lambda _, lengths: [Picture(255 - digit) for _ in lengths])
     [wrong] = measured(model, digit, (4,))
     assert wrong.psnr < honest.psnr - 5
     assert wrong.ssim is not None
@@ -101,7 +101,7 @@ def test_a_codec_that_returns_another_shape_gets_no_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
     other = read_picture(np.zeros(shape, np.uint8))
-    monkeypatch.setattr(model, "decompress_prefixes", lambda data, lengths: [other] * len(lengths))
+    monkeypatch.setattr(model, "decompress_prefixes", lambda _, lengths: [other] * len(lengths))
     with pytest.raises(ImageError, match="returned a picture of shape"):
         measured(model, digit, (4,))
 
