@@ -137,15 +137,16 @@ class RegressionPrior(StaticPrior):
 
 
 def _of_all_processes(pictures: NDArray[np.int16]) -> list[NDArray[np.int16]]:
-    """Pictures (B, C, h, w) of all processes of torch.distributed, of which each has every so many, in their order."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return [pictures] if len(pictures) else []
-    gathered: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(gathered, pictures)
-    longest = max(map(len, gathered))
-    return [
-        of_process[place : place + 1] for place in range(longest) for of_process in gathered if place < len(of_process)
-    ]
+    """Return pictures (B, C, h, w) of all processes of torch.distributed, in the order of the training set.
+
+    Each process has every so many of the pictures.
+    """
+    gathered: list[Any] = [pictures]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gathered = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(gathered, pictures)
+    numbered = [(place, picture[None]) for each in gathered for place, picture in enumerate(each)]
+    return [picture for _, picture in sorted(numbered, key=lambda pair: pair[0])]
 
 
 @dataclass(frozen=True)
