@@ -1,6 +1,8 @@
 """The prior whose tables are those of a context."""
 
 import itertools
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -263,3 +265,41 @@ def test_sizes_of_latents_that_were_decoded_do_not_stay_in_memory(frozen):
     finally:
         tracemalloc.stop()
     assert taken[-1] < 1.3 * taken[8]
+
+
+SHARE = """
+import sys
+import numpy as np
+import torch
+from torch import distributed
+from omega_entropy import ContextPrior
+
+folder, rank, processes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+torch.set_num_threads(1)
+if processes > 1:
+    store = distributed.FileStore(folder + "/store", processes)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=processes)
+pictures = torch.from_numpy(np.load(folder + "/pictures.npy"))[rank::processes]
+prior = ContextPrior(channels=pictures.shape[1], alphabet=8, parents=2)
+prior.recount()
+at_once = 8 // processes
+for first in range(0, 24 // processes, at_once):  # of 21 pictures, two processes have 11 and 10
+    some = pictures[first : first + at_once]
+    prior.observe(some, torch.full((len(some),), pictures.shape[1]))
+if rank == 0:
+    np.savez(folder + f"/of-{processes}.npz", **prior.freeze().arrays())
+"""
+
+
+def test_two_processes_fit_what_one_does(tmp_path):
+    drawn = np.random.default_rng(3).integers(0, 4, (21, 3, 6, 5))
+    np.save(tmp_path / "pictures.npy", drawn + np.roll(drawn, 1, axis=1))  # channels tell something about each other
+    for processes in (1, 2):
+        started = [
+            subprocess.Popen([sys.executable, "-c", SHARE, str(tmp_path), str(rank), str(processes)])
+            for rank in range(processes)
+        ]
+        assert [each.wait(timeout=120) for each in started] == [0] * processes
+    one, two = (dict(np.load(tmp_path / f"of-{processes}.npz")) for processes in (1, 2))
+    assert one.keys() == two.keys()
+    assert all(np.array_equal(one[name], two[name]) for name in one)

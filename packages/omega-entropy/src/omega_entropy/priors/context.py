@@ -103,9 +103,9 @@ class ContextPrior(StaticPrior):
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
         """Count the symbols (B, C, h, w) of kept (B,) channels, and when recounting remember pictures with all."""
         super().observe(symbols, kept)
-        whole = symbols[kept >= symbols.shape[1]]
-        if self.recounting and len(whole) and sum(each.size for each in self._pictures) < _MOST_SYMBOLS:
-            self._pictures.append(whole.to(torch.int16).cpu().numpy())
+        if self.recounting and sum(each.size for each in self._pictures) < _MOST_SYMBOLS:
+            whole = symbols[kept >= symbols.shape[1]]
+            self._pictures += _of_all_processes(whole.to(torch.int16).cpu().numpy())
 
     def recount(self) -> None:
         """Forget what was observed; from here on symbols are counted without decay, and remembered."""
@@ -136,6 +136,19 @@ class ContextPrior(StaticPrior):
     def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
         """See `Prior.thaw`."""
         return ContextTables.from_arrays(arrays) if "marks" in arrays else super().thaw(arrays)
+
+
+def _of_all_processes(pictures: NDArray[np.int16]) -> list[NDArray[np.int16]]:
+    """Return pictures (B, C, h, w) of all processes of torch.distributed, in the order of the training set.
+
+    Each process has every so many of the pictures.
+    """
+    gathered: list[Any] = [pictures]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gathered = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(gathered, pictures)
+    numbered = [(place, picture[None]) for each in gathered for place, picture in enumerate(each)]
+    return [picture for _, picture in sorted(numbered, key=lambda pair: pair[0])]
 
 
 @dataclass(frozen=True)
