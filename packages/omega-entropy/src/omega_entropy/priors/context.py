@@ -390,12 +390,13 @@ def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: Co
 def _together(pictures: Sequence[NDArray[np.int16]]) -> Iterator[NDArray[np.int16]]:
     """Pictures of one size, one after the other, as few large arrays: what is done for each costs more than it does."""
     for _, alike in groupby(pictures, key=lambda each: each.shape[1:]):
-        waiting: list[NDArray[np.int16]] = []
+        waiting, positions = list[NDArray[np.int16]](), 0
         for each in alike:
             waiting.append(each)
-            if sum(some[:, 0].size for some in waiting) >= _AT_ONCE:
+            positions += each[:, 0].size
+            if positions >= _AT_ONCE:
                 yield np.concatenate(waiting)
-                waiting = []
+                waiting, positions = [], 0
         if waiting:
             yield np.concatenate(waiting)
 
