@@ -150,7 +150,9 @@ def test_a_signal_leaves_no_temporary_file(tmp_path: Path, number: signal.Signal
     program = """if True:
         import signal, sys, time
         import omega_core.file_io as file_io
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts beside itself ignores it
+        # what a shell starts beside itself ignores SIGINT, what nohup starts ignores SIGHUP
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         def stand_still(path): print("written", flush=True); time.sleep(60)
         file_io._sync_folder, file_io._rename = stand_still, lambda *_: stand_still(None)
         from omega_cli.main import run

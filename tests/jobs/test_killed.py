@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +20,6 @@ from omega_core.format.rate_control import truncate
 COUNT = 200
 KILLS = int(os.environ.get("OMEGA_KILLS", "5"))
 Omega = Callable[..., subprocess.CompletedProcess[str]]
-Start = Callable[..., tuple[Any, TextIO]]
 
 
 @pytest.fixture(scope="module")
@@ -63,31 +62,10 @@ def whole_files(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def killed(start: Start, command: list[object], output: Path, wait: Callable[[], float]) -> bool:
-    """Whether a command was killed: `wait()` seconds after it has written a first file, if it still ran."""
-    before = len(whole_files(output))
-    process, said = start(*command)
-    while len(list(output.rglob("*.omega"))) == before and process.poll() is None:
-        time.sleep(0.002)
-    time.sleep(wait())
-    process.kill()
-    with said:
-        assert "Traceback" not in said.read()  # until its workers have ended too
-    process.wait(60)
-    assert process.returncode in (0, -9)
-    return process.returncode == -9
-
-
 @pytest.mark.job
 @pytest.mark.parametrize("workers", [1, 2])
 def test_who_is_killed_at_any_moment_leaves_whole_files_and_another_goes_on(
-    start_omega: Start,
-    omega: Omega,
-    model: Path,
-    pictures: Path,
-    expected: dict[str, bytes],
-    tmp_path: Path,
-    workers: int,
+    killed: Any, omega: Omega, model: Path, pictures: Path, expected: dict[str, bytes], tmp_path: Path, workers: int
 ) -> None:
     chance = random.Random(workers)
     kills = rounds = 0
@@ -97,9 +75,14 @@ def test_who_is_killed_at_any_moment_leaves_whole_files_and_another_goes_on(
         output = tmp_path / str(rounds)
         output.mkdir()
         command = ["compress", pictures, "--output", output, "--model", model, "--workers", workers, "--skip-existing"]
-        while kills < KILLS and killed(
-            start_omega, command, output, lambda: chance.choice((0.02, 0.2, 1)) * chance.random()
-        ):
+        files: dict[str, bytes] = {}
+        while kills < KILLS:
+
+            def begun(output: Path = output, before: int = len(files)) -> bool:
+                return len(list(output.rglob("*.omega"))) > before
+
+            if not killed(command, begun, chance.choice((0.02, 0.2, 1)) * chance.random()):
+                break
             kills += 1
             files = whole_files(output)
             left_at.append(len(files))
@@ -115,13 +98,7 @@ def test_who_is_killed_at_any_moment_leaves_whole_files_and_another_goes_on(
 @pytest.mark.job
 @pytest.mark.parametrize("workers", [1, 2])
 def test_who_is_killed_while_replacing_files_loses_none_of_them(
-    start_omega: Start,
-    omega: Omega,
-    model: Path,
-    pictures: Path,
-    expected: dict[str, bytes],
-    tmp_path: Path,
-    workers: int,
+    killed: Any, omega: Omega, model: Path, pictures: Path, expected: dict[str, bytes], tmp_path: Path, workers: int
 ) -> None:
     chance = random.Random(workers)
     old = {name: OmegaFile.parse(data).truncated(1).to_bytes() for name, data in expected.items()}
@@ -129,17 +106,14 @@ def test_who_is_killed_while_replacing_files_loses_none_of_them(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     command = ["compress", pictures, "--output", tmp_path, "--model", model, "--workers", workers, "--overwrite"]
-    replaced = []
+    replaced, first = list[int](), next(iter(old))
+
+    def replaces_first() -> bool:
+        return (tmp_path / first).read_bytes() != old[first]
+
     for _ in range(KILLS):
-        process, said = start_omega(*command)
-        first = next(iter(old))
         (tmp_path / first).write_bytes(old[first])
-        while (tmp_path / first).read_bytes() == old[first] and process.poll() is None:
-            time.sleep(0.002)
-        time.sleep(chance.choice((0.02, 0.2, 1)) * chance.random())
-        process.kill()
-        with said:
-            said.read()
+        killed(command, replaces_first, chance.choice((0.02, 0.2, 1)) * chance.random())
         files = whole_files(tmp_path)
         assert files.keys() == old.keys()
         assert all(data in (old[name], expected[name]) for name, data in files.items())

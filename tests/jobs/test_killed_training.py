@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,21 +22,6 @@ from omega_train.checkpoint_reading import read_checkpoint
 from omega_train.recipe import load_recipe
 
 KILLS = int(os.environ.get("OMEGA_KILLS", "2"))
-Start = Callable[..., tuple[Any, TextIO]]
-
-
-def killed(start: Start, command: list[object], begun: Callable[[], bool], wait: float) -> bool:
-    """Whether a command was killed `wait` seconds after `begun()`, rather than having ended well before."""
-    process, said = start(*command)
-    while not begun() and process.poll() is None:
-        time.sleep(0.002)
-    time.sleep(wait)
-    process.kill()
-    with said:
-        text = said.read()
-    process.wait(60)
-    assert process.returncode in (0, -9), text
-    return process.returncode == -9
 
 
 def size(path: Path) -> int:
@@ -63,7 +48,7 @@ def steps_of_checkpoint(folder: Path) -> int:
 
 @pytest.mark.job
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
-    omega: Any, start_omega: Start, recipe: Any, tmp_path: Path
+    omega: Any, killed: Any, recipe: Any, tmp_path: Path
 ) -> None:
     settings = recipe(steps=120, validate_every=3, ema=0.9)
     began = time.monotonic()
@@ -80,7 +65,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
         while True:
             command = ["train", settings, "--output", folder, *(["--resume"] if before else [])]
             wait = took * chance.choice((0.01, 0.2, 1)) * chance.random()
-            if kills >= KILLS or not killed(start_omega, command, partial(has_grown, log, size(log)), wait):
+            if kills >= KILLS or not killed(command, partial(has_grown, log, size(log)), wait):
                 break
             kills += 1
             steps = steps_of_checkpoint(folder)
@@ -103,7 +88,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
 
 @pytest.mark.job
 def test_an_evaluation_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbs(
-    omega: Any, start_omega: Start, untrained: Callable[..., Path], tmp_path: Path
+    omega: Any, killed: Any, untrained: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "images").mkdir()
     for number in range(40):
@@ -126,9 +111,7 @@ def test_an_evaluation_that_is_killed_again_and_again_ends_as_one_that_nobody_di
         def begun(folder: Path = folder, before: dict[Path, bytes] = parts) -> bool:
             return len(list(folder.glob("parts/*/*.csv"))) > len(before)
 
-        while kills < KILLS and killed(
-            start_omega, command, begun, took * chance.choice((0.01, 0.2, 1)) * chance.random()
-        ):
+        while kills < KILLS and killed(command, begun, took * chance.choice((0.01, 0.2, 1)) * chance.random()):
             kills += 1
             now = {path: path.read_bytes() for path in folder.glob("parts/*/*.csv")}
             assert parts.items() <= now.items()

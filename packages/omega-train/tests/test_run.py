@@ -23,6 +23,7 @@ from omega_core.errors import ComponentError, OutputError, RecipeError, Training
 from omega_train import train
 from omega_train.callbacks import checkpoints, validation
 from omega_train.callbacks.checkpoints import Checkpoints
+from omega_train.callbacks.progress import Progress
 from omega_train.callbacks.signals import Interrupted
 from omega_train.checkpoint_reading import weights_of
 from omega_train.data import loader
@@ -84,6 +85,22 @@ def test_a_run_that_was_stopped_goes_on_exactly(
     assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
     models = [omega_core.load_model(tmp_path / name / "model.safetensors") for name in ("whole", "parts")]
     assert models[0].fingerprint == models[1].fingerprint
+
+
+def test_a_signal_at_the_first_line_of_the_log_stops_a_run_with_a_checkpoint(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say = Progress.say
+
+    def signalled(self: Progress, line: str) -> None:
+        say(self, line)
+        if line.startswith("step 0 of"):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "say", signalled)
+    with pytest.raises(Interrupted, match="SIGINT at step 1 of 12"):
+        train(tiny(), tmp_path / "run", **CPU)
+    assert (tmp_path / "run" / "last.ckpt").exists()
 
 
 def test_signals_are_given_back_after_a_run(tiny: Make, tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="The length of the run, in passes over the data.")] = None,
     steps: Annotated[int | None, typer.Option(help="The length of the run, in steps of one batch.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in the batch of each process.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The learning rate of Adam.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, or muon for weights that are matrices.")] = None,
-    matrix_learning_rate: Annotated[float | None, typer.Option(help="Of Muon.")] = None,
+    matrix_learning_rate: Annotated[float | None, typer.Option(help="The learning rate of Muon.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of all random numbers.")] = None,
     accelerator: Annotated[
         str | None, typer.Option(help="cpu, gpu or another of Lightning's; the best there is if not given.")

@@ -5,8 +5,8 @@ from typing import cast
 from torch import Tensor, nn
 
 LEAST_EXPONENT = -50.0
-"""The least x whose e^x a density computes: below, it is too small to count, and from −87 on a subnormal number, with
-which processors are many times as slow."""
+"""The least x whose e^x densities and softmaxes compute: far below the rounding error of float64, while products with
+it are normal numbers. From −87 on, e^x is a subnormal number of float32: processors are many times as slow with it."""
 
 
 class ConvBlock(nn.Module):

@@ -23,15 +23,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from omega_core.layers import LEAST_EXPONENT
 from omega_quant.block_plan import BlockPlan, is_kept, order_by_kept
 
 STORED_ACTIVATIONS = 6 << 20
 """The largest number of activations that the forward pass stores; the backward pass recomputes the others."""
 MANY_LATENT_CHANNELS = 128
 """The number of latent channels from which on loading an activation is faster than computing it."""
-TAIL = -50.0
-"""The logit, relative to the largest, below which a softmax is 0: its exponential is far below the rounding error of
-float64, and its products with gradients are normal numbers."""
 TABLE_BLOCK = 1 << 19
 """The size of the part of a table whose rows are summed at once: it fits the cache."""
 
@@ -175,12 +173,12 @@ def _gradient_through_softmax_in_place(
 
 
 def without_tail(logits: Tensor, dim: int) -> Tensor:
-    """Shift logits in place so that the largest along `dim` is 0, and set those below the tail to −∞.
+    """Shift logits in place so that the largest along `dim` is 0, and set those below LEAST_EXPONENT to −∞.
 
     Otherwise the softmax at high temperatures is full of subnormal numbers, with which CPUs compute many times as long.
     """
     logits.sub_(logits.amax(dim=dim, keepdim=True))
-    return torch.threshold_(logits, TAIL, float("-inf"))
+    return torch.threshold_(logits, LEAST_EXPONENT, float("-inf"))
 
 
 def _with_ones(z_RD: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import math
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from omega_core.errors import TrainingError
 from omega_train.callbacks.base import RunCallback
@@ -24,6 +24,10 @@ class Agreement(RunCallback):
 
     def __init__(self, length: RunLength, checkpoints: Checkpoints, signals: StopSignals) -> None:
         self.length, self.checkpoints, self.signals = length, checkpoints, signals
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen to signals, before the log says that training has started."""
+        self.signals.listen()
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         step, loss = trainer.global_step, float(task.last["loss"])

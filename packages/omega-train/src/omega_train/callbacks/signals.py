@@ -37,8 +37,8 @@ class StopSignals(RunCallback):
         self._finishing = False
         self._handlers: dict[int, Any] = {}
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Replace the signal handlers, which Lightning has just set."""
+    def listen(self) -> None:
+        """Replace the signal handlers, which Lightning sets just before training starts."""
         if threading.current_thread() is threading.main_thread():
             for number in stop_signals():
                 self._handlers[number] = signal.signal(number, self._on_signal)
