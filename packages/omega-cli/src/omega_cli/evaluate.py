@@ -232,7 +232,7 @@ def evaluate_on(
         },
         "classical": {name: list(classical.SETTINGS[name]) for name in codecs},
         "channels": counts,
-        "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch", "torchmetrics")},
+        "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch")},
     }
     key = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
     account = Account()
