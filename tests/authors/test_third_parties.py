@@ -33,7 +33,7 @@ def trained(omega: Any, recipe: Any, tmp_path_factory: pytest.TempPathFactory) -
     for name, options in QUANTIZERS.items():
         run = tmp_path_factory.mktemp("runs") / name
         chosen = [part for option in options for part in ("--quantizer-option", option)]
-        done = omega("train", recipe(), "--quantizer", name, *chosen, "--steps", 60, "--output", run)
+        done = omega("train", recipe(), "--quantizer", name, *chosen, "--steps", 400, "--output", run)
         assert done.returncode == 0, done.stderr
         models[name] = run / "model.safetensors"
     return models
@@ -94,7 +94,7 @@ def test_files_of_every_coder_decode_alike(
     done = omega("compress", digits, "--output", tmp_path, "--model", trained[name], "--coder", coder)
     assert done.returncode == 0, done.stderr
     whole, short = tmp_path / "0.omega", tmp_path / "short.omega"
-    size = whole.stat().st_size - 5
+    size = whole.stat().st_size - 2
     assert omega("truncate", whole, "--output", short, "--max-bytes", size).returncode == 0
     from omega_core import load_model
 

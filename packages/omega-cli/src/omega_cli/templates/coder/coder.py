@@ -1,7 +1,6 @@
 """A coder to begin with: two bytes a symbol, whatever its probability."""
 
 import numpy as np
-
 from omega_core.coding.tables import Integers, Symbols, Tables
 from omega_core.contracts.coder import Coder, Decoder, check_symbols
 from omega_core.errors import CoderError
