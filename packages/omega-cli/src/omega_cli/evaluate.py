@@ -137,7 +137,7 @@ def evaluate(
     against: Annotated[
         str, typer.Option(help="Classical codecs at a range of qualities: jpeg, webp, avif, jpeg2000.")
     ] = "",
-    overlay: Annotated[list[Path] | None, typer.Option(help="A CSV file of published points; or several.")] = None,
+    overlay: Annotated[list[Path] | None, typer.Option(help="A CSV or JSON file of published points, such as one of CompressAI; or several.")] = None,
     rate: Annotated[Counted, typer.Option(help="What plots and BD-rates count.")] = Counted.file,
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
     workers: Workers = None,
@@ -200,7 +200,7 @@ def evaluate_on(
     counts: numbers of channels to measure; up to 32, evenly spaced, if empty.
     codecs: names of classical codecs.
     overwrite: whether the report of another evaluation in the folder may be replaced.
-    overlays: CSV files of published points.
+    overlays: CSV or JSON files of published points.
     together: whether to share the pictures with the other processes of a launch.
 
     Raises OmegaError for settings that cannot be evaluated.
@@ -213,7 +213,7 @@ def evaluate_on(
     with omega_train_for("evaluation"):
         from omega_train.data.identity import digest, digest_of_file
         from omega_train.evaluation import classical
-        from omega_train.evaluation.curves import read_overlay
+        from omega_train.evaluation.overlays import read_overlay
         from omega_train.evaluation.report import PARTS, claim
     counts, codecs = counts or [], codecs or []
     classical.check(codecs)

@@ -3,7 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from omega_core.images.pictures import Pixels
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
 
 
 class Codec(ABC):
