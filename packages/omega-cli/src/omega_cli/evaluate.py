@@ -137,7 +137,9 @@ def evaluate(
     against: Annotated[
         str, typer.Option(help="Classical codecs at a range of qualities: jpeg, webp, avif, jpeg2000.")
     ] = "",
-    overlay: Annotated[list[Path] | None, typer.Option(help="A CSV or JSON file of published points, such as one of CompressAI; or several.")] = None,
+    overlay: Annotated[
+        list[Path] | None, typer.Option(help="A CSV or JSON file of published points, such as one of CompressAI.")
+    ] = None,
     rate: Annotated[Counted, typer.Option(help="What plots and BD-rates count.")] = Counted.file,
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
     workers: Workers = None,
