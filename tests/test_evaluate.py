@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omega_cli import evaluate as command
 from omega_train.evaluation import classical, measurements
 
 Run = Callable[..., Any]
@@ -127,22 +126,37 @@ def _refusing(pixels: Any, refused: Any) -> Any:
     return Image.fromarray(pixels[0])
 
 
-def test_a_picture_that_cannot_be_read_again_for_the_gallery_is_in_the_tables(
-    evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_pictures_of_the_gallery_are_coded_once(
+    evaluate: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = command.Evaluating.measured, []
+    for number, name in enumerate("defgh"):
+        picture(images / f"{name}.png", 10 + number)
+    coded, original = [], measurements.through_model
+    monkeypatch.setattr(measurements, "through_model", lambda *a, **b: coded.append(a) or original(*a, **b))
+    assert evaluate().returncode == 0
+    assert len(coded) == 8
+    gallery = data_of_page(tmp_path / "out")["gallery"]
+    assert [each["image"] for each in gallery] == ["a.png", "c.png", "e.png", "g.png"]
+    assert [len(each["codecs"][0]["versions"]) for each in gallery] == [2] * 4
+    picture(images / "aa.png", 30)  # now another four are evenly spaced
+    coded.clear()
+    assert evaluate("--skip-existing").returncode == 0
+    shown = [each["image"] for each in data_of_page(tmp_path / "out")["gallery"]]
+    assert shown == ["a.png", "b.png", "d.png", "f.png"]
+    assert len(coded) == 1 + 3  # the new one, and those that were not shown before
 
-    def measured_once(self: command.Evaluating, job: command.Measuring) -> Any:
-        calls.append(job.image)
-        if calls.count("b.png") == 2:
-            raise RuntimeError("no memory")
-        return original(self, job)
 
-    monkeypatch.setattr(command.Evaluating, "measured", measured_once)
-    done = evaluate()
-    assert done.returncode == 0
-    assert "b.png is left out of the gallery: RuntimeError: no memory." in done.stderr
-    assert {row["image"] for row in measured(tmp_path / "out")} == {"a.png", "b.png", "c.png"}
+def test_only_the_metrics_that_are_asked_for_are_measured(evaluate: Run, tmp_path: Path) -> None:
+    done = evaluate("--metrics", "psnr")
+    assert done.returncode == 0, done.stderr
+    assert all(row["psnr"] and not row["ssim"] and not row["ms_ssim"] for row in measured(tmp_path / "out"))
+    assert "is left out" not in done.stderr
+    other = evaluate("--metrics", "psnr,ssim")
+    assert other.returncode == 2  # another evaluation than the one in the folder
+    assert evaluate("--metrics", "psnr,ssim", "--overwrite").returncode == 0
+    assert all(row["psnr"] and row["ssim"] and not row["ms_ssim"] for row in measured(tmp_path / "out"))
+    wrong = evaluate("--metrics", "psnr,vmaf")
+    assert (wrong.returncode, wrong.stderr) == (2, "error: there is no metric 'vmaf', only psnr, ssim, ms_ssim.\n")
 
 
 def test_an_evaluation_may_be_repeated_but_its_report_is_replaced_by_another_only_if_asked(
@@ -198,4 +212,4 @@ def test_what_was_measured_before_an_evaluation_was_stopped_is_not_measured_agai
     assert len(list((tmp_path / "out" / "parts").rglob("*.csv"))) == 2
     seen[:] = [0] * 10
     assert evaluate("--skip-existing").returncode == 0
-    assert len(seen) == 10 + 1 + 3  # one is left, and the gallery
+    assert len(seen) == 10 + 1  # one is left

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli.account import Account, exit_status
-from omega_cli.failures import reason_of
 from omega_cli.input_files import find_files
-from omega_cli.messages import say, say_warning
+from omega_cli.messages import say
 from omega_cli.options import Device, MaxPixels, ModelOnce, Quiet, SkipExisting, Workers, omega_train_for
 from omega_cli.worker_pool import Done, carry_out, process_count
 from omega_core.errors import OmegaError
@@ -24,8 +23,8 @@ from omega_core.processes import share
 
 if TYPE_CHECKING:
     from omega_core.images.pictures import Pixels
-    from omega_train.evaluation.measurements import Decoded, Measurement, Point
-    from omega_train.evaluation.report import Shown
+    from omega_train.evaluation.gallery import Coded
+    from omega_train.evaluation.measurements import Decoded, Point
 
 SHOWN = 4
 """Pictures in the gallery of the report."""
@@ -46,11 +45,13 @@ class Measuring:
     source: its file.
     relative: its path in the folder of pictures.
     target: the CSV file for its measurements.
+    shown: whether the gallery of the report shows it.
     """
 
     source: Path
     relative: Path
     target: Path
+    shown: bool
 
     @property
     def names(self) -> tuple[str]:
@@ -61,6 +62,16 @@ class Measuring:
     def image(self) -> str:
         """Its name in tables."""
         return _text(self.relative)
+
+    @property
+    def page(self) -> Path:
+        """The JSON file for what the gallery shows of it."""
+        return self.target.with_suffix(".json")
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it is there."""
+        return self.target.exists() and (self.page.exists() or not self.shown)
 
     @property
     def failed(self) -> Path:
@@ -75,6 +86,7 @@ class Evaluating:
     models: by name, each with the coder of its files; None is the coder of the model.
     against: names of classical codecs.
     channels: the numbers of channels to measure; up to 32, evenly spaced, if empty.
+    metrics: the metrics to measure.
     max_pixels: the largest number of pixels of a picture.
     pictures: the folder for originals and reconstructions, or None to write none.
 
@@ -84,6 +96,7 @@ class Evaluating:
     models: dict[str, tuple[ModelOnce, str | None]]
     against: list[str]
     channels: list[int]
+    metrics: list[str]
     max_pixels: int
     pictures: Path | None
 
@@ -94,36 +107,40 @@ class Evaluating:
 
     def __call__(self, job: Measuring) -> Done:
         """Write the measurements of a picture. Raises OmegaError."""
-        from omega_train.evaluation.measurements import write_table
-
-        pixels, found = self.measured(job)
-        write_table(job.target, [row for _, _, rows in found for row in rows])
-        if self.pictures is not None:
-            self._save(self.pictures / job.relative, pixels, found)
-        return Done(pictures=1)
-
-    def measured(self, job: Measuring) -> "tuple[Pixels, list[tuple[str, list[Decoded], list[Measurement]]]]":
-        """The pixels of a picture and, for each codec, its name, reconstructions and measurements."""
+        from omega_core.file_io import write_whole
         from omega_core.images.reading import read_picture
         from omega_train.evaluation import measurements
+        from omega_train.evaluation.gallery import Coded, gallery_picture
 
         pixels = read_picture(job.source, max_pixels=self.max_pixels).pixels
-        coded = {
-            name: list(measurements.through_model(model(), pixels, self.channels, coder=coder))
-            for name, (model, coder) in self.models.items()
-        }
-        coded |= {name: list(measurements.through_classical(name, pixels)) for name in self.against}
-        measure = measurements.measure
-        return pixels, [(name, each, measure(name, job.image, pixels, each)) for name, each in coded.items()]
+        coded = []
+        for name, decoded in self._coded(pixels):
+            coded.append(Coded(name, decoded, measurements.measure(name, job.image, pixels, decoded, self.metrics)))
+        if job.shown:
+            page = gallery_picture(job.image, pixels, coded)
+            write_whole(job.page, json.dumps(page).encode())
+        if self.pictures is not None:
+            self._save(self.pictures / job.relative, pixels, coded)
+        measurements.write_table(job.target, [row for each in coded for row in each.measurements])
+        return Done(pictures=1)
 
-    def _save(self, folder: Path, pixels: Any, found: Sequence[Any]) -> None:
+    def _coded(self, pixels: "Pixels") -> "Iterator[tuple[str, list[Decoded]]]":
+        """Yield the name of each codec and what it makes of a picture."""
+        from omega_train.evaluation import measurements
+
+        for name, (model, coder) in self.models.items():
+            yield name, list(measurements.through_model(model(), pixels, self.channels, coder=coder))
+        for name in self.against:
+            yield name, list(measurements.through_classical(name, pixels))
+
+    def _save(self, folder: Path, pixels: "Pixels", coded: "Sequence[Coded]") -> None:
         from omega_core.file_io import write_whole
         from omega_core.images.writing import png, to_pillow
 
         write_whole(folder / "original.png", png(to_pillow(pixels)))
-        for name, decoded, _ in found:
-            for each in decoded:
-                write_whole(folder / f"{name}-{each.setting}.png", png(to_pillow(each.pixels)))
+        for one in coded:
+            for each in one.decoded:
+                write_whole(folder / f"{one.codec}-{each.setting}.png", png(to_pillow(each.pixels)))
 
 
 def evaluate(
@@ -141,6 +158,9 @@ def evaluate(
         list[Path] | None, typer.Option(help="A CSV or JSON file of published points, such as one of CompressAI.")
     ] = None,
     rate: Annotated[Counted, typer.Option(help="What plots and BD-rates count.")] = Counted.file,
+    metrics: Annotated[
+        str, typer.Option(help="Such as psnr, which takes a fraction of the time of all.")
+    ] = "psnr,ssim,ms_ssim",
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
@@ -164,6 +184,7 @@ def evaluate(
         codecs=[codec for codec in against.split(",") if codec],
         overlays=overlay or [],
         rate=rate.value,
+        metrics=[metric for metric in metrics.split(",") if metric],
         save_images=save_images,
         workers=workers,
         max_pixels=max_pixels,
@@ -186,6 +207,7 @@ def evaluate_on(
     codecs: list[str] | None = None,
     overlays: Sequence[Path] = (),
     rate: str = "file",
+    metrics: Sequence[str] = (),
     save_images: bool = False,
     workers: int | None = None,
     max_pixels: int | None = None,
@@ -201,6 +223,7 @@ def evaluate_on(
 
     counts: numbers of channels to measure; up to 32, evenly spaced, if empty.
     codecs: names of classical codecs.
+    metrics: psnr, ssim, ms_ssim; all of them if empty.
     overwrite: whether the report of another evaluation in the folder may be replaced.
     overlays: CSV or JSON files of published points.
     together: whether to share the pictures with the other processes of a launch.
@@ -216,8 +239,12 @@ def evaluate_on(
         from omega_train.data.identity import digest, digest_of_file
         from omega_train.evaluation import classical
         from omega_train.evaluation.overlays import read_overlay
+        from omega_train.evaluation.quality import METRICS
         from omega_train.evaluation.report import PARTS, claim
     counts, codecs = counts or [], codecs or []
+    if unknown := [metric for metric in metrics if metric not in METRICS]:
+        raise OmegaError(f"there is no metric {unknown[0]!r}, only {', '.join(METRICS)}.")
+    metrics = [metric for metric in METRICS if metric in metrics] or list(METRICS)
     classical.check(codecs)
     published = [point for path in overlays for point in read_overlay(path)]
     models = _with_coders(_named(model_paths, max_pixels, device), coders)
@@ -234,22 +261,25 @@ def evaluate_on(
         },
         "classical": {name: list(classical.SETTINGS[name]) for name in codecs},
         "channels": counts,
+        "metrics": metrics,
         "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch")},
     }
     key = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
     account = Account()
     jobs = []
-    for file in find_files([images], is_picture_file, account):
+    found = list(find_files([images], is_picture_file, account))
+    shown = {place * len(found) // SHOWN for place in range(SHOWN)}  # evenly spaced
+    for place, file in enumerate(found):
         relative = Path(file.relative)
         # of these settings and this content: those of others are not taken for them
         name = digest(os.fsencode(relative) + digest_of_file(file.source)).hex()
-        jobs.append(Measuring(file.source, relative, output / PARTS / key / f"{name}.csv"))
+        jobs.append(Measuring(file.source, relative, output / PARTS / key / f"{name}.csv", place in shown))
     made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": [job.image for job in jobs]}
     claim(output, made_with, overwrite=overwrite)
     kept = output / "pictures" if save_images else None
-    worker = Evaluating(models, codecs, counts, max_pixels or MAX_PIXELS, kept)
+    worker = Evaluating(models, codecs, counts, metrics, max_pixels or MAX_PIXELS, kept)
     mine = list(share(jobs)) if together else jobs
-    wanted = [job for job in mine if not (skip_existing and job.target.exists())]
+    wanted = [job for job in mine if not (skip_existing and job.done)]
     for job in wanted:
         job.failed.unlink(missing_ok=True)
     total = Done()
@@ -283,9 +313,10 @@ def _finish(
         measured,
         models=list(worker.models),
         published=published,
-        gallery=_gallery(jobs, worker),
+        gallery=[json.loads(job.page.read_bytes()) for job in jobs if job.shown],
         made_with=made_with,
         rate=rate,
+        metrics=worker.metrics,
         title=f"{', '.join(order)} on {len(jobs)} pictures",
     )
     for remark in remarks:
@@ -303,21 +334,6 @@ def _print_points(points: "Sequence[Point]") -> None:
             f"{point.codec:{width}}  {point.setting:7}  {point.images:6}  {point.bpp:5.3f}  {point.stream_bpp:6.3f}"
             f"  {point.psnr:5.2f} dB{similar}"
         )
-
-
-def _gallery(jobs: Sequence[Measuring], worker: Evaluating) -> "list[Shown]":
-    """A few pictures, evenly spaced among all, with their reconstructions by every codec."""
-    from omega_train.evaluation.report import Shown
-
-    shown = []
-    for job in jobs[:: max(1, len(jobs) // SHOWN)][:SHOWN]:
-        try:
-            pixels, found = worker.measured(job)
-        except Exception as problem:  # whatever it is, all pictures are measured
-            say_warning(f"{job.source} is left out of the gallery: {reason_of(problem)}")
-            continue
-        shown += [Shown(job.image, name, pixels, tuple(decoded), tuple(rows)) for name, decoded, rows in found]
-    return shown
 
 
 def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[str, ModelOnce]:

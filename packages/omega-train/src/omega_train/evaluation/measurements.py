@@ -6,7 +6,7 @@ picture ─encode once→ a file for each number of channels ─decode→ Measur
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean
@@ -19,9 +19,7 @@ from omega_core.errors import ImageError
 from omega_core.file_io import write_whole
 from omega_core.images.pictures import Picture, Pixels
 from omega_train.evaluation import classical
-from omega_train.evaluation.quality import qualities
-
-METRICS = ("psnr", "ssim", "ms_ssim")
+from omega_train.evaluation.quality import METRICS, qualities
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Measurement:
     bytes: the size of the file. stream_bytes: of its entropy-coded stream; for a classical codec the same as `bytes`.
     bpp, stream_bpp: the same in bits per pixel.
     estimated_bpp: −Σ log2 p of the symbols, in bits per pixel; None for a classical codec.
-    psnr: in dB, over all colors. ssim, ms_ssim: None if the picture is too small for them.
+    psnr: in dB, over all colors. ssim, ms_ssim: None if not asked for, or if the picture is too small.
     """
 
     image: str
@@ -103,10 +101,13 @@ def through_classical(codec: str, pixels: Pixels) -> Iterator[Decoded]:
         yield Decoded(setting, data, classical.decode(data, len(pixels)), len(data))
 
 
-def measure(codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded]) -> list[Measurement]:
+def measure(
+    codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded], metrics: Collection[str] = METRICS
+) -> list[Measurement]:
     """Measure rate and quality of the decoded files of a picture.
 
     codec, image: names, for the result. pixels: the original (colors, H, W), uint8. decoded: the files.
+    metrics: see `omega_train.evaluation.quality.qualities`.
 
     Raises ImageError if a decoded picture has another shape than the original.
     """
@@ -126,7 +127,7 @@ def measure(codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded]) 
             bpp=8 * len(each.data) * per_pixel,
             **asdict(quality),
         )
-        for each, quality in zip(decoded, qualities(pixels, [each.pixels for each in decoded]), strict=True)
+        for each, quality in zip(decoded, qualities(pixels, [each.pixels for each in decoded], metrics), strict=True)
     ]
 
 
@@ -177,9 +178,9 @@ def _value(entry: Any, text: str) -> Any:
     return None if text == "" else float(text)
 
 
-def too_small(points: Iterable[Point]) -> list[str]:
-    """The metrics that some point lacks, as pictures are too small for them."""
-    missing = {metric for point in points for metric in METRICS if getattr(point, metric) is None}
+def too_small(points: Iterable[Point], metrics: Collection[str] = METRICS) -> list[str]:
+    """Return those of `metrics` that some point lacks, as pictures are too small for them."""
+    missing = {metric for point in points for metric in metrics if getattr(point, metric) is None}
     return [metric for metric in METRICS if metric in missing]
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from omega_core.errors import OmegaError
 from omega_train.evaluation.curves import RATES
-from omega_train.evaluation.measurements import METRICS, Point
+from omega_train.evaluation.measurements import Point
+from omega_train.evaluation.quality import METRICS
 
 _ALIASES = {
     "psnr_db": "psnr",

@@ -5,7 +5,7 @@ Similarity", IEEE Transactions on Image Processing. MS-SSIM: Wang, Simoncelli an
 similarity for image quality assessment". Both share the windows of the finest scale; Gaussian windows are separable.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch.nn import functional
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Pixels
 
+METRICS = ("psnr", "ssim", "ms_ssim")
 WINDOW = 11
 """The side of SSIM's Gaussian window (σ 1.5), in pixels."""
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -30,7 +31,8 @@ _K1, _K2, _SIGMA = 0.01, 0.03, 1.5
 class Quality:
     """The quality of a decoded picture.
 
-    psnr: in dB, over all colors. ssim, ms_ssim: the mean over colors; None if the picture is too small.
+    psnr: in dB, over all colors. ssim, ms_ssim: the mean over colors; None if not asked for, or if the picture is too
+        small.
     """
 
     psnr: float
@@ -38,15 +40,21 @@ class Quality:
     ms_ssim: float | None
 
 
-def qualities(original: Pixels, decoded: Sequence[Pixels]) -> list[Quality]:
-    """The quality of each decoded picture, compared with the original; all are (colors, H, W), uint8."""
+def qualities(original: Pixels, decoded: Sequence[Pixels], metrics: Collection[str] = METRICS) -> list[Quality]:
+    """Return the quality of each decoded picture, compared with the original.
+
+    original, decoded: (colors, H, W), uint8.
+    metrics: the similarities to compute, of METRICS; those that are not asked for are None. PSNR is always computed.
+    """
     side, at_once = min(original.shape[1:]), max(1, _AT_ONCE // original[0].size)
-    scales = len(WEIGHTS) if side >= LEAST_SIDE["ms_ssim"] else int(side >= LEAST_SIDE["ssim"])
+    wanted = [metric for metric in LEAST_SIDE if metric in metrics and side >= LEAST_SIDE[metric]]
+    scales = len(WEIGHTS) if "ms_ssim" in wanted else len(wanted)
     pyramid = _pyramid(torch.from_numpy(original.copy()).float() / 255, scales)
     found = []
     for first in range(0, len(decoded), at_once):
         some = decoded[first : first + at_once]
         fine, multi = _similarities(torch.from_numpy(np.stack(some)).float() / 255, pyramid)
+        fine = fine if "ssim" in metrics else [None] * len(some)
         found += [Quality(psnr(original, one), *both) for one, *both in zip(some, fine, multi, strict=True)]
     return found
 
