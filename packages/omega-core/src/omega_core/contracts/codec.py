@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from omega_core.images.pictures import Pixels
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Codec(ABC):
@@ -16,7 +17,7 @@ class Codec(ABC):
     """The settings at which it is measured, such as qualities."""
 
     @abstractmethod
-    def encode(self, pixels: Pixels, setting: int) -> bytes:
+    def encode(self, pixels: NDArray[np.uint8], setting: int) -> bytes:
         """Encode a picture to a file: all that a decoder needs, and what it would weigh on a disk.
 
         pixels: (1 or 3, H, W), uint8.
@@ -26,7 +27,7 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def decode(self, data: bytes, colors: int) -> Pixels:
+    def decode(self, data: bytes, colors: int) -> NDArray[np.uint8]:
         """Decode a file to pixels (colors, H, W), uint8.
 
         data: made by `encode`, of this instance or another with the same options.
