@@ -32,7 +32,8 @@ class __CLASS__(Codec):
         """See `Codec.decode`. Each byte is the middle of those that it stands for."""
         setting, height, width = np.frombuffer(data[:6], "<u2").tolist()
         levels = np.frombuffer(zlib.decompress(data[6:]), np.uint8).reshape(colors, height, width)
-        return (levels << (8 - setting)) + np.uint8(1 << (7 - setting))
+        decoded: NDArray[np.uint8] = (levels << (8 - setting)) + np.uint8(1 << (7 - setting))
+        return decoded
 
     def describe(self) -> str:
         """See `Codec.describe`."""
