@@ -27,6 +27,7 @@ CONTRACTS = {
     "coder": ("Coder", "Decoder"),
     "dataset": ("Dataset", "Images"),
     "trainer": ("Trainer",),
+    "codec": ("Codec",),
 }
 
 FUNCTIONS = {
@@ -52,7 +53,9 @@ def page() -> str:
 def _kind(kind: str) -> str:
     hook = f"omega_register_{kind}s"
     given = ", ".join(f"`{name}`" for name in sorted(GIVEN[kind]))
-    made = f"Made with {given}; other arguments are options." if given else "Made without arguments: it has no options."
+    made = f"Made with {given}; other arguments are options." if given else "Made with nothing but its options."
+    if kind == "coder":
+        made = "Made without arguments: it has no options."
     lines = [
         f"## {kind.capitalize()}\n",
         f"Hook `{hook}() -> Iterable[Component]`: {inspect.getdoc(getattr(hookspecs, hook))}\n",

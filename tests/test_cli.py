@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from omega_core.plugins.components import KINDS
+
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "model.safetensors"
 SHORTEN = ["truncate", "a.omega", "--output", "b.omega", "--max-bytes", "18"]
@@ -52,10 +54,11 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
     assert {"kind": "quantizer", "name": "omega", "from": "omega-quant"}.items() <= next(
         row for row in rows if row["name"] == "omega"
     ).items()
-    assert {row["kind"] for row in rows} == {"architecture", "quantizer", "prior", "coder", "dataset", "trainer"}
+    assert {row["kind"] for row in rows} == set(KINDS)
     assert all(row["summary"] for row in rows)
     assert "omega-entropy" in omega("list", "coder").stdout
-    assert "there is no kind of component 'codec'" in complaint(omega("list", "codec"))
+    assert "omega-train" in omega("list", "codec").stdout
+    assert "there is no kind of component 'code'" in complaint(omega("list", "code"))
 
 
 @pytest.mark.parametrize(

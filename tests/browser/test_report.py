@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from omega_train.evaluation import measurements
-from omega_train.evaluation.classical import SETTINGS
+from omega_train.evaluation.codecs.pillow import JpegCodec, WebpCodec
 from omega_train.evaluation.gallery import MOST_SETTINGS, Coded, gallery_picture
 from omega_train.evaluation.report import write_report
 
 pytestmark = pytest.mark.browser
 
-CODECS = ("jpeg", "webp")
+CODECS = {"jpeg": JpegCodec, "webp": WebpCodec}
 QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
@@ -30,8 +30,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         coarse = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8))
         pixels = np.asarray(coarse.resize((480, 320), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
         coded = []
-        for codec in CODECS:
-            decoded = list(measurements.through_classical(codec, pixels))
+        for codec, made in CODECS.items():
+            decoded = list(measurements.through_codec(made(), pixels))
             rows = measurements.measure(codec, name, pixels, decoded)
             measured += rows
             coded.append(Coded(codec, decoded, rows))
@@ -119,7 +119,7 @@ def test_the_slider_changes_the_picture_at_once(browser: Any, report: Path) -> N
            }"""
     )
     assert taken[0] < 50
-    assert taken[1] == taken[2] + 1 == min(MOST_SETTINGS, len(SETTINGS["jpeg"]))
+    assert taken[1] == taken[2] + 1 == min(MOST_SETTINGS, len(JpegCodec.settings))
     assert page.problems == []
     page.close()
 

@@ -1,4 +1,4 @@
-"""`omega evaluate`: rate and distortion of models, classical codecs and published curves."""
+"""`omega evaluate`: rate and distortion of models, codecs to compare with and published curves."""
 
 import hashlib
 import json
@@ -16,7 +16,17 @@ import typer
 from omega_cli.account import Account, exit_status
 from omega_cli.input_files import find_files
 from omega_cli.messages import say
-from omega_cli.options import Device, MaxPixels, ModelOnce, Quiet, SkipExisting, Workers, omega_train_for
+from omega_cli.options import (
+    CodecOnce,
+    Device,
+    MaxPixels,
+    ModelOnce,
+    Quiet,
+    SkipExisting,
+    Workers,
+    omega_train_for,
+    parsed_options,
+)
 from omega_cli.worker_pool import Done, carry_out, process_count
 from omega_core.errors import OmegaError
 from omega_core.processes import share
@@ -81,10 +91,10 @@ class Measuring:
 
 @dataclass
 class Evaluating:
-    """Measures pictures with all models and classical codecs, as a worker of `carry_out`.
+    """Measures pictures with all models and codecs to compare with, as a worker of `carry_out`.
 
     models: by name, each with the coder of its files; None is the coder of the model.
-    against: names of classical codecs.
+    against: codecs to compare with, by name.
     channels: the numbers of channels to measure; up to 32, evenly spaced, if empty.
     metrics: the metrics to measure.
     max_pixels: the largest number of pixels of a picture.
@@ -94,16 +104,18 @@ class Evaluating:
     """
 
     models: dict[str, tuple[ModelOnce, str | None]]
-    against: list[str]
+    against: dict[str, CodecOnce]
     channels: list[int]
     metrics: list[str]
     max_pixels: int
     pictures: Path | None
 
     def start(self) -> None:
-        """Load all models."""
+        """Load all models, and make all codecs."""
         for model, coder in self.models.values():
             model().check_coder(coder)
+        for codec in self.against.values():
+            codec()
 
     def __call__(self, job: Measuring) -> Done:
         """Write the measurements of a picture. Raises OmegaError."""
@@ -130,8 +142,8 @@ class Evaluating:
 
         for name, (model, coder) in self.models.items():
             yield name, list(measurements.through_model(model(), pixels, self.channels, coder=coder))
-        for name in self.against:
-            yield name, list(measurements.through_classical(name, pixels))
+        for name, codec in self.against.items():
+            yield name, list(measurements.through_codec(codec(), pixels))
 
     def _save(self, folder: Path, pixels: "Pixels", coded: "Sequence[Coded]") -> None:
         from omega_core.file_io import write_whole
@@ -152,8 +164,12 @@ def evaluate(
         list[str] | None, typer.Option(help="Other than the models' own; several times for several.")
     ] = None,
     against: Annotated[
-        str, typer.Option(help="Classical codecs at a range of qualities: jpeg, webp, avif, jpeg2000.")
+        str, typer.Option(help="Codecs to compare with, such as jpeg,webp: see `omega list codec`.")
     ] = "",
+    codec_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME.OPTION=VALUE", help="As `omega list codec NAME` shows; can be repeated."),
+    ] = None,
     overlay: Annotated[
         list[Path] | None, typer.Option(help="A CSV or JSON file of published points, such as one of CompressAI.")
     ] = None,
@@ -181,7 +197,8 @@ def evaluate(
         model or [],
         counts=_numbers(channels),
         coders=coder or (),
-        codecs=[codec for codec in against.split(",") if codec],
+        codecs=[codec.strip() for codec in against.split(",") if codec.strip()],
+        codec_options=codec_option or (),
         overlays=overlay or [],
         rate=rate.value,
         metrics=[metric for metric in metrics.split(",") if metric],
@@ -204,7 +221,8 @@ def evaluate_on(
     *,
     counts: list[int] | None = None,
     coders: Sequence[str] = (),
-    codecs: list[str] | None = None,
+    codecs: Sequence[str] = (),
+    codec_options: Sequence[str] = (),
     overlays: Sequence[Path] = (),
     rate: str = "file",
     metrics: Sequence[str] = (),
@@ -217,12 +235,13 @@ def evaluate_on(
     quiet: bool = False,
     together: bool = False,
 ) -> tuple[int, int]:
-    """Evaluate models and classical codecs; return the numbers of failed pictures and of all pictures.
+    """Evaluate models and codecs to compare with; return the numbers of failed pictures and of all pictures.
 
     The arguments are those of the command `evaluate`, after parsing.
 
     counts: numbers of channels to measure; up to 32, evenly spaced, if empty.
-    codecs: names of classical codecs.
+    codecs: names of codecs to compare with.
+    codec_options: their options, such as "webp.method=4".
     metrics: psnr, ssim, ms_ssim; all of them if empty.
     overwrite: whether the report of another evaluation in the folder may be replaced.
     overlays: CSV or JSON files of published points.
@@ -237,29 +256,32 @@ def evaluate_on(
 
     with omega_train_for("evaluation"):
         from omega_train.data.identity import digest, digest_of_file
-        from omega_train.evaluation import classical
         from omega_train.evaluation.overlays import read_overlay
         from omega_train.evaluation.quality import METRICS
         from omega_train.evaluation.report import PARTS, claim
-    counts, codecs = counts or [], codecs or []
     if unknown := [metric for metric in metrics if metric not in METRICS]:
         raise OmegaError(f"there is no metric {unknown[0]!r}, only {', '.join(METRICS)}.")
     metrics = [metric for metric in METRICS if metric in metrics] or list(METRICS)
-    classical.check(codecs)
+    counts, against = counts or [], _with_options(codecs, codec_options)
     published = [point for path in overlays for point in read_overlay(path)]
     models = _with_coders(_named(model_paths, max_pixels, device), coders)
     for loaded, coder in models.values():
         loaded().check_coder(coder)
         for count in counts:
             loaded().check_rate(Rate(channels=count))
-    if not models and not codecs:
+    if not models and not against:
         raise OmegaError("nothing to evaluate: name a model with --model, or codecs with --against.")
+    if both := next((name for name in against if name in models), None):
+        raise OmegaError(f"a model and a codec are both called {both}: rename the file of the model, or its folder.")
     made_with = {
         "models": {
             name: {"path": str(m.name), "fingerprint": m().fingerprint, "files": coder, **asdict(m().description)}
             for name, (m, coder) in models.items()
         },
-        "classical": {name: list(classical.SETTINGS[name]) for name in codecs},
+        "codecs": {
+            name: {"made with": codec().describe(), "settings": list(codec().settings)}
+            for name, codec in against.items()
+        },
         "channels": counts,
         "metrics": metrics,
         "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch")},
@@ -277,7 +299,7 @@ def evaluate_on(
     made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": [job.image for job in jobs]}
     claim(output, made_with, overwrite=overwrite)
     kept = output / "pictures" if save_images else None
-    worker = Evaluating(models, codecs, counts, metrics, max_pixels or MAX_PIXELS, kept)
+    worker = Evaluating(models, against, counts, metrics, max_pixels or MAX_PIXELS, kept)
     mine = list(share(jobs)) if together else jobs
     wanted = [job for job in mine if not (skip_existing and job.done)]
     for job in wanted:
@@ -361,6 +383,33 @@ def _with_coders(models: dict[str, ModelOnce], coders: Sequence[str]) -> dict[st
     if twice := next((coder for coder in coders if coders.count(coder) > 1), None):
         raise OmegaError(f"the coder {twice} is given twice.")
     return {f"{name}-{coder.replace('/', '-')}": (model, coder) for name, model in models.items() for coder in coders}
+
+
+def _with_options(names: Sequence[str], texts: Sequence[str]) -> dict[str, CodecOnce]:
+    """Codecs to compare with by their names in tables and files, which have a hyphen for the slash.
+
+    names: of codecs, bare or qualified. texts: options such as "webp.method=4".
+
+    Raises OmegaError for unknown codecs and options, and for a codec that is given twice.
+    """
+    from omega_core.plugins.registry import registry
+
+    qualified = {name: registry().find("codec", name).qualified_name for name in names}
+    if twice := next((name for i, name in enumerate(names) if qualified[name] in map(qualified.get, names[:i])), None):
+        raise OmegaError(f"the codec {twice} is given twice.")
+    options: dict[str, list[str]] = {each: [] for each in qualified.values()}
+    for text in texts:
+        name, dot, option = text.partition(".")
+        if not dot or "=" in name or "=" not in option:
+            raise OmegaError(f"--codec-option takes NAME.OPTION=VALUE, such as webp.method=4, not {text!r}.")
+        meant = registry().find("codec", name).qualified_name
+        if meant not in options:
+            raise OmegaError(f"--codec-option {text} is for a codec that --against does not name.")
+        options[meant].append(option)
+    return {
+        name.replace("/", "-"): CodecOnce(name, parsed_options("codec", name, options[each]))
+        for name, each in qualified.items()
+    }
 
 
 def _numbers(text: str | None) -> list[int]:

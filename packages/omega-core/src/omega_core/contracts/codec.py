@@ -6,8 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-
 
 class Codec(ABC):
     """A codec that `omega evaluate --against` measures beside models, such as JPEG.
@@ -19,7 +17,7 @@ class Codec(ABC):
     """The settings at which it is measured, such as qualities."""
 
     @abstractmethod
-    def encode(self, pixels: Pixels, setting: int) -> bytes:
+    def encode(self, pixels: NDArray[np.uint8], setting: int) -> bytes:
         """Encode a picture to a file: all that a decoder needs, and what it would weigh on a disk.
 
         pixels: (1 or 3, H, W), uint8.
@@ -29,7 +27,7 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def decode(self, data: bytes, colors: int) -> Pixels:
+    def decode(self, data: bytes, colors: int) -> NDArray[np.uint8]:
         """Decode a file to pixels (colors, H, W), uint8.
 
         data: made by `encode`, of this instance or another with the same options.

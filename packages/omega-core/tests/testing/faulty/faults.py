@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sound_components import (
     SoundArchitecture,
+    SoundCodec,
     SoundCoder,
     SoundDataset,
     SoundDecoder,
@@ -29,7 +30,7 @@ from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import CoderError, ComponentError
 
 FAULTS: dict[str, dict[str, object]] = {
-    kind: {} for kind in ("quantizer", "architecture", "prior", "coder", "dataset", "trainer")
+    kind: {} for kind in ("quantizer", "architecture", "prior", "coder", "dataset", "trainer", "codec")
 }
 
 
@@ -934,3 +935,87 @@ class TriesAnyhow(SoundTrainer):
 
     def __init__(self, *, recipe, data: Path | None, rate: float = 1.0) -> None:
         self.recipe = recipe
+
+
+# codecs
+
+
+@fault("has_settings", "codec")
+class SameSettings(SoundCodec):
+    """step: how many levels are one."""
+
+    settings = (1, 2, 2)
+
+
+@fault("gives_pictures_of_the_same_shape", "codec")
+class EvenSizes(SoundCodec):
+    """step: how many levels are one."""
+
+    def decode(self, data, colors):
+        decoded = super().decode(data, colors)
+        return decoded[:, : decoded.shape[1] // 2 * 2]
+
+
+@fault("every_setting_works", "codec")
+class NothingBetween(SoundCodec):
+    """step: how many levels are one."""
+
+    def encode(self, pixels, setting):
+        return super().encode(pixels, {1: 1, 4: 4}[setting])
+
+
+@fault("settings_change_the_size", "codec")
+class OneSize(SoundCodec):
+    """step: how many levels are one."""
+
+    def encode(self, pixels, setting):
+        return super().encode(pixels, 1)
+
+
+@fault("decodes_the_picture", "codec")
+class Negative(SoundCodec):
+    """step: how many levels are one."""
+
+    def decode(self, data, colors):
+        return 255 - super().decode(data, colors)
+
+
+@fault("another_instance_decodes", "codec")
+class KeepsThePicture(SoundCodec):
+    """step: how many levels are one."""
+
+    def encode(self, pixels, setting):
+        self.last = pixels
+        return super().encode(pixels, setting)
+
+    def decode(self, data, colors):
+        return self.last
+
+
+@fault("encodes_the_same_every_time", "codec")
+class Counts(SoundCodec):
+    """step: how many levels are one."""
+
+    count = 0
+
+    def encode(self, pixels, setting):
+        self.count += 1
+        return super().encode(pixels, setting) + bytes(self.count)
+
+
+@fault("leaves_the_pixels_alone", "codec")
+class InPlace(SoundCodec):
+    """step: how many levels are one."""
+
+    def encode(self, pixels, setting):
+        pixels //= self.step * setting
+        pixels *= self.step * setting
+        return super().encode(pixels, setting)
+
+
+@fault("describes_itself", "codec")
+class TwoLines(SoundCodec):
+    """step: how many levels are one."""
+
+    def describe(self):
+        return f"zlib\nstep {self.step}"

@@ -52,7 +52,7 @@ def curves(points: Iterable[Point], metric: str, rate: str = "file", *, publishe
     for point in points:
         place = getattr(point, RATES[rate]), getattr(point, metric)
         if rate == "estimated" and place[0] is None:
-            place = point.bpp, place[1]  # classical codecs have no estimated rate
+            place = point.bpp, place[1]  # codecs to compare with have no estimated rate
         if finite(place):
             groups.setdefault(point.codec, []).append(place)
     return [

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from omega_core.codec.model import Model
+from omega_core.contracts.codec import Codec
 from omega_core.errors import ImageError
 from omega_core.file_io import write_whole
 from omega_core.images.pictures import Picture, Pixels
-from omega_train.evaluation import classical
 from omega_train.evaluation.quality import METRICS, qualities
 
 
@@ -26,11 +26,11 @@ from omega_train.evaluation.quality import METRICS, qualities
 class Measurement:
     """The measurement of one picture in one file.
 
-    image: the name of the picture. codec: the name of a model or of a classical codec.
-    setting: the number of channels or, for a classical codec, the quality (`omega_train.evaluation.classical`).
-    bytes: the size of the file. stream_bytes: of its entropy-coded stream; for a classical codec the same as `bytes`.
+    image: the name of the picture. codec: the name of a model or of a codec to compare with.
+    setting: the number of channels or, for a codec to compare with, one of its settings, such as a quality.
+    bytes: the size of the file. stream_bytes: of its entropy-coded stream; without a model the same as `bytes`.
     bpp, stream_bpp: the same in bits per pixel.
-    estimated_bpp: −Σ log2 p of the symbols, in bits per pixel; None for a classical codec.
+    estimated_bpp: −Σ log2 p of the symbols, in bits per pixel; None without a model.
     psnr: in dB, over all colors. ssim, ms_ssim: None if not asked for, or if the picture is too small.
     """
 
@@ -94,11 +94,11 @@ def through_model(
         yield Decoded(n, encoded.file(n), picture.pixels, length, estimated)
 
 
-def through_classical(codec: str, pixels: Pixels) -> Iterator[Decoded]:
-    """Encode a picture with a classical codec at all its settings, and decode the files. Raises ImageError."""
-    for setting in classical.SETTINGS[codec]:
-        data = classical.encode(codec, pixels, setting)
-        yield Decoded(setting, data, classical.decode(data, len(pixels)), len(data))
+def through_codec(codec: Codec, pixels: Pixels) -> Iterator[Decoded]:
+    """Encode a picture with a codec to compare with at all its settings, and decode the files. Raises ImageError."""
+    for setting in codec.settings:
+        data = codec.encode(pixels, setting)
+        yield Decoded(setting, data, codec.decode(data, len(pixels)), len(data))
 
 
 def measure(

@@ -67,7 +67,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 
 def _settings_of(made_with: Any) -> dict[str, Any]:
-    names = ("models", "classical", "channels", "metrics", "images", "versions")
+    names = ("models", "codecs", "channels", "metrics", "images", "versions")
     return {name: made_with.get(name) for name in names} if isinstance(made_with, dict) else {}
 
 
