@@ -30,6 +30,8 @@ And where the machine says otherwise, too, what one has compiled is kept for all
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
 ORACLES = ("pytorch-msssim", "scikit-image")
+CODECS = ("pillow-heif", "pillow-jxl-plugin")
+"""What the extras of omega-train for codecs to compare with install."""
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
 """Plugins under tests/plugins that are whole; the others there are broken on purpose."""
 
@@ -68,7 +70,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac, of the browser, and of what is built: arguments go to pytest."""
-    install_all(session, "hatchling", "tensorboard", *ORACLES, *TESTING, evaluation=True)
+    install_all(session, "hatchling", "tensorboard", *CODECS, *ORACLES, *TESTING, evaluation=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
@@ -87,10 +89,11 @@ def together(session: nox.Session) -> None:
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
     install_all(session, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm", evaluation=True)
-    install(session, *ORACLES, *TESTING)
+    install(session, *CODECS, *ORACLES, *TESTING)
     install_torchac(session)
     check_types(session)
-    extras = [f"packages/omega-train/tests/test_{name}.py" for name in ("curves", "quality", "report", "tensorboard")]
+    names = ("codecs", "conformance", "curves", "quality", "report", "tensorboard")
+    extras = [f"packages/omega-train/tests/test_{name}.py" for name in names]
     in_wheels = "--ignore=tests/jobs"
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)
     session.run("pytest", "-m", "torchac or browser", env=ALONE)
@@ -258,7 +261,7 @@ def check_types(session: nox.Session) -> None:
     session.run("mypy")
     made = Path(session.create_tmp()) / "made"
     shutil.rmtree(made, ignore_errors=True)
-    for kind in ("architecture", "quantizer", "prior", "coder", "dataset", "trainer"):
+    for kind in ("architecture", "quantizer", "prior", "coder", "dataset", "trainer", "codec"):
         session.run("omega", "new", kind, f"my-{kind}", "--output", str(made / kind), silent=True)
     session.run("mypy", "--strict", "--config-file=", *map(str, made.glob("*/src/*")))
     # git ignores them here, and ruff what git ignores; options of a test class are a dictionary

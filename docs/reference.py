@@ -22,16 +22,17 @@ from omega_core.testing import checks_of
 PAGE = Path(__file__).parent / "reference.md"
 CONTRACTS = {
     "architecture": ("Architecture", "LocalArchitecture"),
-    "quantizer": ("Quantizer", "Quantized"),
+    "quantizer": ("Quantizer", "Quantized", "Refinement"),
     "prior": ("Prior", "FrozenPrior"),
-    "coder": ("Coder", "Decoder", "GrowingDecoder"),
+    "coder": ("Coder", "Decoder"),
     "dataset": ("Dataset", "Images"),
     "trainer": ("Trainer",),
+    "codec": ("Codec",),
 }
 
 FUNCTIONS = {
     "omega_core.contracts": ("implements",),
-    "omega_core.contracts.coder": ("check_symbols", "check_length"),
+    "omega_core.contracts.coder": ("check_symbols",),
     "omega_core.plugins.deprecation": ("renamed",),
     "omega_core.testing": ("failures",),
     "omega_train": ("CodecTask", "batches_of", "save"),
@@ -52,7 +53,9 @@ def page() -> str:
 def _kind(kind: str) -> str:
     hook = f"omega_register_{kind}s"
     given = ", ".join(f"`{name}`" for name in sorted(GIVEN[kind]))
-    made = f"Made with {given}; other arguments are options." if given else "Made without arguments: it has no options."
+    made = f"Made with {given}; other arguments are options." if given else "Made with nothing but its options."
+    if kind == "coder":
+        made = "Made without arguments: it has no options."
     lines = [
         f"## {kind.capitalize()}\n",
         f"Hook `{hook}() -> Iterable[Component]`: {inspect.getdoc(getattr(hookspecs, hook))}\n",
@@ -80,7 +83,7 @@ def _models() -> str:
 def _helpers() -> str:
     """What components are given, and what their authors need not write themselves."""
     lines = ["## What helps\n"]
-    lines += [_contract(tables, name) for name in ("Tables", "FrozenTables")]
+    lines += [_contract(tables, name) for name in ("Tables", "Step", "FrozenTables")]
     for module, names in FUNCTIONS.items():
         lines.append(f"### `{module}`\n")
         lines += [_method(name, getattr(import_module(module), name)) for name in names]

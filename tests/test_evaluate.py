@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omega_cli import evaluate as command
-from omega_train.evaluation import classical, measurements
+from omega_train.evaluation import measurements
+from omega_train.evaluation.codecs import pillow
 
 Run = Callable[..., Any]
 
@@ -100,20 +100,20 @@ def test_pictures_of_one_stem_are_kept_apart(evaluate: Run, images: Path, tmp_pa
 def test_what_is_wrong_with_one_picture_is_an_error_and_the_others_are_measured(
     evaluate: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str
 ) -> None:
-    original = classical.encode
+    original = pillow.JpegCodec.encode
     wanted = np.asarray(Image.open(images / "b.png"))
 
-    def encode(name: str, pixels: Any, setting: int) -> bytes:
+    def encode(self: pillow.JpegCodec, pixels: Any, setting: int) -> bytes:
         if np.array_equal(pixels[0], wanted):
-            raise MemoryError if problem == "memory" else OSError("too wide")
-        return original(name, pixels, setting)
+            raise MemoryError
+        return original(self, pixels, setting)
 
     if problem == "damaged":
         (images / "b.png").write_bytes((images / "b.png").read_bytes()[:100])
     elif problem == "memory":
-        monkeypatch.setattr(classical, "encode", encode)
+        monkeypatch.setattr(pillow.JpegCodec, "encode", encode)
     else:
-        monkeypatch.setattr(classical, "to_pillow", lambda pixels: _refusing(pixels, wanted))
+        monkeypatch.setattr(pillow, "to_pillow", lambda pixels: _refusing(pixels, wanted))
     done = evaluate("--against", "jpeg")
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error")]
@@ -127,22 +127,37 @@ def _refusing(pixels: Any, refused: Any) -> Any:
     return Image.fromarray(pixels[0])
 
 
-def test_a_picture_that_cannot_be_read_again_for_the_gallery_is_in_the_tables(
-    evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_pictures_of_the_gallery_are_coded_once(
+    evaluate: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = command.Evaluating.measured, []
+    for number, name in enumerate("defgh"):
+        picture(images / f"{name}.png", 10 + number)
+    coded, original = [], measurements.through_model
+    monkeypatch.setattr(measurements, "through_model", lambda *a, **b: coded.append(a) or original(*a, **b))
+    assert evaluate().returncode == 0
+    assert len(coded) == 8
+    gallery = data_of_page(tmp_path / "out")["gallery"]
+    assert [each["image"] for each in gallery] == ["a.png", "c.png", "e.png", "g.png"]
+    assert [len(each["codecs"][0]["versions"]) for each in gallery] == [2] * 4
+    picture(images / "aa.png", 30)  # now another four are evenly spaced
+    coded.clear()
+    assert evaluate("--skip-existing").returncode == 0
+    shown = [each["image"] for each in data_of_page(tmp_path / "out")["gallery"]]
+    assert shown == ["a.png", "b.png", "d.png", "f.png"]
+    assert len(coded) == 1 + 3  # the new one, and those that were not shown before
 
-    def measured_once(self: command.Evaluating, job: command.Measuring) -> Any:
-        calls.append(job.image)
-        if calls.count("b.png") == 2:
-            raise RuntimeError("no memory")
-        return original(self, job)
 
-    monkeypatch.setattr(command.Evaluating, "measured", measured_once)
-    done = evaluate()
-    assert done.returncode == 0
-    assert "b.png is left out of the gallery: RuntimeError: no memory." in done.stderr
-    assert {row["image"] for row in measured(tmp_path / "out")} == {"a.png", "b.png", "c.png"}
+def test_only_the_metrics_that_are_asked_for_are_measured(evaluate: Run, tmp_path: Path) -> None:
+    done = evaluate("--metrics", "psnr")
+    assert done.returncode == 0, done.stderr
+    assert all(row["psnr"] and not row["ssim"] and not row["ms_ssim"] for row in measured(tmp_path / "out"))
+    assert "is left out" not in done.stderr
+    other = evaluate("--metrics", "psnr,ssim")
+    assert other.returncode == 2  # another evaluation than the one in the folder
+    assert evaluate("--metrics", "psnr,ssim", "--overwrite").returncode == 0
+    assert all(row["psnr"] and row["ssim"] and not row["ms_ssim"] for row in measured(tmp_path / "out"))
+    wrong = evaluate("--metrics", "psnr,vmaf")
+    assert (wrong.returncode, wrong.stderr) == (2, "error: there is no metric 'vmaf', only psnr, ssim, ms_ssim.\n")
 
 
 def test_an_evaluation_may_be_repeated_but_its_report_is_replaced_by_another_only_if_asked(
@@ -198,4 +213,83 @@ def test_what_was_measured_before_an_evaluation_was_stopped_is_not_measured_agai
     assert len(list((tmp_path / "out" / "parts").rglob("*.csv"))) == 2
     seen[:] = [0] * 10
     assert evaluate("--skip-existing").returncode == 0
-    assert len(seen) == 10 + 1 + 3  # one is left, and the gallery
+    assert len(seen) == 10 + 1  # one is left
+
+
+def test_codecs_are_measured_with_their_options_and_the_report_tells_them(evaluate: Run, tmp_path: Path) -> None:
+    def sizes() -> dict[str, list[str]]:
+        rows = measured(tmp_path / "out")
+        return {name: [row["bytes"] for row in rows if row["codec"] == name] for name in ("webp", "omega-train-avif")}
+
+    names = ("--against", "webp, omega-train/avif", "--save-images", "--quiet")
+    assert evaluate(*names).returncode == 0
+    told = json.loads((tmp_path / "out" / "evaluation.json").read_bytes())["codecs"]
+    assert told["webp"]["settings"][0] == 0
+    assert told["webp"]["made with"].endswith("method=6")
+    assert (tmp_path / "out" / "pictures" / "a.png" / "omega-train-avif-5.png").exists()
+    before = sizes()
+    options = ("--codec-option", "webp.method=0", "--codec-option", "avif.speed=10")
+    refused = evaluate(*names, *options)  # another evaluation
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert evaluate(*names, *options, "--overwrite", "--skip-existing").returncode == 0
+    told = json.loads((tmp_path / "out" / "evaluation.json").read_bytes())["codecs"]
+    assert told["webp"]["made with"].endswith("method=0")
+    assert told["omega-train-avif"]["made with"].endswith("subsampling=4:2:0, speed=10")
+    assert all(sizes()[name] != before[name] for name in before)
+
+
+def test_several_processes_make_codecs_of_their_own(evaluate: Run, tmp_path: Path) -> None:
+    options = ("--codec-option", "webp.method=0")
+    assert evaluate("--against", "jpeg,webp", *options, "--workers", 2).returncode == 0
+    several = measured(tmp_path / "out")
+    assert evaluate("--against", "jpeg,webp", *options).returncode == 0
+    assert measured(tmp_path / "out") == several
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--against", "jpeg,gif"), "there is no codec 'gif'. Available: "),
+        (("--against", "jpge"), "there is no codec 'jpge'. Did you mean 'jpeg'?"),
+        (("--against", "jpeg,webp,jpeg"), "the codec jpeg is given twice."),
+        (("--against", "jpeg,omega-train/jpeg"), "the codec omega-train/jpeg is given twice."),
+        (
+            ("--against", "webp", "--codec-option", "webp.method=x"),
+            "the option method of the codec 'webp' has to be an ",
+        ),
+        (
+            ("--against", "webp", "--codec-option", "webp.method=9"),
+            "the option method of the codec webp is from 0 to 6, ",
+        ),
+        (
+            ("--against", "webp", "--codec-option", "webp.speed=9"),
+            "the codec 'webp' has no option 'speed'. Its options: ",
+        ),
+        (("--against", "webp", "--codec-option", "method=4"), "--codec-option takes NAME.OPTION=VALUE, such as "),
+        (("--against", "webp", "--codec-option", "webp.method"), "--codec-option takes NAME.OPTION=VALUE, such as "),
+        (("--against", "webp", "--codec-option", "avif.speed=4"), "--codec-option avif.speed=4 is for a codec that "),
+        (
+            ("--codec-option", "avif.speed=4"),
+            "--codec-option avif.speed=4 is for a codec that --against does not name.",
+        ),
+    ],
+)
+def test_codecs_and_options_that_cannot_be_are_one_line(
+    evaluate: Run, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = evaluate(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_with_the_name_of_a_codec_is_refused(
+    omega_here: Run, untrained: Callable[..., Path], images: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "jpeg.safetensors"
+    model.write_bytes(untrained("mnist", channels=2).read_bytes())
+    given = ("--model", model, "--images", images, "--output", tmp_path / "out")
+    done = omega_here("evaluate", *given, "--against", "jpeg")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: a model and a codec are both called jpeg: ")

@@ -31,7 +31,7 @@ def truncate(omega_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
 
     def run(output: object, *options: str, file: object = FILE) -> subprocess.CompletedProcess[str]:
-        return omega_here("truncate", file, "--output", output, "--channels", 2, "--quiet", *options)
+        return omega_here("truncate", file, "--output", output, "--max-bytes", 18, "--quiet", *options)
 
     return run
 
@@ -121,9 +121,8 @@ def test_the_argument_of_output(omega_here: Run, truncate: Truncate, tmp_path: P
 
 def test_standard_input_and_output(tmp_path: Path) -> None:
     """`-`"""
-    script = (
-        '{ cat | "$0" -m omega_cli truncate - -o - --channels 2; } && "$0" -m omega_cli truncate - -o ./- --channels 2'
-    )
+    shorten = '"$0" -m omega_cli truncate - --max-bytes 18 -o'
+    script = f"{{ cat | {shorten} -; }} && {shorten} ./-"
     shutil.copy(FILE, tmp_path / "file")
     done = subprocess.run(
         ["bash", "-c", script.replace("cat |", "cat file |") + " <file", sys.executable],
@@ -132,7 +131,7 @@ def test_standard_input_and_output(tmp_path: Path) -> None:
     )
     first, said = done.stdout[: len(SHORT)], done.stdout[len(SHORT) :]
     assert (done.returncode, first, done.stderr) == (0, SHORT, b"")
-    assert said.startswith(b"2 of 4 channels")
+    assert said.decode() == f"{FILE.stat().st_size} → {len(SHORT)} bytes\n"
     assert (tmp_path / "-").read_bytes() == SHORT
 
 
@@ -237,7 +236,7 @@ def test_special_files(truncate: Truncate, tmp_path: Path) -> None:
     assert (Path("read").read_bytes(), Path("pipe").is_fifo()) == (SHORT, True)
     well(truncate("/dev/null"))
     assert Path("/dev/null").is_char_device()
-    command = [sys.executable, "-m", "omega_cli", "truncate", FILE, "-o", "/dev/stdout", "--channels", "2"]
+    command = [sys.executable, "-m", "omega_cli", "truncate", FILE, "-o", "/dev/stdout", "--max-bytes", "18"]
     assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == SHORT
 
 
@@ -267,7 +266,7 @@ def test_empty_arguments(truncate: Truncate, tmp_path: Path) -> None:
 
 def test_closed_streams(tmp_path: Path) -> None:
     """closed standard streams"""
-    script = '"$0" -m omega_cli truncate "$1" -o "$2" --channels 2 <&- >&- 2>&-'
+    script = '"$0" -m omega_cli truncate "$1" -o "$2" --max-bytes 18 <&- >&- 2>&-'
     subprocess.run(["bash", "-c", script, sys.executable, FILE, tmp_path / "out.omega"], check=True)
     assert (tmp_path / "out.omega").read_bytes() == SHORT
 
@@ -280,5 +279,5 @@ def test_exit_statuses(omega_here: Run, truncate: Truncate, tmp_path: Path) -> N
     assert omega_here("decompress", FILE, "bad.omega", "-o", "some", *model).returncode == 1
     assert omega_here("decompress", "bad.omega", "-o", "none", *model).returncode == 2
     assert omega_here("decompress", FILE, "--nonsense").returncode == 2
-    piped = f'"$0" -m omega_cli truncate {FILE} -o - --channels 2 | true; exit ${{PIPESTATUS[0]}}'
+    piped = f'"$0" -m omega_cli truncate {FILE} -o - --max-bytes 18 | true; exit ${{PIPESTATUS[0]}}'
     assert subprocess.run(["bash", "-c", piped, sys.executable]).returncode == 141

@@ -16,6 +16,7 @@ from PIL import Image, ImageFile
 
 import omega_core
 from omega_core import ImageCodec
+from omega_core.coding.order import Latents, in_order
 from omega_core.plugins.registry import resolve
 from omega_train import load_recipe, train
 
@@ -59,8 +60,8 @@ def compress_and_decompress():
     pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 4), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    data = omega_core.compress(file.getvalue(), channels=40)
-    omega_core.decompress(omega_core.truncate(data, channels=30))
+    data = omega_core.compress(file.getvalue())
+    omega_core.decompress(omega_core.truncate(data, max_bytes=len(data) - 30))
 
 
 def fail_to_read():
@@ -73,7 +74,7 @@ def fail_to_read():
 
 def code_symbols():
     prior = omega_core.load_model("mnist-omega-16").files.prior
-    tables = prior.tables(range(2), (3, 3), np.zeros((0, 3, 3), np.int64))
+    tables = in_order(prior, Latents.of([np.zeros((16, 3, 3), np.int64)]))[1]
     symbols = np.zeros(tables.size, np.int64)
     coder = resolve("coder", "range")()
     coder.decode(coder.encode(symbols, tables, [tables.size])[0], tables)

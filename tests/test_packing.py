@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+import omega_core
+from omega_core.format.packs import Pack, parse
+from omega_entropy import RangeCoder
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 GRAY = [f"{folder}{number:02}" for folder in ("", "deeper/", "ünï/") for number in range(30)]
 
@@ -130,7 +134,7 @@ def test_info_tells_what_is_in_a_pack(
 ) -> None:
     file = pack(mixed)
     facts = about(file)
-    assert (facts["kind"], facts["pictures"], facts["channels"]) == ("pack", 15, 8)
+    assert (facts["kind"], facts["pictures"], facts["complete"]) == ("pack", 15, True)
     assert facts["mode"] == "L, LA, RGB, RGBA"
     assert facts["blocks"] == 5  # one for each mode, and one for RGB with a profile
     assert facts["model"] == about(model)["fingerprint"][:8]
@@ -179,31 +183,34 @@ def test_two_pictures_of_one_stem_keep_their_suffixes_in_a_pack(
 
 @pytest.mark.parametrize("rate", [("--channels", 3), ("--fraction", 0.375)])
 def test_a_pack_has_as_many_channels_as_asked_for(
-    omega_here: Run, model: Path, mixed: Path, tmp_path: Path, pack: Any, unpacked: Any, about: Any, rate: Any
+    model: Path, mixed: Path, pack: Any, unpacked: Any, about: Any, rate: Any
 ) -> None:
-    file = pack(mixed, *rate)
-    assert about(file)["channels"] == 3
-    well(omega_here("compress", mixed, "--output", tmp_path / "single" / "mixed", "--model", model, *rate))
-    assert unpacked(file) == unpacked(tmp_path / "single", into="files")
+    file, loaded = pack(mixed, *rate), omega_core.load_model(model)
+    assert not about(file)["complete"]
+    assert len(unpacked(file)) == 15
+    for block, names in Pack.parse(file.read_bytes()).blocks:
+        sizes = [loaded.codec.architecture.latent_size(*size) for size in block.header.sizes]
+        found = loaded.files.decode(block.stream, RangeCoder(), sizes, complete=False)
+        for symbols, name in zip(found, names, strict=True):
+            assert np.array_equal(symbols[:3], loaded.encode(mixed / f"{name}.png").symbols[:3])
 
 
 @pytest.mark.parametrize("folder", ["gray", "mixed"])
-def test_a_pack_has_as_many_channels_as_its_budget_allows(
-    omega_here: Run, model: Path, tmp_path: Path, request: pytest.FixtureRequest, pack: Any, about: Any, folder: str
+def test_a_pack_has_as_many_bytes_as_its_budget_allows(
+    tmp_path: Path, request: pytest.FixtureRequest, pack: Any, about: Any, folder: str
 ) -> None:
     pictures = request.getfixturevalue(folder)
-    files = {channels: pack(pictures, "--channels", channels).read_bytes() for channels in range(1, 9)}
-    sizes = {channels: len(data) for channels, data in files.items()}
-    assert sorted(set(sizes.values())) == list(sizes.values())
-    pixels = 0
+    whole, least = pack(pictures).read_bytes(), pack(pictures, "--channels", 1).stat().st_size
+    blocks, size, pixels = about(tmp_path / "packs" / f"{folder}.omega")["blocks"], len(whole), 0
     for path in pictures.rglob("*.png"):
         with Image.open(path) as picture:
             pixels += picture.width * picture.height
-    for budget in (sizes[1], sizes[5] - 1, sizes[5], sizes[8], 10 * sizes[8]):
-        best = max(channels for channels, size in sizes.items() if size <= budget)
-        assert pack(pictures, "--max-bytes", budget).read_bytes() == files[best]
-        assert pack(pictures, "--bpp", 8 * (budget + 0.5) / pixels).read_bytes() == files[best]
-        assert sizes[best] == about(tmp_path / "packs" / f"{folder}.omega")["bytes"]
+    for budget in (least, (least + size) // 2, size - 1, size, 10 * size):
+        data = pack(pictures, "--max-bytes", budget).read_bytes()
+        assert min(budget, size) - 2 * blocks <= len(data) <= budget
+        assert data == omega_core.truncate(whole, max_bytes=budget)
+        assert pack(pictures, "--bpp", 8 * (budget + 0.5) / pixels).read_bytes() == data
+        assert about(tmp_path / "packs" / f"{folder}.omega")["complete"] == (budget >= size)
 
 
 def test_a_budget_that_is_too_small_for_a_pack_is_refused(
@@ -211,7 +218,7 @@ def test_a_budget_that_is_too_small_for_a_pack_is_refused(
 ) -> None:
     for rate in (("--max-bytes", 100), ("--bpp", 0.01)):
         done = omega_here("compress", gray, "--output", tmp_path / "o", "--model", model, "--pack", *rate)
-        assert "are not enough: the smallest cut, 1 channels, takes" in complaint(done)
+        assert "are not enough: the smallest file takes" in complaint(done)
     assert not (tmp_path / "o").exists()
 
 
@@ -227,21 +234,18 @@ def test_alpha_and_profiles_are_dropped_from_a_pack_too(mixed: Path, pack: Any, 
     assert about(pack(mixed, "--alpha", "drop", "--icc", "drop"))["blocks"] == 2
 
 
-def test_a_pack_is_shortened_to_the_pack_of_fewer_channels(
-    omega_here: Run, mixed: Path, tmp_path: Path, pack: Any
+def test_a_pack_is_shortened_to_a_number_of_bytes(
+    omega_here: Run, mixed: Path, tmp_path: Path, pack: Any, unpacked: Any
 ) -> None:
-    files = {channels: pack(mixed, "--channels", channels).read_bytes() for channels in (1, 4, 5)}
     whole, short = pack(mixed), tmp_path / "short.omega"
-    for channels, limit in (
-        (5, ("--channels", 5)),
-        (4, ("--max-bytes", len(files[5]) - 1)),
-        (1, ("--max-bytes", len(files[1]))),
-    ):
-        done = well(omega_here("truncate", whole, "--output", short, "--overwrite", *limit))
-        assert short.read_bytes() == files[channels]
-        size = whole.stat().st_size
-        assert done.stdout == f"{channels} of 8 channels: {size} → {len(files[channels])} bytes\n"
-    refused = omega_here("truncate", whole, "--output", tmp_path / "none.omega", "--max-bytes", len(files[1]) - 1)
+    size = whole.stat().st_size
+    for budget in (size - 1, size - 40):
+        done = well(omega_here("truncate", whole, "--output", short, "--overwrite", "--max-bytes", budget))
+        made = short.stat().st_size
+        assert budget - len(list(mixed.rglob("*.png"))) <= made <= budget
+        assert done.stdout == f"{size} → {made} bytes\n"
+        assert len(unpacked(short, into=f"short-{budget}")) == len(list(mixed.rglob("*.png")))
+    refused = omega_here("truncate", whole, "--output", tmp_path / "none.omega", "--max-bytes", 20)
     assert "are not enough" in complaint(refused)
     assert not (tmp_path / "none.omega").exists()
 
@@ -298,7 +302,7 @@ def test_a_pack_whose_index_is_damaged_is_named_and_others_are_done(
     assert done.stdout == f"15 pictures, 1 failed in {tmp_path / 'o'}\n"
     assert len(written(tmp_path / "o")) == 15
     alone = ("decompress", file, "--output", tmp_path / "alone", "--model", model)
-    for command in (alone, ("info", file), ("truncate", file, "--output", tmp_path / "o.omega", "--channels", 1)):
+    for command in (alone, ("info", file), ("truncate", file, "--output", tmp_path / "o.omega", "--max-bytes", 17)):
         assert "the pack is damaged" in complaint(omega_here(*command))
 
 
@@ -464,8 +468,6 @@ def test_a_pack_of_a_stranger_is_unpacked_to_different_portable_names_and_prints
     omega_here: Run, model: Path, tmp_path: Path, about: Any
 ) -> None:
     """Names that an encoder of somebody else wrote, as the format allows them."""
-    from omega_core.format.packs import Pack, parse
-
     paint(tmp_path / "a.png", "L", 20, 20)
     well(omega_here("compress", tmp_path / "a.png", "--output", tmp_path / "o", "--model", model))
     file = parse((tmp_path / "o" / "a.omega").read_bytes())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 import omega_core
+from omega_core.format.file import OmegaFile
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Paint = Callable[..., Path]
@@ -191,7 +192,7 @@ def test_short_options_name_the_output_and_silence_the_summary_but_not_errors(
     files, shorter, decoded = tmp_path / "files", tmp_path / "shorter.omega", tmp_path / "decoded"
     done = [
         well(omega_here("compress", paint("a.png"), "-q", "-o", files, "--model", model)),
-        well(omega_here("truncate", files / "a.omega", "-q", "-o", shorter, "--channels", 2)),
+        well(omega_here("truncate", files / "a.omega", "-q", "-o", shorter, "--max-bytes", 18)),
         well(omega_here("decompress", shorter, "-q", "-o", decoded, "--model", model)),
     ]
     assert all(each.stdout == each.stderr == "" for each in done)
@@ -290,7 +291,7 @@ def test_a_folder_that_cannot_be_written_is_one_error(
         "pack": ("compress", tmp_path / "in", "--output", folder, "--model", model, "--pack"),
         "decompress": ("decompress", tmp_path / "c", "--output", folder, "--model", model),
         "preview": ("decompress", file, "--output", tmp_path / "d", "--preview", folder, "--model", model),
-        "truncate": ("truncate", file, "--output", folder, "--channels", 1),
+        "truncate": ("truncate", file, "--output", folder, "--max-bytes", 17),
     }[command]
     assert f"cannot write {folder}" in complaint(omega_here(*arguments))
     assert not (tmp_path / "d").exists()
@@ -303,30 +304,33 @@ def test_previews_get_better_up_to_the_picture_itself(
     well(omega_here("compress", picture, "--output", tmp_path / "c", "--model", model))
     file, preview = tmp_path / "c" / "some picture.omega", tmp_path / "p"
     well(omega_here("decompress", file, "--output", tmp_path / "d", "--model", model, "--preview", preview))
-    names = [f"some picture-{channels:04}.png" for channels in range(1, 9)]
-    assert sorted(written(preview)) == names
+    names = sorted(written(preview))
+    whole = OmegaFile.parse(file.read_bytes())
+    assert names[-1] == f"some picture-{whole.header.length:07}.png"
     assert np.array_equal(pixels(preview / names[-1]), pixels(tmp_path / "d" / "some picture.png"))
-    for channels in (1, 5):
-        expected = omega_core.decompress(omega_core.truncate(file.read_bytes(), channels=channels), model)
-        assert np.array_equal(pixels(preview / names[channels - 1]), np.asarray(expected))
+    for name in names[:2]:
+        expected = omega_core.decompress(whole.truncated(int(name[-11:-4])).to_bytes(), model)
+        assert np.array_equal(pixels(preview / name), np.asarray(expected))
 
 
 def test_what_arrived_of_a_file_that_breaks_off_is_there_as_preview(
     omega_here: Run, model: Path, paint: Paint, tmp_path: Path
 ) -> None:
-    well(omega_here("compress", paint("a.png"), "--output", tmp_path, "--model", model))
+    well(omega_here("compress", paint("a.png", width=200, height=200), "--output", tmp_path, "--model", model))
     file = tmp_path / "a.omega"
-    cuts = [int(size) for size in about(omega_here, file)["cuts"].values()]  # type: ignore[attr-defined]
-    start = file.stat().st_size - cuts[-1] - 4
-    file.write_bytes(file.read_bytes()[: start + cuts[2]])
+    length = OmegaFile.parse(file.read_bytes()).header.length
+    file.write_bytes(file.read_bytes()[: -4 - length // 10])
     arguments = ("decompress", file, "--output", tmp_path / "d", "--model", model)
     done = omega_here(*arguments, "--preview", tmp_path / "p")
     assert "breaks off" in done.stderr
-    assert sorted(written(tmp_path / "p")) == ["a-0001.png", "a-0002.png", "a-0003.png"]
+    views = sorted(written(tmp_path / "p"))
+    assert views
+    assert all(int(view[2:-4]) <= length * 9 // 10 for view in views)
     assert not (tmp_path / "d").exists()
 
     well(omega_here(*arguments, "--partial"))
-    assert np.array_equal(pixels(tmp_path / "d" / "a.png"), pixels(tmp_path / "p" / "a-0003.png"))
+    whole = OmegaFile.parse(file.read_bytes(), partial=True)
+    assert np.array_equal(pixels(tmp_path / "d" / "a.png"), np.asarray(omega_core.decompress(whole.to_bytes(), model)))
     assert "without --partial" in complaint(omega_here(*arguments, "--preview", tmp_path / "p", "--partial"))
 
 
@@ -341,7 +345,8 @@ def test_a_file_is_taken_from_standard_input(
         assert done.stdout == f"1 picture in {tmp_path / 's'}\n"
         assert written(tmp_path / "s") == {"stdin.png": (tmp_path / "d" / "a.png").read_bytes()}
         (tmp_path / "s" / "stdin.png").unlink()
-    assert f"stdin-{8:04}.png" in written(tmp_path / "p")
+    length = OmegaFile.parse((tmp_path / "a.omega").read_bytes()).header.length
+    assert f"stdin-{length:07}.png" in written(tmp_path / "p")
 
 
 def test_the_first_preview_is_there_before_the_rest_has_been_sent(
@@ -349,9 +354,10 @@ def test_the_first_preview_is_there_before_the_rest_has_been_sent(
 ) -> None:
     well(omega_here("compress", paint("a.png", width=200, height=200), "--output", tmp_path, "--model", model))
     data = (tmp_path / "a.omega").read_bytes()
-    cuts: list[int] = list(about(omega_here, tmp_path / "a.omega")["cuts"].values())  # type: ignore[attr-defined]
-    enough = len(data) - cuts[-1] - 4 + cuts[0]
-    preview = tmp_path / "p" / "stdin-0001.png"
+    first = next(omega_core.decode_progressively(BytesIO(data), model)).info["stream_bytes"]
+    enough = len(data) - 4 - OmegaFile.parse(data).header.length + first
+    assert enough < len(data) / 2
+    preview = tmp_path / "p" / f"stdin-{first:07}.png"
     command = ["decompress", "-", "--output", tmp_path / "d", "--model", model, "--preview", tmp_path / "p"]
     with subprocess.Popen(
         [sys.executable, "-c", "from omega_cli.main import run; run()", *command], stdin=subprocess.PIPE
@@ -446,4 +452,4 @@ def test_previews_keep_the_structure_of_folders(omega_here: Run, model: Path, tm
     omega_here("compress", tmp_path / "in", "--output", tmp_path / "c", "--model", model)
     arguments = ("decompress", tmp_path / "c", "--output", tmp_path / "d", "--model", model)
     omega_here(*arguments, "--preview", tmp_path / "p")
-    assert {path.parent.name for path in (tmp_path / "p").rglob("x-0001.png")} == {"a", "b"}
+    assert {path.parent.name for path in (tmp_path / "p").rglob("x-*.png")} == {"a", "b"}

@@ -42,13 +42,16 @@ def test_pictures_are_compressed_where_standard_streams_are_closed_or_full(
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        ("omega truncate $file -o - --channels 2 >&-", b"error: there is no standard output."),
+        ("omega truncate $file -o - --max-bytes 18 >&-", b"error: there is no standard output."),
         ("omega info - <&-", b"error: there is no standard input."),
         ("omega info $file >/dev/full", b"error: cannot write to standard output: No space left on device."),
-        ("omega truncate $file -o - --channels 2 >/dev/full", b"No space left on device."),
-        ("omega truncate $file -o /dev/full --channels 2", b"error: cannot write /dev/full: No space left on device."),
-        ("ulimit -f 0; omega truncate $file -o out.omega --channels 2", b"cannot write out.omega: File too large."),
-        ("omega truncate $file -o $(printf %0300d 0) --channels 2", b"File name too long."),
+        ("omega truncate $file -o - --max-bytes 18 >/dev/full", b"No space left on device."),
+        (
+            "omega truncate $file -o /dev/full --max-bytes 18",
+            b"error: cannot write /dev/full: No space left on device.",
+        ),
+        ("ulimit -f 0; omega truncate $file -o out.omega --max-bytes 18", b"cannot write out.omega: File too large."),
+        ("omega truncate $file -o $(printf %0300d 0) --max-bytes 18", b"File name too long."),
         ("ulimit -v 400000; omega compress $picture -o out --model $model", b"not enough memory"),  # not even for torch
     ],
 )
@@ -62,7 +65,7 @@ def test_what_cannot_be_read_or_written_is_one_error(tmp_path: Path, script: str
 
 @pytest.mark.parametrize("output", ["-", "/dev/stdout"])
 def test_a_reader_that_leaves_ends_a_command_as_it_ends_others(tmp_path: Path, output: str) -> None:
-    script = f"omega truncate $file -o {output} --channels 2 | true; exit ${{PIPESTATUS[0]}}"
+    script = f"omega truncate $file -o {output} --max-bytes 18 | true; exit ${{PIPESTATUS[0]}}"
     done = shell(script, folder=tmp_path)
     assert (done.returncode, done.stderr) == (141, b"")
 
@@ -86,7 +89,7 @@ def test_pictures_are_compressed_without_a_home_a_locale_or_a_folder_for_tempora
     shutil.copy(GOLDEN / "a.png", tmp_path / "ü.png")
     done = shell("omega compress ü.png -o - --model $model", folder=tmp_path, env=environment)
     assert (done.returncode, done.stderr, done.stdout) == (0, b"", FILE.read_bytes())
-    done = shell("omega truncate $file -o out/ü.omega --channels 2", folder=tmp_path, env=environment)
+    done = shell("omega truncate $file -o out/ü.omega --max-bytes 18", folder=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "out" / "ü.omega").read_bytes() == (GOLDEN / "2-channels.omega").read_bytes()
 
@@ -102,8 +105,8 @@ def test_pictures_are_compressed_without_a_home_a_locale_or_a_folder_for_tempora
         'decompress "" -o out',
         'decompress "$file" -o out --preview ""',
         'decompress "$file" -o out --only=',
-        'truncate "" -o out --channels 1',
-        'truncate "$file" -o "" --channels 1',
+        'truncate "" -o out --max-bytes 17',
+        'truncate "$file" -o "" --max-bytes 17',
         'info ""',
         'evaluate --images "" -o out --against jpeg',
         'export "" -o out',
@@ -121,7 +124,7 @@ def test_an_empty_argument_is_one_error(tmp_path: Path, arguments: str) -> None:
 
 
 def test_a_picture_goes_through_a_pipe_of_commands(tmp_path: Path) -> None:
-    script = "omega compress - -o - --model $model <$picture | omega truncate - -o - --channels 2"
+    script = "omega compress - -o - --model $model <$picture | omega truncate - -o - --max-bytes 18"
     done = shell(script, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, (GOLDEN / "2-channels.omega").read_bytes(), b"")
     done = shell("omega decompress - -o - --model $model <$file", folder=tmp_path)
@@ -135,7 +138,7 @@ def test_a_picture_goes_through_a_pipe_of_commands(tmp_path: Path) -> None:
 def test_a_file_that_is_called_dash_is_named_by_its_folder(tmp_path: Path) -> None:
     shutil.copy(FILE, tmp_path / "-")
     done = shell(
-        "omega truncate ./- -o ./-.omega --channels 2; omega truncate ./- -o ./- --channels 2 --overwrite",
+        "omega truncate ./- -o ./-.omega --max-bytes 18; omega truncate ./- -o ./- --max-bytes 18 --overwrite",
         folder=tmp_path,
     )
     assert (done.returncode, done.stderr) == (0, b"")
@@ -155,7 +158,7 @@ def test_a_signal_leaves_no_temporary_file(tmp_path: Path, number: signal.Signal
         from omega_cli.main import run
         run()
     """
-    arguments = ["truncate", str(FILE), "-o", str(tmp_path / "out.omega"), "--channels", "2"]
+    arguments = ["truncate", str(FILE), "-o", str(tmp_path / "out.omega"), "--max-bytes", "18"]
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -170,7 +173,7 @@ def test_a_signal_leaves_no_temporary_file(tmp_path: Path, number: signal.Signal
 
 @pytest.mark.parametrize("option", ["", "--overwrite", "--skip-existing"])
 def test_commands_that_write_one_file_at_once_leave_a_whole_file(tmp_path: Path, option: str) -> None:
-    script = f"for i in 1 2 3 4; do omega truncate $file -o out.omega --channels 2 {option} & done; wait"
+    script = f"for i in 1 2 3 4; do omega truncate $file -o out.omega --max-bytes 18 {option} & done; wait"
     done = shell(script, folder=tmp_path)
     lines = done.stderr.splitlines()
     assert len(lines) == (0 if option else 3), lines

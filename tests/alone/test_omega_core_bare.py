@@ -36,8 +36,9 @@ def test_its_dependencies_and_itself_take_less_than_10_megabytes() -> None:
     assert sum(path.stat().st_size for path in files) < 10e6
 
 
-def test_a_file_is_shortened_to_the_one_of_fewer_channels() -> None:
-    assert omega_core.truncate(FILE.read_bytes(), channels=2) == Path("golden/2-channels.omega").read_bytes()
+def test_a_file_is_shortened_to_the_one_of_a_lower_rate() -> None:
+    shorter = Path("golden/2-channels.omega").read_bytes()
+    assert omega_core.truncate(FILE.read_bytes(), max_bytes=len(shorter)) == shorter
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
@@ -47,22 +48,27 @@ def test_files_and_packs_are_described_and_shortened_to_bytes(path: Path) -> Non
     assert json.loads(json.dumps(whole)) == whole
     assert whole["kind"] == ("pack" if path == PACK else "file")
     assert whole["bytes"] == len(data)
-    fewest = min(map(int, whole.get("cuts", "1")))
-    smallest = omega_core.truncate(data, channels=fewest)
-    assert omega_core.truncate(data, max_bytes=len(smallest)) == smallest
-    assert omega_core.describe(smallest)["channels"] == fewest
+    shorter = omega_core.truncate(data, max_bytes=len(data) - 1)
+    assert len(shorter) < len(data)
+    about = omega_core.describe(shorter)
+    assert about["stream bytes"] < whole["stream bytes"]
+    assert not about["complete"]
+    for name in ("kind", "mode", "model", "coder"):
+        assert about[name] == whole[name]
 
 
-def test_a_file_that_arrives_is_whole_at_each_cut() -> None:
+def test_a_file_that_arrives_has_the_first_bytes_of_its_stream() -> None:
+    stream = OmegaFile.parse(FILE.read_bytes()).stream
     with FILE.open("rb") as file:
         arriving = StreamingFile(file)
-        found = [arriving.up_to(channels).to_bytes() for channels in arriving.header.cuts]
-    assert found == [OmegaFile.parse(FILE.read_bytes()).truncated(n).to_bytes() for n in arriving.header.cuts]
+        assert arriving.header.length == len(stream) > 1
+        for length in range(len(stream) + 1):
+            assert arriving.up_to(length) == stream[:length]
 
 
 def test_shortening_a_file_imports_nothing_but_the_format() -> None:
     program = (
-        f"import sys, omega_core; omega_core.truncate(open({str(FILE)!r}, 'rb').read(), channels=2);"
+        f"import sys, omega_core; omega_core.truncate(open({str(FILE)!r}, 'rb').read(), max_bytes=18);"
         "print(*(name for name in sys.modules if name.startswith(('omega_core.', 'pluggy', 'importlib.metadata'))))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.plugins
 
-KINDS = ("quantizer", "architecture", "prior", "coder", "dataset", "trainer")
+KINDS = ("quantizer", "architecture", "prior", "coder", "dataset", "trainer", "codec")
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def author(shell_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A shell in a folder with a new plugin of each kind, all of them installed."""
     with shell_in(tmp_path_factory.mktemp("author")) as shell:
         for kind in KINDS:
-            assert f"--{kind} my-{kind}" in shell(f"omega new {kind} my-{kind}")
+            assert f" my-{kind}" in shell(f"omega new {kind} my-{kind}")
         shell("pip install -q " + " ".join(f'-e "omega-my-{kind}[test]"' for kind in KINDS))
         yield shell
 
@@ -31,8 +31,12 @@ def test_new_plugins_pass_their_tests_at_once(author: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_plugin_is_listed_and_trains_at_once(author: Any, kind: str) -> None:
-    author(f"omega train glyphs-omega-8 --{kind} my-{kind} --steps 20 --output {kind}")
+def test_a_new_plugin_is_listed_and_used_at_once(author: Any, kind: str) -> None:
+    if kind == "codec":
+        author("omega evaluate --images digits --against my-codec,jpeg --codec-option my-codec.level=1 --output codec")
+        assert "level=1" in (author.folder / "codec" / "evaluation.json").read_text("utf-8")
+    else:
+        author(f"omega train glyphs-omega-8 --{kind} my-{kind} --steps 20 --output {kind}")
     assert f"omega-my-{kind}" in author(f"omega list {kind} my-{kind}")
 
 

@@ -39,6 +39,7 @@ from omega_core.format.packs import Pack, is_pack, read_index
 from omega_core.images.pictures import Picture
 from omega_core.images.reading import read_picture
 from omega_core.plugins.registry import build
+from omega_entropy import ContextPrior
 
 SECONDS, MEBIBYTES = 1.0, 64.0
 ALLOWED = 80  # MiB that decoding may take: models are loaded with this limit
@@ -81,14 +82,15 @@ class Samples(list[Sample]):
 
 
 MODELS: dict[str, tuple[str, str, str, int, int]] = {
-    "mnist": ("mnist", "omega", "range", 8, 64),
-    "photo": ("openimages", "omega", "range", 6, 16),
-    "integer": ("openimages", "integer", "range", 4, 16),
-    "identity": ("openimages", "identity", "raw", 4, 1 << 32),
+    "mnist": ("mnist", "omega", "static", 8, 64),
+    "photo": ("openimages", "omega", "static", 6, 16),
+    "integer": ("openimages", "integer", "static", 4, 16),
+    "context": ("openimages", "integer", "context", 4, 16),
+    "identity": ("openimages", "identity", "", 4, 1 << 32),
 }
 
 
-def make_model(path: Path, architecture: str, quantizer: str, coder: str, channels: int, alphabet: int) -> Path:
+def make_model(path: Path, architecture: str, quantizer: str, prior: str, channels: int, alphabet: int) -> Path:
     """Write an untrained model whose tables are uneven, as those of trained ones are."""
     torch.manual_seed(0)
     options = {} if architecture == "mnist" else {"width": 4}
@@ -99,22 +101,40 @@ def make_model(path: Path, architecture: str, quantizer: str, coder: str, channe
     arrays = {
         f"{part}.{name}": t.numpy() for part, module in modules.items() for name, t in module.state_dict().items()
     }
-    adaptive = quantizer != "identity"
-    if adaptive:
-        uneven = np.random.default_rng(0).dirichlet(np.full(alphabet, 0.3), (channels, 1))
-        arrays |= {f"prior.{name}": array for name, array in FrozenTables.from_probabilities(uneven).arrays().items()}
+    uneven = np.random.default_rng(0).dirichlet(np.full(min(alphabet, 64), 0.3), (channels, 1))
+    options_of_prior = {"width": 4, "groups": 2} if prior == "context" else {}
+    if prior:
+        frozen = FrozenTables.from_probabilities(uneven)
+        if prior == "context":
+            frozen = net_of(modules["quantizer"].refinement(), uneven, options_of_prior)
+        arrays |= {f"prior.{name}": array for name, array in frozen.arrays().items()}
     description = Description(
         architecture=Choice(name=f"omega-core/{architecture}", options=options),
         quantizer=Choice(name=f"omega-quant/{quantizer}"),
-        prior=Choice(name="omega-entropy/static") if adaptive else None,
-        coder=f"omega-entropy/{coder}",
+        prior=Choice(name=f"omega-entropy/{prior}", options=options_of_prior) if prior else None,
+        coder=f"omega-entropy/{'range' if prior else 'raw'}",
         latent_channels=channels,
         channels=channels,
         alphabet=alphabet,
-        channels_min=0 if adaptive else channels,
+        channels_min=0 if prior else channels,
     )
     write_model(path, description, arrays)
     return path
+
+
+def net_of(refinement: Any, uneven: NDArray[np.float64], options: dict[str, Any]) -> Any:
+    """A frozen prior whose net is hardly trained."""
+    channels, _, alphabet = uneven.shape
+    prior = ContextPrior(channels=channels, alphabet=alphabet, **options)
+    prior.follow(refinement)
+    rng = np.random.default_rng(2)
+    drawn = [rng.choice(alphabet, (20, 5, 6), p=uneven[channel, 0]) for channel in range(channels)]
+    symbols, kept = torch.from_numpy(np.stack(drawn, 1)), torch.full((20,), channels)
+    prior.train().observe(symbols, kept)
+    prior.channel_bits(symbols)
+    prior.eval().recount()
+    prior.observe(symbols, kept)
+    return prior.freeze()
 
 
 @pytest.fixture(scope="module")
@@ -145,15 +165,17 @@ def samples(models: dict[str, Path]) -> Samples:
         ("photo", noise(1, 1)),
         ("photo", noise(300, 20, 4)),
         ("integer", noise(33, 50, 2)),
+        ("context", noise(70, 50, 3)),
         ("identity", noise(30, 30, 3)),
     ):
         model = loaded[key]
         model.tile_size = 256
         for coder in ("raw",) if key == "identity" else ("range", "fixed"):
             encoded = model.encode(picture, coder=coder)
-            for cut in encoded.cuts[::-2]:
-                data = encoded.file(cut)
-                add(f"{key} {picture.shape} {coder} {cut}", data, model, [model.decompress(data)])
+            length = len(encoded.whole.stream)
+            for taken in (length, length // 2, 1):
+                data = encoded.whole.truncated(taken).to_bytes()
+                add(f"{key} {picture.shape} {coder} {taken}", data, model, [model.decompress(data)])
     model, blocks = loaded["photo"], []
     for shapes in ([(16, 16)] * 3, [(20, 9), (5, 40)], [(30, 30)]):
         pictures = [Picture(noise(3, *shape), profile=bytes(16) + b"RGB " * 40) for shape in shapes]
@@ -161,8 +183,9 @@ def samples(models: dict[str, Path]) -> Samples:
         blocks.append((block, tuple(f"{len(blocks)}/{number}" for number in range(len(shapes)))))
         data = block.to_bytes()
         add(f"{len(shapes)} together", data, model, model.decompress_all(data))
-    inside = [picture for block, _ in blocks for picture in model.decompress_all(block.truncated(6).to_bytes())]
-    add("pack", Pack(tuple(blocks)).truncated(6).to_bytes(), model, inside)
+    for name, pack in (("pack", Pack(tuple(blocks))), ("short pack", Pack(tuple(blocks)).truncated(60))):
+        inside = [picture for block, _ in pack.blocks for picture in model.decompress_all(block.to_bytes())]
+        add(name, pack.to_bytes(), model, inside)
     return found
 
 
@@ -204,12 +227,11 @@ MUTATION = st.one_of(
     st.tuples(st.just("repeat"), POSITION, st.integers(1, 200)),
 )
 FORGERY = st.one_of(
-    st.tuples(st.sampled_from(["channels", "channels_per_group"]), NUMBER.map(lambda number: number + 1)),
     st.tuples(st.just("length"), NUMBER),
+    st.tuples(st.just("complete"), st.booleans()),
     st.tuples(st.just("sizes"), st.lists(st.tuples(NUMBER, NUMBER), min_size=1, max_size=4).map(tuple)),
     st.tuples(st.just("coder"), st.sampled_from([*CODERS[1:], "omega-quant/omega", "x"])),
     st.tuples(st.just("mode"), st.sampled_from(MODES)),
-    st.tuples(st.just("codes"), st.binary(max_size=31)),
     st.tuples(st.just("stream"), st.binary(max_size=400)),
     st.tuples(st.just("unknown"), st.dictionaries(st.integers(1, 255), st.binary(max_size=40), max_size=4)),
     st.tuples(st.sampled_from(["alpha", "profile"]), st.binary(max_size=40)),
@@ -247,11 +269,9 @@ def forge(file: OmegaFile, what: str, value: Any) -> OmegaFile:
     """A file that says something else, which need not make sense."""
     header, stream = file.header, file.stream
     match what:
-        case "channels" | "channels_per_group" | "codes" | "length":
-            header = forced(header, groups=forced(header.groups, **{what: value}))
         case "stream":
             stream = value
-            header = forced(header, groups=forced(header.groups, length=len(stream)))
+            header = forced(header, length=len(stream))
         case "alpha planes":
             header = forced(header, mode="LA", alpha=zlib.compress(bytes(value)))
         case "others":
@@ -286,7 +306,7 @@ def try_all(path: Path, model: Model, data: bytes) -> list[Image.Image] | None:
     pictures = None
     for attempt in (
         lambda: about(path),
-        lambda: omega_core.truncate(data, channels=2),
+        lambda: omega_core.truncate(data, bpp=1),
         lambda: omega_core.truncate(data, max_bytes=60),
         lambda: list(omega_core.decode_progressively(BytesIO(data), model)),
         lambda: decoded(model, data, partial=True),
@@ -355,7 +375,7 @@ def test_damaged_files_and_packs_are_the_original_or_a_named_error(samples: Samp
                     decoded(sample.model, data, partial=True)
             case 3 | 4 | 5:
                 with named(number, sample.name, data):
-                    omega_core.truncate(data, channels=2)
+                    omega_core.truncate(data, bpp=1)
                 with named(number, sample.name, data):
                     omega_core.truncate(data, max_bytes=60)
             case 6:

@@ -1,4 +1,4 @@
-"""Pictures of any size through files: every cut, every limit, other machines' arithmetic, and tiles."""
+"""Pictures of any size through files: every length, every limit, other machines' arithmetic, and tiles."""
 
 import json
 import subprocess
@@ -16,7 +16,6 @@ import omega_core
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.model import Encoded, Model
 from omega_core.errors import OmegaWarning, RateError
-from omega_core.format.file import OmegaFile
 from omega_core.images.metrics import psnr
 from omega_core.images.reading import read_picture
 
@@ -84,21 +83,17 @@ def encoded(model: Model) -> dict[tuple[int, int], Encoded]:
 
 @pytest.mark.job
 @pytest.mark.parametrize("size", SIZES)
-def test_a_shortened_file_is_the_file_of_fewer_channels_at_every_cut(
+def test_a_shortened_file_is_the_file_of_fewer_channels(
     model: Model, encoded: dict[tuple[int, int], Encoded], size: tuple[int, int]
 ) -> None:
-    files = {channels: encoded[size].file(channels) for channels in encoded[size].cuts}
+    files = {channels: encoded[size].file(channels) for channels in encoded[size].lengths}
     assert list(files) == list(range(2, 65, 2))
-    for channels in range(2, 65):
-        assert omega_core.truncate(files[64], channels=channels) == files[channels - channels % 2]
-    with pytest.raises(RateError, match="the smallest is at 2"):
-        omega_core.truncate(files[64], channels=1)
+    for data in files.values():
+        assert omega_core.truncate(files[64], max_bytes=len(data)) == data
+    with pytest.raises(RateError):
+        omega_core.truncate(files[64], max_bytes=12)
     for channels in (2, 30, 64):
         assert model.compress(photo(*size), channels=channels) == files[channels]
-    between = model.compress(photo(*size), channels=31)
-    assert OmegaFile.parse(between).channels == 31
-    assert omega_core.truncate(between, channels=31) == between
-    assert omega_core.truncate(between, channels=30) == files[30]
 
 
 @pytest.fixture
@@ -122,9 +117,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.job
 @pytest.mark.parametrize("kind", ["any size", "digits"])
-def test_every_limit_is_met_as_well_as_trying_all_cuts_would(
-    model: Model, untrained: Callable[..., Path], quick: None, kind: str
-) -> None:
+def test_every_limit_is_met_to_the_byte(model: Model, untrained: Callable[..., Path], quick: None, kind: str) -> None:
     if kind == "digits":
         model = omega_core.load_model(untrained("mnist", channels=8, symbols=256, latent=32))
         picture = photo(28, 28).convert("L")
@@ -132,32 +125,32 @@ def test_every_limit_is_met_as_well_as_trying_all_cuts_would(
         picture = photo(200, 133)
     pixels = picture.width * picture.height
     original = read_picture(picture).pixels
-    files = {channels: model.compress(picture, channels=channels) for channels in model.encode(picture).cuts}
-    sizes = {channels: len(data) for channels, data in files.items()}
-    least, most = min(sizes.values()), max(sizes.values())
+    whole = model.encode(picture).whole
+    files = [whole.truncated(length).to_bytes() for length in range(1, len(whole.stream) + 1)]
+    least, most = len(files[0]), len(files[-1])
     chance = np.random.default_rng(0)
-    for budget in [*sizes.values(), *(size - 1 for size in sizes.values()), *chance.integers(1, 2 * most, BUDGETS)]:
-        fitting = [channels for channels, size in sizes.items() if size <= budget]
-        for limit in ({"max_bytes": int(budget)}, {"bpp": 8 * (budget + 0.5) / pixels}):
+    for budget in [1, least - 1, least, most - 1, most, *chance.integers(1, 2 * most, BUDGETS).tolist()]:
+        fitting = [data for data in files if len(data) <= budget]
+        for limit in ({"max_bytes": budget}, {"bpp": 8 * (budget + 0.5) / pixels}):
             if fitting:
-                assert model.compress(picture, **limit) == files[max(fitting)]
+                assert model.compress(picture, **limit) == fitting[-1]
+                assert len(fitting[-1]) >= min(budget - 1, most)
             else:
                 assert budget < least
-                with pytest.raises(RateError, match="are not enough: the smallest cut"):
+                with pytest.raises(RateError) as refused:
                     model.compress(picture, **limit)
+                assert refused.value.least_bytes == least
 
-    quality = {n: psnr(original, read_picture(model.decompress(data)).pixels) for n, data in files.items()}
-    low, high = min(quality.values()), max(quality.values())
-    assert high > low
-    for wanted in [*quality.values(), *chance.uniform(low - 1, high + 1, BUDGETS)]:
-        if quality[model.channels] >= wanted:
-            taken = OmegaFile.parse(model.compress(picture, psnr=float(wanted))).header.channels
-            before = [reached for channels, reached in quality.items() if channels < taken]
-            assert quality[taken] >= wanted
-            assert not before or before[-1] < wanted
-        elif high < wanted:
-            with pytest.warns(OmegaWarning, match=f"are not reached, all {model.channels} channels"):
-                assert model.compress(picture, psnr=float(wanted)) == files[model.channels]
+    def quality(data: bytes) -> float:
+        return psnr(original, read_picture(model.decompress(data)).pixels)
+
+    ends = quality(files[0]), quality(files[-1])
+    for wanted in chance.uniform(min(ends) - 1, max(ends) + 1, BUDGETS).tolist():
+        if ends[1] >= wanted:
+            assert quality(model.compress(picture, psnr=wanted)) >= wanted
+        else:
+            with pytest.warns(OmegaWarning, match="are not reached"):
+                assert model.compress(picture, psnr=wanted) == files[-1]
 
 
 @pytest.mark.job

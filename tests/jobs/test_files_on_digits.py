@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import omega_core
-from omega_core.format.file import OmegaFile
+from omega_core.coding.tables import MISSING
+from omega_core.images.metrics import psnr
 from omega_train import load_recipe, train
 from omega_train.data.glyphs import glyphs
 from omega_train.data.mnist import read_idx
@@ -31,7 +31,8 @@ found = {}
 for path in sorted(Path(sys.argv[2]).glob("*.omega")):
     symbols, parsed = model.decode(path.read_bytes())
     pixels = model.files.pixels(symbols, *parsed.header.sizes[0])
-    found[path.name] = [hashlib.sha256(values.tobytes()).hexdigest() for values in (symbols, pixels)]
+    first = symbols[: int(path.stem.partition("-")[2])]
+    found[path.name] = [hashlib.sha256(values.tobytes()).hexdigest() for values in (first, pixels)]
 print(json.dumps(found))
 """
 
@@ -62,7 +63,7 @@ def test_symbols_and_pixels_come_back_in_another_process_with_other_threads(
         for n in CHANNELS:
             name = f"{number:03}-{n}.omega"
             (tmp_path / name).write_bytes(encoded.file(n))
-            own = np.asarray(model.reconstruct(picture, channels=n))
+            own = np.asarray(model.decompress(encoded.file(n)))
             parts = (np.ascontiguousarray(encoded.symbols[:n]), own)
             expected[name] = [hashlib.sha256(values.tobytes()).hexdigest() for values in parts]
     done = subprocess.run([sys.executable, "-c", DECODE, path, tmp_path], capture_output=True, text=True, check=True)
@@ -72,16 +73,19 @@ def test_symbols_and_pixels_come_back_in_another_process_with_other_threads(
 @pytest.mark.job
 def test_streams_are_as_long_as_the_tables_say(path: Path, pictures: NDArray[np.uint8]) -> None:
     model = omega_core.load_model(path)
+    total, estimated = dict.fromkeys(CHANNELS, 0.0), dict.fromkeys(CHANNELS, 0.0)
+    for picture in pictures:
+        encoded, fixed = (model.encode(picture, coder=coder, counts=CHANNELS) for coder in ("range", "fixed"))
+        bits = encoded.coded.tables.bits_of_each(encoded.coded.symbols)
+        for n in CHANNELS:
+            count = int(encoded.coded.complete_at[n])
+            assert n * 9 <= count <= 8 * 9
+            total[n] += encoded.lengths[n]
+            estimated[n] += bits[:count].sum() / 8
+            assert fixed.lengths[n] == count  # 8 bits a symbol
+        assert len(encoded.whole.stream) == encoded.lengths[8]
     for n in CHANNELS:
-        total = estimated = 0.0
-        for picture in pictures:
-            data = model.compress(picture, channels=n)
-            total += len(OmegaFile.parse(data).stream)
-            estimated += model.estimated_bits(model.decode(data)[0]) / 8
-            assert len(OmegaFile.parse(model.compress(picture, channels=n, coder="fixed")).stream) == math.ceil(
-                n * 9 * 8 / 8
-            )
-        assert estimated <= total <= 1.01 * estimated + 2 * len(pictures)
+        assert estimated[n] <= total[n] <= 1.01 * estimated[n] + 2 * len(pictures)
 
 
 @pytest.mark.job
@@ -89,9 +93,28 @@ def test_a_shortened_file_is_the_file_of_fewer_channels(path: Path, pictures: ND
     model = omega_core.load_model(path)
     for picture in pictures[:20]:
         encoded = model.encode(picture)
-        sizes = [len(encoded.file(n)) for n in encoded.cuts]
-        assert encoded.cuts == list(range(1, 9))
+        sizes = [len(encoded.file(n)) for n in encoded.lengths]
+        assert list(encoded.lengths) == list(range(1, 9))
         assert sizes == sorted(sizes)
-        for n, size in zip(encoded.cuts, sizes, strict=True):
+        for (n, length), size in zip(encoded.lengths.items(), sizes, strict=True):
             assert encoded.file(n) == model.compress(picture, channels=n)
-            assert size <= 16 + n + len(OmegaFile.parse(encoded.file(n)).stream)
+            assert size == 15 + length
+
+
+@pytest.mark.job
+def test_a_file_of_any_length_is_a_picture_that_gets_better(path: Path, pictures: NDArray[np.uint8]) -> None:
+    model = omega_core.load_model(path)
+    quality = list[list[float]]()
+    for picture in pictures[:20]:
+        whole = model.encode(picture).whole
+        known = -1
+        for length in range(len(whole.stream) + 1):
+            symbols, _ = model.decode(whole.truncated(length).to_bytes())
+            assert (symbols != MISSING).sum() >= known
+            known = int((symbols != MISSING).sum())
+        assert known == symbols.size
+        lengths = [len(whole.stream) * quarter // 4 for quarter in range(5)]
+        files = [whole.truncated(length).to_bytes() for length in lengths]
+        quality.append([psnr(picture[None], each.pixels) for each in model.decompress_each(files)])
+    means = np.mean(quality, axis=0)
+    assert (np.diff(means) > 0).all()

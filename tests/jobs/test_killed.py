@@ -15,6 +15,7 @@ from PIL import Image
 
 from omega_core import load_model
 from omega_core.format.file import OmegaFile
+from omega_core.format.rate_control import truncate
 
 COUNT = 200
 KILLS = int(os.environ.get("OMEGA_KILLS", "5"))
@@ -132,14 +133,14 @@ def test_a_file_that_is_shortened_again_and_again_is_whole_whenever_the_command_
         import itertools, sys
         from contextlib import suppress
         from omega_cli.main import run
-        for channels in itertools.cycle("123"):
-            options = ["--overwrite", "--quiet", "--channels", channels]
+        for size in itertools.cycle(("100", "200", "300")):
+            options = ["--overwrite", "--quiet", "--max-bytes", size]
             sys.argv = ["omega", "truncate", sys.argv[2], "-o", sys.argv[4], *options]
             with suppress(SystemExit):
                 run()
     """
     path, chance = tmp_path / "out.omega", random.Random(0)
-    whole = {OmegaFile.parse(source.read_bytes()).truncated(channels).to_bytes() for channels in (1, 2, 3)}
+    whole = {truncate(source.read_bytes(), max_bytes=size) for size in (100, 200, 300)}
     found = set()
     for _ in range(max(10, KILLS)):
         path.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ import omega_core.plugins.registry
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.model_file import Choice, Description, write_model
-from omega_core.coding.tables import FrozenPrior, FrozenTables, Tables
+from omega_core.coding.tables import FrozenPrior, FrozenTables, Step
 from omega_core.contracts import Architecture, Coder, Prior, Quantized, Quantizer
 from omega_core.contracts.coder import Decoder, check_symbols
 from omega_core.errors import CoderError, ImageError
@@ -49,7 +49,7 @@ class Blocks(Architecture):
 
 
 class Rounding(Quantizer):
-    """Rounds to whole numbers from 0 to S−1; channels that are not there are 0."""
+    """Rounds to whole numbers from 0 to S−1; what is missing is 0."""
 
     def __init__(self, *, latent_channels: int, channels: int, alphabet: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Rounding(Quantizer):
         return latent.round().long().clamp(0, self.alphabet - 1)
 
     def latent(self, symbols):
-        return F.pad(symbols.float(), (0, 0, 0, 0, 0, self.channels - symbols.shape[1]))
+        return F.pad(symbols.clamp_min(0).float(), (0, 0, 0, 0, 0, self.channels - symbols.shape[1]))
 
 
 class TablePrior(Prior):
@@ -77,31 +77,34 @@ class TablePrior(Prior):
 
 
 class OneAtATime(FrozenPrior):
-    """A frozen prior that knows one channel at a time, from the sum of all symbols before it."""
+    """A frozen prior with a step for each channel, whose tables depend on the sum of all symbols before."""
 
     def __init__(self, tables: FrozenTables) -> None:
+        self.cumulative, self.cache = tables.cumulative, tables.cache
         self.frozen = tables
         self.asked: list[int] = []
 
-    def tables(self, channels, size, decoded, stage=0):
-        assert decoded.shape == (channels.start, *size)
-        self.asked.append(channels.start)
-        row = int(decoded.sum()) % len(self.frozen.cumulative)
-        return Tables(self.frozen.cumulative, np.array([[row]]), size[0] * size[1], self.frozen.cumulative.shape[1] - 1)
+    def steps(self, symbols):
+        positions = symbols[0].size
+        for channel in range(len(symbols)):
+            self.asked.append(channel)
+            row = int(symbols[:channel].sum()) % len(self.cumulative)
+            start = channel * positions
+            yield Step(np.arange(start, start + positions), np.full(positions, row))
 
     def arrays(self):
         return self.frozen.arrays()
 
 
 class TwoBytes(Coder):
-    """Two bytes a symbol, plus the place in the table that it has: another table decodes other symbols."""
+    """Two bytes for each symbol, plus its place in the table: another table decodes other symbols."""
 
     def encode(self, symbols, tables, ends):
         check_symbols(symbols, tables)
         data = ((symbols + _offsets(tables)) % 2**16).astype("<u2").tobytes()
         return data, [2 * end for end in ends]
 
-    def decoder(self, data):
+    def decoder(self, data, *, complete=False):
         return TwoBytesDecoder(data)
 
 
@@ -109,9 +112,13 @@ class TwoBytesDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
         self.data = data
 
+    def extend(self, data):
+        self.data += data
+
     def decode(self, tables):
-        taken, self.data = self.data[: 2 * tables.size], self.data[2 * tables.size :]
-        taken = taken.ljust(2 * tables.size, b"\0")
+        count = min(tables.size, len(self.data) // 2)
+        tables = tables.part(0, count)
+        taken, self.data = self.data[: 2 * count], self.data[2 * count :]
         symbols = (np.frombuffer(taken, "<u2").astype(np.int64) - _offsets(tables)) % 2**16
         if symbols.size and symbols.max() >= tables.alphabet:
             raise CoderError("toy symbols are too large.")
@@ -121,7 +128,7 @@ class TwoBytesDecoder(Decoder):
 def _offsets(tables):
     if tables.cumulative is None:
         raise CoderError("the toy coder needs probabilities.")
-    return np.repeat([tables.cumulative[row, 1] for row, _ in tables.runs()], [many for _, many in tables.runs()])
+    return tables.cumulative[tables.rows, 1]
 
 
 COMPONENTS = {

@@ -31,8 +31,8 @@ def make_stream() -> Callable[..., Stream]:
         rng = np.random.default_rng(seed)
         shape = (channels, positions if per_position else 1, alphabet)
         frozen = FrozenTables.from_probabilities(np.exp(-skew * rng.gamma(1, size=shape)))
-        tables = frozen.tables(range(channels), (1, positions), np.zeros((0, 1, positions), np.int64))
-        rows = np.broadcast_to(tables.rows, (channels, positions)).reshape(-1)
+        rows = np.broadcast_to(frozen.rows, (channels, positions)).reshape(-1)
+        tables = Tables(frozen.cumulative, rows, alphabet)
         if kind == "likely":
             drawn = rng.integers(1 << 16, size=(tables.size, 1))
             symbols = (drawn >= frozen.cumulative[rows][:, 1:]).sum(axis=1)
@@ -47,10 +47,9 @@ def make_stream() -> Callable[..., Stream]:
 
 @pytest.fixture(scope="session")
 def uniform() -> Callable[..., Tables]:
-    """uniform(alphabet, positions): one channel in which all symbols are as likely as can be."""
+    """uniform(alphabet, count): tables in which all symbols are as likely as can be."""
 
-    def make(alphabet: int, positions: int) -> Tables:
-        cumulative = cumulative_counts(np.ones((1, alphabet)))
-        return Tables(cumulative, np.zeros((1, 1), np.int64), positions, alphabet)
+    def make(alphabet: int, count: int) -> Tables:
+        return Tables(cumulative_counts(np.ones((1, alphabet))), np.zeros(count, np.int64), alphabet)
 
     return make

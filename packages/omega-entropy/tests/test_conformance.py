@@ -20,6 +20,16 @@ class TestContext(PriorContract):
 
 class TestContextOfOneSize(PriorContract):
     name = "context"
+    options = {"groups": 2, "width": 16, "per_position": False}
+    fixed = True
+
+
+class TestRegression(PriorContract):
+    name = "regression"
+
+
+class TestRegressionOfOneSize(PriorContract):
+    name = "regression"
     options = {"levels": 2, "directions": 2}
     fixed = True
 

@@ -8,7 +8,7 @@ from omega_core import resolve
 from omega_core.contracts import Coder, Prior
 from omega_entropy import plugin
 
-PRIORS = ("static", "context", "factorized")
+PRIORS = ("static", "context", "regression", "factorized")
 CODERS = ("range", "torchac", "fixed", "raw")
 
 

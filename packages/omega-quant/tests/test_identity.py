@@ -80,6 +80,14 @@ def test_a_prefix_of_the_channels_leaves_the_others_0(identity, normal, n):
     assert torch.equal(prefix, identity(latent, None, torch.full((2,), n)).latent)
 
 
+def test_missing_symbols_are_0(identity, normal):
+    latent = normal(2, 3, 4, 5)
+    symbols = identity.symbols(latent)
+    symbols[:, 1:, 2] = -1
+    latent[:, 1:, 2] = 0
+    assert torch.equal(identity.latent(symbols), latent)
+
+
 def test_it_needs_no_prior_and_has_every_pattern_in_its_alphabet():
     identity = IdentityQuantizer(latent_channels=2, channels=2, alphabet=256)
     assert not identity.needs_prior

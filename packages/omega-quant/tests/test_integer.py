@@ -46,6 +46,17 @@ def test_a_prefix_of_the_channels_leaves_the_others_0(integer, normal, n):
     assert (prefix[:, n:] == 0).all()
 
 
+def test_missing_symbols_are_0(integer):
+    symbols = torch.tensor([[0, 7], [-1, 6], [-1, -1]]).reshape(1, C, 1, 2)
+    assert integer.latent(symbols)[0, :, 0].tolist() == [[-3, 4], [0, 3], [0, 0]]
+
+
+def test_symbols_are_numbers_that_refine_nothing(integer):
+    told = integer.refinement()
+    assert told.parents == [-1] * C
+    assert (told.levels == torch.arange(S) + LOWEST).all()
+
+
 def test_training_adds_uniform_noise_of_half_a_step(integer, normal):
     latent = normal(64, C, 8, 8)
     noise = integer(latent).latent - latent

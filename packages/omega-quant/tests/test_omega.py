@@ -163,6 +163,19 @@ def test_any_prefix_of_the_channels_dequantizes_as_if_so_many_were_kept(make, no
     torch.testing.assert_close(omega.latent(prefix), omega(latent, None, torch.full((B,), n)).latent)
 
 
+@pytest.mark.parametrize("start", STARTS)
+def test_missing_symbols_are_as_channels_that_are_not_there_and_move_no_table(make, normal, start):
+    omega, latent = make(start).eval(), normal(B, D, H, W, dtype=torch.float64)
+    symbols = omega.symbols(latent)
+    prefix = omega.latent(symbols[:, : C - 2])
+    symbols[:, C - 2 :] = -1
+    found = omega.latent(symbols)
+    torch.testing.assert_close(found, prefix)
+    (gradient,) = torch.autograd.grad(found.square().sum(), omega.table)
+    assert gradient[: C - 2].any()
+    assert not gradient[C - 2 :].any()
+
+
 @pytest.mark.parametrize("shape", [(2, D + 1, H, W), (D, H, W)])
 def test_a_latent_of_another_shape_is_an_error_that_shows_both(make, shape):
     omega = make("random")

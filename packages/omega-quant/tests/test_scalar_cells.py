@@ -74,6 +74,62 @@ def test_all_prefixes_of_stages_are_dead_zone_quantizers_of_their_steps() -> Non
             assert not restored[:, channels:].any()
 
 
+def levels_of(omega: OmegaQuantizer, symbols: torch.Tensor) -> list[torch.Tensor]:
+    """The level after each channel's symbols, as the refinement tells it."""
+    told, levels = omega.refinement(), list[torch.Tensor]()
+    for parent, of_channel in zip(told.parents, symbols.unbind(1), strict=True):
+        before = levels[parent] if parent >= 0 else torch.zeros_like(of_channel)
+        levels.append(told.levels[before + 31, of_channel])
+    return levels
+
+
+def test_levels_of_stages_are_the_numbers_of_their_dead_zone_quantizers() -> None:
+    latent = (torch.rand(2, 6, 9, 7) * 2 - 1) * 1.7
+    omega = quantizer()
+    levels = levels_of(omega, omega.symbols(latent))
+    of_stages = [(1.0, channel) for channel in range(3)] + [(0.5, c) for c in range(5)] + [(0.25, c) for c in range(6)]
+    for (step, channel), level in zip(of_stages, levels, strict=True):
+        places = latent[:, channel] / step
+        assert torch.equal(level, (places.sign() * places.abs().floor()).long())
+
+
+def test_a_channel_refines_that_of_the_same_latent_in_the_stage_before() -> None:
+    omega = quantizer()
+    assert omega.refinement().parents == [-1, -1, -1, 0, 1, 2, -1, -1, 3, 4, 5, 6, 7, -1]
+    omega.select_channels([1, 0, 4, 3, 9])
+    assert omega.refinement().parents == [-1, -1, 0, 1, 2]
+
+
+@pytest.mark.parametrize("options", [{}, {"dead_zone": False}])
+def test_the_size_of_a_refinement_is_the_squared_distance_of_its_first_two_levels(options: dict[str, object]) -> None:
+    omega = quantizer(**options)
+    symbols = torch.full((1, 14, 1, 1), 7)
+    with torch.no_grad():
+        zero = omega.latent(symbols)
+        for channel, size in enumerate(omega.refinement().sizes):
+            one = symbols.clone()
+            one[:, channel] = 8
+            assert float((omega.latent(one) - zero).square().sum()) == pytest.approx(size, rel=1e-4)
+
+
+def test_without_dead_zones_symbols_refine_nothing() -> None:
+    told = quantizer(dead_zone=False).refinement()
+    assert told.parents == [-1] * 14
+    assert (told.levels == torch.arange(16) - 7).all()
+
+
+def test_missing_symbols_leave_out_the_last_stages_of_a_position() -> None:
+    latent, omega = torch.randn(2, 6, 5, 4), quantizer()
+    symbols = omega.symbols(latent)
+    kept = torch.randint(0, 15, (2, 1, 5, 4))
+    partly = torch.where(torch.arange(14)[:, None, None] < kept, symbols, -1)
+    with torch.no_grad():
+        found = omega.latent(partly)
+        for n in range(15):
+            here = (kept == n).expand_as(found)
+            torch.testing.assert_close(found[here], omega.latent(symbols[:, :n])[here])
+
+
 def test_a_forward_pass_has_the_same_symbols_and_latent() -> None:
     latent, omega = torch.randn(2, 6, 5, 4), quantizer()
     quantized = omega(latent)

@@ -127,6 +127,13 @@ def test_the_fineness_of_prefixes_is_told_and_selected_with_channels() -> None:
     torch.testing.assert_close(omega.fineness(torch.arange(4)), told[[0, 1, 3, 6]])
 
 
+def test_fineness_is_interpolated_where_a_part_of_a_channel_is_kept() -> None:
+    omega = relaxed_omega()
+    omega.set_fineness(torch.tensor([0.0, 0.1, 0.3, 0.4, 0.8, 0.9, 1.0]))
+    found = omega.fineness(torch.tensor([0.0, 0.5, 1.25, 3.5, 5.9, 6.0]))
+    torch.testing.assert_close(found, torch.tensor([0.0, 0.05, 0.15, 0.6, 0.99, 1.0]))
+
+
 def test_without_a_rank_fineness_is_the_share_of_the_channels() -> None:
     omega = relaxed_omega(rank=None)
     omega.set_fineness(torch.zeros(7))

@@ -1,12 +1,13 @@
-"""Our data sets and our trainer do what is asked of anybody's."""
+"""Our data sets, our trainer and our codecs do what is asked of anybody's."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from omega_core.testing import DatasetContract, TrainerContract
+from omega_core.testing import CodecContract, DatasetContract, TrainerContract
 from omega_train import Recipe
 
 
@@ -64,3 +65,56 @@ class TestLightning(TrainerContract):
     options = {"accelerator": "cpu", "devices": "1"}
     recipe = Recipe(**TINY)
     other_recipe = Recipe(**{**TINY, "batch_size": 1000})
+
+
+class TestJpeg(CodecContract):
+    name = "jpeg"
+
+
+class TestWebp(CodecContract):
+    name = "webp"
+
+
+class TestFastWebp(CodecContract):
+    name = "webp"
+    options = {"method": 0}
+
+
+class TestAvif(CodecContract):
+    name = "avif"
+
+
+class TestFastAvif(CodecContract):
+    name = "avif"
+    options = {"subsampling": "4:4:4", "speed": 10}
+
+
+class TestJpeg2000(CodecContract):
+    name = "jpeg2000"
+
+
+@pytest.mark.skipif(find_spec("pillow_jxl") is None, reason="needs the extra jxl")
+class TestJxl(CodecContract):
+    name = "jxl"
+
+
+@pytest.mark.skipif(find_spec("pillow_jxl") is None, reason="needs the extra jxl")
+class TestFastJxl(CodecContract):
+    name = "jxl"
+    options = {"effort": 1}
+
+
+@pytest.mark.skipif(find_spec("pillow_heif") is None, reason="needs the extra heic")
+class TestHeic(CodecContract):
+    name = "heic"
+
+
+@pytest.mark.usefixtures("compressai")
+class TestCompressai(CodecContract):
+    name = "compressai"
+
+
+@pytest.mark.usefixtures("compressai")
+class TestCompressaiWithTwoStrings(CodecContract):
+    name = "compressai"
+    options = {"model": "cheng2020-anchor", "metric": "ms-ssim"}

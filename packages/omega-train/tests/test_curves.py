@@ -1,17 +1,13 @@
 """Curves, published ones, and how far one lies from another."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from omega_core.errors import OmegaError
-from omega_train.evaluation.curves import Curve, curves, difference, differences, read_overlay
+from omega_train.evaluation.curves import Curve, curves, difference, differences
 from omega_train.evaluation.measurements import Point
 
 bjontegaard = pytest.importorskip("bjontegaard", reason="needs the extra evaluation")
 
-ANCHORS = Path(__file__).parents[4] / "shared" / "anchors" / "mnist_omega_published.csv"
 RATES, DECIBELS = (85.95, 157.11, 309.58, 686.76), (31.42, 34.24, 37.18, 40.28)
 OTHER_RATES, OTHER_DECIBELS = (112.75, 204.93, 407.8, 893.34), (31.24, 34.17, 37.21, 40.39)
 """An example that implementations of Bjøntegaard's measure have been handing on since VCEG-M33."""
@@ -86,38 +82,3 @@ def test_points_without_a_finite_number_are_left_out() -> None:
     assert curves(points, "psnr", "stream")[0].rates == (0.5, 1.0)
     assert curves(points, "ssim")[0].rates == (1.0, 3.0)
     assert curves(points, "ms_ssim") == []
-
-
-def test_columns_that_differ_tell_published_curves_apart(tmp_path: Path) -> None:
-    path = tmp_path / "published.csv"
-    path.write_text("lambda,split,channels,psnr_db,bpp_real\n.9,test,1,12,.1\n.9,test,2,14,.2\n.8,test,1,11,.05\n")
-    points = read_overlay(path)
-    assert [(p.codec, p.setting, p.stream_bpp, p.psnr) for p in points] == [
-        ("lambda .9", 1, 0.1, 12),
-        ("lambda .9", 2, 0.2, 14),
-        ("lambda .8", 1, 0.05, 11),
-    ]
-
-
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "bpp,psnr\nmuch,1\n", "bpp\n1\n"])
-def test_what_is_no_published_curve_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "published.csv"
-    path.write_text(text)
-    with pytest.raises(OmegaError, match=r"published\.csv"):
-        read_overlay(path)
-
-
-@pytest.mark.skipif(not ANCHORS.exists(), reason="the published curves are not beside the checkout")
-def test_the_published_curves_of_mnist_are_read() -> None:
-    points = read_overlay(ANCHORS)
-    assert len({point.codec for point in points}) == 12
-    best = max(p.psnr for p in points if "channels_min 0" in p.codec and "lambda_min 0.95" in p.codec)
-    assert best > 23
-
-
-def test_a_table_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "published.csv"
-    path.write_text("bpp,psnr_db\n0.5,30\n", "utf-8")
-    plain = read_overlay(path)
-    path.write_text("bpp,psnr_db\n0.5,30\n", "utf-8-sig")
-    assert read_overlay(path) == plain

@@ -1,6 +1,5 @@
 """Measured are files: a planted codec that returns another picture, or hides bytes, gets what it deserves."""
 
-import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,25 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from omega_core.codec.loading import load_model
 from omega_core.codec.model import Model
-from omega_core.errors import ImageError, OmegaError
+from omega_core.contracts import Codec
+from omega_core.errors import ImageError
 from omega_core.format.file import OmegaFile
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Picture, Pixels
 from omega_core.images.reading import read_picture
 from omega_train import train
 from omega_train.data.glyphs import glyphs
-from omega_train.evaluation import classical
 from omega_train.evaluation.measurements import (
     Decoded,
     Measurement,
     measure,
     read_measurements,
     summarize,
-    through_classical,
+    through_codec,
     through_model,
     write_table,
 )
@@ -45,21 +43,13 @@ def digit() -> Pixels:
     return glyphs(1, seed=9)[0]
 
 
-def soft_and_noisy(seed: int, height: int = 120, width: int = 160) -> Pixels:
-    """Something that quality makes a difference to."""
-    random = np.random.default_rng(seed)
-    coarse = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8))
-    soft = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
-    return (soft + random.normal(0, 6, soft.shape)).clip(0, 255).astype(np.uint8).transpose(2, 0, 1)
-
-
 def measured(model: Model, pixels: Pixels, channels: tuple[int, ...] = ()) -> list[Measurement]:
     return measure("omega", "a.png", pixels, list(through_model(model, pixels, channels)))
 
 
 def test_a_measurement_is_that_of_the_decoded_file(model: Model, digit: Pixels) -> None:
     rows = measured(model, digit)
-    assert [row.setting for row in rows] == model.encode(digit[0]).cuts
+    assert [row.setting for row in rows] == model.channel_counts
     for row in rows:
         data = model.compress(digit[0], channels=row.setting)
         decoded = np.asarray(model.decompress(data))[None]
@@ -76,7 +66,7 @@ def test_the_counts_that_are_asked_for_are_measured(model: Model, digit: Pixels)
     assert [row.setting for row in measured(model, digit, (2, 4))] == [2, 4]
 
 
-def test_a_picture_is_encoded_once_for_all_cuts(model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_encoded_once_for_all_counts(model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     encode = model.encode
     monkeypatch.setattr(model, "encode", lambda *given, **options: calls.append(1) or encode(*given, **options))
@@ -88,7 +78,7 @@ def test_a_codec_that_returns_another_picture_gets_no_good_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [honest] = measured(model, digit, (4,))
-    monkeypatch.setattr(model, "decompress_each", lambda files: [Picture(255 - digit) for _ in files])
+    monkeypatch.setattr(model, "decompress_prefixes", lambda _, lengths: [Picture(255 - digit) for _ in lengths])
     [wrong] = measured(model, digit, (4,))
     assert wrong.psnr < honest.psnr - 5
     assert wrong.ssim is not None
@@ -101,7 +91,7 @@ def test_a_codec_that_returns_another_shape_gets_no_score(
     model: Model, digit: Pixels, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
     other = read_picture(np.zeros(shape, np.uint8))
-    monkeypatch.setattr(model, "decompress_each", lambda files: [other] * len(files))
+    monkeypatch.setattr(model, "decompress_prefixes", lambda _, lengths: [other] * len(lengths))
     with pytest.raises(ImageError, match="returned a picture of shape"):
         measured(model, digit, (4,))
 
@@ -112,8 +102,8 @@ def test_bytes_that_a_file_has_count_whatever_it_says_of_itself(
     [honest] = measured(model, digit, (4,))
     to_bytes = OmegaFile.to_bytes
     monkeypatch.setattr(OmegaFile, "to_bytes", lambda self: to_bytes(self) + bytes(100))
-    decompress = model.decompress_each
-    monkeypatch.setattr(model, "decompress_each", lambda files: decompress([data[:-100] for data in files]))
+    decompress = model.decompress_prefixes
+    monkeypatch.setattr(model, "decompress_prefixes", lambda data, lengths: decompress(data[:-100], lengths))
     [larger] = measured(model, digit, (4,))
     assert larger.bytes == honest.bytes + 100
     assert larger.bpp == pytest.approx(8 * (honest.bytes + 100) / 784)
@@ -126,49 +116,30 @@ def test_quality_is_that_of_the_pixels_not_of_what_a_codec_claims(digit: Pixels)
     assert row.ssim == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", list(classical.SETTINGS))
-def test_a_classical_codec_is_that_of_pillow(name: str) -> None:
-    photo = soft_and_noisy(3)
-    image = Image.fromarray(photo.transpose(1, 2, 0))
-    for row, each in zip(
-        measure(name, "a", photo, list(through_classical(name, photo))), through_classical(name, photo), strict=True
-    ):
-        buffer = io.BytesIO()
-        if name == "jpeg":
-            image.save(buffer, "JPEG", quality=each.setting, optimize=True, progressive=True)
-        elif name == "webp":
-            image.save(buffer, "WEBP", quality=each.setting, method=6)
-        elif name == "avif":
-            image.save(buffer, "AVIF", quality=each.setting)
-        else:
-            options = {"quality_mode": "rates", "quality_layers": [each.setting], "irreversible": True}
-            image.save(buffer, "JPEG2000", no_jp2=True, **options)
-        assert row.bytes == len(buffer.getvalue())
-        decoded = np.asarray(Image.open(buffer).convert("RGB")).transpose(2, 0, 1)
-        assert row.psnr == pytest.approx(psnr(photo, decoded))
+class HalfCodec(Codec):
+    """The highest bits of each byte."""
+
+    settings = (1, 4)
+
+    def encode(self, pixels: Pixels, setting: int) -> bytes:
+        height, width = pixels.shape[1:]
+        return bytes([setting, height, width]) + (pixels >> (8 - setting)).tobytes()
+
+    def decode(self, data: bytes, colors: int) -> Pixels:
+        levels = np.frombuffer(data[3:], np.uint8).reshape(colors, data[1], data[2])
+        return levels << (8 - data[0])
+
+    def describe(self) -> str:
+        return "bits"
 
 
-@pytest.mark.parametrize("name", list(classical.SETTINGS))
-def test_more_bytes_are_a_better_picture(name: str) -> None:
-    photo = soft_and_noisy(4)
-    rows = measure(name, "a", photo, list(through_classical(name, photo)))
-    assert rows[0].bytes < rows[-1].bytes
-    assert rows[0].psnr < rows[-1].psnr
-
-
-@pytest.mark.parametrize("name", list(classical.SETTINGS))
-def test_gray_stays_gray(name: str, digit: Pixels) -> None:
-    assert all(each.pixels.shape == digit.shape for each in through_classical(name, digit))
-
-
-def test_a_picture_too_large_for_a_codec_is_an_error_that_says_so() -> None:
-    with pytest.raises(ImageError, match="webp cannot hold it"):
-        classical.encode("webp", np.zeros((1, 1, 17000), np.uint8), 1)
-
-
-def test_an_unknown_codec_is_an_error_that_names_the_known() -> None:
-    with pytest.raises(OmegaError, match="no classical codec gif, only jpeg, webp, avif, jpeg2000"):
-        classical.check(["jpeg", "gif"])
+def test_a_codec_is_measured_on_what_it_decodes_at_all_its_settings(digit: Pixels) -> None:
+    rows = measure("half", "a", digit, list(through_codec(HalfCodec(), digit)))
+    assert [(row.setting, row.bytes, row.stream_bytes, row.estimated_bpp) for row in rows] == [
+        (setting, 787, 787, None) for setting in (1, 4)
+    ]
+    for row in rows:
+        assert row.psnr == pytest.approx(psnr(digit, digit >> (8 - row.setting) << (8 - row.setting)))
 
 
 def test_means_are_over_pictures_for_each_codec_and_setting(tmp_path: Path) -> None:

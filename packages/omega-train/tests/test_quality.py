@@ -9,7 +9,7 @@ from PIL import Image
 
 from omega_core.images.pictures import Pixels
 from omega_core.images.reading import read_picture
-from omega_train.evaluation.classical import decode, encode
+from omega_train.evaluation.codecs.pillow import JpegCodec
 from omega_train.evaluation.quality import LEAST_SIDE, qualities
 
 PHOTOS = Path(__file__).parents[4] / "shared" / "data" / "photos" / "test"
@@ -18,7 +18,7 @@ PHOTOS = Path(__file__).parents[4] / "shared" / "data" / "photos" / "test"
 def pictures() -> Iterator[tuple[Pixels, Pixels]]:
     """Ten pictures and what JPEG makes of them: photos where there are some, with odd and with even sides."""
     photos = sorted(PHOTOS.glob("*"))[:10]
-    random = np.random.default_rng(7)
+    random, jpeg = np.random.default_rng(7), JpegCodec()
     for i in range(10):
         if photos:
             pixels = read_picture(photos[i]).pixels
@@ -26,7 +26,7 @@ def pictures() -> Iterator[tuple[Pixels, Pixels]]:
             coarse = Image.fromarray(random.integers(0, 256, (24, 32, 3), dtype=np.uint8))
             pixels = np.asarray(coarse.resize((321 + i, 240 + i // 2))).transpose(2, 0, 1)
         pixels = pixels[:, : pixels.shape[1] - i % 3, : pixels.shape[2] - i % 2]
-        yield pixels, decode(encode("jpeg", pixels, 10 + 8 * i), len(pixels))
+        yield pixels, jpeg.decode(jpeg.encode(pixels, 10 + 8 * i), len(pixels))
 
 
 def test_they_agree_with_scikit_image_and_pytorch_msssim() -> None:

@@ -45,7 +45,7 @@ def compress(
     ],
     model: Model_ = None,
     coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,
-    channels: Annotated[int | None, typer.Option(help="Channels to keep: fewer make smaller files.")] = None,
+    channels: Annotated[int | None, typer.Option(help="Keep the first channels: fewer make smaller files.")] = None,
     fraction: Annotated[float | None, typer.Option(help="Share of the channels to keep, in (0, 1].")] = None,
     bpp: Annotated[float | None, typer.Option(help="Largest rate of each file, in bits per pixel.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest size of each file, in bytes.")] = None,
@@ -119,7 +119,7 @@ def _name(given: Path) -> str:
 def _pack(jobs: list[Job], target: Path, packing: Packing, workers: int | None, quiet: bool, account: Account) -> None:
     """Compress all pictures into one pack."""
     from omega_core.format.packs import Pack
-    from omega_core.format.rate_control import largest_within
+    from omega_core.format.rate_control import length_within
 
     groups = [Group(tuple(jobs[first : first + BLOCK])) for first in range(0, len(jobs), BLOCK)]
     blocks = list[tuple["OmegaFile", tuple[str, ...]]]()
@@ -129,7 +129,7 @@ def _pack(jobs: list[Job], target: Path, packing: Packing, workers: int | None, 
     if blocks:
         pack = Pack(tuple(sorted(blocks, key=lambda block: block[1])))
         budget = packing.compressing.rate.budget(pack.pixels)
-        whole = pack if budget is None else pack.truncated(largest_within(pack, budget))
+        whole = pack if budget is None else pack.truncated(length_within(pack, budget))
         data = whole.to_bytes()
         write_output(target, data, packing.compressing.existing)
         account.bytes_out = len(data)

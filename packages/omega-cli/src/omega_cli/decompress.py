@@ -38,8 +38,8 @@ def decompress(
         output_option("The folder for the pictures, as PNG; for one picture also FILE.png, or - for standard output."),
     ],
     model: Model_ = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Decode the intact channels of incomplete files.")] = False,
-    preview: Annotated[Path | None, typer.Option(help="A folder for a picture at each cut of a file.")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Decode what is there of files that break off.")] = False,
+    preview: Annotated[Path | None, typer.Option(help="A folder for pictures of the file as it arrives.")] = None,
     only: Annotated[str | None, typer.Option(help="Unpack only pictures with matching names, such as 'a/*'.")] = None,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
@@ -58,7 +58,7 @@ def decompress(
     account = Account()
     files = find_files(inputs, lambda path: path.suffix.lower() == ".omega", account)
     if preview is not None and partial:
-        raise OmegaError("--preview decodes the intact channels anyway; use it without --partial.")
+        raise OmegaError("--preview decodes what is there anyway; use it without --partial.")
     if not files:
         account.close(rate=False, quiet=quiet)
     folder = output.folder(".png")
@@ -185,8 +185,8 @@ class Decompressing:
     """Decompresses files, as a worker of `carry_out`.
 
     model: the model for all files, or the models that the files name.
-    partial: whether to decode the intact channels of incomplete files.
-    preview: a folder for a picture at each cut, if previews are wanted.
+    partial: whether to decode what is there of files that break off.
+    preview: a folder for pictures of growing parts of the file, if previews are wanted.
     output: the folder of the pictures.
     existing: what is done with pictures that exist.
     """
@@ -224,7 +224,7 @@ class Decompressing:
                 views = self.preview / (name if target == STANDARD_OUTPUT else target.relative_to(self.output))
                 arriving = StreamingFile(file)
                 for picture in self.model.of(arriving.header.fingerprint).decompress_progressively(arriving):
-                    view = views.with_name(f"{views.stem}-{picture.info['channels']:04}.png")
+                    view = views.with_name(f"{views.stem}-{picture.info['stream_bytes']:07}.png")
                     write_output(view, png(picture), self.existing)
         write_output(target, png(picture), self.existing)
         return Done(1)

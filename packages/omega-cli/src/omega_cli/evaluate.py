@@ -1,10 +1,10 @@
-"""`omega evaluate`: rate and distortion of models, classical codecs and published curves."""
+"""`omega evaluate`: rate and distortion of models, codecs to compare with and published curves."""
 
 import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
@@ -14,18 +14,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli.account import Account, exit_status
-from omega_cli.failures import reason_of
 from omega_cli.input_files import find_files
-from omega_cli.messages import say, say_warning
-from omega_cli.options import Device, MaxPixels, ModelOnce, Quiet, SkipExisting, Workers, omega_train_for
+from omega_cli.messages import say
+from omega_cli.options import (
+    CodecOnce,
+    Device,
+    MaxPixels,
+    ModelOnce,
+    Quiet,
+    SkipExisting,
+    Workers,
+    omega_train_for,
+    parsed_options,
+)
 from omega_cli.worker_pool import Done, carry_out, process_count
 from omega_core.errors import OmegaError
 from omega_core.processes import share
 
 if TYPE_CHECKING:
     from omega_core.images.pictures import Pixels
-    from omega_train.evaluation.measurements import Decoded, Measurement, Point
-    from omega_train.evaluation.report import Shown
+    from omega_train.evaluation.gallery import Coded
+    from omega_train.evaluation.measurements import Decoded, Point
 
 SHOWN = 4
 """Pictures in the gallery of the report."""
@@ -46,11 +55,13 @@ class Measuring:
     source: its file.
     relative: its path in the folder of pictures.
     target: the CSV file for its measurements.
+    shown: whether the gallery of the report shows it.
     """
 
     source: Path
     relative: Path
     target: Path
+    shown: bool
 
     @property
     def names(self) -> tuple[str]:
@@ -63,6 +74,16 @@ class Measuring:
         return _text(self.relative)
 
     @property
+    def page(self) -> Path:
+        """The JSON file for what the gallery shows of it."""
+        return self.target.with_suffix(".json")
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it is there."""
+        return self.target.exists() and (self.page.exists() or not self.shown)
+
+    @property
     def failed(self) -> Path:
         """An empty file that marks a failed measurement, so that other processes do not wait for it."""
         return self.target.with_suffix(".failed")
@@ -70,11 +91,12 @@ class Measuring:
 
 @dataclass
 class Evaluating:
-    """Measures pictures with all models and classical codecs, as a worker of `carry_out`.
+    """Measures pictures with all models and codecs to compare with, as a worker of `carry_out`.
 
     models: by name, each with the coder of its files; None is the coder of the model.
-    against: names of classical codecs.
-    channels: the numbers of channels to measure; every cut of a file if empty.
+    against: codecs to compare with, by name.
+    channels: the numbers of channels to measure; up to 32, evenly spaced, if empty.
+    metrics: the metrics to measure.
     max_pixels: the largest number of pixels of a picture.
     pictures: the folder for originals and reconstructions, or None to write none.
 
@@ -82,63 +104,79 @@ class Evaluating:
     """
 
     models: dict[str, tuple[ModelOnce, str | None]]
-    against: list[str]
+    against: dict[str, CodecOnce]
     channels: list[int]
+    metrics: list[str]
     max_pixels: int
     pictures: Path | None
 
     def start(self) -> None:
-        """Load all models."""
+        """Load all models, and make all codecs."""
         for model, coder in self.models.values():
             model().check_coder(coder)
+        for codec in self.against.values():
+            codec()
 
     def __call__(self, job: Measuring) -> Done:
         """Write the measurements of a picture. Raises OmegaError."""
-        from omega_train.evaluation.measurements import write_table
-
-        pixels, found = self.measured(job)
-        write_table(job.target, [row for _, _, rows in found for row in rows])
-        if self.pictures is not None:
-            self._save(self.pictures / job.relative, pixels, found)
-        return Done(pictures=1)
-
-    def measured(self, job: Measuring) -> "tuple[Pixels, list[tuple[str, list[Decoded], list[Measurement]]]]":
-        """The pixels of a picture and, for each codec, its name, reconstructions and measurements."""
+        from omega_core.file_io import write_whole
         from omega_core.images.reading import read_picture
         from omega_train.evaluation import measurements
+        from omega_train.evaluation.gallery import Coded, gallery_picture
 
         pixels = read_picture(job.source, max_pixels=self.max_pixels).pixels
-        coded = {
-            name: list(measurements.through_model(model(), pixels, self.channels, coder=coder))
-            for name, (model, coder) in self.models.items()
-        }
-        coded |= {name: list(measurements.through_classical(name, pixels)) for name in self.against}
-        measure = measurements.measure
-        return pixels, [(name, each, measure(name, job.image, pixels, each)) for name, each in coded.items()]
+        coded = []
+        for name, decoded in self._coded(pixels):
+            coded.append(Coded(name, decoded, measurements.measure(name, job.image, pixels, decoded, self.metrics)))
+        if job.shown:
+            page = gallery_picture(job.image, pixels, coded)
+            write_whole(job.page, json.dumps(page).encode())
+        if self.pictures is not None:
+            self._save(self.pictures / job.relative, pixels, coded)
+        measurements.write_table(job.target, [row for each in coded for row in each.measurements])
+        return Done(pictures=1)
 
-    def _save(self, folder: Path, pixels: Any, found: Sequence[Any]) -> None:
+    def _coded(self, pixels: "Pixels") -> "Iterator[tuple[str, list[Decoded]]]":
+        """Yield the name of each codec and what it makes of a picture."""
+        from omega_train.evaluation import measurements
+
+        for name, (model, coder) in self.models.items():
+            yield name, list(measurements.through_model(model(), pixels, self.channels, coder=coder))
+        for name, codec in self.against.items():
+            yield name, list(measurements.through_codec(codec(), pixels))
+
+    def _save(self, folder: Path, pixels: "Pixels", coded: "Sequence[Coded]") -> None:
         from omega_core.file_io import write_whole
         from omega_core.images.writing import png, to_pillow
 
         write_whole(folder / "original.png", png(to_pillow(pixels)))
-        for name, decoded, _ in found:
-            for each in decoded:
-                write_whole(folder / f"{name}-{each.setting}.png", png(to_pillow(each.pixels)))
+        for one in coded:
+            for each in one.decoded:
+                write_whole(folder / f"{one.codec}-{each.setting}.png", png(to_pillow(each.pixels)))
 
 
 def evaluate(
     images: Annotated[Path, typer.Option(help="A picture, or a folder of them.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for tables, plots and report.html.")],
     model: Annotated[list[str] | None, typer.Option(help="A model file; several times for several.")] = None,
-    channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; every cut of a file if not given.")] = None,
+    channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; up to 32 numbers if not given.")] = None,
     coder: Annotated[
         list[str] | None, typer.Option(help="Other than the models' own; several times for several.")
     ] = None,
     against: Annotated[
-        str, typer.Option(help="Classical codecs at a range of qualities: jpeg, webp, avif, jpeg2000.")
+        str, typer.Option(help="Codecs to compare with, such as jpeg,webp: see `omega list codec`.")
     ] = "",
-    overlay: Annotated[list[Path] | None, typer.Option(help="A CSV file of published points; or several.")] = None,
+    codec_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME.OPTION=VALUE", help="As `omega list codec NAME` shows; can be repeated."),
+    ] = None,
+    overlay: Annotated[
+        list[Path] | None, typer.Option(help="A CSV or JSON file of published points, such as one of CompressAI.")
+    ] = None,
     rate: Annotated[Counted, typer.Option(help="What plots and BD-rates count.")] = Counted.file,
+    metrics: Annotated[
+        str, typer.Option(help="Such as psnr, which takes a fraction of the time of all.")
+    ] = "psnr,ssim,ms_ssim",
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
     workers: Workers = None,
     max_pixels: MaxPixels = None,
@@ -159,9 +197,11 @@ def evaluate(
         model or [],
         counts=_numbers(channels),
         coders=coder or (),
-        codecs=[codec for codec in against.split(",") if codec],
+        codecs=[codec.strip() for codec in against.split(",") if codec.strip()],
+        codec_options=codec_option or (),
         overlays=overlay or [],
         rate=rate.value,
+        metrics=[metric for metric in metrics.split(",") if metric],
         save_images=save_images,
         workers=workers,
         max_pixels=max_pixels,
@@ -181,9 +221,11 @@ def evaluate_on(
     *,
     counts: list[int] | None = None,
     coders: Sequence[str] = (),
-    codecs: list[str] | None = None,
+    codecs: Sequence[str] = (),
+    codec_options: Sequence[str] = (),
     overlays: Sequence[Path] = (),
     rate: str = "file",
+    metrics: Sequence[str] = (),
     save_images: bool = False,
     workers: int | None = None,
     max_pixels: int | None = None,
@@ -193,14 +235,16 @@ def evaluate_on(
     quiet: bool = False,
     together: bool = False,
 ) -> tuple[int, int]:
-    """Evaluate models and classical codecs; return the numbers of failed pictures and of all pictures.
+    """Evaluate models and codecs to compare with; return the numbers of failed pictures and of all pictures.
 
     The arguments are those of the command `evaluate`, after parsing.
 
-    counts: numbers of channels to measure; every cut if empty.
-    codecs: names of classical codecs.
+    counts: numbers of channels to measure; up to 32, evenly spaced, if empty.
+    codecs: names of codecs to compare with.
+    codec_options: their options, such as "webp.method=4".
+    metrics: psnr, ssim, ms_ssim; all of them if empty.
     overwrite: whether the report of another evaluation in the folder may be replaced.
-    overlays: CSV files of published points.
+    overlays: CSV or JSON files of published points.
     together: whether to share the pictures with the other processes of a launch.
 
     Raises OmegaError for settings that cannot be evaluated.
@@ -212,42 +256,52 @@ def evaluate_on(
 
     with omega_train_for("evaluation"):
         from omega_train.data.identity import digest, digest_of_file
-        from omega_train.evaluation import classical
-        from omega_train.evaluation.curves import read_overlay
+        from omega_train.evaluation.overlays import read_overlay
+        from omega_train.evaluation.quality import METRICS
         from omega_train.evaluation.report import PARTS, claim
-    counts, codecs = counts or [], codecs or []
-    classical.check(codecs)
+    if unknown := [metric for metric in metrics if metric not in METRICS]:
+        raise OmegaError(f"there is no metric {unknown[0]!r}, only {', '.join(METRICS)}.")
+    metrics = [metric for metric in METRICS if metric in metrics] or list(METRICS)
+    counts, against = counts or [], _with_options(codecs, codec_options)
     published = [point for path in overlays for point in read_overlay(path)]
     models = _with_coders(_named(model_paths, max_pixels, device), coders)
     for loaded, coder in models.values():
         loaded().check_coder(coder)
         for count in counts:
             loaded().check_rate(Rate(channels=count))
-    if not models and not codecs:
+    if not models and not against:
         raise OmegaError("nothing to evaluate: name a model with --model, or codecs with --against.")
+    if both := next((name for name in against if name in models), None):
+        raise OmegaError(f"a model and a codec are both called {both}: rename the file of the model, or its folder.")
     made_with = {
         "models": {
             name: {"path": str(m.name), "fingerprint": m().fingerprint, "files": coder, **asdict(m().description)}
             for name, (m, coder) in models.items()
         },
-        "classical": {name: list(classical.SETTINGS[name]) for name in codecs},
+        "codecs": {
+            name: {"made with": codec().describe(), "settings": list(codec().settings)}
+            for name, codec in against.items()
+        },
         "channels": counts,
-        "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch", "torchmetrics")},
+        "metrics": metrics,
+        "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch")},
     }
     key = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
     account = Account()
     jobs = []
-    for file in find_files([images], is_picture_file, account):
+    found = list(find_files([images], is_picture_file, account))
+    shown = {place * len(found) // SHOWN for place in range(SHOWN)}  # evenly spaced
+    for place, file in enumerate(found):
         relative = Path(file.relative)
         # of these settings and this content: those of others are not taken for them
         name = digest(os.fsencode(relative) + digest_of_file(file.source)).hex()
-        jobs.append(Measuring(file.source, relative, output / PARTS / key / f"{name}.csv"))
+        jobs.append(Measuring(file.source, relative, output / PARTS / key / f"{name}.csv", place in shown))
     made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": [job.image for job in jobs]}
     claim(output, made_with, overwrite=overwrite)
     kept = output / "pictures" if save_images else None
-    worker = Evaluating(models, codecs, counts, max_pixels or MAX_PIXELS, kept)
+    worker = Evaluating(models, against, counts, metrics, max_pixels or MAX_PIXELS, kept)
     mine = list(share(jobs)) if together else jobs
-    wanted = [job for job in mine if not (skip_existing and job.target.exists())]
+    wanted = [job for job in mine if not (skip_existing and job.done)]
     for job in wanted:
         job.failed.unlink(missing_ok=True)
     total = Done()
@@ -281,9 +335,10 @@ def _finish(
         measured,
         models=list(worker.models),
         published=published,
-        gallery=_gallery(jobs, worker),
+        gallery=[json.loads(job.page.read_bytes()) for job in jobs if job.shown],
         made_with=made_with,
         rate=rate,
+        metrics=worker.metrics,
         title=f"{', '.join(order)} on {len(jobs)} pictures",
     )
     for remark in remarks:
@@ -301,21 +356,6 @@ def _print_points(points: "Sequence[Point]") -> None:
             f"{point.codec:{width}}  {point.setting:7}  {point.images:6}  {point.bpp:5.3f}  {point.stream_bpp:6.3f}"
             f"  {point.psnr:5.2f} dB{similar}"
         )
-
-
-def _gallery(jobs: Sequence[Measuring], worker: Evaluating) -> "list[Shown]":
-    """A few pictures, evenly spaced among all, with their reconstructions by every codec."""
-    from omega_train.evaluation.report import Shown
-
-    shown = []
-    for job in jobs[:: max(1, len(jobs) // SHOWN)][:SHOWN]:
-        try:
-            pixels, found = worker.measured(job)
-        except Exception as problem:  # whatever it is, all pictures are measured
-            say_warning(f"{job.source} is left out of the gallery: {reason_of(problem)}")
-            continue
-        shown += [Shown(job.image, name, pixels, tuple(decoded), tuple(rows)) for name, decoded, rows in found]
-    return shown
 
 
 def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[str, ModelOnce]:
@@ -343,6 +383,33 @@ def _with_coders(models: dict[str, ModelOnce], coders: Sequence[str]) -> dict[st
     if twice := next((coder for coder in coders if coders.count(coder) > 1), None):
         raise OmegaError(f"the coder {twice} is given twice.")
     return {f"{name}-{coder.replace('/', '-')}": (model, coder) for name, model in models.items() for coder in coders}
+
+
+def _with_options(names: Sequence[str], texts: Sequence[str]) -> dict[str, CodecOnce]:
+    """Codecs to compare with by their names in tables and files, which have a hyphen for the slash.
+
+    names: of codecs, bare or qualified. texts: options such as "webp.method=4".
+
+    Raises OmegaError for unknown codecs and options, and for a codec that is given twice.
+    """
+    from omega_core.plugins.registry import registry
+
+    qualified = {name: registry().find("codec", name).qualified_name for name in names}
+    if twice := next((name for i, name in enumerate(names) if qualified[name] in map(qualified.get, names[:i])), None):
+        raise OmegaError(f"the codec {twice} is given twice.")
+    options: dict[str, list[str]] = {each: [] for each in qualified.values()}
+    for text in texts:
+        name, dot, option = text.partition(".")
+        if not dot or "=" in name or "=" not in option:
+            raise OmegaError(f"--codec-option takes NAME.OPTION=VALUE, such as webp.method=4, not {text!r}.")
+        meant = registry().find("codec", name).qualified_name
+        if meant not in options:
+            raise OmegaError(f"--codec-option {text} is for a codec that --against does not name.")
+        options[meant].append(option)
+    return {
+        name.replace("/", "-"): CodecOnce(name, parsed_options("codec", name, options[each]))
+        for name, each in qualified.items()
+    }
 
 
 def _numbers(text: str | None) -> list[int]:

@@ -79,9 +79,9 @@ def _about_folder(folder: Path, as_json: bool) -> None:
     else:
         for name, facts in rows.items():
             size = facts["size"] if "size" in facts else f"{facts['pictures']} pictures" if "pictures" in facts else ""
-            size = f"{size} {facts['mode']}, {facts['bytes']} bytes, " if size else ""
+            said = f"{size} {facts['mode']}, {facts['bytes']} bytes" if size else f"channels {facts['channels']}"
             mark = facts.get("model") or facts["fingerprint"][:8]
-            say(f"{printable(name)}: {facts['kind']}, {size}channels {facts['channels']}, model {mark}")
+            say(f"{printable(name)}: {facts['kind']}, {said}, model {mark}")
     account.close(rate=False, quiet=True)
 
 

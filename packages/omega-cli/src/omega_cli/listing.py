@@ -18,7 +18,7 @@ def list_components(
     name: Annotated[str | None, typer.Argument(help="A component to show with its options.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the installed components: architectures, quantizers, priors, coders, datasets and trainers."""
+    """List the installed components: architectures, quantizers, priors, coders, datasets, trainers and codecs."""
     from omega_core.errors import ComponentError
     from omega_core.plugins.components import KINDS
     from omega_core.plugins.registry import registry

@@ -20,12 +20,15 @@ SUMMARIES = {
     "coder": "two bytes a symbol",
     "dataset": "white discs on black, drawn",
     "trainer": "a plain loop on the CPU",
+    "codec": "bytes with their lowest bits left out, by zlib",
 }
-_NEEDS = {"coder": ["numpy"], "dataset": ["numpy"], "trainer": ["torch", "omega-train"]}
+_NEEDS = {"coder": ["numpy"], "dataset": ["numpy"], "trainer": ["torch", "omega-train"], "codec": ["numpy"]}
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="Of what: architecture, quantizer, prior, coder, dataset or trainer.")],
+    kind: Annotated[
+        str, typer.Argument(help="Of what: architecture, quantizer, prior, coder, dataset, trainer or codec.")
+    ],
     name: Annotated[str, typer.Argument(help="What users will call it, such as mine.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The folder to make; omega-NAME if not given.")
@@ -110,4 +113,6 @@ def _path(folder: Path) -> str:
 
 
 def _use(kind: str, name: str) -> str:
+    if kind == "codec":
+        return f"omega evaluate --images pictures --against {name},jpeg --output measured"
     return f"omega train glyphs-omega-8 --{kind} {name} --output runs/{name}"

@@ -11,6 +11,7 @@ from omega_core.errors import ComponentError, OmegaError
 
 if TYPE_CHECKING:
     from omega_core.codec.model import Model
+    from omega_core.contracts import Codec
 
 Model_ = Annotated[
     str | None, typer.Option("--model", help="A model of `omega models`, or a file that `omega train` wrote.")
@@ -135,3 +136,26 @@ class ModelOnce:
                 raise OmegaError(f"{option} has to be at least 1, not {value}.")
         memory = None if self.max_memory is None else self.max_memory << 20
         return {"max_pixels": self.max_pixels or MAX_PIXELS, "max_memory": memory}
+
+
+class CodecOnce:
+    """A codec to compare with that is made when it is first used, once in each process; pickling copies the arguments.
+
+    name: bare or qualified.
+    options: by name, parsed.
+    """
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.name, self.options = name, options
+        self._made: Codec | None = None
+
+    def __reduce__(self) -> tuple[type["CodecOnce"], tuple[str, dict[str, Any]]]:
+        return CodecOnce, (self.name, self.options)
+
+    def __call__(self) -> "Codec":
+        """The codec. Raises ComponentError if it cannot be made."""
+        if self._made is None:
+            from omega_core.plugins.registry import build
+
+            self._made = build("codec", self.name, self.options)
+        return self._made

@@ -11,13 +11,13 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in color or gray",
-            fingerprint="d56be9b85bc04ddb9e1c972cc143a83ca1c526f21fe4f2ae2672f4a724ec8b3d",
+            fingerprint="d49449105637cd267d65f41d6c62c9b216a34427411bf217eb9ad184dc93a6d2",
         ),
         BundledModel(
             name="mnist-omega-16",
             file="omega_cli:bundled/mnist-omega-16.safetensors",
             summary="handwritten digits of 28×28, Ω with up to 16 channels",
-            fingerprint="3bd35e3ca178e0e684f20a3f2d147ed49aaac6f4d25d3256fe40b142513e19b3",
+            fingerprint="21fc9b134390689f6f14ef3b85cae1284f1ab24d4228c8ff93c223b1157baff6",
         ),
         BundledModel(
             name="mnist-integer-16",

@@ -20,31 +20,25 @@ def truncate(
         Output,
         output_option("The file to write, a folder for it, or - for standard output."),
     ],
-    channels: Annotated[int | None, typer.Option(help="Channels to keep.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Largest rate of the result, in bits per pixel.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest size of the result, in bytes.")] = None,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
 ) -> None:
-    """Shorten an .omega file to one of its cuts, without its model."""
+    """Shorten an .omega file to any number of bytes, without its model."""
     from omega_core.file_io import bytes_of
-    from omega_core.format.packs import parse
-    from omega_core.format.rate_control import Rate, largest_cut
+    from omega_core.format.rate_control import Rate
+    from omega_core.format.rate_control import truncate as truncated
 
-    rate = Rate(channels=channels, bpp=bpp, max_bytes=max_bytes)
-    if rate == Rate():
-        raise RateError("truncate to what? Give --channels, --bpp or --max-bytes.")
+    if Rate(bpp=bpp, max_bytes=max_bytes) == Rate():
+        raise RateError("truncate to what? Give --bpp or --max-bytes.")
     existing = Existing.of(overwrite, skip_existing)
     target = output.file("stdin.omega" if file == STANDARD_INPUT else file.name)
     if existing.keeps(target):
         return
     data = bytes_of(standard_input() if file == STANDARD_INPUT else file)
-    whole = parse(data)
-    cut = largest_cut(whole, channels=channels, max_bytes=rate.budget(whole.pixels))
-    result = whole.truncated(cut).to_bytes()
+    result = truncated(data, bpp=bpp, max_bytes=max_bytes)
     write_output(target, result, existing)
-    if quiet or output.is_standard_output:
-        return
-    nearest = "" if channels in (None, cut) else f", the nearest cut below {channels}"
-    say(f"{cut} of {whole.channels} channels{nearest}: {len(data)} → {len(result)} bytes")
+    if not (quiet or output.is_standard_output):
+        say(f"{len(data)} → {len(result)} bytes")

@@ -19,6 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from omega_cli.failures import is_foreign, is_memory, reason_of, stops_all
 from omega_cli.messages import many, say, say_error, say_warning
+from omega_cli.progress import Progress
 from omega_core.errors import OmegaError, OmegaWarning
 
 _GRACE = 3.0  # seconds that a worker has to remove partial output
@@ -119,15 +120,13 @@ def carry_out(
     worker: does the jobs; it is pickled for each process.
     jobs: the arguments of its calls.
     processes: how many processes share the jobs; 1 is this process.
-    unit: the noun of the progress bar, such as "picture".
-    quiet: whether to show no progress bar; without a terminal there is none anyway.
+    unit: the noun for progress, such as "picture".
+    quiet: whether to show no progress.
 
     Raises OutputError if no results can be written any more.
     """
-    from tqdm import tqdm
-
     said: set[str] = set()
-    with tqdm(total=len(jobs), unit=unit, disable=quiet or None) as bar:
+    with Progress(len(jobs), unit, quiet=quiet) as progress:
         for done in _here(worker, jobs) if processes == 1 else _elsewhere(worker, jobs, processes):
             for problem in done.problems:
                 say_error(str(problem))
@@ -137,7 +136,7 @@ def carry_out(
                 if remark not in said:
                     say_warning(remark)
                     said.add(remark)
-            bar.update()
+            progress.advance()
             yield done
 
 

@@ -86,10 +86,10 @@ class DamagedFileError(FileFormatError):
 
 
 class CutOffError(FileFormatError):
-    """An `.omega` file is truncated between cuts.
+    """An `.omega` file breaks off: it has fewer bytes than its header says.
 
     message: for the user.
-    intact: the number of its leading channels that are complete.
+    intact: the number of bytes of its stream that are there, from which a part of the picture can be decoded.
     """
 
     def __init__(self, message: str, *, intact: int) -> None:

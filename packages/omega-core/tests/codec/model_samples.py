@@ -7,18 +7,11 @@ import numpy as np
 from omega_core.format.file import OmegaFile
 
 
-def forged(data, *, stream=None, channels=None, channels_per_group=None, **changed):
+def forged(data, *, stream=None, **changed):
     """A file that says something else than the one it is made of, with the right checksum."""
     file = OmegaFile.parse(data)
-    groups = file.header.groups
     stream = file.stream if stream is None else stream
-    groups = replace(
-        groups,
-        channels=channels or groups.channels,
-        channels_per_group=channels_per_group or groups.channels_per_group,
-        length=len(stream),
-    )
-    return OmegaFile(replace(file.header, groups=groups, **changed), stream).to_bytes()
+    return OmegaFile(replace(file.header, length=len(stream), **changed), stream).to_bytes()
 
 
 def arrays_of(images):

@@ -20,17 +20,16 @@ from omega_core.errors import (
     WrongModelError,
 )
 from omega_core.format.file import OmegaFile
-from omega_core.format.rate_control import truncate
 from omega_core.images.pictures import Picture
 
 
-def test_what_is_intact_of_a_file_is_decoded_if_asked_for(model, picture):
-    part = model.compress(picture)[:-100]
+def test_what_is_there_of_a_file_is_decoded_if_asked_for(model, picture):
+    data = model.compress(picture)
+    part = data[:-100]
     with pytest.raises(CutOffError) as caught:
         model.decompress(part)
-    intact = caught.value.intact
-    assert 0 < intact < 64
-    expected = model.decompress(model.compress(picture, channels=intact))
+    assert caught.value.intact == OmegaFile.parse(data).header.length + 4 - 100
+    expected = model.decompress(OmegaFile.parse(data).truncated(caught.value.intact).to_bytes())
     assert (np.asarray(model.decompress(part, partial=True)) == np.asarray(expected)).all()
 
 
@@ -52,25 +51,32 @@ STREAMS = pytest.mark.parametrize(
 )
 
 
+def arrived(images):
+    """The bytes of the stream in each picture."""
+    return [image.info["stream_bytes"] for image in images]
+
+
 @STREAMS
-def test_pictures_of_a_file_that_arrives_are_those_of_the_file_truncated_at_each_cut(model, picture, stream):
+def test_pictures_of_a_file_that_arrives_are_those_of_the_truncated_file(model, picture, stream):
     data = model.compress(picture)
-    cuts = list(OmegaFile.parse(data).header.cuts)
+    whole = OmegaFile.parse(data)
     images = list(model.decompress_progressively(stream(data)))
-    assert [image.info["channels"] for image in images] == cuts
-    assert arrays_of(images) == arrays_of(model.decompress(truncate(data, channels=n)) for n in cuts)
+    lengths = arrived(images)
+    assert lengths == sorted({*lengths})
+    assert len(lengths) > 5
+    assert lengths[-1] == whole.header.length
+    assert arrays_of(images) == arrays_of(model.decompress(whole.truncated(n).to_bytes()) for n in lengths)
     assert arrays_of(images[-1:]) == [picture.tolist()]
+    assert len(list(model.decompress_progressively(stream(data), growth=3))) < len(lengths)
 
 
 def test_each_picture_is_there_as_soon_as_its_bytes_are(model, picture):
-    data = model.compress(picture, channels=9)
-    cuts, stream = OmegaFile.parse(data).header.cuts, Watched(data + b"more")
-    start = len(data) - 4 - len(OmegaFile.parse(data).stream)
-    seen = []
+    data = model.compress(picture)
+    length, stream = OmegaFile.parse(data).header.length, Watched(data + b"more")
+    start = len(data) - 4 - length
     for image in model.decompress_progressively(stream):
-        seen.append(image.info["channels"])
-        assert stream.tell() == (start + cuts[seen[-1]] if seen[-1] < 9 else len(data))
-    assert seen == list(cuts) == [2, 4, 6, 8, 9]
+        there = image.info["stream_bytes"]
+        assert stream.tell() == (start + there if there < length else len(data))
 
 
 @pytest.mark.parametrize("buffering", [0, -1])
@@ -92,36 +98,36 @@ def test_a_file_may_arrive_through_a_pipe(model, picture, buffering):
 
 
 def arriving(model, data):
-    """The channels of the pictures that a file gives as it arrives, and the error that ends them."""
+    """The bytes of the pictures that a file gives as it arrives, and the error that ends them."""
     seen, images = [], model.decompress_progressively(BytesIO(data))
     while True:
         try:
-            seen.append(next(images).info["channels"])
+            seen.append(next(images).info["stream_bytes"])
         except StopIteration:
             return seen, None
         except omega_core.OmegaError as problem:
             return seen, problem
 
 
-def test_a_file_that_breaks_off_while_it_arrives_gives_what_is_intact_and_then_an_error(model, noise_picture):
-    data = model.compress(noise_picture(8, 8), channels=7)
-    cuts = OmegaFile.parse(data).header.cuts
-    start = len(data) - 4 - len(OmegaFile.parse(data).stream)
-    for length in range(2, len(data)):
+def test_a_file_that_breaks_off_while_it_arrives_gives_what_is_there_and_then_an_error(model, picture):
+    data = model.compress(picture)
+    whole = arrived(model.decompress_progressively(data))
+    start = len(data) - 4 - whole[-1]
+    for length in range(2, len(data), 13):
         seen, problem = arriving(model, data[:length])
-        intact = [n for n, size in cuts.items() if length >= start + size]
-        assert seen == [n for n in intact if n < 7]
+        assert seen == [n for n in whole[:-1] if n <= length - start]
         assert type(problem) is CutOffError
-        assert problem.intact == max(intact, default=0)
-    assert arriving(model, data) == ([2, 4, 6, 7], None)
+        assert problem.intact == min(max(0, length - start), whole[-1])
+    assert arriving(model, data) == (whole, None)
 
 
 @pytest.mark.parametrize("place", [-1, -4, -5, -6])
 def test_a_file_that_is_damaged_at_its_end_gives_earlier_pictures_and_then_an_error(model, picture, place):
     data = bytearray(model.compress(picture))
+    whole = arrived(model.decompress_progressively(bytes(data)))
     data[place] ^= 1
     seen, problem = arriving(model, bytes(data))
-    assert seen == list(range(2, 63, 2))
+    assert seen == whole[:-1]
     assert type(problem) is DamagedFileError
 
 
@@ -135,9 +141,9 @@ def test_what_arrives_and_is_no_file_of_the_model_is_refused_as_elsewhere(model,
 
 
 def test_alpha_and_profile_are_there_from_the_first_picture_that_arrives(model, noise_picture):
-    picture = Picture(noise_picture(1, 8, 8), noise_picture(8, 8, seed=1), gray_profile())
+    picture = Picture(noise_picture(1, 16, 24), noise_picture(16, 24, seed=1), gray_profile())
     images = list(model.decompress_progressively(model.compress(picture)))
-    assert len(images) == 32
+    assert len(images) > 1
     assert all((np.asarray(image)[:, :, 1] == picture.alpha).all() for image in images)
     assert {image.info["icc_profile"] for image in images} == {gray_profile()}
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import omega_core.codec.file_codec as file_codec_module
-from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.file_codec import FileCodec, SymbolDecoder
 from omega_core.codec.image_codec import ImageCodec
-from omega_core.coding.tables import FrozenTables, NoPrior
+from omega_core.coding.tables import MISSING, FrozenTables, NoPrior
 from omega_core.contracts.coder import check_symbols
 from omega_core.errors import CoderError, ImageError
 from omega_core.images.reading import read_picture
@@ -102,21 +102,59 @@ def test_a_size_that_the_architecture_does_not_take_is_refused(codec):
         codec.symbols(np.zeros((1, 4, 5), np.uint8))
 
 
-def test_every_cut_decodes_its_channels(codec, coder, noise_picture):
+def encoded(codec, symbols, coder, counts):
+    """The stream of pictures, and the bytes of it that determine some numbers of channels."""
+    coded = codec.coded(symbols)
+    return coded.encode(coder, coded.complete_at[counts].tolist())
+
+
+def test_the_first_bytes_decode_to_the_first_channels(codec, coder, noise_picture):
     symbols = codec.symbols(noise_picture(1, 6, 8))
-    stream, cuts = codec.encode([symbols], coder, [1, 3, 4])
-    assert cuts == [24, 72, 96]
-    for channels, size in zip([1, 3, 4], cuts, strict=True):
-        assert (codec.decode(stream[:size], coder, channels, [(3, 4)])[0] == symbols[:channels]).all()
+    stream, lengths = encoded(codec, [symbols], coder, [1, 3, 4])
+    assert lengths == [24, 72, 96]
+    for channels, size in zip([1, 3, 4], lengths, strict=True):
+        [found] = codec.decode(stream[:size], coder, [(3, 4)], complete=False)
+        assert (found[:channels] == symbols[:channels]).all()
+        assert (found[channels:] == MISSING).all()
 
 
 @pytest.mark.parametrize("channels", [1, 7, 16])
 def test_a_prior_that_depends_on_channels_before_decodes_any_prefix(conditional, coder, noise_picture, channels):
     symbols = conditional.symbols(noise_picture(1, 8, 8))
-    stream, [*_, size] = conditional.encode([symbols[:channels]], coder, [channels])
+    stream, [size, _] = encoded(conditional, [symbols], coder, [channels, 16])
     conditional.prior.asked.clear()
-    assert (conditional.decode(stream[:size], coder, channels, [(2, 2)])[0] == symbols[:channels]).all()
-    assert conditional.prior.asked == list(range(channels))
+    [found] = conditional.decode(stream[:size], coder, [(2, 2)], complete=channels == 16)
+    assert (found[:channels] == symbols[:channels]).all()
+    assert conditional.prior.asked == list(range(min(16, channels + 1)))
+
+
+def test_a_whole_stream_that_lacks_symbols_is_damaged(codec, coder, noise_picture):
+    symbols = codec.symbols(noise_picture(1, 6, 8))
+    stream, _ = encoded(codec, [symbols], coder, [4])
+    with pytest.raises(CoderError):
+        codec.decode(stream[:-1], coder, [(3, 4)], complete=True)
+
+
+def test_the_first_symbols_of_a_coded_picture_are_those_that_a_decoder_has(conditional, coder, noise_picture):
+    symbols = conditional.symbols(noise_picture(1, 8, 8))
+    coded = conditional.coded([symbols])
+    stream, lengths = coded.encode(coder, [5, 30, 64])
+    for count, length in zip([5, 30, 64], lengths, strict=True):
+        [found] = conditional.decode(stream[:length], coder, [(2, 2)], complete=False)
+        assert (coded.first(count)[0] == found).all()
+
+
+def test_symbols_of_a_stream_in_pieces_are_decoded_once(conditional, coder, several):
+    symbols = several(conditional, [(8, 8), (4, 4)])
+    coded = conditional.coded(symbols)
+    stream, _ = coded.encode(coder, [coded.tables.size])
+    decoder = SymbolDecoder(conditional, coder, latents(conditional, [(8, 8), (4, 4)]))
+    conditional.prior.asked.clear()
+    for start in range(0, len(stream), 7):
+        decoder.decode(stream[start : start + 7])
+        assert decoder.count == min(len(stream), start + 7) // 2
+    assert all((a == b).all() for a, b in zip(decoder.pictures, symbols, strict=True))
+    assert conditional.prior.asked == [channel for channel in range(16) for _ in symbols]
 
 
 SEVERAL = [(6, 8), (2, 2), (4, 10), (6, 8)]
@@ -137,36 +175,26 @@ def several(noise_picture):
 
 
 def same(decoded, symbols, channels):
-    return [(a == b[:channels]).all() and a.shape == b[:channels].shape for a, b in zip(decoded, symbols, strict=True)]
+    """Whether the first channels of each picture are decoded, and no others."""
+    return [
+        (a[:channels] == b[:channels]).all() and (a[channels:] == MISSING).all()
+        for a, b in zip(decoded, symbols, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_pictures_of_several_sizes_share_a_stream(codec, coder, several, channels):
     symbols = several(codec)
-    stream, ends = codec.encode(symbols, coder, [1, 2, 3, 4])
+    stream, ends = encoded(codec, symbols, coder, [1, 2, 3, 4])
     assert ends == [2 * n * (12 + 1 + 10 + 12) for n in [1, 2, 3, 4]]
-    decoded = codec.decode(stream[: ends[channels - 1]], coder, channels, latents(codec, SEVERAL))
+    decoded = codec.decode(stream[: ends[channels - 1]], coder, latents(codec, SEVERAL), complete=False)
     assert all(same(decoded, symbols, channels))
 
 
 def test_a_stream_has_channel_after_channel_and_in_each_picture_after_picture(codec, several):
-    class Noting:
-        def encode(self, symbols, tables, ends):
-            self.symbols = symbols
-            return b"", ends
-
-    coder, symbols = Noting(), several(codec)
-    codec.encode(symbols, coder, [4])
+    symbols = several(codec)
     expected = [value for channel in range(4) for each in symbols for value in each[channel].reshape(-1)]
-    assert coder.symbols.tolist() == expected
-
-
-def test_one_picture_is_coded_alike_alone_and_as_one_of_several(codec, coder, several):
-    first, second, *_ = several(codec)
-    alone, _ = codec.encode([first], coder, [4])
-    together, _ = codec.encode([first, second], coder, [4])
-    channels = [alone[24 * n : 24 * (n + 1)] for n in range(4)]
-    assert [together[26 * n : 26 * n + 24] for n in range(4)] == channels
+    assert codec.coded(symbols).symbols.tolist() == expected
 
 
 @pytest.mark.parametrize("channels", [1, 2, 7, 16])
@@ -175,19 +203,19 @@ def test_a_prior_that_depends_on_channels_before_knows_those_of_each_picture(
     conditional, coder, several, shapes, channels
 ):
     symbols = several(conditional, shapes)
-    stream, [size] = conditional.encode([each[:channels] for each in symbols], coder, [channels])
-    conditional.prior.asked.clear()
-    decoded = conditional.decode(stream[:size], coder, channels, latents(conditional, shapes))
+    stream, [size] = encoded(conditional, symbols, coder, [channels])
+    decoded = conditional.decode(stream[:size], coder, latents(conditional, shapes), complete=False)
     assert all(same(decoded, symbols, channels))
-    assert conditional.prior.asked == [channel for channel in range(channels) for _ in shapes]
 
 
 def test_a_prior_that_depends_on_channels_before_gives_each_picture_its_own_tables(conditional, several):
     symbols = several(conditional, [(8, 8), (4, 4)])
-    tables = conditional.in_order(symbols)[1]
-    rows = [int(each[:n].sum()) % 16 for n in range(16) for each in symbols for _ in range(each[0].size)]
-    used = [row for row, many in tables.runs() for _ in range(many)]
-    assert (tables.cumulative[used] == conditional.prior.frozen.cumulative[rows]).all()
+    coded = conditional.coded(symbols)
+    start = 0
+    for n in range(16):
+        rows = [int(each[:n].sum()) % 16 for each in symbols for _ in range(each[0].size)]
+        assert coded.tables.rows[start : start + len(rows)].tolist() == sorted(rows)
+        start += len(rows)
 
 
 @pytest.mark.parametrize("pictures", [1, 3])
@@ -197,11 +225,11 @@ def test_tables_for_each_position_are_those_of_every_picture(codec_parts, coder,
     codec = FileCodec(ImageCodec(architecture, quantizer), FrozenTables.from_probabilities(probabilities))
     shapes = [(6, 8)] * pictures
     symbols = several(codec, shapes)
-    stream, ends = codec.encode(symbols, coder, [1, 3, 4])
-    decoded = codec.decode(stream[: ends[1]], coder, 3, latents(codec, shapes))
+    stream, ends = encoded(codec, symbols, coder, [1, 3, 4])
+    decoded = codec.decode(stream[: ends[1]], coder, latents(codec, shapes), complete=False)
     assert all(same(decoded, symbols, 3))
-    rows = [row for row, many in codec.in_order(symbols)[1].runs() for _ in range(many)]
-    assert rows == [12 * n + i for n in range(4) for _ in range(pictures) for i in range(12)]
+    rows = codec.coded(symbols).tables.rows.tolist()
+    assert rows == [12 * n + i for n in range(4) for i in range(12) for _ in range(pictures)]
 
 
 def test_pictures_without_probabilities_share_a_stream(codec, several):
@@ -210,7 +238,7 @@ def test_pictures_without_probabilities_share_a_stream(codec, several):
             assert tables.cumulative is None
             return symbols.astype("<i8").tobytes(), [8 * end for end in ends]
 
-        def decoder(self, data):
+        def decoder(self, data, *, complete=False):
             self.rest = data
             return self
 
@@ -220,25 +248,14 @@ def test_pictures_without_probabilities_share_a_stream(codec, several):
 
     without = FileCodec(codec.codec, NoPrior())
     symbols = several(without)
-    stream, ends = without.encode(symbols, AsTheyAre(), [2, 4])
-    assert all(same(without.decode(stream[: ends[0]], AsTheyAre(), 2, latents(without, SEVERAL)), symbols, 2))
-
-
-def test_such_a_prior_gives_an_encoder_the_tables_of_a_decoder(conditional, noise_picture):
-    symbols = conditional.symbols(noise_picture(1, 8, 8))
-    rows = [int(symbols[:channel].sum()) % 16 for channel in range(16)]
-    assert list(conditional.in_order([symbols])[1].runs()) == [(row, 4) for row in rows]
-
-
-def test_a_file_of_more_channels_than_the_model_has_is_refused(codec, coder):
-    with pytest.raises(CoderError, match="has 5 channels, its model only 4"):
-        codec.decode(bytes(100), coder, 5, [(3, 4)])
+    stream, _ = encoded(without, symbols, AsTheyAre(), [4])
+    assert all(same(without.decode(stream, AsTheyAre(), latents(without, SEVERAL), complete=True), symbols, 4))
 
 
 def test_a_coder_that_cannot_do_without_probabilities_says_so(codec, coder, noise_picture):
     without = FileCodec(codec.codec, NoPrior())
     with pytest.raises(CoderError, match="needs probabilities"):
-        without.encode([without.symbols(noise_picture(1, 4, 4))], coder, [4])
+        encoded(without, [without.symbols(noise_picture(1, 4, 4))], coder, [4])
 
 
 @pytest.mark.parametrize(
@@ -250,7 +267,7 @@ def test_a_coder_that_cannot_do_without_probabilities_says_so(codec, coder, nois
     ],
 )
 def test_symbols_that_do_not_fit_their_tables_are_refused(codec, symbols, message):
-    tables = codec.in_order([np.zeros((4, 2, 2), np.int64)])[1]
+    tables = codec.coded([np.zeros((4, 2, 2), np.int64)]).tables
     check_symbols(np.full(16, 255), tables)
     with pytest.raises(CoderError, match=message):
         check_symbols(np.array(symbols), tables)
@@ -281,7 +298,8 @@ def test_pictures_of_one_size_go_through_the_transforms_together(file_codec, noi
 
 def test_prefixes_of_one_picture_are_decoded_together_as_each_alone(codec, noise_picture):
     symbols = codec.symbols(noise_picture(1, 6, 8))
-    prefixes = [symbols[:n] for n in (3, 1, 4, 2)]
+    coded = codec.coded([symbols])
+    prefixes = [coded.first(count)[0] for count in (30, 12, 48, 17)]
     together = codec.pixels_of_all(prefixes, [(6, 8)] * 4)
     for each, pixels in zip(prefixes, together, strict=True):
         assert (codec.pixels(each, 6, 8) == pixels).all()

@@ -51,7 +51,7 @@ class Straight(Quantizer):
         return latent.round().long().clamp(0, 7)
 
     def latent(self, symbols):
-        return F.pad(symbols.float(), (0, 0, 0, 0, 0, 4 - symbols.shape[1]))
+        return F.pad(symbols.clamp_min(0).float(), (0, 0, 0, 0, 0, 4 - symbols.shape[1]))
 
 
 class Rising(Prior):
@@ -79,6 +79,12 @@ def image():
 
 
 KEPT = torch.tensor([4, 1, 3, 1, 2, 4])
+
+
+def missing_after(symbols, kept):
+    """Symbols (B, C, h, w) of which all after the first channels of each sample are missing."""
+    here = torch.arange(symbols.shape[1]) < kept[:, None]
+    return torch.where(here[:, :, None, None], symbols, -1)
 
 
 def test_a_step_gives_reconstruction_latent_bits_and_symbols(codec, image):
@@ -132,11 +138,20 @@ def test_a_codec_without_a_prior_has_no_bits(image):
 
 
 def test_a_batch_decodes_as_each_image_with_its_own_channels(codec, image):
-    symbols = codec.encode_symbols(image)
-    together = codec.decode_symbols(symbols, 8, 10, kept=KEPT)
+    symbols = missing_after(codec.encode_symbols(image), KEPT)
+    together = codec.decode_symbols(symbols, 8, 10)
     alone = [codec.decode_symbols(symbols[i : i + 1, :n], 8, 10) for i, n in enumerate(KEPT.tolist())]
     assert torch.equal(together, torch.cat(alone))
-    assert torch.equal(codec.decode_pixels(symbols, 8, 10, kept=KEPT), (together.clamp(0, 1) * 255).round().byte())
+    assert torch.equal(codec.decode_pixels(symbols, 8, 10), (together.clamp(0, 1) * 255).round().byte())
+
+
+def test_fineness_follows_from_the_symbols_that_are_known(codec, image):
+    symbols = codec.encode_symbols(image)
+    channels = symbols.shape[1]
+    assert codec.fineness(symbols).tolist() == [1.0] * len(image)
+    symbols[0, -1, 0] = -1
+    missing = symbols[0, -1, 0].numel() / symbols[0, 0].numel()
+    assert codec.fineness(symbols)[0] == pytest.approx(1 - missing / channels)
 
 
 def test_images_of_8_bits_give_the_symbols_of_floats(codec):
@@ -150,10 +165,10 @@ def test_a_batch_in_tiles_is_the_batch_at_once():
     image = torch.rand(2, 3, 97, 113, dtype=torch.double)
     whole = codec.encode_symbols(image)
     assert torch.equal(codec.encode_symbols(image, tile=48), whole)
-    kept = torch.tensor([2, 4])
+    partly = missing_after(whole, torch.tensor([2, 4]))
     for decode in (codec.decode_symbols, codec.decode_pixels):
-        at_once = decode(whole, 97, 113, kept=kept)
-        torch.testing.assert_close(decode(whole, 97, 113, kept=kept, tile=48), at_once, rtol=0, atol=1e-9)
+        at_once = decode(partly, 97, 113)
+        torch.testing.assert_close(decode(partly, 97, 113, tile=48), at_once, rtol=0, atol=1e-9)
 
 
 def test_its_state_can_be_loaded_copied_and_saved(codec, image):

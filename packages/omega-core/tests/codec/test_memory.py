@@ -20,7 +20,7 @@ def limited(model_file):
 def test_a_file_is_decoded_and_made_with_as_much_memory_as_it_needs_and_not_with_less(limited, picture):
     model, with_memory = limited
     data = model.compress(picture)
-    needed = model.memory.needed(64, [(16, 24)], None)
+    needed = model.memory.needed([(16, 24)], None)
     assert with_memory(needed).compress(picture) == data
     with_memory(needed).decompress(data)
     small = with_memory(needed - 1)
@@ -38,16 +38,10 @@ def test_a_file_is_decoded_and_made_with_as_much_memory_as_it_needs_and_not_with
         assert (caught.value.needed, caught.value.allowed) == (needed, needed - 1)
 
 
-def test_fewer_channels_need_less_memory(limited, picture):
-    model, with_memory = limited
-    assert model.memory.needed(2, [(16, 24)], None) < model.memory.needed(64, [(16, 24)], None)
-    with_memory(model.memory.needed(2, [(16, 24)], None)).compress(picture, channels=2)
-
-
 def test_a_claim_of_much_memory_is_refused_before_any_is_taken(model, picture, monkeypatch):
     data = forged(model.compress(picture), sizes=((9000, 9000),))
-    known = model.memory.needed(64, [(9000, 9000)], None)
-    monkeypatch.setattr(type(model.files), "decode", lambda *_: pytest.fail("it was decoded"))
+    known = model.memory.needed([(9000, 9000)], None)
+    monkeypatch.setattr(type(model.files), "decode", lambda *_, **__: pytest.fail("it was decoded"))
     with pytest.raises(NotEnoughMemoryError) as caught:
         model.decompress(data)
     assert caught.value.needed == known > caught.value.allowed == MAX_MEMORY
@@ -67,8 +61,8 @@ def test_the_environment_can_have_another_default(monkeypatch):
 def test_pictures_of_a_file_count_together_and_batches_by_what_is_transformed_at_once(local):
     memory = local().memory
     one, many = ([(64, 64)] * count for count in (1, 64))
-    assert memory.needed(4, many, None) > memory.needed(4, one, None)
-    tiled, whole = (memory.needed(4, [(2048, 2048)], tile) for tile in (256, None))
+    assert memory.needed(many, None) > memory.needed(one, None)
+    tiled, whole = (memory.needed([(2048, 2048)], tile) for tile in (256, None))
     assert tiled < whole
 
 

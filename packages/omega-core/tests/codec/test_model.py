@@ -45,19 +45,27 @@ def test_a_file_says_what_made_it(model, picture):
     assert parsed.header.fingerprint == bytes.fromhex(model.fingerprint)[:4]
     assert parsed.header.coder == "omega-toys/two-bytes"
     assert (parsed.header.mode, *parsed.header.sizes[0]) == ("L", 16, 24)
-    assert (parsed.channels, parsed.header.groups.channels_per_group, len(parsed.header.cuts)) == (64, 2, 32)
+    assert (parsed.header.length, parsed.header.complete) == (2 * 64 * 2 * 3, True)
 
 
 def test_compressing_twice_gives_the_same_file(model, picture):
     assert model.compress(picture) == model.compress(picture)
 
 
-def test_estimated_bits_are_those_of_the_frozen_tables(model, picture):
-    symbols = model.encode(picture).symbols
+def test_bits_of_symbols_are_those_of_the_frozen_tables(model, picture):
+    coded = model.encode(picture).coded
     counts = np.diff(model.files.prior.cumulative)
     rows = np.repeat(np.arange(64), 6)
-    assert model.estimated_bits(symbols) == pytest.approx(-np.log2(counts[rows, symbols.reshape(-1)] / 2**16).sum())
-    assert model.estimated_bits(symbols[:5]) < model.estimated_bits(symbols)
+    assert coded.bits == pytest.approx(-np.log2(counts[rows, coded.symbols] / 2**16).sum())
+
+
+def test_prefixes_of_a_file_are_decompressed_as_each_truncated_file(model, picture):
+    encoded = model.encode(picture)
+    lengths = [1, 50, 51, 400, encoded.whole.header.length]
+    found = list(model.decompress_prefixes(encoded.whole.to_bytes(), lengths))
+    for length, each in zip(lengths, found, strict=True):
+        alone = model.decompress_picture(encoded.whole.truncated(length).to_bytes())
+        assert (each.pixels == alone.pixels).all()
 
 
 def test_a_coder_is_made_once_and_chosen_by_bare_or_qualified_name(model, picture):

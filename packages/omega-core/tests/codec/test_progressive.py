@@ -1,11 +1,13 @@
-"""Pictures of a file that arrives in pieces: each channel is decoded once, whatever the pieces are."""
+"""Pictures of a file that arrives in pieces: each symbol is decoded once, whatever the pieces are."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import omega_core
-from omega_core import ProgressiveDecoder, truncate
-from omega_core.codec.file_codec import FileCodec
+from omega_core import ProgressiveDecoder
+from omega_core.codec.file_codec import SymbolDecoder
 from omega_core.codec.loading import load_model
 from omega_core.errors import DamagedFileError, FileFormatError, ImageError, WrongModelError
 from omega_core.format.file import OmegaFile
@@ -14,7 +16,7 @@ from omega_core.images.pictures import Picture
 
 @pytest.fixture
 def model(model_file):
-    """64 channels in 32 groups of 2; lossless with all of them."""
+    """64 channels; lossless with all of them."""
     return load_model(model_file(block=8))
 
 
@@ -24,28 +26,16 @@ def picture(noise_picture):
 
 
 @pytest.fixture
-def decoded_channels(monkeypatch):
-    """The channels that are decoded, in the order in which that happens."""
-    seen, decode = [], FileCodec.decode_channels
+def decoded_symbols(monkeypatch):
+    """How many symbols each call of a decoder returned."""
+    seen, decode = [], SymbolDecoder.decode
 
-    def watched(self, decoder, pictures, channels):
-        seen.extend(channels)
-        decode(self, decoder, pictures, channels)
+    def watched(self, data, **how):
+        before = self.count
+        decode(self, data, **how)
+        seen.append(self.count - before)
 
-    monkeypatch.setattr(FileCodec, "decode_channels", watched)
-    return seen
-
-
-@pytest.fixture
-def made_pictures(monkeypatch):
-    """The channels of each picture that is synthesized."""
-    seen, pixels = [], FileCodec.pixels_of_all
-
-    def watched(self, pictures, *given, **options):
-        seen.extend(map(len, pictures))
-        return pixels(self, pictures, *given, **options)
-
-    monkeypatch.setattr(FileCodec, "pixels_of_all", watched)
+    monkeypatch.setattr(SymbolDecoder, "decode", watched)
     return seen
 
 
@@ -55,65 +45,51 @@ def fed(decoder, data, length):
     return [picture for picture in found if picture is not None]
 
 
-def test_a_file_that_arrives_gives_each_cut_and_decodes_each_channel_once(
-    model, picture, decoded_channels, made_pictures
-):
-    data = model.compress(picture)
-    cuts = list(OmegaFile.parse(data).header.cuts)
-    images = list(model.decompress_progressively(data))
-    assert decoded_channels == list(range(64))
-    assert made_pictures == [image.info["channels"] for image in images] == cuts
+def test_a_file_that_arrives_has_each_symbol_decoded_once(model, picture, decoded_symbols):
+    images = list(model.decompress_progressively(model.compress(picture)))
+    assert len(decoded_symbols) == len(images) > 1
+    assert sum(decoded_symbols) == picture.size
 
 
 @pytest.mark.parametrize("length", [1, 7, 100])
-def test_pieces_of_any_length_give_the_pictures_of_the_truncated_files(model, picture, length, decoded_channels):
+@pytest.mark.parametrize("growth", [1, 1.25, 4])
+def test_pieces_of_any_length_give_the_pictures_of_the_truncated_files(model, picture, length, growth, decoded_symbols):
+    whole = OmegaFile.parse(model.compress(picture))
+    decoder = ProgressiveDecoder(model, growth=growth)
+    images = fed(decoder, whole.to_bytes(), length)
+    assert sum(decoded_symbols) == picture.size
+    sizes = [image.info["stream_bytes"] for image in images]
+    assert sizes[-1] == decoder.stream_bytes == whole.header.length
+    assert all(after >= growth * before for before, after in pairwise(sizes[:-1]))
+    if growth == 1:
+        assert len(images) >= whole.header.length // length
+    for image, size in zip(images[::7], sizes[::7], strict=True):
+        assert np.array_equal(image, model.decompress(whole.truncated(size).to_bytes()))
+
+
+def test_the_last_byte_waits_for_the_checksum(model, picture):
     data = model.compress(picture)
+    length = OmegaFile.parse(data).header.length
     decoder = ProgressiveDecoder(model)
-    images = fed(decoder, data, length)
-    assert decoded_channels == list(range(64))
-    channels = [image.info["channels"] for image in images]
-    assert channels == sorted({*channels})
-    assert channels[-1] == decoder.channels == 64
-    if length == 1:
-        assert channels == list(OmegaFile.parse(data).header.cuts)
-    for image, n in zip(images, channels, strict=True):
-        assert np.array_equal(image, model.decompress(truncate(data, channels=n)))
-
-
-def test_of_cuts_that_arrive_together_only_the_last_is_made(model, picture, made_pictures):
-    data = model.compress(picture)
-    parts = OmegaFile.parse(data)
-    start = len(data) - 4 - len(parts.stream)
-    decoder = ProgressiveDecoder(model)
-    assert decoder.feed(data[: start + parts.header.cuts[40]]).info["channels"] == 40
-    assert (decoder.channels, decoder.complete) == (40, False)
-    assert decoder.feed(b"") is None
-    assert np.array_equal(decoder.feed(data[start + parts.header.cuts[40] :] + b"more"), picture)
-    assert (decoder.channels, decoder.complete) == (64, True)
-    assert decoder.feed(b"and more") is None
-    assert made_pictures == [40, 64]
-
-
-def test_all_channels_wait_for_the_checksum(model, picture):
-    data = model.compress(picture)
-    decoder = ProgressiveDecoder(model)
-    assert decoder.feed(data[:-1]).info["channels"] == 62
+    assert decoder.feed(data[:-1]).info["stream_bytes"] == length - 1
     assert not decoder.complete
-    assert decoder.feed(data[-1:]).info["channels"] == 64
+    assert decoder.feed(b"") is None
+    assert decoder.feed(data[-1:] + b"more").info["stream_bytes"] == length
+    assert decoder.complete
+    assert decoder.feed(b"and more") is None
     damaged = ProgressiveDecoder(model)
     damaged.feed(data[:-1])
     with pytest.raises(DamagedFileError):
         damaged.feed(bytes([data[-1] ^ 1]))
 
 
-def test_nothing_is_shown_before_the_first_cut(model, picture):
+def test_nothing_is_shown_before_the_stream_begins(model, picture):
     data = model.compress(picture)
-    parts = OmegaFile.parse(data)
-    first = len(data) - 4 - len(parts.stream) + parts.header.cuts[2]
+    start = len(data) - 4 - OmegaFile.parse(data).header.length
     decoder = ProgressiveDecoder(model)
-    assert fed(decoder, data[: first - 1], 1) == []
-    assert decoder.channels == 0
-    assert decoder.feed(data[first - 1 : first]).info["channels"] == 2
+    assert fed(decoder, data[:start], 1) == []
+    assert decoder.stream_bytes == 0
+    assert decoder.feed(data[start : start + 1]).info["stream_bytes"] == 1
 
 
 def test_the_model_may_be_a_path_and_has_to_be_that_of_the_file(model, model_file, picture):

@@ -4,6 +4,7 @@ import pytest
 from model_samples import arrays_of, gray_profile
 
 from omega_core.codec.loading import load_model
+from omega_core.coding.tables import MISSING
 from omega_core.errors import (
     ComponentError,
     CutOffError,
@@ -23,32 +24,34 @@ def test_pictures_in_one_file_come_back(model, several):
     assert arrays_of(images) == [picture.pixels[0].tolist() for picture in several]
     parsed = OmegaFile.parse(data)
     assert parsed.header.sizes == ((16, 24), (8, 8), (24, 16))
-    assert (parsed.channels, len(parsed.header.cuts)) == (64, 32)
+    assert parsed.header.complete
 
 
 @pytest.mark.parametrize("channels", [1, 2, 7, 63, 64])
 def test_each_of_several_pictures_is_what_it_would_be_alone(model, several, channels):
     data = model.encode_together(several, channels=channels).to_bytes()
-    assert OmegaFile.parse(data).channels == channels
     alone = [model.decompress(model.compress(each.to_pillow(), channels=channels)) for each in several]
     assert arrays_of(model.decompress_all(data)) == arrays_of(alone)
     symbols, _ = model.decode(data)
-    assert (symbols == model.files.symbols(several[0].pixels)[:channels]).all()
+    assert (symbols[:channels] == model.files.symbols(several[0].pixels)[:channels]).all()
+    assert (symbols[channels:] == MISSING).all()
 
 
-def test_a_file_of_several_pictures_is_shortened_as_it_would_have_been_made(model, several):
+def test_a_file_of_several_pictures_is_truncated_to_any_number_of_bytes(model, several):
     data = model.encode_together(several).to_bytes()
-    for channels in OmegaFile.parse(data).header.cuts:
-        assert truncate(data, channels=channels) == model.encode_together(several, channels=channels).to_bytes()
+    for size in range(len(data) - 200, len(data), 37):
+        short = truncate(data, max_bytes=size)
+        assert len(short) == size
+        assert [picture.size for picture in model.decompress_all(short)] == [(24, 16), (8, 8), (16, 24)]
 
 
-def test_what_is_intact_of_a_file_of_several_pictures_is_decoded_if_asked_for(model, several):
-    part = model.encode_together(several).to_bytes()[:-500]
+def test_what_is_there_of_a_file_of_several_pictures_is_decoded_if_asked_for(model, several):
+    data = model.encode_together(several).to_bytes()
+    part = data[:-500]
     with pytest.raises(CutOffError) as caught:
         model.decompress_all(part)
-    intact = caught.value.intact
-    assert 0 < intact < 64
-    expected = model.decompress_all(model.encode_together(several, channels=intact).to_bytes())
+    assert 0 < caught.value.intact < len(OmegaFile.parse(data).stream)
+    expected = model.decompress_all(OmegaFile.parse(data).truncated(caught.value.intact).to_bytes())
     assert arrays_of(model.decompress_all(part, partial=True)) == arrays_of(expected)
 
 
@@ -92,7 +95,7 @@ def test_pictures_are_fitted_together_at_what_the_model_does(model, one_rate, se
         with pytest.raises(RateError) as caught:
             of.encode_together(several, channels=channels)
         assert list(caught.value.channels) == possible
-    assert one_rate.encode_together(several).channels == 4
+    assert one_rate.encode_together(several).header.complete
     with pytest.raises(ComponentError, match="no coder 'fast'"):
         model.encode_together(several, coder="fast")
     with pytest.raises(ImageError, match="is RGB, the model is for gray"):

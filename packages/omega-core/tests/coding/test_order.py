@@ -1,10 +1,12 @@
-"""Symbols in the order of coding, with a prior that has several stages."""
+"""The order of coding, with a prior that has several steps."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from omega_core.coding.order import in_order, steps
-from omega_core.coding.tables import FrozenPrior, FrozenTables, Tables
+from omega_core.coding.order import Latents, coding_steps, complete_at, even_counts, in_order
+from omega_core.coding.tables import MISSING, FrozenPrior, FrozenTables, NoPrior, Step
 
 C = 3
 CUMULATIVE = FrozenTables.from_probabilities(np.random.default_rng(0).dirichlet(np.ones(6), (40, 1))).cumulative
@@ -12,26 +14,24 @@ SIZES = [(2, 3), (1, 1), (3, 1), (4, 4)]
 
 
 class ByColumn(FrozenPrior):
-    """Every third column is a stage. The table of a position depends on the sum of all that was decoded."""
+    """Every third column is a step in each channel. The row of a position depends on the sum of all earlier symbols."""
 
-    def stages(self, size):
-        columns = np.arange(size[0] * size[1]) % size[1] % 3
-        return [np.flatnonzero(columns == stage) for stage in range(3)]
+    cumulative = CUMULATIVE
 
-    def tables(self, channels, size, decoded, stage=0):
-        assert decoded.shape == (channels.start + (stage > 0), *size)
-        places = self.stages(size)[stage]
-        rows = (decoded.sum() + channels.start + places + stage) % len(CUMULATIVE)
-        return Tables(CUMULATIVE, rows[None], len(places), 6)
+    def __init__(self):
+        self.cache = {}
+
+    def steps(self, symbols):
+        columns = np.arange(symbols[0].size) % symbols.shape[2] % 3
+        before = 0
+        for channel in range(C):
+            for column in range(3):
+                places = channel * len(columns) + np.flatnonzero(columns == column)
+                yield Step(places, (before + 7 * places) % len(CUMULATIVE))
+                before += int(symbols.reshape(-1)[places].sum())
 
     def arrays(self):
         return {}
-
-
-class Greedy(ByColumn):
-    def tables(self, channels, size, decoded, stage=0):
-        tables = super().tables(channels, size, decoded, stage)
-        return Tables(CUMULATIVE, np.concatenate([tables.rows] * 2), tables.positions, 6)
 
 
 def pictures(*sizes):
@@ -40,67 +40,121 @@ def pictures(*sizes):
 
 
 def by_hand(symbols):
-    """(symbol, row) of one picture or several, as the definition has it."""
-    decoded = [np.zeros_like(each) for each in symbols]
+    """(symbol, row) of each symbol of some pictures, as the definition has it."""
+    before = [0] * len(symbols)
     for c in range(C):
-        for stage in range(3):
-            before = [each[: c + (stage > 0)].sum() for each in decoded]
-            for each, new, total in zip(symbols, decoded, before, strict=True):
-                for y, x in np.ndindex(each.shape[1:]):
-                    if x % 3 == stage:
-                        new[c, y, x] = each[c, y, x]
-                        yield each[c, y, x], (total + c + y * each.shape[2] + x + stage) % len(CUMULATIVE)
+        for column in range(3):
+            step = []
+            for number, each in enumerate(symbols):
+                height, width = each.shape[1:]
+                there = [(y, x) for y, x in np.ndindex(height, width) if x % 3 == column]
+                for y, x in there:
+                    place = (c * height + y) * width + x
+                    step.append((each[c, y, x], (before[number] + 7 * place) % len(CUMULATIVE)))
+                before[number] += sum(each[c, y, x] for y, x in there)
+            yield from sorted(step, key=lambda pair: pair[1])  # which keeps the order of those with one row
 
 
 @pytest.mark.parametrize("sizes", [SIZES[:1], SIZES[1:2], SIZES[2:3], SIZES])
-def test_stages_follow_each_other_in_every_channel(sizes):
+def test_steps_follow_each_other_and_their_symbols_the_rows(sizes):
     symbols = pictures(*sizes)
-    ordered, tables = in_order(ByColumn(), symbols)
+    latents = Latents.of(symbols)
+    places, tables = in_order(ByColumn(), latents)
     wanted = list(by_hand(symbols))
-    assert ordered.tolist() == [symbol for symbol, _ in wanted]
-    assert np.array_equal(tables.cumulative[tables.flat_rows], CUMULATIVE[[row for _, row in wanted]])
-    assert tables.channels == C
-    assert tables.positions == sum(height * width for height, width in sizes)
+    assert latents.flat[places].tolist() == [symbol for symbol, _ in wanted]
+    assert tables.rows.tolist() == [row for _, row in wanted]
+    assert sorted(places.tolist()) == list(range(sum(each.size for each in symbols)))
 
 
 @pytest.mark.parametrize("sizes", [SIZES[:1], SIZES[1:2], SIZES])
-def test_steps_are_the_same_for_who_decodes(sizes):
-    symbols = pictures(*sizes)
-    ordered, tables = in_order(ByColumn(), symbols)
-    decoded, done = [np.zeros_like(each) for each in symbols], 0
-    for step in steps(ByColumn(), decoded):
-        assert np.array_equal(step.tables.flat_rows, tables.flat_rows[done : done + step.tables.size])
-        step.put_into(decoded, ordered[done : done + step.tables.size])
-        done += step.tables.size
+def test_a_decoder_that_lacks_later_symbols_has_the_same_steps(sizes):
+    latents = Latents.of(pictures(*sizes))
+    places, tables = in_order(ByColumn(), latents)
+    decoded, done = Latents(C, sizes), 0
+    for step in coding_steps(ByColumn(), decoded):
+        end = done + step.tables.size
+        assert np.array_equal(step.places, places[done:end])
+        assert np.array_equal(step.tables.rows, tables.rows[done:end])
+        decoded.flat[step.places] = latents.flat[step.places]
+        done = end
     assert done == tables.size
-    assert all(np.array_equal(one, other) for one, other in zip(decoded, symbols, strict=True))
+    assert np.array_equal(decoded.flat, latents.flat)
 
 
-@pytest.mark.parametrize("cut", range(C + 1))
-def test_steps_may_be_taken_in_two_parts(cut):
-    symbols = pictures(*SIZES)
-    ordered, tables = in_order(ByColumn(), symbols)
-    decoded, done = [np.zeros_like(each) for each in symbols], 0
-    for which in (range(cut), range(cut, C)):
-        for step in steps(ByColumn(), decoded, which):
-            assert step.channels.start in which
-            assert np.array_equal(step.tables.flat_rows, tables.flat_rows[done : done + step.tables.size])
-            step.put_into(decoded, ordered[done : done + step.tables.size])
-            done += step.tables.size
-    assert done == tables.size
+def test_tables_of_steps_are_those_of_the_prior():
+    prior = ByColumn()
+    _, tables = in_order(prior, Latents.of(pictures((2, 3))))
+    assert tables.cumulative is prior.cumulative
+    assert tables.cache is prior.cache
+    assert tables.alphabet == 6
 
 
-def test_all_channels_are_one_step_where_nothing_depends_on_them():
+def test_all_channels_are_one_step_where_the_rows_of_each_come_after_those_before():
     prior = FrozenTables(CUMULATIVE, np.arange(C)[:, None])
     symbols = pictures((2, 3), (1, 1))
-    [step] = steps(prior, symbols)
-    assert step.channels == range(C)
-    ordered, tables = in_order(prior, symbols)
+    [step] = coding_steps(prior, Latents.of(symbols))
     wanted = np.concatenate([each.reshape(C, -1) for each in symbols], axis=1)
-    assert np.array_equal(ordered, wanted.reshape(-1))
-    assert np.array_equal(tables.flat_rows, np.repeat(np.arange(C), 7))
+    assert np.array_equal(Latents.of(symbols).flat[step.places], wanted.reshape(-1))
+    assert np.array_equal(step.tables.rows, np.repeat(np.arange(C), 7))
 
 
-def test_a_prior_with_stages_gives_one_channel_at_a_time():
-    with pytest.raises(ValueError, match="tables for 2 channels where 3 are left"):
-        in_order(Greedy(), pictures((2, 3)))
+def test_channels_whose_rows_do_not_rise_are_steps_of_their_own():
+    prior = FrozenTables(CUMULATIVE, np.array([[5], [5], [1]]))
+    steps = list(coding_steps(prior, Latents.of(pictures((2, 3), (1, 1)))))
+    assert [step.tables.rows.tolist() for step in steps] == [[5] * 7, [5] * 7, [1] * 7]
+
+
+def test_symbols_without_probabilities_are_in_the_order_of_pictures():
+    places, tables = in_order(NoPrior(), Latents.of(pictures((2, 3), (1, 1))))
+    assert places.tolist() == list(range(21))
+    assert (tables.cumulative, tables.size) == (None, 21)
+
+
+def test_latents_are_missing_until_they_are_known():
+    latents = Latents(C, SIZES)
+    assert [each.shape for each in latents.pictures] == [(C, *size) for size in SIZES]
+    assert all((each == MISSING).all() for each in latents.pictures)
+    latents.flat[:] = np.arange(len(latents.flat))
+    assert latents.pictures[1].reshape(-1).tolist() == [18, 19, 20]
+
+
+def test_latents_are_a_copy_of_the_symbols_given():
+    given_symbols = pictures(*SIZES)
+    latents = Latents.of(given_symbols)
+    assert all(np.array_equal(one, other) for one, other in zip(latents.pictures, given_symbols, strict=True))
+    latents.flat[:] = MISSING
+    assert all((each >= 0).all() for each in given_symbols)
+
+
+@pytest.mark.parametrize("sizes", [SIZES[:1], SIZES])
+def test_every_place_has_the_channel_that_it_is_in(sizes):
+    latents = Latents(C, sizes)
+    for each in latents.pictures:
+        each[:] = np.arange(C)[:, None, None]
+    assert np.array_equal(latents.channels(np.arange(len(latents.flat))), latents.flat)
+
+
+@given(st.integers(0, 2**32), st.sampled_from([SIZES[:1], SIZES]))
+def test_channels_are_complete_with_the_last_symbol_of_any_of_them(seed, sizes):
+    latents = Latents(C, sizes)
+    places = np.random.default_rng(seed).permutation(len(latents.flat))
+    channels = latents.channels(places).tolist()
+    wanted = [0] + [max(i + 1 for i, c in enumerate(channels) if c < n) for n in range(1, C + 1)]
+    assert complete_at(latents, places, C).tolist() == wanted
+
+
+@given(st.integers(1, 2000), st.integers(1, 64))
+def test_counts_are_evenly_spaced_and_end_with_all_channels(channels, most):
+    counts = even_counts(channels, most)
+    assert 1 <= len(counts) <= most
+    assert counts[-1] == channels
+    steps = np.diff([0, *counts])
+    assert (steps[:-1] == steps[0]).all()
+    assert 1 <= steps[-1] <= steps[0]
+
+
+def test_up_to_32_counts_are_taken():
+    assert even_counts(1) == [1]
+    assert even_counts(32) == list(range(1, 33))
+    assert even_counts(33) == [*range(2, 33, 2), 33]
+    assert len(even_counts(480)) == 32

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from file_samples import ALIKE, ALL, ALL_FILE, HANDWRITTEN, SMALL, SMALL_FILE, changed
+from file_samples import ALIKE, ALL, HANDWRITTEN, SMALL, SMALL_FILE, changed
 
 from omega_core.errors import DamagedFileError, FileFormatError
 from omega_core.format.facts import describe
@@ -15,11 +15,10 @@ def test_a_file_is_described_by_what_it_has():
         "mode": "L",
         "model": "01020304",
         "coder": "omega-entropy/range",
-        "channels": 3,
-        "bytes": 38,
+        "complete": True,
+        "bytes": 35,
         "stream bytes": 20,
-        "bpp": round(8 * 38 / 784, 4),
-        "cuts": {"1": 5, "2": 17, "3": 20},
+        "bpp": round(8 * 35 / 784, 4),
     }
 
 
@@ -27,7 +26,6 @@ def test_what_only_some_files_have_is_described_of_them_alone():
     found = describe(ALL)
     assert (found["pictures"], found["tiles"], found["alpha bytes"], found["profile bytes"]) == (2, 2048, 3, 130)
     assert (found["size"], found["mode"]) == ("2×1", "RGBA")
-    assert describe(ALL_FILE.truncated(2).to_bytes())["cuts"] == {"2": 2}
     assert describe(ALIKE)["pictures"] == 64
 
 
@@ -41,7 +39,7 @@ def test_a_pack_is_described_by_what_all_its_blocks_have():
         "mode": "L, RGB",
         "model": "01020304",
         "coder": "omega-entropy/range",
-        "channels": 3,
+        "complete": True,
         "bytes": len(data),
         "stream bytes": 40,
         "bpp": round(8 * len(data) / (784 + 12), 4),
@@ -49,8 +47,16 @@ def test_a_pack_is_described_by_what_all_its_blocks_have():
     }
 
 
+def test_a_truncated_file_or_pack_says_that_it_is_not_complete():
+    assert (describe(ALL)["complete"], describe(SMALL)["complete"]) == (False, True)
+    found = describe(SMALL_FILE.truncated(7).to_bytes())
+    assert (found["complete"], found["stream bytes"]) == (False, 7)
+    pack = Pack(((SMALL_FILE, ("a",)), (SMALL_FILE.truncated(7), ("b",))))
+    assert describe(pack.to_bytes())["complete"] is False
+
+
 @HANDWRITTEN
-def test_a_description_goes_through_json(data, file, cuts):
+def test_a_description_goes_through_json(data, file):
     assert json.loads(json.dumps(describe(data))) == describe(data)
 
 

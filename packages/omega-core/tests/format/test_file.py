@@ -10,13 +10,12 @@ from omega_core.format.file import OmegaFile
 
 
 @HANDWRITTEN
-def test_a_file_written_by_hand_is_read(data, file, cuts):
+def test_a_file_written_by_hand_is_read(data, file):
     assert OmegaFile.parse(data) == file
-    assert file.header.cuts == cuts
 
 
 @HANDWRITTEN
-def test_a_file_is_written_as_by_hand(data, file, cuts):
+def test_a_file_is_written_as_by_hand(data, file):
     assert file.to_bytes() == data
 
 
@@ -28,7 +27,7 @@ def test_a_file_that_was_written_is_read_the_same(file):
 
 
 @HANDWRITTEN
-def test_every_changed_byte_is_noticed(data, file, cuts):
+def test_every_changed_byte_is_noticed(data, file):
     for i in range(len(data)):
         for value in range(256):
             if value != data[i]:
@@ -53,102 +52,92 @@ def test_bytes_that_are_no_file_are_refused(noise):
 
 @HANDWRITTEN
 @pytest.mark.parametrize("more", [b"\0", b"\r\n", SMALL])
-def test_bytes_after_the_end_are_damage(data, file, cuts, more):
+def test_bytes_after_the_end_are_damage(data, file, more):
     with pytest.raises(DamagedFileError, match=f"{len(more)} bytes more"):
         OmegaFile.parse(data + more)
 
 
 @HANDWRITTEN
-def test_every_cut_off_file_says_how_many_channels_are_intact(data, file, cuts):
+def test_every_file_that_breaks_off_says_how_many_bytes_of_its_stream_are_there(data, file):
     start = len(data) - len(file.stream) - 4
     for length in range(2, len(data)):
         with pytest.raises(CutOffError) as caught:
             OmegaFile.parse(data[:length])
-        assert caught.value.intact == max((n for n, size in cuts.items() if length - start >= size), default=0)
+        assert caught.value.intact == min(len(file.stream), max(0, length - start))
     for length in range(2):
         with pytest.raises(FileFormatError, match=r"not an \.omega file"):
             OmegaFile.parse(data[:length])
 
 
 @given(any_files(), st.data())
-def test_what_is_intact_of_a_cut_off_file_is_a_file_shortened(file, data):
+def test_what_is_there_of_a_file_that_breaks_off_is_a_truncated_file(file, data):
     whole = file.to_bytes()
     part = whole[: data.draw(st.integers(2, len(whole) - 1))]
     with pytest.raises(CutOffError) as caught:
         OmegaFile.parse(part)
-    intact = caught.value.intact
-    if intact:
-        assert OmegaFile.parse(part, partial=True) == file.truncated(intact)
+    if caught.value.intact:
+        assert OmegaFile.parse(part, partial=True) == file.truncated(caught.value.intact)
     else:
         with pytest.raises(CutOffError):
             OmegaFile.parse(part, partial=True)
 
 
-def test_a_cut_off_file_without_any_channel_says_so():
-    with pytest.raises(CutOffError, match="No channel is intact"):
-        OmegaFile.parse(SMALL[:16], partial=True)
-    with pytest.raises(CutOffError, match=r"7 bytes are missing\. Its first 2 of 3 channels are intact"):
+def test_a_file_that_breaks_off_says_whether_anything_can_be_decoded():
+    with pytest.raises(CutOffError, match="Nothing can be decoded"):
+        OmegaFile.parse(SMALL[:11], partial=True)
+    with pytest.raises(CutOffError, match=r"7 bytes are missing\. The first 17 of 20 bytes of its stream are there"):
         OmegaFile.parse(SMALL[:-7])
 
 
-@pytest.mark.parametrize(
-    ("head", "intact"),
-    [
-        ("c0 ffffffff", 0),  # one group of 4 GiB
-        ("c2 05 0c ffffffff", 2),  # two groups in 17 bytes, then one of 4 GiB
-        ("c2 05 ff ffffffff", 1),  # the largest group that a byte can say
-        ("df" + "ff" * 31 + "ffffffff", 0),
-    ],
-)
 @pytest.mark.parametrize("partial", [False, True])
-def test_a_file_that_claims_a_stream_of_gigabytes_takes_no_memory_for_it(head, intact, partial):
-    data = SMALL[:10] + bytes.fromhex(head) + bytes(range(20))
+def test_a_file_that_claims_a_stream_of_gigabytes_takes_no_memory_for_it(partial):
+    data = SMALL[:3] + b"\x74" + SMALL[4:10] + b"\xff" * 4 + bytes(range(20))
     tracemalloc.start()
     try:
-        if partial and intact:
+        if partial:
             file = OmegaFile.parse(data, partial=True)
         else:
             with pytest.raises(CutOffError) as caught:
-                OmegaFile.parse(data, partial=partial)
-            assert caught.value.intact == intact
+                OmegaFile.parse(data)
+            assert caught.value.intact == 20
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
-    if partial and intact:
-        assert file == SMALL_FILE.truncated(intact)
+    if partial:
+        assert not file.header.complete
+        assert file.stream == bytes(range(20))
 
 
-@given(any_files(), st.data())
-def test_shortening_twice_is_shortening_once(file, data):
-    more = data.draw(st.sampled_from(list(file.header.cuts)))
-    fewer = data.draw(st.sampled_from([n for n in file.header.cuts if n <= more]))
+@given(any_files(), st.integers(0, 400), st.integers(0, 400))
+def test_truncating_twice_is_truncating_once(file, more, fewer):
+    fewer, more = sorted((fewer, more))
     once = file.truncated(fewer)
     assert file.truncated(more).truncated(fewer) == once
-    assert once.truncated(fewer) == once
+    assert once.truncated(fewer) == once == once.truncated(more)
     assert OmegaFile.parse(once.to_bytes()) == once
 
 
-@given(any_files())
-def test_a_shortened_file_has_the_cuts_before_and_a_stream_that_is_a_prefix(file):
-    for channels, size in file.header.cuts.items():
-        short = file.truncated(channels)
-        assert short.header.cuts == {n: end for n, end in file.header.cuts.items() if n <= channels}
-        assert short.stream == file.stream[:size]
+@given(any_files(), st.integers(0, 500))
+def test_a_truncated_file_has_the_first_bytes_of_the_stream_and_is_complete_only_with_all(file, length):
+    short = file.truncated(length)
+    assert short.stream == file.stream[:length]
+    assert short.header.complete == (file.header.complete and length >= len(file.stream))
+    assert (short.stream_bytes, short.pixels) == (len(short.stream), file.pixels)
 
 
-def test_shortening_to_all_channels_changes_nothing():
-    assert LARGE_FILE.truncated(37) == LARGE_FILE
+def test_truncating_to_the_whole_stream_or_more_changes_nothing():
+    assert LARGE_FILE.truncated(3) == LARGE_FILE == LARGE_FILE.truncated(99)
 
 
-@pytest.mark.parametrize("channels", [-1, 0, 19, 36, 38])
-def test_a_file_cannot_be_shortened_where_there_is_no_cut(channels):
-    with pytest.raises(ValueError, match=f"no cut after {channels} channels, only after .20, 37."):
-        LARGE_FILE.truncated(channels)
+@given(any_files(), st.integers(0, 500))
+def test_sizes_of_truncated_files_are_known_without_making_them(file, length):
+    assert file.truncated_size(length) == len(file.truncated(length).to_bytes())
+    assert file.least_bytes == len(file.truncated(1).to_bytes())
 
 
-@given(any_files())
-def test_sizes_of_files_at_cuts_are_known_without_making_them(file):
-    assert file.file_sizes == {n: len(file.truncated(n).to_bytes()) for n in file.header.cuts}
+def test_a_header_of_more_bytes_than_there_are_is_refused():
+    with pytest.raises(ValueError, match="the stream has 20 bytes, not 21"):
+        SMALL_FILE.header.truncated(21)
 
 
 def test_a_stream_of_another_length_than_its_header_says_is_refused():

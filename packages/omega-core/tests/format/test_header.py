@@ -7,7 +7,7 @@ from file_samples import (
     ALL,
     LATER,
     LATER_FILE,
-    LATER_SHORTENED,
+    LATER_TRUNCATED,
     OPAQUE,
     SMALL,
     SMALL_FILE,
@@ -21,7 +21,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError
-from omega_core.format.cuts import CHANNELS_PER_GROUP, channels_per_group, divide, group_ends
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import CODERS, Header
 from omega_core.format.limits import MAX_PICTURES
@@ -58,8 +57,8 @@ def test_fields_mean_what_is_written_of_them(data, tile, alpha, sizes, profile, 
     ],
 )
 def test_sizes_of_pictures_are_told_only_where_they_are_not_all_the_same(sizes, field):
-    start = len(SMALL_FILE.header.to_bytes()) - 4  # what follows is about the groups
-    assert replace(SMALL_FILE.header, sizes=sizes).to_bytes()[start:-4] == bytes.fromhex(field)
+    start = len(SMALL_FILE.header.to_bytes()) - 1  # the length of the stream follows
+    assert replace(SMALL_FILE.header, sizes=sizes).to_bytes()[start:-1] == bytes.fromhex(field)
 
 
 def test_fields_are_written_in_the_order_of_their_numbers():
@@ -67,9 +66,9 @@ def test_fields_are_written_in_the_order_of_their_numbers():
     assert changed(LATER_FILE, unknown=backwards).to_bytes() == LATER
 
 
-def test_a_field_that_is_not_known_is_kept_by_who_shortens_the_file():
-    assert OmegaFile.parse(LATER).truncated(1).to_bytes() == LATER_SHORTENED
-    assert Header.parse(LATER_SHORTENED).unknown == LATER_FILE.header.unknown
+def test_a_field_that_is_not_known_is_kept_by_who_truncates_the_file():
+    assert OmegaFile.parse(LATER).truncated(1).to_bytes() == LATER_TRUNCATED
+    assert Header.parse(LATER_TRUNCATED).unknown == LATER_FILE.header.unknown
 
 
 def test_numbers_of_coders_never_change():
@@ -83,81 +82,41 @@ def test_numbers_of_coders_never_change():
     assert len(CODERS) <= 16
 
 
-def test_numbers_of_channels_per_group_never_change():
-    assert CHANNELS_PER_GROUP == (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 30, 32)
-    for number, per_group in enumerate(CHANNELS_PER_GROUP[1:], 1):
-        data = changed(SMALL_FILE, channels_per_group=per_group, channels=3 * per_group).to_bytes()
-        assert (data[3] >> 4, data[10]) == (number, 2)
-        assert Header.parse(data).groups.channels_per_group == per_group
-
-
-def test_a_group_that_has_no_number_follows_as_one():
-    data = changed(SMALL_FILE, channels_per_group=200, channels=600).to_bytes()
-    assert (data[3], data[10:13]) == (0x04, b"\xc8\x01\x02")
-    assert Header.parse(data).groups.channels_per_group == 200
-
-
-def overhead(file):
-    return len(file.to_bytes()) - len(file.stream)
-
-
-@given(
-    any_files(coders=CODERS[1:], longest_side=256),
-    st.sampled_from(CHANNELS_PER_GROUP[1:]),
+@pytest.mark.parametrize(
+    ("length", "written"),
+    [(0, "00"), (255, "ff"), (256, "0001"), (65536, "000001"), (1 << 24, "00000001"), ((1 << 32) - 1, "ffffffff")],
 )
-def test_a_small_picture_costs_16_bytes_beside_one_a_cut(file, per_group):
+def test_a_length_has_as_many_bytes_as_it_needs(length, written):
+    header = replace(SMALL_FILE.header, length=length)
+    data = header.to_bytes()
+    assert data[10:] == bytes.fromhex(written)
+    assert data[3] >> 5 == len(data[10:]) - 1
+    assert Header.parse(data) == header
+
+
+def test_one_bit_tells_whether_all_symbols_are_in_the_stream():
+    complete, truncated = (replace(SMALL_FILE.header, complete=each).to_bytes() for each in (True, False))
+    assert complete[3] ^ truncated[3] == 1 << 4
+    assert complete[:3] + complete[4:] == truncated[:3] + truncated[4:]
+
+
+@given(any_files(coders=CODERS[1:], longest_side=256))
+def test_the_header_of_a_small_picture_has_11_bytes_and_up_to_3_more_for_long_streams(file):
     header = replace(file.header, mode="L", sizes=file.header.sizes[:1], tile=None, alpha=None, profile=b"", unknown={})
-    channels = per_group * len(header.cuts)
-    file = changed(OmegaFile(header, file.stream), channels_per_group=per_group, channels=channels)
-    assert overhead(file) <= 16 + len(file.header.cuts)
-
-
-def small_files(channels, per_group, last):
-    """Files of small gray pictures, with `last` bytes in their last group."""
-    ends = {end: 40 * (i + 1) for i, end in enumerate(group_ends(channels, per_group))}
-    ends[channels] += last - 40
-    groups, stream = divide(bytes(ends[channels]), ends, per_group)
-    for coder in CODERS[1:]:
-        for size in ((1, 1), (28, 28), (256, 1), (256, 256)):
-            yield OmegaFile(replace(SMALL_FILE.header, coder=coder, sizes=(size,), groups=groups), stream)
-
-
-LAST = pytest.mark.parametrize("last", [0, 1, 255, 256, 65535])
-
-
-@LAST
-@pytest.mark.parametrize("channels", [*range(1, 33), 64, 128, 480, 960])
-def test_a_small_gray_picture_in_whole_groups_costs_16_bytes_beside_one_a_cut(channels, last):
-    for file in small_files(channels, channels_per_group(channels), last):
-        assert channels % file.header.groups.channels_per_group == 0
-        assert overhead(file) <= 16 + len(file.header.cuts)
-
-
-@LAST
-@pytest.mark.parametrize("channels", CHANNELS_PER_GROUP[1:])
-def test_a_small_gray_picture_in_one_group_costs_17_bytes(channels, last):
-    for file in small_files(channels, channels, last):
-        assert file.header.groups.codes == b""
-        assert overhead(file) <= 16 + 1
-
-
-@LAST
-def test_channels_that_the_last_group_lacks_cost_a_byte_more_where_that_group_has_256_bytes(last):
-    assert (channels_per_group(500), 500 % 16) == (16, 4)
-    for file in small_files(500, 16, last):
-        assert len(file.header.cuts) == 32
-        assert overhead(file) <= 16 + 32 + (last >= 256)
+    for length, size in ((0, 11), (255, 11), (256, 12), (1 << 16, 13), (1 << 24, 14), ((1 << 32) - 1, 14)):
+        assert len(replace(header, length=length).to_bytes()) == size
 
 
 @pytest.mark.parametrize(
     ("position", "value", "message"),
     [
         (0, 0x89, r"not an \.omega file"),
-        (2, 0x21, "version 2, this Omega reads version 1. Update it"),
-        (2, 0x1F, "coder number 15, unknown to this Omega. Update it"),
+        (2, 0x31, "version 3, this Omega reads 2. Update it"),
+        (2, 0x11, "version 1, this Omega reads 2. Make the file again from its picture"),
+        (2, 0x2F, "coder number 15, unknown to this Omega. Update it"),
     ],
 )
-def test_a_file_of_a_later_version_is_told_from_damage(position, value, message):
+def test_a_file_of_another_version_is_told_from_damage(position, value, message):
     body = bytearray(SMALL[:-4])
     body[position] = value
     with pytest.raises(FileFormatError, match=message) as caught:
@@ -167,7 +126,7 @@ def test_a_file_of_a_later_version_is_told_from_damage(position, value, message)
 
 def with_fields(fields, flags="1c"):
     """A gray picture of 28×28, unless the flags say otherwise, with fields written in hexadecimal."""
-    return sealed(bytes.fromhex(f"cea9 11 {flags} 01020304 1b1b {fields} 00 02 aabb"))
+    return sealed(bytes.fromhex(f"cea9 21 {flags} 01020304 1b1b {fields} 02 aabb"))
 
 
 @pytest.mark.parametrize("number", [4, 100, 127])
@@ -269,18 +228,14 @@ def test_a_header_has_one_picture_or_up_to_64():
 @pytest.mark.parametrize(
     "header",
     [
-        "cea9 11 10 01020304 001b 00 00",  # no height
-        "cea9 11 10 01020304 1b00 00 00",  # no width
-        "cea9 11 04 01020304 1b1b 00 00 00",  # no channels in a group
-        "cea9 11 14 01020304 1b1b 20 01 00",  # the last group lacks all its channels
-        "cea9 11 10 01020304 8080808001 1b 00 00",  # a height of more than 28 bits
-        "cea9 11 10 01020304 80808001 9b00 00 00",  # a width with more bytes than needed
-        "cea9 10 14 01020304 1b1b 8000 00 00",  # a length of the coder's name with more bytes than needed
-        "cea9 11 04 01020304 1b1b a100 00 00",  # channels in a group with more bytes than needed
-        "cea9 11 34 01020304 1b1b 20 8100 00",  # channels that are lacking with more bytes than needed
-        "cea9 10 14 01020304 1b1b 00 00 00",  # no name of the coder
-        "cea9 10 14 01020304 1b1b 01 61 00 00",  # a name that is not qualified
-        "cea9 10 14 01020304 1b1b 05 612f622f63 00 00",  # a name with two distributions
+        "cea9 21 10 01020304 001b 00",  # no height
+        "cea9 21 10 01020304 1b00 00",  # no width
+        "cea9 21 10 01020304 8080808001 1b 00",  # a height of more than 28 bits
+        "cea9 21 10 01020304 80808001 9b00 00",  # a width with more bytes than needed
+        "cea9 20 14 01020304 1b1b 8000 00",  # a length of the coder's name with more bytes than needed
+        "cea9 20 14 01020304 1b1b 00 00",  # no name of the coder
+        "cea9 20 14 01020304 1b1b 01 61 00",  # a name that is not qualified
+        "cea9 20 14 01020304 1b1b 05 612f622f63 00",  # a name with two distributions
     ],
 )
 def test_a_header_that_contradicts_itself_is_damage_in_spite_of_its_checksum(header):
@@ -291,17 +246,16 @@ def test_a_header_that_contradicts_itself_is_damage_in_spite_of_its_checksum(hea
 @pytest.mark.parametrize(
     ("header", "as_it_has_to_be"),
     [
-        ("cea9 11 10 01020304 1c1c 00 00", "cea9 11 14 01020304 1b1b 00 00"),  # small, but not said to be
-        ("cea9 11 10 01020304 8002 01 00 00", "cea9 11 14 01020304 ff00 00 00"),
-        ("cea9 11 04 01020304 1b1b 02 00 00", "cea9 11 24 01020304 1b1b 00 00"),  # a group that has a number
-        ("cea9 11 24 01020304 1b1b 20 00 00", "cea9 11 24 01020304 1b1b 00 00"),  # none of the channels is lacking
-        ("cea9 11 14 01020304 1b1b 40 0000", "cea9 11 14 01020304 1b1b 00 00"),  # a size with more bytes than needed
-        ("cea9 11 14 01020304 1b1b c0 00000000", "cea9 11 14 01020304 1b1b 00 00"),
+        ("cea9 21 10 01020304 1c1c 00", "cea9 21 14 01020304 1b1b 00"),  # small, but not said to be
+        ("cea9 21 10 01020304 8002 01 00", "cea9 21 14 01020304 ff00 00"),
+        ("cea9 21 34 01020304 1b1b 0000", "cea9 21 14 01020304 1b1b 00"),  # a length with more bytes than needed
+        ("cea9 21 74 01020304 1b1b 00000000", "cea9 21 14 01020304 1b1b 00"),
+        ("cea9 21 94 01020304 1b1b 00", "cea9 21 14 01020304 1b1b 00"),  # a flag that means nothing
         (  # a coder that has a number
-            f"cea9 10 14 01020304 1b1b 11 {b'omega-entropy/raw'.hex()} 00 00",
-            "cea9 14 14 01020304 1b1b 00 00",
+            f"cea9 20 14 01020304 1b1b 11 {b'omega-entropy/raw'.hex()} 00",
+            "cea9 24 14 01020304 1b1b 00",
         ),
-        ("cea9 10 14 01020304 1b1b 03 612fff 00 00", "cea9 10 14 01020304 1b1b 03 612f7a 00 00"),  # no UTF-8
+        ("cea9 20 14 01020304 1b1b 03 612fff 00", "cea9 20 14 01020304 1b1b 03 612f7a 00"),  # no UTF-8
     ],
 )
 def test_there_is_one_way_only_to_write_a_header(header, as_it_has_to_be):
@@ -325,7 +279,7 @@ def test_whatever_header_is_taken_would_have_been_written(name, data):
 
 
 def test_a_field_that_claims_a_quarter_gigabyte_takes_no_memory_for_it():
-    data = bytes.fromhex("cea9 11 1c 01020304 1b1b c8 ffffff7f") + bytes(100)
+    data = bytes.fromhex("cea9 21 1c 01020304 1b1b c8 ffffff7f") + bytes(100)
     tracemalloc.start()
     try:
         with pytest.raises(CutOffError, match="in its header"):
@@ -349,6 +303,8 @@ def test_a_field_that_claims_a_quarter_gigabyte_takes_no_memory_for_it():
         {"sizes": ((0, 1),)},
         {"sizes": ((1, 1), (1, 0))},
         {"tile": 0},
+        {"length": -1},
+        {"length": 1 << 32},
         {"unknown": {127: b""}},
         {"unknown": {132: b""}},
         {"unknown": {256: b""}},

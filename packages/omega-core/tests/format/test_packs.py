@@ -10,46 +10,49 @@ from hypothesis import strategies as st
 
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError, RateError
 from omega_core.format.binary import varint
-from omega_core.format.cuts import divide, group_ends
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import Header
 from omega_core.format.packs import Block, Pack, is_pack, parse, read_index
-from omega_core.format.rate_control import truncate
+from omega_core.format.rate_control import length_within, truncate
 
 # Written by hand from FORMAT.md. Files like these are on people's disks: a later version has to read them as
 # this one does.
 ONE = bytes.fromhex(
-    "cea9 11 14 01020304 1b1b 01 05 03"  # an .omega file of a gray picture; two groups of 5 and 3 bytes
+    "cea9 21 14 01020304 1b1b 08"  # an .omega file of a gray picture; 8 bytes of stream
     "0001020304050607"
-    "8810b2e9"
+    "f742c1eb"
 )
 TWO = bytes.fromhex(
-    "cea9 11 1c 01020304 1b1b 03 01 02 00 01 02 01"  # of two pictures; two groups of 2 bytes and 1 byte
+    "cea9 21 1c 01020304 1b1b 03 01 02 00 03"  # of two pictures; 3 bytes of stream
     "f0f1f2"
-    "2d02b87f"
+    "ff8b1370"
 )
 PACK = bytes.fromhex(
     "cf89 01"  # magic and version
     "23"  # the index has 35 bytes
     "02"  # it has 2 blocks
-    "00 19"  # of 1 picture in 25 bytes,
-    "01 18"  # and of 2 pictures in 24 bytes
+    "00 17"  # of 1 picture in 23 bytes,
+    "01 16"  # and of 2 pictures in 22 bytes
     "7801 01 1300 ecff"  # zlib; one block of 19 bytes that are stored as they are:
     "61 00  64 2f 62 2e 63 00  f0 9f 8e 9e 2f c3 bc 20 c3 9f 00"  # a, d/b.c, 🎞/ü ß
     "462507d3"
-    "91a3f864"  # checksum of all up to here
+    "0c745def"  # checksum of all up to here
     f"{ONE.hex()} {TWO.hex()}"
 )
 NAMES = (("a",), ("d/b.c", "🎞/ü ß"))
 INDEX_END = len(PACK) - len(ONE) - len(TWO)
 
 
-def block(cuts=(5, 8), *, per_group=1, lacking=0, sizes=((28, 28),), seed=1):
-    """A file whose groups end at these cuts."""
-    ends = dict(zip(group_ends(per_group * len(cuts) - lacking, per_group), cuts, strict=True))
-    groups, stream = divide(bytes((seed + i) % 251 for i in range(cuts[-1])), ends, per_group)
+def block(length=8, *, sizes=((28, 28),), seed=1, complete=True):
+    """A file with a stream of so many bytes."""
+    stream = bytes((seed + i) % 251 for i in range(length))
     header = Header(
-        fingerprint=bytes([1, 2, 3, 4]), coder="omega-entropy/range", mode="L", sizes=tuple(sizes), groups=groups
+        fingerprint=bytes([1, 2, 3, 4]),
+        coder="omega-entropy/range",
+        mode="L",
+        sizes=tuple(sizes),
+        length=length,
+        complete=complete,
     )
     return OmegaFile(header, stream)
 
@@ -126,7 +129,7 @@ def test_a_pack_written_by_hand_is_read():
     assert (two.read(file), one.read(file)) == (TWO, ONE)
     pack = Pack.parse(PACK)
     assert pack == Pack(((OmegaFile.parse(ONE), NAMES[0]), (OmegaFile.parse(TWO), NAMES[1])))
-    assert (pack.channels, list(pack.file_sizes), pack.pixels) == (2, [1, 2], 3 * 784)
+    assert (pack.stream_bytes, pack.pixels) == (11, 3 * 784)
 
 
 def test_a_pack_is_written_as_by_hand_but_for_how_its_names_are_compressed():
@@ -161,18 +164,16 @@ SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
 @st.composite
 def packs(draw):
-    """Packs whose blocks have the same cuts, in channels."""
+    """Packs of up to four blocks."""
     pictures = draw(st.lists(st.integers(1, 4) | st.just(64), min_size=1, max_size=4))
     odd = draw(st.lists(PATHS, max_size=4, unique=True))
     names = [*dict.fromkeys([*odd, *(f"folder/{i}.png" for i in range(sum(pictures)))])][: sum(pictures)]
-    group, groups = draw(st.integers(1, 4)), draw(st.integers(1, 5))
-    lacking = draw(st.integers(0, group - 1))
     blocks = []
     for many in pictures:
-        cuts = sorted(draw(st.lists(st.integers(0, 60), min_size=groups, max_size=groups)))
         first, second = draw(SHAPES), draw(SHAPES)
         shapes = [first, second] * 32 if many == 64 else [first] * (many - 1) + [second]
-        parts = block(cuts, per_group=group, lacking=lacking, sizes=shapes, seed=draw(st.integers(0, 250)))
+        length = draw(st.integers(0, 60) | st.integers(100, 300))
+        parts = block(length, sizes=shapes, seed=draw(st.integers(0, 250)), complete=draw(st.booleans()))
         blocks.append((parts, tuple(names[:many])))
         del names[:many]
     return Pack(tuple(blocks))
@@ -254,7 +255,7 @@ def test_a_changed_byte_of_any_pack_is_noticed(pack, data):
 
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_pack_are_refused(noise):
-    for data in (noise, PACK[:2] + noise, PACK[:4] + noise, sealed(noise), sealed(b"\x01\0\x19" + noise, ONE)):
+    for data in (noise, PACK[:2] + noise, PACK[:4] + noise, sealed(noise), sealed(b"\x01\0\x17" + noise, ONE)):
         with pytest.raises(FileFormatError):
             Pack.parse(data)
 
@@ -307,13 +308,13 @@ def test_a_name_that_leads_out_of_the_folder_is_refused_in_making_and_in_reading
 )
 def test_a_name_that_stays_in_the_folder_is_taken(name):
     pack = Pack(((OmegaFile.parse(ONE), (name,)),))
-    assert Pack.parse(pack.truncated(2).to_bytes()) == pack == Pack.parse(forged([name.encode()], [ONE]))
+    assert Pack.parse(pack.to_bytes()) == pack == Pack.parse(forged([name.encode()], [ONE]))
 
 
 @pytest.mark.parametrize("name", ["a" * 4095, "ü" * 2047, "d/" * 2047 + "a"])
 def test_a_name_has_4095_bytes_at_the_most(name):
     pack = Pack(((OmegaFile.parse(ONE), (name,)),))
-    assert Pack.parse(pack.truncated(2).to_bytes()) == pack == Pack.parse(forged([name.encode()], [ONE]))
+    assert Pack.parse(pack.to_bytes()) == pack == Pack.parse(forged([name.encode()], [ONE]))
     for more in (4096 - len(name.encode()), 4096):
         with pytest.raises(ValueError, match="different relative paths"):
             Pack(((OmegaFile.parse(ONE), (name + "a" * more,)),))
@@ -402,20 +403,20 @@ def test_a_block_has_64_pictures_at_the_most():
             read_index(BytesIO(forged(names[:many], [full], pictures=[many])))
 
 
-@pytest.mark.parametrize("sizes", [[24, 25], [26, 23], [0, 49], [49, 0], [25, 23]])
+@pytest.mark.parametrize("sizes", [[22, 23], [24, 21], [0, 45], [45, 0], [23, 21]])
 def test_blocks_that_begin_elsewhere_than_the_index_says_are_an_error(sizes):
     names = [b"a", b"b", b"c"]
-    Pack.parse(forged(names, [ONE, TWO], pictures=[1, 2], sizes=[25, 24]))
+    Pack.parse(forged(names, [ONE, TWO], pictures=[1, 2], sizes=[23, 22]))
     with pytest.raises(FileFormatError):
         Pack.parse(forged(names, [ONE, TWO], pictures=[1, 2], sizes=sizes))
 
 
-@pytest.mark.parametrize("size", [25, 1 << 27])
+@pytest.mark.parametrize("size", [23, 1 << 27])
 def test_a_block_that_is_said_to_be_longer_than_the_pack_takes_no_memory_for_what_is_missing(size):
     data = forged([b"a"], [ONE[:-1]], sizes=[size])
     tracemalloc.start()
     try:
-        with pytest.raises(CutOffError, match=f"{size - 24} bytes are missing from a on"):
+        with pytest.raises(CutOffError, match=f"{size - 22} bytes are missing from a on"):
             Pack.parse(data)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
@@ -428,18 +429,18 @@ def test_a_block_that_is_said_to_be_longer_than_the_pack_takes_no_memory_for_wha
         b"",
         b"\x80",  # half a number
         b"\x01",  # one block, of which nothing is told
-        b"\x02\0\x19",  # two, of which one is told
-        b"\xff\xff\xff\x7f" + b"\0\x19" * 100,  # a quarter of a billion
-        b"\x01\0\x99\0" + zlib.compress(b"a\0"),  # a size with more bytes than needed
-        b"\x01\0\x19",  # no names
-        b"\x01\0\x19" + zlib.compress(b"a\0")[:-1],
-        b"\x01\0\x19" + zlib.compress(b"a\0") + b"\0",
-        b"\x01\0\x19" + zlib.compress(b"a"),  # not ended
-        b"\x01\0\x19" + b"a\0",  # not compressed
+        b"\x02\0\x17",  # two, of which one is told
+        b"\xff\xff\xff\x7f" + b"\0\x17" * 100,  # a quarter of a billion
+        b"\x01\0\x97\0" + zlib.compress(b"a\0"),  # a size with more bytes than needed
+        b"\x01\0\x17",  # no names
+        b"\x01\0\x17" + zlib.compress(b"a\0")[:-1],
+        b"\x01\0\x17" + zlib.compress(b"a\0") + b"\0",
+        b"\x01\0\x17" + zlib.compress(b"a"),  # not ended
+        b"\x01\0\x17" + b"a\0",  # not compressed
     ],
 )
 def test_an_index_that_is_not_as_it_has_to_be_is_damage_in_spite_of_its_checksum(index):
-    Pack.parse(sealed(b"\x01\0\x19" + zlib.compress(b"a\0"), ONE))
+    Pack.parse(sealed(b"\x01\0\x17" + zlib.compress(b"a\0"), ONE))
     tracemalloc.start()
     try:
         with pytest.raises(DamagedFileError):
@@ -461,56 +462,47 @@ def test_names_that_inflate_to_megabytes_are_damage_and_take_no_memory(bomb):
         tracemalloc.stop()
 
 
+@given(packs(), st.integers(0, 900))
+def test_a_truncated_pack_has_the_same_share_of_every_stream_and_at_least_a_byte(pack, length):
+    short, total = pack.truncated(length), pack.stream_bytes
+    for (before, names), (after, same) in zip(pack.blocks, short.blocks, strict=True):
+        own = before.stream_bytes
+        assert after == before.truncated(max(1, own * min(length, total) // max(1, total)))
+        assert names == same
+    assert pack.truncated_size(length) == len(short.to_bytes())
+    assert Pack.parse(short.to_bytes()) == short
+    assert short.stream_bytes <= max(length, len(pack.blocks))
+    assert pack.least_bytes == len(pack.truncated(0).to_bytes())
+
+
 @given(packs())
-def test_a_pack_cut_at_any_channels_is_the_pack_of_its_blocks_cut_there(pack):
-    assert list(pack.file_sizes) == list(pack.blocks[0][0].header.cuts)
-    assert pack.channels == list(pack.file_sizes)[-1]
+def test_a_pack_with_all_bytes_of_its_streams_is_as_it_was(pack):
+    assert pack.truncated(pack.stream_bytes) == pack
+    assert pack.stream_bytes == sum(len(block.stream) for block, _ in pack.blocks)
     assert pack.pixels == sum(h * w for block, _ in pack.blocks for h, w in block.header.sizes)
-    for channels in pack.file_sizes:
-        short = Pack(tuple((block.truncated(channels), inside) for block, inside in pack.blocks))
-        data = pack.truncated(channels).to_bytes()
-        assert data == short.to_bytes()
-        assert Pack.parse(data) == short
-        assert taken_apart(data)[2] == [block.truncated(channels).to_bytes() for block, _ in pack.blocks]
+    assert truncate(pack.to_bytes(), max_bytes=len(pack.to_bytes())) == pack.to_bytes()
 
 
-def test_a_pack_has_the_cuts_that_all_its_blocks_have():
-    blocks = [block((5, 8, 9, 20)), block((3, 7), per_group=2), block((1, 2, 4), per_group=2, lacking=1)]
-    assert [list(block.header.cuts) for block in blocks] == [[1, 2, 3, 4], [2, 4], [2, 4, 5]]
-    pack = Pack(tuple((block, (f"{i}",)) for i, block in enumerate(blocks)))
-    assert list(pack.file_sizes) == [2, 4]
-    assert pack.file_sizes == {2: len(pack.truncated(2).to_bytes()), 4: len(pack.truncated(4).to_bytes())}
-    for channels in (0, 1, 3, 5):
-        with pytest.raises(ValueError, match=f"no cut after {channels} channels"):
-            pack.truncated(channels).to_bytes()
-
-
-@given(packs(), st.data())
-def test_truncating_a_pack_takes_the_largest_cut_of_so_many_channels_or_bytes(pack, data):
-    whole = pack.to_bytes()
-    files = {channels: pack.truncated(channels).to_bytes() for channels in pack.file_sizes}
-    channels = data.draw(st.integers(1, pack.channels + 3))
-    fitting = [cut for cut in files if cut <= channels]
-    if fitting:
-        assert truncate(whole, channels=channels) == files[max(fitting)]
-    else:
-        with pytest.raises(RateError, match=f"the smallest is at {min(files)}"):
-            truncate(whole, channels=channels)
-    budget = data.draw(st.sampled_from([len(file) + more for file in files.values() for more in (-1, 0, 1)]))
-    fitting = [cut for cut, file in files.items() if len(file) <= budget]
-    if fitting:
-        assert truncate(whole, max_bytes=budget) == files[max(fitting)]
-    else:
-        with pytest.raises(RateError, match=f"{budget} bytes are not enough"):
+@given(packs(), st.integers(-30, 900))
+def test_no_budget_of_a_pack_is_exceeded_and_none_is_wasted(pack, more):
+    whole, budget = pack.to_bytes(), max(1, pack.least_bytes + more)
+    if more < 0:
+        with pytest.raises(RateError) as caught:
             truncate(whole, max_bytes=budget)
+        assert caught.value.least_bytes == pack.least_bytes
+        return
+    data = truncate(whole, max_bytes=budget)
+    length = length_within(pack, budget)
+    assert len(data) <= budget
+    assert Pack.parse(data) == pack.truncated(length)
+    assert length == pack.stream_bytes or pack.truncated_size(length + 1) > budget
 
 
-def test_truncating_a_pack_twice_is_truncating_it_once():
-    pack = Pack(tuple((block((5, 8, 9, 20), seed=seed), (f"{seed}",)) for seed in range(3)))
-    data = pack.truncated(4).to_bytes()
-    assert truncate(truncate(data, channels=3), channels=2) == truncate(data, channels=2)
-    assert truncate(data, channels=4) == data
-    assert Pack.parse(truncate(data, channels=2)).file_sizes.keys() == {1, 2}
+def test_the_bytes_that_a_pack_leaves_of_its_budget_are_few():
+    pack = Pack(tuple((block(100 + 50 * seed, seed=seed), (f"{seed}",)) for seed in range(5)))
+    whole = pack.to_bytes()
+    for budget in range(pack.least_bytes, len(whole)):
+        assert 0 <= budget - len(truncate(whole, max_bytes=budget)) <= len(pack.blocks)
 
 
 def test_a_damaged_pack_is_not_truncated():
@@ -518,16 +510,19 @@ def test_a_damaged_pack_is_not_truncated():
         damaged = bytearray(PACK)
         damaged[position] ^= 1
         with pytest.raises(DamagedFileError):
-            truncate(bytes(damaged), channels=1)
+            truncate(bytes(damaged), max_bytes=len(PACK) - 3)
     with pytest.raises(CutOffError):
-        truncate(PACK[:-1], channels=1)
+        truncate(PACK[:-1], max_bytes=len(PACK) - 3)
 
 
 def test_blocks_of_a_pack_keep_their_fields():
     one = OmegaFile.parse(ONE)
     parts = OmegaFile(replace(one.header, mode="LA", alpha=b"\xaa", unknown={200: b"\xbb"}), one.stream)
     pack = Pack(((parts, ("a",)), (OmegaFile.parse(TWO), ("b", "c"))))
-    assert Pack.parse(truncate(pack.truncated(2).to_bytes(), channels=1)).blocks[0][0] == parts.truncated(1)
+    [(short, names), _] = Pack.parse(truncate(pack.to_bytes(), max_bytes=pack.truncated_size(6))).blocks
+    assert names == ("a",)
+    assert short == parts.truncated(short.stream_bytes)
+    assert 1 < short.stream_bytes < 8
 
 
 def test_an_index_that_claims_many_pictures_for_few_bytes_takes_no_memory_for_their_names():

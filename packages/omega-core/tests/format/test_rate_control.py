@@ -1,19 +1,20 @@
 from dataclasses import replace
 
 import pytest
+from file_samples import any_files
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omega_core.errors import DamagedFileError, RateError
-from omega_core.format.cuts import divide
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import Header
-from omega_core.format.rate_control import Rate, largest_within, truncate
+from omega_core.format.rate_control import Rate, length_within, truncate
 
 
 @pytest.fixture
 def file():
-    groups, stream = divide(bytes(range(200)), {2: 10, 4: 40, 6: 90, 7: 200}, 2)
-    header = Header(fingerprint=b"abcd", coder="omega-entropy/range", mode="L", sizes=((20, 30),), groups=groups)
-    return OmegaFile(header, stream)
+    header = Header(fingerprint=b"abcd", coder="omega-entropy/range", mode="L", sizes=((20, 30),), length=300)
+    return OmegaFile(header, bytes(range(200)) + bytes(100))
 
 
 @pytest.mark.parametrize(
@@ -57,55 +58,56 @@ def test_bits_per_pixel_are_those_of_all_pictures_in_a_file(file):
     assert Rate(bpp=1.0).budget(replace(file.header, sizes=((20, 30),) * 5).pixels) == 375
 
 
-def test_every_budget_is_met_with_the_largest_cut_that_fits(file):
-    sizes = file.file_sizes
-    assert list(sizes) == [2, 4, 6, 7]
-    for budget in range(1, 260):
-        fitting = [channels for channels in file.header.cuts if len(file.truncated(channels).to_bytes()) <= budget]
-        if fitting:
-            assert largest_within(file, budget) == max(fitting)
-            assert len(truncate(file.to_bytes(), max_bytes=budget)) == sizes[max(fitting)] <= budget
-        else:
+def test_no_budget_is_exceeded_and_each_is_used_to_the_last_byte(file):
+    """But for one: with 256 bytes of stream, the header has a byte more."""
+    whole = file.to_bytes()
+    for budget in range(1, len(whole) + 9):
+        if budget < file.least_bytes:
             with pytest.raises(RateError) as caught:
-                truncate(file.to_bytes(), max_bytes=budget)
-            assert caught.value.least_bytes == sizes[2]
+                truncate(whole, max_bytes=budget)
+            assert caught.value.least_bytes == file.least_bytes
+            continue
+        found = truncate(whole, max_bytes=budget)
+        unused = min(budget, len(whole)) - len(found)
+        assert unused == (file.truncated_size(256) == budget + 1)
+        assert OmegaFile.parse(found) == file.truncated(length_within(file, budget))
+    assert truncate(whole, max_bytes=len(whole)) == whole
 
 
-def test_truncating_takes_the_nearest_cut_below(file):
+@given(any_files(), st.integers(0, 300))
+def test_the_longest_stream_that_fits_is_taken(file, more):
+    budget = file.least_bytes + more
+    length = length_within(file, budget)
+    assert file.truncated_size(length) <= budget
+    assert length == file.stream_bytes or file.truncated_size(length + 1) > budget
+
+
+def test_bits_per_pixel_are_a_budget_too(file):
+    assert truncate(file.to_bytes(), bpp=1.0) == truncate(file.to_bytes(), max_bytes=75)
+
+
+@given(any_files(), st.integers(0, 300), st.integers(0, 300))
+def test_truncating_twice_is_truncating_once(file, more, fewer):
+    fewer, more = sorted((file.least_bytes + fewer, file.least_bytes + more))
     data = file.to_bytes()
-    for asked, taken in ((2, 2), (3, 2), (5, 4), (6, 6), (7, 7), (99, 7)):
-        assert truncate(data, channels=asked) == file.truncated(taken).to_bytes()
-    with pytest.raises(RateError) as caught:
-        truncate(data, channels=1)
-    assert caught.value.channels == [2, 4, 6, 7]
-
-
-def test_truncating_twice_is_truncating_once(file):
-    data = file.to_bytes()
-    assert truncate(truncate(data, channels=6), channels=4) == truncate(data, channels=4)
+    assert truncate(truncate(data, max_bytes=more), max_bytes=fewer) == truncate(data, max_bytes=fewer)
 
 
 def test_truncating_keeps_all_fields(file):
     fields = {"tile": 64, "alpha": b"\xaa", "sizes": ((20, 30),) * 2, "profile": b"\xbb", "unknown": {200: b"\xcc"}}
     header = replace(file.header, mode="RGBA", **fields)
-    data = OmegaFile(header, file.stream).to_bytes()
-    short = OmegaFile.parse(truncate(data, channels=4))
-    assert short.header == replace(header, groups=header.groups.truncated(4))
-    assert truncate(data, max_bytes=len(short.to_bytes())) == short.to_bytes()
+    short = OmegaFile.parse(truncate(OmegaFile(header, file.stream).to_bytes(), max_bytes=90))
+    assert short.header == replace(header, length=len(short.stream), complete=False)
+    assert short.stream == file.stream[: len(short.stream)]
 
 
-@pytest.mark.parametrize("channels", [0, -1])
-def test_truncating_to_nothing_is_refused(file, channels):
-    with pytest.raises(RateError) as caught:
-        truncate(file.to_bytes(), channels=channels)
-    assert caught.value.channels == [2, 4, 6, 7]
+@pytest.mark.parametrize("limits", [{}, {"max_bytes": 90, "bpp": 1.0}, {"max_bytes": 0}, {"bpp": -1.0}])
+def test_truncating_needs_one_limit_above_0(file, limits):
+    with pytest.raises(RateError):
+        truncate(file.to_bytes(), **limits)
 
 
-def test_truncating_needs_one_limit_and_a_whole_file(file):
+def test_a_damaged_file_is_not_truncated(file):
     data = file.to_bytes()
-    for limits in ({}, {"channels": 2, "max_bytes": 90}):
-        with pytest.raises(RateError, match="one of them"):
-            truncate(data, **limits)
     with pytest.raises(DamagedFileError):
-        truncate(data[:-1] + bytes([data[-1] ^ 1]), channels=2)
-    assert OmegaFile.parse(truncate(data, channels=2)).channels == 2
+        truncate(data[:-1] + bytes([data[-1] ^ 1]), max_bytes=90)

@@ -2,7 +2,7 @@ import tracemalloc
 from io import BytesIO
 
 import pytest
-from file_samples import HANDWRITTEN, LARGE, SMALL, SMALL_FILE, any_files
+from file_samples import HANDWRITTEN, SMALL, SMALL_FILE, any_files
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,64 +29,65 @@ def start_of_stream(data, file):
 
 @HANDWRITTEN
 @pytest.mark.parametrize("most", [1, 3, 1 << 20])
-def test_of_a_file_that_arrives_no_more_is_read_than_a_cut_needs(data, file, cuts, most):
-    stream = Counting(data + b"of something else", most)
-    arriving = StreamingFile(stream)
+def test_of_a_file_that_arrives_no_more_is_read_than_was_asked_for(data, file, most):
+    source = Counting(data + b"of something else", most)
+    arriving = StreamingFile(source)
     start = start_of_stream(data, file)
-    assert (stream.given, arriving.header) == (start, file.header)
-    for channels, size in cuts.items():
-        assert arriving.up_to(channels) == file.truncated(channels)
-        assert stream.given == (start + size if channels < file.channels else len(data))
+    assert (source.given, arriving.start, arriving.header) == (start, start, file.header)
+    for length in range(len(file.stream) + 1):
+        assert arriving.up_to(length) == file.stream[:length]
+        assert source.given == (start + length if length < len(file.stream) else len(data))
 
 
-@given(any_files(), st.integers(1, 700))
-def test_a_file_that_arrives_in_pieces_is_shortened_at_every_cut(file, most):
+@given(any_files(), st.integers(1, 700), st.lists(st.integers(0, 500), max_size=5))
+def test_a_file_that_arrives_in_pieces_gives_all_bytes_so_far(file, most, lengths):
     arriving = StreamingFile(Counting(file.to_bytes(), most))
-    assert [arriving.up_to(n) for n in file.header.cuts] == [file.truncated(n) for n in file.header.cuts]
+    for length in (*sorted(lengths), len(file.stream), len(file.stream) + 1):
+        assert arriving.up_to(length) == file.stream[:length]
 
 
-def test_cuts_of_a_file_that_arrives_may_be_left_out_and_asked_for_again():
+def test_fewer_bytes_may_be_asked_for_again():
     arriving = StreamingFile(Counting(SMALL, 1))
-    for channels in (2, 1, 3, 2):
-        assert arriving.up_to(channels) == SMALL_FILE.truncated(channels)
+    for length in (7, 2, 20, 3, 99):
+        assert arriving.up_to(length) == SMALL_FILE.stream[:length]
 
 
-def cuts_that_arrive(data):
-    """The cuts that can be had of what arrives of a file, and the error that ends them."""
+def lengths_that_arrive(data):
+    """The lengths of the stream that can be had of what arrives of a file, and the error that ends them."""
     arrived = []
     try:
         arriving = StreamingFile(Counting(data, 5))
-        for channels in arriving.header.cuts:
-            arriving.up_to(channels)
-            arrived.append(channels)
+        for length in range(arriving.header.length + 1):
+            arriving.up_to(length)
+            arrived.append(length)
     except FileFormatError as problem:
         return arrived, problem
     return arrived, None
 
 
 @HANDWRITTEN
-def test_a_file_that_breaks_off_while_it_arrives_still_had_its_first_cuts(data, file, cuts):
+def test_a_file_that_breaks_off_while_it_arrives_still_had_its_first_bytes(data, file):
     start = start_of_stream(data, file)
-    for length in range(2, len(data)):
-        arrived, problem = cuts_that_arrive(data[:length])
-        intact = [n for n, size in cuts.items() if length >= start + size]
-        assert arrived == [n for n in intact if n < file.channels]
+    for length in {*range(2, min(len(data), 60)), *range(len(data) - 9, len(data))}:
+        arrived, problem = lengths_that_arrive(data[:length])
+        there = min(max(0, length - start), len(file.stream))
+        assert arrived == [n for n in range(len(file.stream)) if start + n <= length]
         assert type(problem) is CutOffError
-        assert problem.intact == max(intact, default=0)
+        assert problem.intact == there
         with pytest.raises(CutOffError) as caught:
             OmegaFile.parse(data[:length])
         assert str(problem) == str(caught.value)
-    assert cuts_that_arrive(data) == (list(cuts), None)
+    assert lengths_that_arrive(data) == ([*range(len(file.stream) + 1)], None)
 
 
 @HANDWRITTEN
-def test_damage_to_a_file_that_arrives_is_noticed_at_its_last_cut(data, file, cuts):
-    *earlier, _ = cuts
-    for position in range(start_of_stream(data, file), len(data)):
+def test_damage_to_a_file_that_arrives_is_noticed_at_its_end(data, file):
+    start = start_of_stream(data, file)
+    for position in {*range(start, min(len(data), start + 30)), *range(len(data) - 4, len(data))}:
         damaged = bytearray(data)
         damaged[position] ^= 1
-        arrived, problem = cuts_that_arrive(bytes(damaged))
-        assert arrived == earlier
+        arrived, problem = lengths_that_arrive(bytes(damaged))
+        assert arrived == [*range(len(file.stream))]
         assert type(problem) is DamagedFileError
         assert "checksum does not match" in str(problem)
 
@@ -98,29 +99,14 @@ def test_what_arrives_and_is_no_file_is_refused_at_once():
 
 
 def test_a_file_that_arrives_and_claims_a_stream_of_gigabytes_takes_no_memory_for_it():
-    for sizes in ("05 0c ffffffff", "05 ff ffffffff"):
-        data = SMALL[:10] + bytes.fromhex(f"c2 {sizes}") + bytes(range(20))
-        tracemalloc.start()
-        try:
-            arriving = StreamingFile(Counting(data))
-            assert arriving.up_to(1) == SMALL_FILE.truncated(1)
-            with pytest.raises(CutOffError):
-                arriving.up_to(3)
-            assert tracemalloc.get_traced_memory()[1] < 1 << 20
-        finally:
-            tracemalloc.stop()
-
-
-def test_a_cut_after_more_bytes_than_a_header_can_say_is_not_reached():
-    arriving = StreamingFile(SMALL[:10] + bytes.fromhex("c2 05 ff ffffffff") + bytes(range(20)))
-    with pytest.raises(CutOffError):
-        arriving.up_to(2)
-
-
-def test_a_file_that_arrives_cannot_be_had_where_there_is_no_cut():
-    stream = Counting(LARGE)
-    arriving = StreamingFile(stream)
-    read = stream.given
-    with pytest.raises(ValueError, match=r"no cut after 36 channels, only after .20, 37."):
-        arriving.up_to(36)
-    assert stream.given == read
+    data = SMALL[:3] + b"\x74" + SMALL[4:10] + b"\xff" * 4 + bytes(range(20))
+    tracemalloc.start()
+    try:
+        arriving = StreamingFile(Counting(data))
+        assert arriving.up_to(20) == bytes(range(20))
+        with pytest.raises(CutOffError) as caught:
+            arriving.up_to(1 << 32)
+        assert caught.value.intact == 20
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

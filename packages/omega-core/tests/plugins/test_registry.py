@@ -428,18 +428,18 @@ def test_a_plugin_that_implements_a_hook_that_will_go_is_told_so(install, loaded
 
         @staticmethod
         @omega_core.plugins.hookspecs.hookspec(
-            warn_on_impl=OmegaDeprecationWarning("omega_register_codecs is deprecated; use omega_register_coders.")
+            warn_on_impl=OmegaDeprecationWarning("omega_register_packers is deprecated; use omega_register_coders.")
         )
-        def omega_register_codecs():
+        def omega_register_packers():
             """What coders were called."""
 
     for hook in (f"omega_register_{kind}s" for kind in (*KINDS, "model")):
         monkeypatch.setattr(Newer, hook, getattr(omega_core.plugins.hookspecs, hook), raising=False)
     monkeypatch.setattr(omega_core.plugins.registry, "hookspecs", Newer)
-    install("omega-old", quantizers("hammer") + "\n@hookimpl\ndef omega_register_codecs():\n    return []\n")
+    install("omega-old", quantizers("hammer") + "\n@hookimpl\ndef omega_register_packers():\n    return []\n")
     install("omega-new", quantizers("saw"))
     plugins = {plugin.distribution: plugin for plugin in loaded().plugins}
-    assert plugins["omega-old"].remarks == ("omega_register_codecs is deprecated; use omega_register_coders.",)
+    assert plugins["omega-old"].remarks == ("omega_register_packers is deprecated; use omega_register_coders.",)
     assert plugins["omega-old"].error == ""
     assert plugins["omega-new"].remarks == ()
     assert loaded().find("quantizer", "hammer")

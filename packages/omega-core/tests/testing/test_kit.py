@@ -14,6 +14,7 @@ from omega_core.plugins.components import Component
 from omega_core.plugins.registry import Plugin, Registered, Registry
 from omega_core.testing import (
     ArchitectureSubject,
+    CodecSubject,
     CoderSubject,
     ContractError,
     DatasetSubject,
@@ -50,6 +51,7 @@ SUBJECTS = {
     "coder": CoderSubject,
     "dataset": DatasetSubject,
     "trainer": TrainerSubject,
+    "codec": CodecSubject,
 }
 RECIPE = SimpleNamespace(architecture="sound-fixed", quantizer="sound", seed=3)
 EXTRA = {
@@ -75,6 +77,7 @@ def sound(monkeypatch):
         "coder": {"sound": "SoundCoder"},
         "dataset": {"sound": "SoundDataset", "sound-folder": "SoundFolderDataset"},
         "trainer": {"sound": "SoundTrainer"},
+        "codec": {"sound": "SoundCodec"},
     }
     components = tuple(
         registered(kind, f"sound_components:{target}", name)
@@ -111,7 +114,7 @@ def test_a_sound_architecture_for_one_size_and_a_sound_folder_pass(folder):
 
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_every_check_has_a_fault(kind):
-    shared = COMMON | OF_MODULES if kind not in ("coder", "dataset", "trainer") else COMMON
+    shared = COMMON | OF_MODULES if kind not in ("coder", "dataset", "trainer", "codec") else COMMON
     own = {check.name for check in checks_of(kind)}
     planted = set(faults.FAULTS[kind]) - (shared if kind == "quantizer" else set())
     assert planted == own - shared

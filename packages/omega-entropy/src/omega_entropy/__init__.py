@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from omega_entropy.coders.torchac import TorchacCoder as TorchacCoder
     from omega_entropy.priors.context import ContextPrior as ContextPrior
     from omega_entropy.priors.factorized import FactorizedPrior as FactorizedPrior
+    from omega_entropy.priors.regression import RegressionPrior as RegressionPrior
     from omega_entropy.priors.static import StaticPrior as StaticPrior
 
 __version__ = "0.1.0"

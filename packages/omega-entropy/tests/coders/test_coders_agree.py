@@ -1,18 +1,16 @@
 """What every coder promises, whatever its bytes look like."""
 
-import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from importlib import import_module
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omega_core.coding.tables import NoPrior, Tables
-from omega_core.contracts.coder import Coder
+from omega_core.coding.tables import Tables
 from omega_core.errors import CoderError
 
 CODERS = [
@@ -48,17 +46,10 @@ def stream(request, make_stream):
     return make_stream(3, **STREAMS[request.param])
 
 
-def first(tables, count):
-    """The tables of the first symbols alone, as one channel."""
-    rows = np.broadcast_to(tables.rows, (tables.channels, tables.positions)).reshape(1, -1)[:, :count]
-    return Tables(tables.cumulative, rows, count, tables.alphabet)
-
-
 def ends_of(tables):
-    """Nothing, inside of a channel, at all its ends, and everything."""
-    inside = [1, tables.positions // 2, tables.positions + 1, tables.size - 1]
-    channels = [c * tables.positions for c in range(tables.channels + 1)]
-    return sorted({end for end in (*inside, *channels) if 0 <= end <= tables.size})
+    """Nothing, some, and everything."""
+    size = tables.size
+    return sorted({end for end in (0, 1, size // 4, size // 3 + 1, size // 2, size - 1, size) if 0 <= end <= size})
 
 
 def test_the_same_symbols_come_back(coder, stream):
@@ -77,90 +68,97 @@ def test_a_stream_is_a_function_of_what_is_coded(coder, stream):
     assert once == again == coder.encode(symbols, tables, [tables.size])
 
 
-def test_a_stream_does_not_depend_on_its_cuts(coder, stream):
+def test_a_stream_does_not_depend_on_the_ends_that_are_asked_for(coder, stream):
     symbols, tables = stream
     whole, _ = coder.encode(symbols, tables, [tables.size])
     assert coder.encode(symbols, tables, ends_of(tables))[0] == whole
 
 
-def test_every_cut_decodes_as_many_symbols_as_it_says(coder, stream):
+def test_every_length_determines_as_many_symbols_as_it_says(coder, stream):
     symbols, tables = stream
     ends = ends_of(tables)
-    data, cuts = coder.encode(symbols, tables, ends)
-    assert len(cuts) == len(ends)
-    assert cuts == sorted(cuts)
-    assert cuts[-1] <= len(data)
-    for end, cut in zip(ends, cuts, strict=True):
-        if end:
-            decoded = coder.decode(data[:cut], first(tables, end))
-            assert np.array_equal(decoded, symbols[:end]), f"{cut} bytes for {end} symbols"
-    assert cuts[0] == 0, "nothing takes no bytes"
+    data, lengths = coder.encode(symbols, tables, ends)
+    assert len(lengths) == len(ends)
+    assert lengths == sorted(lengths)
+    assert lengths[-1] == len(data)
+    for end, length in zip(ends, lengths, strict=True):
+        decoded = coder.decoder(data[:length]).decode(tables)
+        assert end <= len(decoded), f"{length} bytes for {end} symbols"
+        assert np.array_equal(decoded, symbols[: len(decoded)])
+    assert lengths[0] == 0, "nothing takes no bytes"
 
 
-def test_zeros_after_a_cut_change_nothing(coder, stream):
+@pytest.mark.parametrize("coder", CODERS[:3], indirect=True)
+def test_a_byte_less_determines_fewer_symbols(coder, stream):
     symbols, tables = stream
-    end = tables.size // 2
-    data, cuts = coder.encode(symbols, tables, [0, end, tables.size])
-    if end:
-        assert np.array_equal(coder.decode(data[: cuts[1]] + bytes(64), first(tables, end)), symbols[:end])
+    ends = ends_of(tables)
+    data, lengths = coder.encode(symbols, tables, ends)
+    for end, length in zip(ends, lengths, strict=True):
+        assert not length or len(coder.decoder(data[: length - 1]).decode(tables)) < end
 
 
-def test_channels_may_be_decoded_one_after_the_other(coder, stream):
+def test_whatever_follows_changes_nothing(coder, stream):
     symbols, tables = stream
     data, _ = coder.encode(symbols, tables, [tables.size])
-    decoder = coder.decoder(data)
-    parts = [decoder.decode(replace(tables, rows=tables.rows[c : c + 1])) for c in range(tables.channels)]
-    assert [len(part) for part in parts] == [tables.positions] * tables.channels
+    half = coder.decoder(data[: len(data) // 2]).decode(tables)
+    for after in (bytes(64), b"\xff" * 64, b"\x5a"):
+        decoded = coder.decoder(data[: len(data) // 2] + after).decode(tables.part(0, len(half)))
+        assert np.array_equal(decoded, half)
+        assert np.array_equal(coder.decoder(data + after).decode(tables), symbols)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_symbols_may_be_decoded_in_parts(coder, stream, complete):
+    symbols, tables = stream
+    data, _ = coder.encode(symbols, tables, [tables.size])
+    decoder, ends = coder.decoder(data, complete=complete), ends_of(tables)
+    parts = [decoder.decode(tables.part(start, end)) for start, end in pairwise(ends)]
+    assert [len(part) for part in parts] == np.diff(ends).tolist()
     assert np.array_equal(np.concatenate(parts), symbols)
 
 
-def between(tables, start, end):
-    """The tables of symbols [start, end) alone, as one channel."""
-    rows = np.broadcast_to(tables.rows, (tables.channels, tables.positions)).reshape(1, -1)[:, start:end]
-    return Tables(tables.cumulative, rows, end - start, tables.alphabet)
+def test_a_stream_may_arrive_byte_by_byte(coder, make_stream):
+    symbols, tables = make_stream(3, alphabet=30, positions=20, per_position=True)
+    ends = list(range(tables.size + 1))
+    data, lengths = coder.encode(symbols, tables, ends)
+    decoder, decoded = coder.decoder(b""), []
+    for start in range(len(data)):
+        decoder.extend(data[start : start + 1])
+        decoded += decoder.decode(tables.part(len(decoded))).tolist()
+        assert len(decoded) == sum(length <= start + 1 for length in lengths) - 1
+    assert decoded == symbols.tolist()
 
 
-@pytest.mark.parametrize("growing", ["of the coder", "of the contract"])
-def test_a_stream_may_be_extended_to_cut_after_cut(coder, stream, growing):
+def test_a_decoder_may_be_given_more_than_it_is_asked_for(coder, stream):
     symbols, tables = stream
-    ends = ends_of(tables)
-    data, cuts = coder.encode(symbols, tables, ends)
-    make = coder.growing_decoder if growing == "of the coder" else partial(Coder.growing_decoder, coder)
-    decoder, done, given = make(b""), 0, 0
-    for end, cut in zip(ends, cuts, strict=True):
-        decoder.extend(data[given : (given + cut) // 2])
-        decoder.extend(data[(given + cut) // 2 : cut])
-        if end:
-            assert np.array_equal(decoder.decode(between(tables, done, end)), symbols[done:end])
-        done, given = end, cut
-
-
-def test_a_growing_decoder_may_be_given_more_than_a_cut_and_asked_for_less(coder, stream):
-    symbols, tables = stream
-    data, cuts = coder.encode(symbols, tables, [tables.size // 2, tables.size])
-    decoder, half = coder.growing_decoder(data[: cuts[0] + 1]), tables.size // 2
-    quarters = [(0, half // 2), (half // 2, half)]
-    parts = [decoder.decode(between(tables, *places)) for places in quarters if places[0] < places[1]]
-    decoder.extend(data[cuts[0] + 1 :])
-    parts.append(decoder.decode(between(tables, half, tables.size)))
+    data, lengths = coder.encode(symbols, tables, [tables.size // 2, tables.size])
+    decoder, half = coder.decoder(data[: lengths[0] + 1]), tables.size // 2
+    parts = [decoder.decode(tables.part(0, half // 2)), decoder.decode(tables.part(half // 2, half))]
+    decoder.extend(data[lengths[0] + 1 :])
+    parts.append(decoder.decode(tables.part(half)))
     assert np.array_equal(np.concatenate(parts), symbols)
 
 
-def test_bytes_that_are_too_few_for_a_growing_decoder_are_an_error(coder, uniform):
-    tables = uniform(256, 20)
-    symbols = np.random.default_rng(0).integers(256, size=20)
-    data, _ = coder.encode(symbols, tables, [20])
-    decoder = coder.growing_decoder(data[:2])
-    with pytest.raises(CoderError, match="has 2 bytes; its symbols take at least"):
-        decoder.decode(tables)
+def test_what_is_decoded_is_not_changed_by_bytes_that_follow(coder, make_stream):
+    symbols, tables = make_stream(3, alphabet=30, positions=20)
+    data, _ = coder.encode(symbols, tables, [tables.size])
+    decoder = coder.decoder(data[: len(data) // 2])
+    known = decoder.decode(tables)
+    decoder.extend(b"\xa5" * 9)
+    assert np.array_equal(known, symbols[: len(known)])
+    try:
+        rest = decoder.decode(tables.part(len(known)))
+    except CoderError:
+        return
+    assert len(rest) <= tables.size - len(known)
 
 
-def test_groups_may_have_tables_of_their_own(coder, make_stream):
+def test_parts_may_have_tables_of_their_own(coder, make_stream):
     groups = [make_stream(seed, channels=seed + 1, positions=7, alphabet=20, skew=3.0) for seed in range(3)]
     symbols = np.concatenate([symbols for symbols, _ in groups])
     offsets = np.cumsum([0, *(len(tables.cumulative) for _, tables in groups[:-1])])
     rows = np.concatenate([tables.rows + offset for (_, tables), offset in zip(groups, offsets, strict=True)])
-    whole = Tables(np.concatenate([tables.cumulative for _, tables in groups]), rows, 7, 20)
+    whole = Tables(np.concatenate([tables.cumulative for _, tables in groups]), rows, 20)
     data, _ = coder.encode(symbols, whole, [whole.size])
     decoder = coder.decoder(data)
     for expected, tables in groups:
@@ -169,42 +167,15 @@ def test_groups_may_have_tables_of_their_own(coder, make_stream):
 
 def test_no_symbols_are_no_bytes(coder):
     nothing = np.zeros(0, np.int64)
-    tables = Tables(np.array([[0, 1 << 15, 1 << 16]]), np.zeros((0, 1), np.int64), 4, 2)
+    tables = Tables(np.array([[0, 1 << 15, 1 << 16]]), nothing, 2)
     assert coder.encode(nothing, tables, [0]) == (b"", [0])
     assert coder.decode(b"", tables).size == 0
+    assert coder.decoder(b"").decode(tables).dtype == np.int64
 
 
-def test_bytes_that_are_too_few_for_what_they_are_said_to_hold_are_an_error(coder, stream):
-    symbols, tables = stream
-    data, _ = coder.encode(symbols, tables, [tables.size])
-    least = tables.least_bits([tables.size])[0] / 8
-    for length in {0, 1, len(data) // 2, int(least) - 5}:
-        if 0 <= length < least - 4:
-            with pytest.raises(CoderError, match=f"has {length} bytes; its symbols take at least"):
-                coder.decode(data[:length], tables)
-
-
-def test_bytes_that_are_too_few_for_a_later_group_are_an_error_there(coder, uniform):
-    tables = uniform(256, 20)
-    symbols = np.random.default_rng(0).integers(256, size=20)
-    data, _ = coder.encode(symbols, tables, [20])
-    decoder = coder.decoder(data)
-    assert np.array_equal(decoder.decode(tables), symbols)
-    with pytest.raises(CoderError, match=f"has {len(data)} bytes; its symbols take at least"):
-        decoder.decode(tables)
-
-
-@pytest.mark.parametrize("channels", [1, 480])
-def test_a_short_stream_said_to_hold_billions_of_symbols_is_refused_before_memory_is_taken(coder, uniform, channels):
-    tables = replace(uniform(256, 10**9), rows=np.zeros((channels, 1), np.int64))
-    decoder = coder.decoder(bytes(1000))
-    tracemalloc.start()
-    try:
-        with pytest.raises(CoderError, match="has 1000 bytes; its symbols take at least"):
-            decoder.decode(tables)
-        assert tracemalloc.get_traced_memory()[1] < 1 << 20
-    finally:
-        tracemalloc.stop()
+def test_no_bytes_determine_no_symbols(coder, stream):
+    _, tables = stream
+    assert coder.decoder(b"").decode(tables).tolist() == []
 
 
 @pytest.mark.parametrize("symbol", [-1, 8, 1 << 40])
@@ -239,7 +210,7 @@ def test_another_number_of_symbols_than_the_tables_are_for_is_an_error(coder, ma
 
 @pytest.mark.parametrize("coder", [CODERS[0], CODERS[3]], indirect=True)
 def test_tables_without_probabilities_are_an_error_that_names_the_coder_to_take(coder):
-    tables = NoPrior().tables(range(2), (2, 2), np.zeros((0, 2, 2), np.int64))
+    tables = Tables(None, np.zeros(8, np.int64), 1 << 32)
     with pytest.raises(CoderError, match="use the coder raw"):
         coder.encode(np.zeros(8, np.int64), tables, [8])
     with pytest.raises(CoderError, match="use the coder raw"):

@@ -1,305 +1,508 @@
-"""The prior whose tables are those of a context."""
+"""The prior whose tables a small net of integers chooses."""
 
-import itertools
-import subprocess
-import sys
-import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from omega_core.coding.order import in_order, steps
-from omega_core.coding.tables import FrozenTables
+from omega_core.coding.order import Latents, coding_steps, in_order
+from omega_core.coding.tables import TOTAL, FrozenTables
+from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import ComponentError
 from omega_entropy import ContextPrior, RangeCoder, StaticPrior
-from omega_entropy.priors.context import ContextTables
+from omega_entropy.priors.context_net import ContextNet, divide_channels
+from omega_entropy.priors.context_tables import ContextTables, IntegerNet
 
-C, S = 4, 9
+C, S, MIDDLE = 6, 7, 3
+PARENTS = [-1, -1, -1, 0, 1, 2]
+
+
+def refinement(parents=PARENTS):
+    """Symbols from −3 to 3; a number that is not 0 is doubled by its child, and then has one of two halves."""
+    number, before = torch.arange(S) - MIDDLE, torch.arange(-31, 32)[:, None]
+    levels = torch.where(before == 0, number, 2 * before + (number > 0)).clamp(-31, 31)
+    return Refinement(parents, levels, [4.0] * 3 + [1.0] * (len(parents) - 3))
 
 
 def pictures(seed, size=(6, 8), batch=40):
-    """Symbols (B, C, h, w) that are wide where a hidden field is large, and lean to where another one lies."""
+    """Symbols (B, C, h, w): numbers that are larger where a hidden field is, and what refines them."""
     chance = np.random.default_rng(seed)
-
-    def field():
-        drawn = chance.normal(size=(batch, 1, size[0] + 2, size[1] + 2))
-        return sum(drawn[:, :, y : y + size[0], x : x + size[1]] for y in range(3) for x in range(3)) / 3
-
-    values = np.exp(0.8 * field()) * chance.normal(size=(batch, C, *size)) + field()
-    return torch.from_numpy(np.clip(np.rint(values) + S // 2, 0, S - 1).astype(np.int64))
-
-
-def trained(*shown, prior=ContextPrior, size=None, **options):
-    made = prior(channels=C, alphabet=S, latent_size=size, **options)
-    made.recount()
-    for each in shown:
-        made.observe(each, torch.full((len(each),), C))
-    return made
+    drawn = chance.normal(size=(batch, 1, size[0] + 2, size[1] + 2))
+    field = sum(drawn[:, :, y : y + size[0], x : x + size[1]] for y in range(3) for x in range(3)) / 3
+    values = np.exp(1.2 * field - 0.5) * chance.normal(size=(batch, 3, *size))
+    first = np.clip(np.rint(values), -3, 3)
+    halves = np.where(values > first, 1, 0)
+    fresh = np.clip(np.rint(2 * values), -1, 1)
+    second = np.where(first == 0, fresh, halves)
+    return torch.from_numpy(np.concatenate([first, second], 1).astype(np.int64) + MIDDLE)
 
 
-def cost(frozen, symbols):
-    """Bits of a picture (C, h, w)."""
-    ordered, tables = in_order(frozen, [symbols])
-    return tables.bits(ordered)
+def untrained(**options):
+    return ContextPrior(channels=C, alphabet=S, **{"groups": 3, "width": 8, **options})
+
+
+def shown(prior, *batches):
+    """A prior that has recounted some pictures."""
+    prior.recount()
+    for each in batches:
+        prior.observe(each, torch.full((len(each),), C))
+    return prior
 
 
 @pytest.fixture(scope="module")
-def frozen():
-    return trained(pictures(0), pictures(1)).freeze()
+def trained():
+    """A prior whose net was trained, and which has recounted the pictures."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        prior = untrained(width=16)
+        prior.follow(refinement())
+        prior.observe(pictures(0), torch.full((40,), C))
+        prior.train()
+        optimizer = torch.optim.Adam(prior.parameters(), lr=0.02)
+        for seed in range(40):
+            optimizer.zero_grad()
+            prior.channel_bits(pictures(100 + seed)).sum(1).mean().backward()
+            optimizer.step()
+        return shown(prior.eval(), pictures(0), pictures(1))
 
 
-def test_pictures_that_were_not_counted_cost_less_than_without_contexts(frozen):
-    others = pictures(9).numpy()
-    plain = trained(pictures(0), pictures(1), prior=StaticPrior).freeze()
-    mean = [np.mean([cost(each, symbols) for symbols in others]) for each in (frozen, plain)]
-    assert mean[0] < 0.95 * mean[1]
-    only = [trained(pictures(0), pictures(1), **{one: 1}).freeze() for one in ("levels", "directions")]
-    assert all(mean[0] < np.mean([cost(each, symbols) for symbols in others]) < mean[1] for each in only)
+@pytest.fixture(scope="module")
+def frozen(trained):
+    return trained.freeze()
 
 
-def test_frequencies_are_those_of_each_context():
-    shown, weight = pictures(0), 2.5
-    prior = trained(shown, weight=weight)
-    frozen, plain = prior.freeze(), prior.probabilities().numpy()[:, 0]
-    for c, stage in itertools.product(range(C), (0, 1)):
-        contexts, places = frozen.scores.context(c, stage, shown.numpy()), frozen.stages((6, 8))[stage]
-        for context in range(24):
-            seen = shown.numpy()[:, c].reshape(len(shown), -1)[:, places][contexts == context]
-            counts = np.bincount(seen, minlength=S) + weight * plain[c]
-            found = np.diff(frozen.cumulative[frozen.rows[c, stage] + context]) / 2**16
-            np.testing.assert_allclose(found, counts / counts.sum(), atol=1e-3)
+def cost(prior, symbols):
+    """Bits of a picture (C, h, w)."""
+    latents = Latents.of([symbols])
+    places, tables = in_order(prior, latents)
+    return tables.bits(latents.flat[places])
 
 
-KERNEL = {(y, x): 2 if 0 in (y, x) else 1 for y, x in itertools.product((-1, 0, 1), repeat=2) if (y, x) != (0, 0)}
+def random_net(seed):
+    """A rounded net that was not trained, but whose numbers are all different."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        net = ContextNet(channels=C, alphabet=S, groups=3, width=5)
+        net.follow(refinement())
+        for parameter in net.parameters():
+            parameter.add_(0.4 * torch.randn_like(parameter))
+        net.train()(pictures(seed))
+        return IntegerNet.of(net)
 
 
-def score(scores, m, c, stage, symbols, y, x):
-    """As `Scores` says, one number after the other."""
-    height, width = symbols.shape[1:]
-    total = 0
-    for parent, (here, around) in zip(scores.parents[c, stage], scores.weights[m, c, stage], strict=True):
-        if parent >= 0:
-            mark = scores.marks[m, parent]
-            total += here * mark[symbols[parent, y, x]]
-            for (down, right), many in KERNEL.items():
-                place = min(max(y + down, 0), height - 1), min(max(x + right, 0), width - 1)
-                total += around * many * mark[symbols[parent, place[0], place[1]]]
-    if stage:
-        places = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
-        there = [place for place in places if 0 <= place[0] < height and 0 <= place[1] < width]
-        total += sum(scores.own[m, c] * (12 // len(there)) * scores.marks[m, c][symbols[c][place]] for place in there)
+# what it is for
+
+
+def test_pictures_that_were_not_counted_cost_less_than_with_tables_of_channels(frozen):
+    plain = shown(StaticPrior(channels=C, alphabet=S), pictures(0), pictures(1)).freeze()
+    costs = [np.mean([cost(each, symbols) for symbols in pictures(9).numpy()]) for each in (frozen, plain)]
+    assert costs[0] < 0.9 * costs[1]
+
+
+def test_channel_bits_tell_what_coding_costs(trained, frozen):
+    others = pictures(9)
+    with torch.no_grad():
+        said = float(trained.channel_bits(others).sum()) / len(others)
+    assert np.mean([cost(frozen, symbols) for symbols in others.numpy()]) == pytest.approx(said, rel=0.03)
+
+
+def test_until_it_is_trained_channel_bits_are_those_of_frequencies():
+    prior = untrained()
+    prior.follow(refinement())
+    plain = StaticPrior(channels=C, alphabet=S)
+    assert torch.equal(prior.channel_bits(pictures(2)), plain.channel_bits(pictures(2)))
+
+
+def test_channel_bits_do_not_depend_on_later_groups(trained):
+    symbols, others = pictures(4), pictures(4)
+    *_, start, _ = trained.net.group_bounds
+    others[:, start:] = S - 1 - others[:, start:]
+    with torch.no_grad():
+        one, other = trained.channel_bits(symbols), trained.channel_bits(others)
+    torch.testing.assert_close(one[:, :start], other[:, :start])
+    assert not torch.equal(one[:, start:], other[:, start:])
+
+
+# steps
+
+
+@pytest.mark.parametrize("size", [(6, 8), (1, 1), (1, 4), (3, 5)])
+def test_each_group_is_two_steps_one_for_each_half_of_a_checkerboard(frozen, size):
+    symbols = pictures(5, size, batch=1)[0].numpy()
+    color = np.indices(size).sum(0).reshape(-1) % 2
+    wanted = [
+        (np.arange(start, end)[:, None] * color.size + np.flatnonzero(color == half)).reshape(-1)
+        for start, end in pairwise(frozen.net.bounds.tolist())
+        for half in (0, 1)
+    ]
+    steps = list(frozen.steps(symbols))
+    assert len(steps) == 6
+    assert all(np.array_equal(step.places, places) for step, places in zip(steps, wanted, strict=True))
+
+
+def test_steps_do_not_depend_on_symbols_that_are_not_known_yet(frozen):
+    symbols = pictures(5, batch=1)[0].numpy()
+    decoded = np.full_like(symbols, -1)
+    for step, known in zip(frozen.steps(decoded), frozen.steps(symbols), strict=True):
+        assert np.array_equal(step.rows, known.rows)
+        decoded.reshape(-1)[step.places] = symbols.reshape(-1)[step.places]
+
+
+def test_what_is_worth_most_is_coded_first_in_a_step(frozen):
+    """Channels of larger steps come first in the order of tables that are else the same."""
+    assert frozen.classes.tolist() == [0, 0, 0, 2, 2, 2]
+    assert len(frozen.order) == 3
+    assert (np.diff(frozen.order, axis=0) > 0).all()
+
+
+def test_rows_are_those_of_the_tables_in_their_order(frozen):
+    symbols = pictures(6, batch=1)[0].numpy()
+    for step, (places, channels, tables) in zip(frozen.steps(symbols), frozen.net.tables(symbols), strict=True):
+        assert np.array_equal(step.places, places)
+        assert np.array_equal(channels, places // symbols[0].size)
+        assert np.array_equal(frozen.cumulative[step.rows], frozen.table[tables])
+        assert np.array_equal(step.rows, frozen.order[frozen.classes[channels], tables])
+
+
+SIZES = [(6, 8), (1, 1), (1, 5), (7, 3)]
+
+
+@pytest.mark.parametrize("sizes", [SIZES[:1], SIZES[1:2], SIZES])
+def test_pictures_of_any_sizes_come_back(frozen, sizes):
+    latents = Latents.of([pictures(n, size, batch=1)[0].numpy() for n, size in enumerate(sizes)])
+    places, tables = in_order(frozen, latents)
+    data, _ = RangeCoder().encode(latents.flat[places], tables, [tables.size])
+    decoder, decoded = RangeCoder().decoder(data, complete=True), Latents(C, sizes)
+    for step in coding_steps(frozen, decoded):
+        decoded.flat[step.places] = decoder.decode(step.tables)
+    assert np.array_equal(decoded.flat, latents.flat)
+
+
+def test_of_the_first_bytes_come_the_first_symbols(frozen):
+    latents = Latents.of([pictures(n, size, batch=1)[0].numpy() for n, size in enumerate(SIZES)])
+    places, tables = in_order(frozen, latents)
+    data, lengths = RangeCoder().encode(latents.flat[places], tables, list(range(tables.size + 1)))
+    for length in range(len(data)):
+        decoder, decoded = RangeCoder().decoder(data[:length]), Latents(C, SIZES)
+        for step in coding_steps(frozen, decoded):
+            found = decoder.decode(step.tables)
+            decoded.flat[step.places[: len(found)]] = found
+            if len(found) < len(step.places):
+                break
+        known = sum(each <= length for each in lengths) - 1
+        assert np.array_equal(decoded.flat[places[:known]], latents.flat[places[:known]])
+        assert (decoded.flat[places[known:]] == -1).all()
+
+
+def test_between_steps_torch_is_as_it_was(frozen):
+    steps = frozen.steps(pictures(5, batch=1)[0].numpy())
+    next(steps)
+    assert not torch.is_inference_mode_enabled()
+    next(steps)
+    assert not torch.is_inference_mode_enabled()
+    assert torch.ones(1, requires_grad=True).exp().requires_grad
+
+
+def test_another_number_of_channels_is_refused(frozen):
+    with pytest.raises(ValueError, match="for 6 channels, not 5"):
+        next(frozen.steps(np.zeros((5, 2, 2), np.int64)))
+
+
+# the arithmetic
+
+
+def divided(sums, shifts):
+    """⌊x / 2ˢ + ½⌋ of sums (R, …), with a shift for each row."""
+    shifts = shifts.reshape(-1, *[1] * (sums.ndim - 1))
+    half = np.where(shifts > 0, 1 << np.maximum(shifts - 1, 0), 0)
+    return (sums << np.maximum(-shifts, 0)) + half >> np.maximum(shifts, 0)
+
+
+def convolved(weight, bias, numbers):
+    """A 3×3 convolution of each of (W, h, w) by itself; weight (W, 3, 3)."""
+    height, width = numbers.shape[1:]
+    padded = np.pad(numbers, ((0, 0), (1, 1), (1, 1)))
+    total = np.zeros_like(numbers) + bias[:, None, None]
+    for y, x in np.ndindex(3, 3):
+        total += weight[:, y, x, None, None] * padded[:, y : y + height, x : x + width]
     return total
 
 
-@pytest.mark.parametrize("size", [(3, 4), (1, 2), (4, 1)])
-def test_a_context_is_what_the_scores_of_a_position_are_not_below(frozen, size):
-    symbols, scores = pictures(3, size, batch=1)[0].numpy(), frozen.scores
-    assert scores.own.any()
-    assert (scores.parents >= 0).any()
-    for c, stage in itertools.product(range(C), (0, 1)):
-        places = [(y, x) for y, x in np.ndindex(*size) if (y + x) % 2 == stage]
-        contexts = np.zeros(len(places), int)
-        for m, found in enumerate(scores.of(c, stage, symbols[None])):
-            wanted = np.array([score(scores, m, c, stage, symbols, y, x) for y, x in places])
-            assert np.array_equal(found[0], wanted)
-            below = (scores.thresholds[m][c, stage] <= wanted[:, None]).sum(1)
-            contexts = contexts * (scores.thresholds[m].shape[2] + 1) + below
-        assert np.array_equal(scores.context(c, stage, symbols[None])[0], contexts)
+def mixed(weight, bias, numbers):
+    return np.einsum("rc,chw->rhw", weight, numbers) + bias[:, None, None]
 
 
-def test_contexts_do_not_depend_on_what_is_decoded_later(frozen):
-    symbols = pictures(4, batch=1)[0].numpy()
-    black = np.indices((6, 8)).sum(0) % 2 == 1
-    for c, stage in itertools.product(range(C), (0, 1)):
-        others = symbols.copy()
-        others[c + 1 :] = S - 1 - others[c + 1 :]
-        others[c] = np.where(black, 0, symbols[c]) if stage else 0
-        known = c + stage
-        one, other = (frozen.tables(range(c, C), (6, 8), each[:known], stage) for each in (symbols, others))
-        assert np.array_equal(one.rows, other.rows)
-        assert (one.channels, one.positions) == (1, 24)
+AROUND = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]])
+BESIDE = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 3)])
-def test_streams_come_back_in_any_size(frozen, size):
-    symbols = pictures(5, size, batch=1)[0].numpy()
-    others = pictures(6, (4, 4), batch=1)[0].numpy()
-    ordered, tables = in_order(frozen, [symbols, others])
-    positions = size[0] * size[1] + 16
-    data, cuts = RangeCoder().encode(ordered, tables, [n * positions for n in range(1, C + 1)])
-    for n in range(1, C + 1):
-        decoder = RangeCoder().decoder(data[: cuts[n - 1]])
-        decoded = [np.zeros_like(symbols[:n]), np.zeros_like(others[:n])]
-        for step in steps(frozen, decoded):
-            step.put_into(decoded, decoder.decode(step.tables))
-        assert np.array_equal(decoded[0], symbols[:n])
-        assert np.array_equal(decoded[1], others[:n])
+def neighbors(kernel, numbers):
+    return convolved(np.broadcast_to(kernel, (len(numbers), 3, 3)), np.zeros(len(numbers), int), numbers)
 
 
-def test_positions_of_a_fixed_size_have_their_own_tables():
-    shown = pictures(0, (2, 3), batch=400)
-    shown[:, :, 0] = (shown[:, :, 0] + 4) % S
-    frozen, shared = trained(shown, size=(2, 3)).freeze(), trained(shown, size=(2, 3), per_position=False).freeze()
-    mean = [np.mean([cost(each, symbols) for symbols in shown.numpy()]) for each in (frozen, shared)]
-    assert mean[0] < 0.95 * mean[1]
-    symbols = shown[0].numpy()
-    with pytest.raises(ValueError, match="for 6 positions a channel, the latent has 4"):
-        frozen.tables(range(C), (2, 2), symbols[:0])
+def marks_after(before, after):
+    """Sign and size of what a symbol says: (2, h, w)."""
+    fresh = 2 * np.clip(after, -3, 3)
+    farther = np.where(np.abs(after) > 2 * np.abs(before), 1, -1)
+    signed = np.where(before == 0, fresh, farther * np.sign(before))
+    return np.stack([signed, np.where(before == 0, np.abs(fresh), farther)])
 
 
-def test_selected_channels_have_contexts_of_those_before_them():
-    order = [2, 0, 3]
-    prior, again = trained(pictures(0)), ContextPrior(channels=3, alphabet=S)
-    prior.select_channels(order)
-    again.recount()
-    again.observe(pictures(0)[:, order], torch.full((40,), 3))
-    one, other = prior.freeze().arrays(), again.freeze().arrays()
-    assert one.keys() == other.keys()
-    assert all(np.array_equal(one[name], other[name]) for name in one)
+def tables_by_hand(net, symbols):
+    """The table of every symbol (C, h, w), as the definition has it, in 64-bit integers."""
+    _, height, width = symbols.shape
+    first = np.indices((height, width)).sum(0) % 2 == 0
+    after, found = np.zeros_like(symbols), np.zeros_like(symbols)
+    total = np.zeros((net.bias.shape[1], height, width), np.int64)
+    for g, (start, end) in enumerate(pairwise(net.bounds.tolist())):
+        shifts = net.shifts[g]
+        z = np.clip(divided(total + net.bias[g][:, None, None], shifts[0]), 0, 127)
+        for layer in (0, 1):
+            summed = convolved(net.spatial[g, layer], net.spatial_bias[g, layer], z)
+            z = np.clip(divided(summed, shifts[1 + layer]), -127, 127)
+            z = np.clip(divided(mixed(net.mixing[g, layer], net.mixing_bias[g, layer], z), shifts[4 + layer]), 0, 127)
+        of_group = slice(2 * start, 2 * end)
+        parents = net.parents[start:end]
+        before = np.stack([after[p] if p >= 0 else np.zeros_like(after[0]) for p in parents])
+        after[start:end] = net.levels[before + 31, symbols[start:end]]
+        marks = np.concatenate([marks_after(*each) for each in zip(before, after[start:end], strict=True)])
+        own = np.clip(divided(np.einsum("rc,chw->rhw", net.own[:, of_group], marks * first), shifts[7]), -127, 127)
+        own = divided(convolved(net.spatial[g, 2], net.spatial_bias[g, 2], own), shifts[3])
+        u = np.clip(own + z, 0, 127)
+        u = np.clip(divided(mixed(net.mixing[g, 2], net.mixing_bias[g, 2], u), shifts[6]), 0, 127)
+        one = divided(mixed(net.first[of_group], net.first_bias[of_group], z), net.score_shifts[0, of_group])
+        two = divided(mixed(net.second[of_group], net.second_bias[of_group], u), net.score_shifts[1, of_group])
+        for n, c in enumerate(range(start, end)):
+            kind = (
+                np.searchsorted([-3, -1, 0, 1, 2, 4], before[n], side="right")
+                if parents[n] >= 0
+                else np.full_like(u[0], 7)
+            )
+            level = np.clip(before[n], -6, 6)
+            around = neighbors(AROUND, np.stack([np.abs(level), level]))
+            scores = one[2 * n : 2 * n + 2] + divided(around * net.around[c][:, None, None], np.full(2, 6))
+            scores = scores + net.base[c][:, None, None]
+            scores[0] += net.of_kind[c][kind]
+            beside = neighbors(BESIDE, marks[2 * n : 2 * n + 2] * first)[::-1]
+            more = two[2 * n : 2 * n + 2] + divided(beside * net.beside[c][:, None, None], np.full(2, 6))
+            more[0] += net.in_second[c]
+            scores = np.where(first, scores, scores + more)
+            part = np.clip((scores[0] >> 4) + 32, 0, 39)
+            lean = np.where((kind == 3) | (kind == 7), np.clip(scores[1] + 16 >> 5, -3, 3), 0)
+            found[c] = (kind * 40 + part) * 7 + lean + 3
+        total = total + np.einsum("rc,chw->rhw", net.inputs[:, of_group], marks)
+    return found
 
 
-def test_only_whole_pictures_tell_contexts():
-    shown, kept = pictures(0), torch.full((40,), C)
-    kept[::2] = 1
-    some = trained()
-    some.observe(shown, kept)
-    one, other = some.freeze().scores, trained(shown[1::2]).freeze().scores
-    assert np.array_equal(one.parents, other.parents)
+def tables_of(net, symbols):
+    found = np.full(symbols.size, -1)
+    for places, _, tables in net.tables(symbols):
+        found[places] = tables
+    return found.reshape(symbols.shape)
 
 
-def test_without_a_recount_it_is_static():
-    prior, static = (kind(channels=C, alphabet=S) for kind in (ContextPrior, StaticPrior))
-    for each in (prior, static):
-        each.observe(pictures(0), torch.full((40,), C))
-    arrays = prior.freeze().arrays()
-    wanted = static.freeze().arrays()
-    assert arrays.keys() == wanted.keys()
-    assert all(np.array_equal(arrays[name], wanted[name]) for name in arrays)
+@pytest.mark.parametrize("size", SIZES)
+def test_tables_are_those_of_plain_arithmetic_with_integers(frozen, size):
+    for number, net in enumerate((frozen.net, random_net(0), random_net(1))):
+        symbols = pictures(number, size, batch=1)[0].numpy()
+        assert np.array_equal(tables_of(net, symbols), tables_by_hand(net, symbols))
+
+
+def test_the_nets_of_these_tests_tell_many_tables(frozen):
+    for net in (frozen.net, random_net(0)):
+        assert len(np.unique(tables_of(net, pictures(0, (20, 20), batch=1)[0].numpy()))) > 50
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_tables_do_not_depend_on_the_number_of_threads(threads):
+    symbols, before = pictures(0, (33, 47), batch=1)[0].numpy(), torch.get_num_threads()
+    wanted = tables_of(random_net(2), symbols)
+    torch.set_num_threads(threads)
+    try:
+        assert np.array_equal(tables_of(random_net(2), symbols), wanted)
+    finally:
+        torch.set_num_threads(before)
+
+
+# counting
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_pictures_that_are_recounted_in_parts_give_what_they_give_at_once(trained):
+    both = torch.cat([pictures(2), pictures(3)])
+    at_once = shown(trained, both).freeze().arrays()
+    assert same(shown(trained, pictures(2), pictures(3)).freeze().arrays(), at_once)
+    assert same(shown(trained, *both.split(7)).freeze().arrays(), at_once)
+    assert not same(shown(trained, pictures(2)).freeze().arrays(), at_once)
+
+
+def test_tables_are_frequencies_of_symbols_where_the_net_tells_them(trained):
+    symbols = pictures(2)
+    frozen = shown(trained, symbols).freeze()
+    counts = np.zeros((len(frozen.table), S))
+    for each in symbols.numpy():
+        np.add.at(counts, (tables_of(frozen.net, each), each), 1)
+    often = np.flatnonzero(counts.sum(1) > 400)
+    assert len(often) > 3
+    found = np.diff(frozen.table, axis=1)[often] / TOTAL
+    np.testing.assert_allclose(found, counts[often] / counts[often].sum(1, keepdims=True), atol=16 / 400)
+
+
+def test_only_whole_pictures_are_counted_for_tables(trained):
+    symbols, kept = pictures(2), torch.full((40,), C)
+    kept[::2] = C - 1
+    trained.recount()
+    trained.observe(symbols, kept)
+    some = trained.freeze().arrays()["table"]
+    assert np.array_equal(some, shown(trained, symbols[1::2]).freeze().arrays()["table"])
+
+
+def test_without_a_decoder_phase_it_is_frozen_as_static():
+    prior, plain = untrained(), StaticPrior(channels=C, alphabet=S)
+    prior.follow(refinement())
+    arrays = shown(prior, pictures(0)).freeze().arrays()
+    assert same(arrays, shown(plain, pictures(0)).freeze().arrays())
     assert isinstance(ContextPrior.thaw(arrays), FrozenTables)
 
 
-@pytest.mark.parametrize("option", ["levels", "directions", "parents", "weight"])
-def test_none_of_anything_is_refused(option):
-    with pytest.raises(ComponentError, match="needs at least 1 level"):
-        ContextPrior(channels=C, alphabet=S, **{option: 0})
+def test_the_net_is_trained_anew_for_another_refinement_only():
+    prior = untrained()
+    prior.follow(refinement())
+    prior.observe(pictures(0), torch.full((40,), C))
+    assert prior.net.ready
+    prior.follow(refinement())
+    assert prior.net.ready
+    prior.follow(refinement([-1, -1, -1, 2, 1, 0]))
+    assert not prior.net.ready
 
 
-@pytest.mark.parametrize(
-    ("name", "spoil", "complaint"),
-    [
-        ("parents", lambda a: a.fill(3), "by earlier ones only"),
-        ("weights", lambda a: a.fill(1 << 24), "more than 32 bits"),
-        ("own", lambda a: a.fill(-(1 << 30)), "more than 32 bits"),
-        ("thresholds.0", lambda a: a[:, :, ::-1].sort(), "have to rise"),
-        ("thresholds.1", lambda a: a.fill(-(1 << 31)), "have 32 bits"),
-        ("rows", lambda a: a.fill(24 * 8 - 1), "point outside"),
-        ("cumulative", lambda a: a.__setitem__((0, 1), 0), "has to rise from 0"),
-    ],
-)
-def test_what_are_no_contexts_is_refused(frozen, name, spoil, complaint):
-    arrays = {key: array.copy() for key, array in frozen.arrays().items()}
-    spoil(arrays[name])
-    with pytest.raises(ValueError, match=complaint):
-        ContextTables.from_arrays(arrays)
+def test_selected_channels_have_a_net_that_is_to_be_trained():
+    prior = untrained()
+    prior.follow(refinement())
+    prior.observe(pictures(0), torch.full((40,), C))
+    prior.select_channels([3, 0, 1])
+    assert (prior.net.channels, bool(prior.net.ready)) == (3, False)
+    prior.recount()
+    assert isinstance(prior.freeze(), FrozenTables)
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        lambda arrays: {"marks": arrays["marks"][:, :, 1:]},
-        lambda arrays: {"marks": arrays["marks"][0]},
-        lambda arrays: {"parents": arrays["parents"][:, :, 1:]},
-        lambda arrays: {"own": arrays["own"][:, 1:]},
-        lambda arrays: {"thresholds.1": arrays["thresholds.1"][1:]},
-        lambda arrays: {"thresholds.1": arrays["thresholds.1"][0]},
-        lambda arrays: {"weights": arrays["weights"].astype(float)},
-    ],
-)
-def test_arrays_that_do_not_fit_each_other_are_refused(frozen, changed):
+def test_the_net_of_selected_channels_is_the_same_in_every_process():
+    nets = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            prior = untrained()
+            prior.select_channels([3, 0, 1])
+            nets.append(prior.net.state_dict())
+    assert all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0])
+
+
+def test_a_refinement_of_other_channels_is_refused():
+    with pytest.raises(ValueError, match="a refinement of 6 channels and 7 symbols"):
+        untrained().follow(refinement(PARENTS[:-1]))
+
+
+@pytest.mark.parametrize("options", [{"groups": 0}, {"width": 0}, {"weight": 0.0}, {"marginal_share": -0.1}])
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(ComponentError):
+        untrained(**options)
+
+
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+@given(st.integers(1, 60), st.integers(1, 30), st.randoms(use_true_random=False))
+def test_no_group_has_a_channel_and_its_parent(channels, most, chance):
+    parents = [chance.randrange(-1, max(c, 1)) if chance.random() < 0.7 else -1 for c in range(channels)]
+    parents[0] = -1
+    most = min(most, channels)
+    bounds, kept = divide_channels(parents, most)
+    assert (bounds[0], bounds[-1]) == (0, channels)
+    assert (np.diff(bounds) > 0).all()
+    assert len(bounds) - 1 <= most
+    for start, end in pairwise(bounds):
+        for c in range(start, end):
+            assert kept[c] == (parents[c] if parents[c] < start else -1)
+
+
+# the model file
+
+
+def test_arrays_are_thawed_to_the_same_tables(frozen):
     arrays = frozen.arrays()
-    with pytest.raises((ValueError, KeyError), match=r"do not fit|not for these|are integers|thresholds"):
-        ContextTables.from_arrays(arrays | changed(arrays))
+    thawed = ContextPrior.thaw(arrays)
+    assert isinstance(thawed, ContextTables)
+    assert same(thawed.arrays(), arrays)
+    symbols = pictures(5, batch=1)[0].numpy()
+    for one, other in zip(frozen.steps(symbols), thawed.steps(symbols), strict=True):
+        assert np.array_equal(one.places, other.places)
+        assert np.array_equal(one.rows, other.rows)
+    assert np.array_equal(frozen.cumulative, thawed.cumulative)
+    assert cost(thawed, symbols) == cost(frozen, symbols)
 
 
-def test_missing_arrays_are_named(frozen):
-    arrays = {name: array for name, array in frozen.arrays().items() if name != "thresholds.1"}
-    with pytest.raises(KeyError, match=r"thresholds\.1"):
+def test_arrays_have_as_few_bits_as_they_need(frozen):
+    arrays = frozen.arrays()
+    assert arrays["table"].dtype == np.uint16
+    assert {arrays[f"net.{name}"].dtype for name in ("inputs", "spatial", "mixing", "first")} == {np.dtype(np.int8)}
+
+
+@pytest.mark.parametrize("name", ["table", "classes", "order", "net.bounds", "net.levels", "net.score_shifts"])
+def test_an_array_that_is_missing_is_named(frozen, name):
+    arrays = {key: array for key, array in frozen.arrays().items() if key != name}
+    with pytest.raises(KeyError, match=name):
         ContextTables.from_arrays(arrays)
 
 
-def staged(seed, batch=60, size=(6, 8)):
-    """Symbols (B, 3, h, w): the last is 0 or 1 where the first is 0 and 2 or 3 elsewhere, whatever the second."""
-    chance = np.random.default_rng(seed)
-    first = (chance.random((batch, 1, *size)) < 0.3) * chance.integers(1, S, (batch, 1, *size))
-    last = np.where(first == 0, chance.integers(0, 2, first.shape), chance.integers(2, 4, first.shape))
-    return torch.from_numpy(np.concatenate([first, chance.integers(0, S, first.shape), last], 1).astype(np.int64))
+def full(value):
+    return lambda array: np.full_like(array, value, dtype=np.int64)
 
 
-def test_a_given_parent_tells_what_an_earlier_stage_said_of_the_same_latent():
-    """The last channel then costs the bit that is left of it: two of its four symbols are ruled out."""
-    costs = {}
-    for given in (False, True):
-        prior = ContextPrior(channels=3, alphabet=S, levels=2, directions=1, given=given, weight=1.0)
-        prior.recount()
-        prior.observe(staged(0), torch.full((60,), 3))
-        frozen = prior.freeze()
-        costs[given] = np.mean([cost(frozen, each) for each in staged(1).numpy()]) / 48
-        assert frozen.scores.contexts == (6 if given else 2)
-        thawed = ContextPrior.thaw(frozen.arrays())
-        assert cost(thawed, staged(1)[0].numpy()) == cost(frozen, staged(1)[0].numpy())
-    first_two = -0.7 * np.log2(0.7) - 0.3 * np.log2(0.3 / 8) + np.log2(S)
-    assert costs[True] < first_two + 1.05
-    assert (frozen.scores.parents[2, :, -1] == 0).all()
-    assert costs[True] < costs[False] - 0.02
-
-
-def test_sizes_of_latents_that_were_decoded_do_not_stay_in_memory(frozen):
-    taken = []
-    tracemalloc.start()
-    try:
-        for side in range(100, 130):
-            for step in steps(frozen, [np.zeros((C, side, 100), np.int64)], range(2)):
-                step.tables.bits(np.zeros(step.tables.size, np.int64))
-            taken.append(tracemalloc.get_traced_memory()[0])
-    finally:
-        tracemalloc.stop()
-    assert taken[-1] < 1.3 * taken[8]
-
-
-SHARE = """
-import sys
-import numpy as np
-import torch
-from torch import distributed
-from omega_entropy import ContextPrior
-
-folder, rank, processes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-torch.set_num_threads(1)
-if processes > 1:
-    store = distributed.FileStore(folder + "/store", processes)
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=processes)
-pictures = torch.from_numpy(np.load(folder + "/pictures.npy"))[rank::processes]
-prior = ContextPrior(channels=pictures.shape[1], alphabet=8, parents=2)
-prior.recount()
-at_once = 8 // processes
-for first in range(0, 24 // processes, at_once):  # of 21 pictures, two processes have 11 and 10
-    some = pictures[first : first + at_once]
-    prior.observe(some, torch.full((len(some),), pictures.shape[1]))
-if rank == 0:
-    np.savez(folder + f"/of-{processes}.npz", **prior.freeze().arrays())
-"""
-
-
-def test_two_processes_fit_what_one_does(tmp_path):
-    drawn = np.random.default_rng(3).integers(0, 4, (21, 3, 6, 5))
-    np.save(tmp_path / "pictures.npy", drawn + np.roll(drawn, 1, axis=1))  # channels tell something about each other
-    for processes in (1, 2):
-        started = [
-            subprocess.Popen([sys.executable, "-c", SHARE, str(tmp_path), str(rank), str(processes)])
-            for rank in range(processes)
-        ]
-        assert [each.wait(timeout=120) for each in started] == [0] * processes
-    one, two = (dict(np.load(tmp_path / f"of-{processes}.npz")) for processes in (1, 2))
-    assert one.keys() == two.keys()
-    assert all(np.array_equal(one[name], two[name]) for name in one)
+@pytest.mark.parametrize(
+    ("name", "spoiled", "complaint"),
+    [
+        ("net.bias", full((1 << 24) - 1), "sums of inputs"),
+        ("net.bias", full(-(1 << 24)), "sums of inputs"),
+        ("net.spatial_bias", full(1 << 24), "sums of spatial"),
+        ("net.mixing_bias", full(-(1 << 24)), "sums of mixing"),
+        ("net.shifts", full(-20), "may reach 2"),
+        ("net.shifts", full(25), "may reach 2"),
+        ("net.first_bias", full(1 << 22), "scores of first"),
+        ("net.second_bias", full(1 << 22), "scores of second"),
+        ("net.score_shifts", full(-20), "scores of first"),
+        ("net.around", full(1 << 20), "adds to its scores"),
+        ("net.beside", full(1 << 20), "adds to its scores"),
+        ("net.base", full(1 << 23), "adds to its scores"),
+        ("net.of_kind", full(1 << 23), "adds to its scores"),
+        ("net.in_second", full(-(1 << 23)), "adds to its scores"),
+        ("net.inputs", full(128), "up to ±127"),
+        ("net.own", full(-128), "up to ±127"),
+        ("net.shifts", full(41), "divided by up to"),
+        ("net.levels", full(32), "up to ±31"),
+        ("net.levels", lambda array: array[1:], "levels of a context net has the shape"),
+        ("net.inputs", lambda array: array[:, 1:], "inputs of a context net has the shape"),
+        ("net.bias", lambda array: array[0], "has the shape"),
+        ("net.parents", lambda array: np.where(array < 0, -1, 5), "in an earlier group"),
+        ("net.parents", full(-2), "in an earlier group"),
+        ("net.bounds", lambda array: array[::-1].copy(), "do not divide"),
+        ("net.bounds", lambda array: array + 1, "do not divide"),
+        ("net.bounds", lambda array: np.array([0, 0, 3, *array[3:]]), "do not divide"),
+        ("table", lambda array: array[1:], "tables of 7 symbols"),
+        ("table", lambda array: array[:, ::-1].copy(), "every row of cumulative"),
+        ("classes", full(3), "not from 0 to 2"),
+        ("classes", full(-1), "not from 0 to 2"),
+        ("classes", lambda array: array[1:], "every channel has a class"),
+        ("order", full(0), "no permutation"),
+        ("order", lambda array: array[:, 1:], "every channel has a class"),
+        ("order", lambda array: array.astype(np.float32), "are integers"),
+    ],
+)
+def test_arrays_that_are_no_such_prior_are_refused(frozen, name, spoiled, complaint):
+    arrays = frozen.arrays()
+    assert "net.bounds" in arrays
+    with pytest.raises(ValueError, match=complaint):
+        ContextTables.from_arrays(arrays | {name: spoiled(arrays[name])})

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from omega_quant.block_plan import BlockPlan, ChannelBlock, is_kept, order_by_kept
 from omega_quant.straight_through import compiled_once, is_traced, length_gradient, number_of_length, without_tail
@@ -90,7 +91,7 @@ def sum_of_points(
     """The sums (R, D) of points that symbols stand for: Σ_c Σ_k point[c, symbol, k]·direction[c, k].
 
     direction_CKD, point_CSK: the directions, and the coordinates of each symbol along them.
-    symbols_CR: the symbols.
+    symbols_CR: the symbols; a negative one adds nothing.
     row_counts: for each channel, how many rows, the first ones, keep it, in falling order; None for all.
     """
     channels, rank, dims = direction_CKD.shape
@@ -110,9 +111,9 @@ def sum_of_points(
 
 
 def _chosen(point_CSK: Tensor, symbols_CR: Tensor) -> Tensor:
-    """The coordinates (C, K, R) of symbols."""
-    rank = point_CSK.shape[2]
-    return point_CSK.transpose(1, 2).gather(2, symbols_CR[:, None].expand(-1, rank, -1))
+    """The coordinates (C, K, R) of symbols; 0 for negative ones."""
+    point_CKS = functional.pad(point_CSK.transpose(1, 2), (1, 0))
+    return point_CKS.gather(2, symbols_CR[:, None].expand(-1, point_CKS.shape[1], -1) + 1)
 
 
 def _along(direction_CKD: Tensor, z_RD: Tensor) -> Tensor:

@@ -46,6 +46,7 @@ class IdentityQuantizer(Quantizer):
         """The latent (B, C, h, w) of the first n channels of bit patterns (B, n, h, w); other channels are 0."""
         batch, channels, height, width = symbols.shape
         latent = torch.zeros(batch, self.channels, height, width, device=symbols.device)
-        signed = torch.where(symbols >= 1 << 31, symbols - (1 << 32), symbols).to(torch.int32)
+        known = symbols.clamp_min(0)  # the pattern of 0 for those that are missing
+        signed = torch.where(known >= 1 << 31, known - (1 << 32), known).to(torch.int32)
         latent[:, :channels] = signed.view(torch.float32)
         return latent

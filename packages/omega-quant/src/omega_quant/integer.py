@@ -61,8 +61,8 @@ class IntegerQuantizer(Quantizer):
         return latent.round().clamp(self.lowest, self.highest).long() - self.lowest
 
     def latent(self, symbols: Tensor) -> Tensor:
-        """The latent (B, C, h, w) of the first n channels of symbols (B, n, h, w); other channels are 0."""
+        """The latent (B, C, h, w) of the first n channels of symbols (B, n, h, w); what is missing is 0."""
         batch, channels, height, width = symbols.shape
         latent = torch.zeros(batch, self.channels, height, width, device=symbols.device)
-        latent[:, :channels] = (symbols + self.lowest).float()
+        latent[:, :channels] = torch.where(symbols < 0, 0, symbols + self.lowest).float()
         return latent

@@ -23,7 +23,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.contracts.quantizer import MOST_LEVEL, Quantized, Quantizer, Refinement
 from omega_core.errors import ComponentError
 from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_of_points
 from omega_quant.scalar_cells import Cells
@@ -268,8 +268,12 @@ class OmegaQuantizer(Quantizer):
             self._start_as_scalar_quantizer(number, members, gain_D[:count] / size, step_D[:count] * size)
 
     def fineness(self, kept: Tensor) -> Tensor:
-        """See `Quantizer.fineness`; in the factored form, the values of `set_fineness`."""
-        return super().fineness(kept) if self.rank is None else self.prefix_fineness.float()[kept]
+        """See `Quantizer.fineness`; in the factored form, the values of `set_fineness`, linearly interpolated."""
+        if self.rank is None:
+            return super().fineness(kept)
+        below = kept.long().clamp(0, self.channels - 1)
+        of_prefixes = self.prefix_fineness.float()
+        return torch.lerp(of_prefixes[below], of_prefixes[below + 1], (kept - below).to(of_prefixes))
 
     def set_fineness(self, fineness: Tensor) -> None:
         """See `Quantizer.set_fineness`; the full form does not store it."""
@@ -444,6 +448,32 @@ class OmegaQuantizer(Quantizer):
             y = sum_of_points(*table, rearrange(symbols, "n c h w -> c (n h w)"))
         y = y + self.table_bias
         return self._rectify(rearrange(y, "(n h w) d -> n d h w", n=batch, h=height, w=width))
+
+    @torch.no_grad()
+    def refinement(self) -> Refinement:
+        """See `Quantizer.refinement`. With dead zones, a parent is the channel of the same latent in the stage before.
+
+        Symbols are numbers, which are 0 for the symbol S/2 − 1; those of refined numbers are the lower or upper half.
+        """
+        if self.rectified:
+            return super().refinement()
+        zero = self.alphabet // 2 - 1
+        number = torch.arange(self.alphabet) - zero
+        before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
+        halved = 2 * before + torch.where(before > 0, number == 3, -1 * (number == 2))
+        levels = torch.where(before == 0, number, halved).clamp(-MOST_LEVEL, MOST_LEVEL)
+        if self.rank is None:
+            sizes = (self.table[:, zero + 1] - self.table[:, zero]).square().sum(dim=1)
+        else:
+            along = self.table_point[:, zero + 1] - self.table_point[:, zero]
+            sizes = torch.einsum("ck,ckd->cd", along, self.table_direction).square().sum(dim=1)
+        if not self.dead_zone:
+            levels = number.clamp(-MOST_LEVEL, MOST_LEVEL).repeat(len(before), 1)
+            return Refinement([-1] * self.channels, levels, sizes.tolist())
+        stages, latents = self.stage.tolist(), self.direction[:, 0].abs().argmax(dim=1).tolist()
+        channel_of = {(stage, latent): c for c, (stage, latent) in enumerate(zip(stages, latents, strict=True))}
+        parents = [channel_of.get((stage - 1, latent), -1) for stage, latent in zip(stages, latents, strict=True)]
+        return Refinement(parents, levels, sizes.tolist())
 
     @torch.no_grad()
     def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:

@@ -211,9 +211,10 @@ def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, row_counts: Sequence[int]
     """The table rows of symbols, summed over channels: (R, D).
 
     table_CSD: a row for each symbol of each channel.
-    symbols_RC: the symbols.
+    symbols_RC: the symbols; a negative one adds nothing.
     row_counts: for each channel, how many rows, the first ones, keep it, in falling order; None for all.
     """
+    table_CSD, symbols_RC = functional.pad(table_CSD, (0, 0, 1, 0)), symbols_RC + 1
     channels, symbols, dims = table_CSD.shape
     if is_traced() and row_counts is None:
         return functional.embedding_bag(_number(symbols_RC, symbols), table_CSD.flatten(0, 1), mode="sum")

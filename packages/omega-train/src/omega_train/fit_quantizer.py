@@ -8,6 +8,7 @@ which is an input of the synthesis.
 """
 
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from omega_train.validation import FINENESSES, all_of, batches
 
 PICTURES = 48  # the most that are measured
 _SIDES = 3
+_AHEAD = 60  # places
 Floats = NDArray[np.float64]
 
 
@@ -44,7 +46,8 @@ def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
     found = _measure(task, images, workers)
     order = np.arange(len(found.bits))
     if _can_be_ordered(task):
-        order = np.argsort(-found.gains / np.maximum(found.bits, 1e-12), kind="stable")
+        by_slope = np.argsort(-found.gains / np.maximum(found.bits, 1e-12), kind="stable")
+        order = np.array(parents_first(by_slope.tolist(), task.quantizer.refinement().parents))
         _reorder(task, order.tolist())
     rates = np.concatenate([[0.0], found.bits[order].cumsum()])
     errors = found.error - np.concatenate([[0.0], found.gains[order].cumsum()])
@@ -145,6 +148,35 @@ def _reorder(task: CodecTask, order: list[int]) -> None:
             ordered = deepcopy(module)
             ordered.select_channels(order)
             module.load_state_dict(ordered.state_dict())
+    if task.prior is not None:
+        task.prior.follow(task.quantizer.refinement())
+
+
+def parents_first(order: list[int], parents: Sequence[int]) -> list[int]:
+    """Return an order of channels in which each comes after its parent (`Refinement`).
+
+    order: of the channels, wanted otherwise.
+    parents: of each channel, or −1.
+
+    A parent that comes too late is moved before its child, by _AHEAD places, so that other channels lie between them
+    and all of these can be coded at once.
+    """
+    place = np.empty(len(order))
+    place[order] = np.arange(len(order))
+    for channel in sorted(range(len(order)), key=lambda c: -_depth(c, parents)):
+        parent = parents[channel]
+        if parent >= 0 and place[parent] > place[channel]:
+            place[parent] = place[channel] - _AHEAD
+    found: list[int] = np.argsort(place, kind="stable").tolist()
+    return found
+
+
+def _depth(channel: int, parents: Sequence[int]) -> int:
+    """How many ancestors a channel has."""
+    depth = 0
+    while (channel := parents[channel]) >= 0:
+        depth += 1
+    return depth
 
 
 def _fineness_of(errors: Floats, relaxed_errors: Floats) -> Floats:

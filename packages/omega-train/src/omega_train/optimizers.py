@@ -26,16 +26,17 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of a recipe for the trainable parameters of a model.
 
-    recipe: has the optimizer, learning rates and weight decay. model: the codec; parameters whose names begin with
-        "quantizer." have the quantizer's learning rate, and matrices that Muon trains theirs. Parameters of one
-        dimension, such as temperatures, have no weight decay.
+    recipe: has the optimizer, learning rates and weight decay. model: the codec; parameters of the quantizer, and of
+        the prior without its relaxation, have the quantizer's learning rate, and matrices that Muon trains theirs.
+        Parameters of one dimension, such as temperatures, have no weight decay.
     """
     matrices = set(matrices_of(model)) if recipe.optimizer == "muon" else set()
     rate, own = recipe.learning_rate, recipe.quantizer_learning_rate
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            lr = own if own is not None and name.startswith("quantizer.") else rate
+            of_symbols = name.startswith(("quantizer.", "prior.")) and not name.startswith("prior.relaxation.")
+            lr = own if own is not None and of_symbols else rate
             if name in matrices:
                 lr = recipe.matrix_learning_rate or MATRIX_LEARNING_RATE
             decay = recipe.weight_decay if parameter.ndim > 1 else 0.0

@@ -33,3 +33,44 @@ def omega_register_trainers() -> list[Component]:
             summary="PyTorch Lightning, on the CPU or on GPUs",
         ),
     ]
+
+
+@hookimpl
+def omega_register_codecs() -> list[Component]:
+    return [
+        Component(
+            name="jpeg",
+            target="omega_train.evaluation.codecs.pillow:JpegCodec",
+            summary="JPEG of Pillow, progressive with optimized tables",
+        ),
+        Component(
+            name="webp",
+            target="omega_train.evaluation.codecs.pillow:WebpCodec",
+            summary="WebP of Pillow, lossy",
+        ),
+        Component(
+            name="avif",
+            target="omega_train.evaluation.codecs.pillow:AvifCodec",
+            summary="AVIF of Pillow, lossy",
+        ),
+        Component(
+            name="jpeg2000",
+            target="omega_train.evaluation.codecs.pillow:Jpeg2000Codec",
+            summary="JPEG 2000 of Pillow, by compression ratios",
+        ),
+        Component(
+            name="jxl",
+            target="omega_train.evaluation.codecs.jxl:JxlCodec",
+            summary="JPEG XL, lossy (optional: omega-train[jxl], GPL-3)",
+        ),
+        Component(
+            name="heic",
+            target="omega_train.evaluation.codecs.heic:HeicCodec",
+            summary="HEVC still pictures (optional: omega-train[heic], whose wheel contains x265, a GPL-2 encoder)",
+        ),
+        Component(
+            name="compressai",
+            target="omega_train.evaluation.codecs.compressai:CompressaiCodec",
+            summary="learned codecs of CompressAI's zoo (optional: compressai)",
+        ),
+    ]

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omega_core.format.cuts import channels_per_group, group_ends
+from omega_core.coding.order import even_counts
 from omega_train.data.batches import NOISE, RATE, Batch, draws
 from omega_train.recipe import Recipe
 
@@ -77,15 +77,15 @@ def noise_seeds(recipe: Recipe, batch: Batch) -> Tensor:
 
 
 def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
-    """The channel counts at which a file has cuts, the share f at each, and the weight of each.
+    """The channel counts at which a codec is validated, the share f at each, and the weight of each.
 
-    The weight of a count is the probability that training draws it or a count since the one before. With up to 32
-    channels, files have cuts at all counts.
+    The weight of a count is the probability that training draws it or a count since the one before. Up to 32
+    channels are all of them.
     """
     span = recipe.channels - recipe.channels_min
     if span == 0:
         return [recipe.channels], np.ones(1), np.ones(1)
-    ends = group_ends(recipe.channels, channels_per_group(recipe.channels))
+    ends = even_counts(recipe.channels)
     counts = [n for n in ends if n > recipe.channels_min]
     f = (np.array(counts) - recipe.channels_min) / span
     return counts, f, np.diff(f ** (1 / recipe.draw_exponent), prepend=0.0)

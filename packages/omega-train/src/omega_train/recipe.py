@@ -37,7 +37,8 @@ class Recipe:
     epochs, steps: the length of training, one of them.
     batch_size: images per step and process.
     learning_rate: that of all parameters without another one.
-    quantizer_learning_rate: that of the quantizer; `learning_rate` if None.
+    quantizer_learning_rate: that of the quantizer and the prior, without the density of the relaxed phase;
+        `learning_rate` if None.
     optimizer: "adam", or "muon" for weights that are matrices and Adam for all others.
     matrix_learning_rate: that of the matrices, with "muon"; 0.01 if None.
     weight_decay: that of parameters of more than one dimension.

@@ -1,4 +1,4 @@
-"""Validation of a codec during training, at the channel counts at which its files have cuts."""
+"""Validation of a codec during training, at up to 32 channel counts."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -93,7 +93,7 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
 
 
 def _points(task: CodecTask) -> tuple[list[int], Rates, NDArray[np.float64]]:
-    """The channel counts at which a file has cuts, their rates, and the weights of their losses."""
+    """The channel counts of a validation, their rates, and the weights of their losses."""
     counts, f, weights = shares(task.recipe)
     if not task.recipe.relaxed_share:
         return counts, rates_at(task.recipe, torch.from_numpy(f)), weights

@@ -3,20 +3,22 @@
     pixels ─ImageCodec→ symbols ─coder(tables)→ stream
     pixels ←ImageCodec─ symbols ←coder(tables)─ stream
 
-A stream holds the symbols of one or several pictures, in the order that `omega_core.coding.order` tells.
+A stream holds the symbols of one or several pictures, in the order that `omega_core.coding.order` tells. The first
+bytes of it determine some of them; the others are missing.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from omega_core.codec.image_codec import ImageCodec
-from omega_core.coding.order import Step, in_order, steps
-from omega_core.coding.tables import FrozenPrior, Integers, Tables
-from omega_core.contracts.coder import Coder, Decoder
+from omega_core.coding.order import CodingStep, Latents, coding_steps, complete_at, in_order
+from omega_core.coding.tables import MISSING, FrozenPrior, Integers, Tables
+from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images.pictures import Pixels
 
@@ -72,7 +74,7 @@ class FileCodec:
     def pixels(
         self, symbols: Integers, height: int, width: int, *, tile: int | None = None, colors: int | None = None
     ) -> Pixels:
-        """Decode symbols (n, h, w) of one picture to pixels (colors, height, width): see `pixels_of_all`."""
+        """Decode symbols (C, h, w) of one picture to pixels (colors, height, width): see `pixels_of_all`."""
         [pixels] = self.pixels_of_all([symbols], [(height, width)], tile=tile, colors=colors)
         return pixels
 
@@ -87,87 +89,149 @@ class FileCodec:
     ) -> list[Pixels]:
         """Decode the symbols of pictures to the pixels (colors, H, W) of each, uint8. Those of one size go in batches.
 
-        pictures: symbols (n, h, w) of each; n, the number of leading channels, may differ.
+        pictures: symbols (C, h, w) of each, with MISSING for those that are missing.
         sizes: (H, W) of each.
         tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole pictures.
         colors: 1 for the mean of the colors of an architecture for RGB; that of the architecture if None.
         """
         found: dict[int, Pixels] = {}
         for places in _batches(sizes):
-            kept = [len(pictures[place]) for place in places]
-            symbols = np.zeros((len(places), max(kept), *pictures[places[0]].shape[1:]), np.int64)
-            for row, place in enumerate(places):
-                symbols[row, : kept[row]] = pictures[place]
-            pixels = self.codec.decode_pixels(
-                torch.from_numpy(symbols), *sizes[places[0]], kept=_unless_all(kept), tile=tile, colors=colors
-            )
+            symbols = torch.from_numpy(np.stack([pictures[place] for place in places]))
+            pixels = self.codec.decode_pixels(symbols, *sizes[places[0]], tile=tile, colors=colors)
             found |= zip(places, pixels.numpy(), strict=True)
         return [found[place] for place in range(len(pictures))]
 
-    def in_order(self, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
-        """Return the symbols (n, h, w) of pictures in the order of coding, flat, and their tables.
-
-        Raises ModelFileError if the prior does not fit.
+    def coded(self, pictures: Sequence[Integers]) -> "CodedSymbols":
+        """Return the symbols (C, h, w) of pictures in the order of coding. Raises ModelFileError if the prior does not
+        fit.
         """
+        latents = Latents.of(pictures)
         with _fitting():
-            symbols, tables = in_order(self.prior, pictures)
+            places, tables = in_order(self.prior, latents)
         self._check_alphabet(tables)
-        return symbols, tables
+        return CodedSymbols(latents, places, tables)
 
-    def encode(self, pictures: Sequence[Integers], coder: Coder, cuts: list[int]) -> tuple[bytes, list[int]]:
-        """Encode the symbols of pictures to one stream, and return it with its length at each cut.
+    def decode(
+        self, stream: bytes, coder: Coder, sizes: Sequence[tuple[int, int]], *, complete: bool
+    ) -> list[Integers]:
+        """Decode a stream to the symbols (C, h, w) of each picture; those that it does not determine are MISSING.
 
-        pictures: symbols (C, h, w) of each.
-        coder: to encode with.
-        cuts: rising numbers of channels; the last is C.
-        """
-        symbols, tables = self.in_order(pictures)
-        small = np.int32 if tables.alphabet <= 1 << 31 else np.int64
-        return coder.encode(symbols.astype(small), tables, [n * tables.positions for n in cuts])
-
-    def decode(self, stream: bytes, coder: Coder, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
-        """Decode a stream to the symbols (channels, h, w) of each picture.
-
-        stream: all of it, or its bytes up to a cut.
+        stream: all of it, or its first bytes.
         coder: that it was encoded with.
-        channels: the number of channels in it.
         sizes: (h, w) of the symbols of each picture.
-
-        Raises CoderError for damaged bytes, or for more channels than the codec has.
-        """
-        pictures = self.undecoded(channels, sizes)
-        self.decode_channels(coder.decoder(stream), pictures, range(channels))
-        return pictures
-
-    def undecoded(self, channels: int, sizes: Sequence[tuple[int, int]]) -> list[Integers]:
-        """Return zeros (channels, h, w) for each of `sizes` (h, w), which `decode_channels` fills with symbols.
-
-        Raises CoderError for more channels than the codec has.
-        """
-        if channels > self.codec.quantizer.channels:
-            raise CoderError(f"the file has {channels} channels, its model only {self.codec.quantizer.channels}.")
-        return [np.zeros((channels, *size), np.int64) for size in sizes]
-
-    def decode_channels(self, decoder: Decoder, pictures: Sequence[Integers], channels: range) -> None:
-        """Decode channels of pictures in place.
-
-        decoder: of their stream, of which the earlier channels are decoded.
-        pictures: symbols (n, h, w) of each, with the earlier channels filled in.
-        channels: to decode.
+        complete: whether it is the whole stream.
 
         Raises CoderError for damaged bytes.
         """
-        for step in self._steps(pictures, channels):
-            self._check_alphabet(step.tables)
-            step.put_into(pictures, decoder.decode(step.tables))
+        decoder = SymbolDecoder(self, coder, sizes)
+        decoder.decode(stream, complete=complete)
+        return decoder.pictures
 
-    def _steps(self, pictures: Sequence[Integers], channels: range) -> Iterator[Step]:
+    def steps(self, latents: Latents) -> Iterator[CodingStep]:
+        """Yield the steps in which symbols are coded. Raises ModelFileError if the prior does not fit."""
         with _fitting():
-            yield from steps(self.prior, pictures, channels)
+            for step in coding_steps(self.prior, latents):
+                self._check_alphabet(step.tables)
+                yield step
 
     def _check_alphabet(self, tables: Tables) -> None:
         if tables.cumulative is not None and tables.alphabet != self.codec.quantizer.alphabet:
             raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
+
+
+@dataclass(frozen=True)
+class CodedSymbols:
+    """The symbols of pictures in the order of coding.
+
+    latents: the symbols of each picture.
+    places: of all symbols in `latents.flat`, in the order of coding.
+    tables: of the symbols, in that order.
+    """
+
+    latents: Latents
+    places: Integers
+    tables: Tables
+
+    @cached_property
+    def symbols(self) -> Integers:
+        """The symbols, flat, in the order of coding."""
+        return self.latents.flat[self.places]
+
+    @property
+    def bits(self) -> float:
+        """−Σ log2 p of all symbols, in bits."""
+        return self.tables.bits(self.symbols)
+
+    @cached_property
+    def complete_at(self) -> Integers:
+        """How many symbols have to be coded for the first 0 to C channels of all pictures: (C + 1,)."""
+        return complete_at(self.latents, self.places, len(self.latents.pictures[0]))
+
+    def encode(self, coder: Coder, ends: Sequence[int]) -> tuple[bytes, list[int]]:
+        """Encode all symbols to one stream, and return it with the fewest bytes that determine some of the first.
+
+        coder: to encode with.
+        ends: rising numbers of symbols; the last is that of all.
+        """
+        small = np.int32 if self.tables.alphabet <= 1 << 31 else np.int64
+        return coder.encode(self.symbols.astype(small), self.tables, list(ends))
+
+    def first(self, count: int) -> list[Integers]:
+        """Return the symbols (C, h, w) of each picture; only the first `count` in the order of coding are known."""
+        latents = Latents.of(self.latents.pictures)
+        latents.flat[self.places[count:]] = MISSING
+        return latents.pictures
+
+
+class SymbolDecoder:
+    """Decodes a stream while its bytes arrive, each symbol once.
+
+    files: the codec.
+    coder: of the stream.
+    sizes: (h, w) of the symbols of each picture.
+    """
+
+    def __init__(self, files: FileCodec, coder: Coder, sizes: Sequence[tuple[int, int]]) -> None:
+        self._latents = Latents(files.codec.quantizer.channels, sizes)
+        self._steps = files.steps(self._latents)
+        self._coder, self._decoder = coder, coder.decoder(b"")
+        self._step: CodingStep | None = None
+        self._done = 0  # symbols of the step
+        self.count = 0
+        """The number of symbols that are decoded."""
+
+    @property
+    def pictures(self) -> list[Integers]:
+        """The symbols (C, h, w) of each picture, with MISSING for those that are not decoded."""
+        return self._latents.pictures
+
+    def decode(self, data: bytes, *, complete: bool = False) -> None:
+        """Decode the symbols that further bytes determine.
+
+        data: the next bytes of the stream.
+        complete: whether they are the whole stream, from its beginning.
+
+        Raises CoderError for damaged bytes, or for a whole stream that lacks symbols.
+        """
+        if complete:
+            self._decoder = self._coder.decoder(data, complete=True)
+        else:
+            self._decoder.extend(data)
+        while True:
+            if self._step is None:
+                self._step, self._done = next(self._steps, None), 0
+                if self._step is None:
+                    return
+            places, tables = self._step.places[self._done :], self._step.tables
+            found = self._decoder.decode(tables.part(self._done) if self._done else tables)
+            self._latents.flat[places[: len(found)]] = found
+            self._done += len(found)
+            self.count += len(found)
+            if len(found) < len(places):
+                if complete:
+                    raise CoderError(f"the stream is damaged: it has {self.count} symbols only.")
+                return
+            self._step = None
 
 
 @contextmanager
@@ -188,11 +252,6 @@ def _batches(sizes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
         most = max(1, BATCH_PIXELS // (size[-2] * size[-1]))
         for first in range(0, len(places), most):
             yield places[first : first + most]
-
-
-def _unless_all(kept: Sequence[int]) -> torch.Tensor | None:
-    """The number of channels of each picture, as a tensor; None if all have the same."""
-    return None if min(kept) == max(kept) else torch.tensor(kept)
 
 
 def _color(colors: int) -> str:

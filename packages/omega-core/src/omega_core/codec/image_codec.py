@@ -2,7 +2,7 @@
 
     forward         image ─analysis→ latent ─quantizer(prior, kept)→ latent, bits, symbols ─synthesis→ reconstruction
     encode_symbols  image ─analysis→ latent ─quantizer→ symbols
-    decode_symbols  symbols ─quantizer→ latent ─synthesis→ image
+    decode_symbols  symbols, some of them missing ─quantizer→ latent ─synthesis→ image
 
 Shapes: B images of H×W pixels, D latent channels, C symbol channels of which the first n are kept, h×w positions.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from omega_core.codec.tiling import tiles
-from omega_core.coding.tables import MAX_ALPHABET
+from omega_core.coding.tables import MAX_ALPHABET, MISSING
 from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture, LocalArchitecture, Margins
 from omega_core.contracts.prior import Prior
@@ -65,6 +65,7 @@ class ImageCodec(nn.Module):
         self.architecture, self.quantizer, self.prior = architecture, quantizer, prior
         if prior is not None:
             _check_fit(quantizer, prior)
+            prior.follow(quantizer.refinement())
         # both transforms take half the time on a CPU, backward too
         architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("_place", torch.empty(0), persistent=False)  # for `device` without parameters
@@ -187,16 +188,16 @@ class ImageCodec(nn.Module):
 
         image, kept: as for `forward`.
 
-        The quantizer's tables and the synthesis get gradients, the analysis gets none. Symbols are computed without
-        autocast.
+        The quantizer's tables and the synthesis get gradients and, from the bits, a prior that learns from symbols; the
+        analysis gets none. Symbols are computed without autocast.
         """
         kept = self._all_kept(image) if kept is None else kept
         with torch.autocast(image.device.type, enabled=False):
             with torch.no_grad():
                 symbols = self.quantizer.symbols(self.analyze(image).to(image.dtype))
-                here = torch.arange(symbols.shape[1], device=kept.device) < kept[:, None]
-                bits = (self.channel_bits(symbols) * here).sum(dim=1).to(image.dtype)
-            latent = self.dequantize(symbols, kept).to(image.dtype)
+            here = torch.arange(symbols.shape[1], device=kept.device) < kept[:, None]
+            bits = (self.channel_bits(symbols) * here).sum(dim=1).to(image.dtype)
+            latent = self.quantizer.latent(torch.where(here[:, :, None, None], symbols, MISSING)).to(image.dtype)
         return self._output(image, Quantized(latent, bits, symbols), self.quantizer.fineness(kept).to(image))
 
     def _output(self, image: Tensor, quantized: Quantized, fineness: Tensor) -> CodecOutput:
@@ -210,21 +211,12 @@ class ImageCodec(nn.Module):
         """Return the bits (B, C) of each channel of symbols (B, C, h, w) under the current prior; 0 without a prior."""
         if self.prior is None:
             return torch.zeros(symbols.shape[:2], device=symbols.device)
-        lengths_CTS = self.prior.code_lengths(symbols.shape[2], symbols.shape[3])
-        flat_CPB = symbols.flatten(2).permute(1, 2, 0)
-        lengths_CPB = lengths_CTS.expand(-1, flat_CPB.shape[1], -1).gather(2, flat_CPB)
-        return lengths_CPB.sum(dim=1).T
+        return self.prior.channel_bits(symbols)
 
-    def dequantize(self, symbols: Tensor, kept: Tensor | None = None) -> Tensor:
-        """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w).
-
-        kept: (B,), int64, how many of the n channels of each sample count; all if None.
-        """
-        if kept is None:
-            return self.quantizer.latent(symbols)
-        order = torch.argsort(kept, stable=True)  # one call for all samples with the same number of channels
-        parts = [self.quantizer.latent(symbols[kept == n, :n]) for n in sorted(set(kept.tolist()))]
-        return torch.cat(parts)[torch.argsort(order)]
+    def fineness(self, symbols: Tensor) -> Tensor:
+        """Return the fineness (B,) of symbols (B, n, h, w), which depends on how many of them are not missing."""
+        known = (symbols >= 0).flatten(1).sum(dim=1) / (symbols.shape[2] * symbols.shape[3])
+        return self.quantizer.fineness(known)
 
     @torch.no_grad()
     def encode_symbols(self, image: Tensor, *, tile: int | None = None) -> Tensor:
@@ -261,19 +253,16 @@ class ImageCodec(nn.Module):
         return self.quantizer.symbols(self.analyze(image).to(_dtype(self.quantizer))).long()
 
     @torch.no_grad()
-    def decode_symbols(
-        self, symbols: Tensor, height: int, width: int, *, kept: Tensor | None = None, tile: int | None = None
-    ) -> Tensor:
+    def decode_symbols(self, symbols: Tensor, height: int, width: int, *, tile: int | None = None) -> Tensor:
         """Decode symbols to images (B, colors, height, width), on the device of the symbols.
 
-        symbols: (B, n, h, w), integers of the first n ≤ C channels, on any device.
+        symbols: (B, n, h, w), integers of the first n ≤ C channels, on any device; −1 for those that are missing.
         height, width: of the images, in pixels.
-        kept: (B,), int64, how many of the n channels of each image count; all if None.
         tile: as for `encode_symbols`.
 
         Values may lie slightly outside [0, 1]. Raises ModelFileError as `encode_symbols` does.
         """
-        return self._decoded(symbols, height, width, kept, tile, lambda image: image)
+        return self._decoded(symbols, height, width, tile, lambda image: image)
 
     @torch.no_grad()
     def decode_pixels(
@@ -282,7 +271,6 @@ class ImageCodec(nn.Module):
         height: int,
         width: int,
         *,
-        kept: Tensor | None = None,
         tile: int | None = None,
         colors: int | None = None,
     ) -> Tensor:
@@ -290,27 +278,23 @@ class ImageCodec(nn.Module):
 
         colors: 1 for the mean of the colors of an architecture for RGB; that of the architecture if None.
         """
-        return self._decoded(
-            symbols, height, width, kept, tile, lambda image: _eight_bits(image, colors or self.colors)
-        )
+        return self._decoded(symbols, height, width, tile, lambda image: _eight_bits(image, colors or self.colors))
 
     def _decoded(
         self,
         symbols: Tensor,
         height: int,
         width: int,
-        kept: Tensor | None,
         tile: int | None,
         finish: Callable[[Tensor], Tensor],
     ) -> Tensor:
         """Decode symbols; `finish` is applied to each tile before it is copied into the image."""
-        counts = torch.full((len(symbols),), symbols.shape[1]) if kept is None else kept
-        fineness = self.quantizer.fineness(counts.to(self.device)).to(_dtype(self.architecture))
+        fineness = self.fineness(symbols.to(self.device)).to(_dtype(self.architecture))
         if tile is None:
-            image = self.synthesize(self._latent(symbols, kept), height, width, fineness)
+            image = self.synthesize(self._latent(symbols), height, width, fineness)
             return finish(image).to(symbols.device)
         whole: Tensor | None = None
-        for rows, columns, image in self._tiles(symbols, height, width, kept, tile, fineness):
+        for rows, columns, image in self._tiles(symbols, height, width, tile, fineness):
             part = finish(image)
             if whole is None:
                 whole = part.new_empty((len(part), part.shape[1], height, width), device=symbols.device)
@@ -319,7 +303,7 @@ class ImageCodec(nn.Module):
         return whole
 
     def _tiles(
-        self, symbols: Tensor, height: int, width: int, kept: Tensor | None, tile: int, fineness: Tensor
+        self, symbols: Tensor, height: int, width: int, tile: int, fineness: Tensor
     ) -> Iterator[tuple[slice, slice, Tensor]]:
         """Yield the rows, columns and pixels of each tile of an image."""
         architecture = _local(self.architecture)
@@ -327,9 +311,7 @@ class ImageCodec(nn.Module):
         step, stride = _positions(tile, architecture), architecture.stride
         features: Tensor | None = None
         for down, across in tiles(h, w, step, architecture.refine_halo):
-            refined = architecture.refine_with_fineness(
-                self._latent(symbols[:, :, down.outer, across.outer], kept), fineness
-            )
+            refined = architecture.refine_with_fineness(self._latent(symbols[:, :, down.outer, across.outer]), fineness)
             if features is None:
                 features = refined.new_empty((*refined.shape[:2], h, w))
             features[:, :, down.inner, across.inner] = refined[:, :, down.within, across.within]
@@ -346,10 +328,9 @@ class ImageCodec(nn.Module):
                 image[:, :, top : top + rows.stop - rows.start, first : first + columns.stop - columns.start],
             )
 
-    def _latent(self, symbols: Tensor, kept: Tensor | None) -> Tensor:
+    def _latent(self, symbols: Tensor) -> Tensor:
         """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w) in the type and on the device of the synthesis."""
-        here = symbols.contiguous().to(self.device)
-        return self.dequantize(here, None if kept is None else kept.to(self.device)).to(_dtype(self.architecture))
+        return self.quantizer.latent(symbols.contiguous().to(self.device)).to(_dtype(self.architecture))
 
 
 def _check_fit(quantizer: Quantizer, prior: Prior) -> None:

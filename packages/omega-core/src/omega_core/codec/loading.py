@@ -226,7 +226,7 @@ def decompress_picture(source: Source, model: AnyModel = None) -> Picture:
 
 
 def decode_progressively(stream: Stream | bytes, model: AnyModel = None) -> Iterator[Image.Image]:
-    """Yield a better picture at each cut of an `.omega` file: see `Model.decompress_progressively`.
+    """Yield better pictures of an `.omega` file while it arrives: see `Model.decompress_progressively`.
 
     stream: the source of the file.
     model: as for `decompress`.

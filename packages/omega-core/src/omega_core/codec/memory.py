@@ -22,8 +22,8 @@ MAX_MEMORY = 4 << 30
 VARIABLE = "OMEGA_MAX_MEMORY"
 """The environment variable of another default, in MiB."""
 
-_SYMBOL = 4 * 8
-"""Bytes of a symbol: in the picture, in its batch, as the coder returns it, and in what the coder computes it from."""
+_SYMBOL = 6 * 8
+"""Bytes of a symbol: in the picture, in its batch, as the coder returns it, its place and row, and where runs begin."""
 _PIXEL = 16
 """Bytes of a pixel: colors in the batch, the picture and the Pillow image; alpha inflated, summed and copied."""
 _FIXED = 64 << 20
@@ -79,10 +79,9 @@ class DecodingMemory:
             kept = local.refine_with_fineness(latent, latent.new_ones(1)).nbytes
         return cls(codec, live.peak / (h * w), kept / (h * w))
 
-    def needed(self, channels: int, sizes: Sequence[tuple[int, int]], tile: int | None) -> int:
+    def needed(self, sizes: Sequence[tuple[int, int]], tile: int | None) -> int:
         """Return an upper bound of the bytes that decoding a file takes.
 
-        channels: the number of channels in the file.
         sizes: (H, W) of its pictures, in pixels.
         tile: the side of its tiles, in pixels; None without tiles.
 
@@ -98,12 +97,12 @@ class DecodingMemory:
             halo = max(architecture.refine_halo, architecture.render_halo)
             at_once = min(at_once, (max(1, tile // architecture.stride) + 2 * halo) ** 2)
         pixels = sum(height * width for height, width in sizes)
-        symbols = positions * channels
+        symbols = positions * self.codec.quantizer.channels
         return int(_FIXED + symbols * _SYMBOL + pixels * _PIXEL + positions * self.kept + at_once * self.transformed)
 
-    def check(self, channels: int, sizes: Sequence[tuple[int, int]], tile: int | None, allowed: int) -> None:
+    def check(self, sizes: Sequence[tuple[int, int]], tile: int | None, allowed: int) -> None:
         """Raise NotEnoughMemoryError if decoding may take more than `allowed` bytes. Other arguments as of `needed`."""
-        needed = self.needed(channels, sizes, tile)
+        needed = self.needed(sizes, tile)
         if needed > allowed:
             raise NotEnoughMemoryError(
                 f"decoding it may take {needed >> 20} MiB of memory, more than {allowed >> 20}; allow more to do it.",

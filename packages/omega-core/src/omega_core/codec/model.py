@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
 
+import numpy as np
 from PIL import Image
 
-from omega_core.codec.decoding import CutDecoder, PictureMaker
-from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.decoding import GrowingPicture, PictureMaker
+from omega_core.codec.file_codec import BATCH_PIXELS, CodedSymbols, FileCodec
 from omega_core.codec.memory import DecodingMemory, default_max_memory
 from omega_core.codec.model_file import Description
+from omega_core.coding.order import even_counts
 from omega_core.coding.tables import Integers
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, DamagedFileError, ImageError, OmegaWarning, RateError, WrongModelError
 from omega_core.file_io import Source, bytes_of
 from omega_core.format.binary import Stream
-from omega_core.format.cuts import channels_per_group, divide, group_ends
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import FINGERPRINT, Header
 from omega_core.format.limits import MAX_PICTURES, MAX_SHARED_PIXELS
-from omega_core.format.rate_control import Rate, largest_within
+from omega_core.format.rate_control import Rate, length_within
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.alpha_and_profile import compress_planes, compress_profile
 from omega_core.images.metrics import psnr
@@ -43,33 +43,33 @@ TILE_SIZE = 1024
 TILE_SIZES = range(256, 2049)
 """Accepted sides of tiles, in pixels; a picture with a longer side needs tiles, which bound memory and overlap."""
 
+_FIRST_BYTES = 100  # of the stream, below which no picture is decoded while a file arrives
+
 
 @dataclass(frozen=True)
 class Encoded:
-    """Encoded pictures, whose file can be truncated at any of its cuts.
+    """Encoded pictures, whose file can be truncated to any number of bytes.
 
-    pictures: the symbols (C, h, w) of each.
-    whole: the file with all encoded channels.
+    coded: the symbols of the pictures, in the order of coding.
+    whole: the file with all symbols.
+    lengths: the fewest bytes of the stream that determine all symbols of the first channels, by the number of channels.
     """
 
-    pictures: tuple[Integers, ...]
+    coded: CodedSymbols
     whole: OmegaFile
+    lengths: Mapping[int, int]
 
     @property
     def symbols(self) -> Integers:
         """The symbols (C, h, w) of the first picture."""
-        return self.pictures[0]
-
-    @property
-    def cuts(self) -> list[int]:
-        """The numbers of channels at which the file can be truncated."""
-        return list(self.whole.header.cuts)
+        return self.coded.latents.pictures[0]
 
     def file(self, channels: int) -> bytes:
-        """Return the bytes of the file truncated to `channels`. Raises RateError if these are not in `cuts`."""
-        if channels not in self.cuts:
-            raise RateError(f"there is no cut at {channels} channels, only at {self.cuts}.", channels=self.cuts)
-        return self.whole.truncated(channels).to_bytes()
+        """Return the bytes of the file truncated to `channels`. Raises RateError if these are not in `lengths`."""
+        if channels not in self.lengths:
+            counts = list(self.lengths)
+            raise RateError(f"the length of {channels} channels is not known, only of {counts}.", channels=counts)
+        return self.whole.truncated(self.lengths[channels]).to_bytes()
 
 
 class CompressOptions(TypedDict, total=False):
@@ -136,16 +136,26 @@ class Model:
         """The most pixels of all pictures of one file together."""
         return max(self.max_pixels, MAX_SHARED_PIXELS)
 
-    def encode(self, picture: PictureLike | Picture, *, coder: str | None = None) -> Encoded:
+    def encode(
+        self, picture: PictureLike | Picture, *, coder: str | None = None, counts: Sequence[int] = ()
+    ) -> Encoded:
         """Encode all channels of a picture.
 
         picture: as for `compress`.
         coder: the name of a coder; that of the model if None.
+        counts: rising numbers of channels, from 1 to C, for `Encoded.lengths`; `channel_counts` if empty.
 
-        Raises ImageError for the picture, NotEnoughMemoryError if the model would not decode the file, ComponentError
-        or CoderError for the coder.
+        Raises ImageError for the picture, RateError for a number that the model lacks, NotEnoughMemoryError if the
+        model would not decode the file, ComponentError or CoderError for the coder.
         """
-        return self._encode([self.read(picture)], None, coder)
+        for count in counts:
+            self._check_channels(count)
+        return self._encode([self.read(picture)], coder, counts or self.channel_counts)
+
+    @property
+    def channel_counts(self) -> list[int]:
+        """Up to 32 numbers of channels, evenly spaced, of which the last is C; C alone for a model with one rate."""
+        return even_counts(self.channels) if self.description.adaptive else [self.channels]
 
     def encode_together(
         self, pictures: Sequence[Picture], *, channels: int | None = None, coder: str | None = None
@@ -164,7 +174,8 @@ class Model:
         if pixels > most:
             raise ImageError(f"one file has at most {most} pixels, not {pixels}: take fewer pictures.")
         self.check_rate(Rate(channels=channels))
-        return self._encode(pictures, channels, coder).whole.truncated(channels or self.channels)
+        encoded = self._encode(pictures, coder, [channels or self.channels])
+        return encoded.whole.truncated(encoded.lengths[channels or self.channels])
 
     def read(self, picture: PictureLike | Picture) -> Picture:
         """Read a picture, if it is not a `Picture` yet. Raises ImageError, also for more than `max_pixels`."""
@@ -174,34 +185,30 @@ class Model:
         check_size(width, height, self.max_pixels)
         return picture
 
-    def _encode(self, pictures: Sequence[Picture], last: int | None, coder: str | None) -> Encoded:
-        """Encode all channels of pictures; if `last` falls between two cuts, end the stream there."""
+    def _encode(self, pictures: Sequence[Picture], coder: str | None, counts: Sequence[int] = ()) -> Encoded:
+        """Encode all channels of pictures. counts: rising numbers of channels, for `Encoded.lengths`."""
         first, shapes = pictures[0], [picture.size for picture in pictures]
         tile = self._tile(shapes)
         for picture in pictures:
             self.files.check(picture.pixels)
-        self.memory.check(last or self.channels, shapes, tile, self.max_memory)
-        symbols = tuple(self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile))
+        self.memory.check(shapes, tile, self.max_memory)
+        coded = self.files.coded(self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile))
         name = self._coder_name(coder)
-        per_group = channels_per_group(self.channels) if self.description.adaptive else self.channels
-        cuts = group_ends(self.channels, per_group)
-        channels = self.channels if last is None or last in cuts else last
-        ends = sorted({*cuts, channels})
-        stream, lengths = self.files.encode(symbols, _coder(name), ends)
-        needed = dict(zip(ends, lengths, strict=True))
-        groups, stream = divide(stream, {end: needed[end] for end in group_ends(channels, per_group)}, per_group)
+        counts = [*counts, *([] if counts and counts[-1] == self.channels else [self.channels])]
+        ends = coded.complete_at[counts].tolist() if len(counts) > 1 else [coded.tables.size]
+        stream, lengths = coded.encode(_coder(name), ends)
         planes = [picture.alpha for picture in pictures if picture.alpha is not None]
         header = Header(
             fingerprint=bytes.fromhex(self.fingerprint)[:FINGERPRINT],
             coder=name,
             mode=first.mode,
             sizes=tuple(shapes),
-            groups=groups,
+            length=len(stream),
             tile=tile,
             alpha=compress_planes(planes) if planes else None,
             profile=compress_profile(first.profile) if first.profile else b"",
         )
-        return Encoded(symbols, OmegaFile(header, stream))
+        return Encoded(coded, OmegaFile(header, stream), dict(zip(counts, lengths, strict=True)))
 
     def _tile(self, shapes: Sequence[tuple[int, int]]) -> int | None:
         """The side of tiles, in pixels; None for pictures that need no tiles, or an architecture that is not local."""
@@ -240,8 +247,8 @@ class Model:
         coder: the name of a coder; that of the model if None.
 
         Raises ImageError for the picture, ComponentError or CoderError for the coder, RateError for several limits, for
-        a number of channels that the model lacks or for fewer bytes than the smallest cut. Warns (OmegaWarning) if a
-        PSNR is not reached; the file then has all channels.
+        a number of channels that the model lacks or for fewer bytes than the smallest file takes. Warns (OmegaWarning)
+        if a PSNR is not reached; the file is then whole.
         """
         rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
         if not is_batch(picture):
@@ -264,37 +271,46 @@ class Model:
         coder: the name of a coder; that of the model if None.
         name: of the picture, for warnings.
 
-        Raises as `compress` does. Warns (OmegaWarning) if all channels together do not reach the PSNR of the rate; the
-        file then has all of them.
+        Raises as `compress` does. Warns (OmegaWarning) if the whole file does not reach the PSNR of the rate.
         """
         self.check_rate(rate)
-        exact = rate.whole_channels(self.channels)
         read = self.read(picture)
-        encoded = self._encode([read], exact, coder)
+        exact = rate.whole_channels(self.channels)
+        encoded = self._encode([read], coder, [] if exact is None else [exact])
         budget = rate.budget(encoded.whole.pixels)
         if budget is not None:
-            exact = largest_within(encoded.whole, budget)
+            length = length_within(encoded.whole, budget)
         elif rate.psnr is not None:
-            exact, reached = self._reaching(encoded, read, rate.psnr)
+            length, reached = self._reaching(encoded, read, rate.psnr)
             if reached < rate.psnr:
-                message = f"{name}: {rate.psnr} dB are not reached, all {exact} channels give {reached:.2f} dB."
+                message = f"{name}: {rate.psnr} dB are not reached, the whole file has {reached:.2f} dB."
                 warnings.warn(message, OmegaWarning, stacklevel=2)
-        return encoded.whole.truncated(exact or self.channels)
+        else:
+            length = encoded.lengths[exact or self.channels]
+        return encoded.whole.truncated(length)
 
     def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
-        """Return the first cut that reaches a PSNR, or else the last cut, and the PSNR there.
+        """Return the fewest bytes of the stream that reach a PSNR, or else all of them, and the PSNR there.
 
-        By bisection, as the PSNR hardly ever falls with more channels: of 32 cuts, at most 6 are decoded.
+        By bisection, to a hundredth of the bytes, as the PSNR hardly ever falls with more of them.
         """
-        cuts, maker = encoded.cuts, PictureMaker(self.files, encoded.whole.header)
-        reached = dict[int, float]()
+        coded, maker = encoded.coded, PictureMaker(self.files, encoded.whole.header)
 
-        def reaches(channels: int) -> bool:
-            reached[channels] = psnr(picture.pixels, maker.picture(encoded.symbols[:channels]).pixels)
-            return reached[channels] >= wanted
+        def quality(count: int) -> float:
+            return psnr(picture.pixels, maker.picture(coded.first(count)[0]).pixels)
 
-        place = min(bisect_left(cuts, True, key=reaches), len(cuts) - 1)
-        return cuts[place], reached[cuts[place]]
+        ends = _even_in_bits(coded)
+        reached = quality(ends[-1])
+        below, place = -1, len(ends) - 1
+        while reached >= wanted and place - below > 1:
+            middle = (below + place) // 2
+            found = quality(ends[middle])
+            if found >= wanted:
+                place, reached = middle, found
+            else:
+                below = middle
+        _, lengths = coded.encode(_coder(encoded.whole.header.coder), ends)
+        return lengths[place], reached
 
     def check_rate(self, rate: Rate) -> None:
         """Raise RateError for a rate that the model lacks; warn (OmegaWarning) of one that it was not trained for."""
@@ -305,12 +321,17 @@ class Model:
                 " of channels have others.",
                 channels=[self.channels],
             )
-        if exact is not None and not 1 <= exact <= self.channels:
-            possible = range(1, self.channels + 1)
-            raise RateError(f"{exact} channels: this model codes with 1 to {self.channels}.", channels=possible)
+        if exact is not None:
+            self._check_channels(exact)
         if exact is not None and self.description.adaptive and exact <= self.description.channels_min:
             least = self.description.channels_min + 1
             warnings.warn(f"{exact} channels: this model was trained for {least} and more.", OmegaWarning, stacklevel=3)
+
+    def _check_channels(self, count: int) -> None:
+        """Raise RateError for a number of channels that the model lacks."""
+        if not 1 <= count <= self.channels:
+            possible = range(1, self.channels + 1)
+            raise RateError(f"{count} channels: this model codes with 1 to {self.channels}.", channels=possible)
 
     def check_coder(self, coder: str | None) -> None:
         """Raise ComponentError for a coder that is not installed or cannot be imported. coder: its name, or None."""
@@ -320,7 +341,7 @@ class Model:
         """Decompress an `.omega` file to a Pillow image.
 
         source: the bytes of the file, its path, or an open binary file.
-        partial: accept a truncated file, and decode its intact channels.
+        partial: accept a file that breaks off, and decode what is there.
 
         Raises FileFormatError for damaged bytes, WrongModelError for a file of another model, CoderError for a file
         that has too many pixels, NotEnoughMemoryError for one that may take more than `max_memory`, ImageError for a
@@ -363,30 +384,55 @@ class Model:
                 [found[place]] = maker.completed([own])
         return [found[place] for place in range(len(files))]
 
-    def decompress_progressively(self, stream: Stream | bytes | StreamingFile) -> Iterator[Image.Image]:
-        """Yield a better picture at each cut of an `.omega` file, as soon as the bytes up to the cut have arrived.
+    def decompress_progressively(
+        self, stream: Stream | bytes | StreamingFile, *, growth: float = 1.25
+    ) -> Iterator[Image.Image]:
+        """Yield better pictures of an `.omega` file, as soon as the bytes for each have arrived.
 
         stream: the source of the file: an open file, a pipe, a response of a server, or bytes.
+        growth: the factor, above 1, by which the stream grows from one picture to the next.
 
-        Each picture has `info["channels"]`. Raises as `decompress` does, after the intact cuts.
+        The last picture is that of the whole file. Each has `info["stream_bytes"]`. Raises as `decompress` does, after
+        the pictures of the bytes that are there.
         """
         arriving = stream if isinstance(stream, StreamingFile) else StreamingFile(stream)
-        decoder = self.cut_decoder(arriving.header)
-        for channels in arriving.header.cuts:
-            picture = decoder.decode(arriving.up_to(channels)).to_pillow()
-            picture.info["channels"] = channels
+        growing = self.growing_picture(arriving.header)
+        for length in _growing_lengths(arriving.header.length, growth):
+            picture = growing.decode(arriving.up_to(length)).to_pillow()
+            picture.info["stream_bytes"] = length
             yield picture
 
-    def cut_decoder(self, header: Header) -> CutDecoder:
-        """Return a decoder of a file with one picture, cut after cut. Raises as `decompress` does.
+    def decompress_prefixes(self, source: Source, lengths: Sequence[int]) -> Iterator[Picture]:
+        """Yield the picture of an `.omega` file truncated to each of some numbers of bytes, each symbol decoded once.
 
-        header: of the file with all its channels.
+        source: as for `decompress`.
+        lengths: rising numbers of bytes of the stream.
+
+        Pictures go through the synthesis in batches. Raises as `decompress` does.
+        """
+        file = OmegaFile.parse(bytes_of(source))
+        growing, done = self.growing_picture(file.header), 0
+        together = max(1, BATCH_PIXELS // file.pixels)
+        for first in range(0, len(lengths), together):
+            symbols = []
+            for length in lengths[first : first + together]:
+                growing.decoder.decode(file.stream[done:length])
+                symbols.append(growing.decoder.pictures[0].copy())
+                done = length
+            yield from growing.maker.several(symbols)
+
+    def growing_picture(self, header: Header) -> GrowingPicture:
+        """Return a decoder of a file with one picture while its bytes arrive. Raises as `decompress` does.
+
+        header: of the file.
         """
         [size] = _single(self._checked(header))
-        return CutDecoder(self.files, header, _coder(header.coder), size)
+        return GrowingPicture(self.files, header, _coder(header.coder), size)
 
     def decode(self, data: bytes, *, partial: bool = False) -> tuple[Integers, OmegaFile]:
-        """Decode the symbols (n, h, w) of the first picture of a file, and return them with the parsed file.
+        """Decode the symbols (C, h, w) of the first picture of a file, and return them with the parsed file.
+
+        Symbols that the file lacks are −1 (`omega_core.coding.tables.MISSING`).
 
         Arguments and errors are those of `decompress`.
         """
@@ -394,9 +440,9 @@ class Model:
         return self._decode(file)[0], file
 
     def _decode(self, file: OmegaFile) -> list[Integers]:
-        """Decode the symbols (n, h, w) of each picture."""
-        sizes = self._checked(file.header)
-        return self.files.decode(file.stream, _coder(file.header.coder), file.header.channels, sizes)
+        """Decode the symbols (C, h, w) of each picture."""
+        sizes, header = self._checked(file.header), file.header
+        return self.files.decode(file.stream, _coder(header.coder), sizes, complete=header.complete)
 
     def _checked(self, header: Header) -> list[tuple[int, int]]:
         """Check a header before memory is allocated, and return (h, w) of the symbols of each picture."""
@@ -427,8 +473,7 @@ class Model:
         if ("RGB" in header.mode) > (architecture.colors == 3):
             raise DamagedFileError("the file is damaged: its mode is RGB, its model is for gray. Get it again.")
         latent_sizes = [architecture.latent_size(*shape) for shape in shapes]
-        if header.channels <= self.channels:  # more are refused as damage
-            self.memory.check(header.channels, shapes, header.tile, self.max_memory)
+        self.memory.check(shapes, header.tile, self.max_memory)
         return latent_sizes
 
     def _pictures(self, symbols: Sequence[Integers], header: Header) -> list[Picture]:
@@ -444,14 +489,10 @@ class Model:
         """
         rate = Rate(channels=channels)
         self.check_rate(rate)
-        encoded = self.encode(picture)
-        symbols = encoded.symbols[: rate.whole_channels(self.channels)]
-        return self._pictures([symbols], encoded.whole.header)[0].to_pillow()
-
-    def estimated_bits(self, symbols: Integers) -> float:
-        """Return −Σ log2 p of symbols (n, h, w) with the frozen tables, in bits."""
-        ordered, tables = self.files.in_order([symbols])
-        return tables.bits(ordered)
+        count = rate.whole_channels(self.channels) or self.channels
+        encoded = self.encode(picture, counts=[count])
+        symbols = encoded.coded.first(int(encoded.coded.complete_at[count]))
+        return self._pictures(symbols, encoded.whole.header)[0].to_pillow()
 
     def _coder_name(self, name: str | None) -> str:
         return registry().find("coder", name or self.description.coder).qualified_name
@@ -462,6 +503,23 @@ def _single(each: Sequence[Item]) -> Sequence[Item]:
     if len(each) > 1:
         raise ImageError(f"this file has {len(each)} pictures, not one.")
     return each
+
+
+def _even_in_bits(coded: CodedSymbols, count: int = 100) -> list[int]:
+    """Rising numbers of symbols, the last that of all, between which symbols have about equally many bits."""
+    bits = np.cumsum(coded.tables.bits_of_each(coded.symbols))
+    found = np.searchsorted(bits, bits[-1] * np.arange(1, count) / count, side="right")
+    return [*np.unique(found[(found > 0) & (found < len(bits))]).tolist(), len(bits)]
+
+
+def _growing_lengths(length: int, growth: float) -> Iterator[int]:
+    """Numbers of bytes that grow by a factor, up to `length`."""
+    if not growth > 1:
+        raise ValueError(f"pictures grow by a factor above 1, not {growth}")
+    smaller = [float(length)]
+    while smaller[-1] / growth > _FIRST_BYTES:
+        smaller.append(smaller[-1] / growth)
+    yield from map(int, reversed(smaller))
 
 
 @cache

@@ -1,100 +1,118 @@
 """The order in which symbols are coded: in steps, whose tables may depend on the symbols of all earlier steps.
 
-Channels are coded one after the other; within a channel its stages, if the prior has several; within a stage the
-pictures; within a picture its positions, row after row.
+A step has symbols of all pictures of a stream. They are coded in the order of their rows in the tables of the prior;
+those with one row picture after picture, and in each picture as `FrozenPrior.steps` lists them.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
 
 import numpy as np
 
-from omega_core.coding.tables import FrozenPrior, Integers, Tables, concatenate, interleave
+from omega_core.coding.tables import MISSING, FrozenPrior, Integers, Symbols, Tables
+
+MAX_COUNTS = 32
+
+
+class Latents:
+    """The symbols of the pictures of one stream, in one array.
+
+    flat: (N,), int64: those of each picture (C, h, w), row after row, one picture after the other.
+    pictures: views (C, h, w) into it.
+    """
+
+    def __init__(self, channels: int, sizes: Sequence[tuple[int, int]]) -> None:
+        """Make symbols that are all MISSING. channels: C. sizes: (h, w) of each picture."""
+        self.starts = np.cumsum([0, *(channels * h * w for h, w in sizes)]).tolist()
+        self.flat = np.full(self.starts[-1], MISSING, np.int64)
+        self.pictures = [
+            self.flat[start : start + channels * h * w].reshape(channels, h, w)
+            for start, (h, w) in zip(self.starts, sizes, strict=False)
+        ]
+
+    @classmethod
+    def of(cls, pictures: Sequence[Integers]) -> "Latents":
+        """Return a copy of the symbols (C, h, w) of each picture."""
+        latents = cls(len(pictures[0]), [(each.shape[1], each.shape[2]) for each in pictures])
+        for own, given in zip(latents.pictures, pictures, strict=True):
+            own[:] = given
+        return latents
+
+    def channels(self, places: Integers) -> Integers:
+        """Return the channel of each place in `flat`."""
+        if len(self.pictures) == 1:
+            positions: int = self.pictures[0][0].size
+            return places // positions
+        of = np.searchsorted(self.starts, places, side="right") - 1
+        sizes = np.array([each[0].size for each in self.pictures])
+        found: Integers = (places - np.array(self.starts)[of]) // sizes[of]
+        return found
 
 
 @dataclass(frozen=True)
-class Step:
+class CodingStep:
     """The symbols that are coded at once.
 
-    channels: of the symbols.
-    places: the positions of each picture, numbered row after row; a slice for all of them.
-    tables: for the symbols, in the order of coding.
+    places: (N,), their places in `Latents.flat`, in the order of coding.
+    tables: for the symbols, in that order.
     """
 
-    channels: range
-    places: Sequence[Integers | slice]
+    places: Integers
     tables: Tables
 
-    def taken_from(self, pictures: Sequence[Integers]) -> Integers:
-        """Return the symbols of this step, (channels, places), from the symbols (C, h, w) of each picture."""
-        parts = [
-            _flat(symbols, self.channels)[:, places] for symbols, places in zip(pictures, self.places, strict=True)
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-    def put_into(self, pictures: Sequence[Integers], taken: Integers) -> None:
-        """Write symbols of this step, flat or (channels, places), into the symbols (C, h, w) of each picture."""
-        group = taken.reshape(len(self.channels), -1)
-        flat = [_flat(symbols, self.channels) for symbols in pictures]
-        sizes = [each[0, places].size for each, places in zip(flat, self.places, strict=True)]
-        borders = pairwise(np.cumsum([0, *sizes]).tolist())
-        for symbols, places, (start, stop) in zip(flat, self.places, borders, strict=True):
-            symbols[:, places] = group[:, start:stop]
-
-
-def _flat(symbols: Integers, channels: range) -> Integers:
-    """A view (channels, h·w) of some channels of symbols (C, h, w)."""
-    return symbols[channels.start : channels.stop].reshape(len(channels), -1)
-
-
-def steps(prior: FrozenPrior, pictures: Sequence[Integers], which: range | None = None) -> Iterator[Step]:
+def coding_steps(prior: FrozenPrior, latents: Latents) -> Iterator[CodingStep]:
     """Yield the steps in which pictures are coded. The symbols of a step are needed when the next one is taken.
 
     prior: gives the tables.
-    pictures: symbols (C, h, w) of each.
-    which: the channels to code, after all earlier ones are filled in; all if None.
+    latents: the symbols of the pictures; those of steps to come are not used.
 
     Raises ValueError if the prior does not fit.
     """
-    done, channels = (0, len(pictures[0])) if which is None else (which.start, which.stop)
-    sizes = [(symbols.shape[1], symbols.shape[2]) for symbols in pictures]
-    stages = [prior.stages(size) for size in sizes]
-    whole = len(stages[0]) == 1
-    while done < channels:
-        ahead, last = range(done, channels), done
-        for stage in range(len(stages[0])):
-            known = done if stage == 0 else done + 1
-            parts = [
-                prior.tables(ahead, size, symbols[:known], stage) for size, symbols in zip(sizes, pictures, strict=True)
-            ]
-            tables = interleave(parts)
-            if not 1 <= tables.channels <= (channels - done if whole else 1):
-                raise ValueError(f"it gives tables for {tables.channels} channels where {channels - done} are left")
-            last = done + tables.channels
-            places = [slice(None) if whole else each[stage] for each in stages]
-            if tables.positions:
-                yield Step(range(done, last), places, tables)
-        done = last
+    for parts in zip(*(prior.steps(picture) for picture in latents.pictures), strict=True):
+        if len(parts) == 1:
+            places, rows = parts[0].places, parts[0].rows
+        else:
+            places = np.concatenate([start + part.places for start, part in zip(latents.starts, parts, strict=False)])
+            rows = np.concatenate([part.rows for part in parts])
+        if len(rows) and (rows[1:] < rows[:-1]).any():
+            order = np.argsort(_narrow(rows), kind="stable")
+            places, rows = places[order], rows[order]
+        yield CodingStep(places, Tables(prior.cumulative, rows, prior.alphabet, prior.cache))
 
 
-def in_order(prior: FrozenPrior, pictures: Sequence[Integers]) -> tuple[Integers, Tables]:
-    """Return the symbols of pictures, flat and in the order of coding, and their tables.
+def _narrow(rows: Symbols) -> Symbols:
+    """Rows as 16-bit integers, if these hold them: NumPy sorts them ten times as fast."""
+    return rows.astype(np.uint16) if int(rows.max()) < 1 << 16 else rows
+
+
+def in_order(prior: FrozenPrior, latents: Latents) -> tuple[Integers, Tables]:
+    """Return the places in `Latents.flat` of all symbols in the order of coding, and their tables.
 
     prior: gives the tables.
-    pictures: symbols (C, h, w) of each.
+    latents: the symbols of the pictures, all of them known.
 
     Raises ValueError if the prior does not fit.
     """
-    symbols: list[Integers] = []
-    tables: list[Tables] = []
-    decoded = [np.zeros_like(each) for each in pictures]  # step by step, as a decoder knows them
-    for _, group in groupby(steps(prior, decoded), key=lambda step: step.channels.start):
-        taken, parts = list[Integers](), list[Tables]()
-        for step in group:
-            taken.append(step.taken_from(pictures))
-            parts.append(step.tables)
-            step.put_into(decoded, taken[-1])
-        symbols.append(np.concatenate(taken, axis=1).reshape(-1))
-        tables.append(interleave(parts))
-    return np.concatenate(symbols), concatenate(tables)
+    steps = list(coding_steps(prior, latents))
+    places = np.concatenate([step.places for step in steps])
+    rows = np.concatenate([step.tables.rows for step in steps])
+    return places, Tables(prior.cumulative, rows, prior.alphabet, prior.cache)
+
+
+def complete_at(latents: Latents, places: Integers, channels: int) -> Integers:
+    """Return how many symbols have to be coded for the first 0 to `channels` channels of all pictures: (channels + 1,).
+
+    places: of all symbols in the order of coding.
+    channels: C.
+    """
+    last = np.zeros(channels + 1, np.int64)
+    last[1:][latents.channels(places)] = np.arange(1, len(places) + 1)  # the last assignment to an index counts
+    found: Integers = np.maximum.accumulate(last)
+    return found
+
+
+def even_counts(channels: int, most: int = MAX_COUNTS) -> list[int]:
+    """Return up to `most` rising numbers of channels, evenly spaced, of which the last is `channels`."""
+    step = -(-channels // most)
+    return [*range(step, channels, step), channels]

@@ -6,9 +6,9 @@ So probabilities become integers once, when a model is exported, and are part of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,123 +23,55 @@ MAX_ALPHABET = 1 << 12
 Integers = NDArray[np.int64]
 Symbols = NDArray[np.signedinteger[Any] | np.unsignedinteger[Any]]
 """Symbols of any integer type that holds them."""
+MISSING = -1
+"""What stands for a symbol that a truncated file lacks."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The probability table of every symbol of some channels.
+    """The probability table of every symbol of a sequence.
 
-    Symbols are flat, channel after channel, and position after position in each channel. Symbol s at index i has the
-    probability (cumulative[r, s + 1] − cumulative[r, s]) / 2¹⁶, with r = flat_rows[i].
+    Symbol s at index i has the probability (cumulative[r, s + 1] − cumulative[r, s]) / 2¹⁶, with r = rows[i].
 
     cumulative: (T, S+1), int64, T tables, each rising from 0 to 2¹⁶ in steps of at least 1; None for symbols without
         probabilities (`identity`).
-    rows: (channels, positions), int64: the row of `cumulative` for each symbol; (channels, 1) if all positions of a
-        channel share a table.
-    positions: symbols per channel, such as h·w.
+    rows: (N,), integers: the row of `cumulative` for each symbol.
     alphabet: S, the number of different symbols.
     cache: results that coders compute from `cumulative` and keep; shared by all `Tables` of a prior.
     """
 
     cumulative: Integers | None
-    rows: Integers
-    positions: int
+    rows: Symbols
     alphabet: int
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
-    def channels(self) -> int:
+    def size(self) -> int:
+        """N, the number of symbols."""
         return len(self.rows)
 
-    @property
-    def size(self) -> int:
-        """The number of symbols."""
-        return self.channels * self.positions
+    def part(self, start: int, stop: int | None = None) -> Tables:
+        """Return the tables of the symbols from index `start` to `stop`."""
+        return replace(self, rows=self.rows[start:stop])
 
     @property
-    def flat_rows(self) -> Integers:
-        """(size,), the row of `cumulative` for every symbol, in coding order."""
-        return np.broadcast_to(self.rows, (self.channels, self.positions)).reshape(-1)
+    def runs(self) -> tuple[Integers, Integers]:
+        """Where runs of symbols with one table begin and where the last one ends, (R + 1,), and their rows (R,)."""
+        changes = np.flatnonzero(self.rows[1:] != self.rows[:-1]) + 1
+        starts = np.concatenate([np.zeros(min(1, self.size), np.int64), changes])
+        return np.append(starts, self.size), self.rows[starts].astype(np.int64)
 
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """Yield (row, number of successive symbols with it), in coding order."""
-        if self.rows.shape[1] == 1:
-            yield from ((row, self.positions) for row in self.rows[:, 0].tolist())
-        else:
-            for row, same in groupby(self.rows.reshape(-1).tolist()):
-                yield row, sum(1 for _ in same)
-
-    def least_bits(self, ends: Sequence[int]) -> list[float]:
-        """Return the least bits that any first `ends[i]` symbols take: −Σ log2 of the greatest probability of each.
-
-        ends: numbers of symbols, from 0 to `size`.
-        """
+    def bits_of_each(self, symbols: Integers) -> NDArray[np.float64]:
+        """Return −log2 p of each of N symbols, flat in coding order, in bits: (N,)."""
         if self.cumulative is None:
-            return [32.0 * end for end in ends]
-        greatest: NDArray[np.float64] | None = self.cache.get("greatest")
-        if greatest is None:
-            greatest = self.cache["greatest"] = np.log2(np.diff(self.cumulative).max(axis=1))
-        run = self.positions // self.rows.shape[1]
-        bits = np.zeros(self.rows.size + 1)
-        np.cumsum((PRECISION - greatest[self.rows]).reshape(-1) * run, out=bits[1:])
-        return [float(number) for number in np.interp(ends, np.arange(len(bits)) * run, bits)]
+            return np.full(self.size, 32.0)
+        counts = self.cumulative[self.rows, symbols + 1] - self.cumulative[self.rows, symbols]
+        bits: NDArray[np.float64] = PRECISION - np.log2(counts)
+        return bits
 
     def bits(self, symbols: Integers) -> float:
-        """Return −Σ log2 p of symbols, (channels, h, w) or flat in coding order, in bits."""
-        if self.cumulative is None:
-            return 32.0 * self.size
-        rows = self.flat_rows
-        flat = symbols.reshape(-1)
-        counts = self.cumulative[rows, flat + 1] - self.cumulative[rows, flat]
-        return float(np.sum(PRECISION - np.log2(counts)))
-
-
-def concatenate(parts: list[Tables]) -> Tables:
-    """Join the tables of successive groups of channels."""
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    if all(part.cumulative is first.cumulative and part.rows.shape[1] == first.rows.shape[1] for part in parts):
-        rows = np.concatenate([part.rows for part in parts])
-        return Tables(first.cumulative, rows, first.positions, first.alphabet, first.cache)
-    return _joined(parts, [part.channels for part in parts], 0, first.positions)
-
-
-def interleave(parts: Sequence[Tables]) -> Tables:
-    """Join the tables of several pictures: in each channel, one picture after the other.
-
-    parts: one per picture; only as many channels are kept as all parts have.
-
-    Raises ValueError for tables with and without probabilities.
-    """
-    first, positions = parts[0], sum(part.positions for part in parts)
-    channels = min(part.channels for part in parts)
-    if len(parts) == 1 or first.cumulative is None:
-        return Tables(first.cumulative, first.rows[:channels], positions, first.alphabet, first.cache)
-    if all(part.cumulative is first.cumulative for part in parts):
-        rows = [part.rows[:channels] for part in parts]
-        if all(part.rows.shape[1] == 1 and np.array_equal(part.rows, first.rows) for part in parts):
-            return Tables(first.cumulative, rows[0], positions, first.alphabet, first.cache)
-        whole = [np.broadcast_to(row, (channels, part.positions)) for row, part in zip(rows, parts, strict=True)]
-        return Tables(first.cumulative, np.concatenate(whole, axis=1), positions, first.alphabet, first.cache)
-    return _joined(parts, [channels] * len(parts), 1, positions)
-
-
-def _joined(parts: Sequence[Tables], channels: Sequence[int], axis: int, positions: int) -> Tables:
-    """Join the rows of the first channels of each part along an axis, with all their tables in one array."""
-    offsets = np.cumsum([0, *(len(_table(part)) for part in parts)])
-    rows = [
-        np.broadcast_to(part.rows[:count], (count, part.positions)) + offset
-        for part, count, offset in zip(parts, channels, offsets, strict=False)
-    ]
-    cumulative = np.concatenate([_table(part) for part in parts])
-    return Tables(cumulative, np.concatenate(rows, axis=axis), positions, parts[0].alphabet)
-
-
-def _table(part: Tables) -> Integers:
-    if part.cumulative is None:
-        raise ValueError("tables without probabilities cannot be joined to tables with them")
-    return part.cumulative
+        """Return −Σ log2 p of N symbols, flat in coding order, in bits."""
+        return float(np.sum(self.bits_of_each(symbols)))
 
 
 def cumulative_counts(probabilities: NDArray[np.float64]) -> Integers:
@@ -176,27 +108,41 @@ def cumulative_counts(probabilities: NDArray[np.float64]) -> Integers:
     return np.concatenate([np.zeros((len(counts), 1), np.int64), np.cumsum(counts, axis=1)], axis=1)
 
 
+@dataclass(frozen=True)
+class Step:
+    """Symbols of one picture whose tables are known at once.
+
+    places: (N,), their indices among the symbols (C, h, w) of the picture, flattened.
+    rows: (N,), the row of `FrozenPrior.cumulative` for each.
+    """
+
+    places: Integers
+    rows: Symbols
+
+
 class FrozenPrior(Protocol):
-    """A prior after training: integer tables only, which are the same on every machine. A base class."""
+    """A prior after training: integers only, which are the same on every machine. A base class."""
 
-    def stages(self, size: tuple[int, int]) -> Sequence[Integers]:
-        """Return the positions of a channel in the stages in which they are coded, numbered row after row.
+    cumulative: Integers | None
+    """(T, S+1), the tables of all symbols, as in `Tables`; None for symbols without probabilities."""
+    cache: dict[str, Any]
+    """As in `Tables`."""
 
-        All positions are one stage, unless tables depend on other positions of the same channel. The number of stages
-        is the same for all sizes; some may be empty.
+    @property
+    def alphabet(self) -> int:
+        """S, the number of different symbols."""
+        return 1 << 32 if self.cumulative is None else self.cumulative.shape[1] - 1
 
-        size: (h, w) of the latent.
-        """
-        return (np.arange(size[0] * size[1]),)
+    def steps(self, symbols: Integers) -> Iterator[Step]:
+        """Yield the steps in which the symbols of a picture are coded; each symbol is in one of them.
 
-    def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
-        """Return the tables of the first of `channels`: of as many as follow from `decoded`, at least one.
+        symbols: (C, h, w), int64. Those of the steps so far are there when the next step is asked for; all others are
+            undefined.
 
-        channels: that are not decoded yet.
-        size: (h, w) of the latent.
-        decoded: (channels.start, h, w), int64, the symbols of all earlier channels.
-        stage: of a prior with several; the tables are then for this stage of the first channel only. From the second
-            stage on, `decoded` includes that channel, with zeros at positions that are not decoded yet.
+        There are as many steps for all sizes of latents; some may be empty. Within a step, symbols are coded in the
+        order of their rows: what is coded first should have the first rows (`omega_core.coding.order`).
+
+        Raises ValueError for symbols of another shape than the prior is for.
         """
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -211,7 +157,7 @@ class FrozenTables(FrozenPrior):
     rows: (C, 1), or (C, h·w) for a fixed latent size.
     cache: as in `Tables`.
 
-    Raises ValueError if these are not valid tables.
+    Channels are coded one after the other. Raises ValueError if these are not valid tables.
     """
 
     cumulative: Integers
@@ -219,22 +165,30 @@ class FrozenTables(FrozenPrior):
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        cumulative, rows = self.cumulative, self.rows
-        integers = cumulative.dtype == rows.dtype == np.int64
-        if cumulative.ndim != 2 or cumulative.shape[1] < 3 or rows.ndim != 2 or not integers:
-            raise ValueError("a frozen prior needs cumulative (T, S+1) and rows (C, positions), as 64-bit integers")
-        if (cumulative[:, 0] != 0).any() or (cumulative[:, -1] != TOTAL).any() or (np.diff(cumulative) < 1).any():
-            raise ValueError(f"every row of cumulative has to rise from 0 to {TOTAL} by at least 1 a symbol")
-        if rows.size == 0 or rows.min() < 0 or rows.max() >= len(cumulative):
-            raise ValueError(f"rows point outside the {len(cumulative)} tables")
+        rows = self.rows
+        check_cumulative(self.cumulative)
+        if rows.ndim != 2 or rows.dtype != np.int64:
+            raise ValueError("a frozen prior needs rows (C, positions), as 64-bit integers")
+        if rows.size == 0 or rows.min() < 0 or rows.max() >= len(self.cumulative):
+            raise ValueError(f"rows point outside the {len(self.cumulative)} tables")
 
-    def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
-        """Return the tables of all of `channels`; `decoded` is not used."""
-        positions = size[0] * size[1]
-        rows = self.rows[channels.start : channels.stop]
-        if rows.shape[1] not in (1, positions):
-            raise ValueError(f"the tables are for {rows.shape[1]} positions a channel, the latent has {positions}")
-        return Tables(self.cumulative, rows, positions, self.cumulative.shape[1] - 1, self.cache)
+    def steps(self, symbols: Integers) -> Iterator[Step]:
+        """Yield one step if the rows of every channel come after those of the channel before, else one a channel."""
+        channels, positions = len(symbols), symbols[0].size
+        if channels != len(self.rows) or self.rows.shape[1] not in (1, positions):
+            raise ValueError(
+                f"the tables are for {len(self.rows)} channels and {self.rows.shape[1]} positions a channel, the"
+                f" symbols have {channels} and {positions}"
+            )
+        rows = np.broadcast_to(self.rows, (channels, positions)).reshape(-1)
+        at_once = channels if self._rising else 1
+        for first in range(0, channels, at_once):
+            some = slice(first * positions, (first + at_once) * positions)
+            yield Step(np.arange(some.start, some.stop), rows[some])
+
+    @cached_property
+    def _rising(self) -> bool:
+        return bool((self.rows[1:].min(axis=1) > self.rows[:-1].max(axis=1)).all())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return `cumulative` and `rows` as int32."""
@@ -255,12 +209,25 @@ class FrozenTables(FrozenPrior):
         return cls(arrays["cumulative"].astype(np.int64), arrays["rows"].astype(np.int64))
 
 
-class NoPrior(FrozenPrior):
-    """The prior of symbols without probabilities, which are coded as 32 bits each."""
+def check_cumulative(cumulative: Integers) -> None:
+    """Raise ValueError unless these are tables as in `Tables`."""
+    if cumulative.ndim != 2 or cumulative.shape[1] < 3 or cumulative.dtype != np.int64:
+        raise ValueError("a frozen prior needs cumulative (T, S+1), as 64-bit integers")
+    if (cumulative[:, 0] != 0).any() or (cumulative[:, -1] != TOTAL).any() or (np.diff(cumulative) < 1).any():
+        raise ValueError(f"every row of cumulative has to rise from 0 to {TOTAL} by at least 1 a symbol")
 
-    def tables(self, channels: range, size: tuple[int, int], decoded: Integers, stage: int = 0) -> Tables:
-        """Return tables without probabilities for all of `channels`."""
-        return Tables(None, np.zeros((len(channels), 1), np.int64), size[0] * size[1], 1 << 32)
+
+class NoPrior(FrozenPrior):
+    """The prior of symbols without probabilities, which are coded as 32 bits each, channel after channel."""
+
+    cumulative = None
+
+    def __init__(self) -> None:
+        self.cache = {}
+
+    def steps(self, symbols: Integers) -> Iterator[Step]:
+        """Yield one step with all symbols."""
+        yield Step(np.arange(symbols.size), np.zeros(symbols.size, np.int64))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return no arrays."""

@@ -1,4 +1,4 @@
-"""The contracts of the six kinds of component. Each is imported when it is first used."""
+"""The contracts of the seven kinds of component. Each is imported when it is first used."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ from omega_core.torch_extra import require_torch
 if TYPE_CHECKING:
     from omega_core.contracts.architecture import Architecture as Architecture
     from omega_core.contracts.architecture import LocalArchitecture as LocalArchitecture
+    from omega_core.contracts.codec import Codec as Codec
     from omega_core.contracts.coder import Coder as Coder
     from omega_core.contracts.dataset import Dataset as Dataset
     from omega_core.contracts.dataset import Images as Images

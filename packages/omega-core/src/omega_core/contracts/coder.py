@@ -11,17 +11,15 @@ class Decoder(ABC):
 
     @abstractmethod
     def decode(self, tables: Tables) -> Integers:
-        """Decode the next `tables.size` symbols: flat, int64, in the order of `tables`.
+        """Decode the next symbols: flat, int64, in the order of `tables`.
+
+        tables: of the symbols to decode; after fewer were returned, of those that were not.
+
+        Returns as many of the `tables.size` symbols as the bytes so far determine, whatever bytes follow them. If the
+        stream is complete, these are all that it holds.
 
         Raises CoderError if the bytes cannot be decoded.
         """
-
-
-class GrowingDecoder(Decoder):
-    """Decodes a stream that arrives in pieces.
-
-    `decode` is only called for symbols before the last cut of the stream that the bytes so far contain.
-    """
 
     @abstractmethod
     def extend(self, data: bytes) -> None:
@@ -36,64 +34,33 @@ class Coder(ABC):
 
     @abstractmethod
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """Encode symbols to one stream, and return it with the lengths at which it may be cut.
+        """Encode symbols to one stream, and return it with the lengths of some of its prefixes.
 
         symbols: integers of any type, flat, in the order of `tables`.
         tables: the probabilities of the symbols.
-        ends: rising numbers of symbols, after which the stream is to be cut; the first may be 0, the last is
-            `tables.size`.
+        ends: rising numbers of symbols; the first may be 0, the last is `tables.size`.
 
-        Of the result (data, cuts), the first `cuts[i]` bytes of data, followed by zeros or by nothing, decode to the
-        first `ends[i]` symbols; the last cut is the length of data. A code of whole bits, most significant bit first,
-        is cut at ⌈bits of the first `ends[i]` symbols / 8⌉.
+        Of the result (data, lengths), the first `lengths[i]` bytes of data are the fewest that determine the first
+        `ends[i]` symbols; the last length is that of data. A code of whole bits, most significant bit first, needs
+        ⌈bits of the first `ends[i]` symbols / 8⌉ bytes.
 
         Raises CoderError for symbols that do not fit the tables.
         """
 
     @abstractmethod
-    def decoder(self, data: bytes) -> Decoder:
-        """Return a decoder of a stream, or of its first bytes up to a cut."""
+    def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
+        """Return a decoder of a stream.
 
-    def growing_decoder(self, data: bytes) -> GrowingDecoder:
-        """Return a decoder of the first bytes of a stream, which `extend` then continues.
-
-        Unless overridden, it decodes all earlier symbols again, with a new `decoder`, after each extension.
+        data: its first bytes, which `extend` continues.
+        complete: whether `data` is the whole stream, so that all of its symbols are determined.
         """
-        return _RestartingDecoder(self, data)
 
     def decode(self, data: bytes, tables: Tables) -> Integers:
-        """Decode all `tables.size` symbols of a stream: flat, int64. Raises CoderError."""
-        return self.decoder(data).decode(tables)
-
-
-class _RestartingDecoder(GrowingDecoder):
-    """Decodes from the beginning again after each extension: correct for every coder, slow for many extensions."""
-
-    def __init__(self, coder: Coder, data: bytes) -> None:
-        self.coder, self.data = coder, data
-        self.before: list[Tables] = []
-        self.decoder: Decoder | None = None
-
-    def decode(self, tables: Tables) -> Integers:
-        """See `Decoder.decode`."""
-        if self.decoder is None:
-            self.decoder = self.coder.decoder(self.data)
-            for earlier in self.before:
-                self.decoder.decode(earlier)
-        symbols = self.decoder.decode(tables)
-        self.before.append(tables)
+        """Decode all `tables.size` symbols of a whole stream: flat, int64. Raises CoderError."""
+        symbols = self.decoder(data, complete=True).decode(tables)
+        if len(symbols) < tables.size:
+            raise CoderError(f"the stream has {len(symbols)} symbols, not {tables.size}.")
         return symbols
-
-    def extend(self, data: bytes) -> None:
-        """See `GrowingDecoder.extend`."""
-        self.data += data
-        self.decoder = None
-
-
-def check_length(data: bytes, least: float) -> None:
-    """Raise CoderError if a stream has fewer than `least` bytes. Called before memory for its symbols is allocated."""
-    if len(data) < least:
-        raise CoderError(f"the stream has {len(data)} bytes; its symbols take at least {least:.0f}.")
 
 
 def check_symbols(symbols: Symbols, tables: Tables) -> None:

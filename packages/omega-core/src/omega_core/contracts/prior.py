@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from omega_core.coding.tables import FrozenPrior as FrozenPrior
 from omega_core.coding.tables import FrozenTables
+
+if TYPE_CHECKING:
+    from omega_core.contracts.quantizer import Refinement
 
 
 class Prior(nn.Module, ABC):
@@ -37,6 +40,22 @@ class Prior(nn.Module, ABC):
         height, width: h and w of the latent, in positions.
 
         The result is (C, 1, S) if all positions of a channel share a table, (C, h·w, S) if each has its own.
+        """
+
+    def channel_bits(self, symbols: Tensor) -> Tensor:
+        """Return the bits (B, C) of each channel of symbols (B, C, h, w); those of `code_lengths`, unless overridden.
+
+        A prior that depends on other symbols learns from their gradient in the decoder phase.
+        """
+        lengths_CTS = self.code_lengths(symbols.shape[2], symbols.shape[3])
+        flat_CPB = symbols.flatten(2).permute(1, 2, 0)
+        lengths_CPB = lengths_CTS.expand(-1, flat_CPB.shape[1], -1).gather(2, flat_CPB)
+        return lengths_CPB.sum(dim=1).T
+
+    def follow(self, refinement: "Refinement") -> None:
+        """Take note of how symbols refine each other: when the codec is made, and when its channels are in order.
+
+        Does nothing unless overridden.
         """
 
     def likelihood(self, values: Tensor) -> Tensor:

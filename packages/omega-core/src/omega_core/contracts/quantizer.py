@@ -8,8 +8,31 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from omega_core.coding.tables import MAX_ALPHABET
+
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
+
+
+MOST_LEVEL = 31
+"""The largest level of a `Refinement`; larger numbers have this one."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How symbols refine each other: what a channel says depends on what its parent, an earlier channel, said there.
+
+    After each symbol, the number that it refines has a level from −31 to 31, which tells its sign and roughly its size.
+
+    parents: the parent of each of the C channels, or −1 for none.
+    levels: (63, S), int64: in row k, the level after symbol s if the level after the symbol of the parent is k − 31; in
+        row 31 also the level after a symbol of a channel without a parent.
+    sizes: (C,), the squared distance in the latent between level 0 and level 1 of each channel.
+    """
+
+    parents: Sequence[int]
+    levels: Tensor
+    sizes: Sequence[float]
 
 
 @dataclass
@@ -70,7 +93,11 @@ class Quantizer(nn.Module, ABC):
 
     @abstractmethod
     def latent(self, symbols: Tensor) -> Tensor:
-        """Dequantize the first n ≤ C channels of symbols, (B, n, h, w), to a latent (B, D, h, w)."""
+        """Dequantize the first n ≤ C channels of symbols, (B, n, h, w), to a latent (B, D, h, w).
+
+        Symbols of −1 are missing, as a truncated file lacks them: the latent is as if their channels ended before them,
+        position by position.
+        """
 
     def mask(self, kept: Tensor | None, like: Tensor) -> Tensor:
         """Return (B, C, 1, 1): 1 for the kept channels of each sample, 0 for the others.
@@ -88,7 +115,7 @@ class Quantizer(nn.Module, ABC):
 
         A `fineness_aware` synthesis takes it. It is kept / C unless overridden.
 
-        kept: (B,), the number of kept channels of each sample.
+        kept: (B,), the number of kept channels of each sample, with a fraction where a part of a channel is missing.
         """
         return kept.float() / self.channels
 
@@ -173,6 +200,15 @@ class Quantizer(nn.Module, ABC):
         seed: of all random choices, so that every process makes the same ones.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot reset dead symbols")
+
+    def refinement(self) -> "Refinement":
+        """Return how symbols refine each other, for priors that depend on it.
+
+        Unless overridden, symbols are numbers that refine nothing: symbol s stands for the number s + `lowest`.
+        """
+        numbers = (torch.arange(min(self.alphabet, MAX_ALPHABET)) + self.lowest).clamp(-MOST_LEVEL, MOST_LEVEL)
+        levels = numbers.repeat(2 * MOST_LEVEL + 1, 1)
+        return Refinement([-1] * self.channels, levels, [1.0] * self.channels)
 
     def select_channels(self, order: Sequence[int]) -> None:
         """Keep the given channels, in the given order; C becomes their number, D stays.

@@ -43,7 +43,7 @@ class Reader:
         """Read exactly `count` bytes."""
         found = self.read_up_to(count)
         if len(found) < count:
-            raise CutOffError("the file breaks off in its header. No channel is intact.", intact=0)
+            raise CutOffError("the file breaks off in its header. Nothing can be decoded.", intact=0)
         return found
 
     def byte(self) -> int:

@@ -12,9 +12,8 @@ def describe(data: bytes) -> dict[str, Any]:
     data: the bytes of a complete file or pack.
 
     Both have `kind` ("file" or "pack"), `mode`, `model` (the first 8 hexadecimal digits of its fingerprint), `coder`,
-    `channels`, `bytes`, `stream bytes` and `bpp`. A file also has its `size` and its `cuts`, the length of the
-    stream by the number of channels, and, if they apply, `pictures`, `tiles`, `alpha bytes` and `profile bytes`. A pack
-    also has `pictures`, `blocks` and `names`.
+    `complete` (False if it was truncated), `bytes`, `stream bytes` and `bpp`. A file also has its `size` and, if they
+    apply, `pictures`, `tiles`, `alpha bytes` and `profile bytes`. A pack also has `pictures`, `blocks` and `names`.
 
     Raises FileFormatError if the bytes are neither, or are damaged or truncated.
     """
@@ -32,14 +31,13 @@ def _of_file(file: OmegaFile, size: int) -> dict[str, Any]:
         "mode": header.mode,
         "model": header.fingerprint.hex(),
         "coder": header.coder,
-        "channels": header.channels,
+        "complete": header.complete,
         "tiles": header.tile,
         "bytes": size,
         "stream bytes": len(file.stream),
         "alpha bytes": None if header.alpha is None else len(header.alpha),
         "profile bytes": len(header.profile) or None,
         "bpp": round(8 * size / header.pixels, 4),
-        "cuts": {str(channels): length for channels, length in header.cuts.items()},
     }
     seldom = {"pictures": 1, "tiles": None, "alpha bytes": None, "profile bytes": None}
     return {name: value for name, value in facts.items() if name not in seldom or value != seldom[name]}
@@ -54,9 +52,9 @@ def _of_pack(pack: Pack, size: int) -> dict[str, Any]:
         "mode": ", ".join(sorted({header.mode for header in headers})),
         "model": headers[0].fingerprint.hex(),
         "coder": headers[0].coder,
-        "channels": pack.channels,
+        "complete": all(header.complete for header in headers),
         "bytes": size,
-        "stream bytes": sum(header.groups.length for header in headers),
+        "stream bytes": pack.stream_bytes,
         "bpp": round(8 * size / pack.pixels, 4),
         "names": [name for _, names in pack.blocks for name in names],
     }

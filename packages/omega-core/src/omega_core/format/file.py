@@ -1,6 +1,5 @@
 """`OmegaFile`: header, stream and checksum."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from omega_core.errors import CutOffError, DamagedFileError
@@ -12,8 +11,8 @@ from omega_core.format.header import Header
 class OmegaFile:
     """An `.omega` file.
 
-    header: describes the pictures and channels.
-    stream: the coded symbols, `header.groups.length` bytes.
+    header: describes the pictures.
+    stream: the coded symbols, `header.length` bytes.
 
     Raises ValueError if the stream has another length.
     """
@@ -22,37 +21,32 @@ class OmegaFile:
     stream: bytes
 
     def __post_init__(self) -> None:
-        if len(self.stream) != self.header.groups.length:
-            raise ValueError(f"the stream has {len(self.stream)} bytes, not {self.header.groups.length}")
+        if len(self.stream) != self.header.length:
+            raise ValueError(f"the stream has {len(self.stream)} bytes, not {self.header.length}")
 
     @classmethod
     def parse(cls, data: bytes, *, partial: bool = False) -> "OmegaFile":
         """Parse the bytes of a file.
 
         data: all bytes of the file.
-        partial: accept a truncated file, as if it ended at its last intact cut.
+        partial: accept a file that breaks off, as if it had been truncated there.
 
-        Raises CutOffError for a truncated file (with `partial`, only if no channel is intact), DamagedFileError for a
-        damaged one, FileFormatError for another format.
+        Raises CutOffError for a file that breaks off (with `partial`, only if no byte of its stream is there),
+        DamagedFileError for a damaged one, FileFormatError for another format.
         """
         reader = Reader(data)
         header = Header.read(reader)
-        start, length = len(reader.taken), header.groups.length
-        missing = start + length + CHECKSUM - len(data)
+        start = len(reader.taken)
+        missing = start + header.length + CHECKSUM - len(data)
         if missing < 0:
             raise DamagedFileError(f"the file is damaged: {-missing} bytes more than it says. Get it again.")
         if missing == 0:
             check(data[:-CHECKSUM], data[-CHECKSUM:])
             return cls(header, data[start:-CHECKSUM])
-        intact = header.groups.intact(len(data) - start)
+        intact = min(header.length, len(data) - start)
         if not (partial and intact):
             raise cut_off(header, missing, intact)
-        return cls(header.truncated(intact), data[start : start + header.cuts[intact]])
-
-    @property
-    def channels(self) -> int:
-        """The number of channels in the file."""
-        return self.header.channels
+        return cls(header.truncated(intact), data[start : start + intact])
 
     @property
     def pixels(self) -> int:
@@ -60,14 +54,24 @@ class OmegaFile:
         return self.header.pixels
 
     @property
-    def file_sizes(self) -> Mapping[int, int]:
-        """The size of the file at each of its cuts, in bytes, by the number of channels."""
-        return self.header.file_sizes
+    def stream_bytes(self) -> int:
+        """The bytes of the stream."""
+        return self.header.length
 
-    def truncated(self, channels: int) -> "OmegaFile":
-        """Return the file truncated to `channels`. Raises ValueError if there is no cut there."""
-        header = self.header.truncated(channels)
-        return OmegaFile(header, self.stream[: header.groups.length])
+    @property
+    def least_bytes(self) -> int:
+        """The size of the file when it is truncated to one byte of its stream."""
+        return self.truncated_size(1)
+
+    def truncated_size(self, length: int) -> int:
+        """Return the size of the file with up to `length` bytes of the stream."""
+        header = self.header.truncated(min(length, self.header.length))
+        return len(header.to_bytes()) + header.length + CHECKSUM
+
+    def truncated(self, length: int) -> "OmegaFile":
+        """Return the file with up to `length` bytes of the stream."""
+        header = self.header.truncated(min(length, self.header.length))
+        return OmegaFile(header, self.stream[: header.length])
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the file. Raises ValueError for numbers of 2²⁸ and more in its header."""
@@ -82,11 +86,13 @@ def check(body: bytes, found: bytes) -> None:
 
 
 def cut_off(header: Header, missing: int, intact: int) -> CutOffError:
-    """Return the error for a truncated file.
+    """Return the error for a file that breaks off.
 
     header: of the file.
     missing: the number of missing bytes.
-    intact: the number of intact channels.
+    intact: the number of bytes of the stream that are there.
     """
-    hope = f"Its first {intact} of {header.channels} channels are intact" if intact else "No channel is intact"
+    hope = (
+        f"The first {intact} of {header.length} bytes of its stream are there" if intact else "Nothing can be decoded"
+    )
     return CutOffError(f"the file breaks off: {missing} bytes are missing. {hope}.", intact=intact)

@@ -1,23 +1,20 @@
 """`Header`: the bytes of an `.omega` file before its stream.
 
-    magic, format and coder, flags, fingerprint, size, [coder], [channels per group], [fields]
-    groups, [lacking], sizes of the groups
+    magic, format and coder, flags, fingerprint, size, [coder], [fields], length of the stream
 
-For a gray picture under 256×256 it takes 12 bytes, and one for each cut, at the most, if channels come in
-complete groups of one of the sizes CHANNELS_PER_GROUP. Every header has exactly one valid encoding.
+For a picture of up to 256×256 pixels without fields it takes 11 to 14 bytes. Every header has exactly one valid
+encoding.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from omega_core.errors import DamagedFileError, FileFormatError
-from omega_core.format.binary import CHECKSUM, Reader, varint
-from omega_core.format.cuts import CHANNELS_PER_GROUP, Groups, coded_size
+from omega_core.format.binary import Reader, varint
 from omega_core.format.limits import MAX_PICTURES
 
 MAGIC = "Ω".encode()
-VERSION = 1
+VERSION = 2
 CODERS = ("", "omega-entropy/range", "omega-entropy/torchac", "omega-entropy/fixed", "omega-entropy/raw")
 """Coders by number. Numbers are never given to another coder; 15 is the last."""
 MODES = ("L", "RGB", "LA", "RGBA")
@@ -28,8 +25,10 @@ _TILE, _ALPHA, _PICTURES, _PROFILE = 1, 2, 3, 132
 """Numbers of fields."""
 _OPTIONAL = range(128, 256)
 """Numbers of fields that a reader may ignore if they are unknown to it."""
-_SMALL, _FIELDS, _LACKING = 1 << 2, 1 << 3, 1 << 5
-"""Bits of the flags, and of the number of groups."""
+_SMALL, _FIELDS, _COMPLETE, _LENGTH = 1 << 2, 1 << 3, 1 << 4, 5
+"""Bits of the flags, and the first of the two bits with the number of bytes of the length, less one."""
+MAX_STREAM_BYTES = (1 << 32) - 1
+"""The most bytes of a stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,8 @@ class Header:
     coder: the qualified name of the coder.
     mode: of the pictures, one of MODES, which are Pillow's.
     sizes: (height, width) of each of the 1 to 64 pictures, in pixels.
-    groups: the groups of channels in the stream.
+    length: the number of bytes of the stream.
+    complete: whether the stream has all symbols of the pictures; False for the first bytes of a longer stream.
     tile: the side, in pixels, of the tiles in which the pictures are transformed; None without tiles.
     alpha: the alpha planes of the pictures, compressed by `omega_core.images.alpha_and_profile`; None in modes without.
     profile: the ICC profile of the pictures, compressed with zlib; empty if there is none.
@@ -53,7 +53,8 @@ class Header:
     coder: str
     mode: str
     sizes: tuple[tuple[int, int], ...]
-    groups: Groups
+    length: int
+    complete: bool = True
     tile: int | None = None
     alpha: bytes | None = None
     profile: bytes = b""
@@ -68,6 +69,8 @@ class Header:
             raise ValueError(f"{self.mode!r} is not one of the modes {', '.join(MODES)}")
         if not 1 <= len(self.sizes) <= MAX_PICTURES or any(min(size) < 1 for size in self.sizes):
             raise ValueError(f"a header has 1 to {MAX_PICTURES} pictures, each of one pixel at the least")
+        if not 0 <= self.length <= MAX_STREAM_BYTES:
+            raise ValueError(f"a stream has 0 to {MAX_STREAM_BYTES} bytes, not {self.length}")
         if self.tile is not None and self.tile < 1:
             raise ValueError(f"tiles have one pixel at the least, not {self.tile}")
         if (self.alpha is not None) != ("A" in self.mode):
@@ -76,58 +79,38 @@ class Header:
             raise ValueError(f"{sorted(self.unknown)} are not all numbers of optional fields that are not known")
 
     @property
-    def channels(self) -> int:
-        """The number of channels in the stream."""
-        return self.groups.channels
-
-    @property
-    def cuts(self) -> Mapping[int, int]:
-        """The length of the stream up to each cut, in bytes, by the number of channels."""
-        return self.groups.cuts
-
-    @property
     def pixels(self) -> int:
         """The number of pixels of all pictures."""
         return sum(height * width for height, width in self.sizes)
 
-    @property
-    def file_sizes(self) -> Mapping[int, int]:
-        """The size of the file at each of its cuts, in bytes, by the number of channels."""
-        return {
-            channels: len(self._before_groups) + len(_group_bytes(self.groups.truncated(channels))) + length + CHECKSUM
-            for channels, length in self.cuts.items()
-        }
+    def truncated(self, length: int) -> "Header":
+        """Return the header of the file with the first `length` bytes of the stream.
 
-    def truncated(self, channels: int) -> "Header":
-        """Return the header of the file truncated to `channels`. Raises ValueError if there is no cut there."""
-        return replace(self, groups=self.groups.truncated(channels))
+        Raises ValueError for more bytes than there are.
+        """
+        if length > self.length:
+            raise ValueError(f"the stream has {self.length} bytes, not {length}")
+        return replace(self, length=length, complete=self.complete and length == self.length)
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the header. Raises ValueError for numbers of 2²⁸ and more."""
-        return self._before_groups + _group_bytes(self.groups)
-
-    @cached_property
-    def _before_groups(self) -> bytes:
-        """The bytes before the groups, which are the same at all cuts."""
         height, width = self.sizes[0]
         small = max(height, width) <= 256
         coder = CODERS.index(self.coder) if self.coder in CODERS else 0
-        per_group = self.groups.channels_per_group
-        index = CHANNELS_PER_GROUP.index(per_group) if per_group in CHANNELS_PER_GROUP else 0
         fields = dict(self._fields())
-        flags = MODES.index(self.mode) | (_SMALL if small else 0) | (_FIELDS if fields else 0) | index << 4
+        length = self.length.to_bytes(max(1, -(-self.length.bit_length() // 8)), "little")
+        flags = MODES.index(self.mode) | (_SMALL if small else 0) | (_FIELDS if fields else 0)
+        flags |= (_COMPLETE if self.complete else 0) | len(length) - 1 << _LENGTH
         written = bytearray(MAGIC + bytes([VERSION << 4 | coder, flags]) + self.fingerprint)
         written += bytes([height - 1, width - 1]) if small else varint(height) + varint(width)
         if not coder:
             name = self.coder.encode()
             written += varint(len(name)) + name
-        if not index:
-            written += varint(per_group)
         if fields:
             for number, payload in sorted(fields.items()):
                 written += bytes([number]) + varint(len(payload)) + payload
             written.append(0)
-        return bytes(written)
+        return bytes(written) + length
 
     def _fields(self) -> Iterator[tuple[int, bytes]]:
         """The numbers and bytes of the fields that this header needs."""
@@ -161,8 +144,8 @@ class Header:
             raise FileFormatError("this is not an .omega file.")
         version, coder_number = divmod(reader.byte(), 16)
         if version != VERSION:
-            message = f"this .omega file has version {version}, this Omega reads version {VERSION}. Update it."
-            raise FileFormatError(message)
+            advice = "Update it." if version > VERSION else "Make the file again from its picture."
+            raise FileFormatError(f"this .omega file has version {version}, this Omega reads {VERSION}. {advice}")
         flags = reader.byte()
         fingerprint = reader.bytes(FINGERPRINT)
         first = (reader.byte() + 1, reader.byte() + 1) if flags & _SMALL else (reader.varint(), reader.varint())
@@ -170,7 +153,6 @@ class Header:
             message = f"this .omega file has coder number {coder_number}, unknown to this Omega. Update it."
             raise FileFormatError(message)
         coder = CODERS[coder_number] or reader.bytes(reader.varint()).decode(errors="replace")
-        per_group = CHANNELS_PER_GROUP[flags >> 4] or reader.varint()
         fields = _read_fields(reader) if flags & _FIELDS else {}
         try:
             header = cls(
@@ -178,7 +160,8 @@ class Header:
                 coder=coder,
                 mode=MODES[flags & 3],
                 sizes=_sizes(first, fields.pop(_PICTURES, b"\1")),
-                groups=_read_groups(reader, per_group),
+                length=int.from_bytes(reader.bytes((flags >> _LENGTH & 3) + 1), "little"),
+                complete=bool(flags & _COMPLETE),
                 tile=_tile(fields.pop(_TILE, None)),
                 alpha=fields.pop(_ALPHA, None),
                 profile=fields.pop(_PROFILE, b""),
@@ -225,22 +208,3 @@ def _tile(payload: bytes | None) -> int | None:
         return None if payload is None else Reader(payload).varint()
     except FileFormatError as problem:
         raise ValueError(f"the field of tiles is not what it has to be: {problem}") from problem
-
-
-def _group_bytes(groups: Groups) -> bytes:
-    """The number of the groups and the size of each."""
-    size = max(1, -(-groups.last_length.bit_length() // 8))
-    counts = groups.count - 1 | (_LACKING if groups.lacking else 0) | size - 1 << 6
-    lacking = varint(groups.lacking) if groups.lacking else b""
-    return bytes([counts]) + lacking + groups.codes + groups.last_length.to_bytes(size, "little")
-
-
-def _read_groups(reader: Reader, per_group: int) -> Groups:
-    """What `_group_bytes` wrote. Raises ValueError for numbers that do not belong together."""
-    counts = reader.byte()
-    count = (counts & _LACKING - 1) + 1
-    lacking = reader.varint() if counts & _LACKING else 0
-    codes = reader.bytes(count - 1)
-    last = int.from_bytes(reader.bytes((counts >> 6) + 1), "little")
-    length = sum(map(coded_size, codes)) + last
-    return Groups(channels=count * per_group - lacking, channels_per_group=per_group, codes=codes, length=length)

@@ -6,9 +6,6 @@ MAX_PICTURES = 64
 MAX_SHARED_PIXELS = 1 << 20
 """Pixels of the pictures that an encoder puts into one file, which is decoded completely for any of them."""
 
-MAX_GROUPS = 32
-"""Groups of channels, and so cuts, in one file."""
-
 MAX_PROFILE_BYTES = 1 << 22
 """Bytes of an uncompressed ICC profile."""
 

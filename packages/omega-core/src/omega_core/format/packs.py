@@ -12,7 +12,7 @@ byte, compressed together with zlib.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -146,26 +146,38 @@ class Pack:
         return cls(parts)
 
     @property
-    def channels(self) -> int:
-        """The number of channels in the pack."""
-        return self.blocks[0][0].channels
-
-    @property
     def pixels(self) -> int:
         """The number of pixels of all pictures."""
         return sum(block.pixels for block, _ in self.blocks)
 
     @property
-    def file_sizes(self) -> Mapping[int, int]:
-        """The size of the pack at each cut that all blocks have, in bytes, by the number of channels."""
-        blocks = [block.file_sizes for block, _ in self.blocks]
-        cuts = [channels for channels in blocks[0] if all(channels in sizes for sizes in blocks)]
-        at_cuts = {channels: [sizes[channels] for sizes in blocks] for channels in cuts}
-        return {channels: len(self._before_blocks(sizes)) + sum(sizes) for channels, sizes in at_cuts.items()}
+    def least_bytes(self) -> int:
+        """The size of the pack when every block is truncated to one byte of its stream."""
+        return self._size([1] * len(self.blocks))
 
-    def truncated(self, channels: int) -> "Pack":
-        """Return the pack truncated to `channels`. Raises ValueError if a block has no cut there."""
-        return Pack(tuple((block.truncated(channels), names) for block, names in self.blocks))
+    def truncated_size(self, length: int) -> int:
+        """Return the size of the pack truncated to up to `length` bytes of all streams together."""
+        return self._size(self._lengths(length))
+
+    def truncated(self, length: int) -> "Pack":
+        """Return the pack with up to `length` bytes of all streams together, of each the same share."""
+        lengths = self._lengths(length)
+        blocks = [(block.truncated(own), names) for own, (block, names) in zip(lengths, self.blocks, strict=True)]
+        return Pack(tuple(blocks))
+
+    def _lengths(self, length: int) -> list[int]:
+        """The bytes of the stream of each block, at least 1, if the pack is truncated."""
+        whole = [block.header.length for block, _ in self.blocks]
+        return [max(1, own * min(length, sum(whole)) // max(1, sum(whole))) for own in whole]
+
+    def _size(self, lengths: Sequence[int]) -> int:
+        sizes = [block.truncated_size(own) for own, (block, _) in zip(lengths, self.blocks, strict=True)]
+        return len(self._before_blocks(sizes)) + sum(sizes)
+
+    @property
+    def stream_bytes(self) -> int:
+        """The bytes of all streams together."""
+        return sum(block.header.length for block, _ in self.blocks)
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the pack."""

@@ -1,4 +1,4 @@
-"""Rate control: the choice of a cut for a number of channels or bytes, and `truncate`."""
+"""Rate control: `Rate`, a limit on size or quality, and `truncate`."""
 
 import math
 from dataclasses import dataclass, fields
@@ -51,49 +51,37 @@ class Rate:
         return self.max_bytes if self.bpp is None else int(min(self.bpp * pixels / 8, 1 << 62))
 
 
-def largest_within(whole: OmegaFile | Pack, budget: int) -> int:
-    """Return the channels of the largest cut at which a file or pack has at most `budget` bytes.
+def length_within(whole: OmegaFile | Pack, budget: int) -> int:
+    """Return the most bytes of the streams with which a file or pack has at most `budget` bytes.
 
-    Raises RateError if it is larger at its smallest cut.
+    Raises RateError if it is larger with a byte for each stream.
     """
-    sizes = whole.file_sizes
-    fitting = [channels for channels, size in sizes.items() if size <= budget]
-    if not fitting:
-        least = min(sizes)
-        message = f"{budget} bytes are not enough: the smallest cut, {least} channels, takes {sizes[least]}."
-        raise RateError(message, least_bytes=sizes[least])
-    return max(fitting)
+    if whole.least_bytes > budget:
+        message = f"{budget} bytes are not enough: the smallest file takes {whole.least_bytes}."
+        raise RateError(message, least_bytes=whole.least_bytes)
+    fitting, above = 0, whole.stream_bytes + 1
+    while above - fitting > 1:
+        middle = (fitting + above) // 2
+        if whole.truncated_size(middle) <= budget:
+            fitting = middle
+        else:
+            above = middle
+    return fitting
 
 
-def largest_cut(whole: OmegaFile | Pack, *, channels: int | None = None, max_bytes: int | None = None) -> int:
-    """Return the channels of the largest cut within a limit.
-
-    whole: the file or pack.
-    channels, max_bytes: the limit, exactly one of them.
-
-    Raises RateError if not exactly one limit is given, or every cut exceeds it.
-    """
-    if (channels is None) == (max_bytes is None):
-        raise RateError("truncate to channels or to bytes: one of them.")
-    if max_bytes is not None:
-        return largest_within(whole, max_bytes)
-    cuts = list(whole.file_sizes)
-    fitting = [cut for cut in cuts if cut <= (channels or 0)]
-    if not fitting:
-        message = f"there is no cut at {channels} channels or fewer: the smallest is at {min(cuts)}."
-        raise RateError(message, channels=cuts)
-    return max(fitting)
-
-
-def truncate(data: bytes, *, channels: int | None = None, max_bytes: int | None = None) -> bytes:
-    """Truncate an `.omega` file or a pack at its largest cut within a limit, without a model.
+def truncate(data: bytes, *, max_bytes: int | None = None, bpp: float | None = None) -> bytes:
+    """Truncate an `.omega` file or a pack, without a model.
 
     data: the bytes of the file or pack.
-    channels, max_bytes: the limit, exactly one of them.
+    max_bytes, bpp: the most bytes of the result, or the most bits per pixel: exactly one of them.
 
-    Returns a complete file, byte for byte the one that compressing with so many channels makes.
+    Returns a file or pack that can be decompressed to all pictures, with as much of each stream as fits.
 
-    Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given or every cut exceeds it.
+    Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given, or if it is below what the
+    smallest file takes.
     """
     whole = parse(data)
-    return whole.truncated(largest_cut(whole, channels=channels, max_bytes=max_bytes)).to_bytes()
+    budget = Rate(max_bytes=max_bytes, bpp=bpp).budget(whole.pixels)
+    if budget is None:
+        raise RateError("truncate to what? Give max-bytes or bpp.")
+    return whole.truncated(length_within(whole, budget)).to_bytes()

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-KINDS = ("architecture", "quantizer", "prior", "coder", "dataset", "trainer")
+KINDS = ("architecture", "quantizer", "prior", "coder", "dataset", "trainer", "codec")
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FILE = re.compile(r"[A-Za-z_][\w.]*:[\w./-]+\.safetensors")
@@ -13,7 +13,7 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One architecture, quantizer, prior, coder, dataset or trainer.
+    """One architecture, quantizer, prior, coder, dataset, trainer or codec.
 
     name: for users to type, of lower case letters, digits and hyphens.
     target: "module:attribute" of the class, imported when the component is used.

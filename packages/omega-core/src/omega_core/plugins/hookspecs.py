@@ -52,5 +52,10 @@ def omega_register_trainers() -> Iterable[Component]:  # type: ignore[empty-body
 
 
 @hookspec
+def omega_register_codecs() -> Iterable[Component]:  # type: ignore[empty-body]
+    """Codecs: what `omega evaluate` compares with (`omega_core.contracts.Codec`)."""
+
+
+@hookspec
 def omega_register_models() -> Iterable[BundledModel]:  # type: ignore[empty-body]
     """Models: trained models in the distribution (`omega_core.BundledModel`)."""

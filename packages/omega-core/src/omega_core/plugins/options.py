@@ -23,6 +23,7 @@ GIVEN: Mapping[str, frozenset[str]] = {
     "coder": frozenset(),
     "dataset": frozenset({"data", "seed"}),
     "trainer": frozenset({"recipe", "data"}),
+    "codec": frozenset(),
 }
 """The arguments that the codec passes to components of each kind; all others are options."""
 

@@ -263,7 +263,7 @@ def list_models() -> list[RegisteredModel]:
 def resolve(kind: str, name: str) -> Any:
     """Import a component by name and return its class.
 
-    kind: "architecture", "quantizer", "prior", "coder", "dataset" or "trainer".
+    kind: "architecture", "quantizer", "prior", "coder", "dataset", "trainer" or "codec".
     name: bare, such as "omega", or qualified, such as "omega-quant/omega".
 
     Raises ComponentError if the component is unknown or ambiguous, or cannot be imported.

@@ -21,11 +21,13 @@ from omega_core.torch_extra import require_torch
 
 if TYPE_CHECKING:
     from omega_core.testing.architectures import ArchitectureSubject as ArchitectureSubject
+    from omega_core.testing.codecs import CodecSubject as CodecSubject
     from omega_core.testing.coders import CoderSubject as CoderSubject
     from omega_core.testing.datasets import DatasetSubject as DatasetSubject
     from omega_core.testing.priors import PriorSubject as PriorSubject
     from omega_core.testing.quantizers import QuantizerSubject as QuantizerSubject
     from omega_core.testing.test_classes import ArchitectureContract as ArchitectureContract
+    from omega_core.testing.test_classes import CodecContract as CodecContract
     from omega_core.testing.test_classes import CoderContract as CoderContract
     from omega_core.testing.test_classes import DatasetContract as DatasetContract
     from omega_core.testing.test_classes import PriorContract as PriorContract

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from itertools import product
 from typing import cast
 
 import numpy as np
@@ -10,10 +9,11 @@ import torch
 from safetensors.numpy import load, save
 from torch import Tensor
 
-from omega_core.coding.order import in_order
-from omega_core.coding.tables import TOTAL, Integers, Tables
+from omega_core.coding.order import Latents, in_order
+from omega_core.coding.tables import MISSING, TOTAL, Integers, Tables
 from omega_core.contracts import implements
 from omega_core.contracts.prior import FrozenPrior, Prior
+from omega_core.contracts.quantizer import MOST_LEVEL, Refinement
 from omega_core.testing import modules
 from omega_core.testing.checking import Checks, expect
 from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
@@ -43,11 +43,23 @@ class PriorSubject(ModuleSubject):
 
     def made(self, seed: int = 0) -> Prior:
         """A new one that has seen some symbols, others for another seed; one that is conditional, to be frozen."""
-        prior = cast(Prior, super().made(seed))
-        if prior.conditional:
-            prior.recount()
+        prior, symbols, kept = self.following(seed), self.symbols(seed), torch.full((64,), self.channels)
         with torch.no_grad(), torch.device("cpu"):
-            prior.observe(self.symbols(seed), torch.full((64,), self.channels))
+            if prior.conditional:
+                prior.observe(symbols, kept)
+                prior.train().channel_bits(symbols)
+                prior.eval().recount()
+            prior.observe(symbols, kept)
+        return prior
+
+    def following(self, seed: int = 0) -> Prior:
+        """A new one that took note of how symbols refine each other: those of each channel those of the one before."""
+        prior = cast(Prior, super().made(seed))
+        before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
+        number = torch.arange(self.alphabet) + self.lowest
+        levels = torch.where(before == 0, number, 2 * before + number % 2).clamp(-MOST_LEVEL, MOST_LEVEL)
+        with torch.device("cpu"):
+            prior.follow(Refinement(range(-1, self.channels - 1), levels, [1.0] * self.channels))
         return prior
 
     def symbols(self, seed: int = 0, batch: int = 64) -> Tensor:
@@ -114,11 +126,12 @@ def probabilities_sum_to_one(subject: PriorSubject) -> None:
 
 @checks.add
 def frozen_tables_can_be_coded_with(subject: PriorSubject) -> None:
-    """Tables of a frozen prior rise from 0 to 2¹⁶ by at least 1 a symbol, one row for each position or channel."""
-    tables = _all_tables(subject.made().freeze(), subject)
+    """Tables of a frozen prior rise from 0 to 2¹⁶ by at least 1 a symbol, one for each symbol."""
+    _, tables = _in_order(subject.made().freeze(), subject.symbols()[0].numpy())
     cumulative = cast(Integers, tables.cumulative)
     expect(tables.alphabet == subject.alphabet, f"their alphabet is {tables.alphabet}")
-    expect(tables.channels == subject.channels, f"they are for {tables.channels} channels")
+    wanted = subject.symbols()[0].numel()
+    expect(tables.size == wanted, f"they are for {tables.size} symbols, not {wanted}")
     expect(cumulative.shape[1] == subject.alphabet + 1, f"cumulative has the shape {cumulative.shape}")
     expect(cumulative.dtype.kind in "iu", f"cumulative is {cumulative.dtype}")
     ends = {*cumulative[:, 0].tolist()}, {*cumulative[:, -1].tolist()}
@@ -135,9 +148,10 @@ def frozen_tables_are_the_code_lengths(subject: PriorSubject) -> None:
     """
     prior = subject.made()
     need(not prior.conditional, "depend on nothing that was decoded")
-    tables = _all_tables(prior.freeze(), subject)
-    rows = np.broadcast_to(tables.rows, (subject.channels, tables.positions))
-    counts = torch.from_numpy(np.diff(cast(Integers, tables.cumulative))[rows])
+    places, tables = _in_order(prior.freeze(), subject.symbols()[0].numpy())
+    rows = np.empty(tables.size, np.int64)
+    rows[places] = tables.rows
+    counts = torch.from_numpy(np.diff(cast(Integers, tables.cumulative))[rows.reshape(subject.channels, -1)])
     lengths = subject.lengths(prior)
     surplus = (2.0**-lengths * ((16 - counts.double().log2()) - lengths)).sum(2)
     expect(surplus.abs().max() < 0.01, f"a symbol costs {float(surplus.abs().max()):.3g} bits more, or less")
@@ -146,42 +160,66 @@ def frozen_tables_are_the_code_lengths(subject: PriorSubject) -> None:
 @checks.add
 def conditional_tables_pay(subject: PriorSubject) -> None:
     """Tables that depend on earlier channels cost symbols that were recounted no more than the code lengths say."""
-    prior = cast(Prior, ModuleSubject.made(subject))
+    prior = subject.made()
     need(prior.conditional, "depend on what was decoded")
     symbols = subject.symbols()
     prior.recount()
     prior.observe(symbols, torch.full((len(symbols),), subject.channels))
     frozen = prior.freeze()
-    coded = [in_order(frozen, [each]) for each in symbols.numpy()]
-    costs = [tables.bits(ordered) for ordered, tables in coded]
+    costs = []
+    for each in symbols.numpy():
+        places, tables = _in_order(frozen, each)
+        costs.append(tables.bits(each.reshape(-1)[places]))
     said = float(subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum()) / len(symbols)
     cost = float(np.mean(costs))
     expect(cost < said + 0.01 * symbols[0].numel(), f"a picture costs {cost:.2f} bits, said were {said:.2f}")
 
 
 @checks.add
-def tables_can_be_asked_for_in_parts(subject: PriorSubject) -> None:
-    """Asked for the channels from the k-th on, a frozen prior gives tables for at least the next one."""
-    frozen = subject.made().freeze()
-    symbols, size = subject.symbols()[0].numpy(), subject.latent_size
-    stages = frozen.stages(size)
-    for first, (stage, places) in product(range(subject.channels), enumerate(stages)):
-        tables = frozen.tables(range(first, subject.channels), size, symbols[: first + (stage > 0)], stage)
-        left = subject.channels - first if len(stages) == 1 else 1
-        expect(1 <= tables.channels <= left, f"asked for {left} channels it gave tables for {tables.channels}")
-        expect(tables.positions == len(places), f"they are for {tables.positions} positions, not {len(places)}")
+def channel_bits_are_of_the_symbols(subject: PriorSubject) -> None:
+    """`channel_bits` are finite bits (B, C), none below 0, and do not depend on the symbols of later channels.
+
+    Those of a prior that is not `conditional` are its code lengths.
+    """
+    prior, symbols = subject.made(), subject.symbols(9, 5)
+    with torch.no_grad():
+        bits = prior.channel_bits(symbols)
+    expect(tuple(bits.shape) == (5, subject.channels), f"their shape is {tuple(bits.shape)}")
+    expect(bits.isfinite().all() and bits.min() >= 0, f"they go from {float(bits.min())} to {float(bits.max())}")
+    if not prior.conditional:
+        wanted = subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum(dim=1).T
+        expect(torch.allclose(bits.double(), wanted, rtol=1e-4), "they are not the code lengths of the symbols")
+    others = symbols.clone()
+    others[:, -1] = subject.alphabet - 1 - others[:, -1]
+    with torch.no_grad():
+        again = prior.channel_bits(others)
+    expect(torch.allclose(bits[:, :-1], again[:, :-1], rtol=1e-4), "they depend on the symbols of the last channel")
 
 
 @checks.add
-def stages_are_all_positions(subject: PriorSubject) -> None:
-    """`stages` of a frozen prior have every position of a latent in one of them, and are as many for every size."""
+def every_symbol_is_in_one_step(subject: PriorSubject) -> None:
+    """The steps of a frozen prior have every symbol of a picture in one of them, and are as many for every size."""
     frozen = subject.made().freeze()
     sizes = [subject.latent_size, *([] if subject.fixed else [(1, 1), (1, 4), (5, 2)])]
+    counts = set()
     for height, width in sizes:
-        stages = frozen.stages((height, width))
-        found = sorted(np.concatenate(stages).tolist())
-        expect(found == list(range(height * width)), f"for {height}×{width} positions they are {found}")
-        expect(len(stages) == len(frozen.stages(sizes[0])), f"there are {len(stages)} for {height}×{width} positions")
+        steps = list(frozen.steps(np.zeros((subject.channels, height, width), np.int64)))
+        found = sorted(np.concatenate([step.places for step in steps]).tolist())
+        wanted = list(range(subject.channels * height * width))
+        expect(found == wanted, f"of {height}×{width} positions steps have {len(found)} symbols, not {len(wanted)}")
+        counts.add(len(steps))
+    expect(len(counts) == 1, f"there are {sorted(counts)} steps for latents of different sizes")
+
+
+@checks.add
+def steps_follow_from_earlier_ones(subject: PriorSubject) -> None:
+    """The tables of a step do not depend on symbols of this step or of later ones, which a decoder does not have."""
+    frozen, symbols = subject.made().freeze(), subject.symbols()[0].numpy()
+    decoded = np.full_like(symbols, MISSING)
+    for number, (known, step) in enumerate(zip(frozen.steps(symbols), frozen.steps(decoded), strict=True)):
+        same = np.array_equal(known.places, step.places) and np.array_equal(known.rows, step.rows)
+        expect(same, f"step {number} has other tables while its symbols are not known")
+        decoded.reshape(-1)[step.places] = symbols.reshape(-1)[step.places]
 
 
 @checks.add
@@ -191,10 +229,10 @@ def frozen_prior_survives_the_model_file(subject: PriorSubject) -> None:
     frozen = prior.freeze()
     kept = load(save({name: np.ascontiguousarray(array) for name, array in frozen.arrays().items()}))
     thawed = type(prior).thaw(kept)
-    one, other = _all_tables(frozen, subject), _all_tables(thawed, subject)
-    positions = (subject.channels, one.positions)
-    rows = [cast(Integers, each.cumulative)[np.broadcast_to(each.rows, positions)] for each in (one, other)]
-    expect(np.array_equal(rows[0], rows[1]), "the tables differ afterwards")
+    one, other = (_in_order(each, subject.symbols()[0].numpy()) for each in (frozen, thawed))
+    before, after = (cast(Integers, tables.cumulative)[tables.rows] for _, tables in (one, other))
+    expect(np.array_equal(one[0], other[0]), "symbols are in another order afterwards")
+    expect(np.array_equal(before, after), "the tables differ afterwards")
 
 
 @checks.add
@@ -205,10 +243,11 @@ def freezing_does_not_depend_on_the_machine(subject: PriorSubject) -> None:
     try:
         for many in (1, 2):
             torch.set_num_threads(many)
-            frozen.append(_all_tables(prior.freeze(), subject).cumulative)
+            frozen.append(prior.freeze().arrays())
     finally:
         torch.set_num_threads(threads)
-    expect(np.array_equal(frozen[0], frozen[1]), "they differ")  # type: ignore[arg-type]
+    different = [name for name in frozen[0] if not np.array_equal(frozen[0][name], frozen[1][name])]
+    expect(not different, f"{', '.join(different)} differ")
 
 
 @checks.add
@@ -353,13 +392,18 @@ def _latents(subject: PriorSubject) -> Tensor:
 
 @checks.add
 def every_parameter_is_trained(subject: PriorSubject) -> None:
-    """Each parameter gets a finite gradient, not all 0, from the likelihood or from the code lengths."""
+    """Each parameter gets a finite gradient, not all 0, from the likelihood, the channel bits or the code lengths."""
     prior = subject.made().train()
     parameters = dict(prior.named_parameters())
     need(bool(parameters), "have parameters")
     with seeded():
         if implements(prior, Prior, "likelihood"):
             rate = -prior.likelihood(subject.values()).log2()
+        elif implements(prior, Prior, "channel_bits"):
+            with torch.no_grad():  # not as it begins, where some may have no effect yet
+                for parameter in parameters.values():
+                    parameter.add_(0.05 * torch.randn_like(parameter))
+            rate = prior.channel_bits(subject.symbols())
         else:
             rate = prior.code_lengths(*subject.latent_size)[..., 0]
         expect_gradients({"the rate": rate}, parameters)
@@ -377,6 +421,6 @@ def selects_channels(subject: PriorSubject) -> None:
     expect(torch.allclose(after, before[order]), "code lengths are not those of the channels selected")
 
 
-def _all_tables(frozen: FrozenPrior, subject: PriorSubject) -> Tables:
-    """The tables of all channels, as a decoder asks for them that has some symbols."""
-    return in_order(frozen, [subject.symbols()[0].numpy()])[1]
+def _in_order(frozen: FrozenPrior, symbols: Integers) -> tuple[Integers, Tables]:
+    """The places of the symbols (C, h, w) of a picture in the order of coding, and their tables."""
+    return in_order(frozen, Latents.of([symbols]))

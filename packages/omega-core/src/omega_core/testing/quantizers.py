@@ -6,8 +6,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from omega_core.coding.tables import MAX_ALPHABET
 from omega_core.contracts import implements
-from omega_core.contracts.quantizer import Quantized, Quantizer
+from omega_core.contracts.quantizer import MOST_LEVEL, Quantized, Quantizer
 from omega_core.errors import ComponentError
 from omega_core.testing import modules
 from omega_core.testing.checking import Checks, Unclaimed, expect
@@ -151,6 +152,37 @@ def an_empty_prefix_gives_a_latent(subject: QuantizerSubject) -> None:
     expect(decoded.shape == latent.shape, f"it is {tuple(decoded.shape)}")
     expect(decoded.isfinite().all(), "it is not finite")
     expect(torch.equal(decoded[0], decoded[1]), "it differs between samples")
+
+
+@checks.add
+def missing_symbols_end_a_prefix(subject: QuantizerSubject) -> None:
+    """Symbols of −1 are missing: the latent is that of the channels before them, also at single positions."""
+    made, latent = subject.made(), subject.inputs()
+    symbols = made.symbols(latent)
+    for n in range(subject.channels + 1):
+        partly = symbols.clone()
+        partly[:, n:] = -1
+        prefix = {"the latent": made.latent(symbols[:, :n])}
+        modules.expect_same(prefix, {"the latent": made.latent(partly)}, f"with all but {n} channels missing")
+    partly = symbols.clone()
+    partly[:, -1, :, 0] = -1
+    found = made.latent(partly)
+    whole, shorter = made.latent(symbols), made.latent(symbols[:, :-1])
+    modules.expect_same({"the latent": whole[..., 1:]}, {"the latent": found[..., 1:]}, "where nothing is missing")
+    modules.expect_same({"the latent": shorter[..., :1]}, {"the latent": found[..., :1]}, "where a symbol is missing")
+
+
+@checks.add
+def refinement_tells_levels(subject: QuantizerSubject) -> None:
+    """`refinement` names an earlier or no parent for each channel, and a level for each symbol."""
+    made = subject.made()
+    found = made.refinement()
+    rows, most = 2 * MOST_LEVEL + 1, min(made.alphabet, MAX_ALPHABET)
+    expect(len(found.parents) == len(found.sizes) == subject.channels, "it is not for all channels")
+    expect(all(-1 <= each < subject.channels for each in found.parents), f"parents are {found.parents}")
+    expect(found.levels.shape == (rows, most), f"levels are {tuple(found.levels.shape)}, not {(rows, most)}")
+    expect(int(found.levels.abs().max()) <= MOST_LEVEL, f"levels are up to {int(found.levels.abs().max())}")
+    expect(all(size >= 0 for size in found.sizes), "sizes of levels are below 0")
 
 
 @checks.add

@@ -106,3 +106,7 @@ class DatasetContract(_Contract, kind="dataset"):
 
 class TrainerContract(_Contract, kind="trainer"):
     """What is asked of trainers: derive from it, and set `name` and `recipe`."""
+
+
+class CodecContract(_Contract, kind="codec"):
+    """What is asked of codecs: derive from it, and set `name`."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sound_components import (
     SoundArchitecture,
+    SoundCodec,
     SoundCoder,
     SoundDataset,
     SoundDecoder,
@@ -23,13 +24,13 @@ from sound_components import (
 )
 from torch import Tensor, nn
 
-from omega_core.coding.tables import FrozenTables
+from omega_core.coding.tables import FrozenTables, Step
 from omega_core.contracts import Quantized
-from omega_core.contracts.coder import GrowingDecoder
+from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import CoderError, ComponentError
 
 FAULTS: dict[str, dict[str, object]] = {
-    kind: {} for kind in ("quantizer", "architecture", "prior", "coder", "dataset", "trainer")
+    kind: {} for kind in ("quantizer", "architecture", "prior", "coder", "dataset", "trainer", "codec")
 }
 
 
@@ -209,6 +210,23 @@ class NeedsAChannel(SoundQuantizer):
         if symbols.shape[1] == 0:
             raise IndexError("index 0 is out of bounds")
         return super().latent(symbols)
+
+
+@fault("missing_symbols_end_a_prefix")
+class MissingIsTheFirst(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def latent(self, symbols):
+        return super().latent(symbols.clamp_min(0))
+
+
+@fault("refinement_tells_levels")
+class LevelsWithoutEnd(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def refinement(self):
+        told = super().refinement()
+        return Refinement(told.parents, told.levels + 31, told.sizes)
 
 
 @fault("any_symbols_can_be_decoded")
@@ -503,17 +521,21 @@ class LooksTheWrongWay(SoundPrior):
         return FrozenTables.from_probabilities(self.probabilities().detach().flip(1)[:, None].numpy())
 
 
-class _Greedy(FrozenTables):
-    def tables(self, channels, size, decoded, stage=0):
-        return super().tables(range(channels.stop), size, decoded)
+@fault("channel_bits_are_of_the_symbols", "prior")
+class BitsOfAllTogether(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    def channel_bits(self, symbols):
+        return super().channel_bits(symbols).mean(dim=1, keepdim=True).expand(-1, symbols.shape[1])
 
 
 class _Short(FrozenTables):
-    def stages(self, size):
-        return [np.arange(size[0] * size[1] - 1)]
+    def steps(self, symbols):
+        for step in super().steps(symbols):
+            yield Step(step.places[:-1], step.rows[:-1])
 
 
-@fault("stages_are_all_positions", "prior")
+@fault("every_symbol_is_in_one_step", "prior")
 class LeavesTheLast(SoundPrior):
     """smoothing: a count that every symbol has."""
 
@@ -522,13 +544,19 @@ class LeavesTheLast(SoundPrior):
         return _Short(frozen.cumulative, frozen.rows)
 
 
-@fault("tables_can_be_asked_for_in_parts", "prior")
-class FromTheFirst(SoundPrior):
+class _Peeking(FrozenTables):
+    def steps(self, symbols):
+        for step in super().steps(symbols):
+            yield Step(step.places, (step.rows + symbols.reshape(-1)[step.places]) % len(self.cumulative))
+
+
+@fault("steps_follow_from_earlier_ones", "prior")
+class LooksAhead(SoundPrior):
     """smoothing: a count that every symbol has."""
 
     def freeze(self):
         frozen = super().freeze()
-        return _Greedy(frozen.cumulative, frozen.rows)
+        return _Peeking(frozen.cumulative, frozen.rows)
 
 
 @fault("frozen_prior_survives_the_model_file", "prior")
@@ -652,26 +680,40 @@ class _FewerDecoder(SoundDecoder):
 class OneByte(SoundCoder):
     """Loses what is above 255."""
 
-    def decoder(self, data):
+    def decoder(self, data, *, complete=False):
         return _FewerDecoder(data)
 
 
-@fault("any_cut_decodes_its_symbols", "coder")
-class CutsTooEarly(SoundCoder):
-    """A byte before the end."""
+@fault("the_first_bytes_determine_symbols", "coder")
+class TooFewBytes(SoundCoder):
+    """A byte less than the first symbols need."""
 
     def encode(self, symbols, tables, ends):
-        data, cuts = super().encode(symbols, tables, ends)
-        return data, [*(max(0, cut - 1) for cut in cuts[:-1]), cuts[-1]]
+        data, lengths = super().encode(symbols, tables, ends)
+        return data, [*(max(0, length - 1) for length in lengths[:-1]), lengths[-1]]
 
 
-@fault("cuts_rise_to_the_end", "coder")
-class MoreThanItsCuts(SoundCoder):
-    """Something after the last cut."""
+class _Guessing(SoundDecoder):
+    def decode(self, tables):
+        symbols = super().decode(tables)
+        return np.pad(symbols, (0, min(1, tables.size - len(symbols))))
+
+
+@fault("any_length_decodes_to_right_symbols", "coder")
+class GuessesOne(SoundCoder):
+    """One symbol more than the bytes have, if more were asked for."""
+
+    def decoder(self, data, *, complete=False):
+        return _Guessing(data)
+
+
+@fault("lengths_rise_to_the_end", "coder")
+class MoreThanItsLengths(SoundCoder):
+    """Something after the last length."""
 
     def encode(self, symbols, tables, ends):
-        data, cuts = super().encode(symbols, tables, ends)
-        return data + b"\0", cuts
+        data, lengths = super().encode(symbols, tables, ends)
+        return data + b"\0", lengths
 
 
 class _FromTheStart(SoundDecoder):
@@ -680,15 +722,15 @@ class _FromTheStart(SoundDecoder):
         return super().decode(tables)
 
 
-@fault("decodes_in_groups", "coder")
+@fault("decodes_in_parts", "coder")
 class StartsAgain(SoundCoder):
     """Forgets where it was."""
 
-    def decoder(self, data):
+    def decoder(self, data, *, complete=False):
         return _FromTheStart(data)
 
 
-class _ForgetsItsPlace(SoundDecoder, GrowingDecoder):
+class _ForgetsItsPlace(SoundDecoder):
     def extend(self, data):
         self.data, self.done = self.data + data, 0
 
@@ -697,7 +739,7 @@ class _ForgetsItsPlace(SoundDecoder, GrowingDecoder):
 class BeginsAgain(SoundCoder):
     """Goes on at the beginning of a stream that was extended."""
 
-    def growing_decoder(self, data):
+    def decoder(self, data, *, complete=False):
         return _ForgetsItsPlace(data)
 
 
@@ -706,8 +748,8 @@ class ByTheType(SoundCoder):
     """The bytes that it is given."""
 
     def encode(self, symbols, tables, ends):
-        data, cuts = super().encode(symbols, tables, ends)
-        return (data, cuts) if symbols.dtype == np.int64 else (data + b"\0\0", cuts)
+        data, lengths = super().encode(symbols, tables, ends)
+        return (data, lengths) if symbols.dtype == np.int64 else (data + b"\0\0", lengths)
 
 
 class _SmallDecoder(SoundDecoder):
@@ -719,7 +761,7 @@ class _SmallDecoder(SoundDecoder):
 class SmallNumbers(SoundCoder):
     """int32."""
 
-    def decoder(self, data):
+    def decoder(self, data, *, complete=False):
         return _SmallDecoder(data)
 
 
@@ -741,36 +783,19 @@ class NeedsTables(SoundCoder):
         return (super().encode(symbols, tables, ends)[0], [2 * end for end in ends]) if len(tables.cumulative) else None
 
 
-class _Trusting(SoundDecoder):
-    def decode(self, tables):
-        if not self.data:
-            return np.zeros(min(tables.size, 10), np.int64)
-        return super().decode(tables)
-
-
-@fault("a_stream_that_ended_early_is_named", "coder")
-class ZerosWithoutEnd(SoundCoder):
-    """Decodes nothing to zeros."""
-
-    def decoder(self, data):
-        return _Trusting(data)
-
-
 class _Unnamed(SoundDecoder):
     def decode(self, tables):
         try:
             return super().decode(tables)
         except CoderError:
-            if self.data:
-                raise IndexError("out of range") from None
-            raise
+            raise IndexError("out of range") from None
 
 
 @fault("damage_is_named", "coder")
 class FailsAnyhow(SoundCoder):
     """An error of another type."""
 
-    def decoder(self, data):
+    def decoder(self, data, *, complete=False):
         return _Unnamed(data)
 
 
@@ -779,8 +804,8 @@ class ByTheProcess(SoundCoder):
     """Bytes that depend on the hash seed."""
 
     def encode(self, symbols, tables, ends):
-        data, cuts = super().encode(symbols, tables, ends)
-        return data + hash("salt").to_bytes(8, "little", signed=True), [*cuts[:-1], cuts[-1] + 8]
+        data, lengths = super().encode(symbols, tables, ends)
+        return data + hash("salt").to_bytes(8, "little", signed=True), [*lengths[:-1], lengths[-1] + 8]
 
 
 # data sets
@@ -910,3 +935,87 @@ class TriesAnyhow(SoundTrainer):
 
     def __init__(self, *, recipe, data: Path | None, rate: float = 1.0) -> None:
         self.recipe = recipe
+
+
+# codecs
+
+
+@fault("has_settings", "codec")
+class SameSettings(SoundCodec):
+    """step: how many levels are one."""
+
+    settings = (1, 2, 2)
+
+
+@fault("gives_pictures_of_the_same_shape", "codec")
+class EvenSizes(SoundCodec):
+    """step: how many levels are one."""
+
+    def decode(self, data, colors):
+        decoded = super().decode(data, colors)
+        return decoded[:, : decoded.shape[1] // 2 * 2]
+
+
+@fault("every_setting_works", "codec")
+class NothingBetween(SoundCodec):
+    """step: how many levels are one."""
+
+    def encode(self, pixels, setting):
+        return super().encode(pixels, {1: 1, 4: 4}[setting])
+
+
+@fault("settings_change_the_size", "codec")
+class OneSize(SoundCodec):
+    """step: how many levels are one."""
+
+    def encode(self, pixels, setting):
+        return super().encode(pixels, 1)
+
+
+@fault("decodes_the_picture", "codec")
+class Negative(SoundCodec):
+    """step: how many levels are one."""
+
+    def decode(self, data, colors):
+        return 255 - super().decode(data, colors)
+
+
+@fault("another_instance_decodes", "codec")
+class KeepsThePicture(SoundCodec):
+    """step: how many levels are one."""
+
+    def encode(self, pixels, setting):
+        self.last = pixels
+        return super().encode(pixels, setting)
+
+    def decode(self, data, colors):
+        return self.last
+
+
+@fault("encodes_the_same_every_time", "codec")
+class Counts(SoundCodec):
+    """step: how many levels are one."""
+
+    count = 0
+
+    def encode(self, pixels, setting):
+        self.count += 1
+        return super().encode(pixels, setting) + bytes(self.count)
+
+
+@fault("leaves_the_pixels_alone", "codec")
+class InPlace(SoundCodec):
+    """step: how many levels are one."""
+
+    def encode(self, pixels, setting):
+        pixels //= self.step * setting
+        pixels *= self.step * setting
+        return super().encode(pixels, setting)
+
+
+@fault("describes_itself", "codec")
+class TwoLines(SoundCodec):
+    """step: how many levels are one."""
+
+    def describe(self):
+        return f"zlib\nstep {self.step}"

@@ -1,6 +1,7 @@
 """One small component of each kind that does all that its contract asks."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from omega_core.codec.model_file import Choice, Description, write_model
 from omega_core.coding.tables import FrozenTables
 from omega_core.contracts import (
     Architecture,
+    Codec,
     Coder,
     Dataset,
     FrozenPrior,
@@ -20,7 +22,7 @@ from omega_core.contracts import (
     Quantized,
     Quantizer,
 )
-from omega_core.contracts.coder import Decoder, check_length, check_symbols
+from omega_core.contracts.coder import Decoder, check_symbols
 from omega_core.errors import CoderError, DataError, ImageError
 
 
@@ -59,7 +61,7 @@ class SoundQuantizer(Quantizer):
         return self.place(latent).round().long()
 
     def latent(self, symbols: Tensor) -> Tensor:
-        level = symbols.to(self.out.weight.dtype) + 1
+        level = symbols.to(self.out.weight.dtype) + 1  # 0 for those that are missing
         return self.out(F.pad(level, (0, 0, 0, 0, 0, self.channels - level.shape[1])))
 
     def select_channels(self, order) -> None:
@@ -210,7 +212,7 @@ class SoundCoder(Coder):
             raise CoderError("the toy coder needs probabilities.")
         return symbols.astype("<u2").tobytes(), [2 * end for end in ends]
 
-    def decoder(self, data):
+    def decoder(self, data, *, complete=False):
         return SoundDecoder(data)
 
 
@@ -218,11 +220,14 @@ class SoundDecoder(Decoder):
     def __init__(self, data):
         self.data, self.done = data, 0
 
+    def extend(self, data):
+        self.data += data
+
     def decode(self, tables):
-        first, self.done = self.done, self.done + 2 * tables.size
-        check_length(self.data, self.done)
+        count = min(tables.size, (len(self.data) - self.done) // 2)
+        first, self.done = self.done, self.done + 2 * count
         symbols = np.frombuffer(self.data[first : self.done], "<u2").astype(np.int64)
-        check_symbols(symbols, tables)
+        check_symbols(symbols, tables.part(0, count))
         return symbols
 
 
@@ -309,3 +314,30 @@ class SoundTrainer:
 
     def train(self, folder: Path, *, resume: bool = False) -> Path:
         return self.write(folder / "model.safetensors", self.recipe.seed)
+
+
+class SoundCodec(Codec):
+    """The highest bits of each byte, after the shape.
+
+    step: how many levels are one, at the setting 1.
+    """
+
+    settings = (1, 2, 4)
+
+    def __init__(self, *, step: int = 4) -> None:
+        self.step = step
+
+    def encode(self, pixels, setting):
+        if max(pixels.shape) > 65535:
+            raise ImageError("a side is longer than 65535 pixels.")
+        step = self.step * setting
+        levels = (pixels // step).astype(np.uint8)
+        return np.array([step, *pixels.shape], "<u2").tobytes() + zlib.compress(levels.tobytes())
+
+    def decode(self, data, colors):
+        step, *shape = np.frombuffer(data[:8], "<u2").tolist()
+        levels = np.frombuffer(zlib.decompress(data[8:]), np.uint8).reshape(shape)
+        return (levels.astype(int) * step + step // 2).clip(0, 255).astype(np.uint8)
+
+    def describe(self):
+        return f"zlib, step {self.step}"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from omega_core.coding.tables import Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_symbols
 
 
 class FixedCoder(Coder):
@@ -17,34 +17,30 @@ class FixedCoder(Coder):
         bits = np.unpackbits(octets, axis=1)[:, 32 - width :]
         return np.packbits(bits.reshape(-1)).tobytes(), [-(-end * width // 8) for end in ends]
 
-    def decoder(self, data: bytes) -> Decoder:
+    def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         """See `Coder.decoder`."""
         return _FixedDecoder(data)
 
-    def growing_decoder(self, data: bytes) -> GrowingDecoder:
-        """See `Coder.growing_decoder`."""
-        return _FixedDecoder(data)
 
-
-class _FixedDecoder(GrowingDecoder):
+class _FixedDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
         self.data, self.done = data, 0
 
     def extend(self, data: bytes) -> None:
-        """See `GrowingDecoder.extend`."""
+        """See `Decoder.extend`."""
         self.data += data
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
         width = _width(tables)
-        first, last = self.done, self.done + tables.size * width
+        count = min(tables.size, (8 * len(self.data) - self.done) // width)
+        first, last = self.done, self.done + count * width
         self.done = last
-        check_length(self.data, last / 8)
         octets = np.frombuffer(self.data, np.uint8)[first // 8 : -(-last // 8)]
         bits = np.unpackbits(octets)[first % 8 :][: last - first].reshape(-1, width)
         padded = np.pad(bits, ((0, 0), (32 - width, 0)))
         symbols = np.packbits(padded, axis=1).view(">u4").reshape(-1).astype(np.int64)
-        check_symbols(symbols, tables)
+        check_symbols(symbols, tables.part(0, count))
         return symbols
 
 

@@ -4,10 +4,11 @@ constriction takes probabilities as floats. Given `counts / 2**16` in float64 wi
 24-bit fixed-point numbers that depend on the counts alone: the interval of symbol i of S begins at
 floor(cumulative[i]·(2²⁴ − S) / 2¹⁶) + i. So files do not depend on the rounding of a machine.
 
-The stream is big-endian, most significant byte first, and as short as the last interval allows.
+The stream is a number, most significant byte first. Symbols are determined by its first bytes if all numbers that begin
+with these lie in the interval of the symbols.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,13 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.coding.tables import TOTAL, Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_symbols
 from omega_core.errors import CoderError
 
 _WORD = 4  # bytes of a word of constriction's output
 _STATE = 8  # bytes of the state of its encoder
 _MOST_NUMBERS = 1 << 20  # probabilities that are looked up at once
+_SHORT_RUN = 12  # symbols of one table; coding as few with models of their own is quicker than a call for them
 _EACH = constriction.stream.model.Categorical(perfect=False)
+State = tuple[int, tuple[int, int]]
+"""Of constriction's encoder, (number of words, (low, width)): any number of 8 bytes in [low, low + width) at that word
+decodes to the symbols so far."""
 
 
 class RangeCoder(Coder):
@@ -35,77 +40,125 @@ class RangeCoder(Coder):
         encoder = constriction.stream.queue.RangeEncoder()
         symbols = symbols.astype(np.int32, copy=False)
         states = {0: encoder.pos()}
-        for start, stop, model, numbers in _parts(tables, models, wanted):
+        for start, stop, model, numbers in _parts(tables, models, ends):
             encoder.encode(symbols[start:stop], model, *numbers)
             if stop in wanted:
                 states[stop] = encoder.pos()
-        least = [int(bits / 8) for bits in tables.least_bits(ends)]
-        return _stream(encoder.get_compressed(), [states[end] for end in ends], least)
+        if not tables.size:
+            return b"", [0] * len(ends)
+        data = _shortest(encoder.get_compressed(), states[ends[-1]])
+        return data, [_determining(data, states[end]) if end else 0 for end in ends]
 
-    def decoder(self, data: bytes) -> Decoder:
+    def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         """See `Coder.decoder`."""
-        return _RangeDecoder(data)
+        return _CompleteRangeDecoder(data) if complete else _RangeDecoder(data)
 
-    def growing_decoder(self, data: bytes) -> GrowingDecoder:
-        """See `Coder.growing_decoder`."""
-        return _GrowingRangeDecoder(data)
+
+class _CompleteRangeDecoder(Decoder):
+    """Decodes a whole stream."""
+
+    def __init__(self, data: bytes) -> None:
+        self.decoder = constriction.stream.queue.RangeDecoder(_words(data))
+
+    def extend(self, data: bytes) -> None:
+        """See `Decoder.extend`. Raises ValueError for bytes after the end."""
+        if data:
+            raise ValueError("a complete stream has no further bytes")
+
+    def decode(self, tables: Tables) -> Integers:
+        """See `Decoder.decode`."""
+        return _decoded(self.decoder, tables)
 
 
 class _RangeDecoder(Decoder):
-    def __init__(self, data: bytes) -> None:
-        self.data, self.least = data, 0.0
-        self.decoder = constriction.stream.queue.RangeDecoder(_words(data))
+    """Decodes the symbols that the first bytes of a stream determine.
 
-    def decode(self, tables: Tables) -> Integers:
-        """See `Decoder.decode`."""
-        models = _models(tables)
-        self.least += tables.least_bits([tables.size])[0]
-        check_length(self.data, self.least / 8 - 1)
-        symbols = np.empty(tables.size, np.int64)
-        try:
-            for start, stop, model, numbers in _parts(tables, models):
-                symbols[start:stop] = self.decoder.decode(model, *(numbers or (stop - start,)))
-        except AssertionError as problem:  # constriction raises it for bytes that no encoder writes
-            raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
-        return symbols
-
-
-class _GrowingRangeDecoder(_RangeDecoder, GrowingDecoder):
-    """Continues decoding after the stream was extended.
-
-    constriction's decoder reads ahead, beyond the end of the data so far, and does not expose its state. Its encoder
-    does: encoding the decoded symbols again gives the position in the stream and the interval from which to continue.
+    constriction's decoder reads ahead, beyond the end of the bytes so far, and does not tell its state. Its encoder
+    does: after the decoded symbols were encoded again, its state tells whether the bytes determine them, and where to
+    continue.
     """
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(data)
+        self.data = data
         self.encoder = constriction.stream.queue.RangeEncoder()
-        self.decoded: list[tuple[Integers, Tables]] = []  # not encoded again so far
-        self.extended = False
+        self.decoder = self._continued()
+
+    def extend(self, data: bytes) -> None:
+        """See `Decoder.extend`."""
+        self.data += data
+        self.decoder = None
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
-        if self.extended:
-            self._go_on()
-        symbols = super().decode(tables)
-        self.decoded.append((symbols, tables))
-        return symbols
+        self.decoder = self.decoder or self._continued()
+        if self._determines(self.encoder):
+            try:
+                symbols = _decoded(self.decoder, tables)
+            except CoderError:  # beyond the end of the bytes
+                pass
+            else:
+                encoder = _encoded(self.encoder.clone(), symbols, tables)
+                if self._determines(encoder):
+                    self.encoder = encoder
+                    return symbols
+        self.decoder = None
+        return self._determined(tables)
 
-    def extend(self, data: bytes) -> None:
-        """See `GrowingDecoder.extend`."""
-        self.data += data
-        self.extended = True
+    def _determined(self, tables: Tables) -> Integers:
+        """Decode the first symbols, as many as the bytes determine; found by bisection."""
+        parts: list[Integers] = []
+        for start, stop, _, _ in _parts(tables, _models(tables)):
+            known, unknown = (
+                start,
+                stop + 1,
+            )  # the bytes determine the symbols before `known`, not those before `unknown`
+            while unknown - known > 1:
+                middle = stop if unknown == stop + 1 else (known + unknown) // 2
+                some = tables.part(known, middle)
+                try:
+                    symbols = _decoded(self._continued(), some)
+                except CoderError:
+                    unknown = middle
+                    continue
+                encoder = _encoded(self.encoder.clone(), symbols, some)
+                if self._determines(encoder):
+                    self.encoder, known = encoder, middle
+                    parts.append(symbols)
+                else:
+                    unknown = middle
+            if known < stop:
+                break
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
-    def _go_on(self) -> None:
-        for symbols, tables in self.decoded:
-            small = symbols.astype(np.int32)
-            for start, stop, model, numbers in _parts(tables, _models(tables)):
-                self.encoder.encode(small[start:stop], model, *numbers)
-        self.decoded.clear()
+    def _determines(self, encoder: Any) -> bool:
+        """Whether the bytes so far determine the symbols that an encoder was given."""
+        return _determines(self.data, encoder.pos(), len(self.data))
+
+    def _continued(self) -> Any:
+        """A decoder of the symbols after those that were encoded again."""
         position, interval = self.encoder.pos()
-        self.decoder = constriction.stream.queue.RangeDecoder(_words(self.data, position * _WORD + _STATE))
-        self.decoder.seek(position, interval)
-        self.extended = False
+        decoder = constriction.stream.queue.RangeDecoder(_words(self.data, position * _WORD + _STATE))
+        decoder.seek(position, interval)
+        return decoder
+
+
+def _decoded(decoder: Any, tables: Tables) -> Integers:
+    """Decode symbols with constriction. Raises CoderError for bytes that no encoder writes."""
+    symbols = np.empty(tables.size, np.int64)
+    try:
+        for start, stop, model, numbers in _parts(tables, _models(tables)):
+            symbols[start:stop] = decoder.decode(model, *(numbers or (stop - start,)))
+    except AssertionError as problem:
+        raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
+    return symbols
+
+
+def _encoded(encoder: Any, symbols: Integers, tables: Tables) -> Any:
+    """Encode symbols with constriction, and return the encoder."""
+    small = symbols.astype(np.int32)
+    for start, stop, model, numbers in _parts(tables, _models(tables)):
+        encoder.encode(small[start:stop], model, *numbers)
+    return encoder
 
 
 def _words(data: bytes, least: int = 0) -> NDArray[np.uint32]:
@@ -136,66 +189,73 @@ def _models(tables: Tables) -> _Models:
 
 
 def _parts(
-    tables: Tables, models: _Models, ends: Iterable[int] = ()
+    tables: Tables, models: _Models, ends: Sequence[int] = ()
 ) -> Iterator[tuple[int, int, Any, tuple[NDArray[np.float64], ...]]]:
     """Ranges of symbols to code at once, as (start, stop, model, probabilities); no range crosses one of `ends`.
 
-    If all positions of a channel share a table, the model is that of the table, and there are no probabilities.
-    Otherwise the model is a family of models, and the probabilities are those of each symbol: this gives the same
-    intervals without a call for each symbol.
+    The model of a run of symbols with one table is that of the table, without probabilities. The model of short runs
+    together is a family of models, and the probabilities are those of each symbol. Both have the same intervals.
     """
-    shared = tables.rows.shape[1] == 1
-    step = max(1, tables.positions if shared else _MOST_NUMBERS // tables.alphabet)
-    rows = tables.rows[:, 0].tolist() if shared else tables.flat_rows
-    for start, stop in pairwise(sorted({*range(0, tables.size, step), *ends, 0, tables.size})):
-        if shared:
-            yield start, stop, models[rows[start // step]], ()
-        else:
-            yield start, stop, _EACH, (models.probabilities[rows[start:stop]],)
+    starts = tables.runs[0]
+    if len(ends):
+        starts = np.union1d(starts, ends)
+    if not tables.size:
+        return
+    long = np.diff(starts) >= min(_SHORT_RUN, 2 + 128 // tables.alphabet)
+    begins = long.copy()
+    begins[0], begins[1:] = True, begins[1:] | long[:-1] | np.isin(starts[1:-1], ends)
+    at_once = max(1, _MOST_NUMBERS // tables.alphabet)
+    bounds = [*starts[:-1][begins].tolist(), tables.size]
+    rows = tables.rows[starts[:-1][begins]].tolist()
+    for (first, end), row, is_long in zip(pairwise(bounds), rows, long[begins].tolist(), strict=True):
+        if is_long:
+            yield first, end, models[row], ()
+            continue
+        for start in range(first, end, at_once):
+            stop = min(end, start + at_once)
+            yield start, stop, _EACH, (models.probabilities[tables.rows[start:stop]],)
 
 
-def _stream(words: Any, states: Sequence[tuple[int, tuple[int, int]]], least: Sequence[int]) -> tuple[bytes, list[int]]:
-    """The stream and its cuts in bytes, from constriction's words and its states at the ends.
+def _window(data: bytes, position: int, length: int) -> tuple[int, int]:
+    """The smallest number of 8 bytes at a word of a stream, of whose first `length` bytes, and how many others."""
+    start = position * _WORD
+    known = data[start : min(length, start + _STATE)]
+    return int.from_bytes(known.ljust(_STATE, b"\0"), "big"), (1 << 8 * (_STATE - len(known))) - 1
 
-    A state is (number of words, (low, range)): any number in [low, low + range) at that position decodes the symbols so
-    far. The number N of the whole stream lies in all these intervals. N without its last bytes still lies in an
-    interval as long as the value of these bytes is at most N − low.
+
+def _determines(data: bytes, state: State, length: int) -> bool:
+    """Whether the first `length` bytes of a stream determine the symbols up to a state of its encoder."""
+    position, (low, width) = state
+    smallest, others = _window(data, position, length)
+    return length > position * _WORD and (smallest - low) % (1 << 8 * _STATE) + others < width
+
+
+def _determining(data: bytes, state: State) -> int:
+    """The fewest bytes of a stream that determine the symbols up to a state of its encoder."""
+    start = state[0] * _WORD
+    return next(length for length in range(start, len(data) + 1) if _determines(data, state, length))
+
+
+def _shortest(words: Any, state: State) -> bytes:
+    """The shortest stream that determines all symbols.
 
     words: the output of the encoder.
-    states: its state at each end.
-    least: for each end, the smallest length of its cut in bytes, which is a lower bound of the information. A decoder
-        can therefore reject a stream that is too short for its symbols before it allocates memory.
+    state: of the encoder after the last symbol.
     """
+    position, (low, width) = state
+    start = position * _WORD
     stream = bytearray(words.astype(">u4").tobytes()) + bytes(2 * _STATE)
-    position, (low, width) = states[-1]
-    _shorten(stream, position * _WORD, low, width)
-    cuts = []
-    for (position, (low, _)), shortest in zip(states, least, strict=True):
-        start = position * _WORD
-        window = int.from_bytes(stream[start : start + _STATE], "big")
-        slack = (window - low) % (1 << 8 * _STATE)
-        cut = start + _STATE
-        while cut > start and int.from_bytes(stream[cut - 1 : start + _STATE], "big") <= slack:
-            cut -= 1
-        if cut == start:  # trailing zeros before that are implied as well
-            cut = len(stream[:start].rstrip(b"\0"))
-        cuts.append(max(cut, shortest))
-    return bytes(stream[: cuts[-1]].ljust(cuts[-1], b"\0")), cuts
-
-
-def _shorten(stream: bytearray, start: int, low: int, width: int) -> None:
-    """Replace the number of the stream by the one in its last interval that has the most trailing zeros."""
     window = int.from_bytes(stream[start : start + _STATE], "big")
     beyond = (window - low) % (1 << 8 * _STATE)  # distance of the number from the start of the interval
-    for kept in range(_STATE + 1):
+    for kept in range(1, _STATE + 1):
         unit = 1 << 8 * (_STATE - kept)
-        shortest = -(-low // unit) * unit
-        if shortest < low + width:
-            difference = shortest - low - beyond
+        first_number = -(-low // unit) * unit
+        if first_number + unit <= low + width:
             break
+    difference = first_number - low - beyond
     first = max(0, start - _STATE)  # a carry goes beyond that with probability 2⁻⁶⁴
     changed = int.from_bytes(stream[first : start + _STATE], "big") + difference
     if not 0 <= changed < 1 << 8 * (start + _STATE - first):
         first, changed = 0, int.from_bytes(stream[: start + _STATE], "big") + difference
     stream[first : start + _STATE] = changed.to_bytes(start + _STATE - first, "big")
-    stream[start + _STATE :] = bytes(len(stream) - start - _STATE)
+    return bytes(stream[: start + kept])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from omega_core.coding.tables import Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_symbols
 
 
 class RawCoder(Coder):
@@ -14,28 +14,23 @@ class RawCoder(Coder):
         check_symbols(symbols, tables)
         return symbols.astype("<u4").tobytes(), [4 * end for end in ends]
 
-    def decoder(self, data: bytes) -> Decoder:
+    def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         """See `Coder.decoder`."""
         return _RawDecoder(data)
 
-    def growing_decoder(self, data: bytes) -> GrowingDecoder:
-        """See `Coder.growing_decoder`."""
-        return _RawDecoder(data)
 
-
-class _RawDecoder(GrowingDecoder):
+class _RawDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
         self.data, self.done = data, 0
 
     def extend(self, data: bytes) -> None:
-        """See `GrowingDecoder.extend`."""
+        """See `Decoder.extend`."""
         self.data += data
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
-        first, last = 4 * self.done, 4 * (self.done + tables.size)
-        self.done += tables.size
-        check_length(self.data, last)
-        symbols = np.frombuffer(self.data[first:last], "<u4").astype(np.int64)
-        check_symbols(symbols, tables)
+        count = min(tables.size, len(self.data) // 4 - self.done)
+        symbols = np.frombuffer(self.data[4 * self.done : 4 * (self.done + count)], "<u4").astype(np.int64)
+        self.done += count
+        check_symbols(symbols, tables.part(0, count))
         return symbols

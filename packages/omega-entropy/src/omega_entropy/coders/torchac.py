@@ -9,59 +9,56 @@ import torch
 import torchac
 
 from omega_core.coding.tables import Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, GrowingDecoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_symbols
 from omega_core.errors import CoderError
 
-_SLACK = 4  # bytes by which a stream may be shorter than its information, as trailing zeros are dropped
+_BEYOND = 16  # bytes that are appended to a truncated stream, more than torchac reads ahead
 
 
 class TorchacCoder(Coder):
-    """Arithmetic coding of whole streams: decoding a group of channels decodes all groups before it again."""
+    """Arithmetic coding of whole streams: decoding a part of the symbols decodes all before it again."""
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """See `Coder.encode`. A cut is the smallest length that decodes, found by decoding."""
+        """See `Coder.encode`. The lengths of prefixes are found by decoding."""
         check_symbols(symbols, tables)
         cdf = _cdf(_counts(tables), tables)
-        data = _encode(cdf, symbols) if symbols.size else b""
-        cuts = [self._cut(data, cdf[:end], symbols[:end]) for end in ends]
-        return data[: cuts[-1]], cuts
+        data = _encode(cdf, symbols) + bytes(_BEYOND) if symbols.size else b""
+        lengths = [self._determining(data, cdf[:end], symbols[:end]) for end in ends]
+        return data[: lengths[-1]], lengths
 
-    def _cut(self, data: bytes, cdf: torch.Tensor, symbols: Symbols) -> int:
+    def _determining(self, data: bytes, cdf: torch.Tensor, symbols: Symbols) -> int:
         if not symbols.size:
             return 0
-        first = max(0, len(_encode(cdf, symbols)) - 2)
-        for cut in range(first, len(data)):
-            if np.array_equal(_decode(cdf, data[:cut]), symbols):
-                return cut
-        return len(data)
+        first = max(1, len(_encode(cdf, symbols)) - 2)
+        return next(n for n in range(first, len(data) + 1) if len(_determined(cdf, data[:n])) == len(cdf))
 
-    def decoder(self, data: bytes) -> Decoder:
+    def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         """See `Coder.decoder`."""
         return _TorchacDecoder(data)
 
-    def growing_decoder(self, data: bytes) -> GrowingDecoder:
-        """See `Coder.growing_decoder`."""
-        return _TorchacDecoder(data)
 
-
-class _TorchacDecoder(GrowingDecoder):
+class _TorchacDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.before: list[torch.Tensor] = []  # the cumulative counts of all symbols so far
-        self.least = 0.0
 
     def extend(self, data: bytes) -> None:
-        """See `GrowingDecoder.extend`."""
+        """See `Decoder.extend`."""
         self.data += data
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
-        cumulative = _counts(tables)
-        self.least += tables.least_bits([tables.size])[0]
-        check_length(self.data, self.least / 8 - _SLACK)
-        self.before.append(_cdf(cumulative, tables))
-        everything = torch.cat(self.before)
-        return _decode(everything, self.data)[len(everything) - tables.size :]
+        cdf = _cdf(_counts(tables), tables)
+        everything = torch.cat([*self.before, cdf])
+        symbols = _determined(everything, self.data)[len(everything) - tables.size :]
+        self.before.append(cdf[: len(symbols)])
+        return symbols
+
+
+def _determined(cdf: torch.Tensor, data: bytes) -> Integers:
+    """The first symbols that a stream has whatever bytes follow it."""
+    lowest, highest = (_decode(cdf, data + fill * _BEYOND) for fill in (b"\0", b"\xff"))
+    return lowest[: len(lowest) if np.array_equal(lowest, highest) else int((lowest != highest).argmax())]
 
 
 def _counts(tables: Tables) -> Integers:
@@ -72,7 +69,7 @@ def _counts(tables: Tables) -> Integers:
 
 def _cdf(cumulative: Integers, tables: Tables) -> torch.Tensor:
     """Cumulative counts (symbols, S + 1) in the format of torchac: 16 bits, with 0 for 2¹⁶."""
-    return torch.from_numpy(cumulative.astype(np.uint16).view(np.int16)[tables.flat_rows])
+    return torch.from_numpy(cumulative.astype(np.uint16).view(np.int16)[tables.rows])
 
 
 def _encode(cdf: torch.Tensor, symbols: Symbols) -> bytes:

@@ -3,30 +3,18 @@
 The differences need the optional package `bjontegaard`.
 """
 
-import csv
-import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from omega_core.errors import OmegaError
-from omega_train.evaluation.measurements import METRICS, Point, finite
+from omega_train.evaluation.measurements import Point, finite
 
 RATES = {"file": "bpp", "stream": "stream_bpp", "estimated": "estimated_bpp"}
 """The column of each kind of rate: of whole files, of their entropy-coded streams, or as estimated by the tables."""
 METHODS = ("pchip", "akima")
 LEAST_POINTS = 4
 """The fewest points of a curve that can be interpolated."""
-_ALIASES = {
-    "psnr_db": "psnr",
-    "ms-ssim": "ms_ssim",
-    "bpp_real": "stream_bpp",
-    "bpp_estimated": "estimated_bpp",
-    "rate": "bpp",
-}
-_NUMBERS = {*RATES.values(), *METRICS, "setting", "channels", "quality", "images"}
 
 
 @dataclass(frozen=True)
@@ -64,55 +52,13 @@ def curves(points: Iterable[Point], metric: str, rate: str = "file", *, publishe
     for point in points:
         place = getattr(point, RATES[rate]), getattr(point, metric)
         if rate == "estimated" and place[0] is None:
-            place = point.bpp, place[1]  # classical codecs have no estimated rate
+            place = point.bpp, place[1]  # codecs to compare with have no estimated rate
         if finite(place):
             groups.setdefault(point.codec, []).append(place)
     return [
         Curve(name, metric, tuple(rate for rate, _ in group), tuple(value for _, value in group), published)
         for name, group in ((name, sorted(group)) for name, group in groups.items())
     ]
-
-
-def read_overlay(path: Path) -> list[Point]:
-    """Published points from a CSV file.
-
-    Columns: `bpp`, `stream_bpp` (or `bpp_real`) or `estimated_bpp` (or `bpp_estimated`), at least one; `psnr` (or
-    `psnr_db`, in dB), `ssim` or `ms_ssim`, at least one; `codec`, or any others, whose values tell curves apart
-    and name them.
-
-    Raises OmegaError for another file.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [{_ALIASES.get(key, key): value for key, value in row.items()} for row in csv.DictReader(file)]
-        names = set(rows[0]) if rows else set()
-        if not names & set(RATES.values()) or not names & set(METRICS):
-            raise OmegaError(f"{path} needs a column bpp or stream_bpp, and one of {', '.join(METRICS)}.")
-        telling = [name for name in rows[0] if name not in _NUMBERS and len({row[name] for row in rows}) > 1]
-        return [_published(path.stem, row, telling) for row in rows]
-    except (OSError, UnicodeDecodeError, ValueError, TypeError, csv.Error) as problem:
-        raise OmegaError(f"{path} cannot be read as published points: {problem}.") from problem
-
-
-def _published(name: str, row: dict[str, Any], telling: Sequence[str]) -> Point:
-    def number(column: str) -> float | None:
-        return float(row[column]) if row.get(column) else None
-
-    known = [number(column) for column in RATES.values()]
-    bpp = next(rate for rate in known if rate is not None)
-    decibels = number("psnr")
-    text = ", ".join(str(row[column]) if column == "codec" else f"{column} {row[column]}" for column in telling)
-    return Point(
-        codec=text or str(row.get("codec") or name),
-        setting=int(float(row.get("setting") or row.get("channels") or row.get("quality") or 0)),
-        images=int(float(row.get("images") or 0)),
-        estimated_bpp=number("estimated_bpp"),
-        stream_bpp=number("stream_bpp") or bpp,
-        bpp=bpp,
-        psnr=math.nan if decibels is None else decibels,
-        ssim=number("ssim"),
-        ms_ssim=number("ms_ssim"),
-    )
 
 
 @dataclass(frozen=True)

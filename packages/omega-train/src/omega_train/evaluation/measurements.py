@@ -1,39 +1,37 @@
 """Rate and distortion of pictures decoded from files.
 
-picture ─encode once→ a file at each cut ─decode→ Measurement ─mean over pictures→ Point of a curve
+picture ─encode once→ a file for each number of channels ─decode→ Measurement ─mean over pictures→ Point of a curve
 """
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from omega_core.codec.file_codec import BATCH_PIXELS
+import numpy as np
+
 from omega_core.codec.model import Model
+from omega_core.contracts.codec import Codec
 from omega_core.errors import ImageError
 from omega_core.file_io import write_whole
-from omega_core.format.rate_control import Rate
 from omega_core.images.pictures import Picture, Pixels
-from omega_train.evaluation import classical
-from omega_train.evaluation.quality import qualities
-
-METRICS = ("psnr", "ssim", "ms_ssim")
+from omega_train.evaluation.quality import METRICS, qualities
 
 
 @dataclass(frozen=True)
 class Measurement:
     """The measurement of one picture in one file.
 
-    image: the name of the picture. codec: the name of a model or of a classical codec.
-    setting: the number of channels or, for a classical codec, the quality (`omega_train.evaluation.classical`).
-    bytes: the size of the file. stream_bytes: of its entropy-coded stream; for a classical codec the same as `bytes`.
+    image: the name of the picture. codec: the name of a model or of a codec to compare with.
+    setting: the number of channels or, for a codec to compare with, one of its settings, such as a quality.
+    bytes: the size of the file. stream_bytes: of its entropy-coded stream; without a model the same as `bytes`.
     bpp, stream_bpp: the same in bits per pixel.
-    estimated_bpp: −Σ log2 p of the symbols, in bits per pixel; None for a classical codec.
-    psnr: in dB, over all colors. ssim, ms_ssim: None if the picture is too small for them.
+    estimated_bpp: −Σ log2 p of the symbols, in bits per pixel; None without a model.
+    psnr: in dB, over all colors. ssim, ms_ssim: None if not asked for, or if the picture is too small.
     """
 
     image: str
@@ -78,42 +76,38 @@ class Decoded:
 def through_model(
     model: Model, pixels: Pixels, channels: Sequence[int] = (), *, coder: str | None = None
 ) -> Iterator[Decoded]:
-    """Encode a picture with a model, and decode its file at each channel count.
+    """Encode a picture with a model, and decode its file truncated to each number of channels.
 
     model: the model. pixels: (colors, H, W), uint8.
-    channels: the counts; all cuts if empty. The picture is encoded once for all counts that are cuts.
+    channels: the numbers, rising; `Model.channel_counts` if empty. The picture is encoded once for all of them.
     coder: the name of another coder than the model's.
 
-    Raises ImageError for the picture, RateError for a count that the model does not have, CoderError for the coder.
+    Raises ImageError for the picture, RateError for a number that the model does not have, CoderError for the coder.
     """
-    encoded = model.encode(Picture(pixels), coder=coder)
-    counts = channels or encoded.cuts
-    together = max(1, BATCH_PIXELS // pixels[0].size)
-    for first in range(0, len(counts), together):
-        files = []
-        for n in counts[first : first + together]:
-            whole = (
-                encoded.whole
-                if n in encoded.cuts
-                else model.encode_at_rate(Picture(pixels), Rate(channels=n), coder=coder)
-            )
-            files.append((n, whole.truncated(n).to_bytes(), whole.header.cuts[n]))
-        decoded = model.decompress_each([data for _, data, _ in files])
-        for (n, data, stream_bytes), picture in zip(files, decoded, strict=True):
-            yield Decoded(n, data, picture.pixels, stream_bytes, model.estimated_bits(encoded.symbols[:n]))
+    counts = sorted(channels) or model.channel_counts
+    encoded = model.encode(Picture(pixels), coder=coder, counts=counts)
+    bits = np.concatenate([[0.0], encoded.coded.tables.bits_of_each(encoded.coded.symbols).cumsum()])
+    lengths = [encoded.lengths[n] for n in counts]
+    pictures = model.decompress_prefixes(encoded.whole.to_bytes(), lengths)
+    for n, length, picture in zip(counts, lengths, pictures, strict=True):
+        estimated = float(bits[encoded.coded.complete_at[n]])
+        yield Decoded(n, encoded.file(n), picture.pixels, length, estimated)
 
 
-def through_classical(codec: str, pixels: Pixels) -> Iterator[Decoded]:
-    """Encode a picture with a classical codec at all its settings, and decode the files. Raises ImageError."""
-    for setting in classical.SETTINGS[codec]:
-        data = classical.encode(codec, pixels, setting)
-        yield Decoded(setting, data, classical.decode(data, len(pixels)), len(data))
+def through_codec(codec: Codec, pixels: Pixels) -> Iterator[Decoded]:
+    """Encode a picture with a codec to compare with at all its settings, and decode the files. Raises ImageError."""
+    for setting in codec.settings:
+        data = codec.encode(pixels, setting)
+        yield Decoded(setting, data, codec.decode(data, len(pixels)), len(data))
 
 
-def measure(codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded]) -> list[Measurement]:
+def measure(
+    codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded], metrics: Collection[str] = METRICS
+) -> list[Measurement]:
     """Measure rate and quality of the decoded files of a picture.
 
     codec, image: names, for the result. pixels: the original (colors, H, W), uint8. decoded: the files.
+    metrics: see `omega_train.evaluation.quality.qualities`.
 
     Raises ImageError if a decoded picture has another shape than the original.
     """
@@ -133,7 +127,7 @@ def measure(codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded]) 
             bpp=8 * len(each.data) * per_pixel,
             **asdict(quality),
         )
-        for each, quality in zip(decoded, qualities(pixels, [each.pixels for each in decoded]), strict=True)
+        for each, quality in zip(decoded, qualities(pixels, [each.pixels for each in decoded], metrics), strict=True)
     ]
 
 
@@ -184,9 +178,9 @@ def _value(entry: Any, text: str) -> Any:
     return None if text == "" else float(text)
 
 
-def too_small(points: Iterable[Point]) -> list[str]:
-    """The metrics that some point lacks, as pictures are too small for them."""
-    missing = {metric for point in points for metric in METRICS if getattr(point, metric) is None}
+def too_small(points: Iterable[Point], metrics: Collection[str] = METRICS) -> list[str]:
+    """Return those of `metrics` that some point lacks, as pictures are too small for them."""
+    missing = {metric for point in points for metric in metrics if getattr(point, metric) is None}
     return [metric for metric in METRICS if metric in missing]
 
 

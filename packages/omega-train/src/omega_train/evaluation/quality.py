@@ -1,17 +1,22 @@
-"""PSNR, SSIM and MS-SSIM of 8-bit pictures, on torchmetrics."""
+"""PSNR, SSIM and MS-SSIM of 8-bit pictures.
 
-from collections.abc import Sequence
+SSIM: Wang, Bovik, Sheikh and Simoncelli 2004, "Image Quality Assessment: From Error Visibility to Structural
+Similarity", IEEE Transactions on Image Processing. MS-SSIM: Wang, Simoncelli and Bovik 2003, "Multiscale structural
+similarity for image quality assessment". Both share the windows of the finest scale; Gaussian windows are separable.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Pixels
 
+METRICS = ("psnr", "ssim", "ms_ssim")
 WINDOW = 11
 """The side of SSIM's Gaussian window (σ 1.5), in pixels."""
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -19,14 +24,15 @@ WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 LEAST_SIDE = {"ssim": WINDOW, "ms_ssim": (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1}
 """The shortest side of a picture for each metric: the window has to fit at the coarsest scale."""
 _AT_ONCE = 1 << 21  # the most pixels that are compared at once
-_K1, _NO_LUMINANCE = 0.01, 1e3
+_K1, _K2, _SIGMA = 0.01, 0.03, 1.5
 
 
 @dataclass(frozen=True)
 class Quality:
     """The quality of a decoded picture.
 
-    psnr: in dB, over all colors. ssim, ms_ssim: the mean over colors; None if the picture is too small.
+    psnr: in dB, over all colors. ssim, ms_ssim: the mean over colors; None if not asked for, or if the picture is too
+        small.
     """
 
     psnr: float
@@ -34,51 +40,81 @@ class Quality:
     ms_ssim: float | None
 
 
-def qualities(original: Pixels, decoded: Sequence[Pixels]) -> list[Quality]:
-    """The quality of each decoded picture, compared with the original; all are (colors, H, W), uint8."""
+def qualities(original: Pixels, decoded: Sequence[Pixels], metrics: Collection[str] = METRICS) -> list[Quality]:
+    """Return the quality of each decoded picture, compared with the original.
+
+    original, decoded: (colors, H, W), uint8.
+    metrics: the similarities to compute, of METRICS; those that are not asked for are None. PSNR is always computed.
+    """
     side, at_once = min(original.shape[1:]), max(1, _AT_ONCE // original[0].size)
+    wanted = [metric for metric in LEAST_SIDE if metric in metrics and side >= LEAST_SIDE[metric]]
+    scales = len(WEIGHTS) if "ms_ssim" in wanted else len(wanted)
+    pyramid = _pyramid(torch.from_numpy(original.copy()).float() / 255, scales)
     found = []
     for first in range(0, len(decoded), at_once):
         some = decoded[first : first + at_once]
-        x_NCHW = torch.from_numpy(np.stack(some)).float() / 255
-        target_NCHW = (torch.from_numpy(original.copy()).float() / 255).expand_as(x_NCHW)
-        none = [None] * len(some)
-        fine = _ssim(x_NCHW, target_NCHW).tolist() if side >= LEAST_SIDE["ssim"] else none
-        multi = _ms_ssim(x_NCHW, target_NCHW).tolist() if side >= LEAST_SIDE["ms_ssim"] else none
+        fine, multi = _similarities(torch.from_numpy(np.stack(some)).float() / 255, pyramid)
+        fine = fine if "ssim" in metrics else [None] * len(some)
         found += [Quality(psnr(original, one), *both) for one, *both in zip(some, fine, multi, strict=True)]
     return found
 
 
-def _ssim(x_NCHW: Tensor, target_NCHW: Tensor) -> Tensor:
-    return _similarity(x_NCHW, target_NCHW, _K1).mean(dim=1)
+@dataclass(frozen=True)
+class _Scale:
+    """The original at one scale, (C, H, W), and its mean and variance in each window, (C, H − 10, W − 10)."""
+
+    image: Tensor
+    mean: Tensor
+    variance: Tensor
 
 
-def _ms_ssim(x_NCHW: Tensor, target_NCHW: Tensor) -> Tensor:
-    """MS-SSIM: contrast and structure at all scales, luminance at the coarsest."""
-    product = torch.ones(())
-    for scale, weight in enumerate(WEIGHTS):
-        last = scale == len(WEIGHTS) - 1
-        product = product * _similarity(x_NCHW, target_NCHW, _K1 if last else _NO_LUMINANCE).relu() ** weight
-        odd = [side % 2 for side in x_NCHW.shape[2:]]
-        x_NCHW, target_NCHW = (functional.avg_pool2d(each, 2, padding=odd) for each in (x_NCHW, target_NCHW))
-    return product.mean(dim=1)
+def _pyramid(image_CHW: Tensor, scales: int) -> list[_Scale]:
+    found = []
+    for _ in range(scales):
+        mean, square = _windows(image_CHW), _windows(image_CHW * image_CHW)
+        found.append(_Scale(image_CHW, mean, (square - mean * mean).clamp_min(0)))
+        image_CHW = _halved(image_CHW)
+    return found
 
 
-def _similarity(x_NCHW: Tensor, target_NCHW: Tensor, k1: float) -> Tensor:
-    """SSIM of each color (N, C), over the windows within the picture.
+def _similarities(x_NCHW: Tensor, pyramid: Sequence[_Scale]) -> tuple[list[float | None], list[float | None]]:
+    """SSIM and MS-SSIM of pictures: contrast and structure at all scales, luminance at the coarsest."""
+    none: list[float | None] = [None] * len(x_NCHW)
+    if not pyramid:
+        return none, none
+    fine, product = none, torch.ones(())
+    for number, (scale, weight) in enumerate(zip(pyramid, WEIGHTS, strict=False)):
+        structure_NC, whole_NC = _similarity(x_NCHW, scale)
+        if number == 0:
+            fine = whole_NC.mean(dim=1).tolist()
+        last = number == len(WEIGHTS) - 1
+        product = product * (whole_NC if last else structure_NC).relu() ** weight
+        x_NCHW = _halved(x_NCHW)
+    return fine, product.mean(dim=1).tolist() if len(pyramid) == len(WEIGHTS) else none
 
-    k1: the constant of the luminance term; a large one makes that term 1 and leaves contrast and structure.
-    """
-    samples, colors = x_NCHW.shape[:2]
-    alone = (1, -1, *x_NCHW.shape[2:])  # all as channels of one picture, which is three times as fast
-    _, whole = structural_similarity_index_measure(
-        x_NCHW.reshape(alone),
-        target_NCHW.reshape(alone),
-        data_range=1.0,
-        reduction="none",
-        k1=k1,
-        return_full_image=True,
+
+def _similarity(x_NCHW: Tensor, scale: _Scale) -> tuple[Tensor, Tensor]:
+    """The mean over windows, (N, C), of contrast and structure alone, and times luminance, which is SSIM."""
+    mean = _windows(x_NCHW)
+    variance = (_windows(x_NCHW * x_NCHW) - mean * mean).clamp_min_(0)
+    covariance = _windows(x_NCHW * scale.image) - mean * scale.mean
+    structure = (2 * covariance + _K2**2) / (variance + scale.variance + _K2**2)
+    luminance = (2 * mean * scale.mean + _K1**2) / (mean * mean + scale.mean * scale.mean + _K1**2)
+    return structure.mean(dim=(2, 3)), (structure * luminance).mean(dim=(2, 3))
+
+
+def _windows(x: Tensor) -> Tensor:
+    """The mean (…, H − 10, W − 10) of (…, H, W) in each window within the picture, weighted by the Gaussian."""
+    flat = x.flatten(0, -3)[None]
+    planes = flat.shape[1]
+    weights = torch.exp(-((torch.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * _SIGMA**2))
+    weights = (weights / weights.sum()).expand(planes, 1, 1, WINDOW)
+    rows = functional.conv2d(flat, weights, groups=planes)
+    return functional.conv2d(rows, weights.mT, groups=planes).view(
+        *x.shape[:-2], *(side - WINDOW + 1 for side in x.shape[-2:])
     )
-    edge = WINDOW // 2
-    within: Tensor = whole[:, :, edge:-edge, edge:-edge].mean(dim=(2, 3))
-    return within.view(samples, colors)
+
+
+def _halved(x: Tensor) -> Tensor:
+    """The mean of 2×2 pixels, with a border of 0 along odd sides."""
+    return functional.avg_pool2d(x, 2, padding=[side % 2 for side in x.shape[-2:]])

@@ -9,48 +9,25 @@ report.html        all of it in one page that opens from disk
 parts/             the measurements of single pictures, from which an evaluation goes on
 """
 
-import base64
-import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from PIL import Image
 
 from omega_core.errors import OutputError
 from omega_core.file_io import write_whole
-from omega_core.images.pictures import Pixels
-from omega_core.images.writing import to_pillow
 from omega_train.evaluation.curves import RATES, Curve, curves, differences
-from omega_train.evaluation.measurements import METRICS, Decoded, Measurement, Point, summarize, too_small, write_table
-from omega_train.evaluation.quality import LEAST_SIDE
+from omega_train.evaluation.measurements import Measurement, Point, summarize, too_small, write_table
+from omega_train.evaluation.quality import LEAST_SIDE, METRICS
 
 FILES = ("images.csv", "summary.csv", "bd.csv", "evaluation.json", "report.html")
 PARTS = "parts"
 """The folder of the measurements of single pictures, from which an evaluation goes on."""
-MOST_SETTINGS = 10
-"""The most settings of a codec in the gallery: enough for a smooth slider, few enough for a page sent by mail."""
-_SHOWN_BY_BROWSERS = {"jpeg", "webp", "avif"}
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A picture in the gallery of the page.
-
-    image: its name. codec: the codec. original: its pixels. decoded: the files of the codec and their pixels.
-    measurements: of the same files, in the same order.
-    """
-
-    image: str
-    codec: str
-    original: Pixels
-    decoded: tuple[Decoded, ...]
-    measurements: tuple[Measurement, ...]
 
 
 def claim(folder: Path, made_with: Mapping[str, Any], *, overwrite: bool) -> None:
@@ -90,7 +67,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 
 def _settings_of(made_with: Any) -> dict[str, Any]:
-    names = ("models", "classical", "channels", "images", "versions")
+    names = ("models", "codecs", "channels", "metrics", "images", "versions")
     return {name: made_with.get(name) for name in names} if isinstance(made_with, dict) else {}
 
 
@@ -106,9 +83,10 @@ def write_report(
     *,
     models: Sequence[str],
     published: Sequence[Point] = (),
-    gallery: Sequence[Shown] = (),
+    gallery: Sequence[Mapping[str, Any]] = (),
     made_with: Mapping[str, Any],
     rate: str = "file",
+    metrics: Collection[str] = METRICS,
     title: str = "Evaluation",
 ) -> list[str]:
     """Write the report.
@@ -116,9 +94,10 @@ def write_report(
     folder: the folder of the files. measurements: of all pictures and codecs.
     models: the names of the codecs that are models.
     published: points that are drawn and compared with, but were not measured.
-    gallery: the pictures of the page.
+    gallery: the pictures of the page (`omega_train.evaluation.gallery.gallery_picture`).
     made_with: the content of evaluation.json.
     rate: the kind of rate of plots and differences, a key of RATES.
+    metrics: those that were measured.
     title: of the page.
 
     Returns remarks for the user about the parts that were left out. Raises OutputError.
@@ -128,17 +107,19 @@ def write_report(
     write_table(folder / "summary.csv", points)
     text = _json(made_with)
     write_whole(folder / "evaluation.json", text)
-    for metric in too_small(points):
+    for metric in too_small(points, metrics):
         side = LEAST_SIDE[metric]
         remarks.append(f"{metric} is left out: it needs pictures of at least {side} pixels a side, all of them.")
     found = {
-        metric: [*curves(points, metric, rate), *curves(published, metric, rate, published=True)] for metric in METRICS
+        metric: [*curves(points, metric, rate), *curves(published, metric, rate, published=True)]
+        for metric in METRICS
+        if metric in metrics
     }
     compared = []
     if find_spec("bjontegaard") is None:
         remarks.append("BD-rates are left out: they need the extra `evaluation` of omega-train.")
     else:
-        compared = [each for metric in METRICS for each in differences(found[metric], rate)]
+        compared = [each for some in found.values() for each in differences(some, rate)]
         if compared:
             write_table(folder / "bd.csv", compared)
         else:
@@ -154,7 +135,7 @@ def write_report(
         "points": [asdict(point) for point in points],
         "published": [asdict(point) for point in published],
         "differences": [asdict(each) for each in compared],
-        "gallery": [_shown(each) for each in gallery],
+        "gallery": list(gallery),
         "remarks": remarks,
         "made_with": json.loads(text),
     }
@@ -172,48 +153,6 @@ def _draw(folder: Path, found: Mapping[str, Sequence[Curve]], points: Sequence[P
         mine = [point for point in points if point.codec == codec]
         if len(mine) > 1:
             plots.channels(mine, folder / f"channels-{codec.replace('/', '-')}", title=codec)
-
-
-def thinned(settings: Sequence[Any]) -> list[Any]:
-    """At most MOST_SETTINGS settings, evenly spaced, with the first and the last."""
-    if len(settings) <= MOST_SETTINGS:
-        return list(settings)
-    last = len(settings) - 1
-    return [settings[round(i * last / (MOST_SETTINGS - 1))] for i in range(MOST_SETTINGS)]
-
-
-def _shown(each: Shown) -> dict[str, Any]:
-    kept = thinned(list(zip(each.decoded, each.measurements, strict=True)))
-    return {
-        "image": each.image,
-        "codec": each.codec,
-        "width": each.original.shape[2],
-        "height": each.original.shape[1],
-        "original": _pixels_url(each.original),
-        "versions": [
-            {**asdict(measurement), "picture": _decoded_url(measurement, decoded)} for decoded, measurement in kept
-        ],
-    }
-
-
-def _decoded_url(measurement: Measurement, decoded: Decoded) -> str:
-    """The data URL of a decoded picture; of the file itself, which is smaller, if browsers show it."""
-    if measurement.codec in _SHOWN_BY_BROWSERS and measurement.estimated_bpp is None:
-        return _data_url(f"image/{measurement.codec}", decoded.data)
-    return _pixels_url(decoded.pixels)
-
-
-def _data_url(kind: str, data: bytes) -> str:
-    """The data URL of a picture file."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _pixels_url(pixels: Pixels) -> str:
-    """The data URL of pixels, as lossless WebP."""
-    buffer = io.BytesIO()
-    image: Image.Image = to_pillow(pixels).convert("RGB")
-    image.save(buffer, "WEBP", lossless=True, method=3)
-    return _data_url("image/webp", buffer.getvalue())
 
 
 def _page(page: Mapping[str, Any]) -> str:

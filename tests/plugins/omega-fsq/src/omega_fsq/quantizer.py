@@ -44,7 +44,7 @@ class FiniteScalarQuantizer(Quantizer):
             return self._place(latent).round().long()
 
     def latent(self, symbols: Tensor) -> Tensor:
-        code = self._code(symbols.to(self.out.weight.dtype))
+        code = self._code(symbols.to(self.out.weight.dtype)) * (symbols >= 0)
         restored: Tensor = self.out(pad(code, (0, 0, 0, 0, 0, self.channels - code.shape[1])))
         return restored
 

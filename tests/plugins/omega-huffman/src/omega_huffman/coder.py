@@ -4,12 +4,14 @@ Bits are written most significant first; the last byte is filled up with zeros.
 """
 
 import heapq
+from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.coding.tables import Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_symbols
 from omega_core.errors import CoderError
 
 
@@ -18,14 +20,10 @@ class HuffmanCoder(Coder):
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         check_symbols(symbols, tables)
-        codes, lengths, done = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
-        for row, run in tables.runs():
-            book = _book(tables, row)
-            part = symbols[done : done + run].astype(np.int64)
-            codes.append(book.codes[part])
-            lengths.append(book.lengths[part])
-            done += run
-        code, length = np.concatenate(codes), np.concatenate(lengths)
+        code, length = np.zeros(symbols.size, np.int64), np.zeros(symbols.size, np.int64)
+        for start, stop, book in _runs(tables):
+            part = symbols[start:stop].astype(np.int64)
+            code[start:stop], length[start:stop] = book.codes[part], book.lengths[part]
         widest = int(length.max(initial=1))
         place = np.arange(widest)
         bits = (code[:, None] >> (length[:, None] - 1 - place).clip(0)) & 1
@@ -33,32 +31,38 @@ class HuffmanCoder(Coder):
         reached = np.concatenate([[0], np.cumsum(length)])
         return np.packbits(written).tobytes(), [-(-int(reached[end]) // 8) for end in ends]
 
-    def decoder(self, data: bytes) -> Decoder:
+    def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         return _HuffmanDecoder(data)
 
 
 class _HuffmanDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
-        self.bits = np.unpackbits(np.frombuffer(data, np.uint8)).tolist()
+        self.bits: list[int] = []
         self.done = 0
+        self.extend(data)
+
+    def extend(self, data: bytes) -> None:
+        self.bits += np.unpackbits(np.frombuffer(data, np.uint8)).tolist()
 
     def decode(self, tables: Tables) -> Integers:
-        check_length(bytes(len(self.bits) // 8), (self.done + tables.size) / 8)  # a symbol takes a bit at least
-        symbols, filled = np.zeros(tables.size, np.int64), 0
-        for row, run in tables.runs():
-            words = _book(tables, row).words
-            for place in range(filled, filled + run):
-                symbols[place] = self._symbol(words)
-            filled += run
-        return symbols
+        symbols: list[int] = []
+        for start, stop, book in _runs(tables):
+            for _ in range(start, stop):
+                symbol = self._symbol(book.words)
+                if symbol is None:
+                    return np.array(symbols, np.int64)
+                symbols.append(symbol)
+        return np.array(symbols, np.int64)
 
-    def _symbol(self, words: dict[tuple[int, int], int]) -> int:
+    def _symbol(self, words: dict[tuple[int, int], int]) -> int | None:
+        """The next symbol, or None if its word is not whole yet."""
         code = length = 0
         while (length, code) not in words:
-            if self.done == len(self.bits):
-                raise CoderError("the stream ends within a symbol: it was cut short or damaged.")
-            code = 2 * code + self.bits[self.done]
-            self.done, length = self.done + 1, length + 1
+            if self.done + length == len(self.bits):
+                return None
+            code = 2 * code + self.bits[self.done + length]
+            length += 1
+        self.done += length
         return words[length, code]
 
 
@@ -78,13 +82,16 @@ class _Book:
         self.words = {pair: symbol for symbol, pair in enumerate(pairs)}
 
 
-def _book(tables: Tables, row: int) -> _Book:
+def _runs(tables: Tables) -> Iterator[tuple[int, int, _Book]]:
+    """Where runs of symbols with one table start and stop, and the code for them."""
     if tables.cumulative is None:
         raise CoderError("the coder huffman needs probabilities, and this model has none; use the coder raw.")
     books: dict[int, _Book] = tables.cache.setdefault("huffman", {})
-    if row not in books:
-        books[row] = _Book(np.diff(tables.cumulative[row]))
-    return books[row]
+    starts, rows = tables.runs
+    for (start, stop), row in zip(pairwise(starts.tolist()), rows.tolist(), strict=True):
+        if row not in books:
+            books[row] = _Book(np.diff(tables.cumulative[row]))
+        yield start, stop, books[row]
 
 
 def _code_lengths(counts: Integers) -> NDArray[np.int64]:

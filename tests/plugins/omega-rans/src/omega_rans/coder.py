@@ -1,7 +1,8 @@
 """Range asymmetric numeral systems (Duda 2009, arXiv 0902.0271) with constriction's stack coder.
 
 What is encoded last is decoded first: symbols are encoded from the last to the first. The words of the stack lie in
-the file from the top down, little-endian, so that decoding begins at the beginning and a cut is a prefix.
+the file from the top down, little-endian, so that decoding begins at the beginning. The first two words are the state;
+a symbol is determined by the state before it, and so by the words that were read up to there.
 """
 
 from collections.abc import Iterator
@@ -11,13 +12,13 @@ import constriction
 import numpy as np
 
 from omega_core.coding.tables import TOTAL, Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_symbols
 from omega_core.errors import CoderError
 
 _WORD = 4
 _STATE = 2  # words of the state
 _FIRST = np.array([0, 1], np.uint32)
-"""The state before anything is encoded, 2³²: a full one, so that what lies below it, zeros or not, is never read."""
+"""The state before anything is encoded, 2³²: the least that a state may be."""
 
 
 class RansCoder(Coder):
@@ -34,41 +35,70 @@ class RansCoder(Coder):
             coder.encode_reverse(symbols[last - run : last].astype(np.int32), model)
             last -= run
         words = coder.get_compressed()
-        return words[::-1].astype("<u4").tobytes(), self._cuts(words, runs, ends)
+        lengths = self._lengths(words, runs, ends)
+        return words[::-1].astype("<u4").tobytes()[: lengths[-1]], lengths
 
-    def _cuts(self, words: Any, runs: list[tuple[Any, int]], ends: list[int]) -> list[int]:
-        """Where words have been read up to, found by decoding."""
+    def _lengths(self, words: Any, runs: list[tuple[Any, int]], ends: list[int]) -> list[int]:
+        """The bytes that are read before the last of the first `ends[i]` symbols is decoded."""
         coder = constriction.stream.stack.AnsCoder(words)
-        reached, cuts = 0, {0: 0}
+        reached, lengths = 0, {0: 0}
         for model, run in runs:
             last = reached + run
             for end in [*(end for end in ends if reached < end < last), last]:
-                coder.decode(model, end - reached)
+                coder.decode(model, end - 1 - reached)
+                lengths[end] = _WORD * (len(words) - coder.pos()[0])
+                coder.decode(model, 1)
                 reached = end
-                cuts[end] = len(words) - coder.pos()[0]
-        cuts[reached] = len(words)
-        return [_WORD * cuts[end] for end in ends]
+        return [lengths[end] for end in ends]
 
-    def decoder(self, data: bytes) -> Decoder:
+    def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         return _RansDecoder(data)
 
 
 class _RansDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
-        whole = data + bytes(-len(data) % _WORD + _WORD * _STATE)
-        words = np.frombuffer(whole, "<u4")[::-1].astype(np.uint32)
-        if not words.any():
-            words = words[:0]
-        elif words[-1] == 0:
-            raise CoderError("the stream begins with zeros, which no stream of the coder rans does.")
-        self.data, self.least = data, 0.0
-        self.coder = constriction.stream.stack.AnsCoder(words)
+        self.data = data
+        self.read = _STATE
+        self.state: int | None = None  # after that many words were read
+        self.lacking = False  # whether the last of them was not there, and counts as 0 in the state
+
+    def extend(self, data: bytes) -> None:
+        self.data += data
 
     def decode(self, tables: Tables) -> Integers:
-        self.least += tables.least_bits([tables.size])[0]
-        check_length(self.data, self.least / 8 - _WORD * _STATE)
-        parts = [self.coder.decode(model, run) for model, run in _runs(tables)]
-        return np.concatenate([np.zeros(0, np.int64), *parts], dtype=np.int64)
+        """See `Decoder.decode`. A word that is not whole determines nothing."""
+        runs, known = list(_runs(tables)), len(self.data) // _WORD
+        if known < self.read or not runs:
+            return np.zeros(0, np.int64)
+        if self.data[:_WORD] == bytes(_WORD):
+            raise CoderError("the stream begins with zeros, which no stream of the coder rans does.")
+        words = np.frombuffer(self.data[: known * _WORD] + bytes(tables.size * _WORD), "<u4")[::-1].astype(np.uint32)
+        coder = constriction.stream.stack.AnsCoder(words)
+        if self.state is not None:
+            if self.lacking:
+                self.state += int(words[-self.read])
+            coder.seek(len(words) - self.read, self.state)
+        decoded = [np.zeros(0, np.int64)]
+        for model, run in runs:
+            before = coder.clone()
+            part = coder.decode(model, run)
+            if len(words) - coder.pos()[0] > known:  # of words that are not there yet
+                coder, part = before, _some(before, model, run, len(words) - known)
+            decoded.append(part)
+            if len(part) < run:
+                break
+        position, self.state = coder.pos()
+        self.read = len(words) - position
+        self.lacking = self.read > known
+        return np.concatenate(decoded, dtype=np.int64)
+
+
+def _some(coder: Any, model: Any, most: int, unknown: int) -> Integers:
+    """Up to `most` symbols, as long as `unknown` words of the stack are not read."""
+    symbols: list[int] = []
+    while len(symbols) < most and coder.pos()[0] >= unknown:
+        symbols.append(coder.decode(model))
+    return np.array(symbols, np.int64)
 
 
 def _runs(tables: Tables) -> Iterator[tuple[Any, int]]:
@@ -76,9 +106,9 @@ def _runs(tables: Tables) -> Iterator[tuple[Any, int]]:
     if tables.cumulative is None:
         raise CoderError("the coder rans needs probabilities, and this model has none; use the coder raw.")
     models = tables.cache.setdefault("rans", {})
-    for row, run in tables.runs():
+    starts, rows = tables.runs
+    for row, run in zip(rows.tolist(), np.diff(starts).tolist(), strict=True):
         if row not in models:
             probabilities = np.diff(tables.cumulative[row]) / TOTAL
             models[row] = constriction.stream.model.Categorical(probabilities, perfect=False)
-        if run:
-            yield models[row], run
+        yield models[row], run

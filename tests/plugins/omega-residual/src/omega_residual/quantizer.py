@@ -70,7 +70,8 @@ class ResidualOmega(Quantizer):
         first, second = self.stages
         restored: Tensor = first.latent(symbols[:, : self.first])
         if symbols.shape[1] > self.first:
-            restored = restored + second.latent(symbols[:, self.first :])
+            rest = symbols[:, self.first :]
+            restored = restored + second.latent(rest) * (rest[:, :1] >= 0)
         return restored
 
     def temperature(self) -> Tensor:

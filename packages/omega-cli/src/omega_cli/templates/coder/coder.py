@@ -2,7 +2,7 @@
 
 import numpy as np
 from omega_core.coding.tables import Integers, Symbols, Tables
-from omega_core.contracts.coder import Coder, Decoder, check_length, check_symbols
+from omega_core.contracts.coder import Coder, Decoder, check_symbols
 from omega_core.errors import CoderError
 
 
@@ -16,7 +16,7 @@ class __CLASS__(Coder):
             raise CoderError("the coder __NAME__ needs tables, and this model has none; use the coder raw.")
         return symbols.astype("<u2").tobytes(), [2 * end for end in ends]
 
-    def decoder(self, data: bytes) -> Decoder:
+    def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         """See `Coder.decoder`."""
         return _Decoder(data)
 
@@ -25,10 +25,14 @@ class _Decoder(Decoder):
     def __init__(self, data: bytes) -> None:
         self.data, self.done = data, 0
 
+    def extend(self, data: bytes) -> None:
+        """See `Decoder.extend`."""
+        self.data += data
+
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
-        first, self.done = self.done, self.done + 2 * tables.size
-        check_length(self.data, self.done)
+        count = min(tables.size, (len(self.data) - self.done) // 2)  # as many as the bytes so far have
+        first, self.done = self.done, self.done + 2 * count
         symbols = np.frombuffer(self.data[first : self.done], "<u2").astype(np.int64)
-        check_symbols(symbols, tables)
+        check_symbols(symbols, tables.part(0, count))
         return symbols

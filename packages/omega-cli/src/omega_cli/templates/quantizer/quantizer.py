@@ -36,8 +36,8 @@ class __CLASS__(Quantizer):
             return self._place(latent).round().long()
 
     def latent(self, symbols: Tensor) -> Tensor:
-        """The first n channels of symbols (B, n, h, w) to a latent (B, D, h, w): the others count as 0."""
-        level = self._level(symbols.to(self.out.weight.dtype))
+        """The first n channels of symbols (B, n, h, w) to a latent (B, D, h, w): others, and missing ones, count as 0."""
+        level = self._level(symbols.to(self.out.weight.dtype)) * (symbols >= 0)
         missing = self.channels - level.shape[1]
         restored: Tensor = self.out(nn.functional.pad(level, (0, 0, 0, 0, 0, missing)))
         return restored

@@ -1,0 +1,64 @@
+"""The progress of many jobs on standard error: a bar in a terminal, else a line every few seconds."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from omega_cli.messages import many, say
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+INTERVAL = 10.0
+"""Seconds between two lines, and before the first one: what takes less is silent."""
+
+
+class Progress:
+    """Shows how many jobs are done, and how long the others will take.
+
+    total: the number of jobs.
+    unit: the noun, such as "picture".
+    quiet: whether to show nothing.
+    """
+
+    def __init__(self, total: int, unit: str, *, quiet: bool = False) -> None:
+        self.total, self.unit, self.done = total, unit, 0
+        self.quiet = quiet
+        self._bar: tqdm[Any] | None = None
+        self._began = self._said = 0.0
+
+    def __enter__(self) -> "Progress":
+        from tqdm import tqdm
+
+        self._began = self._said = time.monotonic()
+        if not self.quiet and sys.stderr is not None and sys.stderr.isatty():
+            self._bar = tqdm(total=self.total, unit=self.unit)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self) -> None:
+        """Count one more job that is done."""
+        self.done += 1
+        if self._bar is not None:
+            self._bar.update()
+            return
+        now = time.monotonic()
+        if self.quiet or now - self._said < INTERVAL or self.done == self.total:
+            return
+        self._said = now
+        left = (now - self._began) / self.done * (self.total - self.done)
+        say(f"{self.done} of {many(self.total, self.unit)}, about {duration(left)} left", err=True)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: "50 s", "12 min" or "3 h 20 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

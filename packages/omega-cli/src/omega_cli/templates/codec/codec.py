@@ -1,0 +1,40 @@
+"""A codec to begin with: bytes with their lowest bits left out, by zlib. A library would be imported in `__init__`."""
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from omega_core.contracts import Codec
+from omega_core.errors import ComponentError, ImageError
+
+
+class __CLASS__(Codec):
+    """The highest bits of each byte, compressed by zlib. Its settings are the numbers of bits.
+
+    level: from 1, fast, to 9, small.
+    """
+
+    settings = (1, 2, 3, 4, 5, 6, 7)
+
+    def __init__(self, *, level: int = 9) -> None:
+        if not 1 <= level <= 9:
+            raise ComponentError(f"the option level of the codec __NAME__ is from 1 to 9, not {level}.")
+        self.level = level
+
+    def encode(self, pixels: NDArray[np.uint8], setting: int) -> bytes:
+        """See `Codec.encode`. The file has the number of bits, height and width before the rest."""
+        if max(pixels.shape) > 65535:
+            raise ImageError("__NAME__ cannot hold it: a side is longer than 65535 pixels.")
+        header = np.array([setting, *pixels.shape[1:]], "<u2").tobytes()
+        return header + zlib.compress((pixels >> (8 - setting)).tobytes(), self.level)
+
+    def decode(self, data: bytes, colors: int) -> NDArray[np.uint8]:
+        """See `Codec.decode`. Each byte is the middle of those that it stands for."""
+        setting, height, width = np.frombuffer(data[:6], "<u2").tolist()
+        levels = np.frombuffer(zlib.decompress(data[6:]), np.uint8).reshape(colors, height, width)
+        decoded: NDArray[np.uint8] = (levels << (8 - setting)) + np.uint8(1 << (7 - setting))
+        return decoded
+
+    def describe(self) -> str:
+        """See `Codec.describe`."""
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION}, level={self.level}"

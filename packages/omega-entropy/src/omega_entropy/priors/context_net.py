@@ -1,0 +1,301 @@
+"""The net of the prior `context`: what it is told by earlier symbols, as two scores for each symbol.
+
+Channels are in groups, positions in the halves of a checkerboard. Symbols of a group and half are coded together, given
+all earlier groups and the other half of their own group:
+
+    first half    marks of earlier groups ─1×1, sum─(+ bias)─ ReLU ─(3×3 depthwise ─ 1×1 ─ ReLU, twice)─ z ─1×1─ scores
+    second half   marks of the first half ─1×1─ 3×3 depthwise ─(+ z)─ ReLU ─ 1×1 ─ ReLU ─ 1×1 ─(+ 1×1 of z)─ scores
+
+What a symbol says is two marks: its sign, and how large or small it makes the number that it refines (`Refinement`).
+To the scores are added: a number for each channel; one for the kind of the symbol, which is what the channel's parent
+said there; and multiples of sums of levels and marks around it, of the parent and of the first half of the channel
+itself. A symbol then has the probability
+
+    softmax over s of (offset[kind, s] + first score · slope[kind, s] + second score · lean[kind, s])
+
+The layers are those whose arithmetic `omega_entropy.priors.context_tables` repeats with integers.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from omega_core.contracts.quantizer import MOST_LEVEL, Refinement
+
+KIND_BORDERS = (-3, -1, 0, 1, 2, 4)
+"""A symbol with a parent of level k has the kind of how many of these k is not below."""
+KINDS = len(KIND_BORDERS) + 2
+"""The kinds of symbols: seven for the levels of a parent, and the last for symbols without one."""
+ZERO_KIND, ROOT_KIND = 3, KINDS - 1
+LARGEST_MARK = 6
+RANGES = 7
+"""Activations of a group whose ranges are followed: before, between and after its layers."""
+OUTPUT_SCALE = 2.0  # of the scores of the net, whose last layers begin at 0
+_NATS_OF_UNUSED = 10.0  # of symbols that no symbol of its kind was when training began
+_SAMPLE = 97  # of how many activations one is looked at for their range
+_FORGET = 0.05  # of a range, in each step
+
+
+def marks_of(levels: Tensor) -> Tensor:
+    """Return what symbols say, (2·MOST_LEVEL + 1, S, 2), from the levels (2·MOST_LEVEL + 1, S) after them.
+
+    The first mark has the sign of the number, the second is positive where it is large: twice the change of the level,
+    up to ±6, if the parent's level was 0, else ±1 for the half that is farther from 0 or nearer to it.
+    """
+    before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
+    fresh = 2 * levels.clamp(-LARGEST_MARK // 2, LARGEST_MARK // 2)
+    farther = torch.where(levels.abs() > 2 * before.abs(), 1, -1)
+    signed = torch.where(before == 0, fresh, farther * before.sign())
+    return torch.stack([signed, torch.where(before == 0, fresh.abs(), farther)], dim=2)
+
+
+def kinds_of(before: Tensor, is_root: Tensor) -> Tensor:
+    """Return the kinds of symbols from the levels of their parents, and whether they have none."""
+    borders = torch.tensor(KIND_BORDERS, device=before.device)
+    return torch.where(is_root, ROOT_KIND, torch.bucketize(before.contiguous(), borders, right=True))
+
+
+def first_half(height: int, width: int) -> Tensor:
+    """Whether each position (h, w) belongs to the half of the checkerboard that is coded first."""
+    return (torch.arange(height)[:, None] + torch.arange(width)) % 2 == 0
+
+
+def divide_channels(parents: Sequence[int], most: int) -> tuple[list[int], list[int]]:
+    """Divide channels into at most `most` groups, of which none has a channel and its parent.
+
+    parents: of each channel, or −1.
+
+    The first groups are small, as nothing is known before them. Returns where the groups begin and the last one ends,
+    and the parents, with −1 for those that are in the group of their child or after it.
+    """
+    channels = len(parents)
+    size = channels / most
+    while True:
+        bounds = [0]
+        for c in range(1, channels):
+            length = c - bounds[-1]
+            if bounds[-1] <= parents[c] < c or length >= min(size, 3 + 0.6 * bounds[-1]):
+                bounds.append(c)
+        if len(bounds) <= most or size >= channels:
+            break
+        size *= 1.1
+    bounds = [*bounds[:most], channels]
+    starts = [start for start, end in pairwise(bounds) for _ in range(start, end)]
+    return bounds, [parent if parent < start else -1 for parent, start in zip(parents, starts, strict=True)]
+
+
+class Group(nn.Module):
+    """The layers of one group of channels, between those that are of all channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.spatial = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1, groups=width) for _ in range(3))
+        self.mixing = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(3))
+
+
+class ContextNet(nn.Module):
+    """The net.
+
+    channels, alphabet: C and S.
+    groups: the most groups of channels.
+    width: the features at each position.
+
+    `follow` and `start` have to be called, in this order, before it is of use.
+    """
+
+    parents: Tensor
+    bounds: Tensor
+    levels: Tensor
+    sizes: Tensor
+    ranges: Tensor
+    ready: Tensor
+    used: Tensor
+
+    def __init__(self, *, channels: int, alphabet: int, groups: int, width: int) -> None:
+        super().__init__()
+        self.channels, self.alphabet, self.most_groups, self.width = channels, alphabet, groups, width
+        self.register_buffer("parents", torch.full((channels,), -1))
+        self.register_buffer("bounds", torch.full((groups + 1,), channels))
+        self.register_buffer("levels", torch.zeros(2 * MOST_LEVEL + 1, alphabet, dtype=torch.int64))
+        self.register_buffer("sizes", torch.ones(channels, dtype=torch.float64))
+        self.register_buffer("ranges", torch.zeros(groups, RANGES))
+        self.register_buffer("used", torch.ones(KINDS, alphabet, dtype=torch.bool))
+        self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
+        self.inputs = nn.Conv2d(2 * channels, width, 1, bias=False)
+        self.groups = nn.ModuleList(Group(width) for _ in range(groups))
+        self.own = nn.Conv2d(2 * channels, width, 1, bias=False)
+        self.first, self.second = (nn.Conv2d(width, 2 * channels, 1) for _ in range(2))
+        for layer in (self.first, self.second):
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
+        self.base = nn.Parameter(torch.zeros(channels, 2))
+        self.of_kind = nn.Parameter(torch.zeros(channels, KINDS))
+        self.around = nn.Parameter(torch.zeros(channels, 2))
+        self.beside = nn.Parameter(torch.zeros(channels, 2))
+        self.in_second = nn.Parameter(torch.zeros(channels))
+        self.offset, self.slope, self.lean = (nn.Parameter(torch.zeros(KINDS, alphabet)) for _ in range(3))
+
+    @torch.no_grad()
+    def follow(self, refinement: Refinement) -> None:
+        """Take over how symbols refine each other, which decides on the groups of channels."""
+        if len(refinement.parents) != self.channels or refinement.levels.shape != self.levels.shape:
+            raise ValueError(f"a refinement of {self.channels} channels and {self.alphabet} symbols is needed")
+        bounds, parents = divide_channels(refinement.parents, self.most_groups)
+        self.bounds.fill_(self.channels)
+        self.bounds[: len(bounds)] = torch.tensor(bounds)
+        self.parents.copy_(torch.tensor(parents))
+        self.levels.copy_(refinement.levels)
+        self.sizes.copy_(torch.tensor(refinement.sizes))
+
+    @torch.no_grad()
+    def start(self, of_kinds: Tensor, of_channels: Tensor) -> None:
+        """Begin with probabilities that fit the symbols of a batch.
+
+        of_kinds: (KINDS, S), how often each symbol has each kind.
+        of_channels: (C, 2), how many symbols of each channel leave the level at 0 and how many do not, where it was 0.
+        """
+        some = of_channels.double() + torch.tensor([1.0, 0.3], dtype=torch.float64, device=of_channels.device)
+        share = (some[:, 1] / some.sum(1)).clamp(1e-5, 0.6)
+        self.base[:, 0] = (share / 2 / (1 - share)).log().float()
+        shares = of_kinds.double() + 0.01
+        log_shares = (shares / shares.sum(1, keepdim=True)).log().float()
+        levels = self.levels[MOST_LEVEL].float()
+        used = of_kinds > 0
+        self.used.copy_(used)
+        self.slope.zero_()
+        self.lean.zero_()
+        for kind in (ZERO_KIND, ROOT_KIND):
+            self.slope[kind], self.lean[kind] = levels.abs().sqrt(), levels.sign()
+            self.offset[kind] = torch.where(used[kind], -2 * (levels.abs() - 1).clamp_min(0), log_shares[kind])
+        representatives = torch.tensor([-4, -2, -1, 0, 1, 2, 4]) + MOST_LEVEL
+        farther = marks_of(self.levels.cpu())[representatives, :, 1].to(self.offset)
+        for kind in range(ROOT_KIND):
+            if kind != ZERO_KIND:
+                self.offset[kind], self.slope[kind] = log_shares[kind], 0.3 * farther[kind]
+        self.ready.fill_(True)
+
+    @property
+    def group_bounds(self) -> list[int]:
+        """Where groups begin, and where the last one ends."""
+        found = self.bounds.tolist()
+        return found[: found.index(self.channels) + 1]
+
+    @torch.no_grad()
+    def told(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the levels of the parents of symbols (B, C, h, w), and those after the symbols."""
+        before, after = torch.zeros_like(symbols), torch.zeros_like(symbols)
+        bounds = self.group_bounds
+        for start, end in pairwise(bounds):
+            parents = self.parents[start:end]
+            before[:, start:end] = after[:, parents.clamp_min(0)] * (parents >= 0)[:, None, None]
+            index = (before[:, start:end] + MOST_LEVEL) * self.alphabet + symbols[:, start:end]
+            after[:, start:end] = self.levels.flatten()[index]
+        return before, after
+
+    def kinds(self, before: Tensor) -> Tensor:
+        """Return the kinds of symbols from the levels (B, C, h, w) of their parents."""
+        return kinds_of(before, (self.parents < 0)[:, None, None])
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        """Return the bits (B, C) of each channel of symbols (B, C, h, w), int64."""
+        before, _ = self.told(symbols)
+        index = (before + MOST_LEVEL) * self.alphabet + symbols
+        marks = marks_of(self.levels.cpu()).to(self.base).flatten(0, 1)[index].movedim(-1, 2)  # (B, C, 2, h, w)
+        first, second = self._scores(marks, before)
+        kinds = self.kinds(before).flatten()
+        nats = torch.zeros_like(first).flatten()
+        for kind in range(KINDS):
+            at = torch.nonzero(kinds == kind)[:, 0]
+            if len(at):
+                of_kind = self._nats(kind, symbols.flatten()[at], first.flatten()[at], second.flatten()[at])
+                nats = nats.index_copy(0, at, of_kind)
+        bits: Tensor = nats.view_as(first).sum(dim=(2, 3)) / math.log(2)
+        return bits
+
+    def _nats(self, kind: int, symbols: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """−ln of the probability of symbols (N,) of one kind with these scores (N,)."""
+        used = torch.nonzero(self.used[kind])[:, 0]
+        offset, slope, lean = (each[kind, used, None] for each in (self.offset, self.slope, self.lean))
+        logits = offset + first * slope + second * lean
+        place = torch.cumsum(self.used[kind], 0)[symbols] - 1
+        chosen = logits.gather(0, place.clamp_min(0)[None])[0]
+        found = torch.logsumexp(logits, dim=0) - chosen
+        return torch.where(self.used[kind][symbols], found, _NATS_OF_UNUSED)
+
+    def _scores(self, marks: Tensor, before: Tensor) -> Tensor:
+        """The two scores (2, B, C, h, w) of each symbol, float32."""
+        height, width = marks.shape[-2:]
+        first = first_half(height, width).to(marks.device)
+        shown = marks * first
+        inputs, bounds = self.inputs.weight, self.group_bounds
+        total = marks.new_zeros(len(marks), self.width, height, width)
+        parts = []
+        for number, (start, end) in enumerate(pairwise(bounds)):
+            group, both = cast(Group, self.groups[number]), slice(2 * start, 2 * end)
+            z = functional.relu(total + group.bias[:, None, None])
+            self._look(number, 0, z)
+            for layer in range(2):
+                z = group.spatial[layer](z)
+                self._look(number, 1 + 2 * layer, z)
+                z = functional.relu(group.mixing[layer](z))
+                self._look(number, 2 + 2 * layer, z)
+            at_first = _outputs(self.first, both, z)
+            own = functional.conv2d(shown[:, start:end].flatten(1, 2), self.own.weight[:, both])
+            self._look(number, 5, own)
+            z = functional.relu(z + group.spatial[2](own))
+            self._look(number, 4, z)
+            z = functional.relu(group.mixing[2](z))
+            self._look(number, 6, z)
+            at_second = at_first + _outputs(self.second, both, z)
+            parts.append(torch.where(first, at_first, at_second).float().view(len(z), end - start, 2, height, width))
+            total = total + functional.conv2d(marks[:, start:end].flatten(1, 2), inputs[:, both])
+        local = self._local(shown, before, first)
+        return torch.cat(parts, dim=1).movedim(2, 0) * OUTPUT_SCALE + local
+
+    def _local(self, shown: Tensor, before: Tensor, first: Tensor) -> Tensor:
+        """What is added to the scores (2, B, C, h, w) without the net."""
+        sizes, signs = before.abs().clamp_max(LARGEST_MARK), before.clamp(-LARGEST_MARK, LARGEST_MARK)
+        around = around_sum(torch.stack([sizes, signs]).float()) / 12
+        beside = beside_sum(torch.stack([shown[:, :, 1], shown[:, :, 0]]).float()) / 8
+        own = torch.stack([self.in_second, torch.zeros_like(self.in_second)])[:, None, :, None, None]
+        own = own + self.beside.T[:, None, :, None, None] * beside
+        local = self.base.T[:, None, :, None, None] + self.around.T[:, None, :, None, None] * around
+        local = local + torch.where(first, 0.0, own)
+        of_kind = self.of_kind.gather(1, self.kinds(before).transpose(0, 1).flatten(1))
+        of_kind = of_kind.view(before.shape[1], before.shape[0], *before.shape[2:]).transpose(0, 1)
+        return torch.stack([local[0] + of_kind, local[1]])
+
+    @torch.no_grad()
+    def _look(self, group: int, number: int, activations: Tensor) -> None:
+        """Follow the range of activations in training, for their rounding to integers."""
+        if self.training:
+            found = activations.detach().abs().flatten()[::_SAMPLE].amax().float()
+            known = self.ranges[group, number]
+            self.ranges[group, number] = torch.maximum(found, known.lerp(found, _FORGET))
+
+
+def _outputs(layer: nn.Conv2d, some: slice, z: Tensor) -> Tensor:
+    """Some outputs of a convolution of single positions."""
+    assert layer.bias is not None  # noqa: S101 (for mypy)
+    return functional.conv2d(z, layer.weight[some], layer.bias[some])
+
+
+def around_sum(numbers: Tensor) -> Tensor:
+    """Twice the four neighbors and once those on the diagonals (…, h, w); 0 beyond the edge."""
+    padded = functional.pad(numbers, (1, 1, 1, 1))
+    pairs = padded[..., :-1, :] + padded[..., 1:, :]
+    rows = pairs[..., :-1, :] + pairs[..., 1:, :]
+    pairs = rows[..., :-1] + rows[..., 1:]
+    return (pairs[..., :-1] + pairs[..., 1:]) - 4 * numbers
+
+
+def beside_sum(numbers: Tensor) -> Tensor:
+    """The sum of the four neighbors (…, h, w); 0 beyond the edge."""
+    padded = functional.pad(numbers, (1, 1, 1, 1))
+    return padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1] + padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]

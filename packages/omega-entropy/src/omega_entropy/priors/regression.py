@@ -1,0 +1,522 @@
+"""A table for each context, which earlier symbols tell by linear regressions: conditional probabilities, counted only.
+
+    symbols before ─marks─ numbers ─weights─ two scores for each position ─thresholds─ context ─ row of the tables
+
+The first score predicts how many bits a symbol costs, from the bits of others there and around; the second, where in
+its alphabet it lies, from where others lie. Those others are the symbols of earlier channels and, for the second half
+of a checkerboard, the four neighbors in the same channel. Scores are regressions on the training set, rounded to
+integers once, so that every machine finds the same contexts. In training the rate is that of tables without contexts.
+
+It needs no order among symbols and no training, which the prior `context` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby, product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from omega_core.coding.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Step, cumulative_counts
+from omega_core.errors import ComponentError
+from omega_entropy.priors.latent_density import LatentDensity
+from omega_entropy.priors.static import StaticPrior
+
+_MOST_SYMBOLS = 1 << 27  # that are remembered for counting; more pictures change little
+_MOST_NUMBERS = 1 << 25  # in a regression
+_UNIT = 1 << 14  # of the largest weight of a score
+_BITS_UNIT = 16  # marks to a bit
+_RIDGE = 1e-3  # of the mean variance
+_AT_ONCE = 1 << 15  # positions
+_CANDIDATES = 16  # for the parent that tells a context by itself
+_LEAST_GAIN = 1e-3  # of a channel's variance, below which a parent is not worth its time
+_SIZES = 4  # of latents, for which arrays are kept: whoever sends files chooses sizes
+Floats = NDArray[np.floating[Any]]
+
+
+class RegressionPrior(StaticPrior):
+    """Relative frequencies in each of several contexts, which are told by what earlier channels hold.
+
+    levels: how many contexts differ in how many bits a symbol probably costs.
+    directions: how many differ in where in its alphabet it probably lies.
+    parents: how many earlier channels tell the context of one.
+    given: whether one of them also tells it by itself: by whether its symbol there is its most frequent one, one before
+        or one after. It is that which tells most about the symbol, such as the digit that an earlier stage of a
+        quantizer gave the same latent. There are three times as many contexts then.
+    weight: as how many symbols the frequencies without contexts count in each context.
+    marginal_share: of the rate in the relaxed phase of training, from 0 to 1, the part that is measured without
+        conditions (`omega_entropy.priors.latent_density`).
+    per_position, decay, smoothing: as `StaticPrior` has them.
+    """
+
+    conditional = True
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        alphabet: int,
+        lowest: int = 0,
+        latent_size: tuple[int, int] | None = None,
+        levels: int = 8,
+        directions: int = 3,
+        parents: int = 8,
+        given: bool = False,
+        weight: float = 16.0,
+        marginal_share: float = 0.0,
+        per_position: bool = True,
+        decay: float = 0.9,
+        smoothing: float = 1.0,
+    ) -> None:
+        if min(levels, directions, parents) < 1 or not weight > 0:
+            raise ComponentError(
+                "the prior regression needs at least 1 level, 1 direction and 1 parent, and a weight above 0, not"
+                f" {levels}, {directions}, {parents} and {weight}."
+            )
+        if not 0 <= marginal_share <= 1:
+            raise ComponentError(f"the marginal share of the rate is from 0 to 1, not {marginal_share}.")
+        super().__init__(
+            channels=channels,
+            alphabet=alphabet,
+            lowest=lowest,
+            latent_size=latent_size,
+            per_position=per_position,
+            decay=decay,
+            smoothing=smoothing,
+        )
+        self.contexts, self.parents, self.given, self.weight = (levels, directions), parents, given, weight
+        self.marginal_share = marginal_share
+        self._pictures: list[NDArray[np.int16]] = []
+
+    def relax(self, latent_channels: int) -> None:
+        """See `Prior.relax`: a density of each channel that depends on what contexts depend on."""
+        self.relaxation = LatentDensity(latent_channels, conditional=True, marginal_share=self.marginal_share)
+
+    def observe(self, symbols: Tensor, kept: Tensor) -> None:
+        """Count the symbols (B, C, h, w) of kept (B,) channels, and when recounting remember pictures with all."""
+        super().observe(symbols, kept)
+        if self.recounting and sum(each.size for each in self._pictures) < _MOST_SYMBOLS:
+            whole = symbols[kept >= symbols.shape[1]]
+            self._pictures += _of_all_processes(whole.to(torch.int16).cpu().numpy())
+
+    def recount(self) -> None:
+        """Forget what was observed; from here on symbols are counted without decay, and remembered."""
+        super().recount()
+        self._pictures = []
+
+    def select_channels(self, order: Sequence[int]) -> None:
+        """Keep these channels, in this order: their contexts will be told by the earlier ones among them."""
+        super().select_channels(order)
+        self._pictures = [each[:, list(order)] for each in self._pictures]
+
+    def freeze(self) -> FrozenPrior:
+        """Contexts, and the frequencies in each of them; as `static` if nothing was recounted."""
+        if not self._pictures:
+            return super().freeze()
+        plain = self.probabilities().cpu().numpy()
+        pictures = list(_together(self._pictures))
+        scores = _fit(pictures, self.seen.probabilities(self.smoothing).mean(1).cpu().numpy(), self)
+        channels, columns = len(plain), 2 if plain.shape[1] == 1 else plain.shape[1]
+        tables = [
+            _frequencies(pictures, scores, c, np.broadcast_to(plain[c], (columns, plain.shape[2])), self.weight)
+            for c in range(channels)
+        ]  # (columns·contexts, S) each
+        rows = np.arange(channels * columns, dtype=np.int64).reshape(channels, columns) * scores.contexts
+        return RegressionTables(cumulative_counts(np.concatenate(tables).astype(np.float64)), rows, scores)
+
+    @classmethod
+    def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
+        """See `Prior.thaw`."""
+        return RegressionTables.from_arrays(arrays) if "marks" in arrays else super().thaw(arrays)
+
+
+def _of_all_processes(pictures: NDArray[np.int16]) -> list[NDArray[np.int16]]:
+    """Return pictures (B, C, h, w) of all processes of torch.distributed, in the order of the training set.
+
+    Each process has every so many of the pictures.
+    """
+    gathered: list[Any] = [pictures]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gathered = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(gathered, pictures)
+    numbered = [(place, picture[None]) for each in gathered for place, picture in enumerate(each)]
+    return [picture for _, picture in sorted(numbered, key=lambda pair: pair[0])]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What tells contexts: M scores for the positions of C channels in two stages, and where they divide.
+
+    The stages are the colors of a checkerboard, that of the first position first.
+
+    marks: (M, C, S), numbers for each symbol of a channel.
+    parents: (C, 2, N), the channels whose marks count in a stage, each an earlier one; −1 for none.
+    weights: (M, C, 2, N, 2), of a parent's mark at the position, and of those around it: 2 for each of the four
+        neighbors and 1 for each on a diagonal, those on the edge standing for what is beyond.
+    own: (M, C), in the second stage, the weight of the channel's own marks at the neighbors: 12 in all, shared by
+        those that there are.
+    thresholds: M times (C, 2, K − 1), rising: a score's part of the context is how many of them it is not below.
+
+    Raises ValueError if the integers are no such scores, or scores need more than 32 bits.
+    """
+
+    marks: Integers
+    parents: Integers
+    weights: Integers
+    own: Integers
+    thresholds: tuple[Integers, ...]
+    cache: dict[tuple[int, int], Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        shapes = [each.shape for each in (self.marks, self.parents, self.weights, self.own)]
+        scores, channels, alphabet = (*self.marks.shape, 0, 0, 0)[:3]
+        most = (*self.parents.shape, 0, 0, 0)[2]
+        wanted = [(scores, channels, alphabet), (channels, 2, most), (scores, channels, 2, most, 2), (scores, channels)]
+        if shapes != wanted or [each.shape[:2] for each in self.thresholds] != [(channels, 2)] * scores:
+            raise ValueError("the shapes of what tells contexts do not fit each other")
+        if (self.parents < -1).any() or (self.parents >= np.arange(channels)[:, None, None]).any():
+            raise ValueError("the context of a channel can be told by earlier ones only")
+        if any((np.diff(each) < 0).any() for each in self.thresholds):
+            raise ValueError("thresholds have to rise")
+        numbers = (self.marks, self.weights, self.own, *self.thresholds)
+        if any(each.size and np.abs(each).max() >= 1 << 31 for each in numbers):
+            raise ValueError("marks, weights and thresholds have 32 bits")
+        largest = np.abs(self.marks).max(initial=0) * 12.0
+        if scores and largest * (np.abs(self.weights).sum((3, 4)) + np.abs(self.own)[:, :, None]).max() >= 1 << 31:
+            raise ValueError("scores need more than 32 bits")
+
+    @property
+    def contexts(self) -> int:
+        """Their number for a position."""
+        return int(np.prod([each.shape[2] + 1 for each in self.thresholds]))
+
+    def of(self, channel: int, stage: int, symbols: NDArray[np.signedinteger[Any]]) -> NDArray[np.int32]:
+        """The scores (M, B, P) of the positions of a stage of a channel.
+
+        symbols: (B, c, h, w), all earlier channels and, in the second stage, what the first one has of this.
+        """
+        parents, numbers, firsts = self._numbers(channel, stage)
+        batch, _, height, width = symbols.shape
+        there = (symbols[:, parents] + firsts).reshape(batch, len(parents), height * width)
+        # (B, h·w, 2·M), what parents come to there, and what they come to for those around
+        summed = numbers.take(there, axis=0, mode="clip").sum(axis=1, dtype=np.int32)  # clips nothing, but is quick
+        each = summed.reshape(batch, height, width, 2, -1).transpose(3, 4, 0, 1, 2)
+        here, around = np.ascontiguousarray(each)
+        scores = here + _around(around)
+        if stage:
+            own = (self.own[:, channel, None] * self.marks[:, channel]).astype(np.int32)
+            scores += _beside(own.take(symbols[:, channel], axis=1, mode="clip"))
+        found: NDArray[np.int32] = scores.reshape(len(scores), batch, -1)[:, :, _colors((height, width))[stage]]
+        return found
+
+    def _numbers(self, channel: int, stage: int) -> tuple[Integers, NDArray[np.int32], Integers]:
+        """The parents (N,); for all their symbols (N·S, 2·M) the marks times weights; where those of each begin."""
+        if (channel, stage) not in self.cache:
+            parents = self.parents[channel, stage]
+            there = parents >= 0
+            products = self.weights[:, channel, stage, there, :, None] * self.marks[:, parents[there], None]
+            numbers = products.transpose(1, 3, 2, 0).reshape(-1, 2 * len(self.marks)).astype(np.int32)
+            firsts = np.arange(there.sum())[:, None, None] * self.marks.shape[2]
+            self.cache[channel, stage] = parents[there], numbers, firsts
+        found: tuple[Integers, NDArray[np.int32], Integers] = self.cache[channel, stage]
+        return found
+
+    def context(self, channel: int, stage: int, symbols: NDArray[np.signedinteger[Any]]) -> Integers:
+        """The contexts (B, P) of the positions of a stage of a channel, of symbols as `of` has them."""
+        found = np.zeros((len(symbols), len(_colors(symbols.shape[2:])[stage])), np.int64)
+        for score, thresholds in zip(self.of(channel, stage, symbols), self.thresholds, strict=True):
+            found *= thresholds.shape[2] + 1
+            found += np.searchsorted(thresholds[channel, stage].astype(np.int32), score, side="right")
+        return found
+
+
+@lru_cache(maxsize=_SIZES)
+def _colors(size: tuple[int, ...]) -> tuple[Integers, Integers]:
+    """The positions of the two colors of a checkerboard, counted row after row."""
+    color = np.indices(size).sum(0).reshape(-1) % 2
+    return np.flatnonzero(color == 0), np.flatnonzero(color)
+
+
+def _around(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Twice the four neighbors and once those on the diagonals (…, h, w); the edge stands for what is beyond it."""
+    padded = _padded(numbers)
+    padded[..., 0, :], padded[..., -1, :] = padded[..., 1, :], padded[..., -2, :]
+    padded[..., :, 0], padded[..., :, -1] = padded[..., :, 1], padded[..., :, -2]
+    rows = padded[..., :-2, :] + padded[..., 2:, :]  # a 3×3 sum of 1 2 1, in two steps, without the middle
+    rows += 2 * padded[..., 1:-1, :]
+    whole: NDArray[Any] = rows[..., :-2] + rows[..., 2:] + 2 * rows[..., 1:-1] - 4 * numbers
+    return whole
+
+
+def _beside(numbers: NDArray[Any]) -> NDArray[Any]:
+    """The sum of the four neighbors (…, h, w), times 12 over how many of them there are."""
+    total: NDArray[Any] = _four(numbers) * _shares(numbers.shape[-2:]).astype(numbers.dtype)
+    return total
+
+
+def _four(numbers: NDArray[Any]) -> NDArray[Any]:
+    padded = _padded(numbers)
+    total: NDArray[Any] = (
+        padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1] + padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
+    )
+    return total
+
+
+@lru_cache(maxsize=_SIZES)
+def _shares(size: tuple[int, ...]) -> Integers:
+    shares: Integers = 12 // np.maximum(_four(np.ones(size, np.int64)), 1)
+    return shares
+
+
+def _padded(numbers: NDArray[Any]) -> NDArray[Any]:
+    """With a zero on each side of the last two axes: what `numpy.pad` does in ten times the time."""
+    *others, height, width = numbers.shape
+    padded = np.zeros((*others, height + 2, width + 2), numbers.dtype)
+    padded[..., 1:-1, 1:-1] = numbers
+    return padded
+
+
+@dataclass(frozen=True)
+class RegressionTables(FrozenPrior):
+    """A frozen prior whose tables depend on channel and stage, for a fixed latent size on the position, and on context.
+
+    cumulative: (T, S+1), as in `Tables`.
+    rows: (C, 1), (C, 2) or (C, h·w), for each stage or each position: the row for context 0, after which those of the
+        others come.
+    scores: what tells the context.
+
+    Raises ValueError if the integers are not such tables.
+    """
+
+    cumulative: Integers
+    rows: Integers
+    scores: Scores
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        FrozenTables(self.cumulative, self.rows)
+        if self.rows.max() + self.scores.contexts > len(self.cumulative):
+            raise ValueError(f"rows point outside the {len(self.cumulative)} tables")
+        if self.scores.marks.shape[1:] != (len(self.rows), self.cumulative.shape[1] - 1):
+            raise ValueError("marks are not for these channels and symbols")
+
+    def steps(self, symbols: Integers) -> Iterator[Step]:
+        """Yield two steps for each channel, one for each color of a checkerboard."""
+        channels, *size = symbols.shape
+        positions = symbols[0].size
+        if channels != len(self.rows) or self.rows.shape[1] not in (1, 2, positions):
+            raise ValueError(
+                f"the tables are for {len(self.rows)} channels and {self.rows.shape[1]} positions a channel, the"
+                f" symbols have {channels} and {positions}"
+            )
+        for channel, (stage, places) in product(range(channels), enumerate(_colors(tuple(size)))):
+            columns = {1: np.zeros(1, np.int64), 2: np.array([stage])}.get(self.rows.shape[1], places)
+            context = self.scores.context(channel, stage, symbols[None, : channel + stage])[0]
+            yield Step(channel * positions + places, self.rows[channel, columns] + context)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a model file keeps of it."""
+        scores = self.scores
+        thresholds = {f"thresholds.{number}": each for number, each in enumerate(scores.thresholds)}
+        return {
+            "cumulative": self.cumulative.astype(np.uint16),  # in which 2¹⁶ is 0: there are many of them
+            "rows": self.rows.astype(np.int32),
+            "marks": scores.marks.astype(np.int32),
+            "parents": scores.parents.astype(np.int32),
+            "weights": scores.weights.astype(np.int32),
+            "own": scores.own.astype(np.int32),
+            **{name: array.astype(np.int32) for name, array in thresholds.items()},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> RegressionTables:
+        """The inverse of `arrays`. Raises ValueError or KeyError if they are no such tables."""
+        if any(array.dtype.kind not in "iu" for array in arrays.values()):
+            raise ValueError("the tables of a frozen prior are integers")
+        numbers = {name: array.astype(np.int64) for name, array in arrays.items()}
+        if arrays["cumulative"].dtype == np.uint16:
+            numbers["cumulative"][:, -1:] += TOTAL
+        thresholds = tuple(numbers[f"thresholds.{m}"] for m in range(len(numbers["marks"])))
+        scores = Scores(numbers["marks"], numbers["parents"], numbers["weights"], numbers["own"], thresholds)
+        return cls(numbers["cumulative"], numbers["rows"], scores)
+
+
+def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: RegressionPrior) -> Scores:
+    """Scores for the symbols of some pictures (B, C, h, w), of which each has the probabilities (C, S)."""
+    channels = len(probabilities)
+    bits = np.minimum(np.rint(-_BITS_UNIT * np.log2(probabilities)), 255)
+    places = np.arange(probabilities.shape[1]) - probabilities.argmax(1)[:, None]
+    sides = np.where(places < 0, 1, np.where(places > 0, 2, 0))
+    marks = np.stack([bits, places, *([sides] if prior.given else [])]).astype(np.int64)
+    regressed = len(prior.contexts)
+    some = list(_some(pictures, _MOST_NUMBERS // (3 * channels)))
+    parents = np.full((channels, 2, prior.parents + prior.given), -1, np.int64)
+    weights, own = np.zeros((len(marks), *parents.shape, 2), np.int64), np.zeros((len(marks), channels), np.int64)
+    for stage in (0, 1):
+        covariances = [_covariance(some, each, stage) for each in marks[:regressed]]
+        for c in range(channels):
+            chosen, solutions = _regress(covariances, c, stage, prior.parents)
+            parents[c, stage, : len(chosen)] = chosen
+            for score, solution in enumerate(solutions):
+                whole = _integers(solution)
+                weights[score, c, stage, : len(chosen)] = whole[: 2 * len(chosen)].reshape(2, -1).T
+                own[score, c] += whole[2 * len(chosen) :].sum()
+            if prior.given and c:
+                candidates = sorted({*chosen, *_likeliest(covariances, c)})
+                parents[c, stage, -1] = _most_telling(some, sides, c, stage, candidates)
+                weights[-1, c, stage, -1, 0] = 1
+    scores = Scores(marks, parents, weights, own, tuple(np.zeros((channels, 2, 0), np.int64) for _ in marks))
+    thresholds = [np.zeros((channels, 2, count - 1), np.int64) for count in prior.contexts]
+    if prior.given:
+        thresholds.append(np.broadcast_to(np.array([1, 2]), (channels, 2, 2)).copy())
+    for c, stage in product(range(channels), (0, 1)):
+        found = np.concatenate([scores.of(c, stage, each).reshape(len(marks), -1) for each in some], axis=1)
+        for borders, each in zip(thresholds[:regressed], found, strict=False):
+            if each.size:
+                shares = np.arange(1, borders.shape[2] + 1) / (borders.shape[2] + 1)
+                borders[c, stage] = np.quantile(each, shares, method="higher")
+    return Scores(marks, parents, weights, own, tuple(thresholds))
+
+
+def _together(pictures: Sequence[NDArray[np.int16]]) -> Iterator[NDArray[np.int16]]:
+    """Pictures of one size, one after the other, as few large arrays: what is done for each costs more than it does."""
+    for _, alike in groupby(pictures, key=lambda each: each.shape[1:]):
+        waiting, positions = list[NDArray[np.int16]](), 0
+        for each in alike:
+            waiting.append(each)
+            positions += each[:, 0].size
+            if positions >= _AT_ONCE:
+                yield np.concatenate(waiting)
+                waiting, positions = [], 0
+        if waiting:
+            yield np.concatenate(waiting)
+
+
+def _some(pictures: Sequence[NDArray[np.int16]], most: int) -> Iterator[NDArray[np.int16]]:
+    """Every so many of the pictures, with about `most` positions."""
+    positions = sum(each[:, 0].size for each in pictures)
+    step = -(-positions // most)
+    skip = 0
+    for each in pictures:
+        if len(each) > skip:
+            yield each[skip::step]
+        skip = (skip - len(each)) % step
+
+
+def _covariance(pictures: Sequence[NDArray[np.int16]], marks: Integers, stage: int) -> Floats:
+    """Of the marks of all channels there, around, and beside, (3·C, 3·C), at the positions of a stage, with a ridge."""
+    channels = len(marks)
+    at_C = np.arange(channels)[:, None, None, None]
+    moments = np.zeros((3 * channels + 1, 3 * channels + 1))
+    for each in pictures:
+        here = marks[at_C, each.transpose(1, 0, 2, 3)].astype(np.float32)
+        marked = np.stack([here, _around(here), _beside(here)]).reshape(3 * channels, len(each), -1)
+        x = marked[:, :, _colors(each.shape[2:])[stage]].reshape(3 * channels, -1)
+        x = np.concatenate([x, np.ones_like(x[:1])])
+        moments += x @ x.T
+    count = max(1.0, moments[-1, -1])
+    mean = moments[-1, :-1] / count
+    covariance: Floats = moments[:-1, :-1] / count - np.outer(mean, mean)
+    scale = np.trace(covariance) / len(covariance) or 1.0
+    return covariance + _RIDGE * scale * np.eye(len(covariance))
+
+
+def _regress(covariances: Sequence[Floats], channel: int, stage: int, most: int) -> tuple[list[int], list[Floats]]:
+    """Earlier channels that together foretell the marks of a channel best, and the weights of a regression on them.
+
+    They are taken one by one, each time the one that explains most of what is left, for all marks together (orthogonal
+    matching pursuit), while that is worth it. Weights are of their marks there, of those around and, in the second
+    stage, of the channel's own beside.
+    """
+    channels = len(covariances[0]) // 3
+    chosen: list[int] = []
+    neighbors = [2 * channels + channel] if stage else []
+    while True:
+        used = [*chosen, *(channels + parent for parent in chosen), *neighbors]
+        solutions = [np.linalg.solve(each[np.ix_(used, used)], each[used, channel]) for each in covariances]
+        if len(chosen) == min(most, channel):
+            return chosen, solutions
+        gain = np.zeros(channel)
+        for each, solution in zip(covariances, solutions, strict=True):
+            left = each[:, channel] - each[:, used] @ solution
+            explained = (left**2 / each.diagonal()).reshape(3, channels)[:2, :channel].sum(0)
+            gain += explained / each[channel, channel]
+        gain[chosen] = 0
+        if gain.max() < _LEAST_GAIN:
+            return chosen, solutions
+        chosen.append(int(gain.argmax()))
+
+
+def _likeliest(covariances: Sequence[Floats], channel: int) -> list[int]:
+    """Some earlier channels whose marks vary most with those of a channel."""
+    channels = len(covariances[0]) // 3
+    shared = np.zeros(channel)
+    for each in covariances:
+        variances = each.diagonal()[:channels]
+        shared += each[:channel, channel] ** 2 / (variances[:channel] * variances[channel])
+    found: list[int] = np.argsort(-shared, kind="stable")[:_CANDIDATES].tolist()
+    return found
+
+
+def _most_telling(
+    pictures: Sequence[NDArray[np.int16]], sides: Integers, channel: int, stage: int, candidates: Sequence[int]
+) -> int:
+    """The candidate whose side, at the same place, has the most information about the symbol of a channel."""
+    alphabet = sides.shape[1]
+    tables = np.zeros((len(candidates), 3 * alphabet))
+    for each in pictures:
+        places = _colors(each.shape[2:])[stage]
+        symbols = each[:, channel].reshape(len(each), -1)[:, places].astype(np.int64)
+        for table, candidate in zip(tables, candidates, strict=True):
+            seen = sides[candidate][each[:, candidate].reshape(len(each), -1)[:, places]]
+            table += np.bincount((seen * alphabet + symbols).reshape(-1), minlength=len(table))
+    counts = tables.reshape(-1, 3, alphabet)
+    # of H(side) + H(symbol) − H(both) the second is the same for all
+    entropies = [-(p * np.log2(np.maximum(p, 1e-12))).sum(-1) for p in _shared_out(counts)]
+    return candidates[int(np.argmax(entropies[0] - entropies[1]))]
+
+
+def _shared_out(counts: Floats) -> tuple[Floats, Floats]:
+    """Of counts (N, sides, S), the probabilities of sides (N, sides) and of both together (N, sides·S)."""
+    both = counts.reshape(len(counts), -1)
+    total = np.maximum(both.sum(1, keepdims=True), 1)
+    return counts.sum(2) / total, both / total
+
+
+def _integers(weights: Floats) -> Integers:
+    """Weights as integers, the largest of which is `_UNIT`."""
+    largest = np.abs(weights).max(initial=0)
+    whole = np.rint(weights / largest * _UNIT) if largest > 0 else np.zeros(len(weights))
+    return whole.astype(np.int64)
+
+
+def _frequencies(
+    pictures: Sequence[NDArray[np.int16]], scores: Scores, channel: int, plain: Floats, weight: float
+) -> Floats:
+    """Probabilities (columns·contexts, S) in each context of a channel, which has `plain` (columns, S) without.
+
+    Columns are those of `RegressionTables.rows`.
+    """
+    columns, alphabet = plain.shape
+    last = scores.thresholds[-1].shape[2] + 1 if len(scores.marks) > 2 else 1
+    counts = np.zeros(columns * scores.contexts * alphabet)
+    for each, stage in product(pictures, (0, 1)):
+        places = _colors(each.shape[2:])[stage]
+        column = np.array([stage]) if columns == 2 else places
+        rows = column * scores.contexts + scores.context(channel, stage, each)
+        found = rows * alphabet + each[:, channel].reshape(len(each), -1)[:, places]
+        counts += np.bincount(found.reshape(-1), minlength=len(counts))
+    of_contexts = counts.reshape(columns, -1, last, alphabet)
+    general = np.broadcast_to(plain[:, None], (columns, last, alphabet))
+    if last > 1:  # contexts that are rare lean on all of the same side of the given parent, and these on all together
+        of_sides = of_contexts.sum(1) + weight * general
+        general = of_sides / of_sides.sum(2, keepdims=True)
+    shared = of_contexts + weight * general[:, None]
+    frequencies: Floats = (shared / shared.sum(3, keepdims=True)).reshape(-1, alphabet)
+    return frequencies

@@ -1,0 +1,28 @@
+"""What codecs check when they are made: their options, and the libraries that they need."""
+
+from importlib import import_module
+from typing import Any
+
+from omega_core.errors import ComponentError
+
+
+def library(module: str, codec: str, install: str) -> Any:
+    """Import an optional module.
+
+    codec: the name of the codec that needs it, for messages.
+    install: what to install if it is missing, such as "omega-train[jxl]".
+
+    Raises ComponentError if the import fails.
+    """
+    try:
+        return import_module(module)
+    except (ImportError, OSError) as problem:  # OSError for a library that the system does not load
+        raise ComponentError(
+            f"the codec {codec} needs the module {module}, which could not be imported ({problem}). Install {install}."
+        ) from problem
+
+
+def check_range(codec: str, option: str, value: int, lowest: int, highest: int) -> None:
+    """Raise ComponentError unless the value of an option is within its range, both ends included."""
+    if not lowest <= value <= highest:
+        raise ComponentError(f"the option {option} of the codec {codec} is from {lowest} to {highest}, not {value}.")

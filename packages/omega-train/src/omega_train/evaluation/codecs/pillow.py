@@ -1,0 +1,133 @@
+"""The codecs of Pillow: JPEG, WebP, AVIF and JPEG 2000."""
+
+import io
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import PIL
+from PIL import Image, features
+
+from omega_core.contracts.codec import Codec
+from omega_core.errors import ComponentError, ImageError
+from omega_core.images.pictures import Pixels
+from omega_core.images.writing import to_pillow
+from omega_train.evaluation.codecs.options import check_range
+
+
+class PillowCodec(Codec):
+    """A format that Pillow writes and reads.
+
+    options: arguments of `Image.save`, beside those for the setting.
+    """
+
+    name: ClassVar[str]
+    """The codec, for messages."""
+    format: ClassVar[str]
+    """The format, as Pillow calls it."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def for_setting(self, setting: int) -> dict[str, Any]:
+        """The arguments of `Image.save` that a setting stands for: the quality, unless a codec has others."""
+        return {"quality": setting}
+
+    def encode(self, pixels: Pixels, setting: int) -> bytes:
+        """See `Codec.encode`."""
+        buffer = io.BytesIO()
+        try:
+            to_pillow(pixels).save(buffer, self.format, **self.options, **self.for_setting(setting))
+        except (OSError, ValueError, RuntimeError) as problem:  # such as sides that are too long for the format
+            raise ImageError(f"{self.name} cannot hold it: {problem}.") from problem
+        return buffer.getvalue()
+
+    def decode(self, data: bytes, colors: int) -> Pixels:
+        """See `Codec.decode`."""
+        with Image.open(io.BytesIO(data), formats=[self.format]) as image:
+            decoded = np.asarray(image.convert("L" if colors == 1 else "RGB"))
+        return decoded.reshape(*decoded.shape[:2], colors).transpose(2, 0, 1)
+
+    @abstractmethod
+    def library(self) -> str:
+        """Return the library behind Pillow with its version, such as "libwebp 1.6.0"."""
+
+    def describe(self) -> str:
+        """See `Codec.describe`."""
+        options = "".join(f", {name}={value}" for name, value in self.options.items())
+        return f"{self.library()} with Pillow {PIL.__version__}{options}"
+
+
+class _BuiltInCodec(PillowCodec):
+    """A codec that Pillow has unless it was built without."""
+
+    feature: ClassVar[str]
+    """The name in `PIL.features`."""
+    library_name: ClassVar[str]
+
+    def __init__(self, **options: Any) -> None:
+        if self.feature not in features.get_supported():
+            raise ComponentError(f"the Pillow installed here has no {self.name}: compare with other codecs.")
+        super().__init__(**options)
+
+    def library(self) -> str:
+        """See `PillowCodec.library`."""
+        return f"{self.library_name} {features.version(self.feature) or 'of unknown version'}"
+
+
+class JpegCodec(_BuiltInCodec):
+    """JPEG, progressive with optimized Huffman tables: the smallest that Pillow makes at a quality, with 4:2:0."""
+
+    name, format, feature = "jpeg", "JPEG", "jpg"
+    settings = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+
+    def __init__(self) -> None:
+        super().__init__(optimize=True, progressive=True)
+
+    def library(self) -> str:
+        """See `PillowCodec.library`."""
+        turbo = features.version("libjpeg_turbo")
+        return f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
+
+
+class WebpCodec(_BuiltInCodec):
+    """WebP, lossy.
+
+    method: from 0, fast, to 6, small.
+    """
+
+    name, format, feature, library_name = "webp", "WEBP", "webp", "libwebp"
+    settings = (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+
+    def __init__(self, *, method: int = 6) -> None:
+        check_range(self.name, "method", method, 0, 6)
+        super().__init__(method=method)
+
+
+class AvifCodec(_BuiltInCodec):
+    """AVIF with libavif, lossy.
+
+    subsampling: the resolution of colors.
+    speed: from 0, small, to 10, fast.
+    """
+
+    name, format, feature, library_name = "avif", "AVIF", "avif", "libavif"
+    settings = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
+
+    def __init__(self, *, subsampling: Literal["4:2:0", "4:2:2", "4:4:4"] = "4:2:0", speed: int = 6) -> None:
+        check_range(self.name, "speed", speed, 0, 10)
+        super().__init__(subsampling=subsampling, speed=speed)
+
+
+class Jpeg2000Codec(_BuiltInCodec):
+    """JPEG 2000, the bare codestream with the irreversible wavelet. Its settings are compression ratios."""
+
+    name, format, feature, library_name = "jpeg2000", "JPEG2000", "jpg_2000", "OpenJPEG"
+    settings = (400, 200, 150, 100, 75, 50, 35, 25, 18, 12, 8)
+
+    def __init__(self) -> None:
+        super().__init__(no_jp2=True, irreversible=True, quality_mode="rates")
+
+    def for_setting(self, setting: int) -> dict[str, Any]:
+        """See `PillowCodec.for_setting`."""
+        return {"quality_layers": [setting]}

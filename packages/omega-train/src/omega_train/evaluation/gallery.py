@@ -1,0 +1,126 @@
+"""The pictures of a report's page: the original and what came out of files, as data URLs of limited size."""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from PIL import Image
+
+from omega_core.images.pictures import Pixels
+from omega_core.images.writing import to_pillow
+from omega_train.evaluation.measurements import Decoded, Measurement
+
+MOST_SETTINGS = 10
+"""The most settings of a codec for a picture: enough for a smooth slider."""
+MOST_BYTES = 1_500_000
+"""The most bytes that a picture takes in the page, by all codecs together."""
+MOST_SIDES = (768, 1024)
+"""The most rows and columns that are shown: of a larger picture its middle."""
+_LOSSLESS_PIXELS = 1 << 16  # of a picture that is shown without loss
+_SHOWN_BY_BROWSERS = {"jpeg", "webp", "avif"}
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A picture in the files of a codec.
+
+    codec: its name. decoded: the files, and the pixels decoded from them. measurements: of these, in the same order.
+    """
+
+    codec: str
+    decoded: Sequence[Decoded]
+    measurements: Sequence[Measurement]
+
+
+def gallery_picture(image: str, original: Pixels, coded: Sequence[Coded]) -> dict[str, Any]:
+    """Return a picture for the page, to be stored as JSON.
+
+    image: its name. original: its pixels. coded: what came out of the files of each codec.
+
+    All pictures but small ones are shown as WebP of a high quality, lower where they would take more than MOST_BYTES;
+    then with fewer settings. What was measured are the pixels themselves.
+    """
+    rows, columns = (_middle(side, most) for side, most in zip(original.shape[1:], MOST_SIDES, strict=True))
+    whole = (rows, columns) == (slice(0, original.shape[1]), slice(0, original.shape[2]))
+    part = None if whole else (rows, columns)
+
+    @cache
+    def url(codec: int, place: int, quality: int | None) -> str:
+        return _url(coded[codec].measurements[place], coded[codec].decoded[place], part, quality)
+
+    page: dict[str, Any] = {}
+    for quality, most in _tries(original[:, rows, columns]):
+        page = {
+            "image": image,
+            "width": columns.stop - columns.start,
+            "height": rows.stop - rows.start,
+            "part": "" if whole else f"the middle {columns.stop - columns.start}×{rows.stop - rows.start} pixels",
+            "original": _pixels_url(original[:, rows, columns], quality),
+            "codecs": [
+                {
+                    "codec": each.codec,
+                    "versions": [
+                        {**asdict(each.measurements[place]), "picture": url(codec, place, quality)}
+                        for place in thinned(range(len(each.decoded)), most)
+                    ],
+                }
+                for codec, each in enumerate(coded)
+            ],
+        }
+        if _size(page) <= MOST_BYTES:
+            break
+    return page
+
+
+def thinned(settings: Sequence[Any], most: int = MOST_SETTINGS) -> list[Any]:
+    """Return at most `most` settings, evenly spaced, with the first and the last."""
+    if len(settings) <= most:
+        return list(settings)
+    last = len(settings) - 1
+    return [settings[round(i * last / (most - 1))] for i in range(most)]
+
+
+def _middle(side: int, most: int) -> slice:
+    start = max(0, (side - most) // 2)
+    return slice(start, start + min(side, most))
+
+
+def _tries(pixels: Pixels) -> Iterator[tuple[int | None, int]]:
+    """Qualities of WebP, None for lossless, and numbers of settings, from the best to the smallest."""
+    if pixels[0].size <= _LOSSLESS_PIXELS:
+        yield None, MOST_SETTINGS
+    yield 92, MOST_SETTINGS
+    for most in (MOST_SETTINGS, 7, 5, 3, 2):
+        yield 85, most
+        yield 75, most
+
+
+def _size(page: dict[str, Any]) -> int:
+    versions = [version for each in page["codecs"] for version in each["versions"]]
+    return len(page["original"]) + sum(len(version["picture"]) for version in versions)
+
+
+def _url(row: Measurement, decoded: Decoded, part: tuple[slice, slice] | None, quality: int | None) -> str:
+    """The data URL of a decoded picture; of the file itself, if browsers show it and it is smaller."""
+    pixels = decoded.pixels if part is None else decoded.pixels[:, part[0], part[1]]
+    url = _pixels_url(pixels, quality)
+    if part is None and row.codec in _SHOWN_BY_BROWSERS and row.estimated_bpp is None:
+        own = _data_url(f"image/{row.codec}", decoded.data)
+        return min(own, url, key=len)
+    return url
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    """The data URL of a picture file."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _pixels_url(pixels: Pixels, quality: int | None) -> str:
+    """The data URL of pixels, as WebP; quality: None for lossless."""
+    buffer = io.BytesIO()
+    picture: Image.Image = to_pillow(pixels).convert("RGB")
+    picture.save(buffer, "WEBP", **({"lossless": True, "method": 3} if quality is None else {"quality": quality}))
+    return _data_url("image/webp", buffer.getvalue())
