@@ -184,7 +184,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """All benchmarks, as ratios: `-- omega coding` for some, `--save` for a new baseline. Needs a C++ compiler."""
-    install_all(session)
+    install_all(session, *CODECS)
     install_torchac(session)
     session.run("python", "benchmarks", *session.posargs)
 

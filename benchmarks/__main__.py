@@ -13,7 +13,7 @@ from pathlib import Path
 
 from measure import Row
 
-NAMES = ("omega", "training", "photo", "coding", "start")
+NAMES = ("omega", "training", "photo", "coding", "start", "codecs")
 BASELINE = Path(__file__).with_name("baseline.json")
 TOLERANCE = 1.3
 
