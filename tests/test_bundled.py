@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import omega_core
 from omega_core import load_model
+from omega_core.codec import image_codec
 from omega_core.codec.model_file import read_description, read_model, write_model
 from omega_core.images.metrics import psnr
 from omega_core.images.reading import read_picture
@@ -76,6 +78,23 @@ def test_files_of_a_model_of_ours_are_read_for_ever(name: str) -> None:
     decoded = np.asarray(omega_core.decompress(data), int)
     assert decoded.shape == wanted.shape
     assert np.abs(decoded - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("tile", [None, 32])
+def test_processors_that_are_quick_with_shorter_numbers_decode_pixels_one_level_apart_at_most(
+    monkeypatch: pytest.MonkeyPatch, tile: int | None
+) -> None:
+    symbols = omega_core.load_model("compact").codec.encode_symbols(
+        torch.from_numpy(read_picture(GOLDEN / "bundled" / "compact.png").pixels)[None]
+    )
+    pixels = []
+    for quick in (False, True):
+        monkeypatch.setattr(image_codec, "is_quick", lambda *_, quick=quick: quick)
+        codec = omega_core.load_model("compact").codec
+        pixels.append(codec.decode_pixels(symbols, 16 * symbols.shape[2], 16 * symbols.shape[3], tile=tile).int())
+    apart = (pixels[0] - pixels[1]).abs()
+    assert apart.max() == 1
+    assert apart.float().mean() < 0.2
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -62,6 +62,7 @@ class CompactArchitecture(LocalArchitecture):
     refine_halo = _DEPTH
     render_halo = 1
     fineness_aware = True
+    quick_precision = torch.bfloat16
 
     def __init__(
         self,

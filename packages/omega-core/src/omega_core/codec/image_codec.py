@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from omega_core.codec.devices import is_quick
 from omega_core.codec.tiling import tiles
 from omega_core.coding.tables import MAX_ALPHABET, MISSING
 from omega_core.contracts import implements
@@ -290,6 +291,24 @@ class ImageCodec(nn.Module):
     ) -> Tensor:
         """Decode symbols; `finish` is applied to each tile before it is copied into the image."""
         fineness = self.fineness(symbols.to(self.device)).to(_dtype(self.architecture))
+        with self._quickly():
+            return self._finished(symbols, height, width, tile, fineness, finish)
+
+    def _quickly(self) -> torch.autocast:
+        """Autocast to the shorter type of the synthesis, if it has one and the device is quicker with it."""
+        quick, device = self.architecture.quick_precision, self.device
+        enabled = quick is not None and _dtype(self.architecture) == torch.float32 and is_quick(device, quick)
+        return torch.autocast(device.type, dtype=quick or torch.bfloat16, enabled=enabled)
+
+    def _finished(
+        self,
+        symbols: Tensor,
+        height: int,
+        width: int,
+        tile: int | None,
+        fineness: Tensor,
+        finish: Callable[[Tensor], Tensor],
+    ) -> Tensor:
         if tile is None:
             image = self.synthesize(self._latent(symbols), height, width, fineness)
             return finish(image).to(symbols.device)
@@ -330,7 +349,8 @@ class ImageCodec(nn.Module):
 
     def _latent(self, symbols: Tensor) -> Tensor:
         """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w) in the type and on the device of the synthesis."""
-        return self.quantizer.latent(symbols.contiguous().to(self.device)).to(_dtype(self.architecture))
+        with torch.autocast(self.device.type, enabled=False):
+            return self.quantizer.latent(symbols.contiguous().to(self.device)).to(_dtype(self.architecture))
 
 
 def _check_fit(quantizer: Quantizer, prior: Prior) -> None:
