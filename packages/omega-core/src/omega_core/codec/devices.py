@@ -33,12 +33,11 @@ def is_quick(device: torch.device, precision: torch.dtype) -> bool:
     if precision != torch.bfloat16:
         return False
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and _has_amx()
 
 
 @cache
 def _has_amx() -> bool:
     """Whether the processor has Intel's Advanced Matrix Extensions, as far as torch tells."""
-    found: bool = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return found
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
