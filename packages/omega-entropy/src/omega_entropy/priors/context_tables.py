@@ -175,9 +175,7 @@ class IntegerNet:
         """
         layers, (height, width) = self._layers, symbols.shape[1:]
         known = torch.from_numpy(symbols)
-        first = first_half(height, width)
-        halves = [torch.nonzero(half.flatten())[:, 0] for half in (first, ~first)]
-        shown = first.float()
+        halves = _Half.both(height, width)
         after = torch.zeros((self.channels, height, width), dtype=torch.int16)
         total = torch.zeros((1, layers.width, height, width))
         for number, (start, end) in enumerate(pairwise(self.bounds.tolist())):
@@ -186,17 +184,56 @@ class IntegerNet:
             z = layers.features(number, total)
             scores = layers.scores(0, start, end, z.flatten(2)[0]).add_(layers.local(start, end, before, kinds))
             yield _step(start, halves[0], scores, kinds)
-            row = before.int().add_(MOST_LEVEL).mul_(self.alphabet)
-            marks = layers.marks_of(row, known[start:end].clamp_min(0)).mul_(shown)
+            some, row = known[start:end], before.long().add_(MOST_LEVEL).mul_(self.alphabet)
+            marks = row.new_zeros((end - start, 2, height, width), dtype=torch.float32)
+            halves[0].put(marks, layers.marks_of(halves[0].of(row), halves[0].of(some)))
             added = layers.second_scores(number, start, end, z, marks, halves[1])
             yield _step(start, halves[1], scores, kinds, added)
-            some = known[start:end]
             after[start:end] = layers.levels_of(row, some)
-            total += layers.sum_of_marks(layers.inputs, start, end, layers.marks_of(row, some))
+            halves[1].put(marks, layers.marks_of(halves[1].of(row), halves[1].of(some)))
+            total += layers.sum_of_marks(layers.inputs, start, end, marks)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a model file stores, by name, each with as few bits as it needs."""
         return {entry.name: _small(getattr(self, entry.name)) for entry in fields(self)}
+
+
+class _Half:
+    """The positions of one half of a checkerboard of h × w, row after row.
+
+    places: (P,), their indices.
+    """
+
+    def __init__(self, half: Tensor) -> None:
+        """half: (h, w), true in it."""
+        self.places = torch.nonzero(half.flatten())[:, 0]
+        # of rows of even length, it is every second one: slices are several times as fast as indices
+        self._even, self._odd = (slice(int(not half[row, 0]), None, 2) for row in (0, min(1, len(half) - 1)))
+        self._sliced = half.shape[1] % 2 == 0
+
+    @classmethod
+    def both(cls, height: int, width: int) -> tuple[_Half, _Half]:
+        """Return the two halves, the one of the first position first."""
+        first = first_half(height, width)
+        return cls(first), cls(~first)
+
+    def of(self, x: Tensor) -> Tensor:
+        """Return the numbers (…, P) at these positions, of numbers (…, h, w)."""
+        if not self._sliced:
+            return x.flatten(-2).index_select(-1, self.places)
+        found = x.new_empty((*x.shape[:-1], x.shape[-1] // 2))
+        found[..., 0::2, :] = x[..., 0::2, self._even]
+        found[..., 1::2, :] = x[..., 1::2, self._odd]
+        return found.flatten(-2)
+
+    def put(self, x: Tensor, values: Tensor) -> None:
+        """Write numbers (…, P) at these positions of numbers (…, h, w)."""
+        if not self._sliced:
+            x.flatten(-2).index_copy_(-1, self.places, values)
+            return
+        rows = values.view(*x.shape[:-1], x.shape[-1] // 2)
+        x[..., 0::2, self._even] = rows[..., 0::2, :]
+        x[..., 1::2, self._odd] = rows[..., 1::2, :]
 
 
 class _Layers:
@@ -230,17 +267,17 @@ class _Layers:
 
     def kinds(self, start: int, end: int, before: Tensor) -> Tensor:
         """The kinds (n, h, w), float32, of the symbols of some channels."""
-        kinds = self.kind_of_level[before.int() + MOST_LEVEL]
+        kinds = _looked_up(self.kind_of_level, before.long() + MOST_LEVEL)
         return torch.where(self.has_parent[start:end] > 0, kinds, float(ROOT_KIND))
 
     def levels_of(self, row: Tensor, symbols: Tensor) -> Tensor:
         """The levels after symbols (n, h, w), of which `row` has where those begin for the level of the parent."""
-        return self.levels[row + symbols]
+        return _looked_up(self.levels, row + symbols)
 
     def marks_of(self, row: Tensor, symbols: Tensor) -> Tensor:
-        """The marks (n, 2, h, w) of symbols."""
+        """The marks (n, 2, P) of symbols (n, P)."""
         index = row + symbols
-        return torch.stack([mark[index] for mark in self.marks], dim=1)
+        return torch.stack([_looked_up(mark, index) for mark in self.marks], dim=1)
 
     def features(self, group: int, total: Tensor) -> Tensor:
         """The features z (1, W, h, w) of a group, from the sum of marks of earlier groups."""
@@ -260,17 +297,17 @@ class _Layers:
         summed = weights[:, 2 * start : 2 * end] @ marks.flatten(0, 1).flatten(1)
         return summed.view(1, -1, *marks.shape[2:])
 
-    def second_scores(self, group: int, start: int, end: int, z: Tensor, marks: Tensor, half: Tensor) -> Tensor:
+    def second_scores(self, group: int, start: int, end: int, z: Tensor, marks: Tensor, half: _Half) -> Tensor:
         """What is added to the scores (n, 2, P) at the positions of the second half.
 
         marks: (n, 2, h, w) of the first half, which tell it, and 0 in the second.
         """
         own = _rounded_to(self.sum_of_marks(self.own, start, end, marks), self.factors[group, 7], -LARGEST)
         added = self._spatial(group, 2, own).mul_(self.factors[group, 3][:, None, None]).add_(0.5).floor_()
-        u = added.add_(z).clamp_(0, LARGEST).flatten(2)[0].index_select(1, half)
+        u = half.of(added.add_(z).clamp_(0, LARGEST)[0])
         mixed = torch.addmm(self.mixing_bias[group, 2][:, None], self.mixing[group, 2], u)
         deeper = mixed.mul_(self.factors[group, 6][:, None]).add_(0.5).floor_().clamp_(0, LARGEST)
-        beside = beside_sum(marks).flatten(2).index_select(2, half).flip(1)
+        beside = half.of(beside_sum(marks)).flip(1)
         beside = beside.mul_(self.beside[start:end, :, None]).add_(0.5).floor_()
         beside[:, 0] += self.in_second[start:end, None]
         return self.scores(1, start, end, deeper).add_(beside)
@@ -293,25 +330,30 @@ class _Layers:
 
 
 def _step(
-    start: int, half: Tensor, scores: Tensor, kinds: Tensor, added: Tensor | None = None
+    start: int, half: _Half, scores: Tensor, kinds: Tensor, added: Tensor | None = None
 ) -> tuple[Integers, Integers, Symbols]:
     """The places, channels and tables of the symbols of a group at the positions of a half.
 
     start: the first channel of the group.
     scores: (n, 2, h·w). kinds: (n, h, w). added: to the scores at these positions.
     """
-    here = scores.index_select(2, half)
+    here = half.of(scores.view(len(scores), 2, *kinds.shape[1:]))
     if added is not None:
         here.add_(added)
-    kind = kinds.flatten(1).index_select(1, half)
+    kind = half.of(kinds)
     part = here[:, 0].mul(2.0**-FIRST_BITS).floor_().add_(FIRST_BEFORE).clamp_(0, FIRST_PARTS - 1)
     middle = SECOND_PARTS // 2
     lean = here[:, 1].mul(2.0**-SECOND_BITS).add_(0.5).floor_().clamp_(-middle, middle)
     lean.mul_((kind == ZERO_KIND) | (kind == ROOT_KIND)).add_(middle)
     table = kind.mul_(FIRST_PARTS).add_(part).mul_(SECOND_PARTS).add_(lean).to(torch.int16)
     of_group = np.arange(start, start + len(kinds))
-    places = (of_group[:, None] * kinds[0].numel() + half.numpy()).reshape(-1)
-    return places, np.repeat(of_group, len(half)), table.flatten().numpy()
+    places = (of_group[:, None] * kinds[0].numel() + half.places.numpy()).reshape(-1)
+    return places, np.repeat(of_group, len(half.places)), table.flatten().numpy()
+
+
+def _looked_up(table: Tensor, index: Tensor) -> Tensor:
+    """The entries of a flat table at an index of any shape, several times as fast as `table[index]`."""
+    return table.index_select(0, index.flatten()).view(index.shape)
 
 
 def _rounded_to(summed: Tensor, factors: Tensor, least: int) -> Tensor:
