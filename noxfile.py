@@ -92,7 +92,7 @@ def together(session: nox.Session) -> None:
     install(session, *CODECS, *ORACLES, *TESTING)
     install_torchac(session)
     check_types(session)
-    names = ("codecs", "conformance", "curves", "quality", "report", "tensorboard")
+    names = ("codecs", "conformance", "curves", "overlays", "quality", "report", "tensorboard")
     extras = [f"packages/omega-train/tests/test_{name}.py" for name in names]
     in_wheels = "--ignore=tests/jobs"
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)
