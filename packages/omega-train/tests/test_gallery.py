@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,3 +80,14 @@ def test_a_file_that_browsers_show_is_shown_itself() -> None:
     assert page["codecs"][0]["versions"][0]["picture"] == (
         "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
     )
+
+
+def test_rates_at_which_nothing_can_be_seen_are_left_out() -> None:
+    pixels = np.zeros((3, 40, 30), np.uint8)
+    mine = coded("mine", pixels, 3, 0.1)
+    rows = [replace(row, bpp=bpp) for row, bpp in zip(mine.measurements, (0.5, 1.9, 3.0), strict=True)]
+    [shown] = gallery_picture("a.png", pixels, [replace(mine, measurements=rows)])["codecs"]
+    assert [version["bpp"] for version in shown["versions"]] == [0.5, 1.9]
+    rows = [replace(row, bpp=3.0) for row in rows]
+    [shown] = gallery_picture("a.png", pixels, [replace(mine, measurements=rows)])["codecs"]
+    assert len(shown["versions"]) == 3
