@@ -292,34 +292,23 @@ class ImageCodec(nn.Module):
         """Decode symbols; `finish` is applied to each tile before it is copied into the image."""
         fineness = self.fineness(symbols.to(self.device)).to(_dtype(self.architecture))
         with self._quickly():
-            return self._finished(symbols, height, width, tile, fineness, finish)
+            if tile is None:
+                image = self.synthesize(self._latent(symbols), height, width, fineness)
+                return finish(image).to(symbols.device)
+            whole: Tensor | None = None
+            for rows, columns, image in self._tiles(symbols, height, width, tile, fineness):
+                part = finish(image)
+                if whole is None:
+                    whole = part.new_empty((len(part), part.shape[1], height, width), device=symbols.device)
+                whole[:, :, rows, columns] = part
+            assert whole is not None  # noqa: S101 (there is at least one tile)
+            return whole
 
     def _quickly(self) -> torch.autocast:
         """Autocast to the shorter type of the synthesis, if it has one and the device is quicker with it."""
         quick, device = self.architecture.quick_precision, self.device
         enabled = quick is not None and _dtype(self.architecture) == torch.float32 and is_quick(device, quick)
         return torch.autocast(device.type, dtype=quick or torch.bfloat16, enabled=enabled)
-
-    def _finished(
-        self,
-        symbols: Tensor,
-        height: int,
-        width: int,
-        tile: int | None,
-        fineness: Tensor,
-        finish: Callable[[Tensor], Tensor],
-    ) -> Tensor:
-        if tile is None:
-            image = self.synthesize(self._latent(symbols), height, width, fineness)
-            return finish(image).to(symbols.device)
-        whole: Tensor | None = None
-        for rows, columns, image in self._tiles(symbols, height, width, tile, fineness):
-            part = finish(image)
-            if whole is None:
-                whole = part.new_empty((len(part), part.shape[1], height, width), device=symbols.device)
-            whole[:, :, rows, columns] = part
-        assert whole is not None  # noqa: S101 (there is at least one tile)
-        return whole
 
     def _tiles(
         self, symbols: Tensor, height: int, width: int, tile: int, fineness: Tensor

@@ -25,6 +25,7 @@ from torch import Tensor
 from omega_core.coding.tables import FrozenPrior, cumulative_counts
 from omega_core.contracts.quantizer import MOST_LEVEL, Refinement
 from omega_core.errors import ComponentError
+from omega_entropy.priors.conditional import ConditionalPrior
 from omega_entropy.priors.context_net import KINDS, ROOT_KIND, ZERO_KIND, ContextNet
 from omega_entropy.priors.context_tables import (
     FIRST_BEFORE,
@@ -37,14 +38,13 @@ from omega_entropy.priors.context_tables import (
     ContextTables,
     IntegerNet,
 )
-from omega_entropy.priors.latent_density import LatentDensity
-from omega_entropy.priors.static import StaticPrior
+from omega_entropy.priors.symbol_counts import summed
 
 _MOST_CLASSES = 16
 _HALF_GAIN = 1 / 9  # squared error that the half of a cell removes, in that of a number which becomes different from 0
 
 
-class ContextPrior(StaticPrior):
+class ContextPrior(ConditionalPrior):
     """Probabilities given earlier channels and the other half of a checkerboard.
 
     groups: the most groups of channels; each is coded given all earlier ones.
@@ -56,8 +56,6 @@ class ContextPrior(StaticPrior):
 
     Without a decoder phase in training, it is frozen as `static` is. Raises ComponentError for options out of range.
     """
-
-    conditional = True
 
     def __init__(
         self,
@@ -79,9 +77,9 @@ class ContextPrior(StaticPrior):
                 "the prior context needs at least 1 group, a width of 1 and a weight above 0, not"
                 f" {groups}, {width} and {weight}."
             )
-        if not 0 <= marginal_share <= 1:
-            raise ComponentError(f"the marginal share of the rate is from 0 to 1, not {marginal_share}.")
         super().__init__(
+            weight=weight,
+            marginal_share=marginal_share,
             channels=channels,
             alphabet=alphabet,
             lowest=lowest,
@@ -90,14 +88,9 @@ class ContextPrior(StaticPrior):
             decay=decay,
             smoothing=smoothing,
         )
-        self.weight, self.marginal_share = weight, marginal_share
         self.net = ContextNet(channels=channels, alphabet=alphabet, groups=min(groups, channels), width=width)
         self._rounded: IntegerNet | None = None
         self._counts = np.zeros((TABLES, alphabet))
-
-    def relax(self, latent_channels: int) -> None:
-        """See `Prior.relax`: a density of each channel that depends on what tables depend on."""
-        self.relaxation = LatentDensity(latent_channels, conditional=True, marginal_share=self.marginal_share)
 
     def follow(self, refinement: Refinement) -> None:
         """See `Prior.follow`. The net has to be trained after that, unless it was for the same refinement."""
@@ -129,7 +122,7 @@ class ContextPrior(StaticPrior):
                 for places, _, tables in self._rounded.tables(picture):
                     seen = tables.astype(np.int64) * fresh.shape[1] + picture.reshape(-1)[places]
                     fresh += np.bincount(seen, minlength=fresh.size).reshape(fresh.shape)
-            self._counts += _summed(torch.from_numpy(fresh).to(symbols.device)).cpu().numpy()
+            self._counts += summed(torch.from_numpy(fresh).to(symbols.device)).cpu().numpy()
 
     def _start(self, symbols: Tensor) -> None:
         """Begin to train the net: from frequencies of symbols."""
@@ -139,7 +132,7 @@ class ContextPrior(StaticPrior):
         at_zero = before == 0
         moved = (at_zero & (after != 0)).sum(dim=(0, 2, 3))
         of_channels = torch.stack([at_zero.sum(dim=(0, 2, 3)) - moved, moved], dim=1)
-        self.net.start(_summed(of_kinds).view(KINDS, -1), _summed(of_channels))
+        self.net.start(summed(of_kinds).view(KINDS, -1), summed(of_channels))
 
     def recount(self) -> None:
         """Forget what was observed; from here on symbols are counted without decay, with the net as it is now."""
@@ -179,13 +172,6 @@ class ContextPrior(StaticPrior):
     def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
         """See `Prior.thaw`."""
         return ContextTables.from_arrays(arrays) if "table" in arrays else super().thaw(arrays)
-
-
-def _summed(counts: Tensor) -> Tensor:
-    """Counts summed over all processes."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(counts)
-    return counts
 
 
 @torch.no_grad()

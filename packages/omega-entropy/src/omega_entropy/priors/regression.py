@@ -25,8 +25,7 @@ from torch import Tensor
 
 from omega_core.coding.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Step, cumulative_counts
 from omega_core.errors import ComponentError
-from omega_entropy.priors.latent_density import LatentDensity
-from omega_entropy.priors.static import StaticPrior
+from omega_entropy.priors.conditional import ConditionalPrior
 
 _MOST_SYMBOLS = 1 << 27  # that are remembered for counting; more pictures change little
 _MOST_NUMBERS = 1 << 25  # in a regression
@@ -40,7 +39,7 @@ _SIZES = 4  # of latents, for which arrays are kept: whoever sends files chooses
 Floats = NDArray[np.floating[Any]]
 
 
-class RegressionPrior(StaticPrior):
+class RegressionPrior(ConditionalPrior):
     """Relative frequencies in each of several contexts, which are told by what earlier channels hold.
 
     levels: how many contexts differ in how many bits a symbol probably costs.
@@ -54,8 +53,6 @@ class RegressionPrior(StaticPrior):
         conditions (`omega_entropy.priors.latent_density`).
     per_position, decay, smoothing: as `StaticPrior` has them.
     """
-
-    conditional = True
 
     def __init__(
         self,
@@ -79,9 +76,9 @@ class RegressionPrior(StaticPrior):
                 "the prior regression needs at least 1 level, 1 direction and 1 parent, and a weight above 0, not"
                 f" {levels}, {directions}, {parents} and {weight}."
             )
-        if not 0 <= marginal_share <= 1:
-            raise ComponentError(f"the marginal share of the rate is from 0 to 1, not {marginal_share}.")
         super().__init__(
+            weight=weight,
+            marginal_share=marginal_share,
             channels=channels,
             alphabet=alphabet,
             lowest=lowest,
@@ -90,13 +87,8 @@ class RegressionPrior(StaticPrior):
             decay=decay,
             smoothing=smoothing,
         )
-        self.contexts, self.parents, self.given, self.weight = (levels, directions), parents, given, weight
-        self.marginal_share = marginal_share
+        self.contexts, self.parents, self.given = (levels, directions), parents, given
         self._pictures: list[NDArray[np.int16]] = []
-
-    def relax(self, latent_channels: int) -> None:
-        """See `Prior.relax`: a density of each channel that depends on what contexts depend on."""
-        self.relaxation = LatentDensity(latent_channels, conditional=True, marginal_share=self.marginal_share)
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
         """Count the symbols (B, C, h, w) of kept (B,) channels, and when recounting remember pictures with all."""

@@ -36,9 +36,7 @@ class Counts(nn.Module):
         mask_BC = torch.arange(channels, device=symbols.device) < kept[:, None]
         seen = (row_CP * alphabet + symbols.flatten(2))[mask_BC]
         fresh = torch.bincount(seen.reshape(-1), minlength=self.counts.numel()).view_as(self.counts).to(self.counts)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(fresh)
-        self.counts.mul_(decay).add_(fresh)
+        self.counts.mul_(decay).add_(summed(fresh))
 
     def select_channels(self, order: Sequence[int]) -> None:
         """Keep the channels `order`, in this order."""
@@ -52,3 +50,10 @@ class Counts(nn.Module):
         """Relative frequencies (C, positions, S), after adding `pseudo` to the counts."""
         counts = self.counts + pseudo
         return counts / counts.sum(dim=2, keepdim=True)
+
+
+def summed(counts: Tensor) -> Tensor:
+    """Sum counts over all processes of torch.distributed, in place, and return them."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(counts)
+    return counts
