@@ -25,6 +25,7 @@ from omega_cli.listing import list_components, list_plugins
 from omega_cli.messages import say, say_error, say_warning
 from omega_cli.models import models
 from omega_cli.new import new
+from omega_cli.shards import shards
 from omega_cli.train import train
 from omega_cli.truncate import truncate
 from omega_core.errors import OmegaError, OmegaWarning
@@ -58,6 +59,7 @@ def options(
 
 
 app.command()(train)
+app.command()(shards)
 app.command()(export)
 app.command()(compress)
 app.command()(decompress)
