@@ -34,6 +34,8 @@ CODECS = ("pillow-heif", "pillow-jxl-plugin")
 """What the extras of omega-train for codecs to compare with install."""
 SHARDS = ("braceexpand",)
 """What the extra `shards` of omega-train installs beside what comes with Lightning."""
+CLUSTERS = ("distributed", "ray")
+"""What the extras of omega-cli for clusters install."""
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
 """Plugins under tests/plugins that are whole; the others there are broken on purpose."""
 
@@ -71,7 +73,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those of torchac, of the browser, and of what is built: arguments go to pytest."""
+    """All tests but those of torchac, of clusters, of the browser, and of what is built: arguments go to pytest."""
     install_all(session, "hatchling", "tensorboard", *CODECS, *SHARDS, *ORACLES, *TESTING, evaluation=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
@@ -91,11 +93,12 @@ def together(session: nox.Session) -> None:
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
     install_all(session, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm", evaluation=True)
-    install(session, *CODECS, *SHARDS, *ORACLES, *TESTING)
+    install(session, *CODECS, *SHARDS, *CLUSTERS, *ORACLES, *TESTING)
     install_torchac(session)
     check_types(session)
     names = ("codecs", "conformance", "curves", "data_shards", "overlays", "quality", "report", "tensorboard")
     extras = [f"packages/omega-train/tests/test_{name}.py" for name in names]
+    extras.append("packages/omega-cli/tests/test_clusters.py")
     in_wheels = "--ignore=tests/jobs"
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)
     session.run("pytest", "-m", "torchac or browser", env=ALONE)

@@ -4,8 +4,8 @@ import pytest
 from typer import Exit
 
 from omega_cli.account import Account, exit_status
+from omega_cli.jobs import Done, Problem
 from omega_cli.messages import many, say, say_error, say_warning
-from omega_cli.worker_pool import Done, Problem
 
 
 def test_every_picture_of_a_job_is_done_or_failed() -> None:

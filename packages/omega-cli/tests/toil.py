@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omega_cli import main
-from omega_cli.worker_pool import Done, carry_out
+from omega_cli.jobs import Done
+from omega_cli.worker_pool import carry_out
 from omega_core.errors import ImageError, OmegaWarning, OutputError
 from omega_core.file_io import replacing
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import typer
 
+from omega_cli.jobs import Done
 from omega_cli.messages import many, say, say_error, say_warning
-from omega_cli.worker_pool import Done
 from omega_core.folders import Reason, counted_reasons
 
 

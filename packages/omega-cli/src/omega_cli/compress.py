@@ -7,9 +7,12 @@ import typer
 
 from omega_cli.account import Account
 from omega_cli.compress_workers import Compressing, Group, Packing
+from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.input_files import STANDARD_INPUT, find_files, input_path
 from omega_cli.options import (
     Device,
+    ExecutorAddress,
+    ExecutorName,
     Keep,
     MaxMemory,
     MaxPixels,
@@ -56,6 +59,8 @@ def compress(
         bool, typer.Option("--pack", help="Put all pictures into one file, named as the first INPUT.")
     ] = False,
     workers: Workers = None,
+    executor: ExecutorName = Executor.local,
+    executor_address: ExecutorAddress = None,
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     device: Device = "auto",
@@ -71,6 +76,8 @@ def compress(
     from omega_core.images.reading import is_picture_file
 
     existing = Existing.of(overwrite, skip_existing)
+    streams = STANDARD_INPUT in inputs or output.is_standard_output
+    cluster = cluster_of(executor, executor_address, workers, streams=streams)
     quiet = quiet or output.is_standard_output
     if pack and STANDARD_INPUT in inputs:
         raise OmegaError("a picture of a pack has a name, which standard input does not give.")
@@ -99,11 +106,11 @@ def compress(
         elif is_one_of(target, {file.identity for file in found}):
             raise OutputError(f"{target} is one of the inputs; name another folder.")
         else:
-            _pack(jobs, target, Packing(worker, folder), workers, quiet, account)
+            _pack(jobs, target, Packing(worker, folder), workers, cluster, quiet, account)
     else:
         wanted = [job for job in share(jobs) if not existing.accounted(job.target, str(job.source), account)]
         processes = 1 if STANDARD_INPUT in inputs else process_count(workers, len(wanted))
-        for done in carry_out(worker, wanted, processes, "picture", quiet=quiet):
+        for done in carry_out(worker, wanted, processes, "picture", quiet=quiet, cluster=cluster):
             account.add(done)
     account.close(rate=True, quiet=quiet)
 
@@ -116,14 +123,23 @@ def _name(given: Path) -> str:
         return given.stem
 
 
-def _pack(jobs: list[Job], target: Path, packing: Packing, workers: int | None, quiet: bool, account: Account) -> None:
+def _pack(
+    jobs: list[Job],
+    target: Path,
+    packing: Packing,
+    workers: int | None,
+    cluster: Cluster | None,
+    quiet: bool,
+    account: Account,
+) -> None:
     """Compress all pictures into one pack."""
     from omega_core.format.packs import Pack
     from omega_core.format.rate_control import length_within
 
     groups = [Group(tuple(jobs[first : first + BLOCK])) for first in range(0, len(jobs), BLOCK)]
     blocks = list[tuple["OmegaFile", tuple[str, ...]]]()
-    for done in carry_out(packing, groups, process_count(workers, len(jobs)), "block", quiet=quiet):
+    processes = process_count(workers, len(jobs))
+    for done in carry_out(packing, groups, processes, "block", quiet=quiet, cluster=cluster):
         account.add(done)
         blocks += done.made or []
     if blocks:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from omega_cli.input_files import STANDARD_INPUT, standard_input
+from omega_cli.jobs import Done
 from omega_cli.options import ModelOnce
-from omega_cli.output_files import Existing, write_output
+from omega_cli.output_files import Existing, write_result
 from omega_cli.output_names import Job
-from omega_cli.worker_pool import Done
 
 if TYPE_CHECKING:
     from omega_core.file_io import Source
@@ -51,7 +51,7 @@ class Compressing:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size  # before the source can vanish
         file = self.model().encode_at_rate(self.read(source), self.rate, coder=self.coder, name=str(job.source))
         data = file.to_bytes()
-        write_output(job.target, data, self.existing)
+        write_result(job.target, data, self.existing)
         return Done(1, size, len(data), file.pixels)
 
 

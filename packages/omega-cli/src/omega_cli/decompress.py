@@ -11,13 +11,27 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from omega_cli.account import Account
+from omega_cli.executors.cluster import Executor, cluster_of
 from omega_cli.failures import reason_of, stops_all
 from omega_cli.input_files import STANDARD_INPUT, Found, find_files, input_path, standard_input
+from omega_cli.jobs import Done
 from omega_cli.messages import many
-from omega_cli.options import Device, MaxMemory, MaxPixels, Model_, ModelOnce, Overwrite, Quiet, SkipExisting, Workers
-from omega_cli.output_files import STANDARD_OUTPUT, Existing, Output, output_option, write_output
+from omega_cli.options import (
+    Device,
+    ExecutorAddress,
+    ExecutorName,
+    MaxMemory,
+    MaxPixels,
+    Model_,
+    ModelOnce,
+    Overwrite,
+    Quiet,
+    SkipExisting,
+    Workers,
+)
+from omega_cli.output_files import STANDARD_OUTPUT, Existing, Output, output_option, write_output, write_result
 from omega_cli.output_names import candidates, check_folder, distinct, is_one_of
-from omega_cli.worker_pool import Done, carry_out, process_count
+from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError, OutputError
 from omega_core.names import marked, portable
 from omega_core.processes import share
@@ -42,6 +56,8 @@ def decompress(
     preview: Annotated[Path | None, typer.Option(help="A folder for pictures of the file as it arrives.")] = None,
     only: Annotated[str | None, typer.Option(help="Unpack only pictures with matching names, such as 'a/*'.")] = None,
     workers: Workers = None,
+    executor: ExecutorName = Executor.local,
+    executor_address: ExecutorAddress = None,
     max_pixels: MaxPixels = None,
     max_memory: MaxMemory = None,
     device: Device = "auto",
@@ -54,6 +70,8 @@ def decompress(
     Several processes that torchrun or srun started share the files.
     """
     existing = Existing.of(overwrite, skip_existing)
+    streams = STANDARD_INPUT in inputs or output.is_standard_output or preview is not None
+    cluster = cluster_of(executor, executor_address, workers, streams=streams)
     quiet = quiet or output.is_standard_output
     account = Account()
     files = find_files(inputs, lambda path: path.suffix.lower() == ".omega", account)
@@ -74,7 +92,7 @@ def decompress(
         if left:
             wanted.append(replace(job, targets=left))
     processes = 1 if preview is not None or STANDARD_INPUT in inputs else process_count(workers, len(wanted))
-    for done in carry_out(worker, wanted, processes, "file", quiet=quiet):
+    for done in carry_out(worker, wanted, processes, "file", quiet=quiet, cluster=cluster):
         account.add(done)
     account.close(rate=False, quiet=quiet, where=f" in {output.path}")
 
@@ -226,7 +244,7 @@ class Decompressing:
                 for picture in self.model.of(arriving.header.fingerprint).decompress_progressively(arriving):
                     view = views.with_name(f"{views.stem}-{picture.info['stream_bytes']:07}.png")
                     write_output(view, png(picture), self.existing)
-        write_output(target, png(picture), self.existing)
+        write_result(target, png(picture), self.existing)
         return Done(1)
 
     def _unpack(self, job: Unpacking, block: "Block", file: BinaryIO) -> Done:
@@ -242,7 +260,7 @@ class Decompressing:
         done = Done()
         for place, target in job.targets.items():
             try:
-                write_output(target, png(pictures[place]), self.existing)
+                write_result(target, png(pictures[place]), self.existing)
             except Exception as problem:
                 if stops_all(problem):
                     raise

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli.account import Account, exit_status
+from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.input_files import find_files
+from omega_cli.jobs import Done
 from omega_cli.messages import say
 from omega_cli.options import (
     CodecOnce,
     Device,
+    ExecutorAddress,
+    ExecutorName,
     MaxPixels,
     ModelOnce,
     Quiet,
@@ -27,7 +31,7 @@ from omega_cli.options import (
     omega_train_for,
     parsed_options,
 )
-from omega_cli.worker_pool import Done, carry_out, process_count
+from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError
 from omega_core.processes import share
 
@@ -179,6 +183,8 @@ def evaluate(
     ] = "psnr,ssim,ms_ssim",
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
     workers: Workers = None,
+    executor: ExecutorName = Executor.local,
+    executor_address: ExecutorAddress = None,
     max_pixels: MaxPixels = None,
     device: Device = "auto",
     skip_existing: SkipExisting = False,
@@ -210,6 +216,7 @@ def evaluate(
         overwrite=overwrite,
         quiet=quiet,
         together=True,
+        cluster=cluster_of(executor, executor_address, workers),
     )
     exit_status(failed, of)
 
@@ -234,6 +241,7 @@ def evaluate_on(
     overwrite: bool = False,
     quiet: bool = False,
     together: bool = False,
+    cluster: Cluster | None = None,
 ) -> tuple[int, int]:
     """Evaluate models and codecs to compare with; return the numbers of failed pictures and of all pictures.
 
@@ -246,6 +254,7 @@ def evaluate_on(
     overwrite: whether the report of another evaluation in the folder may be replaced.
     overlays: CSV or JSON files of published points.
     together: whether to share the pictures with the other processes of a launch.
+    cluster: measures the pictures, instead of processes of this machine.
 
     Raises OmegaError for settings that cannot be evaluated.
     """
@@ -305,7 +314,7 @@ def evaluate_on(
     for job in wanted:
         job.failed.unlink(missing_ok=True)
     total = Done()
-    for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture", quiet=quiet):
+    for done in carry_out(worker, wanted, process_count(workers, len(wanted)), "picture", quiet=quiet, cluster=cluster):
         total.add(done)
     for job in wanted:
         if not job.target.exists():

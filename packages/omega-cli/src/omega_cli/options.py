@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omega_cli.executors.cluster import Executor
 from omega_core.errors import ComponentError, OmegaError
 
 if TYPE_CHECKING:
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
 Model_ = Annotated[
     str | None, typer.Option("--model", help="A model of `omega models`, or a file that `omega train` wrote.")
 ]
-Workers = Annotated[int | None, typer.Option(help="Processes; one for 256 files if not given, up to one a core.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes; one for 256 files if not given, up to one a core. On a cluster all if not given."),
+]
+ExecutorName = Annotated[
+    Executor, typer.Option("--executor", help="Who does the work: processes of this machine, or a cluster.")
+]
+ExecutorAddress = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Of the scheduler of Dask, such as tcp://host:8786, or of Ray.")
+]
 Device = Annotated[
     str, typer.Option(help="What computes: cpu, cuda or another of torch; auto for a GPU if there is one.")
 ]

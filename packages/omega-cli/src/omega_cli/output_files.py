@@ -143,6 +143,18 @@ def write_output(target: Path, data: bytes, existing: Existing) -> None:
         write_whole(target, data, overwrite=existing is Existing.overwrite)
 
 
+def write_result(target: Path, data: bytes, existing: Existing) -> None:
+    """Write the result of a job, as `write_output` does; a file that has these bytes already is no error.
+
+    A job is done again if its process is killed, which may have been after it had written its result.
+    """
+    try:
+        write_output(target, data, existing)
+    except TargetExistsError:
+        if target.read_bytes() != data:
+            raise
+
+
 def _write_to_standard_output(data: bytes) -> None:
     if sys.stdout is None:
         raise OutputError("there is no standard output.")

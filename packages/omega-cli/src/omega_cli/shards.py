@@ -8,10 +8,10 @@ import typer
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
 from omega_cli.input_files import find_files, input_path
+from omega_cli.jobs import Done
 from omega_cli.messages import many
 from omega_cli.options import Quiet, omega_train_for
 from omega_cli.progress import Progress
-from omega_cli.worker_pool import Done
 from omega_core.errors import ImageError, OutputError
 
 

@@ -1,0 +1,1 @@
+"""What does the jobs of a command beside its own process: processes of this machine, or a cluster."""

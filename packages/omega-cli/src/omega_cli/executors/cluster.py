@@ -1,0 +1,76 @@
+"""Clusters of Dask and of Ray, as the options of a command name them."""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.util import find_spec
+
+from omega_cli.executors.slots import Slot
+from omega_cli.jobs import TaskType, Worker
+from omega_core.errors import MissingExtraError, OmegaError
+
+_PACKAGES = {"dask": "distributed", "ray": "ray"}
+_VARIABLES = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}  # as these libraries call them
+
+
+class Executor(StrEnum):
+    """Who does the jobs of a command: processes of this machine, or a cluster."""
+
+    local = "local"
+    dask = "dask"
+    ray = "ray"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that does jobs.
+
+    kind: `Executor.dask` or `Executor.ray`. address: of its scheduler.
+    most: the most jobs at a time; None for as many as it has room for.
+    """
+
+    kind: Executor
+    address: str
+    most: int | None
+
+    def slots(self, worker: Worker[TaskType], jobs: int) -> AbstractContextManager[list[Slot[TaskType]]]:
+        """A context with slots for up to `jobs` jobs. Raises ClusterError if the cluster cannot be reached."""
+        if self.kind is Executor.dask:
+            from omega_cli.executors.dask import dask_slots
+
+            return dask_slots(self.address, worker, jobs, self.most)
+        from omega_cli.executors.ray import ray_slots
+
+        return ray_slots(self.address, worker, jobs, self.most)
+
+
+def cluster_of(
+    executor: Executor, address: str | None, workers: int | None, *, streams: bool = False
+) -> Cluster | None:
+    """The cluster that options ask for; None for processes of this machine.
+
+    executor, address, workers: the options `--executor`, `--executor-address` and `--workers`. Without an address, it
+        is that in the environment variable of the library.
+    streams: whether something is read or written that only the process of the command has.
+
+    Raises OmegaError for options that contradict each other, and MissingExtraError if the library is not installed.
+    """
+    if executor is Executor.local:
+        if address is not None:
+            raise OmegaError("--executor-address needs --executor dask or ray.")
+        return None
+    if workers is not None and workers < 1:
+        raise OmegaError(f"--workers has to be at least 1, not {workers}.")
+    if streams:
+        raise OmegaError("standard input and output, and previews, need this process: leave out --executor.")
+    if find_spec(_PACKAGES[executor]) is None:
+        package = _PACKAGES[executor]
+        raise MissingExtraError(
+            f"--executor {executor} needs the package {package}: install omega-cli with its extra {executor}."
+        )
+    variable = _VARIABLES[executor]
+    address = address or os.environ.get(variable)
+    if not address:
+        raise OmegaError(f"--executor {executor} needs --executor-address, or {variable} in the environment.")
+    return Cluster(executor, address, workers)

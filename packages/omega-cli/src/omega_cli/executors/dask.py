@@ -1,0 +1,93 @@
+"""Clusters of Dask: their scheduler gives jobs to its workers, and again to another one when a worker dies."""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
+from typing import Any, Generic
+
+from omega_cli.executors.remote import RemoteWorker
+from omega_cli.executors.slots import ClusterError, LostClusterError, Slot, cannot_do
+from omega_cli.jobs import Done, TaskType, Worker
+from omega_cli.messages import say_warning
+from omega_core.errors import OmegaError
+
+_TIMEOUT = 10.0  # seconds to find the scheduler
+_EACH = 2  # jobs for each worker, one of which waits
+_LEAST = 16  # slots, for workers that come later
+
+
+@contextmanager
+def dask_slots(address: str, worker: Worker[TaskType], jobs: int, most: int | None) -> Iterator[list[Slot[TaskType]]]:
+    """Yield slots for up to `jobs` jobs on a cluster of Dask, `most` at the most.
+
+    Raises ClusterError if there is no scheduler at the address.
+    """
+    from distributed import Client
+
+    for name in ("distributed", "distributed.client", "distributed.core", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # an error says what there is to say
+    try:
+        client = Client(address, timeout=_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError) as problem:
+        raise ClusterError(f"there is no Dask scheduler at {address}: {problem}.") from problem
+    try:
+        workers = len(client.nthreads())
+        if not workers:
+            say_warning(f"the Dask scheduler at {address} has no workers yet, and is waited for.")
+        remote = RemoteWorker(worker)
+        count = min(jobs, most or max(_EACH * workers, _LEAST))
+        yield [_DaskSlot(client, remote, address) for _ in range(count)]
+    finally:
+        with suppress(Exception):  # of a scheduler that is lost
+            client.close(timeout=_TIMEOUT)  # which gives up the jobs that are not done
+
+
+class _DaskSlot(Generic[TaskType]):
+    """Room for a job. A worker may have begun it before another one does it, which finds what the first one wrote."""
+
+    def __init__(self, client: Any, worker: RemoteWorker, address: str) -> None:
+        self.client, self.worker, self.address = client, worker, address
+        self.job: Any = None
+
+    def submit(self, job: TaskType) -> "Future[Done]":
+        """Give a job to the scheduler."""
+        # not `client.get_executor`, whose futures never end if the scheduler dies while a result is on its way
+        done = Future[Done]()
+        try:
+            self.job = self.client.submit(self.worker, job, pure=False)
+        except Exception as problem:  # it was lost a moment ago
+            raise self._lost() from problem
+        self.client.loop.add_callback(_pass_on, self.job, done)
+        return done
+
+    def result(self, future: "Future[Done]") -> Done | None:
+        """See `Slot`. None if so many workers died of a job that the scheduler gave it up."""
+        from distributed.scheduler import KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker:
+            return None
+        except (CancelledError, OSError) as problem:
+            raise self._lost() from problem
+        except OmegaError:
+            raise
+        except Exception as problem:
+            raise cannot_do("Dask", problem) from problem
+        finally:
+            self.job = None
+
+    def end(self) -> None:
+        """Nothing: the workers belong to the cluster."""
+
+    def _lost(self) -> LostClusterError:
+        return LostClusterError(f"the Dask scheduler at {self.address} is gone")
+
+
+async def _pass_on(job: Any, done: "Future[Done]") -> None:
+    """Pass the result of a job of Dask, or what went wrong, on to a future of any thread."""
+    try:
+        done.set_result(await job)
+    except BaseException as problem:
+        done.set_exception(problem)

@@ -1,0 +1,146 @@
+"""Processes of this machine that do jobs: pools of one process each, from concurrent.futures.
+
+In one pool of several processes nobody could tell which job it was that killed its process: the pool breaks, and every
+job fails that is not done yet.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context, parent_process
+from types import FrameType
+from typing import Any, Generic, cast
+
+from omega_cli.executors.slots import Slot
+from omega_cli.jobs import Done, TaskType, Worker, do_job
+
+_GRACE = 3.0  # seconds that a worker has to remove partial output
+
+
+@contextmanager
+def local_slots(worker: Worker[TaskType], count: int) -> Iterator[list[Slot[TaskType]]]:
+    """Yield slots of as many processes, each of which computes in its share of the cores."""
+    processes = [_Process(worker, max(1, cores() // count)) for _ in range(count)]
+    try:
+        yield list[Slot[TaskType]](processes)
+    except BaseException:  # do not wait for jobs that are still running
+        for child in active_children():
+            child.terminate()
+        raise
+    finally:
+        for process in processes:
+            process.end()
+
+
+class _Process(Generic[TaskType]):
+    """A process that does one job after the other, and another one in its place when it is killed."""
+
+    def __init__(self, worker: Worker[TaskType], threads: int) -> None:
+        self._arguments = worker, threads
+        self._executor: ProcessPoolExecutor | None = None
+
+    def submit(self, job: TaskType) -> "Future[Done]":
+        """Start a job. The future raises BrokenProcessPool if the process dies before the end of it."""
+        with _no_interrupts():  # nor in the process that starts here: Ctrl-C is its parent's
+            if self._executor is None:
+                self._executor = ProcessPoolExecutor(1, get_context("spawn"), _begin, self._arguments)
+            try:
+                return self._executor.submit(_do_next, job)
+            except BrokenProcessPool:  # killed after its last job
+                self.end()
+                return self.submit(job)
+
+    def result(self, future: "Future[Done]") -> Done | None:
+        """The result of a job; None if its process was killed."""
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            self.end()
+            return None
+
+    def end(self) -> None:
+        """End the process; the next job starts another one."""
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+            self._executor = None
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Block SIGINT within the context, on systems that can."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_worker: Any = None
+_started = False
+_busy = False
+
+
+def _begin(worker: Worker[Any], threads: int) -> None:
+    """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output."""
+    global _worker, _started
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    if "torch" not in sys.modules:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    _worker, _started = worker, False
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is None:
+        return
+    parent.join()
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(cast(int, threading.main_thread().ident), signal.SIGTERM)
+        time.sleep(_GRACE)
+    os._exit(1)
+
+
+class _Stopped(BaseException):
+    """The parent process has sent SIGTERM."""
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the removal of partial output
+    if not _busy:
+        os._exit(1)
+    raise _Stopped
+
+
+def _start() -> None:
+    """Load what the worker of this process needs, before its first job: a failure is then one of that job."""
+    global _started
+    if not _started:
+        _worker.start()
+        _started = True
+
+
+def _do_next(job: Any) -> Done:
+    global _busy
+    _busy = True
+    try:
+        return do_job(_worker, job, _start)
+    except _Stopped:
+        os._exit(1)
+    finally:
+        _busy = False
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

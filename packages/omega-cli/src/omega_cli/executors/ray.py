@@ -1,0 +1,139 @@
+"""Clusters of Ray: actors, which are processes of our own there, do jobs."""
+
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from typing import Any, Generic
+
+from omega_cli.executors.remote import RemoteWorker
+from omega_cli.executors.slots import ClusterError, LostClusterError, Slot, cannot_do
+from omega_cli.jobs import Done, TaskType, Worker
+from omega_cli.messages import say_warning
+from omega_core.errors import OmegaError
+
+_TIMEOUT = 10.0  # seconds to find the head of the cluster
+_GRACE = 3.0  # seconds that an actor has to end the file that it writes
+
+
+@contextmanager
+def ray_slots(address: str, worker: Worker[TaskType], jobs: int, most: int | None) -> Iterator[list[Slot[TaskType]]]:
+    """Yield slots for up to `jobs` jobs on a cluster of Ray: one a GPU if it has some, else one a CPU, or `most`.
+
+    Raises ClusterError if there is no cluster at the address.
+    """
+    import ray
+    from ray._private import worker as driver
+
+    if address != "auto":
+        _check_reachable(address)
+    with _same_signals():
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        except Exception as problem:
+            raise ClusterError(f"there is no Ray cluster at {address}: {' '.join(str(problem).split())}") from problem
+    driver._worker_logs_enabled = False  # Ray prints to standard output when an actor dies
+    try:
+        if address == "auto":
+            address = ray.get_runtime_context().gcs_address
+        if ray.available_resources().get("CPU", 0) < 1:
+            say_warning(f"the Ray cluster at {address} has no free CPU, and one is waited for.")
+        there = ray.cluster_resources()
+        cpus, gpus = (int(there.get(kind, 0)) for kind in ("CPU", "GPU"))
+        count = min(jobs, most or gpus or max(1, cpus))
+        needs = {"num_cpus": 1, "num_gpus": min(1.0, gpus / count), "max_restarts": 0}
+        slots: list[_RaySlot[TaskType]] = [
+            _RaySlot(ray.remote(**needs)(_Actor), RemoteWorker(worker), address) for _ in range(count)
+        ]
+        try:
+            yield list[Slot[TaskType]](slots)
+        except BaseException:
+            wait([slot.future for slot in slots if slot.future is not None], _GRACE)
+            raise
+    finally:
+        with _same_signals():
+            ray.shutdown()
+
+
+class _Actor:
+    """What is sent to the cluster, once for each slot."""
+
+    def __init__(self, worker: RemoteWorker) -> None:
+        self.worker = worker
+
+    def do(self, job: Any) -> Done:
+        return self.worker(job)
+
+
+class _RaySlot(Generic[TaskType]):
+    """An actor, and another one in its place when it died."""
+
+    def __init__(self, kind: Any, worker: RemoteWorker, address: str) -> None:
+        self.kind, self.worker, self.address = kind, worker, address
+        self.actor: Any = None
+        self.future: Future[Done] | None = None
+
+    def submit(self, job: TaskType) -> "Future[Done]":
+        """Give a job to the actor, which is made before its first one."""
+        try:
+            if self.actor is None:
+                self.actor = self.kind.remote(self.worker)
+            submitted: Future[Done] = self.actor.do.remote(job).future()
+        except Exception as problem:  # it was lost a moment ago
+            raise self._lost() from problem
+        self.future = submitted
+        return submitted
+
+    def result(self, future: "Future[Done]") -> Done | None:
+        """See `Slot`."""
+        from ray.exceptions import RayActorError, RayTaskError
+
+        try:
+            return future.result()
+        except RayTaskError as problem:
+            cause = problem.cause
+            raise (cause if isinstance(cause, OmegaError) else cannot_do("Ray", cause)) from problem
+        except RayActorError as problem:
+            if "creation task" in str(problem):
+                raise cannot_do("Ray", problem) from problem
+            try:
+                _check_reachable(self.address)
+            except ClusterError as unreachable:
+                raise self._lost() from unreachable
+            self.actor = None
+            return None
+
+    def end(self) -> None:
+        """End the actor."""
+        if self.actor is not None:
+            import ray
+
+            ray.kill(self.actor)
+            self.actor = None
+
+    def _lost(self) -> LostClusterError:
+        return LostClusterError(f"the Ray cluster at {self.address} is gone")
+
+
+def _check_reachable(address: str) -> None:
+    """Raise ClusterError if nothing listens at an address, for which Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _TIMEOUT).close()
+    except (OSError, ValueError) as problem:
+        raise ClusterError(f"there is no Ray cluster at {address}: {problem}.") from problem
+
+
+@contextmanager
+def _same_signals() -> Iterator[None]:
+    """Keep the signal handlers of the command, in whose place Ray puts its own."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,44 @@
+"""Slots: room for one job at a time, whoever does it."""
+
+from concurrent.futures import Future
+from typing import Protocol
+
+from omega_cli.jobs import Done, TaskType_contra
+from omega_core.errors import OmegaError
+
+
+class Slot(Protocol[TaskType_contra]):
+    """Room for one job at a time: a process of this machine, or some of the capacity of a cluster."""
+
+    def submit(self, job: TaskType_contra) -> "Future[Done]":
+        """Start a job."""
+
+    def result(self, future: "Future[Done]") -> Done | None:
+        """The result of a job that has ended; None if its process was killed.
+
+        Raises OutputError if no results can be written any more, and ClusterError if the cluster cannot do jobs.
+        """
+
+    def end(self) -> None:
+        """End the process, if it is this slot's alone; the next job starts another one."""
+
+
+class ClusterError(OmegaError):
+    """A cluster cannot be reached, or cannot do the jobs."""
+
+
+class LostClusterError(ClusterError):
+    """A cluster cannot be reached any more; what is done is done."""
+
+    status = 1
+
+
+def cannot_do(kind: str, problem: BaseException) -> ClusterError:
+    """The error for what went wrong in a process of a cluster outside of jobs, such as a module that is not there."""
+    while problem.__cause__ is not None:
+        problem = problem.__cause__
+    text = " ".join(str(problem).split())
+    return ClusterError(
+        f"the workers of {kind} cannot do this: {type(problem).__name__}: {text[:500]}. They need the same packages as"
+        " this machine."
+    )

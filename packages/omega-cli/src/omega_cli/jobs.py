@@ -1,0 +1,114 @@
+"""Jobs: what a command does with each of its inputs, the workers that do them, and the results."""
+
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from omega_cli.failures import is_foreign, is_memory, reason_of, stops_all
+from omega_cli.messages import many
+from omega_core.errors import OmegaWarning
+
+
+class Task(Protocol):
+    """A job. It may have a method `parts()`: the jobs it is made of, to be tried one by one where a process dies."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The inputs that the job is about, for messages and for the account of a run."""
+
+
+TaskType = TypeVar("TaskType", bound=Task)
+TaskType_contra = TypeVar("TaskType_contra", bound=Task, contravariant=True)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong, once for all inputs to which it happened.
+
+    names: of these inputs.
+    reason: a sentence.
+    """
+
+    names: tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        more = f" and {many(len(self.names) - 1, 'other')}" if len(self.names) > 1 else ""
+        return f"{self.names[0]}{more}: {self.reason}"
+
+
+@dataclass
+class Done:
+    """The result of a job, or the sum of several results.
+
+    pictures: number of pictures that were processed without an error.
+    bytes_in, bytes_out, pixels: sizes of their inputs and outputs, and their pixels.
+    problems: the errors of inputs that failed.
+    remarks: warnings.
+    made: a result that is passed to the caller, such as the blocks of a pack.
+    names: the inputs that the job was about.
+    traces: where exceptions come from that are mistakes in the program.
+    exhausted: whether memory ran out, so that the job may succeed while no other one runs.
+    """
+
+    pictures: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    pixels: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    made: Any = None
+    names: tuple[str, ...] = ()
+    traces: list[str] = field(default_factory=list)
+    exhausted: bool = False
+
+    def add(self, other: "Done") -> None:
+        """Add the numbers and messages of another result; `made` is left to the caller."""
+        self.pictures += other.pictures
+        self.bytes_in += other.bytes_in
+        self.bytes_out += other.bytes_out
+        self.pixels += other.pixels
+        self.problems += other.problems
+
+    def fail(self, names: Sequence[str], problem: BaseException) -> None:
+        """Add what went wrong with some inputs of the job."""
+        self.problems.append(Problem(tuple(names), reason_of(problem)))
+        self.exhausted |= is_memory(problem)
+        if is_foreign(problem):
+            self.traces.append("".join(traceback.format_exception(problem)))
+
+
+class Worker(Protocol[TaskType_contra]):
+    """Does the jobs of `carry_out`. Other processes receive it by pickle, before `start`."""
+
+    def start(self) -> None:
+        """Load models and other data, once in each process."""
+
+    def __call__(self, job: TaskType_contra, /) -> Done:
+        """Do a job.
+
+        Any exception is an error of this job alone, except an OutputError because of a full disk and the like, which
+        stops all jobs.
+        """
+
+
+def do_job(worker: Worker[TaskType], job: TaskType, start: Callable[[], None] = lambda: None) -> Done:
+    """Do a job, and collect its errors and warnings. start: is called before, and its errors are those of the job."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", OmegaWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata: of no use to users
+        try:
+            start()
+            done = worker(job)
+        except (Exception, SystemExit) as problem:
+            if stops_all(problem):
+                raise
+            done = Done()
+            done.fail(job.names, problem)
+    done.names = tuple(job.names)
+    for each in caught:
+        text = str(each.message)
+        done.remarks.append(text if issubclass(each.category, OmegaWarning) else f"{each.category.__name__}: {text}")
+    return done

@@ -1,0 +1,203 @@
+"""Jobs and commands on real clusters, each of two workers on this machine."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from omega_cli import main
+from omega_cli.executors.cluster import Cluster, Executor
+from omega_cli.jobs import Done
+from omega_cli.worker_pool import carry_out
+from omega_core.errors import OutputError
+
+for module, extra in (("distributed", "dask"), ("ray", "ray"), ("psutil", "dask")):
+    pytest.importorskip(module, reason=f"needs the extra {extra}")
+
+HERE = Path(__file__).parent
+MODEL = HERE.parents[2] / "tests" / "golden" / "model.safetensors"
+PICTURES = 150
+
+
+@pytest.fixture(scope="module", params=["dask", "ray"])
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(HERE)
+        from local_cluster import LocalCluster
+
+        local = LocalCluster(request.param, tmp_path_factory.mktemp("cluster"), HERE)
+        try:
+            yield local
+        finally:
+            local.end()
+
+
+@pytest.fixture
+def toil(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(HERE)
+    import toil
+
+    return toil
+
+
+def carried_out(cluster: Any, worker: Any, jobs: list[Any]) -> list[Done]:
+    where = Cluster(Executor(cluster.kind), cluster.address, None)
+    return list(carry_out(worker, jobs, 1, "toil", quiet=True, cluster=where))
+
+
+def test_jobs_on_a_cluster_are_done_as_in_processes_of_this_machine(
+    cluster: Any, toil: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    deeds = [*["well"] * 9, "die", "warn", "fail", "warn", "crowded", *["well"] * 4]
+    jobs = [toil.Toil(tmp_path / f"{number}" / f"{deed}.png") for number, deed in enumerate(deeds)]
+    (tmp_path / "13").mkdir()
+    done = carried_out(cluster, toil.Toiler(), jobs)
+    assert sorted(each.names for each in done) == sorted(job.names for job in jobs)
+    problems = {problem.names: problem.reason for each in done for problem in each.problems}
+    killed = "its process was killed, perhaps because memory ran out."
+    assert problems == {jobs[9].names: killed, jobs[11].names: "it fails."}
+    assert sum(each.pictures for each in done) == len(deeds) - 2  # each by a worker that was started once
+    assert os.getpid() not in {each.made[1] for each in done if each.pictures}
+    said = capfd.readouterr()
+    lines = [line for line in said.err.splitlines() if "has no workers yet" not in line]
+    assert sorted(lines) == sorted(
+        ["warning: it is warm.", *(f"error: {names[0]}: {reason}" for names, reason in problems.items())]
+    )
+    assert said.out == ""
+
+
+def test_a_disk_that_is_full_on_a_cluster_stops_everything(cluster: Any, toil: ModuleType, tmp_path: Path) -> None:
+    jobs = [toil.Toil(tmp_path / f"{number}" / f"{deed}.png") for number, deed in enumerate(["stop", *["well"] * 50])]
+    with pytest.raises(OutputError, match="cannot write it"):
+        carried_out(cluster, toil.Toiler(), jobs)
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "omega_cli", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def omega(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command `omega` in this process: its status, and what it says."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["omega", *map(str, arguments)])
+        capsys.readouterr()
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as left:
+            main.run()
+        return int(left.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def options(cluster: Any) -> list[object]:
+    return ["--model", MODEL, "--executor", cluster.kind, "--executor-address", cluster.address]
+
+
+def wait_for_files(folder: Path, process: subprocess.Popen[str]) -> None:
+    ends = time.monotonic() + 120
+    while len(list(folder.glob("*.omega"))) < 3:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures, of which one is damaged."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(PICTURES):
+        pixels = np.random.default_rng(number).integers(0, 256, (28, 28), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03}.png")
+    (folder / "bad.png").write_bytes(b"no picture")
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
+
+
+def lines_of(said: str) -> list[str]:
+    return [line for line in said.splitlines() if not re.match(r"\d+ of \d+ pictures", line)]
+
+
+def test_every_picture_is_accounted_for_once_though_a_worker_is_killed(
+    cluster: Any, photos: Path, omega: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # relative paths are those of the command, wherever its workers are
+    (tmp_path / "photos").symlink_to(photos)
+    process = start("compress", "photos", "--output", "there", *options(cluster))
+    wait_for_files(tmp_path / "there", process)
+    cluster.kill_worker()
+    assert process.poll() is None
+    said, complaint = process.communicate(timeout=120)
+    here = omega("compress", "photos", "--output", "here", "--model", MODEL, "--workers", 1)
+    assert (process.returncode, said, lines_of(complaint)) == (here[0], here[1], lines_of(here[2]))
+    assert re.fullmatch(rf"{PICTURES} pictures, .* bpp, 1 failed\n", said)
+    files = content(tmp_path / "here")
+    assert content(tmp_path / "there") == files
+    for name in list(files)[::50]:
+        (tmp_path / "there" / name).unlink()
+    again = ["--skip-existing", "--workers", 1, *options(cluster)]
+    status, said, _ = omega("compress", "photos", "--output", "there", *again)
+    assert status == 1
+    assert re.fullmatch(rf"3 pictures, .* bpp, {PICTURES - 3} skipped, 1 failed\n", said)
+    assert content(tmp_path / "there") == files
+
+
+@pytest.mark.parametrize("cluster", ["dask"], indirect=True)
+def test_files_and_packs_of_a_cluster_are_those_of_one_process(
+    cluster: Any, photos: Path, omega: Any, tmp_path: Path
+) -> None:
+    for name, where in (("here", ["--model", MODEL]), ("there", options(cluster))):
+        omega("compress", photos, "--output", tmp_path / f"{name}.omega", "--pack", *where)
+        status, *_ = omega("decompress", tmp_path / f"{name}.omega", "--output", tmp_path / name, *where)
+        assert status == 0
+    assert (tmp_path / "here.omega").read_bytes() == (tmp_path / "there.omega").read_bytes()
+    assert len(content(tmp_path / "here" / "here")) == PICTURES
+    assert content(tmp_path / "here" / "here") == content(tmp_path / "there" / "there")
+
+
+def test_a_scheduler_that_dies_is_one_error_and_the_rest_is_done_later(
+    cluster: Any, photos: Path, omega: Any, tmp_path: Path
+) -> None:
+    there = tmp_path / "there"
+    process = start("compress", photos, "--output", there, "--quiet", *options(cluster))
+    wait_for_files(there, process)
+    cluster.kill_scheduler()
+    said, complaint = process.communicate(timeout=120)
+    assert (process.returncode, said) == (1, "")
+    [error] = [line for line in complaint.splitlines() if "bad.png" not in line]
+    assert re.fullmatch(
+        rf"error: the {cluster.kind.title()} \w+ at {cluster.address} is gone, after \d+ of {PICTURES + 1} pictures; go"
+        r" on with --skip-existing\.",
+        error,
+    )
+    cluster.end()
+    done = len(content(there))
+    assert 3 <= done < PICTURES
+    _, said, _ = omega("compress", photos, "--output", there, "--skip-existing", "--model", MODEL)
+    assert re.fullmatch(rf"{PICTURES - done} pictures, .* bpp, {done} skipped, 1 failed\n", said)
+    assert len(content(there)) == PICTURES
+
+
+def test_a_scheduler_that_is_not_there_is_one_error(
+    cluster: Any, photos: Path, omega: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omega_cli.executors.dask._TIMEOUT", 2.0)
+    status, said, complaint = omega(
+        "compress", photos, "--output", tmp_path, *options(cluster)
+    )  # the last test ended it
+    assert (status, said) == (2, "")
+    assert re.fullmatch(rf"error: there is no {cluster.kind.title()} \w+ at {cluster.address}: .*\.\n", complaint)

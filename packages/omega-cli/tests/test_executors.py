@@ -1,0 +1,121 @@
+"""What a command and a process of a cluster do without a cluster; `test_clusters.py` has real ones."""
+
+import pickle
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from omega_cli.executors import cluster
+from omega_cli.executors.cluster import Executor, cluster_of
+from omega_cli.executors.remote import RemoteWorker
+from omega_cli.executors.slots import ClusterError
+from omega_cli.output_files import Existing, write_result
+from omega_core.errors import MissingExtraError, OmegaError, TargetExistsError
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def toil(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(HERE)
+    import toil
+
+    return toil
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The libraries of all clusters are taken for installed, and no variable names a scheduler."""
+    monkeypatch.setattr(cluster, "find_spec", lambda name: name)
+    for variable in ("DASK_SCHEDULER_ADDRESS", "RAY_ADDRESS"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("executor", "settings", "says"),
+    [
+        ("local", {"address": "tcp://a:1"}, "--executor-address needs --executor dask or ray"),
+        ("dask", {}, "--executor dask needs --executor-address, or DASK_SCHEDULER_ADDRESS"),
+        ("ray", {}, "--executor ray needs --executor-address, or RAY_ADDRESS"),
+        ("ray", {"address": "a:1", "workers": 0}, "--workers has to be at least 1, not 0"),
+        (
+            "dask",
+            {"address": "tcp://a:1", "streams": True},
+            "standard input and output, and previews, need this process",
+        ),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    installed: None, executor: str, settings: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(OmegaError, match=says):
+        cluster_of(Executor(executor), **{"address": None, "workers": None, **settings})
+
+
+def test_the_library_of_a_cluster_that_is_missing_is_named(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
+    with pytest.raises(
+        MissingExtraError, match=r"needs the package distributed: install omega-cli with its extra dask\."
+    ):
+        cluster_of(Executor.dask, "tcp://a:1", None)
+
+
+def test_a_scheduler_is_the_one_of_the_option_or_else_of_the_environment(
+    installed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cluster_of(Executor.local, None, 3) is None
+    monkeypatch.setenv("RAY_ADDRESS", "b:2")
+    for given, taken in ((None, "b:2"), ("a:1", "a:1")):
+        found = cluster_of(Executor.ray, given, None)
+        assert found is not None
+        assert found.address == taken
+
+
+def test_a_process_of_a_cluster_starts_a_worker_once_and_works_in_the_folder_of_the_command(
+    toil: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    jobs = [toil.Toil(Path(f"{number}/{deed}.png")) for number, deed in enumerate(["well", "crowded", "well"])]
+    Path("1").mkdir()
+    remote = RemoteWorker(toil.Toiler())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    done = [pickle.loads(pickle.dumps(remote))(job) for job in jobs]
+    assert [each.pictures for each in done] == [1, 0, 1]  # the toiler counts how often it was started
+    assert done[1].exhausted
+    assert (tmp_path / "1" / "crowded.png").exists()
+    assert Path.cwd() == elsewhere
+
+
+def test_a_worker_that_does_not_start_on_a_cluster_is_an_error_of_each_job(toil: ModuleType) -> None:
+    remote = RemoteWorker(toil.Toiler(broken=True))
+    for _ in range(2):
+        [problem] = remote(toil.Toil(Path("well.png"))).problems
+        assert problem.reason == "it does not start."
+
+
+def test_a_machine_without_the_files_of_the_command_is_named(
+    toil: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    remote = RemoteWorker(toil.Toiler())
+    monkeypatch.chdir(tmp_path)
+    folder.rmdir()
+    with pytest.raises(ClusterError, match=r"the folder .*here is not there on a machine of the cluster"):
+        remote(toil.Toil(Path("well.png")))
+
+
+def test_a_job_that_is_done_again_finds_its_own_result_but_replaces_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "a.omega"
+    write_result(target, b"one", Existing.refuse)
+    before = target.stat().st_ino
+    write_result(target, b"one", Existing.refuse)
+    with pytest.raises(TargetExistsError):
+        write_result(target, b"other", Existing.refuse)
+    assert target.stat().st_ino == before
+    assert target.read_bytes() == b"one"
