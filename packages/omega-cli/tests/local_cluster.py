@@ -47,12 +47,11 @@ class LocalCluster:
         workers[-1].kill()
 
     def kill_scheduler(self) -> None:
-        """Kill the process without which nobody can go on."""
+        """Kill the process without which nobody can go on; of Ray, whose workers do go on for a while, all."""
         if self.kind == "dask":
             self._started[0].kill()
         else:
-            [server] = [each for each in self._processes() if each.name() == "gcs_server"]
-            server.kill()
+            self.end()
 
     def end(self) -> None:
         """Kill all processes."""

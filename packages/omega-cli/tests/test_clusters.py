@@ -82,9 +82,20 @@ def test_a_disk_that_is_full_on_a_cluster_stops_everything(cluster: Any, toil: M
         carried_out(cluster, toil.Toiler(), jobs)
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "omega_cli", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts the command `omega` in a process of its own."""
+    started = list[subprocess.Popen[str]]()
+
+    def run(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "omega_cli", *map(str, arguments)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -133,7 +144,7 @@ def lines_of(said: str) -> list[str]:
 
 
 def test_every_picture_is_accounted_for_once_though_a_worker_is_killed(
-    cluster: Any, photos: Path, omega: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any, photos: Path, start: Any, omega: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # relative paths are those of the command, wherever its workers are
     (tmp_path / "photos").symlink_to(photos)
@@ -170,7 +181,7 @@ def test_files_and_packs_of_a_cluster_are_those_of_one_process(
 
 
 def test_a_scheduler_that_dies_is_one_error_and_the_rest_is_done_later(
-    cluster: Any, photos: Path, omega: Any, tmp_path: Path
+    cluster: Any, photos: Path, start: Any, omega: Any, tmp_path: Path
 ) -> None:
     there = tmp_path / "there"
     process = start("compress", photos, "--output", there, "--quiet", *options(cluster))
