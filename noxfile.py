@@ -30,6 +30,8 @@ And where the machine says otherwise, too, what one has compiled is kept for all
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
 ORACLES = ("pytorch-msssim", "scikit-image")
+METRICS = ("psnr-hvsm", "ssimulacra2")
+"""What the extra of omega-train for perceptual metrics installs."""
 CODECS = ("pillow-heif", "pillow-jxl-plugin")
 """What the extras of omega-train for codecs to compare with install."""
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
@@ -70,7 +72,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac, of the browser, and of what is built: arguments go to pytest."""
-    install_all(session, "hatchling", "tensorboard", *CODECS, *ORACLES, *TESTING, evaluation=True)
+    install_all(session, "hatchling", "tensorboard", *CODECS, *METRICS, *ORACLES, *TESTING, evaluation=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
@@ -89,7 +91,7 @@ def together(session: nox.Session) -> None:
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
     install_all(session, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm", evaluation=True)
-    install(session, *CODECS, *ORACLES, *TESTING)
+    install(session, *CODECS, *METRICS, *ORACLES, *TESTING)
     install_torchac(session)
     check_types(session)
     names = ("codecs", "conformance", "curves", "overlays", "quality", "report", "tensorboard")
