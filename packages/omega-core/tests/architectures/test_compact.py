@@ -9,11 +9,13 @@ from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.errors import ComponentError
 
+DEPTHS = [{}, {"depth": 1, "synthesis_depth": 5, "detail_depth": 4}]
 
-@pytest.fixture(scope="module")
-def compact():
+
+@pytest.fixture(scope="module", params=DEPTHS, ids=["default", "other depths"])
+def compact(request):
     torch.manual_seed(0)
-    return CompactArchitecture(latent_channels=12).double().eval()
+    return CompactArchitecture(latent_channels=12, **request.param).double().eval()
 
 
 @pytest.mark.parametrize("transform", ["analysis", "synthesis"])
@@ -173,6 +175,7 @@ def test_the_synthesis_scales_latents_and_features_by_the_fineness_of_each_sampl
         ({"gain": 0.0}, "gain has to be above 0"),
         ({"nets": "some"}, "'both' sides, in the 'synthesis' or 'none', not 'some'"),
         ({"width": 0}, "at least 1 channel"),
+        ({"detail_depth": -1}, "0 blocks or more"),
     ],
 )
 def test_nets_that_cannot_be_are_refused(options, message):
