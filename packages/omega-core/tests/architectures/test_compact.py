@@ -70,7 +70,7 @@ def test_outputs_depend_on_what_is_within_the_halo_and_on_no_more(compact, trans
 @pytest.mark.parametrize(("height", "width"), [(330, 260), (33, 300)])
 def test_it_works_in_tiles_as_at_once(compact, height, width):
     class Rounded(nn.Module):
-        channels = 12
+        channels, alphabet = 12, 10_000
 
         def symbols(self, latent):
             return (latent * 1000).round().long() + 5000

@@ -258,7 +258,9 @@ class ImageCodec(nn.Module):
         return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)
 
     def _symbols(self, image: Tensor) -> Tensor:
-        return self.quantizer.symbols(self.analyze(image).to(_dtype(self.quantizer))).long()
+        with self._quickly():
+            latent = self.analyze(image)
+        return self.quantizer.symbols(latent.to(_dtype(self.quantizer))).long()
 
     @torch.no_grad()
     def decode_symbols(self, symbols: Tensor, height: int, width: int, *, tile: int | None = None) -> Tensor:
@@ -312,7 +314,7 @@ class ImageCodec(nn.Module):
             return whole
 
     def _quickly(self) -> torch.autocast:
-        """Autocast to the shorter type of the synthesis, if it has one and the device is quicker with it."""
+        """Autocast to the shorter type of the architecture, if it has one and the device is quicker with it."""
         quick, device = self.architecture.quick_precision, self.device
         enabled = quick is not None and _dtype(self.architecture) == torch.float32 and is_quick(device, quick)
         return torch.autocast(device.type, dtype=quick or torch.bfloat16, enabled=enabled)
