@@ -83,7 +83,7 @@ def compress(
     if not jobs:
         account.close(rate=True, quiet=quiet)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-    loaded = ModelOnce(model, max_pixels, device, max_memory)
+    loaded = ModelOnce(model, max_pixels, device, max_memory, quiet)
     loaded().check_rate(rate)
     loaded().check_coder(coder)
     worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop, existing)

@@ -66,7 +66,8 @@ def decompress(
         account.close(rate=False, quiet=quiet)
     folder = output.folder(".png")
     check_folder(folder)
-    worker = Decompressing(ModelOnce(model, max_pixels, device, max_memory), partial, preview, folder, existing)
+    models = ModelOnce(model, max_pixels, device, max_memory, quiet)
+    worker = Decompressing(models, partial, preview, folder, existing)
     worker.start()
     jobs = _jobs(files, folder, only, account)
     if output.is_file(".png"):

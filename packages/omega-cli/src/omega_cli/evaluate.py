@@ -267,7 +267,7 @@ def evaluate_on(
     metrics = [metric for metric in METRICS if metric in metrics] or list(METRICS)
     counts, against = counts or [], _with_options(codecs, codec_options)
     published = [point for path in overlays for point in read_overlay(path)]
-    models = _with_coders(_named(model_paths, max_pixels, device), coders)
+    models = _with_coders(_named(model_paths, max_pixels, device, quiet), coders)
     for loaded, coder in models.values():
         loaded().check_coder(coder)
         for count in counts:
@@ -361,7 +361,7 @@ def _print_points(points: "Sequence[Point]") -> None:
         )
 
 
-def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[str, ModelOnce]:
+def _named(paths: Sequence[str], max_pixels: int | None, device: str, quiet: bool) -> dict[str, ModelOnce]:
     """Models by their names: those of their files, or of their folders where a file is called model.safetensors."""
     from omega_core.codec.model_names import split_fingerprint
 
@@ -374,7 +374,7 @@ def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[st
         name if short.count(name) == 1 else other.strip("/").replace("/", "-")
         for name, other in zip(short, long, strict=True)
     ]
-    return {name: ModelOnce(path, max_pixels, device) for name, path in zip(names, paths, strict=True)}
+    return {name: ModelOnce(path, max_pixels, device, quiet=quiet) for name, path in zip(names, paths, strict=True)}
 
 
 def _text(path: Path) -> str:

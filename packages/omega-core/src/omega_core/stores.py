@@ -222,7 +222,7 @@ def _reason(problem: BaseException) -> tuple[int, str]:
         return errno.ECONNRESET, "the connection breaks off"
     if status is not None:
         said = error.get("Message") or getattr(problem, "message", "")
-        return errno.EIO, f"the server answers {status} {said}".rstrip()
+        return errno.EIO, f"the server answers {status} {said.partition(chr(10))[0]}".rstrip(" :.")
     if (number := _NUMBERS.get(type(problem))) is not None:
         return number, os.strerror(number)
     if isinstance(problem, OSError):
