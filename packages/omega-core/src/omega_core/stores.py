@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -179,11 +180,11 @@ def _options(kind: Any, scheme: str) -> dict[str, Any]:
     """The options of a store beside those that its URL and the configuration of fsspec have."""
     if scheme not in ("http", "https"):
         return {}
-    from aiohttp import ClientTimeout
     from fsspec.config import apply_config
 
     # unlike by default, a download may take more than five minutes, and proxies of the environment are used
-    timeout = ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)
+    aiohttp = sys.modules["aiohttp"]  # which the store has imported
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)
     configured = apply_config(kind, {}).get("client_kwargs", {})
     return {"client_kwargs": {"timeout": timeout, "trust_env": True, **configured}}
 
@@ -221,8 +222,8 @@ def _reason(problem: BaseException) -> tuple[int, str]:
     if any(each.__name__ in _BROKEN_OFF for each in type(problem).__mro__):
         return errno.ECONNRESET, "the connection breaks off"
     if status is not None:
-        said = error.get("Message") or getattr(problem, "message", "")
-        return errno.EIO, f"the server answers {status} {said.partition(chr(10))[0]}".rstrip(" :.")
+        message = str(error.get("Message") or getattr(problem, "message", "")).partition("\n")[0]
+        return errno.EIO, f"the server answers {status} {message}".rstrip(" :.")
     if (number := _NUMBERS.get(type(problem))) is not None:
         return number, os.strerror(number)
     if isinstance(problem, OSError):
