@@ -36,12 +36,16 @@ def compress(
     inputs: Annotated[
         list[Input],
         typer.Argument(
-            parser=input_place, metavar="INPUT...", help="Pictures, folders of them, or - for standard input."
+            parser=input_place,
+            metavar="INPUT...",
+            help="Pictures or folders, or their URLs, or - for standard input.",
         ),
     ],
     output: Annotated[
         Output,
-        output_option("The folder for the .omega files; for one picture also FILE.omega, or - for standard output."),
+        output_option(
+            "The folder for the .omega files, or its URL; for one picture also FILE.omega, or - for standard output."
+        ),
     ],
     model: Model_ = None,
     coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,

@@ -30,12 +30,16 @@ def decompress(
     inputs: Annotated[
         list[Input],
         typer.Argument(
-            parser=input_place, metavar="INPUT...", help=".omega files, folders of them, or - for standard input."
+            parser=input_place,
+            metavar="INPUT...",
+            help=".omega files or folders, or their URLs, or - for standard input.",
         ),
     ],
     output: Annotated[
         Output,
-        output_option("The folder for the pictures, as PNG; for one picture also FILE.png, or - for standard output."),
+        output_option(
+            "The folder for the pictures, as PNG, or its URL; for one picture also FILE.png, or - for standard output."
+        ),
     ],
     model: Model_ = None,
     partial: Annotated[bool, typer.Option("--partial", help="Decode what is there of files that break off.")] = False,

@@ -158,7 +158,7 @@ class Evaluating:
 
 def evaluate(
     images: Annotated[
-        Input, typer.Option(parser=place_of, metavar="PATH", help="A picture, or a folder of them; or the URL of it.")
+        Input, typer.Option(parser=place_of, metavar="PATH", help="A picture, or a folder of them, or its URL.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for tables, plots and report.html.")],
     model: Annotated[list[str] | None, typer.Option(help="As for compress; several times for several.")] = None,

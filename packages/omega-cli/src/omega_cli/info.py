@@ -20,7 +20,7 @@ def info(
         typer.Argument(
             parser=input_place,
             metavar="FILE",
-            help="An .omega file or a model, or a folder of them; a model by its name; - for standard input.",
+            help="An .omega file or a model, or a folder of them, or a URL; a model by its name; - for standard input.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -16,7 +16,7 @@ from omega_core.places import Place, Url, place_of
 if TYPE_CHECKING:
     Input: TypeAlias = Place
 else:
-    Input = object  # typer refuses types that are one of several, also where a parser makes them
+    Input = type("Place", (), {})  # typer refuses unions, also where a parser makes them, and shows the name
 """The type of arguments that `input_place` parses."""
 
 STANDARD_INPUT = Path("-")

@@ -13,11 +13,12 @@ from omega_core.errors import RateError
 
 def truncate(
     file: Annotated[
-        Input, typer.Argument(parser=input_place, metavar="FILE", help="An .omega file, or - for standard input.")
+        Input,
+        typer.Argument(parser=input_place, metavar="FILE", help="An .omega file or its URL, or - for standard input."),
     ],
     output: Annotated[
         Output,
-        output_option("The file to write, a folder for it, or - for standard output."),
+        output_option("The file to write, a folder for it, a URL of one, or - for standard output."),
     ],
     bpp: Annotated[float | None, typer.Option(help="Largest rate of the result, in bits per pixel.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest size of the result, in bytes.")] = None,
