@@ -34,6 +34,8 @@ METRICS = ("psnr-hvsm", "ssimulacra2")
 """What the extra of omega-train for perceptual metrics installs."""
 CODECS = ("pillow-heif", "pillow-jxl-plugin")
 """What the extras of omega-train for codecs to compare with install."""
+STORES = ("flask", "flask-cors", "moto[s3]", "s3fs")
+"""A server of S3, of moto without what its other servers need, and what reaches it."""
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
 """Plugins under tests/plugins that are whole; the others there are broken on purpose."""
 
@@ -45,6 +47,7 @@ def install(session: nox.Session, *what: str) -> None:
 
 def install_all(session: nox.Session, *others: str, evaluation: bool = False) -> None:
     wheels = build_wheels(session)
+    wheels["omega-core"] += "[fsspec]"  # of which torch brings all, but not for ever
     wheels["omega-train"] += "[evaluation]" * evaluation
     install(session, *wheels.values(), *others)
 
@@ -72,7 +75,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac, of the browser, and of what is built: arguments go to pytest."""
-    install_all(session, "hatchling", "tensorboard", *CODECS, *METRICS, *ORACLES, *TESTING, evaluation=True)
+    install_all(session, "hatchling", "tensorboard", *CODECS, *METRICS, *ORACLES, *STORES, *TESTING, evaluation=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
@@ -91,7 +94,7 @@ def together(session: nox.Session) -> None:
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
     install_all(session, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm", evaluation=True)
-    install(session, *CODECS, *METRICS, *ORACLES, *TESTING)
+    install(session, *CODECS, *METRICS, *ORACLES, *STORES, *TESTING)
     install_torchac(session)
     check_types(session)
     names = ("codecs", "conformance", "curves", "overlays", "quality", "report", "tensorboard")

@@ -234,3 +234,12 @@ def noise_picture():
         return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
     return make
+
+
+@pytest.fixture
+def memory():
+    """The URL of an empty store in the memory of this process."""
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").store.clear()
+    fsspec.filesystem("memory").pseudo_dirs[:] = [""]
+    return "memory://bucket"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli.account import Account, exit_status
-from omega_cli.input_files import find_files
+from omega_cli.input_files import Input, find_files
 from omega_cli.messages import say
 from omega_cli.options import (
     CodecOnce,
@@ -29,6 +29,7 @@ from omega_cli.options import (
 )
 from omega_cli.worker_pool import Done, carry_out, process_count
 from omega_core.errors import OmegaError
+from omega_core.places import Place, place_of
 from omega_core.processes import share
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Measuring:
     shown: whether the gallery of the report shows it.
     """
 
-    source: Path
+    source: Place
     relative: Path
     target: Path
     shown: bool
@@ -156,9 +157,11 @@ class Evaluating:
 
 
 def evaluate(
-    images: Annotated[Path, typer.Option(help="A picture, or a folder of them.")],
+    images: Annotated[
+        Input, typer.Option(parser=place_of, metavar="PATH", help="A picture, or a folder of them, or its URL.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for tables, plots and report.html.")],
-    model: Annotated[list[str] | None, typer.Option(help="A model file; several times for several.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="As for compress; several times for several.")] = None,
     channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; up to 32 numbers if not given.")] = None,
     coder: Annotated[
         list[str] | None, typer.Option(help="Other than the models' own; several times for several.")
@@ -219,7 +222,7 @@ def evaluate(
 
 
 def evaluate_on(
-    images: Path,
+    images: Place,
     output: Path,
     model_paths: Sequence[str],
     *,
@@ -271,7 +274,7 @@ def evaluate_on(
         check_metric(metric)
     counts, against = counts or [], _with_options(codecs, codec_options)
     published = [point for path in overlays for point in read_overlay(path)]
-    models = _with_coders(_named(model_paths, max_pixels, device), coders)
+    models = _with_coders(_named(model_paths, max_pixels, device, quiet), coders)
     for loaded, coder in models.values():
         loaded().check_coder(coder)
         for count in counts:
@@ -377,17 +380,20 @@ def _print_points(points: "Sequence[Point]", metrics: Sequence[str]) -> None:
         say(row)
 
 
-def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[str, ModelOnce]:
+def _named(paths: Sequence[str], max_pixels: int | None, device: str, quiet: bool) -> dict[str, ModelOnce]:
     """Models by their names: those of their files, or of their folders where a file is called model.safetensors."""
-    places = [Path(path).resolve() for path in paths]
+    from omega_core.codec.model_names import split_fingerprint
+
+    places = [place_of(split_fingerprint(path)[0]).resolve() for path in paths]
     if twice := next((path for path, place in zip(paths, places, strict=True) if places.count(place) > 1), None):
         raise OmegaError(f"the model {twice} is given twice.")
     short = [_text(Path(place.parent.name if place.stem == "model" else place.stem)) for place in places]
+    long = [_text(Path(str(place.parent / place.stem).replace("://", "/"))) for place in places]
     names = [
-        name if short.count(name) == 1 else _text(place.with_suffix("")).strip("/").replace("/", "-")
-        for name, place in zip(short, places, strict=True)
+        name if short.count(name) == 1 else other.strip("/").replace("/", "-")
+        for name, other in zip(short, long, strict=True)
     ]
-    return {name: ModelOnce(path, max_pixels, device) for name, path in zip(names, paths, strict=True)}
+    return {name: ModelOnce(path, max_pixels, device, quiet=quiet) for name, path in zip(names, paths, strict=True)}
 
 
 def _text(path: Path) -> str:

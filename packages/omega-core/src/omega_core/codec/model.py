@@ -239,9 +239,9 @@ class Model:
     ) -> bytes | list[bytes]:
         """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
-        picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8 (H, W) or
-            (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
-            floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors
+        picture: a path or URL, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8
+            (H, W) or (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W)
+            of floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors
             have one shape, or a tensor (B, colors, H, W) with B other than 1.
         channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`; without any, all channels are kept.
         coder: the name of a coder; that of the model if None.

@@ -2,10 +2,14 @@
 
 import math
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from omega_core.errors import RateError
 from omega_core.format.file import OmegaFile
 from omega_core.format.packs import Pack, parse
+
+if TYPE_CHECKING:
+    from omega_core.file_io import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +73,25 @@ def length_within(whole: OmegaFile | Pack, budget: int) -> int:
     return fitting
 
 
-def truncate(data: bytes, *, max_bytes: int | None = None, bpp: float | None = None) -> bytes:
+def truncate(source: "Source", *, max_bytes: int | None = None, bpp: float | None = None) -> bytes:
     """Truncate an `.omega` file or a pack, without a model.
 
-    data: the bytes of the file or pack.
+    source: the bytes of the file or pack, its path or URL, or an open binary file.
     max_bytes, bpp: the most bytes of the result, or the most bits per pixel: exactly one of them.
 
     Returns a file or pack that can be decompressed to all pictures, with as much of each stream as fits.
 
-    Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given, or if it is below what the
-    smallest file takes.
+    Raises FileFormatError for damaged bytes, OmegaError for a source that cannot be read, RateError if not exactly one
+    limit is given, or if it is below what the smallest file takes.
     """
-    whole = parse(data)
+    whole = parse(source if isinstance(source, bytes) else _read(source))
     budget = Rate(max_bytes=max_bytes, bpp=bpp).budget(whole.pixels)
     if budget is None:
         raise RateError("truncate to what? Give max-bytes or bpp.")
     return whole.truncated(length_within(whole, budget)).to_bytes()
+
+
+def _read(source: "Source") -> bytes:
+    from omega_core.file_io import bytes_of  # of which those who have the bytes need nothing
+
+    return bytes_of(source)
