@@ -14,6 +14,7 @@ LIGHT = [
     "omega_core.contracts",
     "omega_core.codec.model_file",
     "omega_core.format.file",
+    "omega_core.pillow",
 ]
 
 
