@@ -47,15 +47,3 @@ def test_the_recipe_in_a_readme_is_one(tmp_path: Path) -> None:
     (block,) = blocks(ROOT / "packages" / "omega-train" / "README.md", "toml")
     (tmp_path / "recipe.toml").write_text(block)
     assert load_recipe(str(tmp_path / "recipe.toml")).channels == 16
-
-
-def test_all_packages_have_one_version_and_pin_each_other_to_it() -> None:
-    texts = {path.parent.name: path.read_text() for path in (ROOT / "packages").glob("*/pyproject.toml")}
-    versions = {re.search(r'^version = "(.*)"', text, re.MULTILINE)[1] for text in texts.values()}  # type: ignore[index]
-    assert len(versions) == 1
-    (version,) = versions
-    for name, text in texts.items():
-        pins = re.findall(r'"(omega-\w+)(?:\[torch\])?(.*?)"', text.split("dependencies = [", 1)[1])
-        assert all(pin == f"=={version}" for sibling, pin in pins), name
-        module = ROOT / "packages" / name / "src" / name.replace("-", "_") / "__init__.py"
-        assert f'__version__ = "{version}"' in module.read_text()

@@ -14,7 +14,8 @@ from typing import Annotated, TextIO
 
 import typer
 
-from omega_cli import __version__, standard_streams
+import omega_cli
+from omega_cli import standard_streams
 from omega_cli.compress import compress
 from omega_cli.decompress import decompress
 from omega_cli.evaluate import evaluate
@@ -52,7 +53,7 @@ def options(
 ) -> None:
     """Learned image compression: one model for every bitrate."""
     if version:
-        say(f"omega {__version__}")
+        say(f"omega {omega_cli.__version__}")
     elif context.invoked_subcommand is None:
         say(context.get_help())
 
