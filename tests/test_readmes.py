@@ -1,8 +1,10 @@
 """What the READMEs show is run."""
 
+import logging
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,13 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "tests" / "golden" / "model.safetensors", tmp_path)
     shutil.copy(ROOT / "tests" / "golden" / "a.png", tmp_path / "digit.png")
     Image.radial_gradient("L").resize((60, 40)).convert("RGB").save(tmp_path / "photo.png")
-    return tmp_path
+    yield tmp_path
+    logging.getLogger("omega_train").setLevel(logging.NOTSET)  # which a README sets
 
 
 @pytest.mark.parametrize("path", [p for p in READMES if blocks(p, "python")], ids=lambda path: path.parent.name)
