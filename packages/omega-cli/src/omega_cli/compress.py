@@ -8,7 +8,9 @@ import typer
 from omega_cli.account import Account
 from omega_cli.compress_workers import Compressing, Group, Packing
 from omega_cli.input_files import STANDARD_INPUT, find_files, input_path
+from omega_cli.logs import show
 from omega_cli.options import (
+    Coder,
     Device,
     Keep,
     MaxMemory,
@@ -18,6 +20,7 @@ from omega_cli.options import (
     Overwrite,
     Quiet,
     SkipExisting,
+    Verbose,
     Workers,
 )
 from omega_cli.output_files import Existing, Output, output_option, write_output
@@ -44,7 +47,7 @@ def compress(
         output_option("The folder for the .omega files; for one picture also FILE.omega, or - for standard output."),
     ],
     model: Model_ = None,
-    coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,
+    coder: Coder = None,
     channels: Annotated[int | None, typer.Option(help="Keep the first channels: fewer make smaller files.")] = None,
     fraction: Annotated[float | None, typer.Option(help="Share of the channels to keep, in (0, 1].")] = None,
     bpp: Annotated[float | None, typer.Option(help="Largest rate of each file, in bits per pixel.")] = None,
@@ -62,6 +65,7 @@ def compress(
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Compress pictures to .omega files.
 
@@ -70,6 +74,7 @@ def compress(
     from omega_core.format.rate_control import Rate
     from omega_core.images.reading import is_picture_file
 
+    show(quiet=quiet, verbose=verbose)
     existing = Existing.of(overwrite, skip_existing)
     quiet = quiet or output.is_standard_output
     if pack and STANDARD_INPUT in inputs:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
 from omega_cli.input_files import STANDARD_INPUT, find_files, input_path, standard_input
@@ -20,6 +21,7 @@ def info(
         typer.Argument(
             parser=input_path,
             metavar="FILE",
+            autocompletion=completions.models,
             help="An .omega file or a model, or a folder of them; a model by its name; - for standard input.",
         ),
     ],

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import omega_cli
+from omega_cli import completions
 from omega_cli.messages import say, say_warning
 from omega_core.errors import ComponentError, OutputError
 from omega_core.plugins.components import KINDS
@@ -27,7 +28,11 @@ _NEEDS = {"coder": ["numpy"], "dataset": ["numpy"], "trainer": ["torch", "omega-
 
 def new(
     kind: Annotated[
-        str, typer.Argument(help="Of what: architecture, quantizer, prior, coder, dataset, trainer or codec.")
+        str,
+        typer.Argument(
+            autocompletion=completions.kinds,
+            help="Of what: architecture, quantizer, prior, coder, dataset, trainer or codec.",
+        ),
     ],
     name: Annotated[str, typer.Argument(help="What users will call it, such as mine.")],
     output: Annotated[
