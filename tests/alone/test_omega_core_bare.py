@@ -112,6 +112,7 @@ def test_what_needs_a_model_names_the_extra(name: str) -> None:
         "omega_core.coding.tables",
         "omega_core.contracts",
         "omega_core.images.pictures",
+        "omega_core.pillow",
         "omega_core.testing",
     ],
 )

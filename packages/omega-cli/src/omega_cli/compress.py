@@ -7,7 +7,9 @@ import typer
 from omega_cli.account import Account
 from omega_cli.compress_workers import Compressing, Group, Packing
 from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place
+from omega_cli.logs import show
 from omega_cli.options import (
+    Coder,
     Device,
     Keep,
     MaxMemory,
@@ -17,6 +19,7 @@ from omega_cli.options import (
     Overwrite,
     Quiet,
     SkipExisting,
+    Verbose,
     Workers,
 )
 from omega_cli.output_files import Existing, Output, output_option, write_output
@@ -48,7 +51,7 @@ def compress(
         ),
     ],
     model: Model_ = None,
-    coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,
+    coder: Coder = None,
     channels: Annotated[int | None, typer.Option(help="Keep the first channels: fewer make smaller files.")] = None,
     fraction: Annotated[float | None, typer.Option(help="Share of the channels to keep, in (0, 1].")] = None,
     bpp: Annotated[float | None, typer.Option(help="Largest rate of each file, in bits per pixel.")] = None,
@@ -66,6 +69,7 @@ def compress(
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Compress pictures to .omega files.
 
@@ -74,6 +78,7 @@ def compress(
     from omega_core.format.rate_control import Rate
     from omega_core.images.reading import is_picture_file
 
+    show(quiet=quiet, verbose=verbose)
     existing = Existing.of(overwrite, skip_existing)
     quiet = quiet or output.is_standard_output
     if pack and STANDARD_INPUT in inputs:

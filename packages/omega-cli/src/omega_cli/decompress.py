@@ -12,8 +12,20 @@ import typer
 from omega_cli.account import Account
 from omega_cli.failures import reason_of, stops_all
 from omega_cli.input_files import STANDARD_INPUT, Found, Input, find_files, input_place, standard_input
+from omega_cli.logs import show
 from omega_cli.messages import many
-from omega_cli.options import Device, MaxMemory, MaxPixels, Model_, ModelOnce, Overwrite, Quiet, SkipExisting, Workers
+from omega_cli.options import (
+    Device,
+    MaxMemory,
+    MaxPixels,
+    Model_,
+    ModelOnce,
+    Overwrite,
+    Quiet,
+    SkipExisting,
+    Verbose,
+    Workers,
+)
 from omega_cli.output_files import STANDARD_OUTPUT, Existing, Output, output_option, write_output
 from omega_cli.output_names import candidates, check_folder, distinct, is_one_of
 from omega_cli.worker_pool import Done, carry_out, process_count
@@ -55,11 +67,13 @@ def decompress(
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Decompress .omega files to PNG pictures.
 
     Several processes that torchrun or srun started share the files.
     """
+    show(quiet=quiet, verbose=verbose)
     existing = Existing.of(overwrite, skip_existing)
     quiet = quiet or output.is_standard_output
     account = Account()

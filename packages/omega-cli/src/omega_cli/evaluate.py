@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.account import Account, exit_status
 from omega_cli.input_files import Input, find_files
+from omega_cli.logs import show
 from omega_cli.messages import say
 from omega_cli.options import (
     CodecOnce,
@@ -23,6 +25,7 @@ from omega_cli.options import (
     ModelOnce,
     Quiet,
     SkipExisting,
+    Verbose,
     Workers,
     omega_train_for,
     parsed_options,
@@ -161,13 +164,28 @@ def evaluate(
         Input, typer.Option(parser=place_of, metavar="PATH", help="A picture, or a folder of them, or its URL.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for tables, plots and report.html.")],
-    model: Annotated[list[str] | None, typer.Option(help="As for compress; several times for several.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            autocompletion=completions.models,
+            help="As of `omega compress`; several times for several. [env var: OMEGA_MODEL, for one]",
+        ),
+    ] = None,
     channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; up to 32 numbers if not given.")] = None,
     coder: Annotated[
-        list[str] | None, typer.Option(help="Other than the models' own; several times for several.")
+        list[str] | None,
+        typer.Option(
+            autocompletion=completions.components("coder"),
+            help="Other than the models' own; several times for several.",
+        ),
     ] = None,
     against: Annotated[
-        str, typer.Option(help="Codecs to compare with, such as jpeg,webp: see `omega list codec`.")
+        str,
+        typer.Option(
+            autocompletion=completions.several(completions.components("codec")),
+            help="Codecs to compare with, such as jpeg,webp: see `omega list codec`.",
+        ),
     ] = "",
     codec_option: Annotated[
         list[str] | None,
@@ -193,15 +211,17 @@ def evaluate(
         bool, typer.Option("--overwrite", help="Replace the report of another evaluation in the folder.")
     ] = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure rate, PSNR, SSIM and MS-SSIM of pictures decoded from their files; draw curves and a report.
 
     Several processes that torchrun or srun started share the pictures.
     """
+    show(quiet=quiet, verbose=verbose)
     failed, of = evaluate_on(
         images,
         output,
-        model or [],
+        model or [name for name in [os.environ.get("OMEGA_MODEL")] if name],  # typer would split it at spaces
         counts=_numbers(channels),
         coders=coder or (),
         codecs=[codec.strip() for codec in against.split(",") if codec.strip()],
@@ -323,8 +343,10 @@ def evaluate_on(
     good = [job for job in jobs if job.target.exists()]
     # of several processes, the last one does
     if good and all(job.target.exists() or job.failed.exists() for job in jobs):
-        points = _finish(output, good, worker, published, made_with, rate)
+        remarks, points = _finish(output, good, worker, published, made_with, rate)
         if not quiet:
+            for remark in remarks:
+                say(f"note: {remark}", err=True)
             _print_points(points, metrics)
     account.say_left_out()
     return len(total.problems) + len(account.failed), len(mine) + len(account.failed)
@@ -332,8 +354,8 @@ def evaluate_on(
 
 def _finish(
     output: Path, jobs: list[Measuring], worker: Evaluating, published: Any, made_with: dict[str, Any], rate: str
-) -> "list[Point]":
-    """Write the report of all measurements, and return their means."""
+) -> "tuple[list[str], list[Point]]":
+    """Write the report of all measurements, and return remarks about them and their means."""
     from omega_train.evaluation.measurements import read_measurements, summarize
     from omega_train.evaluation.report import write_report
 
@@ -351,9 +373,7 @@ def _finish(
         metrics=worker.metrics,
         title=f"{', '.join(order)} on {len(jobs)} pictures",
     )
-    for remark in remarks:
-        say(f"note: {remark}", err=True)
-    return summarize(measured)
+    return remarks, summarize(measured)
 
 
 _COLUMNS = {  # heading, and decimals

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
 from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place, standard_input
@@ -20,6 +21,7 @@ def info(
         typer.Argument(
             parser=input_place,
             metavar="FILE",
+            autocompletion=completions.models,
             help="An .omega file or a model, or a folder of them, or a URL; a model by its name; - for standard input.",
         ),
     ],

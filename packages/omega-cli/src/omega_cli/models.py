@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.listing import AsJson, print_table
 from omega_cli.messages import say, say_warning
 from omega_cli.options import omega_train_for
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def models(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Models or recipes.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", autocompletion=completions.models_and_recipes, help="Models or recipes."),
+    ] = None,
     parameters: Annotated[
         bool, typer.Option("--parameters", help="Count parameters, and operations for a pixel, of each part.")
     ] = False,

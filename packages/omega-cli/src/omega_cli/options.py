@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.progress import arrival
 from omega_core.errors import ComponentError, OmegaError
 
@@ -18,13 +19,24 @@ Model_ = Annotated[
     str | None,
     typer.Option(
         "--model",
+        envvar="OMEGA_MODEL",
+        autocompletion=completions.models,
         help="A model of `omega models`, or the path or URL of a file that `omega train` wrote; with #FINGERPRINT, no"
         " other.",
     ),
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes; one for 256 files if not given, up to one a core.")]
 Device = Annotated[
-    str, typer.Option(help="What computes: cpu, cuda or another of torch; auto for a GPU if there is one.")
+    str,
+    typer.Option(
+        envvar="OMEGA_DEVICE",
+        autocompletion=completions.devices,
+        help="What computes: cpu, cuda or another of torch; auto for a GPU if there is one.",
+    ),
+]
+Coder = Annotated[
+    str | None,
+    typer.Option(autocompletion=completions.components("coder"), help="An entropy coder other than the model's own."),
 ]
 MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more pixels; 89478485 if not given.")]
 MaxMemory = Annotated[
@@ -41,6 +53,7 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace output that exists, which is an error otherwise.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only: no progress, no summary.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print what is loaded, made and measured, too.")]
 
 
 def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, Any]:

@@ -1,5 +1,9 @@
-"""Many jobs, in this process or in several, with progress; one that fails does not stop the others."""
+"""Many jobs, in this process or in several, with progress; one that fails does not stop the others.
 
+What starts processes is imported where it is used, as most commands start none.
+"""
+
+import logging
 import os
 import signal
 import sys
@@ -8,19 +12,22 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import active_children, get_context, parent_process
 from types import FrameType
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from omega_cli.failures import is_foreign, is_memory, reason_of, stops_all
+from omega_cli.logs import Shown, print_logs, shown
 from omega_cli.messages import many, say, say_error, say_warning
 from omega_cli.progress import Progress
 from omega_core.errors import OmegaError, OmegaWarning
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
+
+_log = logging.getLogger(__name__)
 
 _GRACE = 3.0  # seconds that a worker has to remove partial output
 _KILLED = "its process was killed, perhaps because memory ran out."
@@ -50,8 +57,12 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        more = f" and {many(len(self.names) - 1, 'other')}" if len(self.names) > 1 else ""
-        return f"{self.names[0]}{more}: {self.reason}"
+        return f"{_listed(self.names)}: {self.reason}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first name, and how many others there are."""
+    return names[0] + (f" and {many(len(names) - 1, 'other')}" if len(names) > 1 else "")
 
 
 @dataclass
@@ -66,6 +77,7 @@ class Done:
     names: the inputs that the job was about.
     traces: where exceptions come from that are mistakes in the program.
     exhausted: whether memory ran out, so that the job may succeed while no other one runs.
+    seconds: the time that the job took.
     """
 
     pictures: int = 0
@@ -78,6 +90,13 @@ class Done:
     names: tuple[str, ...] = ()
     traces: list[str] = field(default_factory=list)
     exhausted: bool = False
+    seconds: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """What was done, for the log."""
+        sizes = f"{self.bytes_in} → {self.bytes_out} bytes, " if self.bytes_out else ""
+        return f"{_listed(self.names)}: {sizes}{self.seconds:.2f} s"
 
     def add(self, other: "Done") -> None:
         """Add the numbers and messages of another result; `made` is left to the caller."""
@@ -136,6 +155,8 @@ def carry_out(
                 if remark not in said:
                     say_warning(remark)
                     said.add(remark)
+            if done.pictures:
+                _log.info(done.line)
             progress.advance()
             yield done
 
@@ -161,6 +182,7 @@ def _here(worker: Worker[TaskType], jobs: Iterable[TaskType]) -> Iterator[Done]:
 
 def _do(worker: Worker[TaskType], job: TaskType, start: Callable[[], None] = lambda: None) -> Done:
     """Do a job, and collect its errors and warnings. start: is called before, and its errors are those of the job."""
+    began = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OmegaWarning)
         warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata: of no use to users
@@ -172,7 +194,7 @@ def _do(worker: Worker[TaskType], job: TaskType, start: Callable[[], None] = lam
                 raise
             done = Done()
             done.fail(job.names, problem)
-    done.names = tuple(job.names)
+    done.names, done.seconds = tuple(job.names), time.monotonic() - began
     for each in caught:
         text = str(each.message)
         done.remarks.append(text if issubclass(each.category, OmegaWarning) else f"{each.category.__name__}: {text}")
@@ -183,11 +205,15 @@ class _Process(Generic[TaskType]):
     """A process that does one job after the other, and another one in its place when it is killed."""
 
     def __init__(self, worker: Worker[TaskType], threads: int) -> None:
-        self._arguments = worker, threads
+        self._arguments = worker, threads, shown()
         self._executor: ProcessPoolExecutor | None = None
 
     def submit(self, job: TaskType) -> "Future[Done]":
         """Start a job. The future raises BrokenProcessPool if the process dies before the end of it."""
+        from concurrent.futures import ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
+        from multiprocessing import get_context
+
         with _no_interrupts():  # nor in the process that starts here: Ctrl-C is its parent's
             if self._executor is None:
                 self._executor = ProcessPoolExecutor(1, get_context("spawn"), _begin, self._arguments)
@@ -206,6 +232,9 @@ class _Process(Generic[TaskType]):
 
 def _elsewhere(worker: Worker[TaskType], jobs: Iterable[TaskType], processes: int) -> Iterator[Done]:
     """Yield results from several processes, in the order in which the jobs end."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+    from multiprocessing import active_children
+
     left, again = iter(jobs), list[TaskType]()
     free = [_Process(worker, max(1, _cores() // processes)) for _ in range(processes)]
     busy: dict[Future[Done], tuple[_Process[TaskType], TaskType]] = {}
@@ -254,6 +283,8 @@ def _one_by_one(process: _Process[TaskType], jobs: Iterable[TaskType]) -> Iterat
 
 def _result(process: _Process[TaskType], future: "Future[Done]") -> Done | None:
     """The result of a job; None if its process was killed."""
+    from concurrent.futures.process import BrokenProcessPool
+
     try:
         return future.result()
     except BrokenProcessPool:
@@ -279,18 +310,21 @@ _started = False
 _busy = False
 
 
-def _begin(worker: Worker[Any], threads: int) -> None:
+def _begin(worker: Worker[Any], threads: int, chosen: Shown) -> None:
     """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output."""
     global _worker, _started
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
+    print_logs(chosen)
     if "torch" not in sys.modules:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     _worker, _started = worker, False
 
 
 def _end_with_parent() -> None:
+    from multiprocessing import parent_process
+
     parent = parent_process()
     if parent is None:
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from os import PathLike
 from typing import Any, Literal, Unpack, cast, overload
@@ -39,6 +41,8 @@ Precision = Literal["float64", "float32", "bfloat16", "float16"]
 _LONGEST = 400  # characters of a reason from torch or a component
 Arrays = dict[str, np.ndarray[Any, Any]]
 
+_log = logging.getLogger(__name__)
+
 
 def load_model(
     name_or_path: str | PathLike[str] | Url,
@@ -62,7 +66,7 @@ def load_model(
     fingerprint, is damaged or does not fit the installed components, ComponentError if one of its components is not
     installed, and MissingExtraError for a URL without the library of its store.
     """
-    place, path = device_of(device), model_path(name_or_path)
+    began, place, path = time.monotonic(), device_of(device), model_path(name_or_path)
     file = read_model(path)
     arrays = _by_part(file.arrays)
     try:
@@ -80,13 +84,15 @@ def load_model(
         raise ModelFileError(
             f"the model {path} does not fit its components, which may have changed since: {reason}"
         ) from problem
-    return Model(
+    model = Model(
         FileCodec(ImageCodec(architecture, quantizer).to(place), prior),
         file.description,
         file.fingerprint,
         max_pixels=max_pixels,
         max_memory=max_memory,
     )
+    _log.info("%s: %s on %s, loaded in %.2f s", path, model, place, time.monotonic() - began)
+    return model
 
 
 def default_model() -> str:

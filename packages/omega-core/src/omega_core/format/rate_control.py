@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 from omega_core.errors import RateError
@@ -22,7 +23,7 @@ class Rate:
     max_bytes: the most bytes of the file.
     psnr: the least PSNR of the decoded picture, in dB.
 
-    Raises RateError for several limits, or for a value outside its range.
+    Raises RateError for several limits, or for a value of another type or outside its range.
     """
 
     channels: int | None = None
@@ -35,6 +36,10 @@ class Rate:
         given = [entry.name.replace("_", "-") for entry in fields(self) if getattr(self, entry.name) is not None]
         if len(given) > 1:
             raise RateError(f"{' and '.join(given)} cannot be asked for at once; take one of them.")
+        for name in given:
+            value, kind = getattr(self, name.replace("-", "_")), Integral if name == "channels" else Real
+            if not isinstance(value, kind):
+                raise RateError(f"{name} is a {'whole ' if kind is Integral else ''}number, not {value!r}.")
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise RateError(f"a fraction of the channels is above 0 and up to 1, not {self.fraction}.")
         for name in ("bpp", "max_bytes", "psnr"):
