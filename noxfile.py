@@ -36,6 +36,9 @@ CODECS = ("pillow-heif", "pillow-jxl-plugin")
 """What the extras of omega-train for codecs to compare with install."""
 STORES = ("flask", "flask-cors", "moto[s3]", "s3fs")
 """A server of S3, of moto without what its other servers need, and what reaches it."""
+SHARDS = ("braceexpand",)
+"""What the extra `shards` of omega-train installs beside what comes with Lightning."""
+EXTRAS = (*CODECS, *METRICS, *STORES, *SHARDS)
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
 """Plugins under tests/plugins that are whole; the others there are broken on purpose."""
 
@@ -75,7 +78,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac, of the browser, and of what is built: arguments go to pytest."""
-    install_all(session, "hatchling", "tensorboard", *CODECS, *METRICS, *ORACLES, *STORES, *TESTING, evaluation=True)
+    install_all(session, "hatchling", "tensorboard", *EXTRAS, *ORACLES, *TESTING, evaluation=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
@@ -94,10 +97,10 @@ def together(session: nox.Session) -> None:
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
     install_all(session, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm", evaluation=True)
-    install(session, *CODECS, *METRICS, *ORACLES, *STORES, *TESTING)
+    install(session, *EXTRAS, *ORACLES, *TESTING)
     install_torchac(session)
     check_types(session)
-    names = ("codecs", "conformance", "curves", "overlays", "quality", "report", "tensorboard")
+    names = ("codecs", "conformance", "curves", "data_shards", "overlays", "quality", "report", "tensorboard")
     extras = [f"packages/omega-train/tests/test_{name}.py" for name in names]
     in_wheels = "--ignore=tests/jobs"
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)

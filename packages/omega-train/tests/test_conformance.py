@@ -1,7 +1,8 @@
 """Our data sets, our trainer and our codecs do what is asked of anybody's."""
 
+import io
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from omega_core.testing import CodecContract, DatasetContract, TrainerContract
 from omega_train import Recipe
+from omega_train.data.shard_writing import ShardWriter
 
 
 class TestGlyphs(DatasetContract):
@@ -28,6 +30,23 @@ def photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.mark.usefixtures("photos")
 class TestFolder(DatasetContract):
     name = "folder"
+    options = {"crop": 24, "validation": 0.25}
+
+
+@pytest.fixture(scope="class")
+def shards(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder: Path = tmp_path_factory.mktemp("shards")
+    with ShardWriter(folder, 30_000) as writer:
+        for number in range(12):
+            file = io.BytesIO()
+            Image.fromarray(np.random.default_rng(number).integers(0, 256, (40, 50, 3), np.uint8)).save(file, "png")
+            writer.add(PurePath(f"{number}.png"), file.getvalue())
+    request.cls.data = folder
+
+
+@pytest.mark.usefixtures("shards")
+class TestShards(DatasetContract):
+    name = "shards"
     options = {"crop": 24, "validation": 0.25}
 
 

@@ -27,6 +27,7 @@ from omega_cli.logs import printed_logs
 from omega_cli.messages import say, say_error, say_warning
 from omega_cli.models import models
 from omega_cli.new import new
+from omega_cli.shards import shards
 from omega_cli.train import train
 from omega_cli.truncate import truncate
 from omega_core.errors import OmegaError, OmegaWarning
@@ -60,6 +61,7 @@ def options(
 
 
 app.command()(train)
+app.command()(shards)
 app.command()(export)
 app.command()(compress)
 app.command()(decompress)

@@ -21,6 +21,11 @@ def omega_register_datasets() -> list[Component]:
             target="omega_train.data.folder:FolderDataset",
             summary="crops of all pictures of folders, scaled and mirrored at random",
         ),
+        Component(
+            name="shards",
+            target="omega_train.data.shards:ShardsDataset",
+            summary="crops of pictures in tar files, also at URLs (optional: omega-train[shards])",
+        ),
     ]
 
 

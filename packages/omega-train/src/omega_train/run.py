@@ -8,7 +8,7 @@ train.log           the log
 .lock               see `omega_train.run_folder`
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -21,7 +21,7 @@ from omega_core.errors import DataError, OutputError, TrainingError
 from omega_core.file_io import write_whole
 from omega_core.plugins.registry import build, resolve
 from omega_core.processes import launch_rank
-from omega_train.data.folder_shares import Data, several
+from omega_train.data.folder_shares import Data, is_url, several
 from omega_train.log import Log, progress_log
 from omega_train.recipe import Recipe, load_recipe
 from omega_train.run_folder import check_content, claimed
@@ -42,7 +42,8 @@ def train(
 
     recipe: the settings. folder: the run folder, which is made if it does not exist.
     data: the folder of the pictures, for data sets that need one; or several folders, for data sets that take
-        several: a mapping of folders to their relative shares of the samples, or a sequence of folders.
+        several: a mapping of folders to their relative shares of the samples, or a sequence of folders. URLs for data
+        sets that take them.
     resume: whether to continue the run in the folder.
     init: a model file, the name of a bundled model, or the folder of another run: the new run begins with its
         weights that fit by name and shape.
@@ -52,8 +53,7 @@ def train(
     already, no run to resume, or a run that goes on in another process.
     """
     folder, pictures = Path(folder), several(data)
-    if isinstance(pictures, dict) and not getattr(resolve("dataset", recipe.dataset), "several_folders", False):
-        raise DataError(f"the dataset {recipe.dataset} takes one folder of data, not {len(pictures)}.")
+    _check_data(recipe, pictures)
     if init is not None:
         if resume:
             raise TrainingError("a run that is resumed has weights already: leave out --init, or --resume.")
@@ -92,6 +92,16 @@ def without_subnormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(flushed_before)
+
+
+def _check_data(recipe: Recipe, pictures: Path | str | Mapping[Path | str, float] | None) -> None:
+    """Raise DataError if the dataset of a recipe does not take several folders, or URLs."""
+    dataset = resolve("dataset", recipe.dataset)
+    if isinstance(pictures, Mapping) and not getattr(dataset, "several_folders", False):
+        raise DataError(f"the dataset {recipe.dataset} takes one folder of data, not {len(pictures)}.")
+    url = next(filter(is_url, pictures if isinstance(pictures, Mapping) else [pictures or ""]), None)
+    if url and not getattr(dataset, "takes_urls", False):
+        raise DataError(f"the dataset {recipe.dataset} takes folders, not URLs such as {url}.")
 
 
 def _check_resumable(recipe: Recipe, folder: Path) -> str:

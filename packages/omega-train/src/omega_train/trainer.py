@@ -58,7 +58,7 @@ class LightningTrainer:
         self,
         *,
         recipe: Recipe,
-        data: Path | Mapping[Path, float] | None = None,
+        data: Path | str | Mapping[Path | str, float] | None = None,
         accelerator: str = "auto",
         devices: str = "auto",
         nodes: int = 1,

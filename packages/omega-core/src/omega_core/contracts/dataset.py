@@ -30,6 +30,8 @@ class Dataset(ABC):
     """Remarks for the user, such as the number of unreadable files."""
     several_folders: bool = False
     """Whether `data` may also be a mapping of several folders to their relative shares of `train`."""
+    takes_urls: bool = False
+    """Whether `data` may also be a URL, a string with `://`, and folders of a mapping URLs."""
 
     @abstractmethod
     def __init__(self, *, data: Path | None, seed: int) -> None: ...

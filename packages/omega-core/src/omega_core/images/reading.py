@@ -218,6 +218,12 @@ def is_picture_name(path: Place) -> bool:
     return Image.registered_extensions().get(path.suffix.lower()) in _formats()
 
 
+def check_header(data: bytes) -> None:
+    """Raise ImageError unless the bytes of a file begin as those of a picture. Its pixels are not decoded."""
+    with _naming_errors(), open_image(io.BytesIO(data), _formats(), MAX_PIXELS):
+        pass
+
+
 def is_picture_file(path: Place) -> bool:
     """Whether a file in a folder is taken for a picture: by its suffix, or by its first bytes.
 

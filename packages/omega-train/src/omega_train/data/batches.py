@@ -5,9 +5,10 @@ epoch, and several processes train as one would.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -73,6 +74,14 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
                 step += 1
 
 
+@runtime_checkable
+class LoadsTogether(Protocol):
+    """Images that load the pictures of a batch faster together, such as those on a network."""
+
+    def load_together(self, keys: Iterable[tuple[int, int]]) -> Sequence[NDArray[np.uint8]]:
+        """What `load(index, seed)` returns for each of some samples. keys: index and seed of each."""
+
+
 class BatchedImages(Dataset[Batch]):
     """Images as a torch data set of batches, for a DataLoader. seed: of their augmentation."""
 
@@ -83,7 +92,11 @@ class BatchedImages(Dataset[Batch]):
         samples = torch.tensor([sample for _, sample in keys])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OmegaWarning)
-            pixels = [self.images.load(sample, seed) for sample, seed in _seeded(self.seed, keys)]
+            seeded = _seeded(self.seed, keys)
+            if isinstance(self.images, LoadsTogether):
+                pixels = self.images.load_together(seeded)
+            else:
+                pixels = [self.images.load(sample, seed) for sample, seed in seeded]
         remarks = tuple(str(each.message) for each in caught)
         return Batch(torch.from_numpy(np.stack(pixels)), samples, keys[0][0], remarks)
 
@@ -128,7 +141,7 @@ class HeldPhotos:
 
     def _steps(self, sample: int, seed: int) -> tuple[int, int, int, int]:
         """The offset of the first pixel of a crop, and the strides of its colors, rows and columns."""
-        number, cut = self.images.cut(sample, seed)
+        number, cut = self.images.held_cut(sample, seed)
         height, width = self.images.held[number].shape[1:]
         first, down, right = self.first[number] + cut.top * width + cut.left, width, 1
         last = self.images.crop - 1

@@ -4,12 +4,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import ComponentError, DataError
 from omega_train.data.folder_shares import Data, Mixture, several
-from omega_train.data.photos import FolderImages
+from omega_train.data.photos import FolderImages, check_crops, split
 from omega_train.data.picture_files import find_pictures, some
 
 _GRAY = ("1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -53,25 +51,20 @@ class FolderDataset(Dataset):
         memory: float = 4.0,
         skip_unreadable: bool = False,
     ) -> None:
-        if not 0 < validation < 1 or crop < 1 or not 0 < scale_min <= scale_max or colors not in (1, 3):
-            raise ComponentError(
-                "the dataset folder needs a validation share between 0 and 1, a crop of at least 1 pixel, scales above"
-                " 0 with scale-min at most scale-max, and 1 or 3 colors."
-            )
-        if not 0 <= scale_share <= 1 or not 0 <= memory < math.inf:
-            raise ComponentError("the dataset folder needs a scale-share from 0 to 1 and a memory of 0 GiB or more.")
+        check_crops("folder", validation, crop, (scale_min, scale_max), scale_share, colors)
+        if not 0 <= memory < math.inf:
+            raise ComponentError("the dataset folder needs a memory of 0 GiB or more.")
         folders = several(data)
         if folders is None:
             raise DataError("the dataset folder needs a folder of pictures: give it with --data.")
-        shares = {folders: 1.0} if isinstance(folders, Path) else folders
+        shares = folders if isinstance(folders, dict) else {folders: 1.0}
         self.notes: list[str] = []
-        parts = [_parts(folder, colors, seed, validation, skip_unreadable, self.notes) for folder in shares]
+        parts = [_parts(Path(folder), colors, seed, validation, skip_unreadable, self.notes) for folder in shares]
         train, kept = ([path for part in parts for path in part[i]] for i in range(2))
         mixture = None
         if len(shares) > 1:
             mixture = Mixture([len(part[0]) for part in parts], list(shares.values()))
-            for folder, part, share in zip(shares, parts, mixture.shares(), strict=True):
-                self.notes.append(f"{share:.1%} of the samples are of the {len(part[0])} pictures of {folder}")
+            self.notes += mixture.notes(list(map(str, shares)))
         scale = (scale_min, scale_max)
         self.train = FolderImages(train, crop, scale, colors, scale_share=scale_share, turns=turns, mixture=mixture)
         self.validation = FolderImages(kept, crop, None, colors)
@@ -92,11 +85,10 @@ def _parts(
         train, kept = (_pictures(part, colors, skip_unreadable, notes) for part in parts)
         return train, kept
     everything = _pictures(folder, colors, skip_unreadable, notes)
-    order = np.random.default_rng([seed, len(everything)]).permutation(len(everything)).tolist()
-    count = max(1, round(validation * len(everything)))
-    if count == len(everything):
+    chosen = split(len(everything), seed, validation)
+    if not len(chosen[0]):
         raise DataError(f"the folder {folder} has too few pictures for training and validation.")
-    train, kept = ([everything[i] for i in sorted(part)] for part in (order[count:], order[:count]))
+    train, kept = ([everything[i] for i in part] for part in chosen)
     return train, kept
 
 

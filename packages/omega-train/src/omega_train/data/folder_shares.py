@@ -10,12 +10,15 @@ from pathlib import Path
 from omega_core.errors import DataError
 
 Share = tuple[str | PathLike[str], float]
-Data = str | PathLike[str] | Sequence[str | PathLike[str] | Share] | Mapping[Path, float]
-"""A folder; or several: a mapping of each to its share, or a sequence of folders, alone or with their shares."""
+Data = str | PathLike[str] | Sequence[str | PathLike[str] | Share] | Mapping[Path | str, float]
+"""A folder; or several: a mapping of each to its share, or a sequence of folders, alone or with their shares.
+
+For data sets that take URLs, also a URL, which is a string with `://`.
+"""
 
 
-def several(data: Data | None) -> Path | dict[Path, float] | None:
-    """Normalize folders for data sets: one to its path, several to a mapping of paths to shares.
+def several(data: Data | None) -> Path | str | dict[Path | str, float] | None:
+    """Normalize folders for data sets: one to its path, several to a mapping of paths to shares. URLs stay strings.
 
     data: a folder, or several with relative shares, 1 by default; None stays None.
 
@@ -23,11 +26,11 @@ def several(data: Data | None) -> Path | dict[Path, float] | None:
     its pictures could be in both parts.
     """
     if data is None or isinstance(data, (str, PathLike)):
-        return None if data is None else Path(data)
-    shares: dict[Path, float] = {}
+        return None if data is None else _place(data)
+    shares: dict[Path | str, float] = {}
     for each in data.items() if isinstance(data, Mapping) else data:
         path, share = each if isinstance(each, tuple) else (each, 1.0)
-        path = Path(path)
+        path = _place(path)
         if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share < math.inf:
             raise DataError(f"the share of the folder {path} has to be a number above 0, not {share}.")
         for other in shares:
@@ -39,7 +42,7 @@ def several(data: Data | None) -> Path | dict[Path, float] | None:
 
 
 def folder_and_share(text: str) -> str | tuple[str, float]:
-    """Parse a folder with an optional share, such as "photos=0.5". Raises DataError for an invalid share."""
+    """Parse a folder or URL with an optional share, such as "photos=0.5". Raises DataError for an invalid share."""
     path, equals, share = text.rpartition("=")
     if not text or (equals and not path):
         raise DataError(f"--data {text!r} names no folder.")
@@ -48,12 +51,27 @@ def folder_and_share(text: str) -> str | tuple[str, float]:
     try:
         return path, float(share)
     except ValueError:
+        if is_url(text):  # a query has equals signs, too
+            return text
         raise DataError(
             f"--data {text}: this folder does not exist, and a share is a number above 0, not {share!r}."
         ) from None
 
 
-def _check_apart(one: Path, other: Path) -> None:
+def is_url(place: str | PathLike[str]) -> bool:
+    """Whether data are at a URL, rather than in a folder."""
+    return isinstance(place, str) and "://" in place
+
+
+def _place(given: str | PathLike[str]) -> Path | str:
+    return str(given) if is_url(given) else Path(given)
+
+
+def _check_apart(one: Path | str, other: Path | str) -> None:
+    if isinstance(one, str) or isinstance(other, str):
+        if one == other:
+            raise DataError(f"{other} is given twice; give it once, with the share that it should have.")
+        return
     first, second = one.resolve(), other.resolve()
     if first == second:
         raise DataError(f"the folder {other} is given twice; give it once, with the share that it should have.")
@@ -88,6 +106,10 @@ class Mixture:
         place = (sample - self.first_samples[folder] + u) / self.samples[folder]
         return self.first_pictures[folder] + min(int(place * self.counts[folder]), self.counts[folder] - 1)
 
-    def shares(self) -> list[float]:
-        """The shares of the folders after rounding, which sum to 1."""
-        return [(end - start) / len(self) for start, end in pairwise(self.first_samples)]
+    def notes(self, folders: Sequence[str]) -> list[str]:
+        """What each folder contributes after rounding, as a line for the log. folders: their names."""
+        counts = zip(folders, self.counts, pairwise(self.first_samples), strict=True)
+        return [
+            f"{(end - start) / len(self):.1%} of the samples are of the {count} pictures of {folder}"
+            for folder, count, (start, end) in counts
+        ]

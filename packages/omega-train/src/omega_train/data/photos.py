@@ -2,21 +2,25 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from omega_core.errors import DataError, ImageError, OmegaWarning
+from omega_core.errors import ComponentError, DataError, ImageError, OmegaWarning
 from omega_core.images.pictures import Pixels
 from omega_core.images.reading import read_picture
 from omega_core.images.writing import to_pillow
 from omega_train.data.folder_shares import Mixture
 from omega_train.data.identity import digest_of_file
+
+NumbersN: TypeAlias = NDArray[np.int64]
+"""Numbers (N,) of pictures."""
 
 _REACH = 2  # of the bicubic kernel on either side, in pixels of the smaller of the two sizes
 
@@ -36,23 +40,47 @@ class Cut:
     turns: int = 0
 
 
-class FolderImages:
-    """Square crops of picture files.
+def check_crops(
+    dataset: str, validation: float, crop: int, scale: tuple[float, float], scale_share: float, colors: int
+) -> None:
+    """Raise ComponentError for options of a dataset, whose name is given, from which there can be no crops."""
+    if not 0 < validation < 1 or crop < 1 or not 0 < scale[0] <= scale[1] or colors not in (1, 3):
+        raise ComponentError(
+            f"the dataset {dataset} needs a validation share between 0 and 1, a crop of at least 1 pixel, scales above"
+            " 0 with scale-min at most scale-max, and 1 or 3 colors."
+        )
+    if not 0 <= scale_share <= 1:
+        raise ComponentError(f"the dataset {dataset} needs a scale-share from 0 to 1.")
 
-    paths: the files. crop: the side of crops in pixels. colors: 3 or 1, to which pictures are converted.
+
+def split(count: int, seed: int, validation: float, *, most: int | None = None) -> tuple[NumbersN, NumbersN]:
+    """The numbers of the training and of the validation pictures, each rising, as the seed chooses them.
+
+    count: of all pictures. validation: the share of the validation pictures, of which there is one at least.
+    most: the most validation pictures.
+    """
+    order = np.random.default_rng([seed, count]).permutation(count)
+    kept = min(max(1, round(validation * count)), count if most is None else most)
+    return np.sort(order[kept:]), np.sort(order[:kept])
+
+
+class PhotoImages(ABC):
+    """Square crops of photos, wherever those are.
+
+    count: the number of photos. crop: the side of crops in pixels. colors: 3 or 1, to which photos are converted.
     scale: the range of the random scale before a random crop, which is mirrored with probability ½; None for the
         middle of the picture without scaling.
     scale_share: the share of the crops that are scaled, at random.
     turns: whether crops are rotated by a random multiple of 90°.
     mixture: assigns pictures to samples; None for one sample per picture.
-
-    Crops are the same whether pictures are held in memory or read. Pickling leaves out held pictures, so that the
-    receiving process reads them instead of having a copy; forked processes share them.
     """
+
+    advice = "start fewer --workers"
+    """What to do where memory runs out."""
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        count: int,
         crop: int,
         scale: tuple[float, float] | None,
         colors: int,
@@ -61,15 +89,98 @@ class FolderImages:
         turns: bool = False,
         mixture: Mixture | None = None,
     ) -> None:
-        self.paths, self.crop, self.scale, self.colors = paths, crop, scale, colors
+        self.count, self.crop, self.scale, self.colors = count, crop, scale, colors
         self.scale_share, self.turns, self.mixture = scale_share, turns, mixture
-        self.held: dict[int, Pixels] = {}
 
     def __len__(self) -> int:
-        return len(self.mixture or self.paths)
+        return len(self.mixture or range(self.count))
+
+    @abstractmethod
+    def name(self, number: int) -> str:
+        """The name of a picture, for messages."""
+
+    def crop_of(self, index: int, seed: int, read: Callable[[int], Pixels]) -> NDArray[np.uint8]:
+        """The crop (colors, crop, crop) of sample `index`, or of the next readable picture if its own is damaged.
+
+        index: the sample. seed: of the augmentation. read: returns the pixels of a picture, or raises ImageError.
+
+        Which picture is taken depends on nothing but the arguments and the files, so that a run that is resumed takes
+        the same. Raises DataError if all are damaged.
+        """
+        random = np.random.default_rng(seed)
+        first = self.picture(index, random)
+        for following in range(self.count):
+            number = (first + following) % self.count
+            try:
+                pixels = read(number)
+            except ImageError as problem:
+                self.leave_out(number, problem)
+            else:
+                return _cropped(pixels, self.cut(pixels, random), self.crop)
+        raise DataError("none of the pictures can be read any more.")
+
+    def leave_out(self, number: int, problem: ImageError) -> None:
+        """Warn (OmegaWarning) of a damaged picture."""
+        warnings.warn(f"{self.name(number)} is left out: {problem}", OmegaWarning, stacklevel=2)
+
+    def decode(self, source: Path | bytes, number: int) -> Pixels:
+        """The pixels of a picture. Raises ImageError if it is damaged or gone, DataError if there is too little memory.
+
+        Memory may suffice the next time: a run that took another picture instead could not be resumed exactly.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", OmegaWarning)  # about 16-bit pixels and the like
+                pixels = read_picture(source).pixels
+        except MemoryError as problem:
+            raise DataError(f"there is too little memory to read {self.name(number)}: {self.advice}.") from problem
+        if len(pixels) == self.colors:
+            return pixels
+        image = to_pillow(pixels).convert("L" if self.colors == 1 else "RGB")
+        return np.array(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1), order="C")
+
+    def picture(self, index: int, random: np.random.Generator) -> int:
+        """The number of the picture of a sample, for which `random` is new."""
+        return index if self.mixture is None else self.mixture.picture(index, random.random())
+
+    def cut(self, pixels: Pixels, random: np.random.Generator) -> Cut:
+        """The position of a crop in a picture; `random` has drawn the picture."""
+        sides = pixels.shape[1:]
+        scale = 1.0 if self.scale is None else random.uniform(*self.scale)
+        if self.scale_share < 1 and random.random() >= self.scale_share:
+            scale = 1.0
+        scale = max(scale, self.crop / min(sides))
+        down, right = (max(0, round(side * scale) - self.crop) for side in sides)
+        if self.scale is None:
+            return Cut(scale, down // 2, right // 2)
+        left, top = int(random.integers(right + 1)), int(random.integers(down + 1))
+        mirrored = bool(random.random() < 0.5)
+        return Cut(scale, top, left, mirrored, int(random.integers(4)) if self.turns else 0)
+
+
+class FolderImages(PhotoImages):
+    """Square crops of picture files, and their settings: see `PhotoImages`.
+
+    paths: the files.
+
+    Crops are the same whether pictures are held in memory or read. Pickling leaves out held pictures, so that the
+    receiving process reads them instead of having a copy; forked processes share them.
+    """
+
+    advice = "hold fewer pictures, by --dataset-option memory, or start fewer --workers"
+
+    def __init__(
+        self, paths: Sequence[Path], crop: int, scale: tuple[float, float] | None, colors: int, **settings: Any
+    ) -> None:
+        super().__init__(len(paths), crop, scale, colors, **settings)
+        self.paths = paths
+        self.held: dict[int, Pixels] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "held": {}}
+
+    def name(self, number: int) -> str:
+        return str(self.paths[number])
 
     def hold(self, room: int) -> int:
         """Decode pictures into memory, in order, until the next does not fit into `room` bytes.
@@ -88,36 +199,21 @@ class FolderImages:
         return room
 
     def load(self, index: int, seed: int) -> NDArray[np.uint8]:
-        """The crop (colors, crop, crop) of sample `index`, or of the next readable picture if its own is damaged.
-
-        index: the sample. seed: of the augmentation.
-
-        A picture that was deleted counts as damaged. Which one is taken depends on nothing but the arguments and the
-        files, so that a run that is resumed takes the same.
+        """The crop of a sample: see `crop_of`. A picture that was deleted counts as damaged.
 
         Warns (OmegaWarning) of a damaged picture. Raises DataError if all are damaged or memory is too small.
         """
-        random = np.random.default_rng(seed)
-        first = self._picture(index, random)
-        for following in range(len(self.paths)):
-            number = (first + following) % len(self.paths)
-            try:
-                pixels = self.held[number] if number in self.held else self._read(number)
-            except ImageError as problem:
-                warnings.warn(f"{self.paths[number]} is left out: {problem}", OmegaWarning, stacklevel=2)
-            else:
-                return _cropped(pixels, self._cut(pixels, random), self.crop)
-        raise DataError("none of the pictures can be read any more.")
+        return self.crop_of(index, seed, self._read)
 
     def identity(self) -> tuple[list[bytes], list[str]]:
         """See `Identified`."""
         return [digest_of_file(path) for path in self.paths], [str(path) for path in self.paths]
 
-    def cut(self, index: int, seed: int) -> tuple[int, Cut]:
+    def held_cut(self, index: int, seed: int) -> tuple[int, Cut]:
         """The index of the picture of a sample, which has to be held in memory, and the crop of `load` in it."""
         random = np.random.default_rng(seed)
-        number = self._picture(index, random)
-        return number, self._cut(self.held[number], random)
+        number = self.picture(index, random)
+        return number, self.cut(self.held[number], random)
 
     def are_slices(self) -> bool:
         """Whether all crops are slices of pictures held in memory, without scaling."""
@@ -126,39 +222,7 @@ class FolderImages:
         return unscaled and large and len(self.held) == len(self.paths)
 
     def _read(self, number: int) -> Pixels:
-        """The pixels of a picture. Raises ImageError if it is damaged or gone, DataError if there is too little memory.
-
-        Memory may suffice the next time: a run that took another picture instead could not be resumed exactly.
-        """
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", OmegaWarning)  # about 16-bit pixels and the like
-                pixels = read_picture(self.paths[number]).pixels
-        except MemoryError as problem:
-            raise DataError(
-                f"there is too little memory to read {self.paths[number]}: hold fewer pictures, by --dataset-option"
-                " memory, or start fewer --workers."
-            ) from problem
-        if len(pixels) == self.colors:
-            return pixels
-        image = to_pillow(pixels).convert("L" if self.colors == 1 else "RGB")
-        return np.array(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1), order="C")
-
-    def _picture(self, index: int, random: np.random.Generator) -> int:
-        return index if self.mixture is None else self.mixture.picture(index, random.random())
-
-    def _cut(self, pixels: Pixels, random: np.random.Generator) -> Cut:
-        sides = pixels.shape[1:]
-        scale = 1.0 if self.scale is None else random.uniform(*self.scale)
-        if self.scale_share < 1 and random.random() >= self.scale_share:
-            scale = 1.0
-        scale = max(scale, self.crop / min(sides))
-        down, right = (max(0, round(side * scale) - self.crop) for side in sides)
-        if self.scale is None:
-            return Cut(scale, down // 2, right // 2)
-        left, top = int(random.integers(right + 1)), int(random.integers(down + 1))
-        mirrored = bool(random.random() < 0.5)
-        return Cut(scale, top, left, mirrored, int(random.integers(4)) if self.turns else 0)
+        return self.held[number] if number in self.held else self.decode(self.paths[number], number)
 
 
 def _cropped(pixels: Pixels, cut: Cut, crop: int) -> Pixels:

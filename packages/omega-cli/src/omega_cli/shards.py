@@ -1,0 +1,58 @@
+"""`omega shards`: pictures to tar files that `omega train --dataset shards` reads."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omega_cli.account import Account
+from omega_cli.failures import reason_of
+from omega_cli.input_files import Input, find_files, input_place
+from omega_cli.messages import many
+from omega_cli.options import Quiet, omega_train_for
+from omega_cli.progress import Progress
+from omega_cli.worker_pool import Done
+from omega_core.errors import ImageError, OutputError
+
+
+def shards(
+    inputs: Annotated[
+        list[Input],
+        typer.Argument(parser=input_place, metavar="INPUT...", help="Pictures and folders of them, or their URLs."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the tar files: a new or empty one.")],
+    size: Annotated[int, typer.Option(min=1, help="The most MiB of a tar file that has several pictures.")] = 256,
+    quiet: Quiet = False,
+) -> None:
+    """Put pictures into tar files ("shards"), to train on very many: `omega train --dataset shards`."""
+    from omega_core.file_io import whole_folder
+    from omega_core.images.reading import check_header, is_picture_name
+
+    with omega_train_for("making shards"):
+        from omega_train.data.shard_writing import ShardWriter
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OutputError(f"{output} is there already; name another --output.")
+    account = Account()
+    found = find_files(inputs, is_picture_name, account)
+    if not found:
+        account.close(rate=False, quiet=quiet)
+    with (
+        whole_folder(output) as folder,
+        ShardWriter(folder, size << 20) as writer,
+        Progress(len(found), "picture", quiet=quiet) as progress,
+    ):
+        for file in found:
+            try:
+                if not is_picture_name(file.source):
+                    raise ImageError("its name has not the suffix of a picture, by which pictures in shards are known.")
+                data = file.source.read_bytes()
+                check_header(data)
+            except (ImageError, OSError) as problem:
+                account.fail(file.source, reason_of(problem))
+            else:
+                writer.add(file.relative, data)
+                account.add(Done(1, names=(str(file.source),)))
+            progress.advance()
+        if not account.done:
+            raise typer.Exit(2)
+    account.close(rate=False, quiet=quiet, where=f" in {many(writer.shards, 'shard')} in {output}")

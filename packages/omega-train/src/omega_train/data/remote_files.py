@@ -1,0 +1,184 @@
+"""Files in folders and at URLs, of which parts are read: by fsspec, which knows HTTP, S3 and many others.
+
+A URL may be chained: `filecache::https://…` keeps files on this machine once something of them was read.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from omega_core.errors import DataError, MissingExtraError
+from omega_train.data.folder_shares import is_url
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_PAUSES = (0, 1, 5)  # seconds before each request, as long as it fails for a reason that may pass
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+
+def find_files(place: str, suffix: str) -> list[str]:
+    """The paths or URLs of the files at a place, sorted within each pattern.
+
+    place: a file, a folder, or a pattern with `*`, `[…]`, `{a,b}` or `{000..099}`; a path or a URL. In paths also `?`,
+        which in a URL begins a query.
+    suffix: of the files of a folder, such as ".tar".
+
+    Raises DataError if there are none, or if they cannot be listed.
+    """
+    found: dict[str, None] = {}
+    for each in _without_braces(place):
+        files = [each]
+        with _naming(each):
+            if _is_pattern(each):
+                files = _matching(each)
+            elif not each.endswith(suffix) and _is_folder(each):
+                files = _matching(f"{each.rstrip('/')}/*{suffix}")
+        if not files:
+            raise DataError(f"there is no {suffix} file at {each}.")
+        found |= dict.fromkeys(files)
+    return list(found)
+
+
+def has_folders(place: str, *names: str) -> bool:
+    """Whether a place is a folder that has folders of these names."""
+    if _is_pattern(place):
+        return False
+    with _naming(place):
+        return all(_is_folder(f"{place.rstrip('/')}/{name}") for name in names)
+
+
+def sizes_of(files: Sequence[str]) -> list[int | None]:
+    """The sizes of files in bytes, None where a server does not tell. Raises DataError for one that cannot be read."""
+    sizes: list[int | None] = [None] * len(files)
+    for system, places, paths in _by_system(files, range(len(files))):
+        with _naming(files[places[0]]):
+            try:
+                found = system.sizes(paths)
+            except Exception:
+                found = []
+                for place, path in zip(places, paths, strict=True):
+                    with _naming(files[place]):
+                        found.append(system.size(path))
+        for place, size in zip(places, found, strict=True):
+            sizes[place] = size
+    return sizes
+
+
+def read_parts(
+    files: Sequence[str], starts: Sequence[int], ends: Sequence[int | None], *, optional: bool = False
+) -> list[bytes]:
+    """Parts of files; those on a network are requested at once.
+
+    files: the file of each part. starts, ends: the first byte of each part and the end, None for that of the file.
+    optional: whether parts that cannot be read are empty instead of being an error.
+
+    Raises DataError for a part that cannot be read.
+    """
+    answers: dict[int, bytes | Exception] = {}
+    left: Sequence[int] = range(len(files))
+    for pause in _PAUSES:
+        if left:
+            time.sleep(pause)
+        for system, places, paths in _by_system(files, left):
+            limits = [starts[place] for place in places], [ends[place] for place in places]
+            answers |= zip(places, _ranges(system, paths, *limits), strict=True)
+        left = [place for place in left if not isinstance(answers[place], (bytes, *_LASTING))]
+    for place, answer in answers.items():
+        if isinstance(answer, Exception) and not optional:
+            with _naming(files[place]):
+                raise answer
+    return [b"" if isinstance(answer, Exception) else answer for _, answer in sorted(answers.items())]
+
+
+def _ranges(
+    system: "AbstractFileSystem", paths: list[str], starts: list[int], ends: list[int | None]
+) -> list[bytes | Exception]:
+    try:
+        found: list[bytes | Exception] = system.cat_ranges(paths, starts, ends, on_error="return")
+        return found
+    except Exception as problem:  # caches raise one for all
+        if len(paths) == 1:
+            return [problem]
+        one_by_one = zip(paths, starts, ends, strict=True)
+        return [_ranges(system, [path], [start], [end])[0] for path, start, end in one_by_one]
+
+
+@contextmanager
+def opened(file: str) -> Iterator[BinaryIO]:
+    """Open a file for reading. Raises DataError if it cannot be read."""
+    with _naming(file):
+        system, path = _system(file)
+        with system.open(path, "rb") as reading:
+            yield reading
+
+
+def _without_braces(place: str) -> Iterator[str]:
+    if "{" not in place or (not is_url(place) and Path(place).exists()):
+        yield place
+        return
+    try:
+        from braceexpand import braceexpand
+    except ImportError as problem:
+        raise MissingExtraError(
+            f"the braces in {place} need the package braceexpand: install omega-train with its extra shards."
+        ) from problem
+    try:
+        yield from braceexpand(place, escape=False)
+    except ValueError as problem:
+        raise DataError(f"a brace in {place} has no other one.") from problem
+
+
+def _is_pattern(place: str) -> bool:
+    if is_url(place):
+        return any(sign in place for sign in ("*", "["))  # a question mark begins a query
+    return any(sign in place for sign in "*?[{") and not Path(place).exists()
+
+
+def _is_folder(place: str) -> bool:
+    system, path = _system(place)
+    return bool(system.isdir(path))
+
+
+def _matching(pattern: str) -> list[str]:
+    outer, chain, inner = pattern.rpartition("::")
+    system, path = _system(inner)
+    names = sorted(system.glob(path))
+    return [outer + chain + (system.unstrip_protocol(name) if is_url(inner) else name) for name in names]
+
+
+def _by_system(
+    files: Sequence[str], places: Sequence[int]
+) -> "Iterator[tuple[AbstractFileSystem, list[int], list[str]]]":
+    """The file systems of some of the files, each with the places of its files, and their paths there."""
+    systems: dict[int, tuple[AbstractFileSystem, list[int], list[str]]] = {}
+    for place in places:
+        with _naming(files[place]):
+            system, path = _system(files[place])
+        _, mine, paths = systems.setdefault(id(system), (system, [], []))
+        mine.append(place)
+        paths.append(path)
+    yield from systems.values()
+
+
+def _system(file: str) -> "tuple[AbstractFileSystem, str]":
+    """The file system of a file, and its path there. fsspec makes one in each process: they do not outlive a fork."""
+    from fsspec.core import url_to_fs
+
+    return cast("tuple[AbstractFileSystem, str]", url_to_fs(file))
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Turn what goes wrong with a file, in any of the libraries of fsspec, into a DataError with its name."""
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError as problem:
+        raise DataError(f"cannot read {file}: there is no such file.") from problem
+    except Exception as problem:
+        reason: Any = getattr(problem, "strerror", None) or " ".join(str(problem).split()) or type(problem).__name__
+        raise DataError(f"cannot read {file}: {str(reason).removesuffix('.')}.") from problem

@@ -1,0 +1,178 @@
+"""Photos in tar files ("shards"), as WebDataset has them, on this machine or at URLs.
+
+Any picture can be read without those before it, by its place in its shard. So training takes pictures in the same order
+as from a folder: each once an epoch, in whatever shard it is.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omega_core.contracts.dataset import Dataset
+from omega_core.errors import DataError, ImageError
+from omega_core.images.pictures import Pixels
+from omega_train.data.folder_shares import Data, Mixture, several
+from omega_train.data.identity import digest
+from omega_train.data.photos import PhotoImages, check_crops, split
+from omega_train.data.remote_files import find_files, has_folders, read_parts, sizes_of
+from omega_train.data.shard_index import ShardPictures, joined, pictures_of
+
+_MOST_VALIDATION = 1000
+_PART = 4096  # bytes at the beginning, in the middle and at the end of a shard that identify it
+
+
+class ShardImages(PhotoImages):
+    """Square crops of pictures in shards, and their settings: see `PhotoImages`.
+
+    pictures: where they are. skip_unreadable: whether the next picture is taken in place of a damaged one.
+    """
+
+    def __init__(
+        self,
+        pictures: ShardPictures,
+        crop: int,
+        scale: tuple[float, float] | None,
+        colors: int,
+        *,
+        skip_unreadable: bool,
+        **settings: Any,
+    ) -> None:
+        super().__init__(len(pictures), crop, scale, colors, **settings)
+        self.pictures, self.skip_unreadable = pictures, skip_unreadable
+
+    def name(self, number: int) -> str:
+        return self.pictures.name(number)
+
+    def load(self, index: int, seed: int) -> NDArray[np.uint8]:
+        """The crop of a sample: see `crop_of`. Raises DataError for a damaged picture, unless it is skipped."""
+        [crop] = self.load_together([(index, seed)])
+        return crop
+
+    def load_together(self, keys: Iterable[tuple[int, int]]) -> list[NDArray[np.uint8]]:
+        """The crops of several samples, each given with the seed of its augmentation: see `LoadsTogether`."""
+        keys = list(keys)
+        numbers = [self.picture(index, np.random.default_rng(seed)) for index, seed in keys]
+        fetched = dict(zip(numbers, self._fetch(numbers), strict=True))
+
+        def read(number: int) -> Pixels:
+            [data] = [fetched[number]] if number in fetched else self._fetch([number])
+            if len(data) < self.pictures.size[number]:
+                raise ImageError(f"the shard breaks off in it, after {len(data)} bytes.")
+            return self.decode(data, number)
+
+        return [self.crop_of(index, seed, read) for index, seed in keys]
+
+    def leave_out(self, number: int, problem: ImageError) -> None:
+        """Warn of a damaged picture. Raises DataError if damaged pictures are not to be skipped."""
+        if not self.skip_unreadable:
+            raise DataError(
+                f"{self.name(number)}: {problem} Leave out damaged pictures by --dataset-option skip-unreadable=true."
+            ) from problem
+        super().leave_out(number, problem)
+
+    def identity(self) -> tuple[list[bytes], list[str]]:
+        """See `Identified`: a picture is identified by its place in a shard, and a shard by parts of its content."""
+        shards, lengths = self.pictures.shards, [size or 0 for size in sizes_of(self.pictures.shards)]
+        starts = [max(0, start) for size in lengths for start in (0, (size - _PART) // 2, size - _PART)]
+        files = [shard for shard in shards for _ in range(3)]
+        parts = read_parts(files, starts, [start + _PART for start in starts])
+        known = [
+            digest(b"".join([size.to_bytes(8, "little"), *parts[3 * number : 3 * number + 3]]))
+            for number, size in enumerate(lengths)
+        ]
+        places = zip(self.pictures.shard.tolist(), self.pictures.offset.tolist(), strict=True)
+        digests = [digest(known[shard] + offset.to_bytes(8, "little")) for shard, offset in places]
+        return digests, [self.name(number) for number in range(self.count)]
+
+    def _fetch(self, numbers: Sequence[int]) -> list[bytes]:
+        """The bytes of pictures. Raises DataError if a shard cannot be read."""
+        files = [self.pictures.shards[self.pictures.shard[number]] for number in numbers]
+        starts = [int(self.pictures.offset[number]) for number in numbers]
+        ends = [start + int(self.pictures.size[number]) for start, number in zip(starts, numbers, strict=True)]
+        found = read_parts(files, starts, ends)
+        for file, start, end, data in zip(files, starts, ends, found, strict=True):
+            if len(data) > end - start:
+                raise DataError(f"the server of {file} sends whole files where parts are asked for; copy the shards.")
+        return found
+
+
+class ShardsDataset(Dataset):
+    """Pictures in tar files, which may be at URLs: those of their members that have the suffix of a picture.
+
+    data: a tar file, a folder of them, or a pattern such as photos-{000..099}.tar or photos-*.tar; a path or a URL. Its
+        folders `train` and `validation`, if it has both, are the two parts; else the seed chooses the validation
+        pictures. Or several of these, each with its share of the training samples.
+    seed: of the choice of validation pictures.
+    validation: the share of the pictures that are for validation, of which there are 1000 at most.
+    crop: the side of crops in pixels.
+    scale_min, scale_max: the range of the random scale before a crop is taken; no side becomes smaller than the crop.
+    scale_share: the share of the samples that are scaled; crops of the others are taken without scaling.
+    turns: whether crops are rotated by a random multiple of 90°, besides being mirrored.
+    colors: 3 for RGB, 1 for gray.
+    skip_unreadable: whether damaged pictures, and what follows in a damaged shard, are left out instead of being an
+        error.
+
+    Raises DataError if no shard or picture is found, or if one cannot be read and is not to be skipped; ComponentError
+    for invalid numbers.
+    """
+
+    several_folders = True
+    takes_urls = True
+
+    def __init__(
+        self,
+        *,
+        data: Data | None = None,
+        seed: int = 0,
+        validation: float = 0.05,
+        crop: int = 256,
+        scale_min: float = 0.75,
+        scale_max: float = 0.95,
+        scale_share: float = 1.0,
+        turns: bool = False,
+        colors: int = 3,
+        skip_unreadable: bool = False,
+    ) -> None:
+        check_crops("shards", validation, crop, (scale_min, scale_max), scale_share, colors)
+        places = several(data)
+        if places is None:
+            raise DataError("the dataset shards needs tar files of pictures: give them with --data.")
+        shares = places if isinstance(places, dict) else {places: 1.0}
+        self.notes: list[str] = []
+        parts = [_parts(str(place), seed, validation, skip_unreadable, self.notes) for place in shares]
+        train, kept = (joined([part[i] for part in parts]) for i in range(2))
+        mixture = None
+        if len(shares) > 1:
+            mixture = Mixture([len(part[0]) for part in parts], list(shares.values()))
+            self.notes += mixture.notes(list(map(str, shares)))
+        self.train = ShardImages(
+            train,
+            crop,
+            (scale_min, scale_max),
+            colors,
+            skip_unreadable=skip_unreadable,
+            scale_share=scale_share,
+            turns=turns,
+            mixture=mixture,
+        )
+        self.validation = ShardImages(kept, crop, None, colors, skip_unreadable=skip_unreadable)
+
+
+def _parts(
+    place: str, seed: int, validation: float, skip_unreadable: bool, notes: list[str]
+) -> tuple[ShardPictures, ShardPictures]:
+    """The training and the validation pictures at a place. Raises DataError if a part has none."""
+    if has_folders(place, "train", "validation"):
+        train, kept = (
+            pictures_of(find_files(f"{place.rstrip('/')}/{part}", ".tar"), skip_unreadable, notes)
+            for part in ("train", "validation")
+        )
+        return train, kept
+    everything = pictures_of(find_files(place, ".tar"), skip_unreadable, notes)
+    chosen = split(len(everything), seed, validation, most=_MOST_VALIDATION)
+    if not len(chosen[0]):
+        raise DataError(f"there are too few pictures in {place} for training and validation.")
+    train, kept = (everything.take(part) for part in chosen)
+    return train, kept
