@@ -411,6 +411,17 @@ def test_shards_at_a_url_are_read_as_those_in_a_folder(shards: Path, server: str
         assert list(read(there)) == list(read(here))
 
 
+def test_a_url_may_have_a_query_and_no_shard_is_fetched_to_look_for_folders(
+    shards: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_all(shards)
+    asked: list[str] = []
+    monkeypatch.setattr(Ranges, "log_request", lambda handler, *_: asked.append(f"{handler.command} {handler.path}"))
+    dataset = ShardsDataset(data=f"{server}/photos-000.tar?key=a=b", **SETTINGS)
+    assert len(dataset.train) + len(dataset.validation) == 25
+    assert asked == ["HEAD /photos-000.tar?key=a=b", "GET /photos-000.idx?key=a=b"]
+
+
 def test_what_a_network_did_not_answer_is_asked_for_again(
     shards: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from omega_core.errors import DataError
 from omega_train import Recipe, train
 from omega_train.data.batches import BatchedImages, StepSampler
 from omega_train.data.folder import FolderDataset
-from omega_train.data.folder_shares import Mixture, several
+from omega_train.data.folder_shares import Mixture, folder_and_share, several
 
 
 def paint(folder: Path, values: range) -> Path:
@@ -155,3 +155,14 @@ def test_a_run_takes_its_pictures_from_several_folders(
     recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colors": 1}, steps=1)
     train(recipe, tmp_path / "run", data={bright: 1.0, dark: 0.5}, accelerator="cpu", devices="1")
     assert "33.3% of the samples are of the 19 pictures of" in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_a_url_has_a_share_unless_it_has_a_query() -> None:
+    assert folder_and_share("s3://bucket/a-*.tar=0.5") == ("s3://bucket/a-*.tar", 0.5)
+    assert folder_and_share("https://host/a.tar?version=2") == "https://host/a.tar?version=2"
+    assert several([("s3://bucket/a.tar", 2.0), "s3://bucket/b.tar"]) == {
+        "s3://bucket/a.tar": 2.0,
+        "s3://bucket/b.tar": 1.0,
+    }
+    with pytest.raises(DataError, match="is given twice"):
+        several(["s3://bucket/a.tar", "s3://bucket/a.tar"])

@@ -46,13 +46,11 @@ def folder_and_share(text: str) -> str | tuple[str, float]:
     path, equals, share = text.rpartition("=")
     if not text or (equals and not path):
         raise DataError(f"--data {text!r} names no folder.")
-    if not equals or Path(text).is_dir():
+    if not equals or Path(text).is_dir() or (is_url(text) and "?" in text):  # a query has equals signs, too
         return text
     try:
         return path, float(share)
     except ValueError:
-        if is_url(text):  # a query has equals signs, too
-            return text
         raise DataError(
             f"--data {text}: this folder does not exist, and a share is a number above 0, not {share!r}."
         ) from None

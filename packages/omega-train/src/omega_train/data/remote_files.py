@@ -34,7 +34,7 @@ def find_files(place: str, suffix: str) -> list[str]:
         with _naming(each):
             if _is_pattern(each):
                 files = _matching(each)
-            elif not each.endswith(suffix) and _is_folder(each):
+            elif not _is_named(each, suffix) and _is_folder(each):
                 files = _matching(f"{each.rstrip('/')}/*{suffix}")
         if not files:
             raise DataError(f"there is no {suffix} file at {each}.")
@@ -42,9 +42,9 @@ def find_files(place: str, suffix: str) -> list[str]:
     return list(found)
 
 
-def has_folders(place: str, *names: str) -> bool:
-    """Whether a place is a folder that has folders of these names."""
-    if _is_pattern(place):
+def has_folders(place: str, suffix: str, *names: str) -> bool:
+    """Whether a place, as for `find_files`, is a folder that has folders of these names."""
+    if _is_pattern(place) or _is_named(place, suffix):
         return False
     with _naming(place):
         return all(_is_folder(f"{place.rstrip('/')}/{name}") for name in names)
@@ -133,8 +133,13 @@ def _without_braces(place: str) -> Iterator[str]:
 
 def _is_pattern(place: str) -> bool:
     if is_url(place):
-        return any(sign in place for sign in ("*", "["))  # a question mark begins a query
+        return any(sign in place for sign in "*[{")  # a question mark begins a query
     return any(sign in place for sign in "*?[{") and not Path(place).exists()
+
+
+def _is_named(place: str, suffix: str) -> bool:
+    """Whether a place is a file by its suffix, so that a server is not asked to list it, for which it would send it."""
+    return (place.partition("?")[0] if is_url(place) else place).endswith(suffix)
 
 
 def _is_folder(place: str) -> bool:

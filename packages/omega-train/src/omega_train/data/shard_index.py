@@ -125,7 +125,8 @@ def index_text(members: Iterable[Member]) -> str:
 
 def index_of(shard: str) -> str:
     """The path or URL of the index of a shard."""
-    return f"{shard.removesuffix('.tar')}.idx"
+    path, mark, query = shard.partition("?") if is_url(shard) else (shard, "", "")
+    return f"{path.removesuffix('.tar')}.idx{mark}{query}"
 
 
 def _indexed(shard: str, index: bytes) -> Iterator[Member]:

@@ -164,7 +164,7 @@ def _parts(
     place: str, seed: int, validation: float, skip_unreadable: bool, notes: list[str]
 ) -> tuple[ShardPictures, ShardPictures]:
     """The training and the validation pictures at a place. Raises DataError if a part has none."""
-    if has_folders(place, "train", "validation"):
+    if has_folders(place, ".tar", "train", "validation"):
         train, kept = (
             pictures_of(find_files(f"{place.rstrip('/')}/{part}", ".tar"), skip_unreadable, notes)
             for part in ("train", "validation")
