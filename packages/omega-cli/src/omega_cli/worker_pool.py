@@ -23,6 +23,7 @@ from omega_cli.logs import Shown, print_logs, shown
 from omega_cli.messages import many, say, say_error, say_warning
 from omega_cli.progress import Progress
 from omega_core.errors import OmegaError, OmegaWarning
+from omega_core.names import printable
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
@@ -156,7 +157,7 @@ def carry_out(
                     say_warning(remark)
                     said.add(remark)
             if done.pictures:
-                _log.info(done.line)
+                _log.info(printable(done.line))
             progress.advance()
             yield done
 

@@ -30,6 +30,7 @@ from omega_core.format.header import Header
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.pictures import MAX_PIXELS, Picture
 from omega_core.images.reading import Batch, FileOrArray, PictureLike
+from omega_core.names import printable
 from omega_core.places import Url
 from omega_core.plugins.registry import build, registry, resolve
 
@@ -91,7 +92,7 @@ def load_model(
         max_pixels=max_pixels,
         max_memory=max_memory,
     )
-    _log.info("%s: %s on %s, loaded in %.2f s", path, model, place, time.monotonic() - began)
+    _log.info("%s: %s on %s, loaded in %.2f s", printable(str(path)), model, place, time.monotonic() - began)
     return model
 
 
