@@ -80,7 +80,9 @@ def coding_steps(prior: FrozenPrior, latents: Latents) -> Iterator[CodingStep]:
         if len(parts) == 1:
             places, rows = parts[0].places, parts[0].rows
         else:
-            places = np.concatenate([start + part.places for start, part in zip(latents.starts, parts, strict=False)])
+            # in 64 bits, as a sum may not fit the type that holds the places of one picture
+            pairs = zip(latents.starts, parts, strict=False)
+            places = np.concatenate([start + part.places.astype(np.int64) for start, part in pairs])
             rows = np.concatenate([part.rows for part in parts])
         if len(rows) and (rows[1:] < rows[:-1]).any():
             order = np.argsort(_narrow(rows), kind="stable")
