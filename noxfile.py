@@ -30,12 +30,17 @@ And where the machine says otherwise, too, what one has compiled is kept for all
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
 ORACLES = ("pytorch-msssim", "scikit-image")
+METRICS = ("psnr-hvsm", "ssimulacra2")
+"""What the extra of omega-train for perceptual metrics installs."""
 CODECS = ("pillow-heif", "pillow-jxl-plugin")
 """What the extras of omega-train for codecs to compare with install."""
+STORES = ("flask", "flask-cors", "moto[s3]", "s3fs")
+"""A server of S3, of moto without what its other servers need, and what reaches it."""
 SHARDS = ("braceexpand",)
 """What the extra `shards` of omega-train installs beside what comes with Lightning."""
 CLUSTERS = ("distributed", "ray")
 """What the extras of omega-cli for clusters install."""
+EXTRAS = (*CODECS, *METRICS, *STORES, *SHARDS)
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
 """Plugins under tests/plugins that are whole; the others there are broken on purpose."""
 
@@ -47,6 +52,7 @@ def install(session: nox.Session, *what: str) -> None:
 
 def install_all(session: nox.Session, *others: str, evaluation: bool = False) -> None:
     wheels = build_wheels(session)
+    wheels["omega-core"] += "[fsspec]"  # of which torch brings all, but not for ever
     wheels["omega-train"] += "[evaluation]" * evaluation
     install(session, *wheels.values(), *others)
 
@@ -74,7 +80,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac, of clusters, of the browser, and of what is built: arguments go to pytest."""
-    install_all(session, "hatchling", "tensorboard", *CODECS, *SHARDS, *ORACLES, *TESTING, evaluation=True)
+    install_all(session, "hatchling", "tensorboard", *EXTRAS, *ORACLES, *TESTING, evaluation=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
@@ -93,7 +99,7 @@ def together(session: nox.Session) -> None:
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
     install_all(session, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm", evaluation=True)
-    install(session, *CODECS, *SHARDS, *CLUSTERS, *ORACLES, *TESTING)
+    install(session, *EXTRAS, *CLUSTERS, *ORACLES, *TESTING)
     install_torchac(session)
     check_types(session)
     names = ("codecs", "conformance", "curves", "data_shards", "overlays", "quality", "report", "tensorboard")

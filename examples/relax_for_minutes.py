@@ -22,6 +22,7 @@ speed.json          crops, crops a second without the first steps, and device, p
 import argparse
 import csv
 import json
+import logging
 import shutil
 import statistics
 import sys
@@ -63,6 +64,8 @@ def measured(run: Path, batch_size: int, seconds: float) -> dict[str, float | in
 def main() -> None:
     """Train, and write the files."""
     began = time.monotonic()
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("omega_train").setLevel(logging.INFO)  # how far it is, on standard error
     parser = argparse.ArgumentParser(description="Train the relaxed phase of a recipe for some minutes.")
     parser.add_argument("recipe", help="a shipped recipe, or a TOML file")
     parser.add_argument("--data", action="append", required=True, metavar="PATH[=SHARE]")

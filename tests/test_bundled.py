@@ -97,6 +97,23 @@ def test_processors_that_are_quick_with_shorter_numbers_decode_pixels_one_level_
     assert apart.float().mean() < 0.2
 
 
+def test_processors_that_are_quick_with_shorter_numbers_encode_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    octaves = [random.normal(128, 90, (4 << k, 6 << k)).clip(0, 255).astype(np.uint8) for k in range(5)]
+    noise = np.mean([Image.fromarray(each).resize((192, 128), 3) for each in octaves], axis=0)
+    picture = read_picture(Image.fromarray(noise.astype(np.uint8)).convert("RGB"))
+    model = omega_core.load_model("compact")
+    symbols, found = [], []
+    for quick in (False, True):
+        monkeypatch.setattr(image_codec, "is_quick", lambda *_, quick=quick: quick)
+        encoded = model.encode(picture)
+        symbols.append(encoded.symbols)
+        data = encoded.whole.to_bytes()
+        found.append((len(data), psnr(picture.pixels, omega_core.decompress_picture(data).pixels)))
+    assert 0 < (symbols[0] != symbols[1]).mean() < 0.01
+    assert found[1] == pytest.approx(found[0], rel=0.005)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_file_of_a_model_of_ours_is_a_picture_at_any_length_and_a_better_one_at_more(name: str) -> None:
     model = omega_core.load_model(name)

@@ -157,7 +157,10 @@ def test_only_the_metrics_that_are_asked_for_are_measured(evaluate: Run, tmp_pat
     assert evaluate("--metrics", "psnr,ssim", "--overwrite").returncode == 0
     assert all(row["psnr"] and row["ssim"] and not row["ms_ssim"] for row in measured(tmp_path / "out"))
     wrong = evaluate("--metrics", "psnr,vmaf")
-    assert (wrong.returncode, wrong.stderr) == (2, "error: there is no metric 'vmaf', only psnr, ssim, ms_ssim.\n")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "error: there is no metric 'vmaf', only psnr, ssim, ms_ssim, psnr_hvs_m, ssimulacra2.\n",
+    )
 
 
 def test_an_evaluation_may_be_repeated_but_its_report_is_replaced_by_another_only_if_asked(

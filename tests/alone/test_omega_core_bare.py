@@ -41,6 +41,15 @@ def test_a_file_is_shortened_to_the_one_of_a_lower_rate() -> None:
     assert omega_core.truncate(FILE.read_bytes(), max_bytes=len(shorter)) == shorter
 
 
+def test_a_file_is_shortened_by_its_path_and_a_url_needs_an_extra() -> None:
+    shorter = omega_core.truncate(FILE.read_bytes(), max_bytes=18)
+    assert (
+        omega_core.truncate(FILE, max_bytes=18) == omega_core.truncate(FILE.resolve().as_uri(), max_bytes=18) == shorter
+    )
+    with pytest.raises(MissingExtraError, match=r"s3:// needs fsspec, .* install omega-core with its extra fsspec"):
+        omega_core.truncate("s3://bucket/a.omega", max_bytes=18)
+
+
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_files_and_packs_are_described_and_shortened_to_bytes(path: Path) -> None:
     data = path.read_bytes()
@@ -103,6 +112,7 @@ def test_what_needs_a_model_names_the_extra(name: str) -> None:
         "omega_core.coding.tables",
         "omega_core.contracts",
         "omega_core.images.pictures",
+        "omega_core.pillow",
         "omega_core.testing",
     ],
 )

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from omega_cli import progress
-from omega_cli.progress import Progress, duration
+from omega_cli.progress import Progress, arrival, duration
 
 
 @pytest.fixture
@@ -42,6 +42,27 @@ def test_what_takes_little_time_and_what_is_quiet_is_silent(
             clock[0] += 100
             shown.advance()
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_arrives_is_counted_in_megabytes_where_its_size_is_known(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with arrival() as watch:
+        for part in range(31):
+            clock[0] += 4
+            watch(part * 2_000_000, 60_500_000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "5 of 60 megabytes, about 2 min left"
+    assert all(" of 60 megabytes" in line for line in lines)
+    with arrival() as watch:
+        watch(0, None)
+        clock[0] += 100
+        watch(50_000_000, None)
+    with arrival(quiet=True) as watch:
+        watch(0, 60_500_000)
+        clock[0] += 100
+        watch(50_000_000, 60_500_000)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

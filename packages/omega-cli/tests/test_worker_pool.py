@@ -171,7 +171,7 @@ def test_who_needs_no_more_need_not_wait_for_all(toil: ModuleType) -> None:
 def test_there_are_as_many_processes_as_asked_for_or_as_pay(
     monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int, cores: int, count: int
 ) -> None:
-    monkeypatch.setattr("omega_cli.worker_pool.cores", lambda: cores)
+    monkeypatch.setattr("omega_cli.worker_pool._cores", lambda: cores)
     assert process_count(asked, jobs) == count
 
 

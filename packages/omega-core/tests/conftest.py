@@ -1,6 +1,7 @@
 """A small model whose parts are made here, so that these tests need no other package."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,9 +16,10 @@ import omega_core.codec.model
 import omega_core.plugins.registry
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.image_codec import ImageCodec
+from omega_core.codec.loading import load_model
 from omega_core.codec.model_file import Choice, Description, write_model
 from omega_core.coding.tables import FrozenPrior, FrozenTables, Step
-from omega_core.contracts import Architecture, Coder, Prior, Quantized, Quantizer
+from omega_core.contracts import Architecture, Coder, LocalArchitecture, Prior, Quantized, Quantizer
 from omega_core.contracts.coder import Decoder, check_symbols
 from omega_core.errors import CoderError, ImageError
 from omega_core.plugins.components import Component
@@ -227,6 +229,51 @@ def model_file(tmp_path, toys, codec_parts):
 
 
 @pytest.fixture
+def add_toy(toys, monkeypatch):
+    """Registers one more component beside the toys, and returns its qualified name."""
+
+    def add(kind, target):
+        setattr(toys, target.__name__, target)
+        name = target.__name__.lower()
+        component = Component(name=name, target=f"omega_toys:{target.__name__}", summary="A toy.")
+        [plugin] = omega_core.plugins.registry.registry().plugins
+        more = replace(plugin, components=(*plugin.components, Registered(kind, component, "omega-toys")))
+        for module in (omega_core.plugins.registry, omega_core.codec.model):
+            monkeypatch.setattr(module, "registry", lambda: Registry([more]))
+        return f"omega-toys/{name}"
+
+    return add
+
+
+class Local(LocalArchitecture):
+    """As the toy blocks, but for pictures of any size, in tiles that need no neighbors."""
+
+    analysis_halo = render_halo = 0
+
+    def __init__(self, *, latent_channels, colors=1, block=2):
+        super().__init__()
+        self.latent_channels, self.colors, self.stride = latent_channels, colors, block
+        self.peak = nn.Parameter(torch.tensor(1.0))
+
+    def analysis(self, image):
+        return F.pixel_unshuffle(self.pad(image, self.margins(*image.shape[2:])), self.stride) * self.peak
+
+    def render(self, features):
+        return F.pixel_shuffle(features, self.stride) / self.peak
+
+
+@pytest.fixture
+def local(model_file, add_toy):
+    """Makes models of that architecture, which is lossless with all channels."""
+
+    def make(colors=1, **changed):
+        choice = Choice(name=add_toy("architecture", Local), options={"colors": colors})
+        return load_model(model_file(colors=colors, architecture=choice, name=f"local{colors}"), **changed)
+
+    return make
+
+
+@pytest.fixture
 def noise_picture():
     """Makes reproducible noise: (height, width), or (height, width, 3) for RGB."""
 
@@ -234,3 +281,12 @@ def noise_picture():
         return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
     return make
+
+
+@pytest.fixture
+def memory():
+    """The URL of an empty store in the memory of this process."""
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").store.clear()
+    fsspec.filesystem("memory").pseudo_dirs[:] = [""]
+    return "memory://bucket"

@@ -1,6 +1,7 @@
 import importlib
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -14,6 +15,7 @@ LIGHT = [
     "omega_core.contracts",
     "omega_core.codec.model_file",
     "omega_core.format.file",
+    "omega_core.pillow",
 ]
 
 
@@ -35,6 +37,12 @@ def test_every_public_name_can_be_imported(package):
 def test_a_name_that_is_not_there_is_named_with_its_module(package):
     with pytest.raises(AttributeError, match=rf"'{package.__name__}' has no attribute 'Nothing'"):
         _ = package.Nothing
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert omega_core.__version__ == version("omega-core")
+    with pytest.raises(AttributeError, match="has no attribute '__version__'"):
+        _ = omega_core.contracts.__version__
 
 
 def test_public_names_are_listed_before_anything_is_imported_for_them():

@@ -1,12 +1,16 @@
-"""PSNR, SSIM and MS-SSIM, beside other people's."""
+"""PSNR, SSIM and MS-SSIM, beside other people's; perceptual metrics by other people."""
 
+import io
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from omega_core.errors import ComponentError
 from omega_core.images.pictures import Pixels
 from omega_core.images.reading import read_picture
 from omega_train.evaluation.codecs.pillow import JpegCodec
@@ -52,6 +56,34 @@ def test_several_are_measured_as_each_alone() -> None:
     for one, other in zip(both, alone, strict=True):
         assert one.psnr == other.psnr
         assert (one.ssim, one.ms_ssim) == pytest.approx((other.ssim, other.ms_ssim), abs=1e-6)
+
+
+def test_perceptual_metrics_fall_with_the_quality_of_jpeg() -> None:
+    for package in ("psnr_hvsm.numpy", "ssimulacra2"):
+        with redirect_stdout(io.StringIO()):
+            pytest.importorskip(package, reason="needs the extra metrics")
+    [(original, _), *_] = pictures()
+    jpeg, wanted = JpegCodec(), ("psnr_hvs_m", "ssimulacra2")
+    decoded = [jpeg.decode(jpeg.encode(original, quality), 3) for quality in (95, 50, 10)]
+    found = qualities(original, [original, *decoded], wanted)
+    assert (found[0].psnr_hvs_m, found[0].ssimulacra2) == (100, 100)
+    for metric in wanted:
+        values = [getattr(each, metric) for each in found]
+        assert values == sorted(values, reverse=True)
+        assert values[1] > values[2] + 5 > values[3] + 10
+    assert found[0].ssim is found[0].ms_ssim is None
+    gray = original[:1]
+    [quality] = qualities(gray, [gray], wanted)
+    assert (quality.psnr_hvs_m, quality.ssimulacra2) == (100, 100)
+    small = original[:, :7]
+    assert qualities(small, [small], wanted)[0].psnr_hvs_m is None
+
+
+def test_a_metric_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ssimulacra2", None)
+    pixels = np.zeros((3, 16, 16), np.uint8)
+    with pytest.raises(ComponentError, match=r"metric ssimulacra2 .*omega-train\[metrics\]"):
+        qualities(pixels, [pixels], ["ssimulacra2"])
 
 
 @pytest.mark.parametrize("metric", ["ssim", "ms_ssim"])

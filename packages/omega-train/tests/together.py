@@ -6,6 +6,7 @@ for. A run that is there already is resumed. Writes the gradient of the first st
 and the pictures that each process saw to `seen-RANK.pt`.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -41,6 +42,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Train each run."""
     folder, batch, steps, names, killed, devices = sys.argv[1:]
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("omega_train").setLevel(logging.INFO)
     optimizers.quick_precision = lambda _: torch.float32  # bfloat16 would magnify differences in last digits
     torch.set_num_threads(1)
     metrics.LOG_EVERY = 2

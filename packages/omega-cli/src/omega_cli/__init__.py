@@ -1,3 +1,7 @@
 """The command `omega`."""
 
-__version__ = "0.1.0"
+from omega_core.lazy import lazily
+
+__version__: str
+
+__getattr__, __dir__, __all__ = lazily(__name__)

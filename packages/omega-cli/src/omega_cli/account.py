@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import typer
 
 from omega_cli.jobs import Done
 from omega_cli.messages import many, say, say_error, say_warning
 from omega_core.folders import Reason, counted_reasons
+from omega_core.places import Place
 
 
 @dataclass
@@ -30,12 +30,12 @@ class Account:
     bytes_out: int = 0
     pixels: int = 0
 
-    def fail(self, name: Path | str, reason: str) -> None:
+    def fail(self, name: Place | str, reason: str) -> None:
         """Print and count an input with an error."""
         say_error(f"{name}: {reason}")
         self.failed.add(str(name))
 
-    def leave_out(self, name: Path, reason: str, detail: str = "") -> None:
+    def leave_out(self, name: Place, reason: str, detail: str = "") -> None:
         """Count an input that is not tried. reason: a noun in the singular, whose first word has a plural with s."""
         self.left_out[str(name)] = (reason, detail)
 

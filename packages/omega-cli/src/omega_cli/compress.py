@@ -1,6 +1,5 @@
 """`omega compress`: pictures to `.omega` files."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,8 +7,10 @@ import typer
 from omega_cli.account import Account
 from omega_cli.compress_workers import Compressing, Group, Packing
 from omega_cli.executors.cluster import Cluster, Executor, cluster_of
-from omega_cli.input_files import STANDARD_INPUT, find_files, input_path
+from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place
+from omega_cli.logs import show
 from omega_cli.options import (
+    Coder,
     Device,
     ExecutorAddress,
     ExecutorName,
@@ -21,12 +22,14 @@ from omega_cli.options import (
     Overwrite,
     Quiet,
     SkipExisting,
+    Verbose,
     Workers,
 )
 from omega_cli.output_files import Existing, Output, output_option, write_output
 from omega_cli.output_names import Job, is_one_of, plan_jobs
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError, OutputError, RateError
+from omega_core.places import Place
 from omega_core.processes import launch_size, share
 
 if TYPE_CHECKING:
@@ -37,17 +40,21 @@ BLOCK = 64  # pictures in a block of a pack: the most that a file can have
 
 def compress(
     inputs: Annotated[
-        list[Path],
+        list[Input],
         typer.Argument(
-            parser=input_path, metavar="INPUT...", help="Pictures, folders of them, or - for standard input."
+            parser=input_place,
+            metavar="INPUT...",
+            help="Pictures or folders, or their URLs, or - for standard input.",
         ),
     ],
     output: Annotated[
         Output,
-        output_option("The folder for the .omega files; for one picture also FILE.omega, or - for standard output."),
+        output_option(
+            "The folder for the .omega files, or its URL; for one picture also FILE.omega, or - for standard output."
+        ),
     ],
     model: Model_ = None,
-    coder: Annotated[str | None, typer.Option(help="An entropy coder other than the model's own.")] = None,
+    coder: Coder = None,
     channels: Annotated[int | None, typer.Option(help="Keep the first channels: fewer make smaller files.")] = None,
     fraction: Annotated[float | None, typer.Option(help="Share of the channels to keep, in (0, 1].")] = None,
     bpp: Annotated[float | None, typer.Option(help="Largest rate of each file, in bits per pixel.")] = None,
@@ -67,6 +74,7 @@ def compress(
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Compress pictures to .omega files.
 
@@ -75,6 +83,7 @@ def compress(
     from omega_core.format.rate_control import Rate
     from omega_core.images.reading import is_picture_file
 
+    show(quiet=quiet, verbose=verbose)
     existing = Existing.of(overwrite, skip_existing)
     streams = STANDARD_INPUT in inputs or output.is_standard_output
     cluster = cluster_of(executor, executor_address, workers, streams=streams)
@@ -90,7 +99,7 @@ def compress(
     if not jobs:
         account.close(rate=True, quiet=quiet)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-    loaded = ModelOnce(model, max_pixels, device, max_memory)
+    loaded = ModelOnce(model, max_pixels, device, max_memory, quiet)
     loaded().check_rate(rate)
     loaded().check_coder(coder)
     worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop, existing)
@@ -115,7 +124,7 @@ def compress(
     account.close(rate=True, quiet=quiet)
 
 
-def _name(given: Path) -> str:
+def _name(given: Place) -> str:
     """The name of a pack whose first input this is."""
     try:
         return given.resolve().name if given.is_dir() else given.stem
@@ -125,7 +134,7 @@ def _name(given: Path) -> str:
 
 def _pack(
     jobs: list[Job],
-    target: Path,
+    target: Place,
     packing: Packing,
     workers: int | None,
     cluster: Cluster | None,

@@ -1,7 +1,6 @@
 """What `omega compress` does with pictures, in whichever process."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from omega_cli.input_files import STANDARD_INPUT, standard_input
@@ -9,6 +8,7 @@ from omega_cli.jobs import Done
 from omega_cli.options import ModelOnce
 from omega_cli.output_files import Existing, write_result
 from omega_cli.output_names import Job
+from omega_core.places import Place, relative_path
 
 if TYPE_CHECKING:
     from omega_core.file_io import Source
@@ -76,7 +76,7 @@ class Packing:
     """Turns pictures into blocks of a pack, which are `made`, with the names of their pictures."""
 
     compressing: Compressing
-    output: Path
+    output: Place
 
     def start(self) -> None:
         """Load the model."""
@@ -121,7 +121,7 @@ class Packing:
             done.add(Done(len(part), sum(size for _, _, size in part), 0, file.pixels))
 
     def _name(self, job: Job) -> str:
-        return job.target.relative_to(self.output).as_posix().removesuffix(".omega")
+        return relative_path(job.target, self.output).removesuffix(".omega")
 
 
 def _within(together: "list[Sized]", most: int) -> "list[list[Sized]]":

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
@@ -13,8 +12,9 @@ import typer
 from omega_cli.account import Account
 from omega_cli.executors.cluster import Executor, cluster_of
 from omega_cli.failures import reason_of, stops_all
-from omega_cli.input_files import STANDARD_INPUT, Found, find_files, input_path, standard_input
+from omega_cli.input_files import STANDARD_INPUT, Found, Input, find_files, input_place, standard_input
 from omega_cli.jobs import Done
+from omega_cli.logs import show
 from omega_cli.messages import many
 from omega_cli.options import (
     Device,
@@ -27,6 +27,7 @@ from omega_cli.options import (
     Overwrite,
     Quiet,
     SkipExisting,
+    Verbose,
     Workers,
 )
 from omega_cli.output_files import STANDARD_OUTPUT, Existing, Output, output_option, write_output, write_result
@@ -34,6 +35,7 @@ from omega_cli.output_names import candidates, check_folder, distinct, is_one_of
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError, OutputError
 from omega_core.names import marked, portable
+from omega_core.places import Place, place_of, relative_path
 from omega_core.processes import share
 
 if TYPE_CHECKING:
@@ -42,18 +44,25 @@ if TYPE_CHECKING:
 
 def decompress(
     inputs: Annotated[
-        list[Path],
+        list[Input],
         typer.Argument(
-            parser=input_path, metavar="INPUT...", help=".omega files, folders of them, or - for standard input."
+            parser=input_place,
+            metavar="INPUT...",
+            help=".omega files or folders, or their URLs, or - for standard input.",
         ),
     ],
     output: Annotated[
         Output,
-        output_option("The folder for the pictures, as PNG; for one picture also FILE.png, or - for standard output."),
+        output_option(
+            "The folder for the pictures, as PNG, or its URL; for one picture also FILE.png, or - for standard output."
+        ),
     ],
     model: Model_ = None,
     partial: Annotated[bool, typer.Option("--partial", help="Decode what is there of files that break off.")] = False,
-    preview: Annotated[Path | None, typer.Option(help="A folder for pictures of the file as it arrives.")] = None,
+    preview: Annotated[
+        Input | None,
+        typer.Option(parser=place_of, metavar="PATH", help="A folder for pictures as a file arrives."),
+    ] = None,
     only: Annotated[str | None, typer.Option(help="Unpack only pictures with matching names, such as 'a/*'.")] = None,
     workers: Workers = None,
     executor: ExecutorName = Executor.local,
@@ -64,11 +73,13 @@ def decompress(
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Decompress .omega files to PNG pictures.
 
     Several processes that torchrun or srun started share the files.
     """
+    show(quiet=quiet, verbose=verbose)
     existing = Existing.of(overwrite, skip_existing)
     streams = STANDARD_INPUT in inputs or output.is_standard_output or preview is not None
     cluster = cluster_of(executor, executor_address, workers, streams=streams)
@@ -81,7 +92,8 @@ def decompress(
         account.close(rate=False, quiet=quiet)
     folder = output.folder(".png")
     check_folder(folder)
-    worker = Decompressing(ModelOnce(model, max_pixels, device, max_memory), partial, preview, folder, existing)
+    models = ModelOnce(model, max_pixels, device, max_memory, quiet)
+    worker = Decompressing(models, partial, preview, folder, existing)
     worker.start()
     jobs = _jobs(files, folder, only, account)
     if output.is_file(".png"):
@@ -106,9 +118,9 @@ class Unpacking:
     targets: the file to write for each picture, by its place in the block; 0 for the picture of a file.
     """
 
-    source: Path
+    source: Place
     block: "Block | None"
-    targets: dict[int, Path]
+    targets: dict[int, Place]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,7 +132,7 @@ class Unpacking:
         return f"{self.source}: {self.block.names[place]}" if self.block else str(self.source)
 
 
-def _jobs(files: list[Found], output: Path, only: str | None, account: Account) -> list[Unpacking]:
+def _jobs(files: list[Found], output: Place, only: str | None, account: Account) -> list[Unpacking]:
     """A job for each file, or for each block if a file is a pack, whose pictures go to a folder with its name.
 
     Names in a pack are escaped as far as a system would not allow them, or take them for something else.
@@ -166,7 +178,7 @@ def _jobs(files: list[Found], output: Path, only: str | None, account: Account) 
     return planned
 
 
-def _to_one_file(jobs: list[Unpacking], target: Path) -> list[Unpacking]:
+def _to_one_file(jobs: list[Unpacking], target: Place) -> list[Unpacking]:
     """The only picture of the jobs with another target. Raises OutputError if there are several."""
     if sum(len(job.targets) for job in jobs) > 1:
         raise OutputError(
@@ -175,7 +187,7 @@ def _to_one_file(jobs: list[Unpacking], target: Path) -> list[Unpacking]:
     return [replace(job, targets=dict.fromkeys(job.targets, target)) for job in jobs]
 
 
-def _blocks(path: Path) -> "list[Block]":
+def _blocks(path: Place) -> "list[Block]":
     """The blocks of a pack; none of another file. Raises OmegaError if the file cannot be read."""
     from omega_core.file_io import opened
     from omega_core.format.packs import MAGIC, is_pack, read_index
@@ -211,8 +223,8 @@ class Decompressing:
 
     model: ModelOnce
     partial: bool
-    preview: Path | None
-    output: Path
+    preview: Place | None
+    output: Place
     existing: Existing
 
     def start(self) -> None:
@@ -238,8 +250,8 @@ class Decompressing:
                     raise OmegaError("a pack cannot be read from standard input; name its file.")
                 picture = self.model.of(Header.parse(data).fingerprint).decompress(data, partial=self.partial)
             else:
-                name = Path("stdin") if job.source == STANDARD_INPUT else Path(job.source.stem)
-                views = self.preview / (name if target == STANDARD_OUTPUT else target.relative_to(self.output))
+                name = "stdin" if job.source == STANDARD_INPUT else job.source.stem
+                views = self.preview / (name if target == STANDARD_OUTPUT else relative_path(target, self.output))
                 arriving = StreamingFile(file)
                 for picture in self.model.of(arriving.header.fingerprint).decompress_progressively(arriving):
                     view = views.with_name(f"{views.stem}-{picture.info['stream_bytes']:07}.png")
@@ -271,7 +283,7 @@ class Decompressing:
 
 
 @contextmanager
-def _source(path: Path) -> Iterator[BinaryIO]:
+def _source(path: Place) -> Iterator[BinaryIO]:
     from omega_core.file_io import opened
 
     if path == STANDARD_INPUT:

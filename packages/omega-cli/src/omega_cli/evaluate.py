@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.account import Account, exit_status
 from omega_cli.executors.cluster import Cluster, Executor, cluster_of
-from omega_cli.input_files import find_files
+from omega_cli.input_files import Input, find_files
 from omega_cli.jobs import Done
+from omega_cli.logs import show
 from omega_cli.messages import say
 from omega_cli.options import (
     CodecOnce,
@@ -27,12 +29,14 @@ from omega_cli.options import (
     ModelOnce,
     Quiet,
     SkipExisting,
+    Verbose,
     Workers,
     omega_train_for,
     parsed_options,
 )
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError
+from omega_core.places import Place, place_of
 from omega_core.processes import share
 
 if TYPE_CHECKING:
@@ -62,7 +66,7 @@ class Measuring:
     shown: whether the gallery of the report shows it.
     """
 
-    source: Path
+    source: Place
     relative: Path
     target: Path
     shown: bool
@@ -160,15 +164,32 @@ class Evaluating:
 
 
 def evaluate(
-    images: Annotated[Path, typer.Option(help="A picture, or a folder of them.")],
+    images: Annotated[
+        Input, typer.Option(parser=place_of, metavar="PATH", help="A picture, or a folder of them, or its URL.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for tables, plots and report.html.")],
-    model: Annotated[list[str] | None, typer.Option(help="A model file; several times for several.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            autocompletion=completions.models,
+            help="As of `omega compress`; several times for several. [env var: OMEGA_MODEL, for one]",
+        ),
+    ] = None,
     channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; up to 32 numbers if not given.")] = None,
     coder: Annotated[
-        list[str] | None, typer.Option(help="Other than the models' own; several times for several.")
+        list[str] | None,
+        typer.Option(
+            autocompletion=completions.components("coder"),
+            help="Other than the models' own; several times for several.",
+        ),
     ] = None,
     against: Annotated[
-        str, typer.Option(help="Codecs to compare with, such as jpeg,webp: see `omega list codec`.")
+        str,
+        typer.Option(
+            autocompletion=completions.several(completions.components("codec")),
+            help="Codecs to compare with, such as jpeg,webp: see `omega list codec`.",
+        ),
     ] = "",
     codec_option: Annotated[
         list[str] | None,
@@ -179,7 +200,11 @@ def evaluate(
     ] = None,
     rate: Annotated[Counted, typer.Option(help="What plots and BD-rates count.")] = Counted.file,
     metrics: Annotated[
-        str, typer.Option(help="Such as psnr, which takes a fraction of the time of all.")
+        str,
+        typer.Option(
+            help="Of psnr, ssim, ms_ssim and, with the extra omega-train[metrics], psnr_hvs_m and ssimulacra2."
+            " PSNR is always measured; alone it takes a fraction of the time."
+        ),
     ] = "psnr,ssim,ms_ssim",
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
     workers: Workers = None,
@@ -192,15 +217,17 @@ def evaluate(
         bool, typer.Option("--overwrite", help="Replace the report of another evaluation in the folder.")
     ] = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure rate, PSNR, SSIM and MS-SSIM of pictures decoded from their files; draw curves and a report.
 
     Several processes that torchrun or srun started share the pictures.
     """
+    show(quiet=quiet, verbose=verbose)
     failed, of = evaluate_on(
         images,
         output,
-        model or [],
+        model or [name for name in [os.environ.get("OMEGA_MODEL")] if name],  # typer would split it at spaces
         counts=_numbers(channels),
         coders=coder or (),
         codecs=[codec.strip() for codec in against.split(",") if codec.strip()],
@@ -222,7 +249,7 @@ def evaluate(
 
 
 def evaluate_on(
-    images: Path,
+    images: Place,
     output: Path,
     model_paths: Sequence[str],
     *,
@@ -250,7 +277,7 @@ def evaluate_on(
     counts: numbers of channels to measure; up to 32, evenly spaced, if empty.
     codecs: names of codecs to compare with.
     codec_options: their options, such as "webp.method=4".
-    metrics: psnr, ssim, ms_ssim; all of them if empty.
+    metrics: psnr, ssim, ms_ssim, psnr_hvs_m, ssimulacra2; the first three if empty.
     overwrite: whether the report of another evaluation in the folder may be replaced.
     overlays: CSV or JSON files of published points.
     together: whether to share the pictures with the other processes of a launch.
@@ -266,14 +293,17 @@ def evaluate_on(
     with omega_train_for("evaluation"):
         from omega_train.data.identity import digest, digest_of_file
         from omega_train.evaluation.overlays import read_overlay
-        from omega_train.evaluation.quality import METRICS
+        from omega_train.evaluation.perceptual import check_metric
+        from omega_train.evaluation.quality import DEFAULT_METRICS, METRICS
         from omega_train.evaluation.report import PARTS, claim
     if unknown := [metric for metric in metrics if metric not in METRICS]:
         raise OmegaError(f"there is no metric {unknown[0]!r}, only {', '.join(METRICS)}.")
-    metrics = [metric for metric in METRICS if metric in metrics] or list(METRICS)
+    metrics = [metric for metric in METRICS if metric in metrics] or list(DEFAULT_METRICS)
+    for metric in metrics:
+        check_metric(metric)
     counts, against = counts or [], _with_options(codecs, codec_options)
     published = [point for path in overlays for point in read_overlay(path)]
-    models = _with_coders(_named(model_paths, max_pixels, device), coders)
+    models = _with_coders(_named(model_paths, max_pixels, device, quiet), coders)
     for loaded, coder in models.values():
         loaded().check_coder(coder)
         for count in counts:
@@ -322,17 +352,19 @@ def evaluate_on(
     good = [job for job in jobs if job.target.exists()]
     # of several processes, the last one does
     if good and all(job.target.exists() or job.failed.exists() for job in jobs):
-        points = _finish(output, good, worker, published, made_with, rate)
+        remarks, points = _finish(output, good, worker, published, made_with, rate)
         if not quiet:
-            _print_points(points)
+            for remark in remarks:
+                say(f"note: {remark}", err=True)
+            _print_points(points, metrics)
     account.say_left_out()
     return len(total.problems) + len(account.failed), len(mine) + len(account.failed)
 
 
 def _finish(
     output: Path, jobs: list[Measuring], worker: Evaluating, published: Any, made_with: dict[str, Any], rate: str
-) -> "list[Point]":
-    """Write the report of all measurements, and return their means."""
+) -> "tuple[list[str], list[Point]]":
+    """Write the report of all measurements, and return remarks about them and their means."""
     from omega_train.evaluation.measurements import read_measurements, summarize
     from omega_train.evaluation.report import write_report
 
@@ -350,34 +382,47 @@ def _finish(
         metrics=worker.metrics,
         title=f"{', '.join(order)} on {len(jobs)} pictures",
     )
-    for remark in remarks:
-        say(f"note: {remark}", err=True)
-    return summarize(measured)
+    return remarks, summarize(measured)
 
 
-def _print_points(points: "Sequence[Point]") -> None:
-    """Print a table with a row for each codec and setting."""
+_COLUMNS = {  # heading, and decimals
+    "ssim": ("SSIM", 4),
+    "ms_ssim": ("MS-SSIM", 4),
+    "psnr_hvs_m": ("PSNR-HVS-M", 2),
+    "ssimulacra2": ("SSIMULACRA2", 2),
+}
+
+
+def _print_points(points: "Sequence[Point]", metrics: Sequence[str]) -> None:
+    """Print a table with a row for each codec and setting, and a column for each metric beside PSNR."""
     width = max(len(point.codec) for point in points)
-    say(f"{'codec':{width}}  setting  images    bpp  stream      PSNR    SSIM  MS-SSIM")
+    columns = {metric: of for metric, of in _COLUMNS.items() if metric in metrics}
+    headings = "".join(f"  {heading:>7}" for heading, _ in columns.values())
+    say(f"{'codec':{width}}  setting  images    bpp  stream      PSNR{headings}")
     for point in points:
-        similar = "".join(f"  {'–' if value is None else f'{value:.4f}':>6}" for value in (point.ssim, point.ms_ssim))
-        say(
-            f"{point.codec:{width}}  {point.setting:7}  {point.images:6}  {point.bpp:5.3f}  {point.stream_bpp:6.3f}"
-            f"  {point.psnr:5.2f} dB{similar}"
-        )
+        row = f"{point.codec:{width}}  {point.setting:7}  {point.images:6}  {point.bpp:5.3f}  {point.stream_bpp:6.3f}"
+        row += f"  {point.psnr:5.2f} dB"
+        for metric, (heading, decimals) in columns.items():
+            value = getattr(point, metric)
+            text = "–" if value is None else f"{value:.{decimals}f}"
+            row += f"  {text:>{max(7, len(heading))}}"
+        say(row)
 
 
-def _named(paths: Sequence[str], max_pixels: int | None, device: str) -> dict[str, ModelOnce]:
+def _named(paths: Sequence[str], max_pixels: int | None, device: str, quiet: bool) -> dict[str, ModelOnce]:
     """Models by their names: those of their files, or of their folders where a file is called model.safetensors."""
-    places = [Path(path).resolve() for path in paths]
+    from omega_core.codec.model_names import split_fingerprint
+
+    places = [place_of(split_fingerprint(path)[0]).resolve() for path in paths]
     if twice := next((path for path, place in zip(paths, places, strict=True) if places.count(place) > 1), None):
         raise OmegaError(f"the model {twice} is given twice.")
     short = [_text(Path(place.parent.name if place.stem == "model" else place.stem)) for place in places]
+    long = [_text(Path(str(place.parent / place.stem).replace("://", "/"))) for place in places]
     names = [
-        name if short.count(name) == 1 else _text(place.with_suffix("")).strip("/").replace("/", "-")
-        for name, place in zip(short, places, strict=True)
+        name if short.count(name) == 1 else other.strip("/").replace("/", "-")
+        for name, other in zip(short, long, strict=True)
     ]
-    return {name: ModelOnce(path, max_pixels, device) for name, path in zip(names, paths, strict=True)}
+    return {name: ModelOnce(path, max_pixels, device, quiet=quiet) for name, path in zip(names, paths, strict=True)}
 
 
 def _text(path: Path) -> str:

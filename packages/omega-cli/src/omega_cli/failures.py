@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Iterator
 
-from omega_core.errors import OmegaError, OutputError
+from omega_core.errors import OmegaError, OutputError, StoreError
 
 _OF_THE_DEVICE = {
     number
@@ -47,7 +47,7 @@ def is_memory(problem: BaseException) -> bool:
 
 def stops_all(problem: BaseException) -> bool:
     """Whether a run ends: by a signal, or since nothing can be written any more, as where the disk is full or gone."""
-    if isinstance(problem, Terminated):
+    if isinstance(problem, (Terminated, StoreError)):
         return True
     return isinstance(problem, OutputError) and any(
         isinstance(each, OSError) and each.errno in _OF_THE_DEVICE for each in _with_causes(problem)

@@ -2,32 +2,34 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
-from omega_cli.input_files import STANDARD_INPUT, find_files, input_path, standard_input
+from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place, standard_input
 from omega_cli.messages import say
 from omega_core.names import printable
+from omega_core.places import Place, Url
 
 
 def info(
     file: Annotated[
-        Path,
+        Input,
         typer.Argument(
-            parser=input_path,
+            parser=input_place,
             metavar="FILE",
-            help="An .omega file or a model, or a folder of them; a model by its name; - for standard input.",
+            autocompletion=completions.models,
+            help="An .omega file or a model, or a folder of them, or a URL; a model by its name; - for standard input.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is in an .omega file or a model, or in all those of a folder."""
-    if file != STANDARD_INPUT and not file.exists() and file.suffix not in (".omega", ".safetensors"):
-        file = _bundled(file)
+    if file != STANDARD_INPUT:
+        file = _named(file)
     if file.is_dir():
         _about_folder(file, as_json)
         return
@@ -43,15 +45,19 @@ def info(
         say(f"\n{card.strip()}")
 
 
-def _bundled(name: Path) -> Path:
-    """The file of a bundled model; the name as it is if there is none, to be called a file that is not there."""
+def _named(given: Place) -> Place:
+    """The file of a model that is named, or whose fingerprint is given; else what is given, be it there or not."""
+    from omega_core.codec.model_names import model_path, split_fingerprint
     from omega_core.plugins.registry import registry
 
-    known = registry().models(name.as_posix())
-    return registry().find_model(name.as_posix()).path() if known else name
+    if split_fingerprint(given)[1]:
+        return model_path(given)
+    if isinstance(given, Url) or given.exists() or given.suffix in (".omega", ".safetensors"):
+        return given
+    return model_path(given) if registry().models(given.as_posix()) else given
 
 
-def about(file: Path) -> dict[str, Any]:
+def about(file: Place) -> dict[str, Any]:
     """What is in a file, a pack or a model. Raises OmegaError."""
     from omega_core.file_io import read_whole
     from omega_core.format.facts import describe
@@ -64,7 +70,7 @@ def about(file: Path) -> dict[str, Any]:
     return describe(read_whole(file)) if is_pack(first) or first == MAGIC else _about_model(file)
 
 
-def _about_folder(folder: Path, as_json: bool) -> None:
+def _about_folder(folder: Place, as_json: bool) -> None:
     """A row for each file; one that cannot be read is named, and does not stop the others."""
     account = Account()
     rows = {}
@@ -85,7 +91,7 @@ def _about_folder(folder: Path, as_json: bool) -> None:
     account.close(rate=False, quiet=True)
 
 
-def _about_model(path: Path) -> dict[str, Any]:
+def _about_model(path: Place) -> dict[str, Any]:
     from omega_core.codec.model_file import read_description
 
     description, fingerprint = read_description(path)

@@ -6,19 +6,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from omega_cli.account import Account
 from omega_core.errors import OmegaError
-from omega_core.folders import Identity, identity_of, search_folder
+from omega_core.folders import Identity, identity_of, search_folder, search_store
+from omega_core.places import Place, Url, place_of
+
+if TYPE_CHECKING:
+    Input: TypeAlias = Place
+else:
+    Input = type("Place", (), {})  # typer refuses unions, also where a parser makes them, and shows the name
+"""The type of arguments that `input_place` parses."""
 
 STANDARD_INPUT = Path("-")
 
 
-def input_path(text: str) -> Path:
-    """An argument as a path, of which `./-` is a file and `-` is standard input."""
-    path = Path(text)
-    return path.absolute() if path == STANDARD_INPUT and text != "-" else path
+def input_place(text: str) -> Place:
+    """An argument as a path, of which `./-` is a file and `-` is standard input, or as a URL."""
+    place = place_of(text)
+    return place.absolute() if isinstance(place, Path) and place == STANDARD_INPUT and text != "-" else place
 
 
 def standard_input() -> BinaryIO:
@@ -32,17 +39,17 @@ def standard_input() -> BinaryIO:
 class Found:
     """A file to read.
 
-    source: its path.
+    source: its path or URL.
     relative: its path in the folder that was searched; its name if it was named itself.
     identity: of the file; None for standard input.
     """
 
-    source: Path
+    source: Place
     relative: PurePath
     identity: Identity | None
 
 
-def find_files(inputs: Iterable[Path], wanted: Callable[[Path], bool], account: Account) -> list[Found]:
+def find_files(inputs: Iterable[Place], wanted: Callable[[Place], bool], account: Account) -> list[Found]:
     """The files of all inputs, those of a folder sorted, each once: of several paths the longest without links.
 
     inputs: files, which are always taken, and folders, which are searched. Links are followed; a folder that was
@@ -50,17 +57,22 @@ def find_files(inputs: Iterable[Path], wanted: Callable[[Path], bool], account: 
     wanted: selects regular files in folders. Raises OSError if it cannot read one.
     account: takes what is left out, and what is missing or cannot be read.
     """
-    found: dict[Path, Found] = {}
+    found: dict[Place, Found] = {}
     real = cache(Path.resolve)
 
-    def rank(file: Found) -> tuple[bool, int, Path]:
-        top = file.source.parents[len(file.relative.parts) - 1]
-        return real(top) / file.relative.parent != real(file.source.parent), -len(file.relative.parts), file.source
+    def key(file: Found) -> Place:
+        place = file.source
+        return place if isinstance(place, Url) else real(place.parent) / place.name
+
+    def rank(file: Found) -> tuple[bool, int, str | Path]:
+        place, depth = file.source, len(file.relative.parts)
+        if isinstance(place, Url):
+            return False, -depth, place.text
+        return real(place.parents[depth - 1]) / file.relative.parent != real(place.parent), -depth, place
 
     for given in inputs:
         for file in _find(given, wanted, account):
-            place = real(file.source.parent) / file.source.name
-            found[place] = min(found.get(place, file), file, key=rank)
+            found[key(file)] = min(found.get(key(file), file), file, key=rank)
     for file in found.values():  # which is named or reached from another folder, too
         account.left_out.pop(str(file.source), None)
     for name in account.failed:
@@ -68,7 +80,7 @@ def find_files(inputs: Iterable[Path], wanted: Callable[[Path], bool], account: 
     return list(found.values())
 
 
-def _find(given: Path, wanted: Callable[[Path], bool], account: Account) -> list[Found]:
+def _find(given: Place, wanted: Callable[[Place], bool], account: Account) -> list[Found]:
     if given == STANDARD_INPUT:
         return [Found(given, PurePath("stdin"), None)]
     try:
@@ -80,11 +92,11 @@ def _find(given: Path, wanted: Callable[[Path], bool], account: Account) -> list
         account.fail(given, f"cannot read it: {problem.strerror or problem}.")
         return []
     if stat.S_ISREG(status.st_mode):
-        return [Found(given, PurePath(given.name), identity_of(status))]
+        return [Found(given, PurePath(given.name), given if isinstance(given, Url) else identity_of(status))]
     if not stat.S_ISDIR(status.st_mode):
         account.fail(given, "it is neither a file nor a folder.")
         return []
-    inside = search_folder(given, wanted)
+    inside = search_store(given, wanted) if isinstance(given, Url) else search_folder(given, wanted)
     for path, reason in inside.unreadable.items():
         account.fail(path, f"{reason}.")
     for path, why in inside.left_out.items():

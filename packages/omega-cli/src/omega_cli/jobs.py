@@ -1,5 +1,6 @@
 """Jobs: what a command does with each of its inputs, the workers that do them, and the results."""
 
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -35,8 +36,12 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        more = f" and {many(len(self.names) - 1, 'other')}" if len(self.names) > 1 else ""
-        return f"{self.names[0]}{more}: {self.reason}"
+        return f"{_listed(self.names)}: {self.reason}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first name, and how many others there are."""
+    return names[0] + (f" and {many(len(names) - 1, 'other')}" if len(names) > 1 else "")
 
 
 @dataclass
@@ -51,6 +56,7 @@ class Done:
     names: the inputs that the job was about.
     traces: where exceptions come from that are mistakes in the program.
     exhausted: whether memory ran out, so that the job may succeed while no other one runs.
+    seconds: the time that the job took.
     """
 
     pictures: int = 0
@@ -63,6 +69,13 @@ class Done:
     names: tuple[str, ...] = ()
     traces: list[str] = field(default_factory=list)
     exhausted: bool = False
+    seconds: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """What was done, for the log."""
+        sizes = f"{self.bytes_in} → {self.bytes_out} bytes, " if self.bytes_out else ""
+        return f"{_listed(self.names)}: {sizes}{self.seconds:.2f} s"
 
     def add(self, other: "Done") -> None:
         """Add the numbers and messages of another result; `made` is left to the caller."""
@@ -96,6 +109,7 @@ class Worker(Protocol[TaskType_contra]):
 
 def do_job(worker: Worker[TaskType], job: TaskType, start: Callable[[], None] = lambda: None) -> Done:
     """Do a job, and collect its errors and warnings. start: is called before, and its errors are those of the job."""
+    began = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OmegaWarning)
         warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata: of no use to users
@@ -107,7 +121,7 @@ def do_job(worker: Worker[TaskType], job: TaskType, start: Callable[[], None] = 
                 raise
             done = Done()
             done.fail(job.names, problem)
-    done.names = tuple(job.names)
+    done.names, done.seconds = tuple(job.names), time.monotonic() - began
     for each in caught:
         text = str(each.message)
         done.remarks.append(text if issubclass(each.category, OmegaWarning) else f"{each.category.__name__}: {text}")

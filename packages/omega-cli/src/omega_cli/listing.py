@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.messages import say, say_warning
 
 if TYPE_CHECKING:
@@ -13,9 +14,18 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def _names(context: typer.Context, beginning: str) -> list[str]:
+    """Complete the name of a component whose kind is given."""
+    return completions.components(context.params["kind"])(beginning)
+
+
 def list_components(
-    kind: Annotated[str | None, typer.Argument(help="Only this kind, such as quantizer.")] = None,
-    name: Annotated[str | None, typer.Argument(help="A component to show with its options.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(autocompletion=completions.kinds, help="Only this kind, such as quantizer.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Argument(autocompletion=_names, help="A component to show with its options.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the installed components: architectures, quantizers, priors, coders, datasets, trainers and codecs."""

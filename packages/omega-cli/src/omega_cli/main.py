@@ -14,7 +14,8 @@ from typing import Annotated, TextIO
 
 import typer
 
-from omega_cli import __version__, standard_streams
+import omega_cli
+from omega_cli import standard_streams
 from omega_cli.compress import compress
 from omega_cli.decompress import decompress
 from omega_cli.evaluate import evaluate
@@ -22,6 +23,7 @@ from omega_cli.export import export
 from omega_cli.failures import Terminated
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
+from omega_cli.logs import printed_logs
 from omega_cli.messages import say, say_error, say_warning
 from omega_cli.models import models
 from omega_cli.new import new
@@ -42,7 +44,7 @@ _command = 0  # its process
 
 _python_shows = warnings.showwarning
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -53,7 +55,7 @@ def options(
 ) -> None:
     """Learned image compression: one model for every bitrate."""
     if version:
-        say(f"omega {__version__}")
+        say(f"omega {omega_cli.__version__}")
     elif context.invoked_subcommand is None:
         say(context.get_help())
 
@@ -88,7 +90,8 @@ def run() -> None:
     warnings.showwarning = _show
     try:
         _refuse_empty(arguments)
-        status = app(args=arguments, prog_name="omega", standalone_mode=False)
+        with printed_logs():
+            status = app(args=arguments, prog_name="omega", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort, *_OF_SURROUNDINGS, SystemExit) as problem:

@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.listing import AsJson, print_table
 from omega_cli.messages import say, say_warning
 from omega_cli.options import omega_train_for
 from omega_core.errors import ComponentError, ModelFileError, OmegaError
+from omega_core.places import Url, place_of
 
 if TYPE_CHECKING:
     from omega_core.codec.complexity import Cost
 
 
 def models(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Models or recipes.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", autocompletion=completions.models_and_recipes, help="Models or recipes."),
+    ] = None,
     parameters: Annotated[
         bool, typer.Option("--parameters", help="Count parameters, and operations for a pixel, of each part.")
     ] = False,
@@ -39,7 +44,7 @@ def models(
     if as_json:
         say(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
-        print_table([{key: _cell(value) for key, value in row.items()} for row in rows])
+        print_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,15 @@ def _all() -> list[Entry]:
 
 def _named(names: list[str]) -> list[Entry]:
     """What has these names; a model and a recipe, where both have one. What nobody knows is taken for a recipe."""
+    from omega_core.codec.model_names import model_path, split_fingerprint
     from omega_core.plugins.registry import registry
 
     found = []
     for name in names:
-        if Path(name).suffix == ".safetensors":
-            found.append(Entry(name, Path(name)))
+        bare, fingerprint = split_fingerprint(name)
+        place = place_of(bare)
+        if fingerprint or isinstance(place, Url) or place.suffix == ".safetensors":
+            found.append(Entry(name, model_path(name)))
             continue
         known = registry().models(name)
         if known:
@@ -99,9 +107,9 @@ def _about(
     if entry.path is not None:
         from omega_core.codec.model_file import read_description
 
-        description, _ = read_description(entry.path)
+        description, fingerprint = read_description(entry.path)
         prior = description.prior.name if description.prior else "none"
-        about = _row(description.architecture.name, description.quantizer.name, prior, description)
+        about = _row(description.architecture.name, description.quantizer.name, prior, description, fingerprint)
         return about, _costs_of_model(entry.path, size) if counting else []
     with omega_train_for("a recipe"):
         import omega_train
@@ -110,11 +118,12 @@ def _about(
     return about, _costs_of_recipe(recipe, size) if counting else []
 
 
-def _row(architecture: str, quantizer: str, prior: str, source: Any) -> dict[str, Any]:
+def _row(architecture: str, quantizer: str, prior: str, source: Any, fingerprint: str = "") -> dict[str, Any]:
     least = source.channels_min
     channels = f"{least}:{source.channels}" if least < source.channels else str(source.channels)
     components = {"architecture": architecture, "quantizer": quantizer, "prior": prior}
-    return {**components, "D": source.latent_channels, "channels": channels, "symbols": source.alphabet}
+    sizes = {"D": source.latent_channels, "channels": channels, "symbols": source.alphabet}
+    return {**components, **sizes, "fingerprint": fingerprint}
 
 
 def _costs_of_model(path: Path, size: tuple[int, int] | None) -> list[dict[str, Any]]:
@@ -139,7 +148,9 @@ def _with_sum(parts: "list[Cost]") -> list[dict[str, Any]]:
     return [{"part": name, "parameters": count, "kMAC per pixel": round(kmac, 3)} for name, count, kmac in rows]
 
 
-def _cell(value: Any) -> str:
+def _cell(key: str, value: Any) -> str:
+    if key == "fingerprint":
+        return str(value[:8])
     return f"{value:,}" if isinstance(value, (int, float)) else str(value)
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from omega_cli import __version__
+import omega_cli
+from omega_cli import completions
 from omega_cli.messages import say, say_warning
 from omega_core.errors import ComponentError, OutputError
 from omega_core.plugins.components import KINDS
@@ -27,7 +28,11 @@ _NEEDS = {"coder": ["numpy"], "dataset": ["numpy"], "trainer": ["torch", "omega-
 
 def new(
     kind: Annotated[
-        str, typer.Argument(help="Of what: architecture, quantizer, prior, coder, dataset, trainer or codec.")
+        str,
+        typer.Argument(
+            autocompletion=completions.kinds,
+            help="Of what: architecture, quantizer, prior, coder, dataset, trainer or codec.",
+        ),
     ],
     name: Annotated[str, typer.Argument(help="What users will call it, such as mine.")],
     output: Annotated[
@@ -98,7 +103,7 @@ def _filled(text: str, words: dict[str, str]) -> str:
 
 def _dependencies(kind: str) -> str:
     """Any omega-core with the same minor version, within which contracts do not change."""
-    major, minor = __version__.split(".")[:2]
+    major, minor = omega_cli.__version__.split(".")[:2]
     pin = f">={major}.{minor},<{major}.{int(minor) + 1}"
     needed = [
         f"omega-core[torch]{pin}",

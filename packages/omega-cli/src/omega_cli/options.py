@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.executors.cluster import Executor
+from omega_cli.progress import arrival
 from omega_core.errors import ComponentError, OmegaError
 
 if TYPE_CHECKING:
@@ -15,7 +17,14 @@ if TYPE_CHECKING:
     from omega_core.contracts import Codec
 
 Model_ = Annotated[
-    str | None, typer.Option("--model", help="A model of `omega models`, or a file that `omega train` wrote.")
+    str | None,
+    typer.Option(
+        "--model",
+        envvar="OMEGA_MODEL",
+        autocompletion=completions.models,
+        help="A model of `omega models`, or the path or URL of a file that `omega train` wrote; with #FINGERPRINT, no"
+        " other.",
+    ),
 ]
 Workers = Annotated[
     int | None,
@@ -28,7 +37,16 @@ ExecutorAddress = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Of the scheduler of Dask, such as tcp://host:8786, or of Ray.")
 ]
 Device = Annotated[
-    str, typer.Option(help="What computes: cpu, cuda or another of torch; auto for a GPU if there is one.")
+    str,
+    typer.Option(
+        envvar="OMEGA_DEVICE",
+        autocompletion=completions.devices,
+        help="What computes: cpu, cuda or another of torch; auto for a GPU if there is one.",
+    ),
+]
+Coder = Annotated[
+    str | None,
+    typer.Option(autocompletion=completions.components("coder"), help="An entropy coder other than the model's own."),
 ]
 MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more pixels; 89478485 if not given.")]
 MaxMemory = Annotated[
@@ -45,6 +63,7 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace output that exists, which is an error otherwise.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only: no progress, no summary.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print what is loaded, made and measured, too.")]
 
 
 def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, Any]:
@@ -90,28 +109,40 @@ class Keep(enum.StrEnum):
 class ModelOnce:
     """A model that is loaded when it is first used, once in each process; pickling copies only the arguments.
 
-    name: a path, or the name of a bundled model; None is the default for encoding and the model of a file for decoding.
+    name: a path or URL, or the name of a bundled model; None is the default for encoding and the model of a file for
+        decoding. Other processes take the file that this one has taken, also where a URL has another one by then.
     max_pixels: the largest number of pixels of a picture; None is `omega_core.images.pictures.MAX_PIXELS`.
     device: the device of torch that computes, by name; "auto" is a GPU if there is one.
     max_memory: the most MiB that decoding a file may take; None is the default of `omega_core.codec.model.Model`.
+    quiet: whether to show nothing while the model of a URL arrives.
     """
 
     def __init__(
-        self, name: str | None, max_pixels: int | None, device: str = "auto", max_memory: int | None = None
+        self,
+        name: str | None,
+        max_pixels: int | None,
+        device: str = "auto",
+        max_memory: int | None = None,
+        quiet: bool = False,
     ) -> None:
         self.name, self.max_pixels, self.device, self.max_memory = name, max_pixels, device, max_memory
+        self.quiet = quiet
         self._loaded: dict[bytes, Model] = {}
+        self._path: str | None = None
 
-    def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None, str, int | None]]:
-        return ModelOnce, (self.name, self.max_pixels, self.device, self.max_memory)
+    def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None, str, int | None, bool]]:
+        return ModelOnce, (self._path or self.name, self.max_pixels, self.device, self.max_memory, self.quiet)
 
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
         if b"" not in self._loaded:
             from omega_core.codec.loading import default_model, load_model
+            from omega_core.codec.model_names import model_path
 
-            name = self.name or default_model()
-            self._loaded[b""] = load_model(name, device=self.device, **self._limits())
+            with arrival(quiet=self.quiet) as watch:
+                path = model_path(self.name or default_model(), watch=watch)
+            self._loaded[b""] = load_model(path, device=self.device, **self._limits())
+            self._path = self.name and str(path)
         return self._loaded[b""]
 
     def of(self, mark: bytes) -> "Model":

@@ -15,6 +15,7 @@ from omega_cli.input_files import Found
 from omega_cli.output_names import Job, is_one_of, plan_jobs
 from omega_core.errors import OmegaError, OutputError, TargetExistsError
 from omega_core.file_io import is_standard_output, is_written, write_whole
+from omega_core.places import Place, Url, place_of
 
 STANDARD_OUTPUT = Path("-")
 
@@ -33,7 +34,7 @@ class Existing(StrEnum):
             raise OmegaError("--overwrite and --skip-existing contradict each other: give one of them.")
         return cls.overwrite if overwrite else cls.skip if skip_existing else cls.refuse
 
-    def accounted(self, target: Path, name: str, account: Account) -> bool:
+    def accounted(self, target: Place, name: str, account: Account) -> bool:
         """Whether a target exists and stays, which the account then knows: as skipped or as an error.
 
         name: of the input that the target is made from.
@@ -47,7 +48,7 @@ class Existing(StrEnum):
             account.skip([name])
         return True
 
-    def keeps(self, target: Path) -> bool:
+    def keeps(self, target: Place) -> bool:
         """Whether a target exists and stays. Raises TargetExistsError if it exists and was not expected."""
         if self is Existing.overwrite or target == STANDARD_OUTPUT or not is_written(target):
             return False
@@ -60,18 +61,20 @@ class Existing(StrEnum):
 class Output:
     """The argument of `--output`.
 
-    path: the file or folder; `STANDARD_OUTPUT` is standard output.
+    path: the file or folder, or the URL of one; `STANDARD_OUTPUT` is standard output.
     is_folder: whether it can only be a folder: a slash at the end says so.
     """
 
-    path: Path
+    path: Place
     is_folder: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Output":
-        """The argument as it was typed, of which `./-` is a file and `-` is not."""
-        path = Path(text)
-        if path == STANDARD_OUTPUT and text != "-":
+        """The argument as it was typed, of which `./-` is a file and `-` is not. Raises OutputError for the web."""
+        path = place_of(text)
+        if isinstance(path, Url) and path.is_of_the_web:
+            raise OutputError(f"cannot write {path}: files of the web can only be read.")
+        if isinstance(path, Path) and path == STANDARD_OUTPUT and text != "-":
             path = path.absolute()
         return cls(path, text.endswith(("/", "\\") if sys.platform == "win32" else "/"))
 
@@ -92,7 +95,7 @@ class Output:
             return False
         return self.path.suffix.lower() == ending or self.path.exists() or self.path.is_symlink()
 
-    def folder(self, ending: str) -> Path:
+    def folder(self, ending: str) -> Place:
         """The folder of the targets. Raises OutputError for the name of another kind of file."""
         from omega_core.images.reading import is_picture_name
 
@@ -104,11 +107,11 @@ class Output:
             raise OutputError(message)
         return self.path
 
-    def file(self, name: str) -> Path:
+    def file(self, name: str) -> Place:
         """The target of a command that writes one file: `name` in a folder, or the path itself."""
         return self.path / name if self.is_folder or (self.path.is_dir() and not self._is_dash) else self.path
 
-    def plan(self, found: Sequence[Found], inputs: Sequence[Path], suffix: str, account: Account) -> list[Job]:
+    def plan(self, found: Sequence[Found], inputs: Sequence[Place], suffix: str, account: Account) -> list[Job]:
         """A job for each file: see `plan_jobs`. If the output is one file, there can be one input.
 
         found: the files to read. inputs: the arguments that they were found by.
@@ -131,8 +134,8 @@ def output_option(text: str) -> Any:
     return typer.Option("--output", "-o", parser=Output.parse, metavar="PATH", help=text)
 
 
-def write_output(target: Path, data: bytes, existing: Existing) -> None:
-    """Write a file, or to standard output.
+def write_output(target: Place, data: bytes, existing: Existing) -> None:
+    """Write a file, of this machine or of a store, or to standard output.
 
     Raises TargetExistsError if the file exists and is to be refused, and OutputError if it cannot be written.
     """
@@ -143,7 +146,7 @@ def write_output(target: Path, data: bytes, existing: Existing) -> None:
         write_whole(target, data, overwrite=existing is Existing.overwrite)
 
 
-def write_result(target: Path, data: bytes, existing: Existing) -> None:
+def write_result(target: Place, data: bytes, existing: Existing) -> None:
     """Write the result of a job, as `write_output` does; a file that has these bytes already is no error.
 
     A job is done again if its process is killed, which may have been after it had written its result.

@@ -2,21 +2,22 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from omega_cli.account import Account
 from omega_cli.input_files import Found
 from omega_core.errors import OutputError
-from omega_core.folders import Identity, identity_of
+from omega_core.folders import Identity, identity_at
 from omega_core.names import MAX_PART_BYTES, folded, marked, portable, shortened
+from omega_core.places import Place, Url
 
 
 @dataclass(frozen=True)
 class Job:
     """A file to read and the file to make of it."""
 
-    source: Path
-    target: Path
+    source: Place
+    target: Place
 
     @property
     def names(self) -> tuple[str]:
@@ -25,7 +26,7 @@ class Job:
 
 
 def plan_jobs(
-    found: Sequence[Found], output: Path, suffix: str, account: Account, *, for_pack: bool = False
+    found: Sequence[Found], output: Place, suffix: str, account: Account, *, for_pack: bool = False
 ) -> list[Job]:
     """A job for each file, with its target under `output`, where folders keep their structure.
 
@@ -96,8 +97,10 @@ def distinct(possible: Sequence[Sequence[str]]) -> list[str | None]:
     return [None if file in none else names[step[file]] for file, names in enumerate(possible)]
 
 
-def check_folder(folder: Path) -> None:
-    """Raise OutputError if a file is in the place of a folder or of one of its parents."""
+def check_folder(folder: Place) -> None:
+    """Raise OutputError if a file is in the place of a folder or of one of its parents; stores need no folders."""
+    if isinstance(folder, Url):
+        return
     for place in (folder, *folder.parents):
         try:
             if place.is_dir():
@@ -108,10 +111,10 @@ def check_folder(folder: Path) -> None:
             raise OutputError(f"cannot write {folder}: {problem.strerror or problem}.") from problem
 
 
-def is_one_of(path: Path, files: Collection[Identity | None]) -> bool:
+def is_one_of(path: Place, files: Collection[Identity | None]) -> bool:
     """Whether a path leads to one of some files, by any name."""
     try:
-        return identity_of(path.stat()) in files
+        return identity_at(path) in files
     except OSError:
         return False
 

@@ -2,16 +2,20 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from omega_cli.messages import many, say
+from omega_core.stores import Watch
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 INTERVAL = 10.0
 """Seconds between two lines, and before the first one: what takes less is silent."""
+_MEGABYTE = 1_000_000
 
 
 class Progress:
@@ -54,6 +58,22 @@ class Progress:
         self._said = now
         left = (now - self._began) / self.done * (self.total - self.done)
         say(f"{self.done} of {many(self.total, self.unit)}, about {duration(left)} left", err=True)
+
+
+@contextmanager
+def arrival(*, quiet: bool = False) -> Iterator[Watch]:
+    """Yield a function to call while a file arrives, which shows how many megabytes of it are there."""
+    with ExitStack() as stack:
+        progress: Progress | None = None
+
+        def watch(done: int, of: int | None) -> None:
+            nonlocal progress
+            if progress is None and of is not None:
+                progress = stack.enter_context(Progress(of // _MEGABYTE, "megabyte", quiet=quiet))
+            while progress is not None and progress.done < done // _MEGABYTE:
+                progress.advance()
+
+        yield watch
 
 
 def duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
-from omega_cli.input_files import find_files, input_path
+from omega_cli.input_files import Input, find_files, input_place
 from omega_cli.jobs import Done
 from omega_cli.messages import many
 from omega_cli.options import Quiet, omega_train_for
@@ -17,7 +17,8 @@ from omega_core.errors import ImageError, OutputError
 
 def shards(
     inputs: Annotated[
-        list[Path], typer.Argument(parser=input_path, metavar="INPUT...", help="Pictures, and folders of them.")
+        list[Input],
+        typer.Argument(parser=input_place, metavar="INPUT...", help="Pictures and folders of them, or their URLs."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the tar files: a new or empty one.")],
     size: Annotated[int, typer.Option(min=1, help="The most MiB of a tar file that has several pictures.")] = 256,

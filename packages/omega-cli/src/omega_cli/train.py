@@ -5,17 +5,25 @@ from typing import Annotated, Any
 
 import typer
 
+from omega_cli import completions
 from omega_cli.account import Account
 from omega_cli.evaluate import evaluate_on
 from omega_cli.input_files import find_files
+from omega_cli.logs import show
 from omega_cli.messages import say
-from omega_cli.options import ComponentOptions, omega_train_for, parsed_options
+from omega_cli.options import ComponentOptions, Quiet, Verbose, omega_train_for, parsed_options
 from omega_core.errors import OmegaError
 from omega_core.processes import launch_rank
 
 
+def _component(kind: str) -> Any:
+    return typer.Option(autocompletion=completions.components(kind), help=f"See `omega list {kind}`.")
+
+
 def train(
-    recipe: Annotated[str, typer.Argument(help="The name of a recipe, or a TOML file.")],
+    recipe: Annotated[
+        str, typer.Argument(autocompletion=completions.recipes, help="The name of a recipe, or a TOML file.")
+    ],
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -33,14 +41,17 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     init: Annotated[
         str | None,
-        typer.Option(help="Initialize from a model, by its path or name, or a run folder: all arrays that fit."),
+        typer.Option(
+            autocompletion=completions.models,
+            help="Initialize from a model, by its path or name, or a run folder: all arrays that fit.",
+        ),
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="See `omega list architecture`.")] = None,
-    quantizer: Annotated[str | None, typer.Option(help="See `omega list quantizer`.")] = None,
-    prior: Annotated[str | None, typer.Option(help="See `omega list prior`.")] = None,
-    coder: Annotated[str | None, typer.Option(help="See `omega list coder`.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="See `omega list dataset`.")] = None,
-    trainer: Annotated[str | None, typer.Option(help="See `omega list trainer`.")] = None,
+    architecture: Annotated[str | None, _component("architecture")] = None,
+    quantizer: Annotated[str | None, _component("quantizer")] = None,
+    prior: Annotated[str | None, _component("prior")] = None,
+    coder: Annotated[str | None, _component("coder")] = None,
+    dataset: Annotated[str | None, _component("dataset")] = None,
+    trainer: Annotated[str | None, _component("trainer")] = None,
     architecture_option: ComponentOptions = None,
     quantizer_option: ComponentOptions = None,
     prior_option: ComponentOptions = None,
@@ -71,8 +82,11 @@ def train(
     workers: Annotated[
         int | None, typer.Option(help="Processes that read pictures; up to 8 a GPU if not given.")
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train a model by a recipe; options override its settings."""
+    show(quiet=quiet, verbose=verbose)
     from omega_core.images.reading import is_picture_file
 
     with omega_train_for("training"):
@@ -133,9 +147,11 @@ def train(
         **{option: value for option, value in machine.items() if value is not None},
     )
     if first:
-        say(str(model))
+        if not quiet:
+            say(str(model))
         failed = 0
         for folder, images in folders.items():
-            failed += evaluate_on(images, model.parent / folder, [str(model)], overwrite=True)[0]  # of fewer steps
+            measured = model.parent / folder  # perhaps of fewer steps
+            failed += evaluate_on(images, measured, [str(model)], overwrite=True, quiet=quiet)[0]
         if failed:
             raise typer.Exit(1)

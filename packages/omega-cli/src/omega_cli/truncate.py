@@ -1,11 +1,10 @@
 """`omega truncate`: an `.omega` file made smaller, without model or torch."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from omega_cli.input_files import STANDARD_INPUT, input_path, standard_input
+from omega_cli.input_files import STANDARD_INPUT, Input, input_place, standard_input
 from omega_cli.messages import say
 from omega_cli.options import Overwrite, Quiet, SkipExisting
 from omega_cli.output_files import Existing, Output, output_option, write_output
@@ -14,11 +13,12 @@ from omega_core.errors import RateError
 
 def truncate(
     file: Annotated[
-        Path, typer.Argument(parser=input_path, metavar="FILE", help="An .omega file, or - for standard input.")
+        Input,
+        typer.Argument(parser=input_place, metavar="FILE", help="An .omega file or its URL, or - for standard input."),
     ],
     output: Annotated[
         Output,
-        output_option("The file to write, a folder for it, or - for standard output."),
+        output_option("The file to write, a folder for it, a URL of one, or - for standard output."),
     ],
     bpp: Annotated[float | None, typer.Option(help="Largest rate of the result, in bits per pixel.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest size of the result, in bytes.")] = None,

@@ -1,18 +1,28 @@
-"""Many jobs, in this process, in several or on a cluster, with progress; one that fails does not stop the others."""
+"""Many jobs, in this process, in several or on a cluster, with progress; one that fails does not stop the others.
 
+What starts processes is imported where it is used, as most commands start none.
+"""
+
+import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from omega_cli.executors.cluster import Cluster
-from omega_cli.executors.local import cores, local_slots
 from omega_cli.executors.slots import LostClusterError, Slot
 from omega_cli.jobs import Done, Problem, TaskType, Worker, do_job
 from omega_cli.messages import many, say, say_error, say_warning
 from omega_cli.progress import Progress
 from omega_core.errors import OmegaError
+from omega_core.names import printable
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_log = logging.getLogger(__name__)
 
 _KILLED = "its process was killed, perhaps because memory ran out."
 
@@ -51,6 +61,8 @@ def carry_out(
                 if remark not in said:
                     say_warning(remark)
                     said.add(remark)
+            if done.pictures:
+                _log.info(printable(done.line))
             progress.advance()
             yield done
 
@@ -75,7 +87,7 @@ def process_count(asked: int | None, jobs: int) -> int:
     """
     if asked is not None and asked < 1:
         raise OmegaError(f"--workers has to be at least 1, not {asked}.")
-    return max(1, min(jobs, asked if asked is not None else min(cores(), jobs // 256)))
+    return max(1, min(jobs, asked if asked is not None else min(_cores(), jobs // 256)))
 
 
 def _results(
@@ -86,12 +98,24 @@ def _results(
         for job in jobs:
             yield do_job(worker, job)
     elif jobs:
-        with local_slots(worker, processes) if cluster is None else cluster.slots(worker, len(jobs)) as slots:
+        with _slots(worker, len(jobs), processes, cluster) as slots:
             yield from _elsewhere(slots, jobs)
+
+
+def _slots(
+    worker: Worker[TaskType], jobs: int, processes: int, cluster: Cluster | None
+) -> AbstractContextManager[list[Slot[TaskType]]]:
+    if cluster is not None:
+        return cluster.slots(worker, jobs)
+    from omega_cli.executors.local import local_slots
+
+    return local_slots(worker, processes, max(1, _cores() // processes))
 
 
 def _elsewhere(slots: Sequence[Slot[TaskType]], jobs: Iterable[TaskType]) -> Iterator[Done]:
     """Yield results from several slots, in the order in which the jobs end."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+
     left, again = iter(jobs), list[TaskType]()
     free = list(slots)
     busy: dict[Future[Done], tuple[Slot[TaskType], TaskType]] = {}
@@ -128,3 +152,8 @@ def _one_by_one(slot: Slot[TaskType], jobs: Iterable[TaskType]) -> Iterator[Done
         elif done.exhausted:
             slot.end()
         yield done
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -23,6 +23,6 @@ if TYPE_CHECKING:
     from omega_core.plugins.registry import list_models as list_models
     from omega_core.plugins.registry import resolve as resolve
 
-__version__ = "0.1.0"
+__version__: str
 
 __getattr__, __dir__, __all__ = lazily(__name__)

@@ -4,7 +4,6 @@ Every message says in one sentence what was found and, if it helps, in another w
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 
 class OmegaError(Exception):
@@ -55,6 +54,10 @@ class OutputError(OmegaError):
     """An output file or folder cannot be written."""
 
 
+class StoreError(OutputError):
+    """A store, such as a bucket, takes no files: it is not there, refuses, or cannot be reached."""
+
+
 class TargetError(OutputError):
     """A file cannot be written under its name; files of other names can."""
 
@@ -62,14 +65,14 @@ class TargetError(OutputError):
 class TargetExistsError(TargetError):
     """There is a file at the path of an output, which may not be replaced.
 
-    path: of the file.
+    path: of the file, or its URL.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: object) -> None:
         super().__init__(f"{path} exists already; --overwrite replaces it, --skip-existing keeps it.")
         self.path = path
 
-    def __reduce__(self) -> tuple[type["TargetExistsError"], tuple[Path]]:
+    def __reduce__(self) -> tuple[type["TargetExistsError"], tuple[object]]:
         return TargetExistsError, (self.path,)  # exceptions are pickled with their messages as arguments
 
 

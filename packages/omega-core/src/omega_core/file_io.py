@@ -14,7 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from omega_core.errors import OmegaError, OutputError, TargetError, TargetExistsError
+from omega_core.errors import OmegaError, OutputError, StoreError, TargetError, TargetExistsError
+from omega_core.places import Place, Url, place_of
 
 
 class Readable(Protocol):
@@ -23,8 +24,8 @@ class Readable(Protocol):
     def read(self) -> bytes: ...
 
 
-Source = bytes | str | PathLike[str] | Readable
-"""Bytes, a path to a file of them, or an open binary file, which is read from its current position to its end."""
+Source = bytes | str | PathLike[str] | Url | Readable
+"""Bytes, the path or URL of a file of them, or an open binary file, read from its current position to its end."""
 
 
 @contextmanager
@@ -73,10 +74,26 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
-    """Write bytes to a file, as `replacing` does. Raises the same errors."""
+def write_whole(path: Place, data: bytes, *, overwrite: bool = True) -> None:
+    """Write bytes to a file, as `replacing` does, or to a store, where the file also appears whole or not at all.
+
+    Raises the same errors, and StoreError for a store that takes no files.
+    """
+    if isinstance(path, Url):
+        _write_to_store(path, data, overwrite)
+        return
     with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(data)
+
+
+def _write_to_store(url: Url, data: bytes, overwrite: bool) -> None:
+    try:
+        url.write_bytes(data, overwrite=overwrite)
+    except FileExistsError as problem:
+        raise TargetExistsError(url) from problem
+    except OSError as problem:
+        error = TargetError if problem.errno in _ABOUT_ONE_NAME else StoreError
+        raise error(f"cannot write {url}: {problem.strerror}.") from problem
 
 
 @contextmanager
@@ -112,8 +129,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def is_written(path: Path) -> bool:
+def is_written(path: Place) -> bool:
     """Whether there is a file that writing to `path` would replace: not a device, pipe, folder or broken link."""
+    if isinstance(path, Url):
+        return path.is_file()
     try:
         found = _target(path).found
     except OSError:
@@ -121,18 +140,18 @@ def is_written(path: Path) -> bool:
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
-def is_standard_output(path: Path) -> bool:
+def is_standard_output(path: Place) -> bool:
     """Whether writing to `path` writes to standard output, as for `/dev/stdout` and links to it."""
     try:
-        return _target(path).descriptor == 1
+        return not isinstance(path, Url) and _target(path).descriptor == 1
     except OSError:
         return False
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Place) -> Iterator[BinaryIO]:
     """Open a file for reading. Raises OmegaError if it cannot be read."""
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if isinstance(path, Path) and path.exists() and not path.is_file() and not path.is_dir():
         raise OmegaError(f"{path} is neither a file nor a folder.")  # reading a named pipe could block for ever
     try:
         file = path.open("rb")
@@ -142,10 +161,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def read_whole(path: Path, *, first: int | None = None) -> bytes:
+def read_whole(path: Place, *, first: int | None = None) -> bytes:
     """Read a file. Raises OmegaError if it cannot be read.
 
-    path: of the file.
+    path: of the file, or its URL.
     first: the number of bytes to read from its beginning; all if None.
     """
     with opened(path) as file:
@@ -159,10 +178,10 @@ def bytes_of(source: Source) -> bytes:
     """Read all bytes of a source. Raises OmegaError if it cannot be read, is closed, gives text or has another type."""
     if isinstance(source, bytes):
         return source
-    if isinstance(source, (str, PathLike)):
-        return read_whole(Path(source))
+    if isinstance(source, (str, PathLike, Url)):
+        return read_whole(place_of(source))
     if not hasattr(source, "read"):
-        raise OmegaError(f"bytes, a path or an open file is needed, not {type(source).__name__}.")
+        raise OmegaError(f"bytes, a path, a URL or an open file is needed, not {type(source).__name__}.")
     name = f"the file {getattr(source, 'name', type(source).__name__)}"
     if getattr(source, "closed", False):
         raise OmegaError(f"{name} is closed; give it before it is closed.")

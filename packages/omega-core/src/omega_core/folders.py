@@ -1,4 +1,4 @@
-"""The files of a folder and its subfolders, each once, and what else is in them."""
+"""The files of a folder and its subfolders, each once, and what else is in them: on this machine and in stores."""
 
 import os
 import stat
@@ -6,9 +6,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import Generic, TypeVar
 
-Identity = tuple[int, int]
-"""What all names of a file have in common: the numbers of its device and of itself."""
+from omega_core.places import Place, Url
+
+Where = TypeVar("Where", Path, Url)
+Identity = tuple[int, int] | Url
+"""What all names of a file have in common: the numbers of its device and of itself; in a store, its URL."""
 Reason = tuple[str, str]
 """Why a file is left out, as a noun in the singular whose first word has a plural with s, and a detail, or ""."""
 
@@ -16,21 +20,21 @@ _DETAILS = 10  # the most details of a reason that a text names
 
 
 @dataclass(frozen=True)
-class FileInFolder:
+class FileInFolder(Generic[Where]):
     """A regular file in a folder, or a link to one.
 
-    source: its path.
+    source: its path or URL.
     relative: its path in the folder that was searched.
     identity: of the file.
     """
 
-    source: Path
+    source: Where
     relative: PurePath
     identity: Identity
 
 
 @dataclass
-class FolderContents:
+class FolderContents(Generic[Where]):
     """What was found in a folder.
 
     files: those that are wanted, sorted.
@@ -39,12 +43,12 @@ class FolderContents:
         period.
     """
 
-    files: list[FileInFolder] = field(default_factory=list)
-    left_out: dict[Path, Reason] = field(default_factory=dict)
-    unreadable: dict[Path, str] = field(default_factory=dict)
+    files: list[FileInFolder[Where]] = field(default_factory=list)
+    left_out: dict[Where, Reason] = field(default_factory=dict)
+    unreadable: dict[Where, str] = field(default_factory=dict)
 
 
-def search_folder(folder: Path, wanted: Callable[[Path], bool]) -> FolderContents:
+def search_folder(folder: Path, wanted: Callable[[Path], bool]) -> FolderContents[Path]:
     """Find the files of a folder and its subfolders.
 
     Links are followed. A folder that was searched under another name is left out, which ends loops, and so is a link
@@ -53,8 +57,8 @@ def search_folder(folder: Path, wanted: Callable[[Path], bool]) -> FolderContent
     folder: the folder. One that cannot be read is the only unreadable one in the result.
     wanted: selects regular files. Raises OSError for one that it cannot read, which is then left out.
     """
-    found = FolderContents()
-    linked = list[FileInFolder]()
+    found = FolderContents[Path]()
+    linked = list[FileInFolder[Path]]()
     for file in _regular_files(folder, found):
         if reason := _reason_against(file.source, wanted):
             found.left_out[file.source] = reason
@@ -71,9 +75,37 @@ def search_folder(folder: Path, wanted: Callable[[Path], bool]) -> FolderContent
     return found
 
 
+def search_store(folder: Url, wanted: Callable[[Url], bool]) -> FolderContents[Url]:
+    """Find the files of a folder of a store and its subfolders: see `search_folder`.
+
+    In a store, a file can have any name. Those whose name is no path in a folder, such as `a/../b` and `a//b`, are
+    unreadable: nothing could be named after them.
+    """
+    found = FolderContents[Url]()
+    try:
+        names = sorted(folder.files())
+    except OSError as problem:
+        found.unreadable[folder] = f"the folder cannot be read: {problem.strerror or problem}"
+        return found
+    for name in names:
+        file, relative = folder / name, PurePath(name)
+        if relative.anchor or ".." in relative.parts or relative.as_posix() != name:
+            found.unreadable[file] = "its name is no path in a folder"
+        elif reason := _reason_against(file, wanted):
+            found.left_out[file] = reason
+        else:
+            found.files.append(FileInFolder(file, relative, file))
+    return found
+
+
 def identity_of(status: os.stat_result) -> Identity:
     """The identity of a file or folder, from the result of `os.stat`."""
     return status.st_dev, status.st_ino
+
+
+def identity_at(place: Place) -> Identity:
+    """The identity of a file or folder. Raises OSError for a path without one."""
+    return place if isinstance(place, Url) else identity_of(place.stat())
 
 
 def counted_reasons(reasons: Iterable[Reason]) -> str:
@@ -91,7 +123,7 @@ def counted_reasons(reasons: Iterable[Reason]) -> str:
     return ", ".join(parts)
 
 
-def _reason_against(path: Path, wanted: Callable[[Path], bool]) -> Reason | None:
+def _reason_against(path: Where, wanted: Callable[[Where], bool]) -> Reason | None:
     """Why a file is left out, or None."""
     if path.name.startswith(".") and path.name.endswith(".part"):
         return "file unfinished by another command", ""
@@ -102,7 +134,7 @@ def _reason_against(path: Path, wanted: Callable[[Path], bool]) -> Reason | None
     return None if taken else ("file of another kind", path.suffix.lower() or "without a suffix")
 
 
-def _regular_files(top: Path, found: FolderContents) -> Iterator[FileInFolder]:
+def _regular_files(top: Path, found: FolderContents[Path]) -> Iterator[FileInFolder[Path]]:
     """The regular files in a folder and its subfolders; linked folders are last, so that they are the ones left out."""
     searched: set[Identity] = set()
     folders, linked = deque([top]), deque[Path]()

@@ -12,6 +12,7 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
     Public names are those imported as themselves, `from module import Name as Name` (PEP 484), and functions defined in
     the package. Imports below `if TYPE_CHECKING:` are made when a name is first used. So every name is listed once.
+    `__version__` is that of the distribution with the name of the package, if it is not a part of another.
 
     package: `__name__` of the package, which calls this while it is imported.
 
@@ -25,9 +26,15 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
     names = sorted({*eager, *homes})
 
     def take(name: str) -> Any:
-        if name not in homes:
+        found: Any
+        if name == "__version__" and "." not in package:
+            from importlib.metadata import version
+
+            found = version(package.replace("_", "-"))
+        elif name in homes:
+            found = getattr(import_module(homes[name]), name)
+        else:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        found = getattr(import_module(homes[name]), name)
         setattr(sys.modules[package], name, found)
         return found
 

@@ -9,11 +9,13 @@ from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.errors import ComponentError
 
+DEPTHS = [{}, {"depth": 1, "synthesis_depth": 5, "detail_depth": 4}]
 
-@pytest.fixture(scope="module")
-def compact():
+
+@pytest.fixture(scope="module", params=DEPTHS, ids=["default", "other depths"])
+def compact(request):
     torch.manual_seed(0)
-    return CompactArchitecture(latent_channels=12).double().eval()
+    return CompactArchitecture(latent_channels=12, **request.param).double().eval()
 
 
 @pytest.mark.parametrize("transform", ["analysis", "synthesis"])
@@ -68,7 +70,7 @@ def test_outputs_depend_on_what_is_within_the_halo_and_on_no_more(compact, trans
 @pytest.mark.parametrize(("height", "width"), [(330, 260), (33, 300)])
 def test_it_works_in_tiles_as_at_once(compact, height, width):
     class Rounded(nn.Module):
-        channels = 12
+        channels, alphabet = 12, 10_000
 
         def symbols(self, latent):
             return (latent * 1000).round().long() + 5000
@@ -173,6 +175,7 @@ def test_the_synthesis_scales_latents_and_features_by_the_fineness_of_each_sampl
         ({"gain": 0.0}, "gain has to be above 0"),
         ({"nets": "some"}, "'both' sides, in the 'synthesis' or 'none', not 'some'"),
         ({"width": 0}, "at least 1 channel"),
+        ({"detail_depth": -1}, "0 blocks or more"),
     ],
 )
 def test_nets_that_cannot_be_are_refused(options, message):

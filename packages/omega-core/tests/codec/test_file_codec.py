@@ -32,7 +32,7 @@ def test_pixels_of_a_lossless_transform_come_back(file_codec, noise_picture, col
     codec = file_codec(colors)
     pixels = read_picture(noise_picture(6, 8, 3) if colors == 3 else noise_picture(6, 8)).pixels
     symbols = codec.symbols(pixels)
-    assert (symbols.shape, symbols.dtype) == ((4 * colors, 3, 4), np.int64)
+    assert (symbols.shape, symbols.dtype) == ((4 * colors, 3, 4), np.int16)
     assert (codec.pixels(symbols, 6, 8) == pixels).all()
 
 

@@ -158,3 +158,13 @@ def test_up_to_32_counts_are_taken():
     assert even_counts(32) == list(range(1, 33))
     assert even_counts(33) == [*range(2, 33, 2), 33]
     assert len(even_counts(480)) == 32
+
+
+def test_places_of_later_pictures_do_not_wrap_in_the_type_that_holds_those_of_one():
+    class Narrow(NoPrior):
+        def steps(self, symbols):
+            yield Step(np.arange(symbols.size, dtype=np.uint16), np.zeros(symbols.size, np.int64))
+
+    latents = Latents.of([np.zeros((4, 100, 100), np.int16)] * 3)
+    places, _ = in_order(Narrow(), latents)
+    assert np.array_equal(places, np.arange(120_000))

@@ -27,6 +27,9 @@ def file():
         {"bpp": float("nan")},
         {"max_bytes": 0},
         {"psnr": float("inf")},
+        {"channels": 2.5},
+        {"channels": "2"},
+        {"bpp": "0.5"},
     ],
 )
 def test_a_rate_that_cannot_be_is_refused(settings):

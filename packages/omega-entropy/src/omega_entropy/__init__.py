@@ -14,6 +14,6 @@ if TYPE_CHECKING:
     from omega_entropy.priors.regression import RegressionPrior as RegressionPrior
     from omega_entropy.priors.static import StaticPrior as StaticPrior
 
-__version__ = "0.1.0"
+__version__: str
 
 __getattr__, __dir__, __all__ = lazily(__name__)

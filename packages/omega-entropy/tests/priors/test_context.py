@@ -160,9 +160,10 @@ def test_what_is_worth_most_is_coded_first_in_a_step(frozen):
 
 def test_rows_are_those_of_the_tables_in_their_order(frozen):
     symbols = pictures(6, batch=1)[0].numpy()
-    for step, (places, channels, tables) in zip(frozen.steps(symbols), frozen.net.tables(symbols), strict=True):
-        assert np.array_equal(step.places, places)
-        assert np.array_equal(channels, places // symbols[0].size)
+    for step, (some, places, tables) in zip(frozen.steps(symbols), frozen.net.tables(symbols), strict=True):
+        assert np.array_equal(step.places, places.reshape(-1))
+        channels, tables = step.places // symbols[0].size, tables.reshape(-1)
+        assert np.array_equal(np.unique(channels), np.arange(some.start, some.stop) if len(channels) else [])
         assert np.array_equal(frozen.cumulative[step.rows], frozen.table[tables])
         assert np.array_equal(step.rows, frozen.order[frozen.classes[channels], tables])
 
@@ -299,7 +300,7 @@ def tables_by_hand(net, symbols):
 
 def tables_of(net, symbols):
     found = np.full(symbols.size, -1)
-    for places, _, tables in net.tables(symbols):
+    for _, places, tables in net.tables(symbols):
         found[places] = tables
     return found.reshape(symbols.shape)
 

@@ -9,6 +9,6 @@ if TYPE_CHECKING:
     from omega_quant.integer import IntegerQuantizer as IntegerQuantizer
     from omega_quant.omega import OmegaQuantizer as OmegaQuantizer
 
-__version__ = "0.1.0"
+__version__: str
 
 __getattr__, __dir__, __all__ = lazily(__name__)

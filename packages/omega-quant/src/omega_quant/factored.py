@@ -67,20 +67,17 @@ def factored_one_hot_max(
 
 
 @torch.no_grad()
-def factored_nearest(
-    z_RD: Tensor, direction_CKD: Tensor, slope_CSK: Tensor, bias_CS: Tensor, *, out: Tensor | None = None
-) -> Tensor:
+def factored_nearest(z_RD: Tensor, direction_CKD: Tensor, slope_CSK: Tensor, bias_CS: Tensor) -> Tensor:
     """The symbols (C, R) whose activations are nearest to zero; the first of equally near ones.
 
     z_RD, direction_CKD, slope_CSK, bias_CS: as in `factored_one_hot_max`.
-    out: an array to write them to, int64; a new one if None.
     """
     channels, symbols = bias_CS.shape
     if is_traced():
         a_CSR = torch.bmm(slope_CSK, _along(direction_CKD, z_RD)) + bias_CS[:, :, None]
-        return _nearest_to_zero(a_CSR) if out is None else out.copy_(_nearest_to_zero(a_CSR))
+        return _nearest_to_zero(a_CSR)
     plan = BlockPlan.of(z_RD, symbols, [len(z_RD)] * channels)
-    found_CR = torch.empty(channels, len(z_RD), dtype=torch.int64, device=z_RD.device) if out is None else out
+    found_CR = torch.empty(channels, len(z_RD), dtype=torch.int64, device=z_RD.device)
     _find_nearest(found_CR, plan, z_RD, direction_CKD, slope_CSK, bias_CS)
     return found_CR
 

@@ -29,6 +29,7 @@ from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_of_
 from omega_quant.scalar_cells import Cells
 from omega_quant.scalar_relaxation import ScalarRelaxation, rounded
 from omega_quant.straight_through import is_traced, nearest, one_hot_max, sum_of_rows
+from omega_quant.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
@@ -52,7 +53,8 @@ class OmegaQuantizer(Quantizer):
     finer: the ratio of the steps of a stage to those of the next one, at the start. If it is odd, the cells of a stage
         are unions of cells of the next one.
     rank: the rank r of the factored form, at most D and S; None is the published, full form. A position of the latent
-        then costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1), and the model has 2·C·r·(D + S) parameters
+        then costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1); of rank 1 without gradients 2·C·D, as symbols
+        are found by comparison with thresholds (`omega_quant.thresholds`). The model has 2·C·r·(D + S) parameters
         instead of 2·C·S·D, besides biases and temperatures.
     dead_zone: whether stages are nested dead-zone quantizers (`omega_quant.scalar_cells`), which together are one
         quantizer with the steps of the last stage. This needs a rank, stages of which none is smaller than the one
@@ -147,6 +149,7 @@ class OmegaQuantizer(Quantizer):
         self.table_bias = nn.Parameter(torch.zeros(latent_channels))
         # the logarithm is learned, so that a temperature stays positive
         self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
+        self._thresholds: dict[int, Thresholds] = {}  # of each stage, while its parameters are the same
         self.stages = len(stages)
         bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
         self._sizes = [end - first for first, end in pairwise(bounds)]
@@ -403,7 +406,7 @@ class OmegaQuantizer(Quantizer):
         with torch.autocast(latent.device.type, enabled=False):
             rest = rearrange(self._rectify(latent.to(self.bias.dtype)), "n d h w -> (n h w) d")
             if self.stages == 1:
-                found = self._find(rest, slice(None))
+                found = self._find(rest, 0, slice(None))
             else:
                 found = self._find_in_stages(self._seen_by_the_first_stage(rest))
         batch, _, height, width = latent.shape
@@ -412,23 +415,25 @@ class OmegaQuantizer(Quantizer):
     def _find_in_stages(self, rest: Tensor) -> Tensor:
         """The symbols (C, R) of all channels for rows (R, D)."""
         found_CR = torch.empty(self.channels, rest.shape[0], dtype=torch.int64, device=rest.device)
-        first = 0
+        rest = rest.contiguous()  # as what is subtracted is: in another order that takes ten times as long
         for number, members in self._members():
-            of_stage = self._find(rest, members, found_CR[first : first + len(members)])
+            of_stage = self._find(rest, number, members)
+            found_CR.index_copy_(0, members, of_stage)
             if number + 1 < self.stages:
                 rest = rest - self._rows_of_stage(members, of_stage)
-            first += len(members)
-        order = [channel for _, members in self._channels_of_stages for channel in members]
-        if order != sorted(order):  # they were written in the order of the stages
-            found_CR[torch.tensor(order, device=found_CR.device)] = found_CR.clone()
         return found_CR
 
-    def _find(self, z: Tensor, members: Tensor | slice, out: Tensor | None = None) -> Tensor:
-        """The symbols (C, R) of some channels for rows (R, D), written to `out` if it is given."""
+    def _find(self, z: Tensor, number: int, members: Tensor | slice) -> Tensor:
+        """The symbols (C, R) of the channels of a stage for rows (R, D)."""
         if self.rank is None:
-            found_CR = nearest(z, self.weight[members], self.bias[members]).T
-            return found_CR if out is None else out.copy_(found_CR)
-        return factored_nearest(z, self.direction[members], self.slope[members], self.bias[members], out=out)
+            return nearest(z, self.weight[members], self.bias[members]).T
+        direction, slope, bias = self.direction[members], self.slope[members], self.bias[members]
+        if self.rank == 1 and z.device.type == "cpu" and not is_traced():
+            thresholds = self._thresholds.get(number)
+            if thresholds is None or not thresholds.are_of(slope[:, :, 0], bias):
+                thresholds = self._thresholds[number] = Thresholds.of(slope[:, :, 0], bias)
+            return thresholds.find(direction[:, 0] @ z.T)
+        return factored_nearest(z, direction, slope, bias)
 
     def _rows_of_stage(self, members: Tensor, symbols_CR: Tensor) -> Tensor:
         """The points (R, D) to subtract before later stages."""

@@ -14,6 +14,6 @@ if TYPE_CHECKING:
     from omega_train.run_export import export_run as export_run
     from omega_train.task import CodecTask as CodecTask
 
-__version__ = "0.1.0"
+__version__: str
 
 __getattr__, __dir__, __all__ = lazily(__name__)

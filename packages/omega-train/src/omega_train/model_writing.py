@@ -15,6 +15,7 @@ from omega_core.plugins.registry import registry
 from omega_train.channel_order import sort_channels
 from omega_train.distributed import rank
 from omega_train.fit_quantizer import fit_quantizer
+from omega_train.log import log
 from omega_train.task import CodecTask
 from omega_train.validation import recount
 
@@ -85,6 +86,8 @@ def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most
     Returns what was done with the channels, as text for the log, or "". Raises what `save` raises.
     """
     fitted = "" if task.fitted else fit_quantizer(task, images, workers)
+    if rank() == 0:
+        log.info(f"the prior is counted over {min(len(images), most or len(images))} pictures")
     if task.recipe.half_precision:  # tables have to fit the symbols of the rounded weights
         for tensor in (*task.architecture.state_dict().values(), *task.quantizer.state_dict().values()):
             tensor.copy_(_halved(tensor))
@@ -94,7 +97,7 @@ def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most
     if task.quantizer.channels < channels:  # dropped channels change the symbols of later stages
         recount(task, images, workers, most)
     if rank() == 0:
-        export(task, path)
+        log.info(f"model {export(task, path)[:8]} written to {path}")
     return "; ".join(said for said in (fitted, sorted_by_gain) if said)
 
 

@@ -22,7 +22,7 @@ from omega_core.file_io import write_whole
 from omega_core.plugins.registry import build, resolve
 from omega_core.processes import launch_rank
 from omega_train.data.folder_shares import Data, is_url, several
-from omega_train.log import Log, log
+from omega_train.log import Log, progress_log
 from omega_train.recipe import Recipe, load_recipe
 from omega_train.run_folder import check_content, claimed
 
@@ -70,12 +70,12 @@ def train(
         if first:
             write_whole(folder / "recipe.toml", recipe.to_toml().encode())
         try:
-            lines = Log(folder / "train.log" if first else None)
+            lines = Log(folder / "train.log") if first else nullcontext()
         except OSError as problem:
             raise OutputError(f"cannot write into {folder}: {problem.strerror}.") from problem
         with lines:
             if stretched and first:
-                log.info(stretched)
+                progress_log.info(stretched)
             return trainer.train(folder, resume=resume)
 
 

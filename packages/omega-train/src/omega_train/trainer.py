@@ -24,7 +24,7 @@ from omega_train.data.loader import TrainingData
 from omega_train.data.reader_processes import reading_workers
 from omega_train.distributed import shutdown
 from omega_train.job_environment import local_processes
-from omega_train.log import log
+from omega_train.log import log, progress_log
 from omega_train.phases import Phases
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
@@ -128,7 +128,7 @@ class LightningTrainer:
         self.task.steps = steps
         Phases.of(recipe, steps)
         if self.started and not resume and self.trainer.is_global_zero:
-            log.info(self.started)
+            progress_log.info(self.started)
         if self.compiled:
             self.task.codec.compile_parts()
         workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
@@ -143,6 +143,8 @@ class LightningTrainer:
             counted=self.counted,
             changed_data=self.changed_data,
         )
+        if self.trainer.is_global_zero:
+            log.info(self._setting(workers))
         data = TrainingData(self.dataset, recipe, workers)
         with _without_advice(), _restored_signals(), _short_errors(), closing(data):
             self.trainer.fit(
@@ -156,6 +158,15 @@ class LightningTrainer:
         if not model.exists():
             raise TrainingError(f"the run is at step {self.trainer.global_step} already; give it more steps or epochs.")
         return model
+
+    def _setting(self, workers: int) -> str:
+        """What the run is made with, as a line for the log. workers: the number of processes that read pictures."""
+        processes = self.trainer.num_devices * self.trainer.num_nodes
+        pictures = f"{len(self.dataset.train)} training pictures and {len(self.dataset.validation)} for validation"
+        return (
+            f"{pictures}; {processes} × {self.trainer.strategy.root_device.type} in {self.trainer.precision};"
+            f" {workers} processes each that read pictures"
+        )
 
 
 def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: int, precision: str) -> Trainer:

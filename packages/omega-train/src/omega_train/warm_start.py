@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from omega_core.codec.loading import model_path
 from omega_core.codec.model_file import read_model
+from omega_core.codec.model_names import model_path
 from omega_core.errors import TrainingError
 from omega_train.checkpoint_reading import read_checkpoint, weights_of
 from omega_train.model_writing import RELAXATION

@@ -19,14 +19,15 @@ from typing import Any, Generic, cast
 
 from omega_cli.executors.slots import Slot
 from omega_cli.jobs import Done, TaskType, Worker, do_job
+from omega_cli.logs import Shown, print_logs, shown
 
 _GRACE = 3.0  # seconds that a worker has to remove partial output
 
 
 @contextmanager
-def local_slots(worker: Worker[TaskType], count: int) -> Iterator[list[Slot[TaskType]]]:
-    """Yield slots of as many processes, each of which computes in its share of the cores."""
-    processes = [_Process(worker, max(1, cores() // count)) for _ in range(count)]
+def local_slots(worker: Worker[TaskType], count: int, threads: int) -> Iterator[list[Slot[TaskType]]]:
+    """Yield slots of as many processes, each of which computes in as many threads."""
+    processes = [_Process(worker, threads) for _ in range(count)]
     try:
         yield list[Slot[TaskType]](processes)
     except BaseException:  # do not wait for jobs that are still running
@@ -42,7 +43,7 @@ class _Process(Generic[TaskType]):
     """A process that does one job after the other, and another one in its place when it is killed."""
 
     def __init__(self, worker: Worker[TaskType], threads: int) -> None:
-        self._arguments = worker, threads
+        self._arguments = worker, threads, shown()
         self._executor: ProcessPoolExecutor | None = None
 
     def submit(self, job: TaskType) -> "Future[Done]":
@@ -89,12 +90,13 @@ _started = False
 _busy = False
 
 
-def _begin(worker: Worker[Any], threads: int) -> None:
+def _begin(worker: Worker[Any], threads: int, chosen: Shown) -> None:
     """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output."""
     global _worker, _started
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
+    print_logs(chosen)
     if "torch" not in sys.modules:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     _worker, _started = worker, False
@@ -139,8 +141,3 @@ def _do_next(job: Any) -> Done:
         os._exit(1)
     finally:
         _busy = False
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,10 +1,12 @@
 """Slots: room for one job at a time, whoever does it."""
 
-from concurrent.futures import Future
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from omega_cli.jobs import Done, TaskType_contra
 from omega_core.errors import OmegaError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class Slot(Protocol[TaskType_contra]):

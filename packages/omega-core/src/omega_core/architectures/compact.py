@@ -8,6 +8,7 @@ The nets are made of blocks as in ConvNeXt (Liu et al. 2022, arXiv 2201.03545) w
 convolution, then two pointwise ones. Most of the work is matrix products at a sixteenth of the resolution.
 """
 
+from math import ceil
 from typing import Literal
 
 import torch
@@ -20,8 +21,7 @@ from omega_core.errors import ComponentError
 from omega_core.layers import ConvBlock, interpolated, near_zero
 
 _COEFFICIENTS = 3 * SIDE**2
-_DEPTH = 4  # blocks of each net at a sixteenth of the resolution
-_DETAIL_DEPTH = 3  # blocks at a quarter of it
+_PER_POSITION = 4  # pixels of the detail, at a quarter of the resolution, along a side of a latent position
 _WIDEST = 3.0  # the greatest deviation of a latent that has a gain
 _HALF = 0.5  # brings latents to the deviation that layers are made for
 _FINENESSES = 8  # between which the scales of the synthesis are interpolated
@@ -46,7 +46,9 @@ class CompactArchitecture(LocalArchitecture):
         their deviation at 3; each channel learns its own. None for coefficients as they are, of an orthonormal
         transform and pixels from −1 to 1, for quantizers that learn gains themselves.
     nets: on which sides there are any: "both", "synthesis" or "none", which leaves the linear path alone.
-    width, synthesis_width, detail_width: channels of the blocks of the analysis, of the synthesis and of its last part.
+    width, synthesis_width, detail_width: channels of the blocks of the analysis, of the synthesis and of its last part,
+        at a quarter of the resolution.
+    depth, synthesis_depth, detail_depth: numbers of these blocks.
 
     Raises ComponentError for a number that cannot be.
     """
@@ -58,9 +60,6 @@ class CompactArchitecture(LocalArchitecture):
 
     colors = 3
     stride = SIDE
-    analysis_halo = _DEPTH + 1
-    refine_halo = _DEPTH
-    render_halo = 1
     fineness_aware = True
     quick_precision = torch.bfloat16
 
@@ -73,6 +72,9 @@ class CompactArchitecture(LocalArchitecture):
         width: int = 320,
         synthesis_width: int = 256,
         detail_width: int = 80,
+        depth: int = 4,
+        synthesis_depth: int = 4,
+        detail_depth: int = 3,
     ) -> None:
         super().__init__()
         if not 1 <= latent_channels <= _COEFFICIENTS:
@@ -83,7 +85,12 @@ class CompactArchitecture(LocalArchitecture):
             raise ComponentError(f"nets are on 'both' sides, in the 'synthesis' or 'none', not {nets!r}.")
         if min(width, synthesis_width, detail_width) < 1:
             raise ComponentError(f"nets have at least 1 channel, not {width}, {synthesis_width} and {detail_width}.")
+        if min(depth, synthesis_depth, detail_depth) < 0:
+            raise ComponentError(f"nets have 0 blocks or more, not {depth}, {synthesis_depth} and {detail_depth}.")
         self.latent_channels = latent_channels
+        # each block and the last convolution look one position or pixel further, the lapped transform one position
+        self.analysis_halo, self.refine_halo = depth + 1, synthesis_depth
+        self.render_halo = max(1, ceil((detail_depth + 1) / _PER_POSITION))
         basis, variances = cosine_transform()
         order = variances.argsort(descending=True, stable=True)
         self.register_buffer("basis", basis[order])
@@ -99,17 +106,17 @@ class CompactArchitecture(LocalArchitecture):
         if nets == "both":
             self.encoder = nn.Sequential(
                 nn.Conv2d(_COEFFICIENTS, width, 1),
-                *(ConvBlock(width, nn.GELU("tanh")) for _ in range(_DEPTH)),
+                *(ConvBlock(width, nn.GELU("tanh")) for _ in range(depth)),
                 near_zero(nn.Conv2d(width, latent_channels, 1)),
             )
         if nets != "none":
             self.entry = nn.Conv2d(latent_channels, synthesis_width, 1)
             self.told = nn.Linear(1, synthesis_width)
-            self.body = nn.Sequential(*(ConvBlock(synthesis_width, nn.GELU("tanh")) for _ in range(_DEPTH)))
+            self.body = nn.Sequential(*(ConvBlock(synthesis_width, nn.GELU("tanh")) for _ in range(synthesis_depth)))
             self.detail = nn.Sequential(
                 nn.Conv2d(synthesis_width, SIDE * detail_width, 1),
                 nn.PixelShuffle(4),
-                *(ConvBlock(detail_width, nn.ReLU()) for _ in range(_DETAIL_DEPTH)),
+                *(ConvBlock(detail_width, nn.ReLU()) for _ in range(detail_depth)),
                 near_zero(nn.Conv2d(detail_width, 3 * SIDE, 3, padding=1)),
                 nn.PixelShuffle(4),
             )

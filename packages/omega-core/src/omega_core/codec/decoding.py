@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from omega_core.codec.file_codec import FileCodec, SymbolDecoder
-from omega_core.coding.tables import Integers
+from omega_core.coding.tables import Symbols
 from omega_core.contracts.coder import Coder
 from omega_core.format.header import Header
 from omega_core.images.alpha_and_profile import decompress_planes, decompress_profile
@@ -25,16 +25,16 @@ class PictureMaker:
         self.planes = [] if header.alpha is None else decompress_planes(header.alpha, self.sizes)
         self.profile = decompress_profile(header.profile) if header.profile else b""
 
-    def pictures(self, symbols: Sequence[Integers]) -> list[Picture]:
+    def pictures(self, symbols: Sequence[Symbols]) -> list[Picture]:
         """Return the first pictures of the file; symbols: (C, h, w) of each, also MISSING ones."""
         sizes = self.sizes[: len(symbols)]
         return self.completed(self.files.pixels_of_all(symbols, sizes, tile=self.tile, colors=self.colors))
 
-    def picture(self, symbols: Integers) -> Picture:
+    def picture(self, symbols: Symbols) -> Picture:
         """Return the first picture of the file; symbols: (C, h, w), also MISSING ones."""
         return self.pictures([symbols])[0]
 
-    def several(self, symbols: Sequence[Integers]) -> list[Picture]:
+    def several(self, symbols: Sequence[Symbols]) -> list[Picture]:
         """Return several versions of the first picture of the file; symbols: (C, h, w) of each, also MISSING ones."""
         sizes = [self.sizes[0]] * len(symbols)
         pixels = self.files.pixels_of_all(symbols, sizes, tile=self.tile, colors=self.colors)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from omega_core.codec.image_codec import ImageCodec
-from omega_core.coding.order import CodingStep, Latents, coding_steps, complete_at, in_order
-from omega_core.coding.tables import MISSING, FrozenPrior, Integers, Tables
+from omega_core.coding.order import CodingStep, Latents, coding_steps, complete_at, in_order, taken
+from omega_core.coding.tables import MISSING, FrozenPrior, Integers, Symbols, Tables, symbol_type
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images.pictures import Pixels
@@ -49,14 +49,14 @@ class FileCodec:
             raise ImageError(f"the picture is {_color(len(pixels))}, the model is for {_color(self.codec.colors)}.")
         return self.codec.architecture.latent_size(pixels.shape[1], pixels.shape[2])
 
-    def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Integers:
+    def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Symbols:
         """Encode the pixels (colors, H, W) of one picture to symbols (C, h, w): see `symbols_of_all`."""
         [symbols] = self.symbols_of_all([pixels], tile=tile)
         return symbols
 
     @torch.inference_mode()
-    def symbols_of_all(self, pictures: Sequence[Pixels], *, tile: int | None = None) -> list[Integers]:
-        """Encode pictures to the symbols (C, h, w) of each. Pictures of one size are encoded in batches.
+    def symbols_of_all(self, pictures: Sequence[Pixels], *, tile: int | None = None) -> list[Symbols]:
+        """Encode pictures to the symbols (C, h, w) of each, in `ImageCodec.symbol_type`, those of one size in batches.
 
         pictures: pixels (colors, H, W) of each; gray ones become RGB for a model for RGB.
         tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole pictures.
@@ -65,14 +65,15 @@ class FileCodec:
         """
         for pixels in pictures:
             self.check(pixels)
-        found: dict[int, Integers] = {}
+        found: dict[int, Symbols] = {}
         for places in _batches([pixels.shape for pixels in pictures]):
             image = torch.from_numpy(np.stack([pictures[place] for place in places]))
-            found |= zip(places, self.codec.encode_symbols(image, tile=tile).numpy(), strict=True)
+            symbols = self.codec.encode_symbols(image, tile=tile, dtype=self.codec.symbol_type)
+            found |= zip(places, symbols.numpy(), strict=True)
         return [found[place] for place in range(len(pictures))]
 
     def pixels(
-        self, symbols: Integers, height: int, width: int, *, tile: int | None = None, colors: int | None = None
+        self, symbols: Symbols, height: int, width: int, *, tile: int | None = None, colors: int | None = None
     ) -> Pixels:
         """Decode symbols (C, h, w) of one picture to pixels (colors, height, width): see `pixels_of_all`."""
         [pixels] = self.pixels_of_all([symbols], [(height, width)], tile=tile, colors=colors)
@@ -81,7 +82,7 @@ class FileCodec:
     @torch.inference_mode()
     def pixels_of_all(
         self,
-        pictures: Sequence[Integers],
+        pictures: Sequence[Symbols],
         sizes: Sequence[tuple[int, int]],
         *,
         tile: int | None = None,
@@ -101,7 +102,7 @@ class FileCodec:
             found |= zip(places, pixels.numpy(), strict=True)
         return [found[place] for place in range(len(pictures))]
 
-    def coded(self, pictures: Sequence[Integers]) -> "CodedSymbols":
+    def coded(self, pictures: Sequence[Symbols]) -> "CodedSymbols":
         """Return the symbols (C, h, w) of pictures in the order of coding. Raises ModelFileError if the prior does not
         fit.
         """
@@ -111,9 +112,7 @@ class FileCodec:
         self._check_alphabet(tables)
         return CodedSymbols(latents, places, tables)
 
-    def decode(
-        self, stream: bytes, coder: Coder, sizes: Sequence[tuple[int, int]], *, complete: bool
-    ) -> list[Integers]:
+    def decode(self, stream: bytes, coder: Coder, sizes: Sequence[tuple[int, int]], *, complete: bool) -> list[Symbols]:
         """Decode a stream to the symbols (C, h, w) of each picture; those that it does not determine are MISSING.
 
         stream: all of it, or its first bytes.
@@ -149,13 +148,13 @@ class CodedSymbols:
     """
 
     latents: Latents
-    places: Integers
+    places: Symbols
     tables: Tables
 
     @cached_property
-    def symbols(self) -> Integers:
+    def symbols(self) -> Symbols:
         """The symbols, flat, in the order of coding."""
-        return self.latents.flat[self.places]
+        return taken(self.latents.flat, self.places)
 
     @property
     def bits(self) -> float:
@@ -176,7 +175,7 @@ class CodedSymbols:
         small = np.int32 if self.tables.alphabet <= 1 << 31 else np.int64
         return coder.encode(self.symbols.astype(small), self.tables, list(ends))
 
-    def first(self, count: int) -> list[Integers]:
+    def first(self, count: int) -> list[Symbols]:
         """Return the symbols (C, h, w) of each picture; only the first `count` in the order of coding are known."""
         latents = Latents.of(self.latents.pictures)
         latents.flat[self.places[count:]] = MISSING
@@ -192,7 +191,8 @@ class SymbolDecoder:
     """
 
     def __init__(self, files: FileCodec, coder: Coder, sizes: Sequence[tuple[int, int]]) -> None:
-        self._latents = Latents(files.codec.quantizer.channels, sizes)
+        quantizer = files.codec.quantizer
+        self._latents = Latents(quantizer.channels, sizes, symbol_type(quantizer.alphabet))
         self._steps = files.steps(self._latents)
         self._coder, self._decoder = coder, coder.decoder(b"")
         self._step: CodingStep | None = None
@@ -201,7 +201,7 @@ class SymbolDecoder:
         """The number of symbols that are decoded."""
 
     @property
-    def pictures(self) -> list[Integers]:
+    def pictures(self) -> list[Symbols]:
         """The symbols (C, h, w) of each picture, with MISSING for those that are not decoded."""
         return self._latents.pictures
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from omega_core.codec.devices import is_quick
 from omega_core.codec.tiling import tiles
-from omega_core.coding.tables import MAX_ALPHABET, MISSING
+from omega_core.coding.tables import MAX_ALPHABET, MISSING, symbol_type
 from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture, LocalArchitecture, Margins
 from omega_core.contracts.prior import Prior
@@ -130,6 +131,11 @@ class ImageCodec(nn.Module):
         """The device of the parameters."""
         return next(self.parameters(), cast(Tensor, self._place)).device
 
+    @property
+    def symbol_type(self) -> torch.dtype:
+        """The integers in which files keep symbols: int16 or, for large alphabets, int64."""
+        return torch.int16 if symbol_type(self.quantizer.alphabet) is np.int16 else torch.int64
+
     def relax(self) -> None:
         """Prepare for the relaxed phase, before the first step. Raises ComponentError if the quantizer has none."""
         self.quantizer.relax()
@@ -220,22 +226,23 @@ class ImageCodec(nn.Module):
         return self.quantizer.fineness(known)
 
     @torch.no_grad()
-    def encode_symbols(self, image: Tensor, *, tile: int | None = None) -> Tensor:
-        """Encode images to symbols (B, C, h, w), int64, on the device of the images.
+    def encode_symbols(self, image: Tensor, *, tile: int | None = None, dtype: torch.dtype = torch.int64) -> Tensor:
+        """Encode images to symbols (B, C, h, w) on the device of the images.
 
         image: (B, colors, H, W), floating-point in [0, 1] or uint8, on any device; it is moved to the codec's device
             tile by tile. Gray images become RGB for an architecture for RGB.
         tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole images.
+        dtype: of the symbols. Those of a large picture take a quarter of the memory in `symbol_type`.
 
         The size has to be one of the architecture (`Architecture.latent_size`); it is checked for files, not here.
         Raises ModelFileError for tiles of an architecture that is not local.
         """
         height, width = image.shape[2:]
         if tile is None:
-            return self._symbols(self._taken(image)).to(image.device)
+            return self._symbols(self._taken(image)).to(image.device, dtype)
         architecture = _local(self.architecture)
         h, w = architecture.latent_size(height, width)
-        symbols = torch.zeros((len(image), self.quantizer.channels, h, w), dtype=torch.int64, device=image.device)
+        symbols = torch.zeros((len(image), self.quantizer.channels, h, w), dtype=dtype, device=image.device)
         margins = architecture.margins(height, width)
         for down, across in tiles(h, w, _positions(tile, architecture), architecture.analysis_halo):
             rows, above, below = _inside(down.first, down.last, architecture.stride, margins.top, height)
@@ -251,7 +258,9 @@ class ImageCodec(nn.Module):
         return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)
 
     def _symbols(self, image: Tensor) -> Tensor:
-        return self.quantizer.symbols(self.analyze(image).to(_dtype(self.quantizer))).long()
+        with self._quickly():
+            latent = self.analyze(image)
+        return self.quantizer.symbols(latent.to(_dtype(self.quantizer))).long()
 
     @torch.no_grad()
     def decode_symbols(self, symbols: Tensor, height: int, width: int, *, tile: int | None = None) -> Tensor:
@@ -305,7 +314,7 @@ class ImageCodec(nn.Module):
             return whole
 
     def _quickly(self) -> torch.autocast:
-        """Autocast to the shorter type of the synthesis, if it has one and the device is quicker with it."""
+        """Autocast to the shorter type of the architecture, if it has one and the device is quicker with it."""
         quick, device = self.architecture.quick_precision, self.device
         enabled = quick is not None and _dtype(self.architecture) == torch.float32 and is_quick(device, quick)
         return torch.autocast(device.type, dtype=quick or torch.bfloat16, enabled=enabled)
@@ -339,7 +348,7 @@ class ImageCodec(nn.Module):
     def _latent(self, symbols: Tensor) -> Tensor:
         """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w) in the type and on the device of the synthesis."""
         with torch.autocast(self.device.type, enabled=False):
-            return self.quantizer.latent(symbols.contiguous().to(self.device)).to(_dtype(self.architecture))
+            return self.quantizer.latent(symbols.contiguous().to(self.device).long()).to(_dtype(self.architecture))
 
 
 def _check_fit(quantizer: Quantizer, prior: Prior) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
 
 import numpy as np
@@ -17,6 +18,7 @@ from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.model import CompressOptions, Model
 from omega_core.codec.model_file import Description, read_model
+from omega_core.codec.model_names import model_path
 from omega_core.coding.tables import NoPrior
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import FrozenPrior
@@ -28,19 +30,23 @@ from omega_core.format.header import Header
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.pictures import MAX_PIXELS, Picture
 from omega_core.images.reading import Batch, FileOrArray, PictureLike
+from omega_core.names import printable
+from omega_core.places import Url
 from omega_core.plugins.registry import build, registry, resolve
 
 DEFAULT_MODEL = "compact"
-AnyModel = Model | str | PathLike[str] | None
-"""A loaded model, its name or its path; None for a default or, in decoding, for the model of the file."""
+AnyModel = Model | str | PathLike[str] | Url | None
+"""A loaded model, its name, path or URL; None for a default or, in decoding, for the model of the file."""
 
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
 _LONGEST = 400  # characters of a reason from torch or a component
 Arrays = dict[str, np.ndarray[Any, Any]]
 
+_log = logging.getLogger(__name__)
+
 
 def load_model(
-    name_or_path: str | PathLike[str],
+    name_or_path: str | PathLike[str] | Url,
     *,
     device: str | torch.device = "cpu",
     precision: Precision | None = None,
@@ -49,17 +55,19 @@ def load_model(
 ) -> Model:
     """Load a model.
 
-    name_or_path: the path of a `.safetensors` file, as `omega train` writes it, or the name of a bundled model.
+    name_or_path: the path or URL of a `.safetensors` file, as `omega train` writes it, or the name of a bundled model;
+        with `#` and the beginning of a fingerprint at its end, only the model with this fingerprint.
     device: to compute on, such as "cuda"; "auto" for a GPU if there is one.
     precision: of the transforms; that of the architecture if None. Symbols decode to the same in any precision and on
         any device; pixels of float32 and float64 differ by one level at most.
     max_pixels: the most pixels of a picture.
     max_memory: the most bytes that decoding a file may take: see `Model`.
 
-    Raises DeviceError if the device is not available, ModelFileError if the file is not a model, is damaged or does not
-    fit the installed components, and ComponentError if one of its components is not installed.
+    Raises DeviceError if the device is not available, ModelFileError if the file is not a model, has another
+    fingerprint, is damaged or does not fit the installed components, ComponentError if one of its components is not
+    installed, and MissingExtraError for a URL without the library of its store.
     """
-    place, path = device_of(device), model_path(name_or_path)
+    began, place, path = time.monotonic(), device_of(device), model_path(name_or_path)
     file = read_model(path)
     arrays = _by_part(file.arrays)
     try:
@@ -77,24 +85,15 @@ def load_model(
         raise ModelFileError(
             f"the model {path} does not fit its components, which may have changed since: {reason}"
         ) from problem
-    return Model(
+    model = Model(
         FileCodec(ImageCodec(architecture, quantizer).to(place), prior),
         file.description,
         file.fingerprint,
         max_pixels=max_pixels,
         max_memory=max_memory,
     )
-
-
-def model_path(name_or_path: str | PathLike[str]) -> Path:
-    """Return the path of a model: a path unchanged, or that of a bundled model by its name. Raises ModelFileError."""
-    path = Path(name_or_path)
-    if path.suffix == ".safetensors" or path.exists():
-        return path
-    try:
-        return registry().find_model(str(name_or_path)).path()
-    except ModelFileError as problem:
-        raise ModelFileError(f"{problem} Or name a .safetensors file that `omega train` wrote.") from problem
+    _log.info("%s: %s on %s, loaded in %.2f s", printable(str(path)), model, place, time.monotonic() - began)
+    return model
 
 
 def default_model() -> str:
@@ -193,10 +192,10 @@ def compress(
 ) -> bytes | list[bytes]:
     """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
-    picture: one picture, or several, in any of the forms that `Model.compress` takes: a path, bytes, an open file, a
-        Pillow image, an array, a tensor, a batch.
-    model: a loaded model, which saves loading it for each call, or its name or path; the default of `omega compress` if
-        None.
+    picture: one picture, or several, in any of the forms that `Model.compress` takes: a path or URL, bytes, an open
+        file, a Pillow image, an array, a tensor, a batch.
+    model: a loaded model, which saves loading it for each call, or its name, path or URL; the default of
+        `omega compress` if None.
     options: channels, fraction, bpp, max_bytes or psnr, and coder, as `Model.compress` takes them.
 
     Raises ModelFileError for the model, and as `Model.compress` does.
@@ -210,8 +209,8 @@ def compress(
 def decompress(source: Source, model: AnyModel = None) -> Image.Image:
     """Decompress an `.omega` file to a Pillow image.
 
-    source: the bytes of the file, its path, or an open binary file.
-    model: that the file was made with, loaded, by name or by path; if None, the bundled model with the fingerprint in
+    source: the bytes of the file, its path or URL, or an open binary file.
+    model: that the file was made with, loaded, by name, path or URL; if None, the bundled model with the fingerprint in
         the file.
 
     Raises WrongModelError if no bundled model fits, ModelFileError for the model, and as `Model.decompress` does.
@@ -238,7 +237,7 @@ def decode_progressively(stream: Stream | bytes, model: AnyModel = None) -> Iter
 def model_for(model: AnyModel, prefix: bytes) -> Model:
     """Return the model to decode a file with.
 
-    model: a loaded model, its name or its path; None for the bundled model with the fingerprint.
+    model: a loaded model, its name, path or URL; None for the bundled model with the fingerprint.
     prefix: the first 4 bytes of the fingerprint, from the header of the file.
 
     Raises ModelFileError for a model that cannot be loaded, WrongModelError if no bundled model has the fingerprint.

@@ -22,8 +22,9 @@ MAX_MEMORY = 4 << 30
 VARIABLE = "OMEGA_MAX_MEMORY"
 """The environment variable of another default, in MiB."""
 
-_SYMBOL = 6 * 8
-"""Bytes of a symbol: in the picture, in its batch, as the coder returns it, its place and row, and where runs begin."""
+_INDICES = 4 * 8
+"""Bytes of a symbol beside those in the picture and in its batch: as the coder returns it, its place and row, and where
+runs begin. Priors with few steps have them for many symbols at once."""
 _PIXEL = 16
 """Bytes of a pixel: colors in the batch, the picture and the Pillow image; alpha inflated, summed and copied."""
 _FIXED = 64 << 20
@@ -98,7 +99,8 @@ class DecodingMemory:
             at_once = min(at_once, (max(1, tile // architecture.stride) + 2 * halo) ** 2)
         pixels = sum(height * width for height, width in sizes)
         symbols = positions * self.codec.quantizer.channels
-        return int(_FIXED + symbols * _SYMBOL + pixels * _PIXEL + positions * self.kept + at_once * self.transformed)
+        symbol = 2 * self.codec.symbol_type.itemsize + _INDICES
+        return int(_FIXED + symbols * symbol + pixels * _PIXEL + positions * self.kept + at_once * self.transformed)
 
     def check(self, sizes: Sequence[tuple[int, int]], tile: int | None, allowed: int) -> None:
         """Raise NotEnoughMemoryError if decoding may take more than `allowed` bytes. Other arguments as of `needed`."""

@@ -16,7 +16,7 @@ from omega_core.codec.file_codec import BATCH_PIXELS, CodedSymbols, FileCodec
 from omega_core.codec.memory import DecodingMemory, default_max_memory
 from omega_core.codec.model_file import Description
 from omega_core.coding.order import even_counts
-from omega_core.coding.tables import Integers
+from omega_core.coding.tables import Symbols
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, DamagedFileError, ImageError, OmegaWarning, RateError, WrongModelError
@@ -60,7 +60,7 @@ class Encoded:
     lengths: Mapping[int, int]
 
     @property
-    def symbols(self) -> Integers:
+    def symbols(self) -> Symbols:
         """The symbols (C, h, w) of the first picture."""
         return self.coded.latents.pictures[0]
 
@@ -239,9 +239,9 @@ class Model:
     ) -> bytes | list[bytes]:
         """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
-        picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8 (H, W) or
-            (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W) of
-            floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors
+        picture: a path or URL, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8
+            (H, W) or (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W)
+            of floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors
             have one shape, or a tensor (B, colors, H, W) with B other than 1.
         channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`; without any, all channels are kept.
         coder: the name of a coder; that of the model if None.
@@ -429,7 +429,7 @@ class Model:
         [size] = _single(self._checked(header))
         return GrowingPicture(self.files, header, _coder(header.coder), size)
 
-    def decode(self, data: bytes, *, partial: bool = False) -> tuple[Integers, OmegaFile]:
+    def decode(self, data: bytes, *, partial: bool = False) -> tuple[Symbols, OmegaFile]:
         """Decode the symbols (C, h, w) of the first picture of a file, and return them with the parsed file.
 
         Symbols that the file lacks are −1 (`omega_core.coding.tables.MISSING`).
@@ -439,7 +439,7 @@ class Model:
         file = OmegaFile.parse(data, partial=partial)
         return self._decode(file)[0], file
 
-    def _decode(self, file: OmegaFile) -> list[Integers]:
+    def _decode(self, file: OmegaFile) -> list[Symbols]:
         """Decode the symbols (C, h, w) of each picture."""
         sizes, header = self._checked(file.header), file.header
         return self.files.decode(file.stream, _coder(header.coder), sizes, complete=header.complete)
@@ -476,7 +476,7 @@ class Model:
         self.memory.check(shapes, header.tile, self.max_memory)
         return latent_sizes
 
-    def _pictures(self, symbols: Sequence[Integers], header: Header) -> list[Picture]:
+    def _pictures(self, symbols: Sequence[Symbols], header: Header) -> list[Picture]:
         return PictureMaker(self.files, header).pictures(symbols)
 
     def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:

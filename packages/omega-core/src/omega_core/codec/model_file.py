@@ -17,10 +17,13 @@ from safetensors.numpy import save_file
 
 from omega_core.errors import ModelFileError
 from omega_core.file_io import replacing
+from omega_core.places import Place, Url
 
 FORMAT = 1
 Arrays = dict[str, NDArray[Any]]
 
+MAX_HEADER = 100_000_000
+"""The most bytes of the header of a .safetensors file, as its library has it."""
 MAX_CHANNELS = 1 << 16
 """The most channels of a latent or of symbols; descriptions with more are refused."""
 
@@ -122,13 +125,26 @@ def write_model(path: Path, description: Description, arrays: Arrays) -> str:
     return mark
 
 
-def read_description(path: Path) -> tuple[Description, str]:
+def read_description(place: Place) -> tuple[Description, str]:
     """Read the description and the fingerprint of a model, without its arrays. Raises ModelFileError."""
     try:
-        with safe_open(path, framework="numpy") as opened:
-            return _description(path, opened.metadata() or {})
-    except (SafetensorError, OSError) as problem:
-        raise _unreadable(path, problem) from problem
+        if isinstance(place, Url):
+            return _description(place, _metadata(place))
+        with safe_open(place, framework="numpy") as opened:
+            return _description(place, opened.metadata() or {})
+    except (SafetensorError, OSError, ValueError, RecursionError) as problem:
+        raise _unreadable(place, problem) from problem
+
+
+def _metadata(url: Url) -> dict[str, str]:
+    """The metadata of a .safetensors file, of which no more is read than its header. Raises OSError, ValueError."""
+    with url.open() as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_HEADER:
+            raise ValueError("its header is too long")
+        header = json.loads(file.read(length))
+    found = header.get("__metadata__") if isinstance(header, dict) else None
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def read_model(path: Path) -> ModelFile:
@@ -145,7 +161,7 @@ def read_model(path: Path) -> ModelFile:
     return ModelFile(description, mark, arrays)
 
 
-def _description(path: Path, metadata: Mapping[str, str]) -> tuple[Description, str]:
+def _description(path: Place, metadata: Mapping[str, str]) -> tuple[Description, str]:
     made_by = metadata.get("format", "")
     if not made_by.startswith("omega "):
         raise ModelFileError(f"{path} is a .safetensors file, but not an Omega model.")
@@ -157,7 +173,9 @@ def _description(path: Path, metadata: Mapping[str, str]) -> tuple[Description, 
         raise ModelFileError(f"the model {path} has a description that cannot be read ({problem}).") from problem
 
 
-def _unreadable(path: Path, problem: Exception) -> ModelFileError:
+def _unreadable(path: Place, problem: Exception) -> ModelFileError:
+    if isinstance(path, Url) and isinstance(problem, OSError):
+        return ModelFileError(f"cannot read the model {path}: {problem.strerror}.")
     if not path.exists():
         return ModelFileError(f"there is no model {path}. Name a .safetensors file that `omega train` wrote.")
     if path.is_dir():

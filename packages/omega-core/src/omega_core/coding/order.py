@@ -6,46 +6,53 @@ those with one row picture after picture, and in each picture as `FrozenPrior.st
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from omega_core.coding.tables import MISSING, FrozenPrior, Integers, Symbols, Tables
+from omega_core.coding.tables import MISSING, FrozenPrior, Integers, Symbols, Tables, index_type
 
 MAX_COUNTS = 32
+_AT_ONCE = 1 << 20  # symbols
 
 
 class Latents:
     """The symbols of the pictures of one stream, in one array.
 
-    flat: (N,), int64: those of each picture (C, h, w), row after row, one picture after the other.
+    flat: (N,): those of each picture (C, h, w), row after row, one picture after the other.
     pictures: views (C, h, w) into it.
     """
 
-    def __init__(self, channels: int, sizes: Sequence[tuple[int, int]]) -> None:
-        """Make symbols that are all MISSING. channels: C. sizes: (h, w) of each picture."""
+    def __init__(
+        self,
+        channels: int,
+        sizes: Sequence[tuple[int, int]],
+        dtype: "np.dtype[Any] | type[np.signedinteger[Any]]" = np.int64,
+    ) -> None:
+        """Make symbols that are all MISSING. channels: C. sizes: (h, w) of each picture. dtype: of the symbols."""
         self.starts = np.cumsum([0, *(channels * h * w for h, w in sizes)]).tolist()
-        self.flat = np.full(self.starts[-1], MISSING, np.int64)
+        self.flat: Symbols = np.full(self.starts[-1], MISSING, dtype)
         self.pictures = [
             self.flat[start : start + channels * h * w].reshape(channels, h, w)
             for start, (h, w) in zip(self.starts, sizes, strict=False)
         ]
 
     @classmethod
-    def of(cls, pictures: Sequence[Integers]) -> "Latents":
-        """Return a copy of the symbols (C, h, w) of each picture."""
-        latents = cls(len(pictures[0]), [(each.shape[1], each.shape[2]) for each in pictures])
+    def of(cls, pictures: Sequence[Symbols]) -> "Latents":
+        """Return a copy of the symbols (C, h, w) of each picture, in their type."""
+        latents = cls(len(pictures[0]), [(each.shape[1], each.shape[2]) for each in pictures], pictures[0].dtype)
         for own, given in zip(latents.pictures, pictures, strict=True):
             own[:] = given
         return latents
 
-    def channels(self, places: Integers) -> Integers:
+    def channels(self, places: Symbols) -> Symbols:
         """Return the channel of each place in `flat`."""
         if len(self.pictures) == 1:
             positions: int = self.pictures[0][0].size
             return places // positions
         of = np.searchsorted(self.starts, places, side="right") - 1
         sizes = np.array([each[0].size for each in self.pictures])
-        found: Integers = (places - np.array(self.starts)[of]) // sizes[of]
+        found: Symbols = (places - np.array(self.starts)[of]) // sizes[of]
         return found
 
 
@@ -57,7 +64,7 @@ class CodingStep:
     tables: for the symbols, in that order.
     """
 
-    places: Integers
+    places: Symbols
     tables: Tables
 
 
@@ -73,7 +80,9 @@ def coding_steps(prior: FrozenPrior, latents: Latents) -> Iterator[CodingStep]:
         if len(parts) == 1:
             places, rows = parts[0].places, parts[0].rows
         else:
-            places = np.concatenate([start + part.places for start, part in zip(latents.starts, parts, strict=False)])
+            # in 64 bits, as a sum may not fit the type that holds the places of one picture
+            pairs = zip(latents.starts, parts, strict=False)
+            places = np.concatenate([start + part.places.astype(np.int64) for start, part in pairs])
             rows = np.concatenate([part.rows for part in parts])
         if len(rows) and (rows[1:] < rows[:-1]).any():
             order = np.argsort(_narrow(rows), kind="stable")
@@ -82,11 +91,11 @@ def coding_steps(prior: FrozenPrior, latents: Latents) -> Iterator[CodingStep]:
 
 
 def _narrow(rows: Symbols) -> Symbols:
-    """Rows as 16-bit integers, if these hold them: NumPy sorts them ten times as fast."""
-    return rows.astype(np.uint16) if int(rows.max()) < 1 << 16 else rows
+    """Rows in the shortest type: NumPy sorts 16-bit integers ten times as fast."""
+    return rows.astype(index_type(int(rows.max()) + 1), copy=False)
 
 
-def in_order(prior: FrozenPrior, latents: Latents) -> tuple[Integers, Tables]:
+def in_order(prior: FrozenPrior, latents: Latents) -> tuple[Symbols, Tables]:
     """Return the places in `Latents.flat` of all symbols in the order of coding, and their tables.
 
     prior: gives the tables.
@@ -94,20 +103,36 @@ def in_order(prior: FrozenPrior, latents: Latents) -> tuple[Integers, Tables]:
 
     Raises ValueError if the prior does not fit.
     """
-    steps = list(coding_steps(prior, latents))
-    places = np.concatenate([step.places for step in steps])
-    rows = np.concatenate([step.tables.rows for step in steps])
+    size = latents.flat.size
+    places: Symbols = np.empty(size, index_type(size))
+    rows: Symbols = np.empty(size, index_type(0 if prior.cumulative is None else len(prior.cumulative)))
+    done = 0
+    for step in coding_steps(prior, latents):
+        some = slice(done, done := done + len(step.places))
+        places[some], rows[some] = step.places, step.tables.rows
     return places, Tables(prior.cumulative, rows, prior.alphabet, prior.cache)
 
 
-def complete_at(latents: Latents, places: Integers, channels: int) -> Integers:
+def taken(flat: Symbols, places: Symbols) -> Symbols:
+    """Return `flat[places]`; of many places piece by piece, as NumPy makes 64-bit integers of them."""
+    found = np.empty(len(places), flat.dtype)
+    for first in range(0, len(places), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        found[some] = flat[places[some]]
+    return found
+
+
+def complete_at(latents: Latents, places: Symbols, channels: int) -> Integers:
     """Return how many symbols have to be coded for the first 0 to `channels` channels of all pictures: (channels + 1,).
 
     places: of all symbols in the order of coding.
     channels: C.
     """
     last = np.zeros(channels + 1, np.int64)
-    last[1:][latents.channels(places)] = np.arange(1, len(places) + 1)  # the last assignment to an index counts
+    for first in range(0, len(places), _AT_ONCE):
+        some = places[first : first + _AT_ONCE]
+        # the last assignment to an index counts
+        last[1:][latents.channels(some)] = np.arange(first + 1, first + len(some) + 1)
     found: Integers = np.maximum.accumulate(last)
     return found
 

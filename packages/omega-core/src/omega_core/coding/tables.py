@@ -22,9 +22,19 @@ MAX_ALPHABET = 1 << 12
 
 Integers = NDArray[np.int64]
 Symbols = NDArray[np.signedinteger[Any] | np.unsignedinteger[Any]]
-"""Symbols of any integer type that holds them."""
+"""Symbols, or indices, of any integer type that holds them."""
 MISSING = -1
 """What stands for a symbol that a truncated file lacks."""
+
+
+def symbol_type(alphabet: int) -> type[np.int16 | np.int64]:
+    """Return the type in which a codec keeps symbols, of which large pictures have many. alphabet: S."""
+    return np.int16 if alphabet <= MAX_ALPHABET else np.int64
+
+
+def index_type(count: int) -> type[np.uint16 | np.int32 | np.int64]:
+    """Return the shortest of these types that holds indices below `count`."""
+    return np.uint16 if count <= 1 << 16 else np.int32 if count <= 1 << 31 else np.int64
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class Tables:
         starts = np.concatenate([np.zeros(min(1, self.size), np.int64), changes])
         return np.append(starts, self.size), self.rows[starts].astype(np.int64)
 
-    def bits_of_each(self, symbols: Integers) -> NDArray[np.float64]:
+    def bits_of_each(self, symbols: Symbols) -> NDArray[np.float64]:
         """Return −log2 p of each of N symbols, flat in coding order, in bits: (N,)."""
         if self.cumulative is None:
             return np.full(self.size, 32.0)
@@ -69,7 +79,7 @@ class Tables:
         bits: NDArray[np.float64] = PRECISION - np.log2(counts)
         return bits
 
-    def bits(self, symbols: Integers) -> float:
+    def bits(self, symbols: Symbols) -> float:
         """Return −Σ log2 p of N symbols, flat in coding order, in bits."""
         return float(np.sum(self.bits_of_each(symbols)))
 
@@ -116,7 +126,7 @@ class Step:
     rows: (N,), the row of `FrozenPrior.cumulative` for each.
     """
 
-    places: Integers
+    places: Symbols
     rows: Symbols
 
 
@@ -133,11 +143,11 @@ class FrozenPrior(Protocol):
         """S, the number of different symbols."""
         return 1 << 32 if self.cumulative is None else self.cumulative.shape[1] - 1
 
-    def steps(self, symbols: Integers) -> Iterator[Step]:
+    def steps(self, symbols: Symbols) -> Iterator[Step]:
         """Yield the steps in which the symbols of a picture are coded; each symbol is in one of them.
 
-        symbols: (C, h, w), int64. Those of the steps so far are there when the next step is asked for; all others are
-            undefined.
+        symbols: (C, h, w), integers of any type that holds −1 and S. Those of the steps so far are there when the next
+            step is asked for; all others are undefined.
 
         There are as many steps for all sizes of latents; some may be empty. Within a step, symbols are coded in the
         order of their rows: what is coded first should have the first rows (`omega_core.coding.order`).
@@ -172,7 +182,7 @@ class FrozenTables(FrozenPrior):
         if rows.size == 0 or rows.min() < 0 or rows.max() >= len(self.cumulative):
             raise ValueError(f"rows point outside the {len(self.cumulative)} tables")
 
-    def steps(self, symbols: Integers) -> Iterator[Step]:
+    def steps(self, symbols: Symbols) -> Iterator[Step]:
         """Yield one step if the rows of every channel come after those of the channel before, else one a channel."""
         channels, positions = len(symbols), symbols[0].size
         if channels != len(self.rows) or self.rows.shape[1] not in (1, positions):
@@ -225,7 +235,7 @@ class NoPrior(FrozenPrior):
     def __init__(self) -> None:
         self.cache = {}
 
-    def steps(self, symbols: Integers) -> Iterator[Step]:
+    def steps(self, symbols: Symbols) -> Iterator[Step]:
         """Yield one step with all symbols."""
         yield Step(np.arange(symbols.size), np.zeros(symbols.size, np.int64))
 

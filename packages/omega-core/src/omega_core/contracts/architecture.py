@@ -28,8 +28,9 @@ class Architecture(nn.Module, ABC):
     """The type in which the transforms of a trained model compute. In float64, every machine and every number of
     threads gives the same pixels: differences in the last bit are too small to change the rounded values."""
     quick_precision: torch.dtype | None = None
-    """A shorter type in which the synthesis of a trained model may multiply, by autocast, on processors that are
-    quicker with it, if rounded pixels then differ by one level at most. What has to be exact, it excludes itself."""
+    """A shorter type in which the transforms of a trained model may multiply, by autocast, on processors that are
+    quicker with it: if decoded pixels then differ by one level at most, and the few symbols that differ cost nothing.
+    What has to be exact, they exclude themselves."""
 
     @abstractmethod
     def latent_size(self, height: int, width: int) -> tuple[int, int]:

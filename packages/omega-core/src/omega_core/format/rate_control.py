@@ -2,10 +2,15 @@
 
 import math
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 from omega_core.errors import RateError
 from omega_core.format.file import OmegaFile
 from omega_core.format.packs import Pack, parse
+
+if TYPE_CHECKING:
+    from omega_core.file_io import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +23,7 @@ class Rate:
     max_bytes: the most bytes of the file.
     psnr: the least PSNR of the decoded picture, in dB.
 
-    Raises RateError for several limits, or for a value outside its range.
+    Raises RateError for several limits, or for a value of another type or outside its range.
     """
 
     channels: int | None = None
@@ -31,6 +36,10 @@ class Rate:
         given = [entry.name.replace("_", "-") for entry in fields(self) if getattr(self, entry.name) is not None]
         if len(given) > 1:
             raise RateError(f"{' and '.join(given)} cannot be asked for at once; take one of them.")
+        for name in given:
+            value, kind = getattr(self, name.replace("-", "_")), Integral if name == "channels" else Real
+            if not isinstance(value, kind):
+                raise RateError(f"{name} is a {'whole ' if kind is Integral else ''}number, not {value!r}.")
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise RateError(f"a fraction of the channels is above 0 and up to 1, not {self.fraction}.")
         for name in ("bpp", "max_bytes", "psnr"):
@@ -69,19 +78,25 @@ def length_within(whole: OmegaFile | Pack, budget: int) -> int:
     return fitting
 
 
-def truncate(data: bytes, *, max_bytes: int | None = None, bpp: float | None = None) -> bytes:
+def truncate(source: "Source", *, max_bytes: int | None = None, bpp: float | None = None) -> bytes:
     """Truncate an `.omega` file or a pack, without a model.
 
-    data: the bytes of the file or pack.
+    source: the bytes of the file or pack, its path or URL, or an open binary file.
     max_bytes, bpp: the most bytes of the result, or the most bits per pixel: exactly one of them.
 
     Returns a file or pack that can be decompressed to all pictures, with as much of each stream as fits.
 
-    Raises FileFormatError for damaged bytes, RateError if not exactly one limit is given, or if it is below what the
-    smallest file takes.
+    Raises FileFormatError for damaged bytes, OmegaError for a source that cannot be read, RateError if not exactly one
+    limit is given, or if it is below what the smallest file takes.
     """
-    whole = parse(data)
+    whole = parse(source if isinstance(source, bytes) else _read(source))
     budget = Rate(max_bytes=max_bytes, bpp=bpp).budget(whole.pixels)
     if budget is None:
         raise RateError("truncate to what? Give max-bytes or bpp.")
     return whole.truncated(length_within(whole, budget)).to_bytes()
+
+
+def _read(source: "Source") -> bytes:
+    from omega_core.file_io import bytes_of  # of which those who have the bytes need nothing
+
+    return bytes_of(source)

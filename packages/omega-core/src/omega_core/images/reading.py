@@ -8,8 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +21,14 @@ from omega_core.images.color import check_numbers, is_deep, is_gray, to_eight_bi
 from omega_core.images.color_signals import is_adobe_rgb, signaled_profile
 from omega_core.images.opening import allow_size, open_image
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
+from omega_core.places import Place, Url, place_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FileOrArray: TypeAlias = "str | PathLike[str] | bytes | Readable | Image.Image | NDArray[Any]"
-"""A path, the bytes of a picture file or an open binary file of them; a Pillow image; or an array of uint8: (H, W), or
-(H, W, 3) for RGB; with alpha (H, W, 2) and (H, W, 4)."""
+FileOrArray: TypeAlias = "str | PathLike[str] | Url | bytes | Readable | Image.Image | NDArray[Any]"
+"""A path or URL, the bytes of a picture file or an open binary file of them; a Pillow image; or an array of uint8:
+(H, W), or (H, W, 3) for RGB; with alpha (H, W, 2) and (H, W, 4)."""
 
 PictureLike: TypeAlias = "FileOrArray | Tensor"
 """A picture in any form that is read: the above, or a tensor (colors, H, W) or (1, colors, H, W), floating-point in
@@ -60,7 +60,7 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
 
     Palettes, CMYK and other color spaces become RGB.
 
-    picture: a path, the bytes of a picture file, an open binary file, a Pillow image, an array or a tensor.
+    picture: a path or URL, the bytes of a picture file, an open binary file, a Pillow image, an array or a tensor.
     max_pixels: the most pixels.
 
     Warns (OmegaWarning) of what is not kept: bits beyond 8, pictures after the first, colors that cannot be told.
@@ -71,7 +71,7 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
         return picture_of_array(picture, max_pixels)
     if _is_tensor(picture):
         return picture_of_tensor(picture, max_pixels)
-    if not isinstance(picture, (Image.Image, str, PathLike)):
+    if not isinstance(picture, (Image.Image, str, PathLike, Url)):
         picture = io.BytesIO(_bytes_of_picture(cast(Source, picture)))
     with _naming_errors():
         if isinstance(picture, Image.Image):
@@ -79,12 +79,12 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
         else:
             # from an open file: of a path, Pillow maps some TIFF files into memory with their sides exchanged
             with (
-                picture if isinstance(picture, io.BytesIO) else _readable(Path(picture)).open("rb") as file,
+                picture if isinstance(picture, io.BytesIO) else _opened(place_of(picture)) as file,
                 open_image(file, _formats(), max_pixels) as image,
             ):
                 read, remarks = _from_pillow(image, max_pixels)
     for remark in remarks:
-        name = f"{picture}: " if isinstance(picture, (str, PathLike)) else ""
+        name = f"{picture}: " if isinstance(picture, (str, PathLike, Url)) else ""
         warnings.warn(f"{name}{remark}", OmegaWarning, stacklevel=2)
     return read
 
@@ -151,10 +151,12 @@ def _formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _readable(path: Path) -> Path:
-    if path.exists() and not path.is_file() and not path.is_dir():
+def _opened(place: Place) -> BinaryIO:
+    if isinstance(place, Url):
+        return io.BytesIO(place.read_bytes())
+    if place.exists() and not place.is_file() and not place.is_dir():
         raise ImageError("this is neither a file nor a folder.")  # a named pipe would be waited for
-    return path
+    return place.open("rb")
 
 
 def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str]]:
@@ -211,7 +213,7 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
         return False
 
 
-def is_picture_name(path: Path) -> bool:
+def is_picture_name(path: Place) -> bool:
     """Whether the suffix of a path is that of a supported picture format."""
     return Image.registered_extensions().get(path.suffix.lower()) in _formats()
 
@@ -222,7 +224,7 @@ def check_header(data: bytes) -> None:
         pass
 
 
-def is_picture_file(path: Path) -> bool:
+def is_picture_file(path: Place) -> bool:
     """Whether a file in a folder is taken for a picture: by its suffix, or by its first bytes.
 
     The first bytes decide for unknown suffixes, and for hidden files, which are often something else in spite of their

@@ -6,6 +6,7 @@ plugins that are loaded: if empty, to Omega's own; otherwise to those in its com
 
 import difflib
 import inspect
+import logging
 import os
 import re
 import warnings
@@ -24,6 +25,8 @@ from omega_core.errors import ComponentError, MissingExtraError, ModelFileError,
 from omega_core.plugins import hookspecs
 from omega_core.plugins.components import KINDS, BundledModel, Component
 from omega_core.plugins.options import Options
+
+_log = logging.getLogger(__name__)
 
 FIRST_PARTY = frozenset({"omega-core", "omega-quant", "omega-entropy", "omega-train", "omega-cli"})
 
@@ -202,7 +205,9 @@ def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugi
     try:
         return Plugin(distribution, version, point.value, **_registered(point.load(), distribution))
     except (Exception, SystemExit) as problem:  # a plugin may raise anything
-        return Plugin(distribution, version, point.value, error=f"{type(problem).__name__}: {problem}")
+        reason = f"{type(problem).__name__}: {problem}"
+        _log.info("the plugin %s failed to load: %s", distribution, reason)
+        return Plugin(distribution, version, point.value, error=reason)
 
 
 def _why(plugin: Plugin) -> str:

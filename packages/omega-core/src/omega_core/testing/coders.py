@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import cast
@@ -160,7 +160,7 @@ def a_stream_may_arrive_in_pieces(subject: CoderSubject) -> None:
 
 @checks.add
 def takes_integers_of_any_type(subject: CoderSubject) -> None:
-    """Symbols are integers of any type: the bytes are the same, and what was given is not changed."""
+    """Symbols and rows are integers of any type: the bytes are the same, and what was given is not changed."""
     coder = subject.make()
     case = _case("", np.full((2, 16), 1.0), np.random.default_rng(2).integers(0, 16, 60))
     wanted = coder.encode(case.symbols, case.tables, case.ends)
@@ -168,6 +168,10 @@ def takes_integers_of_any_type(subject: CoderSubject) -> None:
         given: Symbols = case.symbols.astype(dtype)
         expect(coder.encode(given, case.tables, case.ends) == wanted, f"other bytes for {np.dtype(dtype)}")
         expect(np.array_equal(given, case.symbols), "the symbols that were given are others afterwards")
+    for dtype in (np.uint16, np.int32):
+        narrow = replace(case.tables, rows=case.tables.rows.astype(dtype))
+        expect(coder.encode(case.symbols, narrow, case.ends) == wanted, f"other bytes for rows of {np.dtype(dtype)}")
+        expect(np.array_equal(coder.decode(wanted[0], narrow), case.symbols), f"rows of {np.dtype(dtype)} mislead it")
 
 
 @checks.add

@@ -10,7 +10,7 @@ from safetensors.numpy import load, save
 from torch import Tensor
 
 from omega_core.coding.order import Latents, in_order
-from omega_core.coding.tables import MISSING, TOTAL, Integers, Tables
+from omega_core.coding.tables import MISSING, TOTAL, Integers, Symbols, Tables, symbol_type
 from omega_core.contracts import implements
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.contracts.quantizer import MOST_LEVEL, Refinement
@@ -215,7 +215,7 @@ def every_symbol_is_in_one_step(subject: PriorSubject) -> None:
 def steps_follow_from_earlier_ones(subject: PriorSubject) -> None:
     """The tables of a step do not depend on symbols of this step or of later ones, which a decoder does not have."""
     frozen, symbols = subject.made().freeze(), subject.symbols()[0].numpy()
-    decoded = np.full_like(symbols, MISSING)
+    decoded = np.full(symbols.shape, MISSING, symbol_type(subject.alphabet))  # as files are decoded
     for number, (known, step) in enumerate(zip(frozen.steps(symbols), frozen.steps(decoded), strict=True)):
         same = np.array_equal(known.places, step.places) and np.array_equal(known.rows, step.rows)
         expect(same, f"step {number} has other tables while its symbols are not known")
@@ -421,6 +421,6 @@ def selects_channels(subject: PriorSubject) -> None:
     expect(torch.allclose(after, before[order]), "code lengths are not those of the channels selected")
 
 
-def _in_order(frozen: FrozenPrior, symbols: Integers) -> tuple[Integers, Tables]:
+def _in_order(frozen: FrozenPrior, symbols: Symbols) -> tuple[Symbols, Tables]:
     """The places of the symbols (C, h, w) of a picture in the order of coding, and their tables."""
     return in_order(frozen, Latents.of([symbols]))

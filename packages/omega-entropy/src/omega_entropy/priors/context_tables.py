@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from omega_core.coding.tables import TOTAL, FrozenPrior, Integers, Step, Symbols, check_cumulative
+from omega_core.coding.tables import TOTAL, FrozenPrior, Integers, Step, Symbols, check_cumulative, index_type
 from omega_core.contracts.quantizer import MOST_LEVEL
 from omega_entropy.priors.context_net import (
     KINDS,
@@ -167,11 +167,11 @@ class IntegerNet:
         return _Layers(self)
 
     @torch.inference_mode()  # in which it is while it works, and not while it waits
-    def tables(self, symbols: Integers) -> Iterator[tuple[Integers, Integers, Symbols]]:
+    def tables(self, symbols: Symbols) -> Iterator[tuple[slice, Symbols, Symbols]]:
         """Yield the steps of the symbols (C, h, w) of a picture, two for each group: see `FrozenPrior.steps`.
 
-        Each has the places of its symbols (N,), their channels (N,), and the numbers of the tables that the scores and
-        kinds tell (N,), from 0 to TABLES − 1.
+        Each has the channels of the group, n of them, the places of the symbols in these (n, P), and the numbers of the
+        tables that the scores and kinds tell (n, P), from 0 to TABLES − 1.
         """
         layers, (height, width) = self._layers, symbols.shape[1:]
         known = torch.from_numpy(symbols)
@@ -184,7 +184,7 @@ class IntegerNet:
             z = layers.features(number, total)
             scores = layers.scores(0, start, end, z.flatten(2)[0]).add_(layers.local(start, end, before, kinds))
             yield _step(start, halves[0], scores, kinds)
-            some, row = known[start:end], before.long().add_(MOST_LEVEL).mul_(self.alphabet)
+            some, row = known[start:end], before.int().add_(MOST_LEVEL).mul_(self.alphabet)
             marks = row.new_zeros((end - start, 2, height, width), dtype=torch.float32)
             halves[0].put(marks, layers.marks_of(halves[0].of(row), halves[0].of(some)))
             added = layers.second_scores(number, start, end, z, marks, halves[1])
@@ -267,7 +267,7 @@ class _Layers:
 
     def kinds(self, start: int, end: int, before: Tensor) -> Tensor:
         """The kinds (n, h, w), float32, of the symbols of some channels."""
-        kinds = _looked_up(self.kind_of_level, before.long() + MOST_LEVEL)
+        kinds = _looked_up(self.kind_of_level, before.int().add_(MOST_LEVEL))
         return torch.where(self.has_parent[start:end] > 0, kinds, float(ROOT_KIND))
 
     def levels_of(self, row: Tensor, symbols: Tensor) -> Tensor:
@@ -331,8 +331,8 @@ class _Layers:
 
 def _step(
     start: int, half: _Half, scores: Tensor, kinds: Tensor, added: Tensor | None = None
-) -> tuple[Integers, Integers, Symbols]:
-    """The places, channels and tables of the symbols of a group at the positions of a half.
+) -> tuple[slice, Symbols, Symbols]:
+    """The channels of a group, and the places and tables of its symbols at the positions of a half.
 
     start: the first channel of the group.
     scores: (n, 2, h·w). kinds: (n, h, w). added: to the scores at these positions.
@@ -346,9 +346,10 @@ def _step(
     lean = here[:, 1].mul(2.0**-SECOND_BITS).add_(0.5).floor_().clamp_(-middle, middle)
     lean.mul_((kind == ZERO_KIND) | (kind == ROOT_KIND)).add_(middle)
     table = kind.mul_(FIRST_PARTS).add_(part).mul_(SECOND_PARTS).add_(lean).to(torch.int16)
-    of_group = np.arange(start, start + len(kinds))
-    places = (of_group[:, None] * kinds[0].numel() + half.places.numpy()).reshape(-1)
-    return places, np.repeat(of_group, len(half.places)), table.flatten().numpy()
+    channels, positions = slice(start, start + len(kinds)), kinds[0].numel()
+    first = np.arange(channels.start, channels.stop) * positions
+    dtype = index_type(channels.stop * positions)
+    return channels, first.astype(dtype)[:, None] + half.places.numpy().astype(dtype), table.numpy()
 
 
 def _looked_up(table: Tensor, index: Tensor) -> Tensor:
@@ -512,14 +513,22 @@ class ContextTables(FrozenPrior):
             ordered[ranks] = self.table
         return ordered
 
-    def steps(self, symbols: Integers) -> Iterator[Step]:
+    def steps(self, symbols: Symbols) -> Iterator[Step]:
         """Yield two steps for each group of channels, one for each half of the positions."""
         if len(symbols) != self.net.channels:
             raise ValueError(f"the tables are for {self.net.channels} channels, not {len(symbols)}")
-        ranks = self.order.reshape(-1)
-        first = self.classes * TABLES
-        for places, channels, tables in self.net.tables(symbols):
-            yield Step(places, ranks[first[channels] + tables])
+        for channels, places, tables in self.net.tables(symbols):
+            yield Step(places.reshape(-1), self._ranks[self._first[channels, None] + tables].reshape(-1))
+
+    @cached_property
+    def _ranks(self) -> Symbols:
+        """`order`, flat, in the shortest type: those of a large picture are many."""
+        return self.order.reshape(-1).astype(index_type(self.order.size))
+
+    @cached_property
+    def _first(self) -> Symbols:
+        """Where the ranks of each channel begin in `_ranks`."""
+        return (self.classes * TABLES).astype(np.int32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a model file."""

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omega_core.coding.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Step, cumulative_counts
+from omega_core.coding.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Step, Symbols, cumulative_counts
 from omega_core.errors import ComponentError
 from omega_entropy.priors.conditional import ConditionalPrior
 
@@ -188,7 +188,7 @@ class Scores:
         """Their number for a position."""
         return int(np.prod([each.shape[2] + 1 for each in self.thresholds]))
 
-    def of(self, channel: int, stage: int, symbols: NDArray[np.signedinteger[Any]]) -> NDArray[np.int32]:
+    def of(self, channel: int, stage: int, symbols: Symbols) -> NDArray[np.int32]:
         """The scores (M, B, P) of the positions of a stage of a channel.
 
         symbols: (B, c, h, w), all earlier channels and, in the second stage, what the first one has of this.
@@ -219,7 +219,7 @@ class Scores:
         found: tuple[Integers, NDArray[np.int32], Integers] = self.cache[channel, stage]
         return found
 
-    def context(self, channel: int, stage: int, symbols: NDArray[np.signedinteger[Any]]) -> Integers:
+    def context(self, channel: int, stage: int, symbols: Symbols) -> Integers:
         """The contexts (B, P) of the positions of a stage of a channel, of symbols as `of` has them."""
         found = np.zeros((len(symbols), len(_colors(symbols.shape[2:])[stage])), np.int64)
         for score, thresholds in zip(self.of(channel, stage, symbols), self.thresholds, strict=True):
@@ -298,7 +298,7 @@ class RegressionTables(FrozenPrior):
         if self.scores.marks.shape[1:] != (len(self.rows), self.cumulative.shape[1] - 1):
             raise ValueError("marks are not for these channels and symbols")
 
-    def steps(self, symbols: Integers) -> Iterator[Step]:
+    def steps(self, symbols: Symbols) -> Iterator[Step]:
         """Yield two steps for each channel, one for each color of a checkerboard."""
         channels, *size = symbols.shape
         positions = symbols[0].size

@@ -12,6 +12,7 @@ from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.validation import Validator
 from omega_train.data.batches import Batch
+from omega_train.log import log
 from omega_train.task import CodecTask
 
 
@@ -52,6 +53,7 @@ class Checkpoints(RunCallback):
             if trainer.is_global_zero:
                 with replacing(self.path) as temporary:
                     trainer.save_checkpoint(temporary)
+                log.info(f"step {trainer.global_step}: checkpoint")
             else:
                 trainer.save_checkpoint(self.path)
         except RuntimeError as problem:  # how torch reports a full disk

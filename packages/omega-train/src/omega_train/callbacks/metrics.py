@@ -81,7 +81,7 @@ class Metrics(RunCallback):
             try:
                 self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
             except (OSError, UnicodeError) as problem:  # it takes no folders whose names are not UTF-8
-                log.info(f"TensorBoard gets no metrics: {problem}")
+                log.warning(f"TensorBoard gets no metrics: {problem}")
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         step = trainer.global_step

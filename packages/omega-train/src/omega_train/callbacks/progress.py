@@ -1,4 +1,4 @@
-"""The progress of a run: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a run: a bar on a terminal, plain lines elsewhere, if the program shows any."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from omega_train.callbacks.base import RunCallback
 from omega_train.callbacks.throughput import Throughput
 from omega_train.data.batches import Batch
 from omega_train.distributed import rank
-from omega_train.log import log
+from omega_train.log import log, progress_log, shows_progress
 from omega_train.task import CodecTask
 
 SECONDS = 10.0  # between plain lines
@@ -35,7 +35,8 @@ class Progress(RunCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         step, self.steps = trainer.global_step, cast(CodecTask, pl_module).steps
-        if trainer.is_global_zero and sys.stderr is not None and sys.stderr.isatty():
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        if trainer.is_global_zero and terminal and shows_progress():
             self._bar = tqdm(total=self.steps, initial=step, unit="step", dynamic_ncols=True)
         for line in (f"step {step} of {self.steps}", *self.notes):
             self.say(line)
@@ -45,7 +46,8 @@ class Progress(RunCallback):
         for remark in batch.remarks:
             if remark not in self._remarks:
                 self._remarks.add(remark)
-                self._line(f"{remark} (warnings so far: {len(self._remarks)})")
+                self._clear()
+                log.warning(f"{remark} (warnings so far: {len(self._remarks)})")
         if self._bar is not None:
             self._bar.total = self.steps
             self._bar.update(step - self._bar.n)
@@ -65,12 +67,13 @@ class Progress(RunCallback):
     def say(self, line: str) -> None:
         """Log a line that is the same in all processes."""
         if rank() == 0:
-            self._line(line)
+            self._clear()
+            progress_log.info(line)
 
-    def _line(self, line: str) -> None:
+    def _clear(self) -> None:
+        """Remove the bar where a line will be."""
         if self._bar is not None:
             self._bar.clear()
-        log.info(line)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._bar is not None:

@@ -59,7 +59,7 @@ class SameData(Callback):
             )
         self._forget = bool(found[1])
         if rank() == 0:
-            log.info(f"the run goes on with other pictures than before: {said}")
+            log.warning(f"the run goes on with other pictures than before: {said}")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the best loss, which was of other pictures, after all callbacks have loaded their state."""

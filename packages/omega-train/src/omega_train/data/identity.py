@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from omega_core.contracts.dataset import Images
+from omega_core.places import Place
 
 SAMPLED = 32  # the most pictures that are read of images without digests of their own
 _PART = 4096  # bytes that are read at the beginning, in the middle and at the end of a file
@@ -44,11 +44,11 @@ def digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=8).digest()
 
 
-def digest_of_file(path: Path) -> bytes:
+def digest_of_file(path: Place) -> bytes:
     """A digest of 8 bytes of the size of a file and of its first, middle and last 4 KiB; zeros if it cannot be read."""
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+            size = file.seek(0, os.SEEK_END)
             parts = [size.to_bytes(8, "little")]
             for start in sorted({0, max(0, (size - _PART) // 2), max(0, size - _PART)}):
                 file.seek(start)

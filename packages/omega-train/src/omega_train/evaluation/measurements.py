@@ -19,7 +19,7 @@ from omega_core.contracts.codec import Codec
 from omega_core.errors import ImageError
 from omega_core.file_io import write_whole
 from omega_core.images.pictures import Picture, Pixels
-from omega_train.evaluation.quality import METRICS, qualities
+from omega_train.evaluation.quality import DEFAULT_METRICS, METRICS, qualities
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Measurement:
     bytes: the size of the file. stream_bytes: of its entropy-coded stream; without a model the same as `bytes`.
     bpp, stream_bpp: the same in bits per pixel.
     estimated_bpp: −Σ log2 p of the symbols, in bits per pixel; None without a model.
-    psnr: in dB, over all colors. ssim, ms_ssim: None if not asked for, or if the picture is too small.
+    psnr: in dB, over all colors. ssim, ms_ssim, psnr_hvs_m, ssimulacra2: None if not asked for, or if the picture is
+        too small.
     """
 
     image: str
@@ -43,8 +44,10 @@ class Measurement:
     stream_bpp: float
     bpp: float
     psnr: float
-    ssim: float | None
-    ms_ssim: float | None
+    ssim: float | None = None
+    ms_ssim: float | None = None
+    psnr_hvs_m: float | None = None
+    ssimulacra2: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,10 @@ class Point:
     stream_bpp: float
     bpp: float
     psnr: float
-    ssim: float | None
-    ms_ssim: float | None
+    ssim: float | None = None
+    ms_ssim: float | None = None
+    psnr_hvs_m: float | None = None
+    ssimulacra2: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def through_codec(codec: Codec, pixels: Pixels) -> Iterator[Decoded]:
 
 
 def measure(
-    codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded], metrics: Collection[str] = METRICS
+    codec: str, image: str, pixels: Pixels, decoded: Sequence[Decoded], metrics: Collection[str] = DEFAULT_METRICS
 ) -> list[Measurement]:
     """Measure rate and quality of the decoded files of a picture.
 
@@ -178,7 +183,7 @@ def _value(entry: Any, text: str) -> Any:
     return None if text == "" else float(text)
 
 
-def too_small(points: Iterable[Point], metrics: Collection[str] = METRICS) -> list[str]:
+def too_small(points: Iterable[Point], metrics: Collection[str] = DEFAULT_METRICS) -> list[str]:
     """Return those of `metrics` that some point lacks, as pictures are too small for them."""
     missing = {metric for point in points for metric in metrics if getattr(point, metric) is None}
     return [metric for metric in METRICS if metric in missing]

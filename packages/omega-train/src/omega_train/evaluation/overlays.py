@@ -124,4 +124,6 @@ def _point(name: str, row: Row, telling: Sequence[str]) -> Point:
         psnr=math.nan if decibels is None else decibels,
         ssim=similarity("ssim"),
         ms_ssim=similarity("ms_ssim"),
+        psnr_hvs_m=number("psnr_hvs_m"),
+        ssimulacra2=number("ssimulacra2"),
     )

@@ -20,7 +20,14 @@ from omega_train.evaluation.measurements import Point
 
 mpl.rcParams["text.parse_math"] = False  # names of models may have dollar signs
 
-LABELS = {"psnr": "PSNR in dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "bpp": "bits per pixel"}
+LABELS = {
+    "psnr": "PSNR in dB",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "psnr_hvs_m": "PSNR-HVS-M in dB",
+    "ssimulacra2": "SSIMULACRA 2",
+    "bpp": "bits per pixel",
+}
 _LONGEST = 48  # the most characters of a name
 _STYLES = [
     {"color": color, "linestyle": dashes, "marker": mark}

@@ -1,4 +1,4 @@
-"""PSNR, SSIM and MS-SSIM of 8-bit pictures.
+"""PSNR, SSIM, MS-SSIM and, by optional packages, perceptual metrics of 8-bit pictures.
 
 SSIM: Wang, Bovik, Sheikh and Simoncelli 2004, "Image Quality Assessment: From Error Visibility to Structural
 Similarity", IEEE Transactions on Image Processing. MS-SSIM: Wang, Simoncelli and Bovik 2003, "Multiscale structural
@@ -15,14 +15,22 @@ from torch.nn import functional
 
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Pixels
+from omega_train.evaluation.perceptual import BLOCK, psnr_hvs_m, ssimulacra2
 
-METRICS = ("psnr", "ssim", "ms_ssim")
+METRICS = ("psnr", "ssim", "ms_ssim", "psnr_hvs_m", "ssimulacra2")
+DEFAULT_METRICS = METRICS[:3]
+"""Those that are measured unless others are asked for: the rest need packages, and ten times as long."""
 WINDOW = 11
 """The side of SSIM's Gaussian window (σ 1.5), in pixels."""
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """The weights of the scales of MS-SSIM, the finest first: Wang, Simoncelli and Bovik 2003, §4."""
-LEAST_SIDE = {"ssim": WINDOW, "ms_ssim": (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1}
-"""The shortest side of a picture for each metric: the window has to fit at the coarsest scale."""
+LEAST_SIDE = {
+    "ssim": WINDOW,
+    "ms_ssim": (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1,
+    "psnr_hvs_m": BLOCK,
+    "ssimulacra2": BLOCK,
+}
+"""The shortest side of a picture for each metric: a block has to fit, or the window at the coarsest scale."""
 _AT_ONCE = 1 << 21  # the most pixels that are compared at once
 _K1, _K2, _SIGMA = 0.01, 0.03, 1.5
 
@@ -31,32 +39,41 @@ _K1, _K2, _SIGMA = 0.01, 0.03, 1.5
 class Quality:
     """The quality of a decoded picture.
 
-    psnr: in dB, over all colors. ssim, ms_ssim: the mean over colors; None if not asked for, or if the picture is too
-        small.
+    psnr: in dB, over all colors. ssim, ms_ssim: the mean over colors. psnr_hvs_m, ssimulacra2: see
+        `omega_train.evaluation.perceptual`. All but PSNR are None if not asked for, or if the picture is too small.
     """
 
     psnr: float
-    ssim: float | None
-    ms_ssim: float | None
+    ssim: float | None = None
+    ms_ssim: float | None = None
+    psnr_hvs_m: float | None = None
+    ssimulacra2: float | None = None
 
 
-def qualities(original: Pixels, decoded: Sequence[Pixels], metrics: Collection[str] = METRICS) -> list[Quality]:
+def qualities(original: Pixels, decoded: Sequence[Pixels], metrics: Collection[str] = DEFAULT_METRICS) -> list[Quality]:
     """Return the quality of each decoded picture, compared with the original.
 
     original, decoded: (colors, H, W), uint8.
-    metrics: the similarities to compute, of METRICS; those that are not asked for are None. PSNR is always computed.
+    metrics: those to compute, of METRICS; those that are not asked for are None. PSNR is always computed.
+
+    Raises ComponentError if the package of a metric is not installed.
     """
     side, at_once = min(original.shape[1:]), max(1, _AT_ONCE // original[0].size)
     wanted = [metric for metric in LEAST_SIDE if metric in metrics and side >= LEAST_SIDE[metric]]
-    scales = len(WEIGHTS) if "ms_ssim" in wanted else len(wanted)
-    pyramid = _pyramid(torch.from_numpy(original.copy()).float() / 255, scales)
-    found = []
+    pyramid = _pyramid(original, len(WEIGHTS) if "ms_ssim" in wanted else int("ssim" in wanted))
+    similar = list[tuple[float | None, float | None]]()
     for first in range(0, len(decoded), at_once):
-        some = decoded[first : first + at_once]
-        fine, multi = _similarities(torch.from_numpy(np.stack(some)).float() / 255, pyramid)
-        fine = fine if "ssim" in metrics else [None] * len(some)
-        found += [Quality(psnr(original, one), *both) for one, *both in zip(some, fine, multi, strict=True)]
-    return found
+        similar += zip(*_similarities(decoded[first : first + at_once], pyramid), strict=True)
+    perceived = {"psnr_hvs_m": psnr_hvs_m, "ssimulacra2": ssimulacra2}
+    return [
+        Quality(
+            psnr(original, one),
+            ssim if "ssim" in wanted else None,
+            ms_ssim,
+            **{name: metric(original, one) for name, metric in perceived.items() if name in wanted},
+        )
+        for one, (ssim, ms_ssim) in zip(decoded, similar, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -68,8 +85,8 @@ class _Scale:
     variance: Tensor
 
 
-def _pyramid(image_CHW: Tensor, scales: int) -> list[_Scale]:
-    found = []
+def _pyramid(original: Pixels, scales: int) -> list[_Scale]:
+    image_CHW, found = torch.from_numpy(original.copy()).float() / 255, []
     for _ in range(scales):
         mean, square = _windows(image_CHW), _windows(image_CHW * image_CHW)
         found.append(_Scale(image_CHW, mean, (square - mean * mean).clamp_min(0)))
@@ -77,11 +94,14 @@ def _pyramid(image_CHW: Tensor, scales: int) -> list[_Scale]:
     return found
 
 
-def _similarities(x_NCHW: Tensor, pyramid: Sequence[_Scale]) -> tuple[list[float | None], list[float | None]]:
+def _similarities(
+    decoded: Sequence[Pixels], pyramid: Sequence[_Scale]
+) -> tuple[Sequence[float | None], Sequence[float | None]]:
     """SSIM and MS-SSIM of pictures: contrast and structure at all scales, luminance at the coarsest."""
-    none: list[float | None] = [None] * len(x_NCHW)
+    none: list[float | None] = [None] * len(decoded)
     if not pyramid:
         return none, none
+    x_NCHW = torch.from_numpy(np.stack(decoded)).float() / 255
     fine, product = none, torch.ones(())
     for number, (scale, weight) in enumerate(zip(pyramid, WEIGHTS, strict=False)):
         structure_NC, whole_NC = _similarity(x_NCHW, scale)

@@ -23,7 +23,7 @@ from omega_core.errors import OutputError
 from omega_core.file_io import write_whole
 from omega_train.evaluation.curves import RATES, Curve, curves, differences
 from omega_train.evaluation.measurements import Measurement, Point, summarize, too_small, write_table
-from omega_train.evaluation.quality import LEAST_SIDE, METRICS
+from omega_train.evaluation.quality import DEFAULT_METRICS, LEAST_SIDE, METRICS
 
 FILES = ("images.csv", "summary.csv", "bd.csv", "evaluation.json", "report.html")
 PARTS = "parts"
@@ -86,7 +86,7 @@ def write_report(
     gallery: Sequence[Mapping[str, Any]] = (),
     made_with: Mapping[str, Any],
     rate: str = "file",
-    metrics: Collection[str] = METRICS,
+    metrics: Collection[str] = DEFAULT_METRICS,
     title: str = "Evaluation",
 ) -> list[str]:
     """Write the report.

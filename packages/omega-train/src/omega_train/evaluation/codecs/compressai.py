@@ -32,7 +32,7 @@ class CompressaiCodec(Codec):
     """
 
     def __init__(self, *, model: Name = "bmshj2018-factorized", metric: Literal["mse", "ms-ssim"] = "mse") -> None:
-        zoo = library("compressai.zoo", "compressai", "compressai")
+        zoo = library("compressai.zoo", "codec compressai", "compressai")
         self.model, self.metric = model, metric
         self.settings = range(1, 7 if model.startswith("cheng2020") else 9)
         self.nets = {setting: self._loaded(zoo, setting) for setting in self.settings}

@@ -22,7 +22,7 @@ class HeicCodec(Codec):
     settings = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
 
     def __init__(self) -> None:
-        self.heif = library("pillow_heif", "heic", "omega-train[heic]")  # nothing is added to Pillow
+        self.heif = library("pillow_heif", "codec heic", "omega-train[heic]")  # nothing is added to Pillow
         if "x265" not in self.heif.libheif_info()["encoders"]:
             raise ComponentError("the pillow-heif installed here has no x265 and cannot encode: install its wheel.")
 

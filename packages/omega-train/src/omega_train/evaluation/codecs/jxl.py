@@ -20,7 +20,7 @@ class JxlCodec(PillowCodec):
 
     def __init__(self, *, effort: int = 7) -> None:
         check_range(self.name, "effort", effort, 1, 9)
-        library("pillow_jxl", self.name, "omega-train[jxl]")  # adds the format to Pillow
+        library("pillow_jxl", f"codec {self.name}", "omega-train[jxl]")  # adds the format to Pillow
         super().__init__(effort=effort)
 
     def library(self) -> str:

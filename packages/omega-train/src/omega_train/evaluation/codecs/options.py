@@ -1,4 +1,4 @@
-"""What codecs check when they are made: their options, and the libraries that they need."""
+"""What codecs and metrics check when they are made: their options, and the libraries that they need."""
 
 from importlib import import_module
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 from omega_core.errors import ComponentError
 
 
-def library(module: str, codec: str, install: str) -> Any:
+def library(module: str, needed_by: str, install: str) -> Any:
     """Import an optional module.
 
-    codec: the name of the codec that needs it, for messages.
+    needed_by: what needs it, for messages, such as "codec jxl".
     install: what to install if it is missing, such as "omega-train[jxl]".
 
     Raises ComponentError if the import fails.
@@ -18,7 +18,7 @@ def library(module: str, codec: str, install: str) -> Any:
         return import_module(module)
     except (ImportError, OSError) as problem:  # OSError for a library that the system does not load
         raise ComponentError(
-            f"the codec {codec} needs the module {module}, which could not be imported ({problem}). Install {install}."
+            f"the {needed_by} needs the module {module}, which could not be imported ({problem}). Install {install}."
         ) from problem
 
 

@@ -1,0 +1,70 @@
+"""Names of models: of bundled ones, paths and URLs, with or without the fingerprint that the model has to have.
+
+compact
+runs/mine/model.safetensors
+https://example.org/mine.safetensors
+compact#d56be9b8                               the model whose fingerprint begins with these digits, or none
+https://example.org/mine.safetensors#d56be9b8
+"""
+
+import os
+import re
+from os import PathLike
+from pathlib import Path
+
+from omega_core.codec.model_cache import cached_model
+from omega_core.codec.model_file import read_description
+from omega_core.errors import ModelFileError
+from omega_core.places import Url, place_of
+from omega_core.plugins.registry import registry
+from omega_core.stores import Watch
+
+_DIGITS = range(8, 65)
+"""How many hexadecimal digits of a fingerprint may be given: a name has as many as files have, or more."""
+_PINNED = re.compile(r"(?P<name>.+)#(?P<fingerprint>[0-9a-f]*)", re.IGNORECASE | re.DOTALL)
+
+
+def model_path(name: str | PathLike[str] | Url, *, watch: Watch | None = None) -> Path:
+    """Return the path of a model's file on this machine.
+
+    name: a bundled model, a path, which is returned unchanged, or a URL, of which there is a copy afterwards; with or
+        without a fingerprint.
+    watch: is called while the model of a URL arrives.
+
+    Raises ModelFileError for an unknown model, one with another fingerprint, and one that cannot be read at its URL.
+    """
+    bare, fingerprint = split_fingerprint(name)
+    place = place_of(bare)
+    if isinstance(place, Url):
+        path = cached_model(place, fingerprint, watch=watch)
+    elif place.suffix == ".safetensors" or place.exists():
+        path = place
+    else:
+        try:
+            path = registry().find_model(str(bare)).path()
+        except ModelFileError as problem:
+            raise ModelFileError(f"{problem} Or name a .safetensors file that `omega train` wrote.") from problem
+    if fingerprint:
+        check_fingerprint(bare, read_description(path)[1], fingerprint)
+    return path
+
+
+def split_fingerprint(name: str | PathLike[str] | Url) -> tuple[str | PathLike[str] | Url, str]:
+    """A name without its fingerprint, and the fingerprint, which is "" if there is none. A path that exists has none.
+
+    Raises ModelFileError for fewer than 8 digits or more than 64.
+    """
+    text = name.text if isinstance(name, Url) else os.fspath(name)
+    found = _PINNED.fullmatch(text)
+    if found is None or (not isinstance(place_of(text), Url) and Path(text).exists()):
+        return name, ""
+    if len(found["fingerprint"]) not in _DIGITS:
+        digits = f"{_DIGITS[0]} to {_DIGITS[-1]} hexadecimal digits"
+        raise ModelFileError(f"{text}: after # come {digits} of a fingerprint, as `omega info` shows it.")
+    return found["name"], found["fingerprint"].lower()
+
+
+def check_fingerprint(name: object, found: str, wanted: str) -> None:
+    """Raise ModelFileError unless the fingerprint of a model begins with the digits that are wanted."""
+    if not found.startswith(wanted):
+        raise ModelFileError(f"the model {name} has the fingerprint {found}, not {wanted}, which it has to have.")

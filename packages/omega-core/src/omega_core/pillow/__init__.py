@@ -1,0 +1,19 @@
+"""The format `.omega` in Pillow: importing this package registers it.
+
+    import omega_core.pillow
+    from PIL import Image
+
+    Image.open("photo.png").save("photo.omega", bpp=0.5)
+    picture = Image.open("photo.omega")
+
+Pillow knows the formats of modules that are imported, and has no entry points by which it would find others.
+"""
+
+from omega_core.torch_extra import require_torch
+
+require_torch(__name__)
+
+from omega_core.pillow.models import add_model as add_model  # noqa: E402 (Pillow is of the extra)
+from omega_core.pillow.registration import register as register  # noqa: E402
+
+register()

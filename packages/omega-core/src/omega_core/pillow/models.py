@@ -1,0 +1,80 @@
+"""The models with which Pillow encodes and decodes. Each is loaded when it is first used, and kept."""
+
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omega_core.errors import WrongModelError
+from omega_core.format.header import FINGERPRINT
+
+if TYPE_CHECKING:
+    from omega_core.codec.loading import AnyModel
+    from omega_core.codec.model import Model
+
+_KEPT = 4  # models that are kept, of those that are loaded here
+_added: dict[bytes, "Model"] = {}
+
+
+def add_model(model: "AnyModel") -> None:
+    """Let Pillow decode the files of a model, for this process. Those of bundled models need no call.
+
+    model: loaded, its path or its name; loaded, it decodes on its device and within its limits.
+
+    Raises ModelFileError or ComponentError if it cannot be loaded.
+    """
+    loaded = encoding_model(model)
+    _added[bytes.fromhex(loaded.fingerprint)[:FINGERPRINT]] = loaded
+
+
+def encoding_model(model: "AnyModel") -> "Model":
+    """Return a model to encode with.
+
+    model: loaded, its path or its name; None for the default of `omega_core.compress`.
+
+    Raises ModelFileError or ComponentError if it cannot be loaded.
+    """
+    from omega_core.codec.loading import default_model
+    from omega_core.codec.model import Model
+    from omega_core.codec.model_names import model_path
+
+    return model if isinstance(model, Model) else _of_file(model_path(default_model() if model is None else model))
+
+
+def decoding_model(prefix: bytes) -> "Model":
+    """Return the model whose fingerprint begins with the 4 bytes in a header.
+
+    Raises WrongModelError if it was not added and no distribution brings it, ModelFileError if it cannot be loaded.
+    """
+    from omega_core.plugins.registry import registry
+
+    if prefix in _added:
+        return _added[prefix]
+    found = registry().find_model_by_fingerprint(prefix)
+    if found is None:
+        raise WrongModelError(
+            f"this file was made with the model {prefix.hex()}, which is not installed."
+            " Give its file to omega_core.pillow.add_model.",
+            made_with=prefix.hex(),
+        )
+    return _of_file(found.path())
+
+
+def name_of(prefix: bytes) -> str | None:
+    """Return the name of the bundled model whose fingerprint begins with the 4 bytes; None without one."""
+    from omega_core.plugins.registry import registry
+
+    found = registry().find_model_by_fingerprint(prefix)
+    return None if found is None else found.name
+
+
+def _of_file(path: Path) -> "Model":
+    return _loaded(path.absolute(), path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=_KEPT)
+def _loaded(path: Path, changed: int) -> "Model":  # noqa: ARG001 (a changed file is loaded again)
+    """The model of a file that was last changed at some time, in ns."""
+    from omega_core.codec.loading import load_model
+
+    return load_model(path, max_pixels=sys.maxsize)  # Pillow has a limit of its own, which it applies when it opens

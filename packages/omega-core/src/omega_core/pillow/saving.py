@@ -1,0 +1,39 @@
+"""Saving of Pillow images as `.omega` files."""
+
+import os
+from typing import IO
+
+from PIL import Image
+
+from omega_core.errors import ComponentError, ModelFileError, OmegaError, RateError
+from omega_core.format.rate_control import Rate
+from omega_core.pillow.models import encoding_model
+
+_RATES = ("channels", "fraction", "bpp", "max_bytes", "psnr")
+
+
+def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+    """Write an image as an `.omega` file, which Pillow calls for `Image.save`.
+
+    image: of any mode that `omega_core.compress` takes. Its options, in `encoderinfo`, are model, coder, one of
+        channels, fraction, bpp, max_bytes and psnr, as for `omega_core.compress`, and icc_profile, which replaces the
+        one of the image, or drops it if it is None. Others are ignored, as they are in Pillow's own formats.
+    file: open for writing.
+    filename: for warnings.
+
+    Raises ValueError for an option, OSError for an image that the model does not take.
+    """
+    options = image.encoderinfo
+    if "icc_profile" in options:
+        image = image.copy()
+        image.info["icc_profile"] = options["icc_profile"] or None
+    try:
+        rate = Rate(**{name: options.get(name) for name in _RATES})
+        model = encoding_model(options.get("model"))
+        name = os.fsdecode(filename) or "the picture"
+        data = model.encode_at_rate(image, rate, coder=options.get("coder"), name=name).to_bytes()
+    except (RateError, ComponentError, ModelFileError) as problem:
+        raise ValueError(str(problem)) from problem
+    except OmegaError as problem:
+        raise OSError(f"cannot write mode {image.mode} as OMEGA: {problem}") from problem
+    file.write(data)
