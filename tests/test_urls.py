@@ -281,9 +281,27 @@ def test_other_processes_take_the_copy_of_a_model_that_this_one_has(memory: Any,
     assert pickle.loads(pickle.dumps(model)).name == model.name
     assert model().fingerprint == MARK
     again = pickle.loads(pickle.dumps(model))
-    assert again.name == str(cache / "models" / f"{MARK}.safetensors")
+    assert again.name == f"{TOP}/model.safetensors#{MARK}"
     (TOP / "model.safetensors").write_bytes(b"another one by now", overwrite=True)
     assert again().fingerprint == MARK
+
+
+@pytest.mark.parametrize("name", [None, "compact#d4944910", "model.safetensors", f"model.safetensors#{MARK[:8]}"])
+def test_other_processes_take_the_same_model_as_this_one_and_its_limit_of_memory(
+    name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(MODEL, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMEGA_MAX_MEMORY", "300")
+    model = ModelOnce(name, None)
+    model()
+    sent = pickle.dumps(model)
+    monkeypatch.chdir("/")
+    monkeypatch.delenv("OMEGA_MAX_MEMORY")
+    again = pickle.loads(sent)
+    assert again().fingerprint == model().fingerprint
+    assert again().max_memory == 300 << 20
+    assert again.name.endswith(f"#{model().fingerprint}")
 
 
 class StandIn(DirFileSystem):

@@ -16,16 +16,17 @@ class LocalCluster:
     """A cluster of processes of this machine, with two workers.
 
     kind: "dask" or "ray". folder: an existing one, for logs. path: of modules that the workers find.
+    environment: more variables for its processes.
     """
 
-    def __init__(self, kind: str, folder: Path, path: Path) -> None:
+    def __init__(self, kind: str, folder: Path, path: Path, **environment: str) -> None:
         self.kind, self.folder = kind, folder
         self._started: list[subprocess.Popen[bytes]] = []
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"tcp://127.0.0.1:{port}" if kind == "dask" else f"127.0.0.1:{port}"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(path)}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(path), **environment}
         if kind == "dask":
             environment["DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"] = "0"
             program = "distributed.cli.dask_"

@@ -1,5 +1,6 @@
 """Jobs and commands on real clusters, each of two workers on this machine."""
 
+import logging
 import os
 import re
 import subprocess
@@ -21,21 +22,42 @@ from omega_cli.jobs import Done
 from omega_cli.worker_pool import carry_out
 from omega_core.errors import OutputError
 
-for module, extra in (("distributed", "dask"), ("ray", "ray"), ("psutil", "dask")):
-    pytest.importorskip(module, reason=f"needs the extra {extra}")
+for module in ("distributed", "ray", "psutil", "s3fs", "moto"):  # as the session `together` has them
+    pytest.importorskip(module)
 
 HERE = Path(__file__).parent
 MODEL = HERE.parents[2] / "tests" / "golden" / "model.safetensors"
 PICTURES = 150
 
 
+@pytest.fixture(scope="module")
+def store() -> Iterator[dict[str, str]]:
+    """A server of S3: the environment in which it is found."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    running = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    running.start()
+    yield {
+        "AWS_ENDPOINT_URL": "http://{}:{}".format(*running.get_host_and_port()),
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    running.stop()
+
+
 @pytest.fixture(scope="module", params=["dask", "ray"])
-def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def cluster(
+    request: pytest.FixtureRequest, store: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(HERE)
         from local_cluster import LocalCluster
 
-        local = LocalCluster(request.param, tmp_path_factory.mktemp("cluster"), HERE)
+        folder = tmp_path_factory.mktemp("cluster")
+        local = LocalCluster(request.param, folder, HERE, **store, OMEGA_CACHE=str(folder / "cache"))
         try:
             yield local
         finally:
@@ -51,7 +73,7 @@ def toil(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def carried_out(cluster: Any, worker: Any, jobs: list[Any]) -> list[Done]:
-    where = Cluster(Executor(cluster.kind), cluster.address, None)
+    where = Cluster(Executor(cluster.kind), cluster.address)
     return list(carry_out(worker, jobs, 1, "toil", quiet=True, cluster=where))
 
 
@@ -167,6 +189,31 @@ def test_every_picture_is_accounted_for_once_though_a_worker_is_killed(
     assert content(tmp_path / "there") == files
 
 
+def test_what_has_urls_needs_no_files_of_the_command_and_its_logs_come_home(
+    cluster: Any, store: dict[str, str], photos: Path, omega: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    for name, value in {**store, "OMEGA_CACHE": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    bucket, names = f"s3://{cluster.kind}", [path.name for path in sorted(photos.glob("?[02468]0.png"))]
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=cluster.kind)
+    client.put_object(Bucket=cluster.kind, Key="model.safetensors", Body=MODEL.read_bytes())
+    for name in names:
+        client.put_object(Bucket=cluster.kind, Key=f"in/{name}", Body=(photos / name).read_bytes())
+    monkeypatch.setenv("OMEGA_MODEL", f"{bucket}/model.safetensors")
+    where = options(cluster)[2:]
+    status, said, complaint = omega("compress", f"{bucket}/in", "--output", f"{bucket}/out", "--verbose", *where)
+    assert (status, said.split(",")[0]) == (0, f"{len(names)} pictures"), complaint
+    lines = [re.sub(r"\d+ → \d+ bytes, [\d.]+ s$", "", line) for line in complaint.splitlines()]
+    assert sorted(line for line in lines if line.startswith(f"{bucket}/in/")) == [f"{bucket}/in/{n}: " for n in names]
+    copies = {line.partition(": ")[0] for line in lines if "loaded in" in line}
+    assert len(copies) == 2, "that of the command, and that of processes which have another cache"
+    written = [each["Key"] for each in client.list_objects_v2(Bucket=cluster.kind, Prefix="out/")["Contents"]]
+    assert written == [f"out/{Path(name).stem}.omega" for name in names]
+
+
 @pytest.mark.parametrize("cluster", ["dask"], indirect=True)
 def test_files_and_packs_of_a_cluster_are_those_of_one_process(
     cluster: Any, photos: Path, omega: Any, tmp_path: Path
@@ -191,8 +238,8 @@ def test_a_scheduler_that_dies_is_one_error_and_the_rest_is_done_later(
     assert (process.returncode, said) == (1, "")
     [error] = [line for line in complaint.splitlines() if "bad.png" not in line]
     assert re.fullmatch(
-        rf"error: the {cluster.kind.title()} \w+ at {cluster.address} is gone, after \d+ of {PICTURES + 1} pictures; go"
-        r" on with --skip-existing\.",
+        rf"error: the {cluster.kind.title()} \w+ at {cluster.address} is gone, after \d+ of {PICTURES + 1} pictures;"
+        r" start again with --skip-existing, which keeps what is written\.",
         error,
     )
     cluster.end()

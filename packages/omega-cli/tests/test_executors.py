@@ -1,5 +1,6 @@
 """What a command and a process of a cluster do without a cluster; `test_clusters.py` has real ones."""
 
+import logging
 import pickle
 from pathlib import Path
 from types import ModuleType
@@ -8,11 +9,13 @@ from typing import Any
 import pytest
 
 from omega_cli.executors import cluster
-from omega_cli.executors.cluster import Executor, cluster_of
+from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.executors.remote import RemoteWorker
 from omega_cli.executors.slots import ClusterError
+from omega_cli.logs import printed_logs, show
 from omega_cli.output_files import Existing, write_result
 from omega_core.errors import MissingExtraError, OmegaError, TargetExistsError
+from omega_core.places import Url
 
 HERE = Path(__file__).parent
 
@@ -51,7 +54,7 @@ def test_options_that_contradict_each_other_are_refused(
     installed: None, executor: str, settings: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(OmegaError, match=says):
-        cluster_of(Executor(executor), **{"address": None, "workers": None, **settings})
+        cluster_of(Executor(executor), **{"address": None, "workers": None, "places": [], **settings})
 
 
 def test_the_library_of_a_cluster_that_is_missing_is_named(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,18 +62,32 @@ def test_the_library_of_a_cluster_that_is_missing_is_named(installed: None, monk
     with pytest.raises(
         MissingExtraError, match=r"needs the package distributed: install omega-cli with its extra dask\."
     ):
-        cluster_of(Executor.dask, "tcp://a:1", None)
+        cluster_of(Executor.dask, "tcp://a:1", None, [])
 
 
 def test_a_scheduler_is_the_one_of_the_option_or_else_of_the_environment(
     installed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cluster_of(Executor.local, None, 3) is None
+    assert cluster_of(Executor.local, None, 3, []) is None
     monkeypatch.setenv("RAY_ADDRESS", "b:2")
     for given, taken in ((None, "b:2"), ("a:1", "a:1")):
-        found = cluster_of(Executor.ray, given, None)
+        found = cluster_of(Executor.ray, given, None, [])
         assert found is not None
         assert found.address == taken
+
+
+def test_only_for_relative_paths_machines_need_the_folder_of_the_command(installed: None, tmp_path: Path) -> None:
+    for places, folder in (([Url("s3://bucket/in"), tmp_path], None), ([Url("s3://bucket/in"), Path("a")], Path.cwd())):
+        found = cluster_of(Executor.dask, "tcp://a:1", None, places)
+        assert found is not None
+        assert found.folder == folder
+
+
+@pytest.mark.parametrize("address", ["local", "ray://head:10001", ":6379", "head:"])
+def test_what_is_no_address_of_a_head_of_ray_is_an_error(toil: ModuleType, address: str) -> None:
+    slots = Cluster(Executor.ray, address).slots(toil.Toiler(), 1)
+    with pytest.raises(ClusterError, match=f"is HOST:PORT, or auto, not {address}"), slots:
+        pass
 
 
 def test_a_process_of_a_cluster_starts_a_worker_once_and_works_in_the_folder_of_the_command(
@@ -79,7 +96,7 @@ def test_a_process_of_a_cluster_starts_a_worker_once_and_works_in_the_folder_of_
     monkeypatch.chdir(tmp_path)
     jobs = [toil.Toil(Path(f"{number}/{deed}.png")) for number, deed in enumerate(["well", "crowded", "well"])]
     Path("1").mkdir()
-    remote = RemoteWorker(toil.Toiler())
+    remote = RemoteWorker(toil.Toiler(), tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -91,23 +108,27 @@ def test_a_process_of_a_cluster_starts_a_worker_once_and_works_in_the_folder_of_
 
 
 def test_a_worker_that_does_not_start_on_a_cluster_is_an_error_of_each_job(toil: ModuleType) -> None:
-    remote = RemoteWorker(toil.Toiler(broken=True))
+    remote = RemoteWorker(toil.Toiler(broken=True), None)
     for _ in range(2):
         [problem] = remote(toil.Toil(Path("well.png"))).problems
         assert problem.reason == "it does not start."
 
 
-def test_a_machine_without_the_files_of_the_command_is_named(
-    toil: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    remote = RemoteWorker(toil.Toiler())
-    monkeypatch.chdir(tmp_path)
-    folder.rmdir()
+def test_a_machine_without_the_files_of_the_command_is_named(toil: ModuleType, tmp_path: Path) -> None:
+    remote = RemoteWorker(toil.Toiler(), tmp_path / "here")
     with pytest.raises(ClusterError, match=r"the folder .*here is not there on a machine of the cluster"):
         remote(toil.Toil(Path("well.png")))
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_lines_of_the_log_of_a_cluster_come_with_results_as_options_say(toil: ModuleType, verbose: bool) -> None:
+    with printed_logs():
+        show(quiet=False, verbose=verbose)
+        remote = RemoteWorker(toil.Toiler(), None)
+    [*quiet, warning] = remote(toil.Toil(Path("log.png"))).logged
+    assert quiet == [("omega_core.toil", logging.INFO, "it is 100% done.")] * verbose
+    assert warning == ("another", logging.WARNING, "a warning")
+    assert not logging.getLogger("omega_core.toil").isEnabledFor(logging.INFO)
 
 
 def test_a_job_that_is_done_again_finds_its_own_result_but_replaces_no_other(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 import io
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 from tqdm import tqdm
 
-from omega_cli.logs import PACKAGES, Shown, print_logs, printed_logs, show, shown
+from omega_cli.logs import PACKAGES, Shown, collected_logs, log_again, print_logs, printed_logs, show, shown
 from omega_core.errors import OmegaError
 
 
@@ -54,6 +55,24 @@ def test_another_process_prints_the_same(printing: None, capsys: pytest.CaptureF
     print_logs(chosen)
     say_all()
     assert capsys.readouterr().err.splitlines() == WARNINGS
+
+
+@pytest.mark.parametrize("chosen", Shown)
+def test_lines_that_another_process_collects_are_those_that_it_would_print(
+    chosen: Shown, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with collected_logs(chosen) as lines:
+        say_all()
+        beside = threading.Thread(target=say_all)  # of which the process does something else
+        beside.start()
+        beside.join()
+    assert capsys.readouterr().err == ""
+    with printed_logs():
+        show(quiet=chosen is Shown.WARNINGS, verbose=chosen is Shown.ALL)
+        log_again(lines)
+        again = capsys.readouterr()
+        say_all()
+        assert again == capsys.readouterr()
 
 
 def test_both_options_are_an_error(printing: None) -> None:

@@ -4,6 +4,7 @@ python toil.py PROCESSES JOB...
 """
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -64,6 +65,10 @@ class Toiler:
             raise MemoryError
         if deed == "warn":
             warnings.warn("it is warm.", OmegaWarning, stacklevel=1)
+        if deed == "log":
+            logging.getLogger("omega_core.toil").info("it is %d%% done.", 100)
+            logging.getLogger("another").info("what another does")
+            logging.getLogger("another").warning("a warning")
         if deed == "drown":
             raise MemoryError
         if deed == "err":

@@ -86,7 +86,7 @@ def compress(
     show(quiet=quiet, verbose=verbose)
     existing = Existing.of(overwrite, skip_existing)
     streams = STANDARD_INPUT in inputs or output.is_standard_output
-    cluster = cluster_of(executor, executor_address, workers, streams=streams)
+    cluster = cluster_of(executor, executor_address, workers, [*inputs, output.path], streams=streams)
     quiet = quiet or output.is_standard_output
     if pack and STANDARD_INPUT in inputs:
         raise OmegaError("a picture of a pack has a name, which standard input does not give.")

@@ -82,7 +82,7 @@ def decompress(
     show(quiet=quiet, verbose=verbose)
     existing = Existing.of(overwrite, skip_existing)
     streams = STANDARD_INPUT in inputs or output.is_standard_output or preview is not None
-    cluster = cluster_of(executor, executor_address, workers, streams=streams)
+    cluster = cluster_of(executor, executor_address, workers, [*inputs, output.path], streams=streams)
     quiet = quiet or output.is_standard_output
     account = Account()
     files = find_files(inputs, lambda path: path.suffix.lower() == ".omega", account)

@@ -243,7 +243,7 @@ def evaluate(
         overwrite=overwrite,
         quiet=quiet,
         together=True,
-        cluster=cluster_of(executor, executor_address, workers),
+        cluster=cluster_of(executor, executor_address, workers, [images, output]),
     )
     exit_status(failed, of)
 

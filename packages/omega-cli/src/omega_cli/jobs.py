@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from omega_cli.failures import is_foreign, is_memory, reason_of, stops_all
+from omega_cli.logs import Line
 from omega_cli.messages import many
 from omega_core.errors import OmegaWarning
 
@@ -57,6 +58,7 @@ class Done:
     traces: where exceptions come from that are mistakes in the program.
     exhausted: whether memory ran out, so that the job may succeed while no other one runs.
     seconds: the time that the job took.
+    logged: lines of the log, of a process that cannot print them.
     """
 
     pictures: int = 0
@@ -70,6 +72,7 @@ class Done:
     traces: list[str] = field(default_factory=list)
     exhausted: bool = False
     seconds: float = 0.0
+    logged: list[Line] = field(default_factory=list)
 
     @property
     def line(self) -> str:

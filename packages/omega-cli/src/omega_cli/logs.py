@@ -3,8 +3,10 @@
 import enum
 import logging
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 from omega_cli.messages import say, say_error, say_warning
 from omega_core.errors import OmegaError
@@ -21,15 +23,29 @@ class Shown(enum.IntEnum):
     ALL = 2
 
 
-class _Printing(logging.Handler):
-    """Prints the lines of all packages as the command prints its own."""
+class Line(NamedTuple):
+    """A line of the log of another process."""
 
-    shown = Shown.PROGRESS
+    logger: str
+    level: int
+    message: str
+
+
+class _Chosen(logging.Handler):
+    """Takes the lines of all packages that are to be shown."""
+
+    def __init__(self, shown: Shown) -> None:
+        super().__init__()
+        self.shown = shown
 
     def filter(self, record: logging.LogRecord) -> bool:
         told = Shown.PROGRESS if record.name == _PROGRESS else Shown.ALL
         needed = Shown.WARNINGS if record.levelno >= logging.WARNING else told
         return self.shown >= needed
+
+
+class _Printing(_Chosen):
+    """Prints lines as the command prints its own."""
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
@@ -48,18 +64,56 @@ def _without_bars() -> AbstractContextManager[None]:
     return nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(sys.stderr)
 
 
-_printing = _Printing()
+class _Collecting(_Chosen):
+    """Collects the lines of the thread that makes it."""
+
+    def __init__(self, shown: Shown) -> None:
+        super().__init__(shown)
+        self.lines: list[Line] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.lines.append(Line(record.name, record.levelno, record.getMessage()))
+
+
+_printing = _Printing(Shown.PROGRESS)
 
 
 @contextmanager
 def printed_logs() -> Iterator[None]:
     """A context in which lines are printed: warnings and progress, until `show` says otherwise."""
-    logging.getLogger().addHandler(_printing)
-    _set(Shown.PROGRESS)
+    with _added(_printing):
+        _set(Shown.PROGRESS)
+        yield
+
+
+@contextmanager
+def collected_logs(chosen: Shown) -> Iterator[list[Line]]:
+    """A context whose lines are collected in the list that it yields, to be printed by the command with `log_again`.
+
+    For a process that is not the command's own, which it leaves as it was. chosen: by `shown` in the command.
+    """
+    collecting = _Collecting(chosen)
+    with _added(collecting):
+        _set_levels(chosen)
+        yield collecting.lines
+
+
+def log_again(lines: Iterable[Line]) -> None:
+    """Log lines of another process in this one."""
+    for line in lines:
+        logging.getLogger(line.logger).log(line.level, "%s", line.message)
+
+
+@contextmanager
+def _added(handler: logging.Handler) -> Iterator[None]:
+    """A context in which a handler gets the lines of all packages."""
+    logging.getLogger().addHandler(handler)
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(_printing)
+        logging.getLogger().removeHandler(handler)
         for name in PACKAGES:
             logging.getLogger(name).setLevel(logging.NOTSET)
 
@@ -84,5 +138,9 @@ def print_logs(chosen: Shown) -> None:
 
 def _set(chosen: Shown) -> None:
     _printing.shown = chosen
+    _set_levels(chosen)
+
+
+def _set_levels(chosen: Shown) -> None:
     for name in PACKAGES:
         logging.getLogger(name).setLevel(logging.INFO if chosen > Shown.WARNINGS else logging.WARNING)

@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -110,10 +111,11 @@ class ModelOnce:
     """A model that is loaded when it is first used, once in each process; pickling copies only the arguments.
 
     name: a path or URL, or the name of a bundled model; None is the default for encoding and the model of a file for
-        decoding. Other processes take the file that this one has taken, also where a URL has another one by then.
+        decoding. Other processes, on whatever machine, take the model with the fingerprint of this one's, or none.
     max_pixels: the largest number of pixels of a picture; None is `omega_core.images.pictures.MAX_PIXELS`.
     device: the device of torch that computes, by name; "auto" is a GPU if there is one.
-    max_memory: the most MiB that decoding a file may take; None is the default of `omega_core.codec.model.Model`.
+    max_memory: the most MiB that decoding a file may take; None is the default of `omega_core.codec.model.Model`, and
+        in other processes that of this one.
     quiet: whether to show nothing while the model of a URL arrives.
     """
 
@@ -128,21 +130,26 @@ class ModelOnce:
         self.name, self.max_pixels, self.device, self.max_memory = name, max_pixels, device, max_memory
         self.quiet = quiet
         self._loaded: dict[bytes, Model] = {}
-        self._path: str | None = None
+        self._taken: str | None = None
 
     def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None, str, int | None, bool]]:
-        return ModelOnce, (self._path or self.name, self.max_pixels, self.device, self.max_memory, self.quiet)
+        from omega_core.codec.memory import default_max_memory
+
+        memory = default_max_memory() >> 20 if self.max_memory is None else self.max_memory
+        return ModelOnce, (self._taken or self.name, self.max_pixels, self.device, memory, self.quiet)
 
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
         if b"" not in self._loaded:
             from omega_core.codec.loading import default_model, load_model
-            from omega_core.codec.model_names import model_path
+            from omega_core.codec.model_names import model_path, split_fingerprint
 
+            name = self.name or default_model()
             with arrival(quiet=self.quiet) as watch:
-                path = model_path(self.name or default_model(), watch=watch)
-            self._loaded[b""] = load_model(path, device=self.device, **self._limits())
-            self._path = self.name and str(path)
+                path = model_path(name, watch=watch)
+            self._loaded[b""] = loaded = load_model(path, device=self.device, **self._limits())
+            bare = str(split_fingerprint(name)[0])
+            self._taken = f"{path.absolute() if path == Path(bare) else bare}#{loaded.fingerprint}"
         return self._loaded[b""]
 
     def of(self, mark: bytes) -> "Model":

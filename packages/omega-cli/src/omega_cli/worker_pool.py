@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from omega_cli.executors.cluster import Cluster
 from omega_cli.executors.slots import LostClusterError, Slot
 from omega_cli.jobs import Done, Problem, TaskType, Worker, do_job
+from omega_cli.logs import log_again
 from omega_cli.messages import many, say, say_error, say_warning
 from omega_cli.progress import Progress
 from omega_core.errors import OmegaError
@@ -53,6 +54,7 @@ def carry_out(
     said: set[str] = set()
     with Progress(len(jobs), unit, quiet=quiet) as progress, _counting(progress):
         for done in _results(worker, jobs, processes, cluster):
+            log_again(done.logged)
             for problem in done.problems:
                 say_error(str(problem))
             for trace in done.traces if "--debug" in sys.argv else ():
@@ -74,7 +76,8 @@ def _counting(progress: Progress) -> Iterator[None]:
         yield
     except LostClusterError as problem:
         done = f"{progress.done} of {many(progress.total, progress.unit)}"
-        raise LostClusterError(f"{problem}, after {done}; go on with --skip-existing.") from problem
+        hope = "start again with --skip-existing, which keeps what is written."
+        raise LostClusterError(f"{problem}, after {done}; {hope}") from problem
 
 
 def process_count(asked: int | None, jobs: int) -> int:

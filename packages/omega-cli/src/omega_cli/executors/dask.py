@@ -8,7 +8,7 @@ from typing import Any, Generic
 
 from omega_cli.executors.remote import RemoteWorker
 from omega_cli.executors.slots import ClusterError, LostClusterError, Slot, cannot_do
-from omega_cli.jobs import Done, TaskType, Worker
+from omega_cli.jobs import Done, TaskType
 from omega_cli.messages import say_warning
 from omega_core.errors import OmegaError
 
@@ -18,7 +18,7 @@ _LEAST = 16  # slots, for workers that come later
 
 
 @contextmanager
-def dask_slots(address: str, worker: Worker[TaskType], jobs: int, most: int | None) -> Iterator[list[Slot[TaskType]]]:
+def dask_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -> Iterator[list[Slot[Any]]]:
     """Yield slots for up to `jobs` jobs on a cluster of Dask, `most` at the most.
 
     Raises ClusterError if there is no scheduler at the address.
@@ -29,15 +29,14 @@ def dask_slots(address: str, worker: Worker[TaskType], jobs: int, most: int | No
         logging.getLogger(name).setLevel(logging.CRITICAL)  # an error says what there is to say
     try:
         client = Client(address, timeout=_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError) as problem:
+        workers = len(client.nthreads())
+    except Exception as problem:
         raise ClusterError(f"there is no Dask scheduler at {address}: {problem}.") from problem
     try:
-        workers = len(client.nthreads())
         if not workers:
             say_warning(f"the Dask scheduler at {address} has no workers yet, and is waited for.")
-        remote = RemoteWorker(worker)
         count = min(jobs, most or max(_EACH * workers, _LEAST))
-        yield [_DaskSlot(client, remote, address) for _ in range(count)]
+        yield [_DaskSlot(client, worker, address) for _ in range(count)]
     finally:
         with suppress(Exception):  # of a scheduler that is lost
             client.close(timeout=_TIMEOUT)  # which gives up the jobs that are not done
@@ -48,17 +47,16 @@ class _DaskSlot(Generic[TaskType]):
 
     def __init__(self, client: Any, worker: RemoteWorker, address: str) -> None:
         self.client, self.worker, self.address = client, worker, address
-        self.job: Any = None
 
     def submit(self, job: TaskType) -> "Future[Done]":
         """Give a job to the scheduler."""
         # not `client.get_executor`, whose futures never end if the scheduler dies while a result is on its way
         done = Future[Done]()
         try:
-            self.job = self.client.submit(self.worker, job, pure=False)
+            submitted = self.client.submit(self.worker, job, pure=False)
         except Exception as problem:  # it was lost a moment ago
             raise self._lost() from problem
-        self.client.loop.add_callback(_pass_on, self.job, done)
+        self.client.loop.add_callback(_pass_on, submitted, done)
         return done
 
     def result(self, future: "Future[Done]") -> Done | None:
@@ -75,8 +73,6 @@ class _DaskSlot(Generic[TaskType]):
             raise
         except Exception as problem:
             raise cannot_do("Dask", problem) from problem
-        finally:
-            self.job = None
 
     def end(self) -> None:
         """Nothing: the workers belong to the cluster."""

@@ -11,7 +11,7 @@ from typing import Any, Generic
 
 from omega_cli.executors.remote import RemoteWorker
 from omega_cli.executors.slots import ClusterError, LostClusterError, Slot, cannot_do
-from omega_cli.jobs import Done, TaskType, Worker
+from omega_cli.jobs import Done, TaskType
 from omega_cli.messages import say_warning
 from omega_core.errors import OmegaError
 
@@ -20,16 +20,16 @@ _GRACE = 3.0  # seconds that an actor has to end the file that it writes
 
 
 @contextmanager
-def ray_slots(address: str, worker: Worker[TaskType], jobs: int, most: int | None) -> Iterator[list[Slot[TaskType]]]:
+def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -> Iterator[list[Slot[Any]]]:
     """Yield slots for up to `jobs` jobs on a cluster of Ray: one a GPU if it has some, else one a CPU, or `most`.
 
     Raises ClusterError if there is no cluster at the address.
     """
+    if address != "auto":
+        _check_reachable(address)
     import ray
     from ray._private import worker as driver
 
-    if address != "auto":
-        _check_reachable(address)
     with _same_signals():
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
@@ -45,11 +45,10 @@ def ray_slots(address: str, worker: Worker[TaskType], jobs: int, most: int | Non
         cpus, gpus = (int(there.get(kind, 0)) for kind in ("CPU", "GPU"))
         count = min(jobs, most or gpus or max(1, cpus))
         needs = {"num_cpus": 1, "num_gpus": min(1.0, gpus / count), "max_restarts": 0}
-        slots: list[_RaySlot[TaskType]] = [
-            _RaySlot(ray.remote(**needs)(_Actor), RemoteWorker(worker), address) for _ in range(count)
-        ]
+        kind = ray.remote(**needs)(_Actor)
+        slots = [_RaySlot[Any](kind, worker, address) for _ in range(count)]
         try:
-            yield list[Slot[TaskType]](slots)
+            yield list[Slot[Any]](slots)
         except BaseException:
             wait([slot.future for slot in slots if slot.future is not None], _GRACE)
             raise
@@ -119,12 +118,14 @@ class _RaySlot(Generic[TaskType]):
 
 
 def _check_reachable(address: str) -> None:
-    """Raise ClusterError if nothing listens at an address, for which Ray itself would wait for minutes."""
+    """Raise ClusterError if nothing listens at an address, where Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise ClusterError(f"the address of a Ray cluster is HOST:PORT, or auto, not {address}.")
     try:
         socket.create_connection((host, int(port)), _TIMEOUT).close()
-    except (OSError, ValueError) as problem:
-        raise ClusterError(f"there is no Ray cluster at {address}: {problem}.") from problem
+    except OSError as problem:
+        raise ClusterError(f"there is no Ray cluster at {address}: {problem.strerror or problem}.") from problem
 
 
 @contextmanager
