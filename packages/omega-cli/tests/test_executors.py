@@ -11,7 +11,7 @@ import pytest
 from omega_cli.executors import cluster
 from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.executors.remote import RemoteWorker
-from omega_cli.executors.slots import ClusterError
+from omega_cli.executors.slots import ClusterError, cannot_do
 from omega_cli.logs import printed_logs, show
 from omega_cli.output_files import Existing, write_result
 from omega_core.errors import MissingExtraError, OmegaError, TargetExistsError
@@ -118,6 +118,21 @@ def test_a_machine_without_the_files_of_the_command_is_named(toil: ModuleType, t
     remote = RemoteWorker(toil.Toiler(), tmp_path / "here")
     with pytest.raises(ClusterError, match=r"the folder .*here is not there on a machine of the cluster"):
         remote(toil.Toil(Path("well.png")))
+
+
+@pytest.mark.parametrize("kind", ["Dask", "Ray"])
+def test_packages_that_are_not_on_a_machine_of_the_cluster_are_named_in_one_line(kind: str) -> None:
+    missing = ModuleNotFoundError("No module named 'omega_cli'")
+    problem = RuntimeError(
+        f"The actor died: \x1b[36mray::\x1b[39m\ntraceback:\n    ^^^^\n{type(missing).__name__}: {missing}\n"
+    )
+    if kind == "Dask":
+        problem = RuntimeError("Error during deserialization of the task graph.\nThis frequently occurs")
+        problem.__cause__ = missing
+    assert str(cannot_do(kind, problem)) == (
+        f"the workers of {kind} cannot do this: ModuleNotFoundError: No module named 'omega_cli'. They need the same"
+        " packages as this machine."
+    )
 
 
 @pytest.mark.parametrize("verbose", [False, True])

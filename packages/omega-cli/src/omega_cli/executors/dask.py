@@ -23,15 +23,19 @@ def dask_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) 
 
     Raises ClusterError if there is no scheduler at the address.
     """
+    import asyncio
+
     from distributed import Client
 
     for name in ("distributed", "distributed.client", "distributed.core", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # an error says what there is to say
     try:
+        asyncio.run(asyncio.wait_for(_reach(address), _TIMEOUT))
         client = Client(address, timeout=_TIMEOUT, set_as_default=False)
         workers = len(client.nthreads())
     except Exception as problem:
-        raise ClusterError(f"there is no Dask scheduler at {address}: {problem}.") from problem
+        reason = str(problem) or f"nothing answered in {_TIMEOUT:.0f} s"
+        raise ClusterError(f"there is no Dask scheduler at {address}: {reason}.") from problem
     try:
         if not workers:
             say_warning(f"the Dask scheduler at {address} has no workers yet, and is waited for.")
@@ -40,6 +44,15 @@ def dask_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) 
     finally:
         with suppress(Exception):  # of a scheduler that is lost
             client.close(timeout=_TIMEOUT)  # which gives up the jobs that are not done
+
+
+async def _reach(address: str) -> None:
+    """Raise an exception if there is no scheduler at an address, where a client would wait or end badly."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    there = await connect(address, timeout=_TIMEOUT, **Security().get_connection_args("client"))
+    await there.close()
 
 
 class _DaskSlot(Generic[TaskType]):

@@ -16,6 +16,7 @@ from omega_cli.messages import say_warning
 from omega_core.errors import OmegaError
 
 _TIMEOUT = 10.0  # seconds to find the head of the cluster
+_PATIENCE = 60.0  # seconds to connect to it, of which a busy machine takes some
 _GRACE = 3.0  # seconds that an actor has to end the file that it writes
 
 
@@ -30,11 +31,7 @@ def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -
     import ray
     from ray._private import worker as driver
 
-    with _same_signals():
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-        except Exception as problem:
-            raise ClusterError(f"there is no Ray cluster at {address}: {' '.join(str(problem).split())}") from problem
+    _connect(address)
     driver._worker_logs_enabled = False  # Ray prints to standard output when an actor dies
     try:
         if address == "auto":
@@ -55,6 +52,32 @@ def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -
     finally:
         with _same_signals():
             ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    """Connect this process to a cluster. Raises ClusterError if it cannot be.
+
+    In another thread, which is left alone where a server does not answer as Ray does: Ray tries for many minutes.
+    """
+    import ray
+
+    done = Future[None]()
+
+    def connect() -> None:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        except BaseException as problem:
+            done.set_exception(problem)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        with _same_signals():
+            done.result(_PATIENCE)
+    except Exception as problem:
+        reason = " ".join(str(problem).split()) or f"nothing of Ray answered in {_PATIENCE:.0f} s."
+        raise ClusterError(f"there is no Ray cluster at {address}: {reason}") from problem
 
 
 class _Actor:
@@ -130,7 +153,7 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def _same_signals() -> Iterator[None]:
-    """Keep the signal handlers of the command, in whose place Ray puts its own."""
+    """Keep the signal handlers of the command, in whose place Ray puts its own, those in C even from another thread."""
     numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.getsignal(number) for number in numbers}
     try:

@@ -1,5 +1,6 @@
 """Slots: room for one job at a time, whoever does it."""
 
+import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from omega_cli.jobs import Done, TaskType_contra
@@ -39,8 +40,5 @@ def cannot_do(kind: str, problem: BaseException) -> ClusterError:
     """The error for what went wrong in a process of a cluster outside of jobs, such as a module that is not there."""
     while problem.__cause__ is not None:
         problem = problem.__cause__
-    text = " ".join(str(problem).split())
-    return ClusterError(
-        f"the workers of {kind} cannot do this: {type(problem).__name__}: {text[:500]}. They need the same packages as"
-        " this machine."
-    )
+    last = traceback.format_exception_only(problem)[-1].strip().splitlines()[-1]  # of Ray, a traceback comes before
+    return ClusterError(f"the workers of {kind} cannot do this: {last}. They need the same packages as this machine.")
