@@ -55,7 +55,7 @@ def test_all_packages_have_one_version_and_pin_each_other_to_it() -> None:
     assert len(versions) == 1
     (version,) = versions
     for name, text in texts.items():
-        pins = re.findall(r'"(omega-\w+)(?:\[torch\])?(.*?)"', text.split("dependencies = [", 1)[1])
+        pins = re.findall(r'"(omega-\w+)(?:\[[\w-]+\])?(.*?)"', text.split("dependencies = [", 1)[1])
         assert all(pin == f"=={version}" for sibling, pin in pins), name
         module = ROOT / "packages" / name / "src" / name.replace("-", "_") / "__init__.py"
         assert f'__version__ = "{version}"' in module.read_text()

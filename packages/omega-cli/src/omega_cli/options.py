@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from omega_core.contracts import Codec
 
 Model_ = Annotated[
-    str | None, typer.Option("--model", help="A model of `omega models`, or a file that `omega train` wrote.")
+    str | None,
+    typer.Option(
+        "--model", help="A model of `omega models`, a file of `omega train`, or a folder of `omega export-onnx`."
+    ),
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes; one for 256 files if not given, up to one a core.")]
 Device = Annotated[
