@@ -13,7 +13,7 @@ from omega_core.codec.model_file import Choice
 from omega_core.codec.onnx.session_codec import session_of
 from omega_core.contracts import Architecture, LocalArchitecture
 from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import DeviceError, ImageError, ModelFileError, TargetExistsError
+from omega_core.errors import DeviceError, ImageError, ModelFileError, NotEnoughMemoryError, TargetExistsError
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -315,8 +315,29 @@ def test_a_file_of_another_model_is_refused(folder, written, exports):
 
 
 def test_what_onnxruntime_cannot_read_is_an_error_of_ours():
-    with pytest.raises(ModelFileError, match="onnxruntime cannot read the model"):
+    with pytest.raises(ModelFileError, match="onnxruntime cannot use the model"):
         session_of(b"no graph")
+
+
+def test_what_onnxruntime_cannot_compute_is_an_error_of_ours(smooth, monkeypatch):
+    codec = smooth[1].codec
+    with pytest.raises(ModelFileError, match=r"onnxruntime cannot use the model: .*[Ii]nvalid dimensions"):
+        codec.pixels_of(np.zeros((1, 11, 3, 4), np.int64), 6, 8)
+
+    class Full:
+        def run(self, *_):
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 7")
+
+    monkeypatch.setitem(vars(codec), "_synthesis", Full())
+    with pytest.raises(NotEnoughMemoryError, match="not enough memory to transform the picture"):
+        codec.pixels_of(np.zeros((1, 12, 3, 4), np.int64), 6, 8)
+
+
+def test_as_many_threads_compute_as_the_environment_says(folder, monkeypatch):
+    content = (folder / "synthesis.onnx").read_bytes()
+    for said, threads in (("1", 1), ("3", 3), ("2,1", 0), ("", 0)):
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+        assert session_of(content).get_session_options().intra_op_num_threads == threads
 
 
 def test_options_that_only_torch_has_are_refused(folder):

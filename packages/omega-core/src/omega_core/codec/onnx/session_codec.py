@@ -14,7 +14,7 @@ from omega_core.codec.memory import DecodingMemory
 from omega_core.codec.onnx.coding_file import Blocks, CodingFile, Graph, OneSize
 from omega_core.codec.tiling import inside, tiles
 from omega_core.coding.tables import MISSING, Integers
-from omega_core.errors import ImageError, ModelFileError
+from omega_core.errors import ImageError, ModelFileError, NotEnoughMemoryError
 from omega_core.images.pictures import Pixels
 
 Floats = NDArray[np.float32]
@@ -144,17 +144,28 @@ def session_of(content: bytes) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as problem:  # onnxruntime has several classes, without a base of their own
-        raise ModelFileError(f"onnxruntime cannot read the model: {' '.join(str(problem).split())}") from problem
+        raise _unusable(problem) from problem
 
 
 def _run(session: Any, **given: NDArray[Any]) -> Any:
-    [found] = session.run(None, given)
+    """The output of a graph. Raises NotEnoughMemoryError, and ModelFileError if it cannot be computed."""
+    try:
+        [found] = session.run(None, given)
+    except Exception as problem:
+        if "alloc" in str(problem):
+            raise NotEnoughMemoryError("there is not enough memory to transform the picture.") from problem
+        raise _unusable(problem) from problem
     return found
+
+
+def _unusable(problem: Exception) -> ModelFileError:
+    return ModelFileError(f"onnxruntime cannot use the model: {' '.join(str(problem).split())}")
 
 
 def _positions(blocks: Blocks, tile: int | None, size: tuple[int, int]) -> int:
