@@ -50,10 +50,11 @@ def install(session: nox.Session, *what: str) -> None:
     session.install("--no-compile", *CONSTRAINED, *what)
 
 
-def install_all(session: nox.Session, *others: str, evaluation: bool = False) -> None:
+def install_all(session: nox.Session, *others: str, evaluation: bool = False, onnx: bool = False) -> None:
     wheels = build_wheels(session)
     wheels["omega-core"] += "[fsspec]"  # of which torch brings all, but not for ever
     wheels["omega-train"] += "[evaluation]" * evaluation
+    wheels["omega-cli"] += "[onnx]" * onnx
     install(session, *wheels.values(), *others)
 
 
@@ -80,7 +81,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of torchac, of clusters, of the browser, and of what is built: arguments go to pytest."""
-    install_all(session, "hatchling", "tensorboard", *EXTRAS, *ORACLES, *TESTING, evaluation=True)
+    install_all(session, "hatchling", "tensorboard", *EXTRAS, *ORACLES, *TESTING, evaluation=True, onnx=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
@@ -98,13 +99,13 @@ def together(session: nox.Session) -> None:
 
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
-    install_all(session, "hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm", evaluation=True)
-    install(session, *EXTRAS, *CLUSTERS, *ORACLES, *TESTING)
+    tools = ("hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm")
+    install_all(session, *tools, *EXTRAS, *CLUSTERS, *ORACLES, *TESTING, evaluation=True, onnx=True)
     install_torchac(session)
     check_types(session)
     names = ("codecs", "conformance", "curves", "data_shards", "overlays", "quality", "report", "tensorboard")
     extras = [f"packages/omega-train/tests/test_{name}.py" for name in names]
-    extras.append("packages/omega-cli/tests/test_clusters.py")
+    extras += ["packages/omega-cli/tests/test_clusters.py", "packages/omega-core/tests/codec/onnx"]
     in_wheels = "--ignore=tests/jobs"
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)
     session.run("pytest", "-m", "torchac or browser", env=ALONE)
@@ -141,14 +142,19 @@ def installed(session: nox.Session) -> set[str]:
 
 @nox.session
 def bare(session: nox.Session) -> None:
-    """omega-core from its wheel without its extra torch: what reads, describes and shortens files works there."""
-    install(session, build_wheels(session)["omega-core"], "hypothesis", "pytest")
+    """omega-core from its wheel without torch: alone it handles files, with its extra onnx it codes pictures."""
+    wheel = build_wheels(session)["omega-core"]
+    install(session, wheel, "hypothesis", "pytest")
     outside = empty_folder(session)
     shutil.copytree(ROOT / "packages" / "omega-core" / "tests" / "format", outside / "tests" / "format")
     shutil.copytree(ROOT / "tests" / "golden", outside / "golden")
-    shutil.copy(ROOT / "tests" / "alone" / "test_omega_core_bare.py", outside / "tests" / "test_alone.py")
-    session.chdir(outside)
-    session.run("pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "--hypothesis-profile", "ci", "tests")
+    alone = ROOT / "tests" / "alone"
+    shutil.copy(alone / "test_omega_core_bare.py", outside / "tests" / "test_alone.py")
+    run = ("pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "--hypothesis-profile", "ci")
+    with session.chdir(outside):
+        session.run(*run, "tests")
+        install(session, f"{wheel}[onnx]")
+        session.run(*run, shutil.copy(alone / "test_omega_core_onnx.py", outside))
 
 
 @nox.session
@@ -263,7 +269,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """A strict look at types, and at both style and types of what `omega new` makes."""
-    install_all(session, "mypy", "ruff", "types-tqdm", evaluation=True)
+    install_all(session, "mypy", "ruff", "types-tqdm", evaluation=True, onnx=True)
     check_types(session)
 
 

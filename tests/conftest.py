@@ -107,7 +107,7 @@ def start_omega() -> Callable[..., tuple[Started, TextIO]]:
 
 PRELOADED = [
     *("PIL.Image", "torch", "lightning.pytorch"),
-    *("omega_cli.main", "omega_core.codec.loading", "omega_entropy.coders.range", "omega_train.trainer"),
+    *("omega_cli.main", "omega_core.codec.model_parts", "omega_core.coders.range", "omega_train.trainer"),
 ]
 
 

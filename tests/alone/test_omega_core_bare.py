@@ -20,7 +20,7 @@ PACK = Path("golden/any-size/pack.omega")
 FILES = [*Path("golden").rglob("*.omega")]
 NEED_A_MODEL = (
     *("ImageCodec", "Model", "Picture", "ProgressiveDecoder", "compress", "decode_progressively", "decompress"),
-    *("decompress_picture", "load_model"),
+    *("decompress_picture", "export_onnx", "load_model"),
 )
 
 
@@ -105,19 +105,20 @@ def test_what_needs_a_model_names_the_extra(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module",
+    ("module", "missing"),
     [
-        "omega_core.architectures.mnist",
-        "omega_core.codec.model_file",
-        "omega_core.coding.tables",
-        "omega_core.contracts",
-        "omega_core.images.pictures",
-        "omega_core.pillow",
-        "omega_core.testing",
+        ("omega_core.architectures.mnist", "numpy, pillow, safetensors, torch, which are not"),
+        ("omega_core.codec.model_file", "numpy, pillow, which are not"),
+        ("omega_core.coders.range", "numpy, which is not"),
+        ("omega_core.coding.tables", "numpy, which is not"),
+        ("omega_core.contracts", "numpy, which is not"),
+        ("omega_core.images.pictures", "numpy, pillow, which are not"),
+        ("omega_core.pillow", "numpy, pillow, which are not"),
+        ("omega_core.testing", "numpy, pillow, safetensors, torch, which are not"),
     ],
 )
-def test_packages_that_need_the_extra_name_it(module: str) -> None:
-    with pytest.raises(MissingExtraError, match="needs numpy, pillow, safetensors, torch, which are not installed"):
+def test_packages_that_need_an_extra_name_it(module: str, missing: str) -> None:
+    with pytest.raises(MissingExtraError, match=f"needs {missing} installed: install omega-core with its extra"):
         import_module(module)
 
 

@@ -20,6 +20,7 @@ from omega_cli.compress import compress
 from omega_cli.decompress import decompress
 from omega_cli.evaluate import evaluate
 from omega_cli.export import export
+from omega_cli.export_onnx import export_onnx
 from omega_cli.failures import Terminated
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
@@ -63,6 +64,7 @@ def options(
 app.command()(train)
 app.command()(shards)
 app.command()(export)
+app.command("export-onnx")(export_onnx)
 app.command()(compress)
 app.command()(decompress)
 app.command()(truncate)

@@ -128,10 +128,10 @@ def _row(architecture: str, quantizer: str, prior: str, source: Any, fingerprint
 
 def _costs_of_model(path: Path, size: tuple[int, int] | None) -> list[dict[str, Any]]:
     from omega_core.codec.complexity import costs
-    from omega_core.codec.loading import load_model
+    from omega_core.codec.model_parts import load_parts
 
-    files = load_model(path).files
-    return _with_sum(costs(files.codec, files.prior, size))
+    parts = load_parts(path)
+    return _with_sum(costs(parts.codec, parts.prior, size))
 
 
 def _costs_of_recipe(recipe: Any, size: tuple[int, int] | None) -> list[dict[str, Any]]:

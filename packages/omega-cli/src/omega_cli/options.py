@@ -23,8 +23,8 @@ Model_ = Annotated[
         "--model",
         envvar="OMEGA_MODEL",
         autocompletion=completions.models,
-        help="A model of `omega models`, or the path or URL of a file that `omega train` wrote; with #FINGERPRINT, no"
-        " other.",
+        help="A model of `omega models`, the path or URL of a file that `omega train` wrote, or a folder of"
+        " `omega export-onnx`; with #FINGERPRINT, no other.",
     ),
 ]
 Workers = Annotated[

@@ -16,7 +16,8 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
     package: `__name__` of the package, which calls this while it is imported.
 
-    Raises ImportError if the package is installed without its source.
+    Raises ImportError if the package is installed without its source. `__getattr__` raises MissingExtraError for a name
+    that needs a module of omega-core's extras which is not installed.
     """
     get_source = getattr(sys.modules[package].__loader__, "get_source", None)
     source = None if get_source is None else get_source(package)
@@ -32,7 +33,14 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
             found = version(package.replace("_", "-"))
         elif name in homes:
-            found = getattr(import_module(homes[name]), name)
+            try:
+                found = getattr(import_module(homes[name]), name)
+            except ModuleNotFoundError as problem:
+                from omega_core.extras import EXPORT, missing
+
+                if problem.name not in EXPORT:
+                    raise
+                raise missing(f"{package}.{name}", problem.name) from problem
         else:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         setattr(sys.modules[package], name, found)

@@ -6,7 +6,8 @@ from model_samples import forged
 from torch import nn
 
 from omega_core.codec.loading import load_model
-from omega_core.codec.memory import MAX_MEMORY, VARIABLE, DecodingMemory, _LiveBytes, default_max_memory
+from omega_core.codec.memory import MAX_MEMORY, VARIABLE, default_max_memory
+from omega_core.codec.memory_measurement import _LiveBytes, measured
 from omega_core.errors import ImageError, NotEnoughMemoryError, OmegaError
 
 
@@ -71,7 +72,7 @@ def test_nothing_is_known_of_an_architecture_that_takes_other_sizes_only(model, 
         raise ImageError("not this size.")
 
     monkeypatch.setattr(type(model.codec.architecture), "latent_size", refuse)
-    assert DecodingMemory.of(model.codec).transformed == 0
+    assert measured(model.codec).transformed == 0
 
 
 def test_tensors_are_counted_while_they_are_alive():

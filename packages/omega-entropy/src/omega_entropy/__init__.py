@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from omega_core.lazy import lazily
 
 if TYPE_CHECKING:
-    from omega_entropy.coders.fixed import FixedCoder as FixedCoder
-    from omega_entropy.coders.range import RangeCoder as RangeCoder
-    from omega_entropy.coders.raw import RawCoder as RawCoder
+    from omega_core.coders.fixed import FixedCoder as FixedCoder
+    from omega_core.coders.range import RangeCoder as RangeCoder
+    from omega_core.coders.raw import RawCoder as RawCoder
     from omega_entropy.coders.torchac import TorchacCoder as TorchacCoder
     from omega_entropy.priors.context import ContextPrior as ContextPrior
     from omega_entropy.priors.factorized import FactorizedPrior as FactorizedPrior

@@ -34,7 +34,7 @@ def omega_register_coders() -> list[Component]:
     return [
         Component(
             name="range",
-            target="omega_entropy.coders.range:RangeCoder",
+            target="omega_core.coders.range:RangeCoder",
             summary="range coding with constriction: the default",
         ),
         Component(
@@ -45,12 +45,12 @@ def omega_register_coders() -> list[Component]:
         ),
         Component(
             name="fixed",
-            target="omega_entropy.coders.fixed:FixedCoder",
+            target="omega_core.coders.fixed:FixedCoder",
             summary="symbols packed into ⌈log2 S⌉ bits each: a fixed bitrate",
         ),
         Component(
             name="raw",
-            target="omega_entropy.coders.raw:RawCoder",
+            target="omega_core.coders.raw:RawCoder",
             summary="symbols as they are, 32 bits each: for the quantizer identity",
         ),
     ]

@@ -14,12 +14,10 @@ from omega_core.coding.tables import Tables
 from omega_core.errors import CoderError
 
 CODERS = [
-    pytest.param(
-        f"omega_entropy.coders.{name}:{name.capitalize()}Coder",
-        id=name,
-        marks=pytest.mark.torchac if name == "torchac" else (),
-    )
-    for name in ("range", "fixed", "raw", "torchac")
+    pytest.param("omega_core.coders.range:RangeCoder", id="range"),
+    pytest.param("omega_core.coders.fixed:FixedCoder", id="fixed"),
+    pytest.param("omega_core.coders.raw:RawCoder", id="raw"),
+    pytest.param("omega_entropy.coders.torchac:TorchacCoder", id="torchac", marks=pytest.mark.torchac),
 ]
 STREAMS = {
     "likely": {},

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from omega_core.coders.range import _RangeDecoder, _shortest
 from omega_core.coding.tables import Tables
 from omega_core.errors import CoderError
 from omega_entropy import RangeCoder
-from omega_entropy.coders.range import _RangeDecoder, _shortest
 
 quick = settings(max_examples=80, deadline=None, database=None, derandomize=True)
 streams = st.fixed_dictionaries(

@@ -8,13 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omega_core.coding import exact_products
+from omega_core.coding.context_tables import ContextTables
+from omega_core.coding.net_arithmetic import NetArithmetic
 from omega_core.coding.order import Latents, coding_steps, in_order
+from omega_core.coding.specified_priors import specified_prior
 from omega_core.coding.tables import TOTAL, FrozenTables
 from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import ComponentError
 from omega_entropy import ContextPrior, RangeCoder, StaticPrior
 from omega_entropy.priors.context_net import ContextNet, divide_channels
-from omega_entropy.priors.context_tables import ContextTables, IntegerNet
+from omega_entropy.priors.context_rounding import rounded
 
 C, S, MIDDLE = 6, 7, 3
 PARENTS = [-1, -1, -1, 0, 1, 2]
@@ -90,7 +94,7 @@ def random_net(seed):
         for parameter in net.parameters():
             parameter.add_(0.4 * torch.randn_like(parameter))
         net.train()(pictures(seed))
-        return IntegerNet.of(net)
+        return rounded(net)
 
 
 # what it is for
@@ -160,7 +164,9 @@ def test_what_is_worth_most_is_coded_first_in_a_step(frozen):
 
 def test_rows_are_those_of_the_tables_in_their_order(frozen):
     symbols = pictures(6, batch=1)[0].numpy()
-    for step, (some, places, tables) in zip(frozen.steps(symbols), frozen.net.tables(symbols), strict=True):
+    for step, (some, places, tables) in zip(
+        frozen.steps(symbols), NetArithmetic(frozen.net).tables(symbols), strict=True
+    ):
         assert np.array_equal(step.places, places.reshape(-1))
         channels, tables = step.places // symbols[0].size, tables.reshape(-1)
         assert np.array_equal(np.unique(channels), np.arange(some.start, some.stop) if len(channels) else [])
@@ -300,13 +306,20 @@ def tables_by_hand(net, symbols):
 
 def tables_of(net, symbols):
     found = np.full(symbols.size, -1)
-    for _, places, tables in net.tables(symbols):
+    for _, places, tables in NetArithmetic(net).tables(symbols):
         found[places] = tables
     return found.reshape(symbols.shape)
 
 
+@pytest.fixture(params=["torch", "numpy"])
+def kernels(request, monkeypatch):
+    """Products by torch, or by NumPy, as where torch is not imported."""
+    if request.param == "numpy":
+        monkeypatch.setattr(exact_products.sys, "modules", {})
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_tables_are_those_of_plain_arithmetic_with_integers(frozen, size):
+def test_tables_are_those_of_plain_arithmetic_with_integers(frozen, size, kernels):
     for number, net in enumerate((frozen.net, random_net(0), random_net(1))):
         symbols = pictures(number, size, batch=1)[0].numpy()
         assert np.array_equal(tables_of(net, symbols), tables_by_hand(net, symbols))
@@ -433,9 +446,10 @@ def test_no_group_has_a_channel_and_its_parent(channels, most, chance):
 # the model file
 
 
-def test_arrays_are_thawed_to_the_same_tables(frozen):
+@pytest.mark.parametrize("thaw", [ContextPrior.thaw, specified_prior])
+def test_arrays_are_thawed_to_the_same_tables(frozen, thaw):
     arrays = frozen.arrays()
-    thawed = ContextPrior.thaw(arrays)
+    thawed = thaw(arrays)
     assert isinstance(thawed, ContextTables)
     assert same(thawed.arrays(), arrays)
     symbols = pictures(5, batch=1)[0].numpy()

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from omega_core.coding.order import Latents, coding_steps, in_order
+from omega_core.coding.regression_tables import RegressionTables
 from omega_core.coding.tables import FrozenTables
 from omega_core.errors import ComponentError
 from omega_entropy import RangeCoder, RegressionPrior, StaticPrior
-from omega_entropy.priors.regression import RegressionTables
 
 C, S = 4, 9
 

@@ -32,6 +32,8 @@ MANY_LATENT_CHANNELS = 128
 """The number of latent channels from which on loading an activation is faster than computing it."""
 TABLE_BLOCK = 1 << 19
 """The size of the part of a table whose rows are summed at once: it fits the cache."""
+ROWS_TRACED = 1 << 14
+"""The numbers of table rows that are summed at once for a row, in a program that torch.export makes."""
 
 
 def one_hot_max(
@@ -217,7 +219,7 @@ def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, row_counts: Sequence[int]
     table_CSD, symbols_RC = functional.pad(table_CSD, (0, 0, 1, 0)), symbols_RC + 1
     channels, symbols, dims = table_CSD.shape
     if is_traced() and row_counts is None:
-        return functional.embedding_bag(_number(symbols_RC, symbols), table_CSD.flatten(0, 1), mode="sum")
+        return _sum_of_rows_traced(table_CSD, symbols_RC)
     summed_RD = table_CSD.new_zeros(len(symbols_RC), dims)
     at_once = max(1, TABLE_BLOCK // (symbols * dims))
     for first in range(0, channels, at_once):
@@ -232,6 +234,17 @@ def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, row_counts: Sequence[int]
             summed_RD[least:most] += functional.embedding_bag(
                 number_RC[least:][rest], table_KD, count_R.cumsum(0) - count_R, mode="sum"
             )
+    return summed_RD
+
+
+def _sum_of_rows_traced(table_CSD: Tensor, symbols_RC: Tensor) -> Tensor:
+    """`sum_of_rows` in operations that every runtime has, for a number of rows that is not known yet."""
+    channels, symbols, dims = table_CSD.shape
+    at_once = max(1, ROWS_TRACED // dims)
+    summed_RD = table_CSD.new_zeros(symbols_RC.shape[0], dims)
+    for first in range(0, channels, at_once):
+        some = slice(first, min(first + at_once, channels))
+        summed_RD = summed_RD + table_CSD[some].flatten(0, 1)[_number(symbols_RC[:, some], symbols)].sum(dim=1)
     return summed_RD
 
 

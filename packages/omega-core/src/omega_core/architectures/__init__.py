@@ -1,5 +1,5 @@
 """The architectures that omega-core registers."""
 
-from omega_core.torch_extra import require_torch
+from omega_core.extras import TORCH, require
 
-require_torch(__name__)
+require(__name__, *TORCH)

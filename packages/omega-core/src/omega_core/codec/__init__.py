@@ -1,5 +1,5 @@
 """The codec: an architecture, a quantizer and a prior that turn pictures into files and back, and model files."""
 
-from omega_core.torch_extra import require_torch
+from omega_core.extras import require
 
-require_torch(__name__)
+require(__name__, "numpy", "PIL")

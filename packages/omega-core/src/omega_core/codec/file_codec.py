@@ -1,7 +1,7 @@
 """8-bit pictures to symbols, symbols to a stream, and back.
 
-    pixels ─ImageCodec→ symbols ─coder(tables)→ stream
-    pixels ←ImageCodec─ symbols ←coder(tables)─ stream
+    pixels ─PixelCodec→ symbols ─coder(tables)→ stream
+    pixels ←PixelCodec─ symbols ←coder(tables)─ stream
 
 A stream holds the symbols of one or several pictures, in the order that `omega_core.coding.order` tells. The first
 bytes of it determine some of them; the others are missing.
@@ -13,29 +13,24 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 
-from omega_core.codec.image_codec import ImageCodec
+from omega_core.codec.pixel_codec import BATCH_PIXELS, PixelCodec
 from omega_core.coding.order import CodingStep, Latents, coding_steps, complete_at, in_order, taken
 from omega_core.coding.tables import MISSING, FrozenPrior, Integers, Symbols, Tables, symbol_type
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images.pictures import Pixels
 
-BATCH_PIXELS = 1 << 20
-"""The most pixels of pictures that go through the transforms as one batch: as many as a tile of a large picture has. In
-float32, pixels may differ by one level from those of a picture that is transformed alone."""
-
 
 @dataclass(frozen=True)
 class FileCodec:
     """Codes pictures for files.
 
-    codec: in evaluation mode, on any device.
+    codec: what transforms them: an `ImageCodec` in evaluation mode, on any device, or another runtime.
     prior: the frozen prior of its symbols.
     """
 
-    codec: ImageCodec
+    codec: PixelCodec
     prior: FrozenPrior
 
     def check(self, pixels: Pixels) -> tuple[int, int]:
@@ -47,16 +42,16 @@ class FileCodec:
         """
         if len(pixels) > self.codec.colors:
             raise ImageError(f"the picture is {_color(len(pixels))}, the model is for {_color(self.codec.colors)}.")
-        return self.codec.architecture.latent_size(pixels.shape[1], pixels.shape[2])
+        return self.codec.latent_size(pixels.shape[1], pixels.shape[2])
 
     def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Symbols:
         """Encode the pixels (colors, H, W) of one picture to symbols (C, h, w): see `symbols_of_all`."""
         [symbols] = self.symbols_of_all([pixels], tile=tile)
         return symbols
 
-    @torch.inference_mode()
     def symbols_of_all(self, pictures: Sequence[Pixels], *, tile: int | None = None) -> list[Symbols]:
-        """Encode pictures to the symbols (C, h, w) of each, in `ImageCodec.symbol_type`, those of one size in batches.
+        """Encode pictures to the symbols (C, h, w) of each, in the `symbol_type` of their alphabet, those of one size
+        in batches.
 
         pictures: pixels (colors, H, W) of each; gray ones become RGB for a model for RGB.
         tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole pictures.
@@ -67,9 +62,8 @@ class FileCodec:
             self.check(pixels)
         found: dict[int, Symbols] = {}
         for places in _batches([pixels.shape for pixels in pictures]):
-            image = torch.from_numpy(np.stack([pictures[place] for place in places]))
-            symbols = self.codec.encode_symbols(image, tile=tile, dtype=self.codec.symbol_type)
-            found |= zip(places, symbols.numpy(), strict=True)
+            pixels = np.stack([pictures[place] for place in places])
+            found |= zip(places, self.codec.symbols_of(pixels, tile=tile), strict=True)
         return [found[place] for place in range(len(pictures))]
 
     def pixels(
@@ -79,7 +73,6 @@ class FileCodec:
         [pixels] = self.pixels_of_all([symbols], [(height, width)], tile=tile, colors=colors)
         return pixels
 
-    @torch.inference_mode()
     def pixels_of_all(
         self,
         pictures: Sequence[Symbols],
@@ -97,9 +90,9 @@ class FileCodec:
         """
         found: dict[int, Pixels] = {}
         for places in _batches(sizes):
-            symbols = torch.from_numpy(np.stack([pictures[place] for place in places]))
-            pixels = self.codec.decode_pixels(symbols, *sizes[places[0]], tile=tile, colors=colors)
-            found |= zip(places, pixels.numpy(), strict=True)
+            symbols = np.stack([pictures[place] for place in places])
+            pixels = self.codec.pixels_of(symbols, *sizes[places[0]], tile=tile, colors=colors)
+            found |= zip(places, pixels, strict=True)
         return [found[place] for place in range(len(pictures))]
 
     def coded(self, pictures: Sequence[Symbols]) -> "CodedSymbols":
@@ -134,7 +127,7 @@ class FileCodec:
                 yield step
 
     def _check_alphabet(self, tables: Tables) -> None:
-        if tables.cumulative is not None and tables.alphabet != self.codec.quantizer.alphabet:
+        if tables.cumulative is not None and tables.alphabet != self.codec.alphabet:
             raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
 
 
@@ -191,8 +184,7 @@ class SymbolDecoder:
     """
 
     def __init__(self, files: FileCodec, coder: Coder, sizes: Sequence[tuple[int, int]]) -> None:
-        quantizer = files.codec.quantizer
-        self._latents = Latents(quantizer.channels, sizes, symbol_type(quantizer.alphabet))
+        self._latents = Latents(files.codec.channels, sizes, symbol_type(files.codec.alphabet))
         self._steps = files.steps(self._latents)
         self._coder, self._decoder = coder, coder.decoder(b"")
         self._step: CodingStep | None = None

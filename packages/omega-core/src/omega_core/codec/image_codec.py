@@ -16,13 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from omega_core.codec.devices import is_quick
-from omega_core.codec.tiling import tiles
-from omega_core.coding.tables import MAX_ALPHABET, MISSING, symbol_type
+from omega_core.codec.memory import DecodingMemory
+from omega_core.codec.memory_measurement import measured
+from omega_core.codec.tiling import inside, tiles
+from omega_core.coding.tables import MAX_ALPHABET, MISSING, Symbols, symbol_type
 from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture, LocalArchitecture, Margins
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError, ModelFileError
+from omega_core.images.pictures import Pixels
 from omega_core.plugins.registry import build
 
 
@@ -125,6 +128,30 @@ class ImageCodec(nn.Module):
     def colors(self) -> int:
         """The number of colors of the architecture: 1 for gray, 3 for RGB."""
         return self.architecture.colors
+
+    @property
+    def channels(self) -> int:
+        """C, the number of symbol channels."""
+        return self.quantizer.channels
+
+    @property
+    def alphabet(self) -> int:
+        """S, the number of different symbols."""
+        return self.quantizer.alphabet
+
+    @property
+    def takes_tiles(self) -> bool:
+        """See `PixelCodec`."""
+        return isinstance(self.architecture, LocalArchitecture)
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """See `PixelCodec`."""
+        return self.architecture.image_size
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """See `PixelCodec`."""
+        return self.architecture.latent_size(height, width)
 
     @property
     def device(self) -> torch.device:
@@ -245,8 +272,8 @@ class ImageCodec(nn.Module):
         symbols = torch.zeros((len(image), self.quantizer.channels, h, w), dtype=dtype, device=image.device)
         margins = architecture.margins(height, width)
         for down, across in tiles(h, w, _positions(tile, architecture), architecture.analysis_halo):
-            rows, above, below = _inside(down.first, down.last, architecture.stride, margins.top, height)
-            columns, left, right = _inside(across.first, across.last, architecture.stride, margins.left, width)
+            rows, above, below = inside(down.first, down.last, architecture.stride, margins.top, height)
+            columns, left, right = inside(across.first, across.last, architecture.stride, margins.left, width)
             part = architecture.pad(self._taken(image[:, :, rows, columns]), Margins(above, below, left, right))
             symbols[:, :, down.inner, across.inner] = self._symbols(part)[:, :, down.within, across.within]
         return symbols
@@ -289,6 +316,32 @@ class ImageCodec(nn.Module):
         colors: 1 for the mean of the colors of an architecture for RGB; that of the architecture if None.
         """
         return self._decoded(symbols, height, width, tile, lambda image: _eight_bits(image, colors or self.colors))
+
+    @torch.inference_mode()
+    def symbols_of(self, pixels: Pixels, *, tile: int | None = None) -> Symbols:
+        """Encode as `encode_symbols` does, from arrays to arrays."""
+        image = torch.from_numpy(pixels)
+        symbols: Symbols = self.encode_symbols(image, tile=tile, dtype=self.symbol_type).numpy()
+        return symbols
+
+    @torch.inference_mode()
+    def pixels_of(
+        self, symbols: Symbols, height: int, width: int, *, tile: int | None = None, colors: int | None = None
+    ) -> Pixels:
+        """Decode as `decode_pixels` does, from arrays to arrays."""
+        decoded = self.decode_pixels(torch.from_numpy(symbols), height, width, tile=tile, colors=colors)
+        pixels: Pixels = decoded.numpy()
+        return pixels
+
+    def positions_at_once(self, tile: int) -> int:
+        """See `PixelCodec`. Raises ModelFileError for an architecture that is not local."""
+        architecture = _local(self.architecture)
+        halo = max(architecture.refine_halo, architecture.render_halo)
+        return (_positions(tile, architecture) + 2 * halo) ** 2
+
+    def decoding_memory(self) -> DecodingMemory:
+        """See `PixelCodec`."""
+        return measured(self)
 
     def _decoded(
         self,
@@ -336,8 +389,8 @@ class ImageCodec(nn.Module):
         margins = architecture.margins(height, width)
         for down, across in tiles(h, w, step, architecture.render_halo):
             image = architecture.render(features[:, :, down.outer, across.outer])
-            rows, above, _ = _inside(down.start, down.stop, stride, margins.top, height)
-            columns, left, _ = _inside(across.start, across.stop, stride, margins.left, width)
+            rows, above, _ = inside(down.start, down.stop, stride, margins.top, height)
+            columns, left, _ = inside(across.start, across.stop, stride, margins.left, width)
             top, first = above + (down.start - down.first) * stride, left + (across.start - across.first) * stride
             yield (
                 rows,
@@ -360,13 +413,6 @@ def _check_fit(quantizer: Quantizer, prior: Prior) -> None:
             f"{type(quantizer).__name__} needs a prior with a likelihood of real values, such as factorized;"
             f" {type(prior).__name__} has none."
         )
-
-
-def _inside(first: int, last: int, stride: int, margin: int, length: int) -> tuple[slice, int, int]:
-    """The pixels of positions [first, last) of a padded axis, without its padding, and the padding before and after."""
-    start, stop = first * stride - margin, last * stride - margin
-    there = slice(max(0, start), min(length, stop))
-    return there, there.start - start, stop - there.stop
 
 
 def _positions(tile: int, architecture: LocalArchitecture) -> int:

@@ -6,24 +6,16 @@ import logging
 import time
 from collections.abc import Iterator
 from os import PathLike
-from typing import Any, Literal, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
-import numpy as np
-import torch
 from PIL import Image
-from torch import nn
 
-from omega_core.codec.devices import device_of
 from omega_core.codec.file_codec import FileCodec
-from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.model import CompressOptions, Model
-from omega_core.codec.model_file import Description, read_model
 from omega_core.codec.model_names import model_path
-from omega_core.coding.tables import NoPrior
-from omega_core.contracts.architecture import Architecture
-from omega_core.contracts.prior import FrozenPrior
-from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import ComponentError, ModelFileError, WrongModelError
+from omega_core.codec.onnx.loading import is_exported, load_exported
+from omega_core.errors import ModelFileError, WrongModelError
+from omega_core.extras import TORCH, require
 from omega_core.file_io import Source, bytes_of
 from omega_core.format.binary import Stream
 from omega_core.format.header import Header
@@ -32,15 +24,16 @@ from omega_core.images.pictures import MAX_PIXELS, Picture
 from omega_core.images.reading import Batch, FileOrArray, PictureLike
 from omega_core.names import printable
 from omega_core.places import Url
-from omega_core.plugins.registry import build, registry, resolve
+from omega_core.plugins.registry import registry
+
+if TYPE_CHECKING:
+    import torch
+
+    from omega_core.codec.model_parts import Precision
 
 DEFAULT_MODEL = "compact"
 AnyModel = Model | str | PathLike[str] | Url | None
 """A loaded model, its name, path or URL; None for a default or, in decoding, for the model of the file."""
-
-Precision = Literal["float64", "float32", "bfloat16", "float16"]
-_LONGEST = 400  # characters of a reason from torch or a component
-Arrays = dict[str, np.ndarray[Any, Any]]
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +48,9 @@ def load_model(
 ) -> Model:
     """Load a model.
 
-    name_or_path: the path or URL of a `.safetensors` file, as `omega train` writes it, or the name of a bundled model;
-        with `#` and the beginning of a fingerprint at its end, only the model with this fingerprint.
+    name_or_path: the path or URL of a `.safetensors` file, as `omega train` writes it, the name of a bundled model, or
+        a folder that `omega export-onnx` wrote: onnxruntime computes then, without torch, on the CPU, in float32. With
+        `#` and the beginning of a fingerprint at its end, only the model with this fingerprint.
     device: to compute on, such as "cuda"; "auto" for a GPU if there is one.
     precision: of the transforms; that of the architecture if None. Symbols decode to the same in any precision and on
         any device; pixels of float32 and float64 differ by one level at most.
@@ -67,31 +61,18 @@ def load_model(
     fingerprint, is damaged or does not fit the installed components, ComponentError if one of its components is not
     installed, and MissingExtraError for a URL without the library of its store.
     """
-    began, place, path = time.monotonic(), device_of(device), model_path(name_or_path)
-    file = read_model(path)
-    arrays = _by_part(file.arrays)
-    try:
-        architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
-        quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
-        architecture.to(architecture.precision if precision is None else getattr(torch, precision))
-        quantizer.to(torch.float32 if precision is None else getattr(torch, precision))
-        prior: FrozenPrior = NoPrior()
-        if file.description.prior is not None:
-            prior = resolve("prior", file.description.prior.name).thaw(arrays.get("prior", {}))
-    except (RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError) as problem:
-        reason = " ".join((str(problem).strip() or type(problem).__name__).split())
-        if len(reason) > _LONGEST:
-            reason = f"{reason[:_LONGEST]} …"
-        raise ModelFileError(
-            f"the model {path} does not fit its components, which may have changed since: {reason}"
-        ) from problem
-    model = Model(
-        FileCodec(ImageCodec(architecture, quantizer).to(place), prior),
-        file.description,
-        file.fingerprint,
-        max_pixels=max_pixels,
-        max_memory=max_memory,
-    )
+    began, path = time.monotonic(), model_path(name_or_path)
+    if is_exported(path):
+        if precision is not None:
+            raise ModelFileError(f"{path} is for onnxruntime, which computes in float32 only: leave out the precision.")
+        place, model = "onnxruntime", load_exported(path, device=device, max_pixels=max_pixels, max_memory=max_memory)
+    else:
+        require("a .safetensors model", *TORCH)
+        from omega_core.codec.model_parts import load_parts
+
+        parts = load_parts(path, device=device, precision=precision)
+        place, files = str(parts.codec.device), FileCodec(parts.codec, parts.prior)
+        model = Model(files, parts.description, parts.fingerprint, max_pixels=max_pixels, max_memory=max_memory)
     _log.info("%s: %s on %s, loaded in %.2f s", printable(str(path)), model, place, time.monotonic() - began)
     return model
 
@@ -127,48 +108,6 @@ def load_model_by_fingerprint(
             made_with=prefix.hex(),
         )
     return load_model(found.path(), device=device, max_pixels=max_pixels, max_memory=max_memory)
-
-
-def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
-    """A component with the arrays of a model file, for use without gradients."""
-    state = {name: torch.from_numpy(np.require(array, requirements="W")) for name, array in arrays.items()}
-    module = _without_memory(kind, description)
-    if module is not None:
-        module.load_state_dict(state, assign=True)
-    if module is None or any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
-        module = _made(kind, description)
-        module.load_state_dict(state)
-    return module.requires_grad_(False).eval()
-
-
-def _without_memory(kind: str, description: Description) -> nn.Module | None:
-    """A component on the device "meta", which takes no memory, as a forged description may ask for any amount.
-
-    None for a component that cannot be made there, as its constructor computes with its parameters.
-    """
-    try:
-        with torch.device("meta"):
-            return _made(kind, description)
-    except ComponentError as problem:
-        if "meta" in str(problem.__cause__):
-            return None
-        raise
-
-
-def _made(kind: str, description: Description) -> nn.Module:
-    choice = getattr(description, kind)
-    sizes: dict[str, int] = {"latent_channels": description.latent_channels}
-    if kind == "quantizer":
-        sizes |= {"channels": description.channels, "alphabet": description.alphabet}
-    return cast(nn.Module, build(kind, choice.name, choice.options, **sizes))
-
-
-def _by_part(arrays: Arrays) -> dict[str, Arrays]:
-    parts: dict[str, Arrays] = {}
-    for name, array in arrays.items():
-        part, _, rest = name.partition(".")
-        parts.setdefault(part, {})[rest] = array
-    return parts
 
 
 @overload

@@ -12,14 +12,23 @@ import numpy as np
 from PIL import Image
 
 from omega_core.codec.decoding import GrowingPicture, PictureMaker
-from omega_core.codec.file_codec import BATCH_PIXELS, CodedSymbols, FileCodec
+from omega_core.codec.description import Description
+from omega_core.codec.file_codec import CodedSymbols, FileCodec
 from omega_core.codec.memory import DecodingMemory, default_max_memory
-from omega_core.codec.model_file import Description
+from omega_core.codec.pixel_codec import BATCH_PIXELS
+from omega_core.coders import specified_coder, specified_name
 from omega_core.coding.order import even_counts
 from omega_core.coding.tables import Symbols
-from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.contracts.coder import Coder
-from omega_core.errors import CoderError, DamagedFileError, ImageError, OmegaWarning, RateError, WrongModelError
+from omega_core.errors import (
+    CoderError,
+    ComponentError,
+    DamagedFileError,
+    ImageError,
+    OmegaWarning,
+    RateError,
+    WrongModelError,
+)
 from omega_core.file_io import Source, bytes_of
 from omega_core.format.binary import Stream
 from omega_core.format.file import OmegaFile
@@ -93,7 +102,7 @@ class Model:
     max_memory: the most bytes that decoding a file may take, besides the model; files that may take more are neither
         decoded nor made. None for 4 GiB, or as many MiB as the environment variable OMEGA_MAX_MEMORY says.
 
-    codec: the architecture and the quantizer as one module, that of `files`.
+    codec: what transforms pictures, that of `files`: architecture and quantizer as one module, or another runtime.
     tile_size: the side, in pixels, of the tiles of larger pictures, if the architecture is local.
     """
 
@@ -129,7 +138,7 @@ class Model:
     @cached_property
     def memory(self) -> DecodingMemory:
         """What decoding takes."""
-        return DecodingMemory.of(self.codec)
+        return self.codec.decoding_memory()
 
     @property
     def _most_pixels(self) -> int:
@@ -214,8 +223,7 @@ class Model:
         """The side of tiles, in pixels; None for pictures that need no tiles, or an architecture that is not local."""
         if self.tile_size not in TILE_SIZES:
             raise ImageError(f"tiles have {TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels a side, not {self.tile_size}.")
-        local = isinstance(self.codec.architecture, LocalArchitecture)
-        return self.tile_size if local and max(map(max, shapes)) > self.tile_size else None
+        return self.tile_size if self.codec.takes_tiles and max(map(max, shapes)) > self.tile_size else None
 
     @overload
     def compress(self, picture: Tensor, **options: Unpack[CompressOptions]) -> bytes | list[bytes]: ...
@@ -453,14 +461,14 @@ class Model:
                 made_with=header.fingerprint.hex(),
                 given=self.fingerprint,
             )
-        shapes, architecture = header.sizes, self.codec.architecture
+        shapes = header.sizes
         for height, width in shapes:
             if height * width > self.max_pixels:
                 size = f"{width}×{height}"
                 raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
         if header.pixels > self._most_pixels:
             raise CoderError(f"the file says {header.pixels} pixels in all, more than {self._most_pixels}.")
-        if isinstance(architecture, LocalArchitecture):
+        if self.codec.takes_tiles:
             side, limits = max(map(max, shapes)), f"{TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels"
             if header.tile is not None and header.tile not in TILE_SIZES:
                 raise DamagedFileError(
@@ -470,9 +478,9 @@ class Model:
                 raise DamagedFileError(
                     f"the file is damaged: {side} pixels a side need tiles of {limits}. Get it again."
                 )
-        if ("RGB" in header.mode) > (architecture.colors == 3):
+        if ("RGB" in header.mode) > (self.codec.colors == 3):
             raise DamagedFileError("the file is damaged: its mode is RGB, its model is for gray. Get it again.")
-        latent_sizes = [architecture.latent_size(*shape) for shape in shapes]
+        latent_sizes = [self.codec.latent_size(*shape) for shape in shapes]
         self.memory.check(shapes, header.tile, self.max_memory)
         return latent_sizes
 
@@ -495,7 +503,13 @@ class Model:
         return self._pictures(symbols, encoded.whole.header)[0].to_pillow()
 
     def _coder_name(self, name: str | None) -> str:
-        return registry().find("coder", name or self.description.coder).qualified_name
+        wanted = name or self.description.coder
+        try:
+            return registry().find("coder", wanted).qualified_name
+        except ComponentError:
+            if specified := specified_name(wanted):
+                return specified
+            raise
 
 
 def _single(each: Sequence[Item]) -> Sequence[Item]:
@@ -524,4 +538,9 @@ def _growing_lengths(length: int, growth: float) -> Iterator[int]:
 
 @cache
 def _coder(name: str) -> Coder:
-    return cast(Coder, resolve("coder", name)())
+    try:
+        return cast(Coder, resolve("coder", name)())
+    except ComponentError:
+        if specified := specified_coder(name):
+            return specified()
+        raise

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from omega_core.codec.model_file import read_model
 from omega_core.errors import MissingExtraError, ModelFileError, OutputError
 from omega_core.file_io import replacing, write_whole
 from omega_core.places import Url
@@ -84,6 +83,8 @@ def _fetch(url: Url, folder: Path, watch: Watch | None) -> str:
     handle, name = tempfile.mkstemp(".part", ".omega-", folder)
     os.close(handle)
     arriving = Path(name)
+    from omega_core.codec.model_file import read_model
+
     try:
         url.download(arriving, watch)
         try:

@@ -2,6 +2,7 @@
 
 compact
 runs/mine/model.safetensors
+runs/mine/exported                             a folder of `omega export-onnx`
 https://example.org/mine.safetensors
 compact#d56be9b8                               the model whose fingerprint begins with these digits, or none
 https://example.org/mine.safetensors#d56be9b8
@@ -13,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 
 from omega_core.codec.model_cache import cached_model
-from omega_core.codec.model_file import read_description
+from omega_core.codec.onnx.loading import is_exported, read_coding
 from omega_core.errors import ModelFileError
 from omega_core.places import Url, place_of
 from omega_core.plugins.registry import registry
@@ -31,6 +32,8 @@ def model_path(name: str | PathLike[str] | Url, *, watch: Watch | None = None) -
         without a fingerprint.
     watch: is called while the model of a URL arrives.
 
+    The path of an exported model is that of its folder.
+
     Raises ModelFileError for an unknown model, one with another fingerprint, and one that cannot be read at its URL.
     """
     bare, fingerprint = split_fingerprint(name)
@@ -45,8 +48,17 @@ def model_path(name: str | PathLike[str] | Url, *, watch: Watch | None = None) -
         except ModelFileError as problem:
             raise ModelFileError(f"{problem} Or name a .safetensors file that `omega train` wrote.") from problem
     if fingerprint:
-        check_fingerprint(bare, read_description(path)[1], fingerprint)
+        check_fingerprint(bare, _fingerprint(path), fingerprint)
     return path
+
+
+def _fingerprint(path: Path) -> str:
+    """The fingerprint of a model's file, or of the folder of an exported model. Raises ModelFileError."""
+    if is_exported(path):
+        return read_coding(path).fingerprint
+    from omega_core.codec.model_file import read_description
+
+    return read_description(path)[1]
 
 
 def split_fingerprint(name: str | PathLike[str] | Url) -> tuple[str | PathLike[str] | Url, str]:

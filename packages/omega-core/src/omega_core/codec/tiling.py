@@ -42,3 +42,15 @@ def tiles(height: int, width: int, size: int, halo: int) -> Iterator[tuple[Span,
     for down in spans(height, size, halo):
         for across in spans(width, size, halo):
             yield down, across
+
+
+def inside(first: int, last: int, stride: int, margin: int, length: int) -> tuple[slice, int, int]:
+    """Return the pixels of positions [first, last) of a padded axis, without its padding, and the padding at both ends.
+
+    stride: the pixels of a position.
+    margin: the pixels of padding before the axis.
+    length: of the axis without its padding, in pixels.
+    """
+    start, stop = first * stride - margin, last * stride - margin
+    there = slice(max(0, start), min(length, stop))
+    return there, there.start - start, stop - there.stop

@@ -1,5 +1,5 @@
-"""Integer probability tables, and the order in which symbols are coded; without torch."""
+"""Integer probability tables, which of them each symbol has, and the order of coding; without torch."""
 
-from omega_core.torch_extra import require_torch
+from omega_core.extras import require
 
-require_torch(__name__)
+require(__name__, "numpy")

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from omega_core.extras import require
 from omega_core.lazy import lazily
-from omega_core.torch_extra import require_torch
 
 if TYPE_CHECKING:
     from omega_core.contracts.architecture import Architecture as Architecture
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazily(__name__)
 
 
-require_torch(__name__)
+require(__name__, "numpy")
 
 
 def implements(component: Any, contract: type, method: str) -> bool:

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from omega_core.coding.integer_net import MOST_LEVEL as MOST_LEVEL
 from omega_core.coding.tables import MAX_ALPHABET
 
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
-
-
-MOST_LEVEL = 31
-"""The largest level of a `Refinement`; larger numbers have this one."""
 
 
 @dataclass(frozen=True)

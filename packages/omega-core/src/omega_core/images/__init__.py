@@ -1,5 +1,5 @@
 """Pictures as arrays: reading, writing, color conversion and PSNR."""
 
-from omega_core.torch_extra import require_torch
+from omega_core.extras import require
 
-require_torch(__name__)
+require(__name__, "numpy", "PIL")

@@ -9,9 +9,9 @@
 Pillow knows the formats of modules that are imported, and has no entry points by which it would find others.
 """
 
-from omega_core.torch_extra import require_torch
+from omega_core.extras import require
 
-require_torch(__name__)
+require(__name__, "numpy", "PIL")
 
 from omega_core.pillow.models import add_model as add_model  # noqa: E402 (Pillow is of the extra)
 from omega_core.pillow.registration import register as register  # noqa: E402

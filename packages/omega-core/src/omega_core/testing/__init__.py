@@ -11,13 +11,13 @@ Without pytest, `failures(QuantizerSubject(name="mine"))` says which checks fail
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from omega_core.extras import TORCH, require
 from omega_core.lazy import lazily
 from omega_core.testing.checking import Check as Check
 from omega_core.testing.checking import Checks as Checks
 from omega_core.testing.checking import ContractError as ContractError
 from omega_core.testing.checking import Subject as Subject
 from omega_core.testing.checking import Unclaimed as Unclaimed
-from omega_core.torch_extra import require_torch
 
 if TYPE_CHECKING:
     from omega_core.testing.architectures import ArchitectureSubject as ArchitectureSubject
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from omega_core.testing.test_classes import checks_of as checks_of
     from omega_core.testing.trainers import TrainerSubject as TrainerSubject
 
-require_torch(__name__)
+require(__name__, *TORCH)
 
 __getattr__, __dir__, __all__ = lazily(__name__)
 

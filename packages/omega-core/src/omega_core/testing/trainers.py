@@ -64,7 +64,7 @@ def the_model_codes(subject: TrainerSubject) -> None:
         for part in ("architecture", "quantizer"):
             name, wanted = getattr(model.description, part).name, getattr(subject.recipe, part)
             expect(name.split("/")[-1] == wanted.split("/")[-1], f"the {part} of the model is {name}, not {wanted}")
-        height, width = model.codec.architecture.image_size or (64, 64)
+        height, width = model.codec.image_size or (64, 64)
         shape = (height, width, 3) if model.codec.colors == 3 else (height, width)
         picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         decoded = model.decompress(model.compress(picture))

@@ -1,1 +1,1 @@
-"""The entropy coders of Omega: NumPy integers to bytes and back. Only `torchac` needs torch."""
+"""The coder `torchac`. All others are in `omega_core.coders`, as the format specifies them."""

@@ -8,8 +8,8 @@ Learned Image Compression", CVPR) have networks that are told what was decoded. 
     earlier symbols ─net→ two scores for each symbol ─rounded→ the number of a table ─→ probabilities
 
 The net (`omega_entropy.priors.context_net`) is trained in the decoder phase, on the symbols that files hold. Then its
-weights are rounded (`omega_entropy.priors.context_tables`), so that every machine finds the same tables, and these are
-counted over the training set: how often each symbol followed where the net told their numbers.
+weights are rounded (`omega_entropy.priors.context_rounding`), so that every machine finds the same tables, and these
+are counted over the training set: how often each symbol followed where the net told their numbers.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omega_core.coding.tables import FrozenPrior, cumulative_counts
-from omega_core.contracts.quantizer import MOST_LEVEL, Refinement
-from omega_core.errors import ComponentError
-from omega_entropy.priors.conditional import ConditionalPrior
-from omega_entropy.priors.context_net import KINDS, ROOT_KIND, ZERO_KIND, ContextNet
-from omega_entropy.priors.context_tables import (
+from omega_core.coding.context_tables import ContextTables
+from omega_core.coding.integer_net import KINDS, MOST_LEVEL, ROOT_KIND, ZERO_KIND
+from omega_core.coding.net_arithmetic import (
     FIRST_BEFORE,
     FIRST_BITS,
     FIRST_PARTS,
-    SCORE_BITS,
     SECOND_BITS,
     SECOND_PARTS,
     TABLES,
-    ContextTables,
-    IntegerNet,
+    NetArithmetic,
 )
+from omega_core.coding.tables import FrozenPrior, cumulative_counts
+from omega_core.contracts.quantizer import Refinement
+from omega_core.errors import ComponentError
+from omega_entropy.priors.conditional import ConditionalPrior
+from omega_entropy.priors.context_net import ContextNet
+from omega_entropy.priors.context_rounding import SCORE_BITS, rounded
 from omega_entropy.priors.symbol_counts import summed
 
 _MOST_CLASSES = 16
@@ -89,7 +90,7 @@ class ContextPrior(ConditionalPrior):
             smoothing=smoothing,
         )
         self.net = ContextNet(channels=channels, alphabet=alphabet, groups=min(groups, channels), width=width)
-        self._rounded: IntegerNet | None = None
+        self._rounded: NetArithmetic | None = None
         self._counts = np.zeros((TABLES, alphabet))
 
     def follow(self, refinement: Refinement) -> None:
@@ -137,7 +138,8 @@ class ContextPrior(ConditionalPrior):
     def recount(self) -> None:
         """Forget what was observed; from here on symbols are counted without decay, with the net as it is now."""
         super().recount()
-        self._rounded = IntegerNet.of(self.net) if bool(self.net.ready) and bool(self.net.ranges.any()) else None
+        trained = bool(self.net.ready) and bool(self.net.ranges.any())
+        self._rounded = NetArithmetic(rounded(self.net)) if trained else None
         self._counts[:] = 0
 
     def select_channels(self, order: Sequence[int]) -> None:
@@ -166,7 +168,7 @@ class ContextPrior(ConditionalPrior):
         slopes = scales[:, None] * gains
         order = np.empty(slopes.size, np.int64)
         order[np.argsort(-slopes.reshape(-1), kind="stable")] = np.arange(slopes.size)
-        return ContextTables(self._rounded, cumulative_counts(chances), classes, order.reshape(slopes.shape))
+        return ContextTables(self._rounded.net, cumulative_counts(chances), classes, order.reshape(slopes.shape))
 
     @classmethod
     def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:

@@ -13,7 +13,7 @@ itself. A symbol then has the probability
 
     softmax over s of (offset[kind, s] + first score · slope[kind, s] + second score · lean[kind, s])
 
-The layers are those whose arithmetic `omega_entropy.priors.context_tables` repeats with integers.
+The layers are those whose arithmetic `omega_core.coding.net_arithmetic` repeats with integers.
 """
 
 import math
@@ -25,33 +25,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from omega_core.contracts.quantizer import MOST_LEVEL, Refinement
+from omega_core.coding.integer_net import (
+    KIND_BORDERS,
+    KINDS,
+    LARGEST_MARK,
+    MOST_LEVEL,
+    ROOT_KIND,
+    ZERO_KIND,
+    marks_of,
+)
+from omega_core.contracts.quantizer import Refinement
 
-KIND_BORDERS = (-3, -1, 0, 1, 2, 4)
-"""A symbol with a parent of level k has the kind of how many of these k is not below."""
-KINDS = len(KIND_BORDERS) + 2
-"""The kinds of symbols: seven for the levels of a parent, and the last for symbols without one."""
-ZERO_KIND, ROOT_KIND = 3, KINDS - 1
-LARGEST_MARK = 6
 RANGES = 7
 """Activations of a group whose ranges are followed: before, between and after its layers."""
 OUTPUT_SCALE = 2.0  # of the scores of the net, whose last layers begin at 0
 _NATS_OF_UNUSED = 10.0  # of symbols that no symbol of its kind was when training began
 _SAMPLE = 97  # of how many activations one is looked at for their range
 _FORGET = 0.05  # of a range, in each step
-
-
-def marks_of(levels: Tensor) -> Tensor:
-    """Return what symbols say, (2·MOST_LEVEL + 1, S, 2), from the levels (2·MOST_LEVEL + 1, S) after them.
-
-    The first mark has the sign of the number, the second is positive where it is large: twice the change of the level,
-    up to ±6, if the parent's level was 0, else ±1 for the half that is farther from 0 or nearer to it.
-    """
-    before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
-    fresh = 2 * levels.clamp(-LARGEST_MARK // 2, LARGEST_MARK // 2)
-    farther = torch.where(levels.abs() > 2 * before.abs(), 1, -1)
-    signed = torch.where(before == 0, fresh, farther * before.sign())
-    return torch.stack([signed, torch.where(before == 0, fresh.abs(), farther)], dim=2)
 
 
 def kinds_of(before: Tensor, is_root: Tensor) -> Tensor:
@@ -174,7 +164,7 @@ class ContextNet(nn.Module):
             self.slope[kind], self.lean[kind] = levels.abs().sqrt(), levels.sign()
             self.offset[kind] = torch.where(used[kind], -2 * (levels.abs() - 1).clamp_min(0), log_shares[kind])
         representatives = torch.tensor([-4, -2, -1, 0, 1, 2, 4]) + MOST_LEVEL
-        farther = marks_of(self.levels.cpu())[representatives, :, 1].to(self.offset)
+        farther = self._marks_of_levels()[representatives, :, 1].to(self.offset)
         for kind in range(ROOT_KIND):
             if kind != ZERO_KIND:
                 self.offset[kind], self.slope[kind] = log_shares[kind], 0.3 * farther[kind]
@@ -206,7 +196,7 @@ class ContextNet(nn.Module):
         """Return the bits (B, C) of each channel of symbols (B, C, h, w), int64."""
         before, _ = self.told(symbols)
         index = (before + MOST_LEVEL) * self.alphabet + symbols
-        marks = marks_of(self.levels.cpu()).to(self.base).flatten(0, 1)[index].movedim(-1, 2)  # (B, C, 2, h, w)
+        marks = self._marks_of_levels().to(self.base).flatten(0, 1)[index].movedim(-1, 2)  # (B, C, 2, h, w)
         first, second = self._scores(marks, before)
         kinds = self.kinds(before).flatten()
         nats = torch.zeros_like(first).flatten()
@@ -217,6 +207,10 @@ class ContextNet(nn.Module):
                 nats = nats.index_copy(0, at, of_kind)
         bits: Tensor = nats.view_as(first).sum(dim=(2, 3)) / math.log(2)
         return bits
+
+    def _marks_of_levels(self) -> Tensor:
+        """What symbols say, (63, S, 2), on the CPU."""
+        return torch.from_numpy(marks_of(self.levels.cpu().numpy()))
 
     def _nats(self, kind: int, symbols: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """−ln of the probability of symbols (N,) of one kind with these scores (N,)."""

@@ -1,0 +1,71 @@
+"""`Description`: a model without its arrays."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_CHANNELS = 1 << 16
+"""The most channels of a latent or of symbols; descriptions with more are refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A component by its qualified name, and the options that it was made with."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A model without its arrays.
+
+    architecture, quantizer, prior: the components; the prior is None for symbols without probabilities.
+    coder: the qualified name of the coder that files are coded with by default.
+    latent_channels, channels, alphabet: D, C and S.
+    channels_min: the fewest channels that it was trained for; C for a model of one rate.
+    text: one line about the model, by its author.
+    card: Markdown for users: what the model is for, its weaknesses, how it was made and measured.
+    recipe: the settings of its training.
+    versions: of the packages that it was trained with, by distribution.
+    """
+
+    architecture: Choice
+    quantizer: Choice
+    prior: Choice | None
+    coder: str
+    latent_channels: int
+    channels: int
+    alphabet: int
+    channels_min: int
+    text: str = ""
+    card: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether it was trained for several channel counts."""
+        return self.channels_min < self.channels
+
+    @classmethod
+    def from_json(cls, text: str) -> "Description":
+        """Parse a description. Raises TypeError or ValueError if the text is not one."""
+        values = json.loads(text)
+        for key in ("architecture", "quantizer", "prior"):
+            if values.get(key) is not None:
+                values[key] = Choice(**values[key])
+        made = cls(**values)
+        numbers = (made.latent_channels, made.channels, made.alphabet, made.channels_min)
+        if not all(type(number) is int and 0 <= number <= 1 << 32 for number in numbers):
+            raise ValueError("latent_channels, channels, alphabet and channels_min are whole numbers")
+        if max(made.latent_channels, made.channels) > MAX_CHANNELS:
+            raise ValueError(f"there are at most {MAX_CHANNELS} channels")
+        named = [made.architecture, made.quantizer, *([] if made.prior is None else [made.prior])]
+        if not all(isinstance(choice, Choice) and isinstance(choice.name, str) for choice in named):
+            raise ValueError("architecture, quantizer and prior are named")
+        if not all(isinstance(choice.options, dict) for choice in named):
+            raise ValueError("options are a table")
+        if not all(isinstance(text, str) for text in (made.coder, made.text, made.card)):
+            raise ValueError("the coder is named; text and card are texts")
+        return made

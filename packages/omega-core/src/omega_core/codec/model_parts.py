@@ -1,0 +1,106 @@
+"""The parts of a model file, with torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from omega_core.codec.devices import device_of
+from omega_core.codec.image_codec import ImageCodec
+from omega_core.codec.model_file import Description, read_model
+from omega_core.coding.tables import NoPrior
+from omega_core.contracts.architecture import Architecture
+from omega_core.contracts.prior import FrozenPrior
+from omega_core.contracts.quantizer import Quantizer
+from omega_core.errors import ComponentError, ModelFileError
+from omega_core.plugins.registry import build, resolve
+
+Precision = Literal["float64", "float32", "bfloat16", "float16"]
+Arrays = dict[str, np.ndarray[Any, Any]]
+_LONGEST = 400  # characters of a reason from torch or a component
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """A model, before it is a `Model`.
+
+    codec: architecture and quantizer, for use without gradients.
+    prior: the frozen prior.
+    description, fingerprint: of the model file.
+    """
+
+    codec: ImageCodec
+    prior: FrozenPrior
+    description: Description
+    fingerprint: str
+
+
+def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Precision | None = None) -> ModelParts:
+    """Load the parts of a `.safetensors` file. Arguments and errors are those of `load_model`."""
+    place = device_of(device)
+    file = read_model(path)
+    arrays = _by_part(file.arrays)
+    try:
+        architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
+        quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
+        architecture.to(architecture.precision if precision is None else getattr(torch, precision))
+        quantizer.to(torch.float32 if precision is None else getattr(torch, precision))
+        prior: FrozenPrior = NoPrior()
+        if file.description.prior is not None:
+            prior = resolve("prior", file.description.prior.name).thaw(arrays.get("prior", {}))
+    except (RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError) as problem:
+        reason = " ".join((str(problem).strip() or type(problem).__name__).split())
+        if len(reason) > _LONGEST:
+            reason = f"{reason[:_LONGEST]} …"
+        raise ModelFileError(
+            f"the model {path} does not fit its components, which may have changed since: {reason}"
+        ) from problem
+    codec = ImageCodec(architecture, quantizer).to(place)
+    return ModelParts(codec, prior, file.description, file.fingerprint)
+
+
+def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
+    """A component with the arrays of a model file, for use without gradients."""
+    state = {name: torch.from_numpy(np.require(array, requirements="W")) for name, array in arrays.items()}
+    module = _without_memory(kind, description)
+    if module is not None:
+        module.load_state_dict(state, assign=True)
+    if module is None or any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
+        module = _made(kind, description)
+        module.load_state_dict(state)
+    return module.requires_grad_(False).eval()
+
+
+def _without_memory(kind: str, description: Description) -> nn.Module | None:
+    """A component on the device "meta", which takes no memory, as a forged description may ask for any amount.
+
+    None for a component that cannot be made there, as its constructor computes with its parameters.
+    """
+    try:
+        with torch.device("meta"):
+            return _made(kind, description)
+    except ComponentError as problem:
+        if "meta" in str(problem.__cause__):
+            return None
+        raise
+
+
+def _made(kind: str, description: Description) -> nn.Module:
+    choice = getattr(description, kind)
+    sizes: dict[str, int] = {"latent_channels": description.latent_channels}
+    if kind == "quantizer":
+        sizes |= {"channels": description.channels, "alphabet": description.alphabet}
+    return cast(nn.Module, build(kind, choice.name, choice.options, **sizes))
+
+
+def _by_part(arrays: Arrays) -> dict[str, Arrays]:
+    parts: dict[str, Arrays] = {}
+    for name, array in arrays.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = array
+    return parts

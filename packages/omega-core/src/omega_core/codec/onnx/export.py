@@ -1,0 +1,166 @@
+"""`export_onnx`: a model as files for onnxruntime, checked against torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from omega_core.codec.image_codec import ImageCodec
+from omega_core.codec.model_names import model_path
+from omega_core.codec.model_parts import ModelParts, load_parts
+from omega_core.codec.onnx.coding_file import Blocks, CodingFile, Graph, OneSize
+from omega_core.codec.onnx.loading import CODING
+from omega_core.codec.onnx.session_codec import OnnxCodec
+from omega_core.coding.specified_priors import SPECIFIED
+from omega_core.coding.tables import MAX_ALPHABET, MISSING
+from omega_core.contracts import implements
+from omega_core.contracts.architecture import Architecture, LocalArchitecture, Margins
+from omega_core.errors import ModelFileError
+from omega_core.extras import EXPORT, require
+from omega_core.file_io import whole_folder, write_whole
+from omega_core.images.pictures import Pixels
+
+ANALYSIS, SYNTHESIS = "analysis.onnx", "synthesis.onnx"
+MOST_LEVELS, MEAN_LEVELS = 2, 0.1
+"""The greatest difference between pixels that onnxruntime and torch decode, of one and on average, in levels of 256."""
+MOST_SYMBOLS = 0.001
+"""The greatest share of symbols that differ. Some do where a number lies on the border of two, as between devices."""
+_SIDES = (83, 300)  # of the picture for the check: not whole blocks, and several tiles
+_TILE = 256
+_SHARES = (0.0, 0.02, 0.2, 0.6, 1.0)  # of its symbols, that are not missing
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """An exported model, and how it differs from torch's in float32.
+
+    folder: with the files.
+    sizes: of the files, in bytes, by name.
+    most, mean: the greatest and the mean difference of decoded pixels, in levels of 256, over several numbers of
+        channels.
+    symbols: the share of symbols of the analysis that differ.
+    """
+
+    folder: Path
+    sizes: dict[str, int]
+    most: int
+    mean: float
+    symbols: float
+
+
+def export_onnx(name_or_path: str | PathLike[str], folder: str | PathLike[str]) -> ExportedModel:
+    """Write a model as files for onnxruntime, as ONNX.md specifies them, and check them against torch.
+
+    name_or_path: a bundled model, or a `.safetensors` file.
+    folder: to make, or an empty one.
+
+    Raises ModelFileError for a model that cannot be loaded or exported, or whose exported files differ from it,
+    MissingExtraError without the extra `onnx-export`, TargetExistsError if something is in the folder, and OutputError
+    if it cannot be written.
+    """
+    require("the export of a model", *EXPORT)
+    from omega_core.codec.onnx.graphs import analysis_graph, synthesis_graph
+
+    with whole_folder(Path(folder)) as unfinished:
+        path = model_path(name_or_path)
+        parts, exact = load_parts(path, precision="float32"), load_parts(path, precision="float64")
+        _check_symbols(parts)
+        sizes = _sizes(parts.codec.architecture)
+        graphs = {ANALYSIS: analysis_graph(parts.codec), SYNTHESIS: synthesis_graph(parts.codec)}
+        contents = CodingFile(
+            fingerprint=parts.fingerprint,
+            description=parts.description,
+            colors=parts.codec.colors,
+            sizes=sizes,
+            transformed=parts.codec.decoding_memory().transformed,
+            analysis=Graph.of(ANALYSIS, graphs[ANALYSIS]),
+            synthesis=Graph.of(SYNTHESIS, graphs[SYNTHESIS]),
+            prior=parts.prior.arrays(),
+        )
+        exported = OnnxCodec(contents, graphs.__getitem__)
+        most, mean, symbols = _differences(exported, exact.codec)
+        if most > MOST_LEVELS or mean > MEAN_LEVELS or symbols > MOST_SYMBOLS:
+            raise ModelFileError(
+                f"the exported model differs from torch's by up to {most} levels, {mean:.3f} on average, and in"
+                f" {symbols:.2%} of its symbols, more than {MOST_LEVELS}, {MEAN_LEVELS} and {MOST_SYMBOLS:.1%}."
+            )
+        files = {**graphs, CODING: contents.to_bytes()}
+        for name, data in files.items():
+            write_whole(unfinished / name, data)
+    return ExportedModel(Path(folder), {name: len(data) for name, data in files.items()}, most, mean, symbols)
+
+
+def _check_symbols(parts: ModelParts) -> None:
+    """Raise ModelFileError for symbols and tables that the exported files cannot have."""
+    if parts.codec.alphabet > MAX_ALPHABET:
+        raise ModelFileError(f"symbols of {parts.codec.alphabet} values, as this quantizer has, cannot be exported.")
+    if type(parts.prior) not in SPECIFIED:
+        raise ModelFileError(f"tables of {type(parts.prior).__name__} cannot be exported: FORMAT.md has no such prior.")
+
+
+def _sizes(architecture: Architecture) -> Blocks | OneSize:
+    """The sizes of pictures that an architecture takes. Raises ModelFileError if files for export cannot tell them."""
+    cannot = f"the architecture {type(architecture).__name__} cannot be exported"
+    if architecture.image_size is not None:
+        return OneSize(image=architecture.image_size, latent=architecture.latent_size(*architecture.image_size))
+    if not isinstance(architecture, LocalArchitecture):
+        raise ModelFileError(f"{cannot}: it takes pictures of several sizes, and has no blocks (LocalArchitecture).")
+    for method in ("latent_size", "margins", "synthesis"):
+        if implements(architecture, LocalArchitecture, method):
+            raise ModelFileError(f"{cannot}: it has a method {method} of its own.")
+    return Blocks(
+        stride=architecture.stride,
+        smallest=architecture.smallest,
+        analysis_halo=architecture.analysis_halo,
+        synthesis_halo=architecture.refine_halo + architecture.render_halo,
+        padding=_padding(architecture, cannot),
+    )
+
+
+def _padding(architecture: LocalArchitecture, cannot: str) -> tuple[float, ...] | None:
+    """The color, from 0 to 255, that an architecture pads pictures with; None if it repeats their edges.
+
+    Raises ModelFileError if it does neither.
+    """
+    image = torch.rand(2, architecture.colors, 3, 4, generator=torch.Generator().manual_seed(0))
+    padded = architecture.pad(image, Margins(top=1, bottom=2, left=3, right=4))
+    if torch.allclose(padded, nn.functional.pad(image, (3, 4, 1, 2), mode="replicate")):
+        return None
+    color = padded[0, :, 0, 0]
+    filled = color[None, :, None, None].expand_as(padded).clone()
+    filled[:, :, 1:-2, 3:-4] = image
+    if not torch.allclose(padded, filled):
+        raise ModelFileError(f"{cannot}: it pads neither with a color nor by repeating edges.")
+    return tuple((255 * color).tolist())
+
+
+@torch.inference_mode()
+def _differences(exported: OnnxCodec, exact: ImageCodec) -> tuple[int, float, float]:
+    """How an exported codec differs from torch's: `most`, `mean` and `symbols` of `ExportedModel`."""
+    height, width = exact.image_size or _SIDES
+    pixels = _painted(exact.colors, height, width)
+    tiles = (None, _TILE) if exact.takes_tiles else (None,)
+    symbols = exact.symbols_of(pixels)
+    others = np.mean([(exported.symbols_of(pixels, tile=tile) != symbols).mean() for tile in tiles])
+    differences = []
+    for share, tile in product(_SHARES, tiles):
+        some = symbols.copy()
+        some.reshape(-1)[int(share * some.size) :] = MISSING
+        levels = [codec.pixels_of(some, height, width, tile=tile).astype(int) for codec in (exported, exact)]
+        differences.append(np.abs(levels[0] - levels[1]))
+    return int(np.max(differences)), float(np.mean(differences)), float(others)
+
+
+def _painted(colors: int, height: int, width: int) -> Pixels:
+    """A picture (1, colors, height, width) with ramps, edges and noise."""
+    rows, columns = np.mgrid[:height, :width]
+    noise = np.random.default_rng(0).integers(0, 24, (colors, height, width))
+    bands = [rows * (2 - band) + columns * (1 + band) + (columns // 9 + rows // 7) % 2 * 50 for band in range(colors)]
+    painted: Pixels = ((np.stack(bands) + noise) % 256).astype(np.uint8)[None]
+    return painted

@@ -1,0 +1,55 @@
+"""Loading of exported models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.model import Model
+from omega_core.codec.onnx.coding_file import CodingFile
+from omega_core.codec.onnx.session_codec import OnnxCodec
+from omega_core.coding.specified_priors import specified_prior
+from omega_core.errors import DeviceError, ModelFileError
+from omega_core.extras import ONNX, require
+
+if TYPE_CHECKING:
+    import torch
+
+CODING = "coding.bin"
+"""The name of the file that makes a folder an exported model."""
+
+
+def is_exported(path: Path) -> bool:
+    """Return whether a path is the folder of an exported model."""
+    return (path / CODING).is_file()
+
+
+def load_exported(folder: Path, *, device: str | torch.device, max_pixels: int, max_memory: int | None) -> Model:
+    """Load an exported model. Arguments and errors are those of `omega_core.load_model`."""
+    require("an exported model", *ONNX)
+    if str(device) not in ("cpu", "auto"):
+        raise DeviceError(f"the exported model {folder} computes on the cpu, not on {device}.")
+    contents = read_coding(folder)
+    try:
+        prior = specified_prior(contents.prior)
+    except (ValueError, KeyError) as problem:
+        raise ModelFileError(
+            f"the prior in {folder / CODING} cannot be used ({problem}): export it again."
+        ) from problem
+    codec = OnnxCodec(contents, lambda name: _read(folder / name))
+    files = FileCodec(codec, prior)
+    return Model(files, contents.description, contents.fingerprint, max_pixels=max_pixels, max_memory=max_memory)
+
+
+def read_coding(folder: Path) -> CodingFile:
+    """Read what an exported model has beside its transforms. Raises ModelFileError."""
+    return CodingFile.parse(_read(folder / CODING))
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file of the model. Raises ModelFileError."""
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise ModelFileError(f"{path} cannot be read ({problem.strerror}): export the model again.") from problem

@@ -1,0 +1,200 @@
+"""`OnnxCodec`: the transforms of an exported model, computed by onnxruntime on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omega_core.codec.memory import DecodingMemory
+from omega_core.codec.onnx.coding_file import Blocks, CodingFile, Graph, OneSize
+from omega_core.codec.tiling import inside, tiles
+from omega_core.coding.tables import MISSING, Symbols, symbol_type
+from omega_core.errors import ImageError, ModelFileError, NotEnoughMemoryError
+from omega_core.images.pictures import Pixels
+
+Floats = NDArray[np.float32]
+_ONLY_ERRORS = 3  # of the levels of onnxruntime's log
+
+
+class OnnxCodec:
+    """Turns pictures into symbols and back: a `PixelCodec`.
+
+    contents: of `coding.bin`.
+    read: returns the content of an ONNX file by its name. Each is read when it is first needed: decoding needs the
+        synthesis alone.
+    """
+
+    def __init__(self, contents: CodingFile, read: Callable[[str], bytes]) -> None:
+        self._contents, self._read = contents, read
+        self.colors, self._sizes = contents.colors, contents.sizes
+        self.channels, self.alphabet = contents.description.channels, contents.description.alphabet
+
+    @property
+    def takes_tiles(self) -> bool:
+        """See `PixelCodec`."""
+        return isinstance(self._sizes, Blocks)
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """See `PixelCodec`."""
+        return self._sizes.image if isinstance(self._sizes, OneSize) else None
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """See `PixelCodec`."""
+        sizes = self._sizes
+        if isinstance(sizes, Blocks):
+            h, w = (max(sizes.smallest, -(-side // sizes.stride)) for side in (height, width))
+            return h, w
+        if (height, width) != sizes.image:
+            taken = f"{sizes.image[1]}×{sizes.image[0]}"
+            raise ImageError(f"this model takes pictures of {taken} pixels, not {width}×{height}.")
+        return sizes.latent
+
+    def symbols_of(self, pixels: Pixels, *, tile: int | None = None) -> Symbols:
+        """See `PixelCodec`."""
+        height, width = pixels.shape[2:]
+        h, w = self.latent_size(height, width)
+        if isinstance(self._sizes, OneSize) and tile is None:
+            return self._analyzed(pixels).astype(symbol_type(self.alphabet))
+        blocks = self._blocks()
+        symbols = np.empty((len(pixels), self.channels, h, w), symbol_type(self.alphabet))
+        top, left = _margins(blocks, (h, w), (height, width))
+        for down, across in tiles(h, w, _positions(blocks, tile, (h, w)), blocks.analysis_halo):
+            rows, above, below = inside(down.first, down.last, blocks.stride, top, height)
+            columns, before, after = inside(across.first, across.last, blocks.stride, left, width)
+            part = _padded(pixels[:, :, rows, columns], ((above, below), (before, after)), blocks.padding)
+            symbols[:, :, down.inner, across.inner] = self._analyzed(part)[:, :, down.within, across.within]
+        return symbols
+
+    def pixels_of(
+        self, symbols: Symbols, height: int, width: int, *, tile: int | None = None, colors: int | None = None
+    ) -> Pixels:
+        """See `PixelCodec`."""
+        h, w = symbols.shape[2:]
+        known = ((symbols != MISSING).sum(axis=(1, 2, 3)) / (h * w)).astype(np.float32)
+        count = colors or self.colors
+        if isinstance(self._sizes, OneSize) and tile is None:
+            return _eight_bits(self._synthesized(symbols, known), count)
+        blocks = self._blocks()
+        pixels = np.empty((len(symbols), count, height, width), np.uint8)
+        stride, (top, left) = blocks.stride, _margins(blocks, (h, w), (height, width))
+        for down, across in tiles(h, w, _positions(blocks, tile, (h, w)), blocks.synthesis_halo):
+            levels = self._synthesized(symbols[:, :, down.outer, across.outer], known)
+            rows, above, _ = inside(down.start, down.stop, stride, top, height)
+            columns, before, _ = inside(across.start, across.stop, stride, left, width)
+            y, x = above + (down.start - down.first) * stride, before + (across.start - across.first) * stride
+            part = levels[:, :, y : y + rows.stop - rows.start, x : x + columns.stop - columns.start]
+            pixels[:, :, rows, columns] = _eight_bits(part, count)
+        return pixels
+
+    def positions_at_once(self, tile: int) -> int:
+        """See `PixelCodec`. Raises ModelFileError for a model of one size."""
+        blocks = self._blocks()
+        return (_positions(blocks, tile, (1, 1)) + 2 * blocks.synthesis_halo) ** 2
+
+    def decoding_memory(self) -> DecodingMemory:
+        """See `PixelCodec`."""
+        return DecodingMemory(self, self._contents.transformed, 0.0)
+
+    def _blocks(self) -> Blocks:
+        """The blocks of a model that can work in tiles. Raises ModelFileError for others."""
+        if not isinstance(self._sizes, Blocks):
+            raise ModelFileError("this model cannot work in tiles, but the file has them: get or make the file again.")
+        return self._sizes
+
+    def _analyzed(self, pixels: NDArray[Any]) -> NDArray[np.int32]:
+        """The symbols of whole blocks of pixels (B, 1 or colors, H, W), from 0 to 255."""
+        levels = np.broadcast_to(pixels, (len(pixels), self.colors, *pixels.shape[2:])).astype(np.float32)
+        symbols: NDArray[np.int32] = _run(self._analysis, levels=levels)
+        return symbols
+
+    def _synthesized(self, symbols: Symbols, known: Floats) -> Floats:
+        """The levels (B, colors, H, W) of whole blocks, from 0 to 255, of symbols (B, C, h, w).
+
+        known: (B,), the symbols that the picture has, divided by its positions.
+        """
+        levels: Floats = _run(self._synthesis, symbols=symbols.astype(np.int32), known=known)
+        return levels
+
+    @cached_property
+    def _analysis(self) -> Any:
+        return self._session(self._contents.analysis)
+
+    @cached_property
+    def _synthesis(self) -> Any:
+        return self._session(self._contents.synthesis)
+
+    def _session(self, graph: Graph) -> Any:
+        content = self._read(graph.name)
+        graph.check(content)
+        return session_of(content)
+
+
+def session_of(content: bytes) -> Any:
+    """Return a session of onnxruntime for an ONNX file. Raises ModelFileError for a file that it cannot read.
+
+    It has as many threads as OMP_NUM_THREADS says, or one a core; they do not spin while they wait.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ONLY_ERRORS
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as problem:  # onnxruntime has several classes, without a base of their own
+        raise _unusable(problem) from problem
+
+
+def _run(session: Any, **given: NDArray[Any]) -> Any:
+    """The output of a graph. Raises NotEnoughMemoryError, and ModelFileError if it cannot be computed."""
+    try:
+        [found] = session.run(None, given)
+    except Exception as problem:
+        if "alloc" in str(problem):
+            raise NotEnoughMemoryError("there is not enough memory to transform the picture.") from problem
+        raise _unusable(problem) from problem
+    return found
+
+
+def _unusable(problem: Exception) -> ModelFileError:
+    return ModelFileError(f"onnxruntime cannot use the model: {' '.join(str(problem).split())}")
+
+
+def _positions(blocks: Blocks, tile: int | None, size: tuple[int, int]) -> int:
+    """The positions a side of a tile; those of a whole picture, with a latent of the size (h, w), without tiles."""
+    return max(size) if tile is None else max(1, tile // blocks.stride)
+
+
+def _margins(blocks: Blocks, latent_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The pixels that are added above and to the left of a picture, which is centered in its blocks."""
+    (h, w), (height, width) = latent_size, size
+    return (h * blocks.stride - height) // 2, (w * blocks.stride - width) // 2
+
+
+def _padded(
+    pixels: Pixels, margins: tuple[tuple[int, int], tuple[int, int]], color: tuple[float, ...] | None
+) -> NDArray[Any]:
+    """Pixels (B, colors, H, W) with margins above, below and on both sides, of a color or by repeating the edges."""
+    if color is None:
+        return np.pad(pixels, ((0, 0), (0, 0), *margins), mode="edge")
+    (above, below), (before, after) = margins
+    batch, _, height, width = pixels.shape
+    padded = np.empty((batch, len(color), above + height + below, before + width + after), np.float32)
+    padded[:] = np.array(color)[:, None, None]
+    padded[:, :, above : above + height, before : before + width] = pixels
+    return padded
+
+
+def _eight_bits(levels: Floats, colors: int) -> Pixels:
+    """Round levels (B, colors, H, W) from 0 to 255, after the mean over colors for a picture that is gray."""
+    if colors < levels.shape[1]:
+        levels = levels.mean(axis=1, keepdims=True)
+    return np.rint(levels).astype(np.uint8)

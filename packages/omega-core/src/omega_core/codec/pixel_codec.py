@@ -1,0 +1,68 @@
+"""`PixelCodec`: what a model needs of the runtime that computes its transforms."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from omega_core.coding.tables import Symbols
+from omega_core.images.pictures import Pixels
+
+if TYPE_CHECKING:
+    from omega_core.codec.memory import DecodingMemory
+
+BATCH_PIXELS = 1 << 20
+"""The most pixels of pictures that go through the transforms as one batch: as many as a tile of a large picture has. In
+float32, pixels may differ by one level from those of a picture that is transformed alone."""
+
+
+class PixelCodec(Protocol):
+    """Turns 8-bit pictures into symbols and back: an `ImageCodec`, which is torch's, or an `OnnxCodec`.
+
+    Shapes: B pictures of H×W pixels, C symbol channels, h×w positions.
+    """
+
+    @property
+    def colors(self) -> int:
+        """The number of colors: 1 for gray, 3 for RGB."""
+
+    @property
+    def channels(self) -> int:
+        """C."""
+
+    @property
+    def alphabet(self) -> int:
+        """S, the number of different symbols."""
+
+    @property
+    def takes_tiles(self) -> bool:
+        """Whether it takes pictures of any size, in tiles where they are large."""
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """(H, W) if it takes pictures of one size only."""
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return (h, w) of the symbols of a picture. Raises ImageError for a size that it does not take."""
+
+    def symbols_of(self, pixels: Pixels, *, tile: int | None = None) -> Symbols:
+        """Encode pictures of one size to symbols (B, C, h, w), in the `symbol_type` of the alphabet.
+
+        pixels: (B, colors, H, W); gray ones become RGB where that is what it takes.
+        tile: the side of the tiles, in pixels; None for whole pictures.
+
+        Raises ModelFileError for tiles if it does not take them.
+        """
+
+    def pixels_of(
+        self, symbols: Symbols, height: int, width: int, *, tile: int | None = None, colors: int | None = None
+    ) -> Pixels:
+        """Decode symbols to pictures (B, colors, height, width).
+
+        symbols: (B, C, h, w), with MISSING for those that are missing.
+        tile: as for `symbols_of`.
+        colors: 1 for the mean of the colors of RGB; `colors` of the codec if None.
+        """
+
+    def positions_at_once(self, tile: int) -> int:
+        """Return how many positions of a latent are transformed at once, at the most, in tiles of so many pixels."""
+
+    def decoding_memory(self) -> "DecodingMemory":
+        """Return what decoding takes."""

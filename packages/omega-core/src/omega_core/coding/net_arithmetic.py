@@ -1,0 +1,255 @@
+"""The arithmetic of an `IntegerNet`: which table each symbol has, given symbols decoded before.
+
+Integers are in float32, which holds all that occur. Weights are multiplied by the powers of two beforehand, and a half
+is part of the bias: both are exact, too, so a layer ends with rounding down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omega_core.coding.exact_products import Floats, convolved, product
+from omega_core.coding.integer_net import (
+    KIND_BORDERS,
+    KINDS,
+    LARGEST,
+    LARGEST_MARK,
+    LOCAL_BITS,
+    MOST_LEVEL,
+    ROOT_KIND,
+    ZERO_KIND,
+    IntegerNet,
+    marks_of,
+)
+from omega_core.coding.neighbors import around_sum, beside_sum
+from omega_core.coding.tables import Integers, Symbols, index_type
+
+FIRST_BITS, FIRST_PARTS, FIRST_BEFORE = 4, 40, 32
+"""Parts of the first score: of 2⁴ units, 32 of them below 0."""
+SECOND_BITS, SECOND_PARTS = 5, 7
+"""Parts of the second score: of 2⁵ units, the middle one around 0."""
+TABLES = KINDS * FIRST_PARTS * SECOND_PARTS
+
+Small = NDArray[np.int8]
+
+
+class NetArithmetic:
+    """Chooses tables by a net.
+
+    net: its integers.
+    """
+
+    def __init__(self, net: IntegerNet) -> None:
+        self.net = net
+        self._bounds, self._alphabet, self._width = net.bounds.tolist(), net.alphabet, net.bias.shape[1]
+        self._parents, self._is_root = np.maximum(net.parents, 0), net.parents < 0
+        self._levels = net.levels.astype(np.int8).reshape(-1)
+        self._marks = [_floats(marks.reshape(-1)) for marks in np.moveaxis(marks_of(net.levels), 2, 0)]
+        levels = np.arange(-MOST_LEVEL, MOST_LEVEL + 1)
+        self._kinds = np.searchsorted(KIND_BORDERS, levels, side="right").astype(np.int8)
+        factors = 2.0**-net.shifts
+        gathering, spatial, mixing, own = factors[:, 0], factors[:, 1:4], factors[:, 4:7], factors[:, 7]
+        self._inputs, self._gathering = _floats(net.inputs), _floats(gathering[..., None])
+        self._bias = _floats((net.bias * gathering + 0.5)[..., None])
+        self._own, self._own_factors = _floats(net.own), _floats(own[..., None])
+        self._spatial = _floats(net.spatial * spatial[..., None, None])
+        self._spatial_bias = _floats(net.spatial_bias * spatial + 0.5)
+        self._mixing = _floats(_with_bias(net.mixing, net.mixing_bias, mixing))
+        self._outputs = [
+            _floats(_with_bias(weight, bias, 2.0**-shifts))
+            for weight, bias, shifts in (
+                (net.first, net.first_bias, net.score_shifts[0]),
+                (net.second, net.second_bias, net.score_shifts[1]),
+            )
+        ]
+        self._base, self._of_kind, self._in_second = (_floats(x) for x in (net.base, net.of_kind, net.in_second))
+        self._around, self._beside = (_floats(x / 2**LOCAL_BITS) for x in (net.around, net.beside))
+
+    def tables(self, symbols: Symbols) -> Iterator[tuple[slice, Symbols, Symbols]]:
+        """Yield the steps of the symbols (C, h, w) of a picture, two for each group: see `FrozenPrior.steps`.
+
+        Each has the channels of the group, n of them, the places of the symbols in these (n, P), and the numbers of the
+        tables that the scores and kinds tell (n, P), from 0 to TABLES − 1.
+        """
+        _, height, width = symbols.shape
+        first, second = _Half(0, height, width), _Half(1, height, width)
+        after = np.zeros(symbols.shape, np.int8)
+        total = np.zeros((self._width, height * width), np.float32)
+        for group, (start, end) in enumerate(pairwise(self._bounds)):
+            before, kinds = self._before(after, start, end)
+            z = self._features(group, total, (height, width))
+            scores = self._scores(0, start, end, z).reshape(end - start, 2, height, width)
+            scores += self._local(start, end, before, kinds)
+            yield _step(start, first, first.of(scores), kinds)
+            index = (before + np.intp(MOST_LEVEL)) * self._alphabet  # where the entries of each level of a parent begin
+            marks = np.zeros(scores.shape, np.float32)
+            self._mark(marks, first, first.of(index) + first.of(symbols[start:end]))
+            at_second = second.of(scores)
+            at_second += self._second_scores(group, start, end, z, marks, second)
+            yield _step(start, second, at_second, kinds)
+            index += symbols[start:end]
+            self._mark(marks, second, second.of(index))
+            after[start:end] = self._levels.take(index)
+            total += self._sum_of_marks(self._inputs, start, end, marks)
+
+    def _before(self, after: Small, start: int, end: int) -> tuple[Small, Small]:
+        """The levels (n, h, w) of the parents of some channels, and the kinds of symbols that follow from them."""
+        before, is_root = after[self._parents[start:end]], self._is_root[start:end]
+        before[is_root] = 0
+        kinds = self._kinds.take(before + MOST_LEVEL)
+        kinds[is_root] = ROOT_KIND
+        return before, kinds
+
+    def _features(self, group: int, total: Floats, size: tuple[int, int]) -> Floats:
+        """The features z (W + 1, h·w) of a group, from the sum of marks of earlier groups; the last row is ones."""
+        z = np.ones((self._width + 1, total.shape[1]), np.float32)
+        features = z[:-1]
+        np.multiply(total, self._gathering[group], out=features)
+        features += self._bias[group]
+        _round_down(features, 0)
+        for layer in range(2):
+            features[:] = _round_down(self._convolved(group, layer, features, size), -LARGEST)
+            features[:] = _round_down(product(self._mixing[group, layer], z), 0)
+        return z
+
+    def _convolved(self, group: int, layer: int, features: Floats, size: tuple[int, int]) -> Floats:
+        """A convolution of features (W, h·w)."""
+        weights, bias = self._spatial[group, layer], self._spatial_bias[group, layer]
+        return convolved(weights, bias, features.reshape(self._width, *size)).reshape(self._width, -1)
+
+    def _mark(self, marks: Floats, half: _Half, index: Integers) -> None:
+        """Write what symbols say to marks (n, 2, h, w) at the positions of a half.
+
+        index: (n, P), of the levels of their parents and the symbols.
+        """
+        for number, entries in enumerate(self._marks):
+            half.put(marks[:, number], entries.take(index))
+
+    def _sum_of_marks(self, weights: Floats, start: int, end: int, marks: Floats) -> Floats:
+        """Weighted sums (W, h·w) of the marks (n, 2, h, w) of some channels."""
+        return product(weights[:, 2 * start : 2 * end], marks.reshape(2 * (end - start), -1))
+
+    def _second_scores(self, group: int, start: int, end: int, z: Floats, marks: Floats, half: _Half) -> Floats:
+        """What is added to the scores (n, 2, P) at the positions of the second half.
+
+        marks: (n, 2, h, w) of the first half, which tell it, and 0 in the second.
+        """
+        _, _, height, width = marks.shape
+        own = self._sum_of_marks(self._own, start, end, marks)
+        own *= self._own_factors[group]
+        own += 0.5
+        added = self._convolved(group, 2, _round_down(own, -LARGEST), (height, width))
+        np.floor(added, out=added)
+        added += z[:-1]
+        u = np.ones((self._width + 1, len(half.places)), np.float32)
+        np.clip(half.of(added.reshape(-1, height, width)), 0, LARGEST, out=u[:-1])
+        u[:-1] = _round_down(product(self._mixing[group, 2], u), 0)
+        beside = half.of(beside_sum(marks))[:, ::-1] * self._beside[start:end, :, None]
+        beside += 0.5
+        np.floor(beside, out=beside)
+        beside[:, 0] += self._in_second[start:end, None]
+        beside += self._scores(1, start, end, u)
+        found: Floats = beside
+        return found
+
+    def _scores(self, which: int, start: int, end: int, z: Floats) -> Floats:
+        """The scores (n, 2, P) of some channels from features (W + 1, P) alone; which: of the two layers."""
+        summed = product(self._outputs[which][2 * start : 2 * end], z)
+        np.floor(summed, out=summed)
+        return summed.reshape(end - start, 2, -1)
+
+    def _local(self, start: int, end: int, before: Small, kinds: Small) -> Floats:
+        """What is added to the scores (n, 2, h, w) of both halves, from levels (n, h, w) of parents."""
+        level = np.empty((end - start, 2, *before.shape[1:]), np.int16)
+        np.clip(before, -LARGEST_MARK, LARGEST_MARK, out=level[:, 1])
+        np.abs(level[:, 1], out=level[:, 0])
+        local: Floats = around_sum(level) * self._around[start:end, :, None, None]
+        local += 0.5
+        np.floor(local, out=local)
+        of_channel = KINDS * np.arange(end - start)[:, None, None]
+        local[:, 0] += self._of_kind[start:end].take(of_channel + kinds)
+        local += self._base[start:end, :, None, None]
+        return local
+
+
+class _Half:
+    """The positions of one half of a checkerboard of h × w, row after row.
+
+    number: 0 for the half of the first position, 1 for the other.
+    places: (P,), their indices.
+    """
+
+    def __init__(self, number: int, height: int, width: int) -> None:
+        self.places = np.flatnonzero(np.indices((height, width)).sum(0) % 2 == number)
+        # of rows of even length, it is every second one: slices are several times as fast as indices
+        self._even, self._odd = slice(number, None, 2), slice(1 - number, None, 2)
+        self._sliced = width % 2 == 0
+
+    def of(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return the numbers (…, P) at these positions, of numbers (…, h, w)."""
+        if not self._sliced:
+            return x.reshape(*x.shape[:-2], -1).take(self.places, axis=-1)
+        found = np.empty((*x.shape[:-1], x.shape[-1] // 2), x.dtype)
+        found[..., 0::2, :] = x[..., 0::2, self._even]
+        found[..., 1::2, :] = x[..., 1::2, self._odd]
+        return found.reshape(*x.shape[:-2], -1)
+
+    def put(self, x: NDArray[Any], values: NDArray[Any]) -> None:
+        """Write numbers (n, P) at these positions of numbers (n, h, w)."""
+        _, height, width = x.shape
+        if not self._sliced:
+            x[:, self.places // width, self.places % width] = values
+            return
+        rows = values.reshape(len(x), height, width // 2)
+        x[:, 0::2, self._even] = rows[:, 0::2]
+        x[:, 1::2, self._odd] = rows[:, 1::2]
+
+
+def _step(start: int, half: _Half, scores: Floats, kinds: Small) -> tuple[slice, Symbols, Symbols]:
+    """The channels of a group, and the places and tables of its symbols at the positions of a half.
+
+    start: the first channel of the group.
+    scores: (n, 2, P), at these positions; they are overwritten.
+    kinds: (n, h, w).
+    """
+    kind, part, lean = half.of(kinds), scores[:, 0], scores[:, 1]
+    part *= 2.0**-FIRST_BITS
+    np.floor(part, out=part)
+    part += FIRST_BEFORE
+    np.clip(part, 0, FIRST_PARTS - 1, out=part)
+    lean *= 2.0**-SECOND_BITS
+    lean += 0.5
+    np.floor(lean, out=lean)
+    middle = SECOND_PARTS // 2
+    np.clip(lean, -middle, middle, out=lean)
+    lean *= (kind == ZERO_KIND) | (kind == ROOT_KIND)
+    table = kind.astype(np.float32)
+    table *= FIRST_PARTS
+    table += part
+    table *= SECOND_PARTS
+    table += lean
+    table += middle
+    channels, positions = slice(start, start + len(kind)), kinds[0].size
+    first = np.arange(channels.start, channels.stop) * positions
+    dtype = index_type(channels.stop * positions)
+    return channels, first.astype(dtype)[:, None] + half.places.astype(dtype), table.astype(np.int16)
+
+
+def _with_bias(weight: Integers, bias: Integers, factors: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Weights (…, R, N) and biases (…, R) times powers of two (…, R), of the biases half more: (…, R, N + 1)."""
+    return np.concatenate([weight * factors[..., None], (bias * factors + 0.5)[..., None]], axis=-1)
+
+
+def _floats(array: NDArray[Any]) -> Floats:
+    return np.ascontiguousarray(array, np.float32)  # contiguous, for BLAS
+
+
+def _round_down(summed: Floats, least: int) -> Floats:
+    """Round sums down and clip them to [least, 127], in place."""
+    np.floor(summed, out=summed)
+    return np.clip(summed, least, LARGEST, out=summed)

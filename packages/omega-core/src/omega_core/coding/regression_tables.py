@@ -1,0 +1,188 @@
+"""The frozen prior `regression`: tables that scores choose, as FORMAT.md specifies them under "Contexts"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omega_core.coding.neighbors import around_sum_with_edge, beside_sum
+from omega_core.coding.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Step, Symbols
+
+_SIZES = 4  # of latents, for which arrays are kept: whoever sends files chooses sizes
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What tells contexts: M scores for the positions of C channels in two stages, and where they divide.
+
+    The stages are the colors of a checkerboard, that of the first position first.
+
+    marks: (M, C, S), numbers for each symbol of a channel.
+    parents: (C, 2, N), the channels whose marks count in a stage, each an earlier one; −1 for none.
+    weights: (M, C, 2, N, 2), of a parent's mark at the position, and of those around it: 2 for each of the four
+        neighbors and 1 for each on a diagonal, those on the edge standing for what is beyond.
+    own: (M, C), in the second stage, the weight of the channel's own marks at the neighbors: 12 in all, shared by
+        those that there are.
+    thresholds: M times (C, 2, K − 1), rising: a score's part of the context is how many of them it is not below.
+
+    Raises ValueError if the integers are no such scores, or scores need more than 32 bits.
+    """
+
+    marks: Integers
+    parents: Integers
+    weights: Integers
+    own: Integers
+    thresholds: tuple[Integers, ...]
+    cache: dict[tuple[int, int], Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        shapes = [each.shape for each in (self.marks, self.parents, self.weights, self.own)]
+        scores, channels, alphabet = (*self.marks.shape, 0, 0, 0)[:3]
+        most = (*self.parents.shape, 0, 0, 0)[2]
+        wanted = [(scores, channels, alphabet), (channels, 2, most), (scores, channels, 2, most, 2), (scores, channels)]
+        if shapes != wanted or [each.shape[:2] for each in self.thresholds] != [(channels, 2)] * scores:
+            raise ValueError("the shapes of what tells contexts do not fit each other")
+        if (self.parents < -1).any() or (self.parents >= np.arange(channels)[:, None, None]).any():
+            raise ValueError("the context of a channel can be told by earlier ones only")
+        if any((np.diff(each) < 0).any() for each in self.thresholds):
+            raise ValueError("thresholds have to rise")
+        numbers = (self.marks, self.weights, self.own, *self.thresholds)
+        if any(each.size and np.abs(each).max() >= 1 << 31 for each in numbers):
+            raise ValueError("marks, weights and thresholds have 32 bits")
+        largest = np.abs(self.marks).max(initial=0) * 12.0
+        if scores and largest * (np.abs(self.weights).sum((3, 4)) + np.abs(self.own)[:, :, None]).max() >= 1 << 31:
+            raise ValueError("scores need more than 32 bits")
+
+    @property
+    def contexts(self) -> int:
+        """Their number for a position."""
+        return int(np.prod([each.shape[2] + 1 for each in self.thresholds]))
+
+    def of(self, channel: int, stage: int, symbols: Symbols) -> NDArray[np.int32]:
+        """The scores (M, B, P) of the positions of a stage of a channel.
+
+        symbols: (B, c, h, w), all earlier channels and, in the second stage, what the first one has of this.
+        """
+        parents, numbers, firsts = self._numbers(channel, stage)
+        batch, _, height, width = symbols.shape
+        there = (symbols[:, parents] + firsts).reshape(batch, len(parents), height * width)
+        # (B, h·w, 2·M), what parents come to there, and what they come to for those around
+        summed = numbers.take(there, axis=0, mode="clip").sum(axis=1, dtype=np.int32)  # clips nothing, but is quick
+        each = summed.reshape(batch, height, width, 2, -1).transpose(3, 4, 0, 1, 2)
+        here, around = np.ascontiguousarray(each)
+        scores = here + around_sum_with_edge(around)
+        if stage:
+            own = (self.own[:, channel, None] * self.marks[:, channel]).astype(np.int32)
+            scores += beside_shares(own.take(symbols[:, channel], axis=1, mode="clip"))
+        found: NDArray[np.int32] = scores.reshape(len(scores), batch, -1)[:, :, colors((height, width))[stage]]
+        return found
+
+    def _numbers(self, channel: int, stage: int) -> tuple[Integers, NDArray[np.int32], Integers]:
+        """The parents (N,); for all their symbols (N·S, 2·M) the marks times weights; where those of each begin."""
+        if (channel, stage) not in self.cache:
+            parents = self.parents[channel, stage]
+            there = parents >= 0
+            products = self.weights[:, channel, stage, there, :, None] * self.marks[:, parents[there], None]
+            numbers = products.transpose(1, 3, 2, 0).reshape(-1, 2 * len(self.marks)).astype(np.int32)
+            firsts = np.arange(there.sum())[:, None, None] * self.marks.shape[2]
+            self.cache[channel, stage] = parents[there], numbers, firsts
+        found: tuple[Integers, NDArray[np.int32], Integers] = self.cache[channel, stage]
+        return found
+
+    def context(self, channel: int, stage: int, symbols: Symbols) -> Integers:
+        """The contexts (B, P) of the positions of a stage of a channel, of symbols as `of` has them."""
+        found = np.zeros((len(symbols), len(colors(symbols.shape[2:])[stage])), np.int64)
+        for score, thresholds in zip(self.of(channel, stage, symbols), self.thresholds, strict=True):
+            found *= thresholds.shape[2] + 1
+            found += np.searchsorted(thresholds[channel, stage].astype(np.int32), score, side="right")
+        return found
+
+
+@lru_cache(maxsize=_SIZES)
+def colors(size: tuple[int, ...]) -> tuple[Integers, Integers]:
+    """Return the positions of the two colors of a checkerboard, counted row after row."""
+    color = np.indices(size).sum(0).reshape(-1) % 2
+    return np.flatnonzero(color == 0), np.flatnonzero(color)
+
+
+def beside_shares(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return the sum of the four neighbors (…, h, w), times 12 over how many of them there are."""
+    total: NDArray[Any] = beside_sum(numbers) * _shares(numbers.shape[-2:]).astype(numbers.dtype)
+    return total
+
+
+@lru_cache(maxsize=_SIZES)
+def _shares(size: tuple[int, ...]) -> Integers:
+    shares: Integers = 12 // np.maximum(beside_sum(np.ones(size, np.int64)), 1)
+    return shares
+
+
+@dataclass(frozen=True)
+class RegressionTables(FrozenPrior):
+    """A frozen prior whose tables depend on channel and stage, for a fixed latent size on the position, and on context.
+
+    cumulative: (T, S+1), as in `Tables`.
+    rows: (C, 1), (C, 2) or (C, h·w), for each stage or each position: the row for context 0, after which those of the
+        others come.
+    scores: what tells the context.
+
+    Raises ValueError if the integers are not such tables.
+    """
+
+    cumulative: Integers
+    rows: Integers
+    scores: Scores
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        FrozenTables(self.cumulative, self.rows)
+        if self.rows.max() + self.scores.contexts > len(self.cumulative):
+            raise ValueError(f"rows point outside the {len(self.cumulative)} tables")
+        if self.scores.marks.shape[1:] != (len(self.rows), self.cumulative.shape[1] - 1):
+            raise ValueError("marks are not for these channels and symbols")
+
+    def steps(self, symbols: Symbols) -> Iterator[Step]:
+        """Yield two steps for each channel, one for each color of a checkerboard."""
+        channels, *size = symbols.shape
+        positions = symbols[0].size
+        if channels != len(self.rows) or self.rows.shape[1] not in (1, 2, positions):
+            raise ValueError(
+                f"the tables are for {len(self.rows)} channels and {self.rows.shape[1]} positions a channel, the"
+                f" symbols have {channels} and {positions}"
+            )
+        for channel, (stage, places) in product(range(channels), enumerate(colors(tuple(size)))):
+            columns = {1: np.zeros(1, np.int64), 2: np.array([stage])}.get(self.rows.shape[1], places)
+            context = self.scores.context(channel, stage, symbols[None, : channel + stage])[0]
+            yield Step(channel * positions + places, self.rows[channel, columns] + context)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a model file keeps of it."""
+        scores = self.scores
+        thresholds = {f"thresholds.{number}": each for number, each in enumerate(scores.thresholds)}
+        return {
+            "cumulative": self.cumulative.astype(np.uint16),  # in which 2¹⁶ is 0: there are many of them
+            "rows": self.rows.astype(np.int32),
+            "marks": scores.marks.astype(np.int32),
+            "parents": scores.parents.astype(np.int32),
+            "weights": scores.weights.astype(np.int32),
+            "own": scores.own.astype(np.int32),
+            **{name: array.astype(np.int32) for name, array in thresholds.items()},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> RegressionTables:
+        """The inverse of `arrays`. Raises ValueError or KeyError if they are no such tables."""
+        if any(array.dtype.kind not in "iu" for array in arrays.values()):
+            raise ValueError("the tables of a frozen prior are integers")
+        numbers = {name: array.astype(np.int64) for name, array in arrays.items()}
+        if arrays["cumulative"].dtype == np.uint16:
+            numbers["cumulative"][:, -1:] += TOTAL
+        thresholds = tuple(numbers[f"thresholds.{m}"] for m in range(len(numbers["marks"])))
+        scores = Scores(numbers["marks"], numbers["parents"], numbers["weights"], numbers["own"], thresholds)
+        return cls(numbers["cumulative"], numbers["rows"], scores)

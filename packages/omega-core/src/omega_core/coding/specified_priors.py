@@ -1,0 +1,23 @@
+"""The frozen priors that FORMAT.md specifies, by their arrays: they need no plugin."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from omega_core.coding.context_tables import ContextTables
+from omega_core.coding.regression_tables import RegressionTables
+from omega_core.coding.tables import FrozenPrior, FrozenTables, NoPrior
+
+SPECIFIED = (NoPrior, FrozenTables, RegressionTables, ContextTables)
+
+
+def specified_prior(arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
+    """Return the frozen prior with some arrays of a model file, of which those names tell which one it is.
+
+    Raises ValueError or KeyError if they are not the arrays of such a prior.
+    """
+    if not arrays:
+        return NoPrior()
+    if "table" in arrays:
+        return ContextTables.from_arrays(arrays)
+    return (RegressionTables if "marks" in arrays else FrozenTables).from_arrays(arrays)

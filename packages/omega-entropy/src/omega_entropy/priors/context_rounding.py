@@ -1,0 +1,105 @@
+"""Rounding of the net of `omega_entropy.priors.context_net` to the integers of `omega_core.coding.integer_net`."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from omega_core.coding.integer_net import LARGEST, LOCAL_BITS, MOST_SHIFT, IntegerNet
+from omega_entropy.priors.context_net import OUTPUT_SCALE, ContextNet, Group
+
+SCORE_BITS = 6
+"""Bits of a score after its point."""
+
+
+@torch.no_grad()
+def rounded(net: ContextNet) -> IntegerNet:
+    """Return a net in integers.
+
+    They are multiples of powers of two that follow from its weights and from the ranges of activations in training.
+    """
+    bounds = net.group_bounds
+    count, width = len(bounds) - 1, net.width
+    units = _exponents(net.ranges[:count].double().cpu())  # (G, RANGES), the power of two of each activation
+    of_group = [cast(Group, net.groups[g]) for g in range(count)]
+    largest_bias = torch.stack([_double(group.bias).abs() for group in of_group]).amax(dim=0)
+    inputs, _, bits = _in_units(_flat(net.inputs), largest_bias, 0, units[:, 0].max())
+    own, _, own_bits = _in_units(_flat(net.own), torch.zeros(width), 0, units[:, 5].max())
+    bias = [torch.round(_double(group.bias) * 2.0**bits) for group in of_group]
+    layers: dict[str, list[Tensor]] = {"spatial": [], "mixing": []}
+    biases: dict[str, list[Tensor]] = {"spatial": [], "mixing": []}
+    shifts = torch.zeros(count, 8, width, dtype=torch.int64)
+    shifts[:, 0], shifts[:, 7] = bits + units[:, :1], own_bits + units[:, 5:6]
+    ranges = {"spatial": ((0, 1), (2, 3), (5, 4)), "mixing": ((1, 2), (3, 4), (4, 6))}  # before and after a layer
+    for g, (name, first_shift) in product(range(count), (("spatial", 1), ("mixing", 4))):
+        for layer, (given, made) in enumerate(ranges[name]):
+            convolution = getattr(of_group[g], name)[layer]
+            weight, rounded_bias, layer_bits = _in_units(
+                _flat(convolution), _double(convolution.bias), int(units[g, given]), int(units[g, made])
+            )
+            layers[name].append(weight)
+            biases[name].append(rounded_bias)
+            shifts[g, first_shift + layer] = layer_bits - units[g, given] + units[g, made]
+    of_channel = torch.repeat_interleave(torch.arange(count), 2 * torch.tensor(bounds).diff())
+    scores = []
+    for outputs, given in ((net.first, 4), (net.second, 6)):
+        unit, made_unit = units[of_channel, given], -SCORE_BITS - int(np.log2(OUTPUT_SCALE))
+        bias_of = _double(cast(Tensor, outputs.bias))
+        weight, rounded_bias, score_bits = _in_units(_flat(outputs), bias_of, unit, made_unit)
+        scores.append((weight, rounded_bias, score_bits - unit + made_unit))
+    whole, fine = 2.0**SCORE_BITS, 2.0 ** (SCORE_BITS + LOCAL_BITS)
+    arrays = {
+        "bounds": torch.tensor(bounds),
+        "parents": net.parents.cpu(),
+        "levels": net.levels.cpu(),
+        "inputs": inputs,
+        "own": own,
+        "bias": torch.stack(bias),
+        "spatial": torch.stack(layers["spatial"]).view(count, 3, width, 3, 3),
+        "spatial_bias": torch.stack(biases["spatial"]).view(count, 3, width),
+        "mixing": torch.stack(layers["mixing"]).view(count, 3, width, width),
+        "mixing_bias": torch.stack(biases["mixing"]).view(count, 3, width),
+        "first": scores[0][0],
+        "first_bias": scores[0][1],
+        "second": scores[1][0],
+        "second_bias": scores[1][1],
+        "shifts": shifts,
+        "score_shifts": torch.stack([scores[0][2], scores[1][2]]),
+        "base": torch.round(_double(net.base) * whole),
+        "of_kind": torch.round(_double(net.of_kind) * whole),
+        "in_second": torch.round(_double(net.in_second) * whole),
+        "around": torch.round(_double(net.around) * (fine / 12)),
+        "beside": torch.round(_double(net.beside) * (fine / 8)),
+    }
+    return IntegerNet(**{name: tensor.long().numpy() for name, tensor in arrays.items()})
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().double()
+
+
+def _flat(layer: nn.Module) -> Tensor:
+    """The weight of a convolution with a row for each output."""
+    return _double(cast(Tensor, layer.weight)).flatten(1)
+
+
+def _in_units(weight: Tensor, bias: Tensor, given: Tensor | int, made: Tensor | int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (R, N) and biases (R,) as integers, and the power of two (R,) that each row was multiplied by.
+
+    given, made: the powers of two of the units of the input and the output, which bound that power: biases have up to
+        20 bits, and sums are divided by up to 2^MOST_SHIFT.
+    """
+    of_weight = torch.floor(torch.log2(LARGEST / weight.abs().amax(dim=1).clamp_min(1e-9)))
+    of_bias = torch.floor(20 - torch.log2(bias.abs().clamp_min(1e-9))) + given
+    most = torch.as_tensor(MOST_SHIFT + given - made)
+    bits = torch.minimum(torch.minimum(of_weight, of_bias), most)
+    return torch.round(weight * 2.0 ** bits[:, None]), torch.round(bias * 2.0 ** (bits - given)), bits.long()
+
+
+def _exponents(ranges: Tensor) -> Tensor:
+    """Powers of two of which 127 reach the ranges of activations."""
+    return torch.ceil(torch.log2(ranges.clamp_min(1e-6) / LARGEST)).clamp(-16, 16).long()
