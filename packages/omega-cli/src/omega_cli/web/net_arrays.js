@@ -1,21 +1,14 @@
 /** The integers of the net of a model, checked, and in the order in which they are computed with. */
 
 import { OmegaError } from "./errors.js";
-import { pack, packedRows } from "./products.js";
+import { pack, packedRows } from "./kernel.js";
 
 const KINDS = 8;
 const TABLES = KINDS * 40 * 7;
 const MOST_LEVEL = 31;
-const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
-const MOST_SHIFT = 30; // a sum below 2²⁴ is rounded to 0 by this one, as by larger ones
+const [LAYERS, TAPS, FACTORS] = [3, 9, 8];
 
-/** @typedef {import("./products.js").PackedWeights} PackedWeights */
-
-/**
- * Division by powers of two, and rounding: of the number i, ((x << up[i]) + half[i]) >> down[i].
- *
- * @typedef {{ up: Int32Array, half: Int32Array, down: Int32Array }} Rounding
- */
+/** @typedef {import("./kernel.js").PackedWeights} PackedWeights */
 
 /**
  * Weights of a group of n channels. W features are padded to F with zeros.
@@ -26,14 +19,15 @@ const MOST_SHIFT = 30; // a sum below 2²⁴ is rounded to 0 by this one, as by 
  * @property {Int32Array} bias (F,)
  * @property {PackedWeights} inputs (W, 2n)
  * @property {PackedWeights} own (W, 2n)
- * @property {Int32Array[]} spatial (9, F), of three layers
+ * @property {Int16Array[]} spatial (9, F), of three layers
  * @property {Int32Array[]} spatialBias (F,)
  * @property {PackedWeights[]} mixing (W, W), of three layers
  * @property {Int32Array[]} mixingBias (F,)
  * @property {PackedWeights[]} outputs (2n, W), of both halves
  * @property {Int32Array[]} outputBias (2n,), padded
- * @property {Rounding[]} roundings (F,), of the inputs, three spatial and three mixing layers, and of `own`
- * @property {Rounding[]} scoreRoundings (2n,), padded, of both halves
+ * @property {Float32Array[]} factors (F,), the powers of two by which sums are multiplied: of the inputs, three spatial
+ *   and three mixing layers, and of `own`
+ * @property {Float32Array[]} scoreFactors (2n,), padded, the same for scores of both halves
  */
 
 /**
@@ -54,6 +48,8 @@ const MOST_SHIFT = 30; // a sum below 2²⁴ is rounded to 0 by this one, as by 
  * @property {Int32Array} around (C, 2)
  * @property {Int32Array} beside (C, 2)
  * @property {Group[]} groups
+ * @property {{ rows: number, columns: number, bytes: number }} widest the most rows and columns of the weights of
+ *   scores and marks, and the most bytes of weights
  */
 
 /**
@@ -99,6 +95,14 @@ export function netArrays(arrays, channels, alphabet) {
     around: arrays.get("net.around", [channels, 2]),
     beside: arrays.get("net.beside", [channels, 2]),
     groups,
+    widest: {
+      rows: most(groups, ({ outputs }) => outputs[0].rows),
+      columns: most(groups, ({ inputs }) => inputs.depth),
+      bytes: most(groups, ({ outputs, inputs, mixing, spatial, bias }) => {
+        const weights = [outputs[0], inputs, mixing[0]].map(({ numbers }) => numbers.byteLength);
+        return Math.max(...weights, spatial[0].byteLength + bias.byteLength);
+      }),
+    },
   };
 }
 
@@ -133,7 +137,7 @@ function groupOf(arrays, { index, count, start, end, channels, width }) {
   const spatial = arrays.get("net.spatial", [count, LAYERS, width, 3, 3]);
   const mixingBias = arrays.get("net.mixing_bias", [count, LAYERS, width]);
   const spatialBias = arrays.get("net.spatial_bias", [count, LAYERS, width]);
-  const shifts = arrays.get("net.shifts", [count, ROUNDINGS, width]);
+  const shifts = arrays.get("net.shifts", [count, FACTORS, width]);
   const scoreShifts = arrays.get("net.score_shifts", [2, 2 * channels]);
   const outputs = [ofScores("first"), ofScores("second")];
   return {
@@ -151,15 +155,22 @@ function groupOf(arrays, { index, count, start, end, channels, width }) {
     mixingBias: layers.map((layer) => padded(part(mixingBias, layer, width), stride)),
     outputs: outputs.map(({ weights }) => weights),
     outputBias: outputs.map(({ bias }) => bias),
-    roundings: Array.from({ length: ROUNDINGS }, (_, place) => {
-      return rounding(padded(part(shifts, index * ROUNDINGS + place, width), stride));
+    factors: Array.from({ length: FACTORS }, (_, place) => {
+      return factors(part(shifts, index * FACTORS + place, width), stride);
     }),
-    scoreRoundings: [0, 1].map((half) => {
+    scoreFactors: [0, 1].map((half) => {
       const own = part(scoreShifts, half, 2 * channels).subarray(2 * start, 2 * end);
-      return rounding(padded(own, packedRows(columns)));
+      return factors(own, packedRows(columns));
     }),
   };
 }
+
+/**
+ * @param {Group[]} groups
+ * @param {(group: Group) => number} number of each
+ * @returns {number} the largest
+ */
+const most = (groups, number) => groups.reduce((largest, group) => Math.max(largest, number(group)), 0);
 
 /**
  * @param {Int32Array} numbers
@@ -175,24 +186,23 @@ function padded(numbers, length) {
 /**
  * @param {Int32Array} kernels (W, 9)
  * @param {number} stride F
- * @returns {Int32Array} (9, F)
+ * @returns {Int16Array} (9, F)
  */
 function transposed(kernels, stride) {
-  const found = new Int32Array(TAPS * stride);
+  const found = new Int16Array(TAPS * stride);
   kernels.forEach((weight, i) => (found[(i % TAPS) * stride + Math.floor(i / TAPS)] = weight));
   return found;
 }
 
 /**
- * @param {Int32Array} shifts powers of two, −31 to 40
- * @returns {Rounding}
+ * @param {Int32Array} shifts powers of two
+ * @param {number} length
+ * @returns {Float32Array} 2 to minus the shifts, and zeros at the end
  */
-function rounding(shifts) {
-  return {
-    up: shifts.map((shift) => Math.max(0, -shift)),
-    half: shifts.map((shift) => (shift > 0 ? 1 << (Math.min(shift, MOST_SHIFT) - 1) : 0)),
-    down: shifts.map((shift) => Math.max(0, Math.min(shift, MOST_SHIFT))),
-  };
+function factors(shifts, length) {
+  const found = new Float32Array(length);
+  shifts.forEach((shift, i) => (found[i] = 2 ** -shift));
+  return found;
 }
 
 /**

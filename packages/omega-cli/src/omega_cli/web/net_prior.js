@@ -5,8 +5,8 @@
  * channels, n of them in a group; W features, F of them with padding; P positions of a list.
  */
 
-import { around, besides, lattice } from "./lattice.js";
-import { Products } from "./products.js";
+import { around, lattice } from "./lattice.js";
+import { NetFeatures, bytesOfFeatures } from "./net_features.js";
 import { intervals } from "./range_decoder.js";
 
 const MOST_LEVEL = 31;
@@ -15,12 +15,9 @@ const KINDS = 8;
 const [ZERO_KIND, ROOT_KIND] = [3, 7];
 const KIND_BORDERS = [-3, -1, 0, 1, 2, 4];
 const LARGEST_MARK = 6;
-const LARGEST = 127;
 const [PARTS, PARTS_BELOW, LEANS, MOST_LEAN] = [40, 32, 7, 3];
 const TABLES = KINDS * PARTS * LEANS;
 const LOCAL_BITS = 6;
-/** The places of the roundings of a group; of those of layers, the first. */
-const [INPUTS, SPATIAL, MIXING, OWN] = [0, 1, 4, 7];
 
 /** The numbers of parents, from level −31 on, whose sums are weighted: the size in the upper 16 bits, and the signed. */
 const OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
@@ -33,7 +30,6 @@ const KIND_OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
 
 /** @typedef {import("./lattice.js").Lattice} Lattice */
 /** @typedef {import("./net_arrays.js").Group} Group */
-/** @typedef {import("./net_arrays.js").Rounding} Rounding */
 /** @typedef {import("./tables.js").Symbols} Symbols */
 /** @typedef {import("./tables.js").Step} Step */
 
@@ -45,14 +41,12 @@ const KIND_OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
  * @property {Lattice} grid
  * @property {Int8Array} before (n, h·w), the levels of the parents of its channels; 0 without a parent
  * @property {Int32Array} local (n, 2, h·w), what is added to scores in both halves
- * @property {Int16Array} features z (h·w, F)
  * @property {Int16Array} marks (h·w, 2n), of its symbols that are decoded; 0 of others
  */
 
 /** @implements {import("./tables.js").Prior} */
 export class NetPrior {
   #net;
-  #products = new Products();
 
   /** @param {import("./net_arrays.js").NetArrays} net */
   constructor(net) {
@@ -64,31 +58,28 @@ export class NetPrior {
 
   /** @param {number} height @param {number} width */
   bytes(height, width) {
-    const widest = Math.max(...this.#net.groups.map(({ start, end }) => end - start));
-    return height * width * (20 * this.#net.stride + this.#net.channels + 40 * widest);
+    const { channels, widest } = this.#net;
+    const ofSymbols = 20 * (widest.columns / 2); // levels of parents, places, tables and ranks, of a part in order, too
+    return bytesOfFeatures(this.#net, height, width) + height * width * (channels + ofSymbols + 8);
   }
 
   /** @param {Symbols} symbols @param {number} height @param {number} width @returns {Generator<Step>} */
   *steps(symbols, height, width) {
     const grid = lattice(height, width);
+    const features = new NetFeatures(this.#net, grid);
     const levels = new Int8Array(symbols.length); // after each symbol
-    const total = new Int32Array(height * width * this.#net.stride); // of the marks of earlier groups
     for (const group of this.#net.groups) {
       const before = this.#before(group, levels, height * width);
-      const state = {
-        group,
-        grid,
-        before,
-        local: this.#local(group, before, grid),
-        features: this.#features(group, total, grid),
-        marks: new Int16Array(height * width * group.inputs.depth),
-      };
-      yield this.#step(state, 0, this.#scores(group, 0, this.#at(state.features, grid.halves[0])));
+      const marks = features.begin(group);
+      const state = { group, grid, before, marks, local: this.#local(group, before, grid) };
+      yield this.#step(state, 0, features.firstScores(group));
       this.#mark(state, 0, symbols);
-      yield this.#step(state, 1, this.#secondScores(state));
+      const scores = features.secondScores(group);
+      this.#addBeside(state, scores);
+      yield this.#step(state, 1, scores);
       this.#mark(state, 1, symbols);
       this.#raise(state, symbols, levels);
-      this.#products.add(total, group.inputs, state.marks);
+      features.end(group);
     }
   }
 
@@ -145,121 +136,36 @@ export class NetPrior {
   }
 
   /**
-   * The features z (h·w, F) of a group.
-   *
-   * @param {Group} group
-   * @param {Int32Array} total (h·w, F), of the marks of earlier groups
-   * @param {Lattice} grid
-   */
-  #features(group, total, grid) {
-    const sums = total.slice();
-    const { stride } = this.#net;
-    for (let i = 0; i < sums.length; i += stride) for (let f = 0; f < stride; f++) sums[i + f] += group.bias[f];
-    let z = rounded(sums, group.roundings[INPUTS], 0);
-    for (const layer of [0, 1]) {
-      const convolved = this.#convolved(group, layer, z, grid, grid.all);
-      z = this.#mixed(group, layer, rounded(convolved, group.roundings[SPATIAL + layer], -LARGEST));
-    }
-    return z;
-  }
-
-  /**
-   * Mix the features (P, F) of each position, and round them.
-   *
-   * @param {Group} group
-   * @param {number} layer
-   * @param {Int16Array} features (P, F)
-   */
-  #mixed(group, layer, features) {
-    const sums = repeated(group.mixingBias[layer], features.length / this.#net.stride);
-    this.#products.add(sums, group.mixing[layer], features);
-    return rounded(sums, group.roundings[MIXING + layer], 0);
-  }
-
-  /**
-   * Convolve each feature by itself with its 3×3 weights; 0 is beyond the edge.
-   *
-   * @param {Group} group
-   * @param {number} layer
-   * @param {Int16Array} features (h·w, F)
-   * @param {Lattice} grid
-   * @param {Int32Array} places positions (P,) where sums are needed
-   * @returns {Int32Array} (P, F)
-   */
-  #convolved(group, layer, features, { height, width }, places) {
-    const { stride } = this.#net;
-    const weights = group.spatial[layer];
-    const sums = repeated(group.spatialBias[layer], places.length);
-    for (let i = 0; i < places.length; i++) {
-      const y = Math.floor(places[i] / width);
-      const x = places[i] - y * width;
-      for (let tap = 0; tap < 9; tap++) {
-        const down = y + Math.floor(tap / 3) - 1;
-        const across = x + (tap % 3) - 1;
-        if (down < 0 || down >= height || across < 0 || across >= width) continue;
-        multiplyAdd(sums, i * stride, weights, tap * stride, features, (down * width + across) * stride, stride);
-      }
-    }
-    return sums;
-  }
-
-  /**
-   * The scores (P, 2n) of a group from features alone.
-   *
-   * @param {Group} group
-   * @param {number} half whose weights count
-   * @param {Int16Array} features (P, F)
-   */
-  #scores(group, half, features) {
-    const sums = repeated(group.outputBias[half], features.length / this.#net.stride);
-    this.#products.add(sums, group.outputs[half], features);
-    return shifted(sums, group.scoreRoundings[half]);
-  }
-
-  /**
-   * The scores (P, 2n) of the positions of the second half, which symbols of the first half tell, too.
-   *
-   * @param {State} state
-   */
-  #secondScores({ group, grid, features, marks }) {
-    const half = grid.halves[1];
-    const z = this.#at(features, half);
-    const scores = this.#scores(group, 0, z);
-    const own = new Int32Array(features.length);
-    this.#products.add(own, group.own, marks);
-    const convolved = this.#convolved(group, 2, rounded(own, group.roundings[OWN], -LARGEST), grid, half);
-    const added = shifted(convolved, group.roundings[SPATIAL + 2]);
-    const u = z.map((feature, i) => Math.max(0, Math.min(LARGEST, feature + added[i])));
-    const more = this.#scores(group, 1, this.#mixed(group, 2, u));
-    for (let i = 0; i < scores.length; i++) scores[i] += more[i];
-    this.#addBeside(scores, group, grid, marks);
-    return scores;
-  }
-
-  /**
    * Add to scores (P, 2n) of the second half what the marks beside each position tell.
    *
+   * @param {State} state
    * @param {Int32Array} scores
-   * @param {Group} group
-   * @param {Lattice} grid
-   * @param {Int16Array} marks (h·w, 2n), of the first half
    */
-  #addBeside(scores, { start, end }, grid, marks) {
+  #addBeside({ group: { start, end }, grid, marks }, scores) {
     const { beside: weights, inSecond } = this.#net;
+    const { height, width } = grid;
+    const half = grid.halves[1];
     const columns = 2 * (end - start);
-    const rows = scores.length / grid.halves[1].length;
-    const sums = new Int32Array(columns);
-    grid.halves[1].forEach((position, i) => {
-      sums.fill(0);
-      for (const neighbor of besides(position, grid)) {
-        for (let column = 0; column < columns; column++) sums[column] += marks[neighbor * columns + column];
+    const rows = scores.length / half.length;
+    for (let i = 0; i < half.length; i++) {
+      const x = half[i] % width;
+      const here = half[i] * columns;
+      const up = half[i] >= width ? here - width * columns : -1;
+      const down = half[i] < (height - 1) * width ? here + width * columns : -1;
+      const left = x > 0 ? here - columns : -1;
+      const right = x < width - 1 ? here + columns : -1;
+      for (let column = 0; column < columns; column++) {
+        let sum = 0;
+        if (up >= 0) sum += marks[up + column];
+        if (down >= 0) sum += marks[down + column];
+        if (left >= 0) sum += marks[left + column];
+        if (right >= 0) sum += marks[right + column];
+        // the signed marks come first, and tell the second scores
+        const score = column ^ 1;
+        scores[i * rows + score] += localPart(sum * weights[2 * start + score]);
+        if (column & 1) scores[i * rows + score] += inSecond[start + (column >> 1)];
       }
-      for (let column = 0; column < columns; column += 2) {
-        const channel = start + (column >> 1);
-        scores[i * rows + column] += localPart(sums[column + 1] * weights[2 * channel]) + inSecond[channel];
-        scores[i * rows + column + 1] += localPart(sums[column] * weights[2 * channel + 1]);
-      }
-    });
+    }
   }
 
   /**
@@ -335,67 +241,7 @@ export class NetPrior {
       levels[first + i] = this.#net.levels[(before[i] + MOST_LEVEL) * this.alphabet + symbols[first + i]];
     }
   }
-
-  /**
-   * @param {Int16Array} features (h·w, F)
-   * @param {Int32Array} places positions (P,)
-   * @returns {Int16Array} (P, F)
-   */
-  #at(features, places) {
-    const { stride } = this.#net;
-    const found = new Int16Array(places.length * stride);
-    places.forEach((place, i) => found.set(features.subarray(place * stride, (place + 1) * stride), i * stride));
-    return found;
-  }
 }
 
 /** @param {number} sum weighted, of neighbors @returns {number} what it adds to a score */
 const localPart = (sum) => (sum + (1 << (LOCAL_BITS - 1))) >> LOCAL_BITS;
-
-/**
- * @param {Int32Array} row
- * @param {number} times
- * @returns {Int32Array}
- */
-function repeated(row, times) {
-  const found = new Int32Array(row.length * times);
-  for (let i = 0; i < found.length; i += row.length) found.set(row, i);
-  return found;
-}
-
-/** sums[i + f] += weights[j + f] · numbers[k + f] for f from 0 to `count` − 1
- *
- * @param {Int32Array} sums @param {number} i
- * @param {Int32Array} weights @param {number} j
- * @param {Int16Array} numbers @param {number} k
- * @param {number} count
- */
-function multiplyAdd(sums, i, weights, j, numbers, k, count) {
-  for (let f = 0; f < count; f++) sums[i + f] += Math.imul(weights[j + f], numbers[k + f]);
-}
-
-/**
- * Divide sums (P, N) by powers of two and round them, in place.
- *
- * @param {Int32Array} sums
- * @param {Rounding} rounding (N,)
- */
-function shifted(sums, { up, half, down }) {
-  for (let first = 0; first < sums.length; first += up.length) {
-    for (let i = 0; i < up.length; i++) sums[first + i] = ((sums[first + i] << up[i]) + half[i]) >> down[i];
-  }
-  return sums;
-}
-
-/**
- * @param {Int32Array} sums (P, N), which are overwritten
- * @param {Rounding} rounding (N,)
- * @param {number} least
- * @returns {Int16Array} the sums, divided and rounded, from `least` to 127
- */
-function rounded(sums, rounding, least) {
-  const found = new Int16Array(sums.length);
-  shifted(sums, rounding);
-  for (let i = 0; i < sums.length; i++) found[i] = Math.max(least, Math.min(LARGEST, sums[i]));
-  return found;
-}
