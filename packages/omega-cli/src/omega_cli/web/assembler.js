@@ -38,7 +38,7 @@ export const constant = (value) => [0x41, ...signed(value)];
 /** @param {number} variable @param {Code} amount @returns {Code} */
 export const increase = (variable, amount) => set(variable, get(variable), amount, [0x6a]);
 
-/** @param {...Code} addresses @returns {Code} their sum */
+/** @param {Code} first @param {...Code} others @returns {Code} their sum */
 export const sum = (first, ...others) => [...first, ...others.flatMap((other) => [...other, 0x6a])];
 
 /** Do as often as a variable says, once at least, and count it down. @param {number} variable @param {...Code} body */

@@ -13,7 +13,7 @@ export class Reader {
 
   /** @returns {number} */
   byte() {
-    if (this.at >= this.data.length) throw new CutOffError("the file breaks off in its header. Nothing can be decoded.");
+    if (this.at >= this.data.length) throw new CutOffError();
     return this.data[this.at++];
   }
 
@@ -22,9 +22,7 @@ export class Reader {
    * @returns {Uint8Array} a copy of the next bytes
    */
   bytes(count) {
-    if (this.at + count > this.data.length) {
-      throw new CutOffError("the file breaks off in its header. Nothing can be decoded.");
-    }
+    if (this.at + count > this.data.length) throw new CutOffError();
     this.at += count;
     return this.data.slice(this.at - count, this.at);
   }

@@ -1,11 +1,13 @@
-/** What can be wrong with a file, a model or a browser, in one sentence for whoever looks at the picture. */
+/** What can be wrong with a file, a model or a browser, in a sentence for whoever looks at the picture. */
 export class OmegaError extends Error {
   name = "OmegaError";
 }
 
-/** The bytes end where more were expected; more of them may arrive. */
+/** The bytes end in the header. */
 export class CutOffError extends OmegaError {
-  name = "CutOffError";
+  constructor() {
+    super("the file breaks off in its header. Nothing can be decoded.");
+  }
 }
 
 /**

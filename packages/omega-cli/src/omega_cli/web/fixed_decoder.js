@@ -4,6 +4,7 @@ import { OmegaError } from "./errors.js";
 
 /** Decodes symbols of the same number of bits; see `RangeDecoder` for its methods. */
 export class FixedDecoder {
+  /** @type {Uint8Array} */
   #stream = new Uint8Array();
   #done = 0; // bits
 

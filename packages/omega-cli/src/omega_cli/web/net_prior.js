@@ -31,6 +31,7 @@ const KIND_OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
 /** @typedef {import("./lattice.js").Lattice} Lattice */
 /** @typedef {import("./net_arrays.js").Group} Group */
 /** @typedef {import("./tables.js").Symbols} Symbols */
+/** @typedef {import("./tables.js").Prior} Prior */
 /** @typedef {import("./tables.js").Step} Step */
 
 /**
@@ -44,7 +45,7 @@ const KIND_OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
  * @property {Int16Array} marks (h·w, 2n), of its symbols that are decoded; 0 of others
  */
 
-/** @implements {import("./tables.js").Prior} */
+/** @implements {Prior} */
 export class NetPrior {
   #net;
 

@@ -29,6 +29,7 @@ export function intervals(cumulative, alphabet) {
  * `beyond`, how far the number that is the stream lies beyond its start, as if zeros followed the last byte.
  */
 export class RangeDecoder {
+  /** @type {Uint8Array} */
   #stream = new Uint8Array();
   #length = 0;
   #end = WINDOW; // of the bytes that are part of the state

@@ -25,6 +25,7 @@ export const MISSING = -1;
  * @typedef {object} CodingStep
  * @property {Int32Array} places (N,), in the symbols of all pictures, one after the other
  * @property {Int32Array} tables (N,)
+ * @property {Int32Array} symbols (N,), room for them
  */
 
 /** Decodes the symbols of all pictures of a file. */
@@ -74,10 +75,9 @@ export class SymbolDecoder {
         this.#done = 0;
         continue;
       }
-      const { places, tables } = this.#step;
-      const found = new Int32Array(places.length);
-      const end = this.#decoder.decode(tables, this.#done, found);
-      for (let i = this.#done; i < end; i++) this.#flat[places[i]] = found[i];
+      const { places, tables, symbols } = this.#step;
+      const end = this.#decoder.decode(tables, this.#done, symbols);
+      for (let i = this.#done; i < end; i++) this.#flat[places[i]] = symbols[i];
       this.#done = end;
       if (end < places.length) {
         if (complete) throw new OmegaError("the stream is damaged: it lacks symbols.");
@@ -146,5 +146,5 @@ function inOrder(parts, starts, ranks) {
       tables[place] = part.tables[i];
     }
   });
-  return { places, tables };
+  return { places, tables, symbols: new Int32Array(count) };
 }
