@@ -93,11 +93,10 @@ export class Kernel {
    */
   add(sums, { rows, depth, numbers: weights }, numbers) {
     const positions = sums.length / rows;
+    if (positions === 0) return;
     this.#constants.set(weights);
-    if (positions > 0) {
-      const addresses = [sums.byteOffset, this.#constants.byteOffset, numbers.byteOffset];
-      this.#programs.add(...addresses, positions, rows / ROWS, depth / 2);
-    }
+    const addresses = [sums.byteOffset, this.#constants.byteOffset, numbers.byteOffset];
+    this.#programs.add(...addresses, positions, rows / ROWS, depth / 2);
   }
 
   /**
@@ -133,6 +132,7 @@ export class Kernel {
    */
   round(numbers, sums, factors, least, most) {
     const positions = sums.length / factors.length;
+    if (positions === 0) return;
     this.#constants.set(new Int16Array(factors.buffer, factors.byteOffset, 2 * factors.length));
     const addresses = [numbers.byteOffset, sums.byteOffset, this.#constants.byteOffset];
     this.#programs.round(...addresses, least, most, positions, factors.length / 8);

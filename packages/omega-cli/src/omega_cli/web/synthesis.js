@@ -34,11 +34,9 @@ const MOST_POSITIONS = 64;
  * @param {number | null} tile the side of the tiles of the file, in pixels
  * @returns {number} the most positions that are synthesized at once
  */
-export function positionsAtOnce(model, size, tile) {
-  const [down, across] = spansOf(model, size, tile);
-  /** @param {Span[]} spans */
-  const longest = (spans) => Math.max(...spans.map(({ first, last }) => last - first));
-  return longest(down) * longest(across);
+export function positionsAtOnce({ blocks }, { height, width }, tile) {
+  const most = longestPiece(blocks, tile) + 2 * (blocks?.synthesis_halo ?? 0);
+  return Math.min(height, most) * Math.min(width, most);
 }
 
 /**
@@ -75,13 +73,22 @@ export async function synthesized(model, graph, latent, picture, { tile, isGray 
 }
 
 /**
+ * @param {import("./model.js").Blocks | null} blocks
+ * @param {number | null} tile
+ * @returns {number} in positions
+ */
+function longestPiece(blocks, tile) {
+  return blocks ? Math.max(1, Math.min(MOST_POSITIONS, Math.floor((tile ?? Infinity) / blocks.stride))) : Infinity;
+}
+
+/**
  * @param {CodingModel} model
  * @param {Size} size of the latent
  * @param {number | null} tile
  * @returns {[Span[], Span[]]} the pieces down and across
  */
 function spansOf({ blocks }, size, tile) {
-  const most = blocks ? Math.min(MOST_POSITIONS, Math.floor((tile ?? Infinity) / blocks.stride)) : Infinity;
+  const most = longestPiece(blocks, tile);
   const halo = blocks?.synthesis_halo ?? 0;
   return [spans(size.height, most, halo), spans(size.width, most, halo)];
 }
@@ -95,7 +102,7 @@ function spansOf({ blocks }, size, tile) {
  * @returns {Span[]}
  */
 function spans(length, most, halo) {
-  const pieces = Math.max(1, Math.ceil(length / Math.max(1, most)));
+  const pieces = Math.max(1, Math.ceil(length / most));
   return Array.from({ length: pieces }, (_, i) => {
     const [start, stop] = [Math.floor((length * i) / pieces), Math.floor((length * (i + 1)) / pieces)];
     return { first: Math.max(0, start - halo), start, stop, last: Math.min(length, stop + halo) };
