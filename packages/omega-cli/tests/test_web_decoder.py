@@ -1,5 +1,6 @@
 """The decoder in JavaScript, run by node, against Python's: symbols to the last one, and what it refuses."""
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -7,7 +8,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from omega_cli.web_files import decoder_files
 from omega_core.codec.loading import load_model, model_path
 from omega_core.codec.model import Model
 from omega_core.codec.model_parts import load_parts
@@ -25,7 +26,6 @@ from omega_core.format.file import OmegaFile
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs node")
-DECODER = Path(str(files("omega_cli"))) / "web"
 SCRIPT = Path(__file__).parent / "web_decoder" / "symbols.mjs"
 MOST_BYTES = 30_000
 MEMORY = 1 << 28
@@ -68,8 +68,18 @@ class Decoded:
     alpha: bytes
 
 
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the modules, as they are served."""
+    folder: Path = tmp_path_factory.mktemp("decoder")
+    for name, content in decoder_files().items():
+        (folder / name).write_bytes(content)
+    (folder / "package.json").write_text('{"type": "module"}')
+    return folder
+
+
 @pytest.fixture
-def decode(tmp_path: Path) -> Callable[..., tuple[list[Decoded], int]]:
+def decode(decoder: Path, tmp_path: Path) -> Callable[..., tuple[list[Decoded], int]]:
     """Decodes jobs in one process of node, and returns with the results the most kilobytes that it took."""
 
     def run(model: str, jobs: list[Job], *, memory: int = 1 << 30) -> tuple[list[Decoded], int]:
@@ -79,7 +89,7 @@ def decode(tmp_path: Path) -> Callable[..., tuple[list[Decoded], int]]:
             (tmp_path / f"{number}.omega").write_bytes(job.data)
             told.append({"file": f"{number}.omega", "cuts": job.cuts, "maxMemory": memory})
         (tmp_path / "jobs.json").write_text(json.dumps(told))
-        done = subprocess.run([str(NODE), str(SCRIPT), str(DECODER), str(tmp_path)], capture_output=True, text=True)
+        done = subprocess.run([str(NODE), str(SCRIPT), str(decoder), str(tmp_path)], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         report = json.loads((tmp_path / "results.json").read_text())
         found = []
@@ -246,5 +256,10 @@ def test_a_picture_that_would_take_too_much_memory_is_refused_before_it_does(dec
 
 
 def test_the_decoder_is_small() -> None:
-    code = b"".join(path.read_bytes() for path in sorted(DECODER.glob("*.js")))
-    assert len(zlib.compress(code, 9)) < MOST_BYTES
+    assert sum(len(gzip.compress(content)) for content in decoder_files().values()) < MOST_BYTES
+
+
+def test_what_is_served_has_no_comments() -> None:
+    for name, content in decoder_files().items():
+        lines = [line.strip() for line in content.decode().splitlines()]
+        assert not [line for line in lines if line.startswith(("//", "/*", "*/"))], name

@@ -7,7 +7,7 @@
  * which is written, has for each job { header } or { error, own }: whether the error is an OmegaError, and its message.
  */
 
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -45,5 +45,6 @@ for (const { file, cuts, maxMemory } of JSON.parse(readFileSync(join(folder, "jo
   }
 }
 // maxRSS would be that of the process that started this one, if it is larger
-const kilobytes = Number(readFileSync("/proc/self/status", "utf8").match(/VmHWM:\s+(\d+)/)[1]);
+const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : "";
+const kilobytes = Number(status.match(/VmHWM:\s+(\d+)/)?.[1] ?? 0);
 writeFileSync(join(folder, "results.json"), JSON.stringify({ results, kilobytes }));

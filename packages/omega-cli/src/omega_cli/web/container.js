@@ -41,7 +41,7 @@ export class ArrivingFile {
 
   /**
    * @param {Uint8Array} data the next bytes, any number of them
-   * @throws {OmegaError} for another format, a damaged file, or bytes after its end
+   * @throws {OmegaError} for another format, or a damaged header
    */
   push(data) {
     const there = this.#there + data.length;
@@ -53,10 +53,17 @@ export class ArrivingFile {
     this.#bytes.set(data, this.#there);
     this.#there = there;
     if (this.header === null) this.header = this.#readHeader();
+  }
+
+  /** Check what ends the file, if it is there. @throws {OmegaError} for another checksum, or bytes after the end */
+  check() {
     if (this.header === null) return;
-    const missing = this.header.start + this.header.length + CHECKSUM_BYTES - there;
+    const end = this.header.start + this.header.length;
+    const missing = end + CHECKSUM_BYTES - this.#there;
     if (missing < 0) throw damaged(`${-missing} bytes more than it says`);
-    if (missing === 0) this.#check(there - CHECKSUM_BYTES);
+    if (missing > 0) return;
+    const found = new DataView(this.#bytes.buffer).getUint32(end, true);
+    if (crc32(this.#bytes.subarray(0, end)) !== found) throw damaged("its checksum does not match");
   }
 
   /** The bytes of the stream that are there. */
@@ -66,7 +73,7 @@ export class ArrivingFile {
     return this.#bytes.subarray(start, Math.min(start + length, this.#there));
   }
 
-  /** Whether all bytes are there, and the checksum matches. */
+  /** Whether all bytes are there. */
   get whole() {
     return this.header !== null && this.#there === this.header.start + this.header.length + CHECKSUM_BYTES;
   }
@@ -78,12 +85,6 @@ export class ArrivingFile {
       if (problem instanceof CutOffError) return null; // more of it has to arrive
       throw problem;
     }
-  }
-
-  /** @param {number} end of what the checksum is of */
-  #check(end) {
-    const found = new DataView(this.#bytes.buffer).getUint32(end, true);
-    if (crc32(this.#bytes.subarray(0, end)) !== found) throw damaged("its checksum does not match");
   }
 }
 

@@ -86,6 +86,7 @@ export class OmegaDecoder {
       const { header, stream, whole } = this.#file;
       if (header === null) return;
       this.#decoder ??= this.#started(header);
+      this.#file.check();
       this.#decoder.decode(stream, whole && header.complete);
     });
   }
