@@ -178,9 +178,7 @@ def pixels_of(page: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
 @pytest.mark.parametrize(
     ("size", "mode"), [((61, 93), "RGB"), ((48, 50), "L"), ((1, 30), "RGB"), ((70, 1100), "RGB"), ((40, 40), "RGBA")]
 )
-def test_the_picture_is_that_of_python(
-    size: tuple[int, int], mode: str, page: Any, show: Callable[..., Any]
-) -> None:
+def test_the_picture_is_that_of_python(size: tuple[int, int], mode: str, page: Any, show: Callable[..., Any]) -> None:
     data = omega_core.compress(painted(1, *size, mode), MODEL)
     events = show("picture.omega", data)
     assert events[-1]["type"] == "load"
