@@ -163,7 +163,7 @@ export class Arrays {
  * @returns {import("./tables.js").Prior}
  */
 function priorOf(arrays, channels, alphabet) {
-  if (arrays.none) return new NoPrior(alphabet);
+  if (arrays.none) return new NoPrior(channels, alphabet);
   if (arrays.has("table")) return new NetPrior(netArrays(arrays, channels, alphabet));
   return new (arrays.has("marks") ? RegressionPrior : StaticPrior)(arrays, channels, alphabet);
 }

@@ -60,7 +60,7 @@ export class NetPrior {
   /** @param {number} height @param {number} width */
   bytes(height, width) {
     const { channels, widest } = this.#net;
-    const ofSymbols = 20 * (widest.columns / 2); // levels of parents, places, tables and ranks, of a part in order, too
+    const ofSymbols = 30 * (widest.columns / 2); // scores and what is added to them, places, tables and ranks
     return bytesOfFeatures(this.#net, height, width) + height * width * (channels + ofSymbols + 8);
   }
 

@@ -49,7 +49,7 @@ export class StaticPrior {
 
   /** @param {number} height @param {number} width */
   bytes(height, width) {
-    return 12 * this.#channels * height * width;
+    return 24 * this.#channels * height * width;
   }
 
   /** @param {Symbols} symbols @param {number} height @param {number} width @returns {Generator<Step>} */
@@ -85,14 +85,17 @@ export class NoPrior {
   ranks = 1;
   bounds = new Uint32Array();
 
-  /** @param {number} alphabet S */
-  constructor(alphabet) {
+  #channels;
+
+  /** @param {number} channels C @param {number} alphabet S */
+  constructor(channels, alphabet) {
+    this.#channels = channels;
     this.alphabet = alphabet;
   }
 
   /** @param {number} height @param {number} width */
   bytes(height, width) {
-    return 0 * height * width;
+    return 20 * this.#channels * height * width;
   }
 
   /** @param {Symbols} symbols @returns {Generator<Step>} */
