@@ -76,96 +76,89 @@ export class RangeDecoder {
    */
   decode(tables, first, symbols) {
     const { bounds, alphabet } = this;
-    const stream = this.#stream;
-    let [widthHigh, widthLow, beyondHigh, beyondLow] = [
-      this.#widthHigh,
-      this.#widthLow,
-      this.#beyondHigh,
-      this.#beyondLow,
-    ];
-    let end = this.#end;
+    let [widthHigh, widthLow] = [this.#widthHigh, this.#widthLow];
+    let [beyondHigh, beyondLow] = [this.#beyondHigh, this.#beyondLow];
     let place = first;
     for (; place < tables.length; place++) {
-      const unknown = this.#ended ? 0 : Math.max(0, end - this.#length);
+      const unknown = this.#ended ? 0 : Math.max(0, this.#end - this.#length);
       if (unknown >= WINDOW) break;
       const unit = widthHigh * 256 + Math.floor(widthLow / PRECISION);
-      const unitHigh = Math.floor(unit / HALF);
-      const unitLow = unit - unitHigh * HALF;
       const start = tables[place] * (alphabet + 1);
-      // rounded, the share may be off by one: the symbol before or after it is found by exact arithmetic below
-      const share = (beyondHigh * WORD + beyondLow) / unit;
-      let low = 0;
-      let high = alphabet;
-      while (high - low > 1) {
-        const middle = (low + high) >> 1;
-        if (bounds[start + middle] <= share) low = middle;
-        else high = middle;
-      }
-      let symbol = low;
-      let restHigh = 0;
-      let restLow = 0;
-      for (;;) {
+      // the share is rounded, so the symbol may be the one before or after: exact products tell
+      let symbol = this.#search(start, (beyondHigh * WORD + beyondLow) / unit);
+      let [restHigh, restLow] = [0, 0];
+      while (symbol < alphabet) {
         const bound = bounds[start + symbol];
-        // unit · bound, of up to 64 bits, in halves
-        const product = unitHigh * bound;
-        const upper = Math.floor(product / HALF);
-        const lower = (product - upper * HALF) * HALF + unitLow * bound;
-        const carry = Math.floor(lower / WORD);
-        restHigh = beyondHigh - upper - carry;
-        restLow = beyondLow - (lower - carry * WORD);
-        if (restLow < 0) {
-          restLow += WORD;
-          restHigh -= 1;
+        multiply(unit, bound);
+        [restHigh, restLow] = [beyondHigh - productHigh, beyondLow - productLow];
+        if (restLow < 0) [restHigh, restLow] = [restHigh - 1, restLow + WORD];
+        if (restHigh < 0) {
+          symbol--;
+          continue;
         }
-        if (restHigh >= 0 || symbol === 0) break;
-        symbol--;
+        multiply(unit, bounds[start + symbol + 1] - bound);
+        if (isBelowProduct(restHigh, restLow)) break;
+        symbol++;
       }
-      let newHigh = 0;
-      let newLow = 0;
-      for (;;) {
-        const count = bounds[start + symbol + 1] - bounds[start + symbol];
-        const product = unitHigh * count;
-        const upper = Math.floor(product / HALF);
-        const lower = (product - upper * HALF) * HALF + unitLow * count;
-        const carry = Math.floor(lower / WORD);
-        newHigh = upper + carry;
-        newLow = lower - carry * WORD;
-        if (restHigh < newHigh || (restHigh === newHigh && restLow < newLow)) break;
-        if (++symbol === alphabet) break;
-        restHigh -= newHigh;
-        restLow -= newLow;
-        if (restLow < 0) {
-          restLow += WORD;
-          restHigh -= 1;
-        }
-      }
-      if (symbol === alphabet) break; // what no encoder writes
+      if (symbol === alphabet) break; // no encoder writes that
+      // the largest number that begins with these bytes has to be in the interval, too
       if (unknown > 0) {
-        // determined only if the largest number that begins with these bytes is in the interval, too
-        const mostLow = restLow + (unknown < 4 ? 256 ** unknown - 1 : WORD - 1);
-        const carry = mostLow >= WORD ? 1 : 0;
-        const mostHigh = restHigh + carry + (unknown > 4 ? 256 ** (unknown - 4) - 1 : 0);
-        if (!(mostHigh < newHigh || (mostHigh === newHigh && mostLow - carry * WORD < newLow))) break;
+        const low = restLow + (unknown < 4 ? 256 ** unknown - 1 : WORD - 1);
+        const high = restHigh + (unknown > 4 ? 256 ** (unknown - 4) - 1 : 0);
+        if (!(low < WORD ? isBelowProduct(high, low) : isBelowProduct(high + 1, low - WORD))) break;
       }
       symbols[place] = symbol;
-      if (newHigh > 0) {
-        [widthHigh, widthLow, beyondHigh, beyondLow] = [newHigh, newLow, restHigh, restLow];
+      if (productHigh > 0) {
+        [widthHigh, widthLow, beyondHigh, beyondLow] = [productHigh, productLow, restHigh, restLow];
       } else {
-        widthHigh = newLow;
-        widthLow = 0;
-        beyondHigh = restLow;
-        beyondLow = 0;
-        for (let at = end; at < end + 4; at++) beyondLow = beyondLow * 256 + (at < this.#length ? stream[at] : 0);
-        end += 4;
+        [widthHigh, widthLow, beyondHigh, beyondLow] = [productLow, 0, restLow, this.#nextWord()];
       }
     }
-    [this.#widthHigh, this.#widthLow, this.#beyondHigh, this.#beyondLow] = [
-      widthHigh,
-      widthLow,
-      beyondHigh,
-      beyondLow,
-    ];
-    this.#end = end;
+    [this.#widthHigh, this.#widthLow] = [widthHigh, widthLow];
+    [this.#beyondHigh, this.#beyondLow] = [beyondHigh, beyondLow];
     return place;
   }
+
+  /**
+   * @param {number} start of the intervals of a table
+   * @param {number} share
+   * @returns {number} the last symbol whose interval does not begin beyond the share
+   */
+  #search(start, share) {
+    let [low, high] = [0, this.alphabet];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.bounds[start + middle] <= share) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** @returns {number} the next four bytes of the stream, with zeros for those that are not there */
+  #nextWord() {
+    let word = 0;
+    for (let at = this.#end; at < this.#end + 4; at++) word = word * 256 + (at < this.#length ? this.#stream[at] : 0);
+    this.#end += 4;
+    return word;
+  }
 }
+
+// the result of `multiply`, of up to 64 bits; as variables, for arrays would be made for each symbol
+let [productHigh, productLow] = [0, 0];
+
+/**
+ * @param {number} unit of up to 40 bits
+ * @param {number} factor of up to 24 bits, or 2²⁴
+ */
+function multiply(unit, factor) {
+  const unitHigh = Math.floor(unit / HALF);
+  const product = unitHigh * factor;
+  const upper = Math.floor(product / HALF);
+  const lower = (product - upper * HALF) * HALF + (unit - unitHigh * HALF) * factor;
+  const carry = Math.floor(lower / WORD);
+  productHigh = upper + carry;
+  productLow = lower - carry * WORD;
+}
+
+/** @param {number} high @param {number} low @returns {boolean} */
+const isBelowProduct = (high, low) => high < productHigh || (high === productHigh && low < productLow);
