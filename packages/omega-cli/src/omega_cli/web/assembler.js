@@ -64,7 +64,6 @@ export const store = (address, offset, value) => [...address, ...value, ...vecto
 const operator = (operation) => (...operands) => [...operands.flat(), ...vector(operation)];
 
 export const repeated16 = operator(0x10);
-export const repeatedFloat = operator(0x13);
 export const floor = operator(0x68);
 export const narrow = operator(0x85);
 export const least16 = operator(0x96);
@@ -78,8 +77,8 @@ export const multiplyFloats = operator(0xe6);
 export const toIntegers = operator(0xf8);
 export const toFloats = operator(0xfa);
 
-/** @returns {Code} */
-export const oneHalf = () => [0x43, 0, 0, 0, 0x3f];
+/** @returns {Code} a vector of zeros */
+export const zeros = () => [...vector(12), ...Array(16).fill(0)];
 
 /**
  * @typedef {object} Program

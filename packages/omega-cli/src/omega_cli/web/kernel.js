@@ -12,7 +12,7 @@ const ROWS = 16; // of a product are computed at once, in four vectors
 const ALIGNMENT = 16;
 const PAGE = 1 << 16;
 const TAPS = 9;
-const I16 = 2; // bytes
+const [I16, I32] = [2, 4]; // bytes
 
 /**
  * Weights in the order in which the program reads them.
@@ -74,7 +74,7 @@ export class Kernel {
 
   /** @param {number} length @returns {Int32Array} zeros */
   int32(length) {
-    return new Int32Array(this.#memory.buffer, this.#allocate(length * 4), length);
+    return new Int32Array(this.#memory.buffer, this.#allocate(length * I32), length);
   }
 
   /** @param {number} bytes @returns {number} where they begin */
@@ -104,38 +104,42 @@ export class Kernel {
    *
    * @param {Int32Array} sums (h, w, F), of this memory
    * @param {Int16Array} weights (9, F)
-   * @param {Int32Array} bias (F,)
    * @param {Int16Array} features (h + 2, w + 2, F), of this memory
    * @param {number} width w
    */
-  convolve(sums, weights, bias, features, width) {
-    const count = bias.length;
+  convolve(sums, weights, features, width) {
+    const count = weights.length / TAPS;
     this.#constants.set(weights);
-    this.#constants.set(new Int16Array(bias.buffer, bias.byteOffset, 2 * count), TAPS * count);
-    const first = this.#constants.byteOffset;
     const rowBytes = (width + 2) * count * I16;
     for (let y = 0; y * width * count < sums.length; y++) {
       const row = features.byteOffset + y * rowBytes;
-      const addresses = [sums.byteOffset + 4 * y * width * count, first, first + I16 * weights.length];
+      const addresses = [sums.byteOffset + I32 * y * width * count, this.#constants.byteOffset];
       this.#programs.convolve(...addresses, row, row + rowBytes, row + 2 * rowBytes, width, count * I16, count / 8);
     }
   }
 
   /**
-   * numbers[p, f] = ⌊sums[p, f] · factors[f] + ½⌋, limited to least and most
+   * numbers[p, f] = ⌊sums[p, f] · factors[f] + offsets[f]⌋, limited to least and most
    *
    * @param {Int16Array} numbers (P, F), of this memory
    * @param {Int32Array} sums (P, F), of this memory
-   * @param {Float32Array} factors (F,), powers of two
+   * @param {{ factors: Float32Array, offsets: Float32Array }} rounding (F,)
    * @param {number} least
    * @param {number} most
+   * @param {{ length: number, gap: number }} [rows] of numbers, in positions: after each row, a gap is left as it is
    */
-  round(numbers, sums, factors, least, most) {
-    const positions = sums.length / factors.length;
-    if (positions === 0) return;
-    this.#constants.set(new Int16Array(factors.buffer, factors.byteOffset, 2 * factors.length));
-    const addresses = [numbers.byteOffset, sums.byteOffset, this.#constants.byteOffset];
-    this.#programs.round(...addresses, least, most, positions, factors.length / 8);
+  round(numbers, sums, { factors, offsets }, least, most, rows) {
+    const count = factors.length;
+    const length = (rows?.length ?? sums.length / count) * count;
+    const step = length + (rows?.gap ?? 0) * count;
+    const constants = new Float32Array(this.#memory.buffer, this.#constants.byteOffset, 2 * count);
+    constants.set(factors);
+    constants.set(offsets, count);
+    const first = constants.byteOffset;
+    for (let done = 0, at = 0; done < sums.length; done += length, at += step) {
+      const addresses = [numbers.byteOffset + I16 * at, sums.byteOffset + I32 * done, first, first + I32 * count];
+      this.#programs.round(...addresses, least, most, length / count, count / 8);
+    }
   }
 }
 
@@ -182,9 +186,9 @@ function add() {
 
 /** For each eight features: for each position of a row, nine products; the weights stay in registers. */
 function convolve() {
-  const [sums, weights, bias, above, middle, below, width, step, blocks] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
-  const [place, left, top, center, bottom] = [9, 10, 11, 12, 13];
-  const [number, lower, upper, lowerBias, upperBias, kernel] = [14, 15, 16, 17, 18, 19];
+  const [sums, weights, above, middle, below, width, step, blocks] = [0, 1, 2, 3, 4, 5, 6, 7];
+  const [place, left, top, center, bottom] = [8, 9, 10, 11, 12];
+  const [number, lower, upper, kernel] = [13, 14, 15, 16];
   const { get, set, load, increase, constant, repeat, sum } = wasm;
   const rows = [top, center, bottom];
   const taps = Array.from({ length: TAPS }, (_, tap) => {
@@ -197,8 +201,8 @@ function convolve() {
   });
   const overPositions = repeat(
     left,
-    set(lower, get(lowerBias)),
-    set(upper, get(upperBias)),
+    set(lower, wasm.zeros()),
+    set(upper, wasm.zeros()),
     ...taps,
     wasm.store(get(place), 0, get(lower)),
     wasm.store(get(place), 16, get(upper)),
@@ -212,36 +216,33 @@ function convolve() {
       ...set(kernel + tap, load(get(place))),
       ...increase(place, get(step)),
     ]),
-    set(lowerBias, load(get(bias))),
-    set(upperBias, load(get(bias), 16)),
     set(place, get(sums)),
     set(left, get(width)),
     ...[above, middle, below].map((row, i) => [...set(rows[i], get(row)), ...increase(row, constant(16))]),
     overPositions,
     increase(sums, constant(32)),
-    increase(bias, constant(32)),
     increase(weights, constant(16)),
   );
-  return program("convolve", 9, 5, 14, code);
+  return program("convolve", 8, 5, 12, code);
 }
 
 /** For each position: eight features at a time, in two vectors. */
 function round() {
-  const [numbers, sums, factors, least, most, positions, blocks] = [0, 1, 2, 3, 4, 5, 6];
-  const [factor, block, half, lowest, highest] = [7, 8, 9, 10, 11];
+  const [numbers, sums, factors, offsets, least, most, positions, blocks] = [0, 1, 2, 3, 4, 5, 6, 7];
+  const [factor, added, block, lowest, highest] = [8, 9, 10, 11, 12];
   const { get, set, load, increase, constant, repeat } = wasm;
   const [lower, upper] = [0, 16].map((offset) => {
     const divided = wasm.multiplyFloats(wasm.toFloats(load(get(sums), offset)), load(get(factor), offset));
-    return wasm.toIntegers(wasm.floor(wasm.addFloats(divided, get(half))));
+    return wasm.toIntegers(wasm.floor(wasm.addFloats(divided, load(get(added), offset))));
   });
   const limited = wasm.least16(wasm.most16(wasm.narrow(lower, upper), get(lowest)), get(highest));
   const code = [
-    ...set(half, wasm.repeatedFloat(wasm.oneHalf())),
     ...set(lowest, wasm.repeated16(get(least))),
     ...set(highest, wasm.repeated16(get(most))),
     ...repeat(
       positions,
       set(factor, get(factors)),
+      set(added, get(offsets)),
       set(block, get(blocks)),
       repeat(
         block,
@@ -249,10 +250,11 @@ function round() {
         increase(numbers, constant(16)),
         increase(sums, constant(32)),
         increase(factor, constant(32)),
+        increase(added, constant(32)),
       ),
     ),
   ];
-  return program("round", 7, 2, 3, code);
+  return program("round", 8, 3, 2, code);
 }
 
 /**

@@ -6,9 +6,16 @@ import { pack, packedRows } from "./kernel.js";
 const KINDS = 8;
 const TABLES = KINDS * 40 * 7;
 const MOST_LEVEL = 31;
-const [LAYERS, TAPS, FACTORS] = [3, 9, 8];
+const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
 
 /** @typedef {import("./kernel.js").PackedWeights} PackedWeights */
+
+/**
+ * How sums become features: x · factors[f] + offsets[f], rounded down. Factors are powers of two, offsets one half and the
+ * bias times the factor: 32-bit floating-point numbers hold all of that exactly.
+ *
+ * @typedef {{ factors: Float32Array, offsets: Float32Array }} Rounding
+ */
 
 /**
  * Weights of a group of n channels. W features are padded to F with zeros.
@@ -16,18 +23,13 @@ const [LAYERS, TAPS, FACTORS] = [3, 9, 8];
  * @typedef {object} Group
  * @property {number} start the first channel
  * @property {number} end the last channel, and one more
- * @property {Int32Array} bias (F,)
  * @property {PackedWeights} inputs (W, 2n)
  * @property {PackedWeights} own (W, 2n)
  * @property {Int16Array[]} spatial (9, F), of three layers
- * @property {Int32Array[]} spatialBias (F,)
  * @property {PackedWeights[]} mixing (W, W), of three layers
- * @property {Int32Array[]} mixingBias (F,)
  * @property {PackedWeights[]} outputs (2n, W), of both halves
- * @property {Int32Array[]} outputBias (2n,), padded
- * @property {Float32Array[]} factors (F,), the powers of two by which sums are multiplied: of the inputs, three spatial
- *   and three mixing layers, and of `own`
- * @property {Float32Array[]} scoreFactors (2n,), padded, the same for scores of both halves
+ * @property {Rounding[]} roundings (F,), of the inputs, three spatial and three mixing layers, and of `own`
+ * @property {Rounding[]} scoreRoundings (2n,), padded, of both halves
  */
 
 /**
@@ -98,9 +100,9 @@ export function netArrays(arrays, channels, alphabet) {
     widest: {
       rows: most(groups, ({ outputs }) => outputs[0].rows),
       columns: most(groups, ({ inputs }) => inputs.depth),
-      bytes: most(groups, ({ outputs, inputs, mixing, spatial, bias }) => {
+      bytes: most(groups, ({ outputs, inputs, mixing, spatial }) => {
         const weights = [outputs[0], inputs, mixing[0]].map(({ numbers }) => numbers.byteLength);
-        return Math.max(...weights, spatial[0].byteLength + bias.byteLength);
+        return Math.max(...weights, spatial[0].byteLength);
       }),
     },
   };
@@ -123,44 +125,40 @@ function groupOf(arrays, { index, count, start, end, channels, width }) {
     const weights = arrays.get(name, [width, 2 * channels]);
     return pack(width, columns, (row, column) => weights[2 * (row * channels + start) + column]);
   };
-  /** @param {string} name of weights (2·C, W) of features, and of their biases */
+  /** @param {string} name of weights (2·C, W) of features */
   const ofScores = (name) => {
     const weights = arrays.get(`net.${name}`, [2 * channels, width]);
-    const bias = arrays.get(`net.${name}_bias`, [2 * channels]);
-    return {
-      weights: pack(columns, stride, (row, column) => (column < width ? weights[(2 * start + row) * width + column] : 0)),
-      bias: padded(bias.subarray(2 * start, 2 * end), packedRows(columns)),
-    };
+    return pack(columns, stride, (row, column) => (column < width ? weights[(2 * start + row) * width + column] : 0));
   };
   const layers = [0, 1, 2].map((layer) => index * LAYERS + layer);
   const mixing = arrays.get("net.mixing", [count, LAYERS, width, width]);
   const spatial = arrays.get("net.spatial", [count, LAYERS, width, 3, 3]);
   const mixingBias = arrays.get("net.mixing_bias", [count, LAYERS, width]);
   const spatialBias = arrays.get("net.spatial_bias", [count, LAYERS, width]);
-  const shifts = arrays.get("net.shifts", [count, FACTORS, width]);
+  const shifts = arrays.get("net.shifts", [count, ROUNDINGS, width]);
   const scoreShifts = arrays.get("net.score_shifts", [2, 2 * channels]);
-  const outputs = [ofScores("first"), ofScores("second")];
+  const biases = [
+    part(arrays.get("net.bias", [count, width]), index, width),
+    ...layers.map((layer) => part(spatialBias, layer, width)),
+    ...layers.map((layer) => part(mixingBias, layer, width)),
+    new Int32Array(width),
+  ];
   return {
     start,
     end,
-    bias: padded(part(arrays.get("net.bias", [count, width]), index, width), stride),
     inputs: ofMarks("net.inputs"),
     own: ofMarks("net.own"),
     spatial: layers.map((layer) => transposed(part(spatial, layer, width * TAPS), stride)),
-    spatialBias: layers.map((layer) => padded(part(spatialBias, layer, width), stride)),
     mixing: layers.map((layer) => {
       const own = part(mixing, layer, width * width);
       return pack(width, stride, (row, column) => (column < width ? own[row * width + column] : 0));
     }),
-    mixingBias: layers.map((layer) => padded(part(mixingBias, layer, width), stride)),
-    outputs: outputs.map(({ weights }) => weights),
-    outputBias: outputs.map(({ bias }) => bias),
-    factors: Array.from({ length: FACTORS }, (_, place) => {
-      return factors(part(shifts, index * FACTORS + place, width), stride);
-    }),
-    scoreFactors: [0, 1].map((half) => {
+    outputs: [ofScores("first"), ofScores("second")],
+    roundings: biases.map((bias, place) => rounding(part(shifts, index * ROUNDINGS + place, width), bias, stride)),
+    scoreRoundings: ["first", "second"].map((name, half) => {
       const own = part(scoreShifts, half, 2 * channels).subarray(2 * start, 2 * end);
-      return factors(own, packedRows(columns));
+      const bias = arrays.get(`net.${name}_bias`, [2 * channels]).subarray(2 * start, 2 * end);
+      return rounding(own, bias, packedRows(columns));
     }),
   };
 }
@@ -171,17 +169,6 @@ function groupOf(arrays, { index, count, start, end, channels, width }) {
  * @returns {number} the largest
  */
 const most = (groups, number) => groups.reduce((largest, group) => Math.max(largest, number(group)), 0);
-
-/**
- * @param {Int32Array} numbers
- * @param {number} length
- * @returns {Int32Array} with zeros at its end
- */
-function padded(numbers, length) {
-  const found = new Int32Array(length);
-  found.set(numbers);
-  return found;
-}
 
 /**
  * @param {Int32Array} kernels (W, 9)
@@ -195,14 +182,18 @@ function transposed(kernels, stride) {
 }
 
 /**
- * @param {Int32Array} shifts powers of two
+ * @param {Int32Array} shifts the powers of two by which sums are divided
+ * @param {Int32Array} bias
  * @param {number} length
- * @returns {Float32Array} 2 to minus the shifts, and zeros at the end
+ * @returns {Rounding} with zeros at the end
  */
-function factors(shifts, length) {
-  const found = new Float32Array(length);
-  shifts.forEach((shift, i) => (found[i] = 2 ** -shift));
-  return found;
+function rounding(shifts, bias, length) {
+  const [factors, offsets] = [new Float32Array(length), new Float32Array(length)];
+  shifts.forEach((shift, i) => {
+    factors[i] = 2 ** -shift;
+    offsets[i] = bias[i] * factors[i] + 0.5;
+  });
+  return { factors, offsets };
 }
 
 /**

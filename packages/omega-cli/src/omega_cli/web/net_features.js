@@ -8,12 +8,13 @@ import { Kernel } from "./kernel.js";
 
 const LARGEST = 127;
 const LEAST_16_BITS = -(1 << 15);
-/** The places of the factors of a group; of those of layers, the first. */
+/** The places of the roundings of a group; of those of layers, the first. */
 const [INPUTS, SPATIAL, MIXING, OWN] = [0, 1, 4, 7];
 
 /** @typedef {import("./lattice.js").Lattice} Lattice */
 /** @typedef {import("./net_arrays.js").Group} Group */
 /** @typedef {import("./net_arrays.js").NetArrays} NetArrays */
+/** @typedef {import("./net_arrays.js").Rounding} Rounding */
 
 /**
  * @param {NetArrays} net
@@ -72,18 +73,12 @@ export class NetFeatures {
    * @returns {Int16Array} the marks (h·w, 2n) of its symbols, all 0, which are to be written as soon as they are known
    */
   begin(group) {
-    this.#sums.set(this.#total);
-    const { length } = group.bias;
-    for (let i = 0; i < this.#sums.length; i += length) {
-      for (let f = 0; f < length; f++) this.#sums[i + f] += group.bias[f];
-    }
-    this.#roundInto(this.#features, group.factors[INPUTS], 0);
+    this.#roundInto(this.#features, this.#total, group.roundings[INPUTS], 0);
     for (const layer of [0, 1]) {
       this.#convolve(group, layer, this.#features);
-      this.#kernel.round(this.#convolved, this.#sums, group.factors[SPATIAL + layer], -LARGEST, LARGEST);
-      fill(this.#sums, group.mixingBias[layer]);
-      this.#kernel.add(this.#sums, group.mixing[layer], this.#convolved);
-      this.#roundInto(this.#features, group.factors[MIXING + layer], 0);
+      this.#kernel.round(this.#convolved, this.#sums, group.roundings[SPATIAL + layer], -LARGEST, LARGEST);
+      this.#kernel.add(this.#sums.fill(0), group.mixing[layer], this.#convolved);
+      this.#roundInto(this.#features, this.#sums, group.roundings[MIXING + layer], 0);
     }
     return this.#marksOf(group).fill(0);
   }
@@ -105,9 +100,9 @@ export class NetFeatures {
     const features = this.#gather(half);
     const scores = this.#scoresOf(group, 0, features);
     this.#kernel.add(this.#sums.fill(0), group.own, this.#marksOf(group));
-    this.#roundInto(this.#own, group.factors[OWN], -LARGEST);
+    this.#roundInto(this.#own, this.#sums, group.roundings[OWN], -LARGEST);
     this.#convolve(group, 2, this.#own);
-    this.#kernel.round(this.#convolved, this.#sums, group.factors[SPATIAL + 2], LEAST_16_BITS, ~LEAST_16_BITS);
+    this.#kernel.round(this.#convolved, this.#sums, group.roundings[SPATIAL + 2], LEAST_16_BITS, ~LEAST_16_BITS);
     const { stride } = this.#net;
     for (let i = 0; i < half.length; i++) {
       for (let f = 0, own = i * stride, all = half[i] * stride; f < stride; f++, own++, all++) {
@@ -115,9 +110,8 @@ export class NetFeatures {
       }
     }
     const sums = this.#sums.subarray(0, features.length);
-    fill(sums, group.mixingBias[2]);
-    this.#kernel.add(sums, group.mixing[2], features);
-    this.#kernel.round(features, sums, group.factors[MIXING + 2], 0, LARGEST);
+    this.#kernel.add(sums.fill(0), group.mixing[2], features);
+    this.#kernel.round(features, sums, group.roundings[MIXING + 2], 0, LARGEST);
     const more = this.#scoresOf(group, 1, features);
     for (let i = 0; i < scores.length; i++) scores[i] += more[i];
     return scores;
@@ -134,24 +128,22 @@ export class NetFeatures {
   }
 
   /**
-   * Round all sums into features with a margin.
+   * Round sums into features with a margin.
    *
    * @param {Int16Array} features (h + 2, w + 2, F)
-   * @param {Float32Array} factors (F,)
+   * @param {Int32Array} sums (h·w, F)
+   * @param {Rounding} rounding (F,)
    * @param {number} least
    */
-  #roundInto(features, factors, least) {
-    const { height, width } = this.#grid;
-    const { length } = factors;
-    for (let y = 0; y < height; y++) {
-      const row = features.subarray(((y + 1) * (width + 2) + 1) * length);
-      this.#kernel.round(row, this.#sums.subarray(y * width * length, (y + 1) * width * length), factors, least, LARGEST);
-    }
+  #roundInto(features, sums, rounding, least) {
+    const { width } = this.#grid;
+    const inside = features.subarray((width + 3) * this.#net.stride);
+    this.#kernel.round(inside, sums, rounding, least, LARGEST, { length: width, gap: 2 });
   }
 
   /** @param {Group} group @param {number} layer @param {Int16Array} features (h + 2, w + 2, F) */
   #convolve(group, layer, features) {
-    this.#kernel.convolve(this.#sums, group.spatial[layer], group.spatialBias[layer], features, this.#grid.width);
+    this.#kernel.convolve(this.#sums, group.spatial[layer], features, this.#grid.width);
   }
 
   /**
@@ -161,14 +153,12 @@ export class NetFeatures {
    * @returns {Int32Array} a copy of the scores (P, 2n)
    */
   #scoresOf(group, half, features) {
-    const bias = group.outputBias[half];
-    const factors = group.scoreFactors[half];
-    const sums = this.#scores.subarray(0, (features.length / this.#net.stride) * bias.length);
-    fill(sums, bias);
-    this.#kernel.add(sums, group.outputs[half], features);
+    const { factors, offsets } = group.scoreRoundings[half];
+    const sums = this.#scores.subarray(0, (features.length / this.#net.stride) * factors.length);
+    this.#kernel.add(sums.fill(0), group.outputs[half], features);
     const scores = new Int32Array(sums.length);
     for (let first = 0; first < sums.length; first += factors.length) {
-      for (let i = 0; i < factors.length; i++) scores[first + i] = Math.floor(sums[first + i] * factors[i] + 0.5);
+      for (let i = 0; i < factors.length; i++) scores[first + i] = Math.floor(sums[first + i] * factors[i] + offsets[i]);
     }
     return scores;
   }
@@ -187,16 +177,4 @@ export class NetFeatures {
     }
     return found;
   }
-}
-
-/**
- * Fill sums (P, R) with a row (R,).
- *
- * @param {Int32Array} sums
- * @param {Int32Array} row
- */
-function fill(sums, row) {
-  if (!sums.length) return;
-  sums.set(row);
-  for (let there = row.length; there < sums.length; there *= 2) sums.copyWithin(there, 0, there);
 }
