@@ -7,7 +7,7 @@
  * Attributes: `src`, `alt`, `width` and `height` as those of `<img>`; `data-max-bytes`, after so many bytes the download
  * is aborted; `data-model`, the folder of the exported model, by default `model/` beside this file; `data-runtime`, that
  * of onnxruntime-web, by default `onnxruntime/` beside this file; `data-fallback`, a picture for browsers that cannot
- * decode, instead of which the element may have an `<img loading="lazy">` inside.
+ * decode, and for files that cannot be decoded. An `<img>` inside the element serves as well, but is fetched in any case.
  *
  * Events: `omega-progress` for each picture, with `detail` { streamBytes, length, bytes }; then `load`; or `error`, with
  * a `message`. Nothing is requested from other origins than that of the page.
