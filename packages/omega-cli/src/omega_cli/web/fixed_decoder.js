@@ -1,0 +1,64 @@
+/** Coders 3 and 4 of FORMAT.md: symbols of one width in bits, without probabilities. */
+
+import { OmegaError } from "./errors.js";
+
+/** Decodes symbols of the same number of bits; see `RangeDecoder` for its methods. */
+export class FixedDecoder {
+  /** @type {Uint8Array} */
+  #stream = new Uint8Array();
+  #done = 0; // bits
+
+  /** @param {number} alphabet S */
+  constructor(alphabet) {
+    this.alphabet = alphabet;
+    this.bits = 32 - Math.clz32(alphabet - 1);
+  }
+
+  /** @param {Uint8Array} stream all bytes of it so far */
+  extend(stream) {
+    this.#stream = stream;
+  }
+
+  /**
+   * @param {ArrayLike<number>} tables (N,)
+   * @param {number} first
+   * @param {Int32Array} symbols (N,)
+   * @returns {number} the place after the last symbol that is there
+   */
+  decode(tables, first, symbols) {
+    let place = first;
+    for (; place < tables.length && this.#done + this.bits <= 8 * this.#stream.length; place++) {
+      symbols[place] = checked(this.next(), this.alphabet);
+    }
+    return place;
+  }
+
+  /** @returns {number} the next symbol, most significant bit first */
+  next() {
+    let symbol = 0;
+    for (let bit = 0; bit < this.bits; bit++, this.#done++) {
+      symbol = 2 * symbol + ((this.#stream[this.#done >> 3] >> (7 - (this.#done & 7))) & 1);
+    }
+    return symbol;
+  }
+}
+
+/** Decodes symbols of four bytes, the least significant first. */
+export class RawDecoder extends FixedDecoder {
+  bits = 32;
+
+  next() {
+    const swapped = super.next();
+    return (((swapped & 255) << 24) | ((swapped & 0xff00) << 8) | ((swapped >>> 8) & 0xff00) | (swapped >>> 24)) >>> 0;
+  }
+}
+
+/**
+ * @param {number} symbol
+ * @param {number} alphabet
+ * @returns {number} the symbol
+ */
+function checked(symbol, alphabet) {
+  if (symbol >= alphabet) throw new OmegaError(`the stream is damaged: it has the symbol ${symbol} of ${alphabet}.`);
+  return symbol;
+}

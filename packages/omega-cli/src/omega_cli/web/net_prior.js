@@ -1,0 +1,248 @@
+/**
+ * The prior with a net of integers: which table each symbol has, as FORMAT.md specifies it under "A net".
+ *
+ * Features and marks lie position after position, so that inner loops, and those of products, run over features. C
+ * channels, n of them in a group; W features, F of them with padding; P positions of a list.
+ */
+
+import { around, lattice } from "./lattice.js";
+import { NetFeatures, bytesOfFeatures } from "./net_features.js";
+import { intervals } from "./range_decoder.js";
+
+const MOST_LEVEL = 31;
+const LEVELS = 2 * MOST_LEVEL + 1;
+const KINDS = 8;
+const [ZERO_KIND, ROOT_KIND] = [3, 7];
+const KIND_BORDERS = [-3, -1, 0, 1, 2, 4];
+const LARGEST_MARK = 6;
+const [PARTS, PARTS_BELOW, LEANS, MOST_LEAN] = [40, 32, 7, 3];
+const TABLES = KINDS * PARTS * LEANS;
+const LOCAL_BITS = 6;
+
+/** The numbers of parents, from level −31 on, whose sums are weighted: the size in the upper 16 bits, and the signed. */
+const OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
+  const level = i - MOST_LEVEL;
+  return (Math.min(LARGEST_MARK, Math.abs(level)) << 16) + Math.max(-LARGEST_MARK, Math.min(LARGEST_MARK, level));
+});
+const KIND_OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
+  return KIND_BORDERS.filter((border) => i - MOST_LEVEL >= border).length;
+});
+
+/** @typedef {import("./lattice.js").Lattice} Lattice */
+/** @typedef {import("./net_arrays.js").Group} Group */
+/** @typedef {import("./tables.js").Symbols} Symbols */
+/** @typedef {import("./tables.js").Prior} Prior */
+/** @typedef {import("./tables.js").Step} Step */
+
+/**
+ * What is known of a group of channels when its symbols are decoded.
+ *
+ * @typedef {object} State
+ * @property {Group} group
+ * @property {Lattice} grid
+ * @property {Int8Array} before (n, h·w), the levels of the parents of its channels; 0 without a parent
+ * @property {Int32Array} local (n, 2, h·w), what is added to scores in both halves
+ * @property {Int16Array} marks (h·w, 2n), of its symbols that are decoded; 0 of others
+ */
+
+/** @implements {Prior} */
+export class NetPrior {
+  #net;
+
+  /** @param {import("./net_arrays.js").NetArrays} net */
+  constructor(net) {
+    this.#net = net;
+    this.alphabet = net.alphabet;
+    this.bounds = intervals(net.table, net.alphabet);
+    this.ranks = net.order.length;
+  }
+
+  /** @param {number} height @param {number} width */
+  bytes(height, width) {
+    const { channels, widest } = this.#net;
+    const ofSymbols = 30 * (widest.columns / 2); // scores and what is added to them, places, tables and ranks
+    return bytesOfFeatures(this.#net, height, width) + height * width * (channels + ofSymbols + 8);
+  }
+
+  /** @param {Symbols} symbols @param {number} height @param {number} width @returns {Generator<Step>} */
+  *steps(symbols, height, width) {
+    const grid = lattice(height, width);
+    const features = new NetFeatures(this.#net, grid);
+    const levels = new Int8Array(symbols.length); // after each symbol
+    for (const group of this.#net.groups) {
+      const before = this.#before(group, levels, height * width);
+      const marks = features.begin(group);
+      const state = { group, grid, before, marks, local: this.#local(group, before, grid) };
+      yield this.#step(state, 0, features.firstScores(group));
+      this.#mark(state, 0, symbols);
+      const scores = features.secondScores(group);
+      this.#addBeside(state, scores);
+      yield this.#step(state, 1, scores);
+      this.#mark(state, 1, symbols);
+      this.#raise(state, symbols, levels);
+      features.end(group);
+    }
+  }
+
+  /**
+   * The levels (n, h·w) of the parents of the channels of a group, 0 without a parent.
+   *
+   * @param {Group} group
+   * @param {Int8Array} levels (C, h·w)
+   * @param {number} positions
+   */
+  #before({ start, end }, levels, positions) {
+    const before = new Int8Array((end - start) * positions);
+    for (let channel = start; channel < end; channel++) {
+      const parent = this.#net.parents[channel];
+      if (parent < 0) continue;
+      before.set(levels.subarray(parent * positions, (parent + 1) * positions), (channel - start) * positions);
+    }
+    return before;
+  }
+
+  /**
+   * What is added to the scores (n, 2, h·w) of a group in both halves.
+   *
+   * @param {Group} group
+   * @param {Int8Array} before (n, h·w)
+   * @param {Lattice} grid
+   */
+  #local({ start, end }, before, grid) {
+    const { base, ofKind, around: weights, parents } = this.#net;
+    const positions = grid.height * grid.width;
+    const local = new Int32Array((end - start) * 2 * positions);
+    for (let channel = start; channel < end; channel++) {
+      const [first, second, last] = [0, 1, 2].map((j) => (2 * (channel - start) + j) * positions);
+      const [ofSize, ofSigned] = [weights[2 * channel], weights[2 * channel + 1]];
+      const [size, signed] = [base[2 * channel], base[2 * channel + 1]];
+      if (parents[channel] < 0) {
+        local.fill(size + ofKind[KINDS * channel + ROOT_KIND], first, second);
+        local.fill(signed, second, last);
+        continue;
+      }
+      const own = before.subarray((channel - start) * positions, (channel - start + 1) * positions);
+      const numbers = new Int32Array(positions);
+      for (let position = 0; position < positions; position++) numbers[position] = OF_PARENT[own[position] + MOST_LEVEL];
+      const sums = around(numbers, grid, false);
+      for (let position = 0; position < positions; position++) {
+        const kind = KIND_OF_PARENT[own[position] + MOST_LEVEL];
+        const sumOfSigned = (sums[position] << 16) >> 16;
+        const sumOfSizes = (sums[position] - sumOfSigned) >> 16;
+        local[first + position] = size + ofKind[KINDS * channel + kind] + localPart(sumOfSizes * ofSize);
+        local[second + position] = signed + localPart(sumOfSigned * ofSigned);
+      }
+    }
+    return local;
+  }
+
+  /**
+   * Add to scores (P, 2n) of the second half what the marks beside each position tell.
+   *
+   * @param {State} state
+   * @param {Int32Array} scores
+   */
+  #addBeside({ group: { start, end }, grid, marks }, scores) {
+    const { beside: weights, inSecond } = this.#net;
+    const { height, width } = grid;
+    const half = grid.halves[1];
+    const columns = 2 * (end - start);
+    const rows = scores.length / half.length;
+    for (let i = 0; i < half.length; i++) {
+      const x = half[i] % width;
+      const here = half[i] * columns;
+      const up = half[i] >= width ? here - width * columns : -1;
+      const down = half[i] < (height - 1) * width ? here + width * columns : -1;
+      const left = x > 0 ? here - columns : -1;
+      const right = x < width - 1 ? here + columns : -1;
+      for (let column = 0; column < columns; column++) {
+        let sum = 0;
+        if (up >= 0) sum += marks[up + column];
+        if (down >= 0) sum += marks[down + column];
+        if (left >= 0) sum += marks[left + column];
+        if (right >= 0) sum += marks[right + column];
+        // the signed marks come first, and tell the second scores
+        const score = column ^ 1;
+        scores[i * rows + score] += localPart(sum * weights[2 * start + score]);
+        if (column & 1) scores[i * rows + score] += inSecond[start + (column >> 1)];
+      }
+    }
+  }
+
+  /**
+   * The symbols of a group at the positions of a half.
+   *
+   * @param {State} state
+   * @param {number} half
+   * @param {Int32Array} scores (P, 2n)
+   * @returns {Step}
+   */
+  #step({ group: { start, end }, grid, before, local }, half, scores) {
+    const { classes, order, parents } = this.#net;
+    const own = grid.halves[half];
+    const positions = grid.all.length;
+    const rows = scores.length / own.length;
+    const count = (end - start) * own.length;
+    const [places, tables, ranks] = [new Int32Array(count), new Int32Array(count), new Int32Array(count)];
+    for (let channel = start, place = 0; channel < end; channel++) {
+      const column = 2 * (channel - start);
+      const isRoot = parents[channel] < 0;
+      for (let i = 0; i < own.length; i++, place++) {
+        const position = own[i];
+        const kind = isRoot ? ROOT_KIND : KIND_OF_PARENT[before[(channel - start) * positions + position] + MOST_LEVEL];
+        const score = scores[i * rows + column] + local[column * positions + position];
+        const part = Math.max(0, Math.min(PARTS - 1, (score >> 4) + PARTS_BELOW));
+        let lean = 0;
+        if (isRoot || kind === ZERO_KIND) {
+          const second = scores[i * rows + column + 1] + local[(column + 1) * positions + position];
+          lean = Math.max(-MOST_LEAN, Math.min(MOST_LEAN, (second + 16) >> 5));
+        }
+        const table = (kind * PARTS + part) * LEANS + lean + MOST_LEAN;
+        places[place] = channel * positions + position;
+        tables[place] = table;
+        ranks[place] = order[classes[channel] * TABLES + table];
+      }
+    }
+    return { places, tables, ranks };
+  }
+
+  /**
+   * Write the marks of the symbols of a half, which are decoded.
+   *
+   * @param {State} state
+   * @param {number} half
+   * @param {Symbols} symbols (C, h·w)
+   */
+  #mark({ group: { start, end }, grid, before, marks }, half, symbols) {
+    const { alphabet, signed, sizes } = this.#net;
+    const positions = grid.all.length;
+    const columns = 2 * (end - start);
+    const own = grid.halves[half];
+    for (let channel = 0; channel < end - start; channel++) {
+      for (let i = 0; i < own.length; i++) {
+        const position = own[i];
+        const level = before[channel * positions + position] + MOST_LEVEL;
+        const entry = level * alphabet + symbols[(start + channel) * positions + position];
+        marks[position * columns + 2 * channel] = signed[entry];
+        marks[position * columns + 2 * channel + 1] = sizes[entry];
+      }
+    }
+  }
+
+  /**
+   * Write the levels (C, h·w) after the symbols of a group.
+   *
+   * @param {State} state
+   * @param {Symbols} symbols (C, h·w)
+   * @param {Int8Array} levels
+   */
+  #raise({ group: { start }, before }, symbols, levels) {
+    const first = start * (symbols.length / this.#net.channels);
+    for (let i = 0; i < before.length; i++) {
+      levels[first + i] = this.#net.levels[(before[i] + MOST_LEVEL) * this.alphabet + symbols[first + i]];
+    }
+  }
+}
+
+/** @param {number} sum weighted, of neighbors @returns {number} what it adds to a score */
+const localPart = (sum) => (sum + (1 << (LOCAL_BITS - 1))) >> LOCAL_BITS;

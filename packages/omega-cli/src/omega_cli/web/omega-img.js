@@ -1,0 +1,236 @@
+/**
+ * The element `<omega-img>`: a picture that sharpens while its file arrives.
+ *
+ *     <script type="module" src="omega/omega-img.js"></script>
+ *     <omega-img src="photo.omega" alt="A harbour" width="768" height="512" data-fallback="photo.jpg"></omega-img>
+ *
+ * Attributes: `src`, `alt`, `width` and `height` as those of `<img>`; `data-max-bytes`, after so many bytes the download
+ * is aborted; `data-model`, the folder of the exported model, by default `model/` beside this file; `data-runtime`, that
+ * of onnxruntime-web, by default `onnxruntime/` beside this file; `data-fallback`, a picture for browsers that cannot
+ * decode, and for files that cannot be decoded. An `<img>` inside the element serves as well, but is fetched in any case.
+ *
+ * Events: `omega-progress` for each picture, with `detail` { streamBytes, length, bytes }; then `load`; or `error`, with
+ * a `message`. Nothing is requested from other origins than that of the page.
+ */
+
+const STYLE = `
+  :host { display: inline-block; max-width: 100% }
+  :host([hidden]) { display: none }
+  canvas { display: block; max-width: 100%; height: auto }
+  [hidden] { display: none }`;
+
+/** @typedef {import("./worker.js").Reply} Reply */
+/** @typedef {import("./worker.js").Request} Request */
+
+/** @type {Worker | null} */
+let sharedWorker = null;
+let lastId = 0;
+/** @type {Map<number, (reply: Reply) => void>} */
+const receivers = new Map();
+
+/** @returns {Worker} the one that all elements of the page share */
+function theWorker() {
+  if (sharedWorker) return sharedWorker;
+  const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  worker.addEventListener("message", ({ data }) => receivers.get(data.id)?.(data));
+  worker.addEventListener("error", () => {
+    sharedWorker = null; // the next picture begins with another
+    for (const [id, receive] of receivers) receive({ type: "error", id, message: "the decoder cannot be started." });
+  });
+  sharedWorker = worker;
+  return worker;
+}
+
+/** @param {Request} request */
+const tell = (request) => theWorker().postMessage(request, request.type === "push" ? [request.bytes.buffer] : []);
+
+/**
+ * @param {string} address relative to a base
+ * @param {string | URL} base
+ * @returns {URL}
+ * @throws {Error} for another origin than that of the page
+ */
+function ownUrl(address, base) {
+  const url = new URL(address, base);
+  if (url.origin !== location.origin) throw new Error(`${url} is of another origin than the page.`);
+  return url;
+}
+
+export class OmegaImage extends HTMLElement {
+  static observedAttributes = ["src", "alt", "width", "height", "data-max-bytes", "data-model", "data-runtime"];
+
+  #canvas = document.createElement("canvas");
+  #slot = document.createElement("slot");
+  #download = new AbortController();
+  #id = 0;
+  #bytes = 0;
+  #isScheduled = false;
+  #isShown = false;
+  #isComplete = false;
+
+  constructor() {
+    super();
+    const style = document.createElement("style");
+    style.textContent = STYLE;
+    this.#canvas.part = "picture";
+    this.#slot.hidden = true;
+    this.attachShadow({ mode: "open" }).append(style, this.#canvas, this.#slot);
+  }
+
+  /** Whether nothing more is to be done for the present `src`. */
+  get complete() {
+    return this.#isComplete;
+  }
+
+  /** In pixels; 0 before the first picture. */
+  get naturalWidth() {
+    return this.#isShown ? this.#canvas.width : 0;
+  }
+
+  /** In pixels; 0 before the first picture. */
+  get naturalHeight() {
+    return this.#isShown ? this.#canvas.height : 0;
+  }
+
+  connectedCallback() {
+    this.#describe();
+    this.#schedule();
+  }
+
+  disconnectedCallback() {
+    this.#stop();
+  }
+
+  /** @param {string} name @param {string | null} before @param {string | null} after */
+  attributeChangedCallback(name, before, after) {
+    if (before === after || !this.isConnected) return;
+    if (["alt", "width", "height"].includes(name)) this.#describe();
+    else this.#schedule();
+  }
+
+  /** Tell the name and the size of the picture. */
+  #describe() {
+    const alt = this.getAttribute("alt");
+    this.setAttribute("role", alt === "" ? "presentation" : "img");
+    if (alt) this.setAttribute("aria-label", alt);
+    else this.removeAttribute("aria-label");
+    const [width, height] = [Number(this.getAttribute("width")), Number(this.getAttribute("height"))];
+    const { style } = this.#canvas;
+    style.width = width > 0 ? `${width}px` : "";
+    style.aspectRatio = width > 0 && height > 0 ? `${width} / ${height}` : "";
+    if (height > 0 && !(width > 0)) style.height = `${height}px`;
+    else style.height = "";
+  }
+
+  /** Load once after all attributes are set. */
+  #schedule() {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.#stop();
+      if (this.isConnected && this.getAttribute("src")) this.#load();
+    });
+  }
+
+  #stop() {
+    this.#download.abort();
+    if (receivers.delete(this.#id)) tell({ type: "close", id: this.#id });
+  }
+
+  async #load() {
+    const download = (this.#download = new AbortController());
+    const id = (this.#id = ++lastId);
+    this.#bytes = 0;
+    this.#isComplete = this.#isShown = false;
+    try {
+      const base = document.baseURI;
+      const src = ownUrl(this.getAttribute("src") ?? "", base);
+      const [model, runtime] = ["model", "runtime"].map((name) => {
+        const address = this.getAttribute(`data-${name}`);
+        const folder = name === "model" ? "model/" : "onnxruntime/";
+        return (address ? ownUrl(address.replace(/\/?$/, "/"), base) : ownUrl(folder, import.meta.url)).href;
+      });
+      receivers.set(id, (reply) => this.#receive(reply));
+      tell({ type: "open", id, model, runtime });
+      await this.#fetch(src, id, download);
+    } catch (problem) {
+      if (id === this.#id && !download.signal.aborted) this.#fail(String(problem));
+    }
+  }
+
+  /**
+   * Pass on the bytes of a file as they arrive.
+   *
+   * @param {URL} src
+   * @param {number} id
+   * @param {AbortController} download
+   */
+  async #fetch(src, id, download) {
+    const response = await fetch(src, { signal: download.signal, mode: "same-origin" });
+    if (!response.ok || !response.body) throw new Error(`${src} cannot be had: status ${response.status}`);
+    const most = Number(this.getAttribute("data-max-bytes")) || Infinity;
+    const reader = response.body.getReader();
+    let problem = null;
+    while (this.#bytes < most) {
+      const part = await reader.read().catch((failure) => (problem = failure));
+      if (!part.value || download.signal.aborted) break;
+      const bytes = part.value.slice(0, most - this.#bytes);
+      this.#bytes += bytes.length;
+      tell({ type: "push", id, bytes });
+    }
+    if (id !== this.#id || !receivers.has(id)) return;
+    tell({ type: "end", id }); // also where the connection broke: what has arrived is shown
+    download.abort();
+    if (problem) this.#announce(`the download of ${src} broke off: ${problem}`);
+  }
+
+  /** @param {Reply} reply */
+  #receive(reply) {
+    if (reply.type === "error") {
+      this.#download.abort();
+      this.#fail(reply.message);
+      return;
+    }
+    const { width, height, data, streamBytes, length, last } = reply;
+    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
+    this.#canvas.getContext("2d")?.putImageData(new ImageData(data, width, height), 0, 0);
+    this.#isShown = true;
+    this.#canvas.hidden = false;
+    this.#slot.hidden = true;
+    this.dispatchEvent(new CustomEvent("omega-progress", { detail: { streamBytes, length, bytes: this.#bytes } }));
+    if (last) {
+      receivers.delete(this.#id);
+      this.#isComplete = true;
+      this.dispatchEvent(new Event("load"));
+    }
+  }
+
+  /** Show the fallback, unless a picture is there. @param {string} message */
+  #fail(message) {
+    receivers.delete(this.#id);
+    this.#isComplete = true;
+    if (!this.#isShown) {
+      this.#canvas.hidden = true;
+      this.#slot.hidden = false;
+      const fallback = this.getAttribute("data-fallback");
+      if (fallback && !this.children.length) {
+        const image = document.createElement("img");
+        for (const name of ["alt", "width", "height"]) {
+          const value = this.getAttribute(name);
+          if (value !== null) image.setAttribute(name, value);
+        }
+        image.src = ownUrl(fallback, document.baseURI).href;
+        this.append(image);
+      }
+    }
+    this.#announce(message);
+  }
+
+  /** @param {string} message */
+  #announce(message) {
+    this.dispatchEvent(new ErrorEvent("error", { message }));
+  }
+}
+
+customElements.define("omega-img", OmegaImage);

@@ -1,0 +1,150 @@
+/** Decodes the symbols of a file while its bytes arrive, each of them once. */
+
+import { OmegaError } from "./errors.js";
+import { FixedDecoder, RawDecoder } from "./fixed_decoder.js";
+import { RangeDecoder } from "./range_decoder.js";
+
+/** What stands for a symbol that is not decoded. */
+export const MISSING = -1;
+
+/** @typedef {import("./container.js").Size} Size */
+/** @typedef {import("./model.js").CodingModel} CodingModel */
+/** @typedef {import("./tables.js").Symbols} Symbols */
+
+/**
+ * The symbols of one picture.
+ *
+ * @typedef {object} Latent
+ * @property {Size} size in positions
+ * @property {Symbols} symbols (C, h, w), with MISSING for those that are not decoded
+ */
+
+/**
+ * Symbols of all pictures that are coded at once, in the order of coding.
+ *
+ * @typedef {object} CodingStep
+ * @property {Int32Array} places (N,), in the symbols of all pictures, one after the other
+ * @property {Int32Array} tables (N,)
+ * @property {Int32Array} symbols (N,), room for them
+ */
+
+/** Decodes the symbols of all pictures of a file. */
+export class SymbolDecoder {
+  #steps;
+  #decoder;
+  /** @type {CodingStep | null} */
+  #step = null;
+  #done = 0; // of the step
+  #ended = false;
+  #flat;
+
+  /**
+   * @param {CodingModel} model
+   * @param {string} coder of the file
+   * @param {Size[]} sizes of the latents, in positions
+   */
+  constructor(model, coder, sizes) {
+    const lengths = sizes.map(({ height, width }) => model.channels * height * width);
+    const count = lengths.reduce((sum, length) => sum + length, 0);
+    this.#flat = new (model.alphabet <= 127 ? Int8Array : Int16Array)(count).fill(MISSING);
+    /** @type {Latent[]} */
+    this.latents = [];
+    let start = 0;
+    sizes.forEach((size, i) => {
+      this.latents.push({ size, symbols: this.#flat.subarray(start, start + lengths[i]) });
+      start += lengths[i];
+    });
+    this.#decoder = decoderOf(coder, model);
+    this.#steps = codingSteps(model.prior, this.latents);
+  }
+
+  /**
+   * Decode the symbols that the bytes so far determine.
+   *
+   * @param {Uint8Array} stream all bytes of it so far
+   * @param {boolean} complete whether they have all symbols
+   * @throws {OmegaError} if such a stream lacks symbols
+   */
+  decode(stream, complete) {
+    this.#decoder.extend(stream, complete);
+    while (!this.#ended) {
+      if (this.#step === null) {
+        const next = this.#steps.next();
+        this.#ended = next.done === true;
+        this.#step = next.done ? null : next.value;
+        this.#done = 0;
+        continue;
+      }
+      const { places, tables, symbols } = this.#step;
+      const end = this.#decoder.decode(tables, this.#done, symbols);
+      for (let i = this.#done; i < end; i++) this.#flat[places[i]] = symbols[i];
+      this.#done = end;
+      if (end < places.length) {
+        if (complete) throw new OmegaError("the stream is damaged: it lacks symbols.");
+        return;
+      }
+      this.#step = null;
+    }
+  }
+}
+
+/**
+ * @param {string} coder
+ * @param {CodingModel} model
+ * @returns {{
+ *   extend(stream: Uint8Array, ended: boolean): void,
+ *   decode(tables: Int32Array, first: number, symbols: Int32Array): number,
+ * }}
+ */
+function decoderOf(coder, { prior, alphabet }) {
+  if (coder === "omega-entropy/range" && prior.bounds.length) return new RangeDecoder(prior.bounds, alphabet);
+  if (coder === "omega-entropy/fixed") return new FixedDecoder(alphabet);
+  if (coder === "omega-entropy/raw") return new RawDecoder(alphabet);
+  throw new OmegaError(`the coder ${coder} of the file is not one that this page and the model have.`);
+}
+
+/**
+ * @param {import("./tables.js").Prior} prior
+ * @param {Latent[]} latents
+ * @returns {Generator<CodingStep>}
+ */
+function* codingSteps(prior, latents) {
+  const ofPictures = latents.map(({ symbols, size }) => prior.steps(symbols, size.height, size.width));
+  const starts = latents.map(({ symbols }) => (symbols.byteOffset - latents[0].symbols.byteOffset) / symbols.BYTES_PER_ELEMENT);
+  for (;;) {
+    const parts = [];
+    for (const steps of ofPictures) {
+      const next = steps.next();
+      if (next.done) return;
+      parts.push(next.value);
+    }
+    yield inOrder(parts, starts, prior.ranks);
+  }
+}
+
+/**
+ * Sort symbols by their ranks; those of one rank stay in their order.
+ *
+ * @param {import("./tables.js").Step[]} parts of each picture
+ * @param {number[]} starts where the symbols of each picture begin
+ * @param {number} ranks how many there are
+ * @returns {CodingStep}
+ */
+function inOrder(parts, starts, ranks) {
+  const ends = new Int32Array(ranks + 1); // of each rank, and of those before it
+  let count = 0;
+  for (const part of parts) {
+    for (let i = 0; i < part.ranks.length; i++) ends[part.ranks[i] + 1]++;
+    count += part.ranks.length;
+  }
+  for (let rank = 0; rank < ranks; rank++) ends[rank + 1] += ends[rank];
+  const [places, tables] = [new Int32Array(count), new Int32Array(count)];
+  parts.forEach((part, picture) => {
+    for (let i = 0; i < part.ranks.length; i++) {
+      const place = ends[part.ranks[i]]++;
+      places[place] = starts[picture] + part.places[i];
+      tables[place] = part.tables[i];
+    }
+  });
+  return { places, tables, symbols: new Int32Array(count) };
+}

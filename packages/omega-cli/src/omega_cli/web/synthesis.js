@@ -1,0 +1,172 @@
+/** From symbols to pixels: runs `synthesis.onnx` on a whole latent, or tile by tile. */
+
+import { MISSING } from "./symbols.js";
+
+/** The longest side, in positions, of what is synthesized at once: it bounds the memory that large pictures take. */
+const MOST_POSITIONS = 64;
+
+/** @typedef {import("./container.js").Size} Size */
+/** @typedef {import("./model.js").CodingModel} CodingModel */
+/** @typedef {import("./symbols.js").Latent} Latent */
+
+/**
+ * Computes the graph: symbols (C, h, w), with MISSING ones, to levels (colors, H, W) of whole blocks, 0 to 255.
+ *
+ * `known`: how many symbols the whole picture has, divided by its positions.
+ *
+ * @callback Graph
+ * @param {Int32Array} symbols
+ * @param {number} channels C
+ * @param {Size} size (h, w)
+ * @param {number} known
+ * @returns {Promise<Float32Array>}
+ */
+
+/**
+ * A piece of an axis, in positions: [start, stop), and with its halo [first, last).
+ *
+ * @typedef {{ first: number, start: number, stop: number, last: number }} Span
+ */
+
+/**
+ * @param {CodingModel} model
+ * @param {Size} size of the latent
+ * @param {number | null} tile the side of the tiles of the file, in pixels
+ * @returns {number} the most positions that are synthesized at once
+ */
+export function positionsAtOnce({ blocks }, { height, width }, tile) {
+  const most = longestPiece(blocks, tile) + 2 * (blocks?.synthesis_halo ?? 0);
+  return Math.min(height, most) * Math.min(width, most);
+}
+
+/**
+ * @param {CodingModel} model
+ * @param {Graph} graph
+ * @param {Latent} latent
+ * @param {Size} picture in pixels
+ * @param {{ tile: number | null, isGray: boolean }} header of the file
+ * @returns {Promise<Uint8ClampedArray<ArrayBuffer>>} RGBA, opaque
+ */
+export async function synthesized(model, graph, latent, picture, { tile, isGray }) {
+  const { symbols, size } = latent;
+  const pixels = new Uint8ClampedArray(4 * picture.height * picture.width).fill(255);
+  let count = 0;
+  for (let i = 0; i < symbols.length; i++) if (symbols[i] !== MISSING) count++;
+  const known = count / (size.height * size.width);
+  const strideDown = model.blocks?.stride ?? picture.height / size.height;
+  const strideAcross = model.blocks?.stride ?? picture.width / size.width;
+  // the picture is in the middle of its blocks
+  const top = Math.floor((size.height * strideDown - picture.height) / 2);
+  const left = Math.floor((size.width * strideAcross - picture.width) / 2);
+  const [spansDown, spansAcross] = spansOf(model, size, tile);
+  for (const down of spansDown) {
+    for (const across of spansAcross) {
+      const part = { height: down.last - down.first, width: across.last - across.first };
+      const levels = await graph(cut(latent, model.channels, down, across), model.channels, part, known);
+      const planes = { levels, width: part.width * strideAcross, colors: model.colors };
+      const rows = inside(down, strideDown, top, picture.height);
+      const columns = inside(across, strideAcross, left, picture.width);
+      paint(pixels, picture.width, planes, rows, columns, isGray);
+    }
+  }
+  return pixels;
+}
+
+/**
+ * @param {import("./model.js").Blocks | null} blocks
+ * @param {number | null} tile
+ * @returns {number} in positions
+ */
+function longestPiece(blocks, tile) {
+  return blocks ? Math.max(1, Math.min(MOST_POSITIONS, Math.floor((tile ?? Infinity) / blocks.stride))) : Infinity;
+}
+
+/**
+ * @param {CodingModel} model
+ * @param {Size} size of the latent
+ * @param {number | null} tile
+ * @returns {[Span[], Span[]]} the pieces down and across
+ */
+function spansOf({ blocks }, size, tile) {
+  const most = longestPiece(blocks, tile);
+  const halo = blocks?.synthesis_halo ?? 0;
+  return [spans(size.height, most, halo), spans(size.width, most, halo)];
+}
+
+/**
+ * Divide an axis into pieces of nearly equal length.
+ *
+ * @param {number} length of the axis
+ * @param {number} most of a piece
+ * @param {number} halo on each side
+ * @returns {Span[]}
+ */
+function spans(length, most, halo) {
+  const pieces = Math.max(1, Math.ceil(length / most));
+  return Array.from({ length: pieces }, (_, i) => {
+    const [start, stop] = [Math.floor((length * i) / pieces), Math.floor((length * (i + 1)) / pieces)];
+    return { first: Math.max(0, start - halo), start, stop, last: Math.min(length, stop + halo) };
+  });
+}
+
+/**
+ * @param {Latent} latent
+ * @param {number} channels C
+ * @param {Span} down
+ * @param {Span} across
+ * @returns {Int32Array} the symbols of a tile with its halo
+ */
+function cut({ symbols, size }, channels, down, across) {
+  const width = across.last - across.first;
+  const found = new Int32Array(channels * (down.last - down.first) * width);
+  let place = 0;
+  for (let channel = 0; channel < channels; channel++) {
+    for (let y = down.first; y < down.last; y++, place += width) {
+      const row = (channel * size.height + y) * size.width;
+      found.set(symbols.subarray(row + across.first, row + across.last), place);
+    }
+  }
+  return found;
+}
+
+/**
+ * Pixels of a picture, and where they lie in the levels of a tile.
+ *
+ * @typedef {{ start: number, stop: number, within: number }} Pixels
+ */
+
+/**
+ * @param {Span} span
+ * @param {number} stride
+ * @param {number} margin before the picture
+ * @param {number} length of the picture
+ * @returns {Pixels}
+ */
+function inside({ first, start, stop }, stride, margin, length) {
+  const from = Math.max(0, start * stride - margin);
+  return { start: from, stop: Math.min(length, stop * stride - margin), within: from + margin - first * stride };
+}
+
+/**
+ * @param {Uint8ClampedArray} pixels RGBA, which rounds what is written
+ * @param {number} width of the picture
+ * @param {{ levels: Float32Array, width: number, colors: number }} planes
+ * @param {Pixels} rows
+ * @param {Pixels} columns
+ * @param {boolean} isGray whether each pixel is the mean of the colors
+ */
+function paint(pixels, width, { levels, width: stride, colors }, rows, columns, isGray) {
+  const plane = levels.length / colors;
+  const [green, blue] = colors === 3 ? [plane, 2 * plane] : [0, 0];
+  for (let y = rows.start; y < rows.stop; y++) {
+    let from = (rows.within + y - rows.start) * stride + columns.within;
+    let to = 4 * (y * width + columns.start);
+    for (let x = columns.start; x < columns.stop; x++, from++, to += 4) {
+      const [r, g, b] = [levels[from], levels[from + green], levels[from + blue]];
+      const mean = (r + g + b) / 3;
+      pixels[to] = isGray ? mean : r;
+      pixels[to + 1] = isGray ? mean : g;
+      pixels[to + 2] = isGray ? mean : b;
+    }
+  }
+}
