@@ -342,6 +342,30 @@ def test_a_stand_in_for_the_hub_is_read_and_written(
     )
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train glyphs-omega-8 --steps 1 --output {0}",
+        "train glyphs-omega-8 --steps 1 --test-images {0}",
+        "shards in --output {0}",
+        "export run --output {0}",
+        "export {0} --output run.safetensors",
+        "export-onnx model.safetensors --output {0}",
+        "evaluate --images in --model model.safetensors --output {0}",
+        "new quantizer mine --output {0}",
+    ],
+)
+def test_what_is_to_be_on_this_machine_is_not_taken_for_a_folder_of_the_name_of_a_scheme(
+    folder: Path, omega_here: Run, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    before = files(folder)
+    done = omega_here(*command.format("s3://bucket/it").split())
+    refusal = "error: s3://bucket/it is a URL; here, only a path of this machine will do.\n"
+    assert (done.returncode, done.stderr) == (2, refusal)
+    assert files(folder) == before
+
+
 def test_a_command_with_paths_imports_no_fsspec(folder: Path) -> None:
     program = (
         "import sys\nfrom omega_cli.main import run\ntry: run()\n"

@@ -31,6 +31,7 @@ from omega_cli.options import (
     SkipExisting,
     Verbose,
     Workers,
+    local_path,
     omega_train_for,
     parsed_options,
 )
@@ -167,7 +168,12 @@ def evaluate(
     images: Annotated[
         Input, typer.Option(parser=place_of, metavar="PATH", help="A picture, or a folder of them, or its URL.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for tables, plots and report.html.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", parser=local_path, metavar="PATH", help="The folder for tables, plots and report.html."
+        ),
+    ],
     model: Annotated[
         list[str] | None,
         typer.Option(

@@ -7,13 +7,17 @@ import typer
 
 from omega_cli.logs import show
 from omega_cli.messages import say
-from omega_cli.options import Overwrite, Quiet, SkipExisting, Verbose, omega_train_for
+from omega_cli.options import Overwrite, Quiet, SkipExisting, Verbose, local_path, omega_train_for
 from omega_cli.output_files import Existing
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="The folder of a run, which may be going on.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
+    run: Annotated[
+        Path, typer.Argument(parser=local_path, metavar="RUN", help="The folder of a run, which may be going on.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=local_path, metavar="PATH", help="The model file to write.")
+    ],
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="PATH[=SHARE]", help="The folder of the pictures that it trains on; or several."),

@@ -6,12 +6,16 @@ from typing import Annotated
 import typer
 
 from omega_cli.messages import say
+from omega_cli.options import local_path
 from omega_core.errors import OutputError
 
 
 def export_onnx(
     model: Annotated[str, typer.Argument(help="A model of `omega models`, or a file that `omega train` wrote.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make, or an empty one.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", parser=local_path, metavar="PATH", help="The folder to make, or an empty one."),
+    ],
 ) -> None:
     """Write a model as files for onnxruntime, which needs no torch, and check them against torch."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

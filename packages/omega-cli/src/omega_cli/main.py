@@ -45,6 +45,8 @@ _command = 0  # its process
 
 _python_shows = warnings.showwarning
 
+_shown: set[str] = set()  # warnings of this command
+
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -88,7 +90,8 @@ def run() -> None:
     for number in _ENDINGS:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
             signal.signal(number, _end)
-    warnings.simplefilter("once", OmegaWarning)
+    warnings.simplefilter("always", OmegaWarning)  # "once" forgets what it showed when other code changes filters
+    _shown.clear()
     warnings.showwarning = _show
     try:
         _refuse_empty(arguments)
@@ -143,9 +146,11 @@ def _show(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Say in one line what the user should know; other warnings go where Python sends them."""
+    """Say in one line, and once, what the user should know; other warnings go where Python sends them."""
     if issubclass(category, OmegaWarning):
-        say_warning(str(message))
+        if str(message) not in _shown:
+            _shown.add(str(message))
+            say_warning(str(message))
     else:
         _python_shows(message, category, filename, lineno, file, line)
 

@@ -11,6 +11,7 @@ import typer
 import omega_cli
 from omega_cli import completions
 from omega_cli.messages import say, say_warning
+from omega_cli.options import local_path
 from omega_core.errors import ComponentError, OutputError
 from omega_core.plugins.components import KINDS
 
@@ -36,7 +37,10 @@ def new(
     ],
     name: Annotated[str, typer.Argument(help="What users will call it, such as mine.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The folder to make; omega-NAME if not given.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", parser=local_path, metavar="PATH", help="The folder to make; omega-NAME if not given."
+        ),
     ] = None,
     summary: Annotated[str | None, typer.Option(help="What `omega list` says of it, in one line.")] = None,
 ) -> None:

@@ -10,7 +10,7 @@ from omega_cli.failures import reason_of
 from omega_cli.input_files import Input, find_files, input_place
 from omega_cli.jobs import Done
 from omega_cli.messages import many
-from omega_cli.options import Quiet, omega_train_for
+from omega_cli.options import Quiet, local_path, omega_train_for
 from omega_cli.progress import Progress
 from omega_core.errors import ImageError, OutputError
 
@@ -20,7 +20,16 @@ def shards(
         list[Input],
         typer.Argument(parser=input_place, metavar="INPUT...", help="Pictures and folders of them, or their URLs."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the tar files: a new or empty one.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=local_path,
+            metavar="PATH",
+            help="The folder for the tar files: a new or empty one.",
+        ),
+    ],
     size: Annotated[int, typer.Option(min=1, help="The most MiB of a tar file that has several pictures.")] = 256,
     quiet: Quiet = False,
 ) -> None:

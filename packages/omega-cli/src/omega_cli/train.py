@@ -11,7 +11,7 @@ from omega_cli.evaluate import evaluate_on
 from omega_cli.input_files import find_files
 from omega_cli.logs import show
 from omega_cli.messages import say
-from omega_cli.options import ComponentOptions, Quiet, Verbose, omega_train_for, parsed_options
+from omega_cli.options import ComponentOptions, Quiet, Verbose, local_path, omega_train_for, parsed_options
 from omega_core.errors import OmegaError
 from omega_core.processes import launch_rank
 
@@ -32,11 +32,17 @@ def train(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The run folder; runs/RECIPE if not given.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", parser=local_path, metavar="PATH", help="The run folder; runs/RECIPE if not given."
+        ),
     ] = None,
     description: Annotated[str | None, typer.Option(help="A description, stored in the model file.")] = None,
     test_images: Annotated[
-        list[Path] | None, typer.Option(help="A folder of pictures to evaluate on at the end; or several.")
+        list[Path] | None,
+        typer.Option(
+            parser=local_path, metavar="PATH", help="A folder of pictures to evaluate on at the end; or several."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     init: Annotated[
