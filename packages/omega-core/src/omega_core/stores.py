@@ -197,12 +197,12 @@ def _plainly() -> Iterator[None]:
     except (OmegaError, MemoryError):
         raise
     except Exception as problem:
-        number, sentence = _reason(problem)
+        number, sentence = reason_of(problem)
         raise OSError(number, sentence) from problem
 
 
-def _reason(problem: BaseException) -> tuple[int, str]:
-    """The number and the sentence, without its period, of an exception."""
+def reason_of(problem: BaseException) -> tuple[int, str]:
+    """The number and the sentence, without its period, of an exception of fsspec or the library of a store."""
     cause = problem.__cause__
     if isinstance(problem, FileNotFoundError) and (isinstance(cause, OSError) or _is_of_a_library(cause)):
         problem = cause  # of the web, any answer but a file
@@ -228,7 +228,8 @@ def _reason(problem: BaseException) -> tuple[int, str]:
         return number, os.strerror(number)
     if isinstance(problem, OSError):
         return problem.errno or errno.EIO, text
-    return errno.EIO, text if _is_of_a_library(problem) else f"{type(problem).__name__}: {text}"
+    named = _is_of_a_library(problem) or isinstance(problem, ImportError)  # by which fsspec says what to install
+    return errno.EIO, text if named else f"{type(problem).__name__}: {text}"
 
 
 def _is_of_a_library(problem: BaseException | None) -> TypeGuard[BaseException]:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from omega_core.errors import DataError, MissingExtraError
+from omega_core.stores import reason_of
 from omega_train.data.folder_shares import is_url
 
 if TYPE_CHECKING:
@@ -182,8 +183,6 @@ def _naming(file: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except FileNotFoundError as problem:
-        raise DataError(f"cannot read {file}: there is no such file.") from problem
     except Exception as problem:
-        reason: Any = getattr(problem, "strerror", None) or " ".join(str(problem).split()) or type(problem).__name__
-        raise DataError(f"cannot read {file}: {str(reason).removesuffix('.')}.") from problem
+        _, reason = reason_of(problem)
+        raise DataError(f"cannot read {file}: {reason}.") from problem
