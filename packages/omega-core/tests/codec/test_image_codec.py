@@ -100,6 +100,18 @@ def test_a_step_gives_reconstruction_latent_bits_and_symbols(codec, image):
     assert torch.equal(output.penalty, torch.ones(6))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [torch.rand(3, 3, 6, 4), torch.rand(1, 6, 4), torch.zeros(3, 1, 6, 4, dtype=torch.uint8)],
+    ids=["colors", "no batch", "integers"],
+)
+def test_a_step_on_what_is_no_batch_of_images_is_refused(codec, wrong):
+    kept, fineness = torch.full((len(wrong),), 4), torch.ones(len(wrong))
+    for step in (codec, lambda image: codec.relaxed(image, kept, fineness), codec.with_frozen_symbols):
+        with pytest.raises(ValueError, match=r"this codec takes \(B, 1, H, W\) of floating-point values"):
+            step(wrong)
+
+
 def test_all_channels_are_kept_where_no_number_is_given(codec, image):
     whole = codec(image, torch.full((6,), 4))
     assert torch.equal(codec(image).reconstruction, whole.reconstruction)

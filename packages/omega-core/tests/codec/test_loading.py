@@ -72,6 +72,17 @@ def test_a_batch_that_cannot_be_compressed_is_named(path, gray):
         omega_core.compress([gray, b"nothing"], path)
 
 
+def test_a_picture_that_cannot_be_read_is_named(path, gray, tmp_path):
+    missing = tmp_path / "missing.png"
+    for compress in (lambda picture: omega_core.compress(picture, path), load_model(path).encode):
+        for picture in (missing, str(missing)):
+            with pytest.raises(ImageError) as raised:
+                compress(picture)
+            assert str(raised.value) == f"{missing}: the picture cannot be read: No such file or directory."
+    with pytest.raises(ImageError, match=r"^picture 1 of the batch: .*missing\.png: the picture cannot be read"):
+        omega_core.compress([gray, missing], path)
+
+
 def test_a_file_is_decoded_from_bytes_a_path_and_an_open_file(path, gray, tmp_path):
     data = omega_core.compress(gray, path)
     (tmp_path / "a.omega").write_bytes(data)

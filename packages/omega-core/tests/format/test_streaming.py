@@ -6,7 +6,7 @@ from file_samples import HANDWRITTEN, SMALL, SMALL_FILE, any_files
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omega_core.errors import CutOffError, DamagedFileError, FileFormatError
+from omega_core.errors import CutOffError, DamagedFileError, FileFormatError, OmegaError
 from omega_core.format.file import OmegaFile
 from omega_core.format.streaming import StreamingFile
 
@@ -96,6 +96,11 @@ def test_what_arrives_and_is_no_file_is_refused_at_once():
     for data in (b"", b"\xce", b"hello"):
         with pytest.raises(FileFormatError, match=r"not an \.omega file"):
             StreamingFile(Counting(data))
+
+
+def test_a_path_does_not_arrive():
+    with pytest.raises(OmegaError, match="bytes or an open file are needed, not str"):
+        StreamingFile("a.omega")
 
 
 def test_a_file_that_arrives_and_claims_a_stream_of_gigabytes_takes_no_memory_for_it():

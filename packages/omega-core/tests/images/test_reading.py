@@ -97,7 +97,7 @@ def test_an_array_that_is_not_8_bits_is_refused(dtype):
 
 @pytest.mark.parametrize("shape", [(), (4,), (0, 4), (4, 0, 3), (3, 4, 5), (4, 4, 0), (1, 4, 4, 3)])
 def test_an_array_of_another_shape_is_refused_by_its_shape(shape):
-    with pytest.raises(ImageError, match=r"an array of shape \("):
+    with pytest.raises(ImageError, match=r"an array of shape \(.* several as a list"):
         read_picture(np.zeros(shape, np.uint8))
 
 

@@ -178,7 +178,15 @@ class ImageCodec(nn.Module):
         self.quantizer.compile_parts()
 
     def analyze(self, image: Tensor) -> Tensor:
-        """Transform an image (B, colors, H, W), floating-point in [0, 1], into its latent (B, D, h, w)."""
+        """Transform an image (B, colors, H, W), floating-point in [0, 1], into its latent (B, D, h, w).
+
+        Raises ValueError for another shape or type.
+        """
+        if image.ndim != 4 or image.shape[1] != self.colors or not image.is_floating_point():
+            raise ValueError(
+                f"an image of shape {tuple(image.shape)} and {image.dtype}; this codec takes (B, {self.colors}, H, W)"
+                " of floating-point values from 0 to 1"
+            )
         compiled = self._compiled.get("analysis") if self.training else None
         return self.architecture.analysis(image) if compiled is None else compiled(image)
 

@@ -73,7 +73,8 @@ class DecodingMemory:
         needed = self.needed(sizes, tile)
         if needed > allowed:
             raise NotEnoughMemoryError(
-                f"decoding it may take {needed >> 20} MiB of memory, more than {allowed >> 20}; allow more to do it.",
+                f"decoding it may take {needed >> 20} MiB of memory, more than {allowed >> 20};"
+                " allow more with max_memory to do it.",
                 needed=needed,
                 allowed=allowed,
             )

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
 
 import numpy as np
@@ -40,6 +41,7 @@ from omega_core.images.alpha_and_profile import compress_planes, compress_profil
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
 from omega_core.images.reading import Batch, FileOrArray, PictureLike, is_batch, pictures_of, read_picture
+from omega_core.places import Url, place_of
 from omega_core.plugins.registry import registry, resolve
 
 if TYPE_CHECKING:
@@ -189,7 +191,12 @@ class Model:
     def read(self, picture: PictureLike | Picture) -> Picture:
         """Read a picture, if it is not a `Picture` yet. Raises ImageError, also for more than `max_pixels`."""
         if not isinstance(picture, Picture):
-            return read_picture(picture, max_pixels=self.max_pixels)
+            try:
+                return read_picture(picture, max_pixels=self.max_pixels)
+            except ImageError as problem:
+                if not isinstance(picture, (str, PathLike, Url)):
+                    raise
+                raise ImageError(f"{place_of(picture)}: {problem}") from problem
         height, width = picture.size
         check_size(width, height, self.max_pixels)
         return picture
@@ -465,7 +472,9 @@ class Model:
         for height, width in shapes:
             if height * width > self.max_pixels:
                 size = f"{width}×{height}"
-                raise CoderError(f"the file says {size} pixels, more than {self.max_pixels}; allow more to take it.")
+                raise CoderError(
+                    f"the file says {size} pixels, more than {self.max_pixels}; allow more with max_pixels to take it."
+                )
         if header.pixels > self._most_pixels:
             raise CoderError(f"the file says {header.pixels} pixels in all, more than {self._most_pixels}.")
         if self.codec.takes_tiles:

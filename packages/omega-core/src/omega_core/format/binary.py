@@ -4,7 +4,7 @@ import zlib
 from io import BytesIO
 from typing import Protocol
 
-from omega_core.errors import CutOffError, DamagedFileError
+from omega_core.errors import CutOffError, DamagedFileError, OmegaError
 
 CHECKSUM = 4
 """The size of a checksum, in bytes."""
@@ -23,9 +23,13 @@ class Reader:
     source: the stream, or bytes.
 
     taken: all bytes that were read so far.
+
+    Raises OmegaError for another source, such as a path.
     """
 
     def __init__(self, source: Stream | bytes) -> None:
+        if not isinstance(source, bytes) and not hasattr(source, "read"):
+            raise OmegaError(f"bytes or an open file are needed, not {type(source).__name__}.")
         self.source = BytesIO(source) if isinstance(source, bytes) else source
         self.taken = bytearray()
 

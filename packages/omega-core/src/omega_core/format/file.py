@@ -92,7 +92,10 @@ def cut_off(header: Header, missing: int, intact: int) -> CutOffError:
     missing: the number of missing bytes.
     intact: the number of bytes of the stream that are there.
     """
-    hope = (
-        f"The first {intact} of {header.length} bytes of its stream are there" if intact else "Nothing can be decoded"
-    )
-    return CutOffError(f"the file breaks off: {missing} bytes are missing. {hope}.", intact=intact)
+    hope = "Nothing can be decoded."
+    if intact:
+        hope = (
+            f"The first {intact} of {header.length} bytes of its stream are there;"
+            " --partial, or partial=True of a model, decodes them."
+        )
+    return CutOffError(f"the file breaks off: {missing} bytes are missing. {hope}", intact=intact)

@@ -25,7 +25,9 @@ def picture_of_array(array: NDArray[Any], max_pixels: int) -> Picture:
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or not array.size:
-        raise ImageError(f"an array of shape {array.shape} is not a picture; give (H, W) or (H, W, 3).")
+        raise ImageError(
+            f"an array of shape {array.shape} is not a picture; give (H, W) or (H, W, 3), and several as a list."
+        )
     check_size(array.shape[1], array.shape[0], max_pixels)
     colors = 1 if array.shape[2] < 3 else 3
     pixels = np.array(array[:, :, :colors].transpose(2, 0, 1), order="C")
