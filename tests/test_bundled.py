@@ -152,6 +152,28 @@ def test_pictures_go_there_and_back_with_nothing_but_paths(
     assert np.sqrt(np.square(difference).mean()) < 10
 
 
+def test_many_small_pictures_go_into_a_pack_and_back_with_nothing_but_paths(omega_here: Any, tmp_path: Path) -> None:
+    ramp = np.asarray(Image.linear_gradient("L").resize((64, 64)), int)
+    for number in range(66):  # more than one block has
+        colors = [60 + (ramp.T if (number >> color) % 2 else ramp) * (number + 30) // 200 for color in range(3)]
+        size = (12 + number % 3 * 4, 16)
+        Image.fromarray(np.stack(colors, axis=2).astype(np.uint8)).resize(size).save(tmp_path / f"{number:02}.png")
+    done = omega_here("compress", *sorted(tmp_path.glob("*.png")), "--output", tmp_path / "all.omega", "--pack")
+    assert done.returncode == 0, done.stderr
+    done = omega_here("decompress", tmp_path / "all.omega", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    model = omega_core.load_model("compact")
+    alone = model.compress([tmp_path / "03.png", tmp_path / "65.png"])
+    assert (tmp_path / "all.omega").stat().st_size < 66 * min(map(len, alone))
+    for name, data in zip(("03.png", "65.png"), alone, strict=True):
+        with Image.open(tmp_path / "out" / "all" / name) as unpacked:
+            apart = np.asarray(unpacked, int) - np.asarray(model.decompress(data), int)
+        assert np.abs(apart).max() <= 1
+    for path in tmp_path.glob("*.png"):
+        with Image.open(path) as picture, Image.open(tmp_path / "out" / "all" / path.name) as unpacked:
+            assert psnr(read_picture(picture).pixels, read_picture(unpacked).pixels) > 28, path
+
+
 def test_a_model_is_named(omega: Any, bundled: dict[str, str], tmp_path: Path) -> None:
     done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", "golden", **bundled)
     assert done.returncode == 0, done.stderr
