@@ -311,8 +311,16 @@ def test_several_places_have_their_shares_of_the_samples(shards: Path) -> None:
 
 def test_a_dataset_that_takes_folders_refuses_urls(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
     recipe = tiny(dataset="folder", dataset_options={"crop": 16}, steps=1)
-    with pytest.raises(DataError, match=r"the dataset folder takes folders, not URLs such as https://host/a\."):
+    with pytest.raises(DataError, match="takes folders, not URLs such as https://host/a: see --dataset shards"):
         train(recipe, tmp_path / "run", data="https://host/a")
+
+
+def test_a_dataset_that_takes_folders_says_which_one_takes_shards(
+    tiny: Callable[..., Recipe], shards: Path, tmp_path: Path
+) -> None:
+    recipe = tiny(dataset="folder", dataset_options={"crop": 16}, steps=1)
+    with pytest.raises(DataError, match=r"has no pictures\. Those in its tar files are read by --dataset shards\.$"):
+        train(recipe, tmp_path / "run", data=shards)
 
 
 def test_a_run_on_shards_is_resumed_exactly_and_refuses_others(

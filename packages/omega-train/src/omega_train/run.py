@@ -101,7 +101,7 @@ def _check_data(recipe: Recipe, pictures: Path | str | Mapping[Path | str, float
         raise DataError(f"the dataset {recipe.dataset} takes one folder of data, not {len(pictures)}.")
     url = next(filter(is_url, pictures if isinstance(pictures, Mapping) else [pictures or ""]), None)
     if url and not getattr(dataset, "takes_urls", False):
-        raise DataError(f"the dataset {recipe.dataset} takes folders, not URLs such as {url}.")
+        raise DataError(f"the dataset {recipe.dataset} takes folders, not URLs such as {url}: see --dataset shards.")
 
 
 def _check_resumable(recipe: Recipe, folder: Path) -> str:

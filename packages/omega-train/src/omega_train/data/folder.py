@@ -101,7 +101,8 @@ def _pictures(folder: Path, colors: int, skip_unreadable: bool, notes: list[str]
     if not skip_unreadable:
         found.check_readable()
     if not found.modes:
-        raise DataError(f"the folder {folder} has no pictures.")
+        hint = " Those in its tar files are read by --dataset shards." if any(folder.glob("*.tar")) else ""
+        raise DataError(f"the folder {folder} has no pictures.{hint}")
     notes += found.left_out()
     gray = [path for path, mode in found.modes.items() if mode in _GRAY]
     if colors == 3 and gray:
