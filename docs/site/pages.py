@@ -37,8 +37,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return Files([*kept, *pages, *interfaces])
 
 
-def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Return a page whose links lead to other pages, or to other sites: what else is in the repository is named only."""
+def on_page_markdown(
+    markdown: str,
+    *,
+    page: Page,
+    config: MkDocsConfig,  # noqa: ARG001 (mkdocs gives it by name)
+    files: Files,
+) -> str:
+    """Return a page whose links lead to other pages or sites: what else is in the repository is named only."""
     folder = PurePosixPath(page.file.src_uri).parent
 
     def linked(link: re.Match[str]) -> str:
