@@ -208,7 +208,7 @@ def lowest(session: nox.Session) -> None:
     wheels["omega-core"] += "[fsspec]"
     wheels["omega-train"] += "[evaluation,heic,jxl,metrics,shards,tensorboard]"
     wheels["omega-cli"] += "[onnx]"
-    session.install("--no-compile", "-c", str(file), *wheels.values(), *STORES, *ORACLES, *TESTING, "hatchling")
+    session.install("--no-compile", "-c", str(file), *wheels.values(), *ORACLES, *TESTING, "hatchling")
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
