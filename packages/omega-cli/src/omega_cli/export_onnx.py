@@ -7,7 +7,7 @@ import typer
 
 from omega_cli.messages import say
 from omega_cli.options import local_path
-from omega_core.errors import OutputError
+from omega_cli.output_files import check_new_folder
 
 
 def export_onnx(
@@ -18,8 +18,7 @@ def export_onnx(
     ],
 ) -> None:
     """Write a model as files for onnxruntime, which needs no torch, and check them against torch."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise OutputError(f"{output} is there already; name another --output.")
+    check_new_folder(output)
     import omega_core
 
     made = omega_core.export_onnx(model, output)

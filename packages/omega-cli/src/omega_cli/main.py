@@ -21,6 +21,7 @@ from omega_cli.decompress import decompress
 from omega_cli.evaluate import evaluate
 from omega_cli.export import export
 from omega_cli.export_onnx import export_onnx
+from omega_cli.export_web import export_web
 from omega_cli.failures import Terminated
 from omega_cli.info import info
 from omega_cli.listing import list_components, list_plugins
@@ -31,6 +32,7 @@ from omega_cli.new import new
 from omega_cli.shards import shards
 from omega_cli.train import train
 from omega_cli.truncate import truncate
+from omega_cli.view import view
 from omega_core.errors import OmegaError, OmegaWarning
 
 # click's, of which newer versions of typer bring their own
@@ -67,10 +69,12 @@ app.command()(train)
 app.command()(shards)
 app.command()(export)
 app.command("export-onnx")(export_onnx)
+app.command("export-web")(export_web)
 app.command()(compress)
 app.command()(decompress)
 app.command()(truncate)
 app.command()(info)
+app.command()(view)
 app.command()(evaluate)
 app.command()(models)
 app.command()(new)

@@ -158,6 +158,12 @@ def write_result(target: Place, data: bytes, existing: Existing) -> None:
             raise
 
 
+def check_new_folder(folder: Path) -> None:
+    """Raise OutputError if there is something at the path of a folder that is to be made, unless it is an empty one."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder} is there already; name another --output.")
+
+
 def _write_to_standard_output(data: bytes) -> None:
     if sys.stdout is None:
         raise OutputError("there is no standard output.")

@@ -5,11 +5,11 @@
  *     <omega-img src="photo.omega" alt="A harbour" width="768" height="512" data-fallback="photo.jpg"></omega-img>
  *
  * Attributes: `src`, `alt`, `width` and `height` as those of `<img>`; `data-max-bytes`, after so many bytes the download
- * is aborted; `data-model`, the folder of the exported model, by default `model/` beside this file; `data-runtime`, that
+ * is aborted; `data-max-memory`, the most MiB that decoding may take, 1024 if not given; `data-model`, the folder of the exported model, by default `model/` beside this file; `data-runtime`, that
  * of onnxruntime-web, by default `onnxruntime/` beside this file; `data-fallback`, a picture for browsers that cannot
  * decode, and for files that cannot be decoded. An `<img>` inside the element serves as well, but is fetched in any case.
  *
- * Events: `omega-progress` for each picture, with `detail` { streamBytes, length, bytes }; then `load`; or `error`, with
+ * Events: `omega-progress` for each picture, with `detail` { streamBytes, length, bytes, image }; then `load`; or `error`, with
  * a `message`. Nothing is requested from other origins than that of the page.
  */
 
@@ -18,6 +18,9 @@ const STYLE = `
   :host([hidden]) { display: none }
   canvas { display: block; max-width: 100%; height: auto }
   [hidden] { display: none }`;
+
+/** Attributes whose change has a picture decoded anew. */
+const OF_DECODING = ["data-max-bytes", "data-max-memory", "data-model", "data-runtime"];
 
 /** @typedef {import("./worker.js").Reply} Reply */
 /** @typedef {import("./worker.js").Request} Request */
@@ -57,7 +60,7 @@ function ownUrl(address, base) {
 }
 
 export class OmegaImage extends HTMLElement {
-  static observedAttributes = ["src", "alt", "width", "height", "data-max-bytes", "data-model", "data-runtime"];
+  static observedAttributes = ["src", "alt", "width", "height", ...OF_DECODING];
 
   #canvas = document.createElement("canvas");
   #slot = document.createElement("slot");
@@ -90,6 +93,18 @@ export class OmegaImage extends HTMLElement {
   /** In pixels; 0 before the first picture. */
   get naturalHeight() {
     return this.#isShown ? this.#canvas.height : 0;
+  }
+
+  /** The bytes of the file that have arrived. */
+  get bytes() {
+    return this.#bytes;
+  }
+
+  /** Show pixels, such as those of an earlier event, until the next picture. @param {ImageData} image */
+  paint(image) {
+    const { width, height } = image;
+    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
+    this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
   }
 
   connectedCallback() {
@@ -152,7 +167,8 @@ export class OmegaImage extends HTMLElement {
         return (address ? ownUrl(address.replace(/\/?$/, "/"), base) : ownUrl(folder, import.meta.url)).href;
       });
       receivers.set(id, (reply) => this.#receive(reply));
-      tell({ type: "open", id, model, runtime });
+      const maxMemory = Number(this.getAttribute("data-max-memory")) * 2 ** 20 || undefined;
+      tell({ type: "open", id, model, runtime, maxMemory });
       await this.#fetch(src, id, download);
     } catch (problem) {
       if (id === this.#id && !download.signal.aborted) this.#fail(String(problem));
@@ -193,12 +209,13 @@ export class OmegaImage extends HTMLElement {
       return;
     }
     const { width, height, data, streamBytes, length, last } = reply;
-    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
-    this.#canvas.getContext("2d")?.putImageData(new ImageData(data, width, height), 0, 0);
+    const image = new ImageData(data, width, height);
+    this.paint(image);
     this.#isShown = true;
     this.#canvas.hidden = false;
     this.#slot.hidden = true;
-    this.dispatchEvent(new CustomEvent("omega-progress", { detail: { streamBytes, length, bytes: this.#bytes } }));
+    const detail = { streamBytes, length, bytes: this.#bytes, image };
+    this.dispatchEvent(new CustomEvent("omega-progress", { detail }));
     if (last) {
       receivers.delete(this.#id);
       this.#isComplete = true;

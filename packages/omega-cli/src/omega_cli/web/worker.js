@@ -13,11 +13,12 @@ const [FIRST_SHARE, GROWTH] = [0.04, 1.5];
 const MOST_THREADS = 4;
 
 /**
- * @typedef {{ type: "open", id: number, model: string, runtime: string }
+ * @typedef {{ type: "open", id: number, model: string, runtime: string, maxMemory?: number }
  *   | { type: "push", id: number, bytes: Uint8Array }
  *   | { type: "end", id: number }
  *   | { type: "close", id: number }} Request
- * `model` and `runtime` are the URLs of the folders of an exported model and of onnxruntime-web.
+ * `model` and `runtime` are the URLs of the folders of an exported model and of onnxruntime-web; `maxMemory` is that of
+ * OmegaDecoder.
  */
 
 /**
@@ -55,8 +56,8 @@ addEventListener("message", async ({ data }) => {
   }
 });
 
-/** @param {{ id: number, model: string, runtime: string }} request */
-async function open({ id, model, runtime }) {
+/** @param {{ id: number, model: string, runtime: string, maxMemory?: number }} request */
+async function open({ id, model, runtime, maxMemory }) {
   /** @type {Arrival} */
   const arrival = { decoder: null, waiting: [], ended: false, shown: -1 };
   arrivals.set(id, arrival);
@@ -66,7 +67,7 @@ async function open({ id, model, runtime }) {
     models.delete(key); // it may be there the next time
     throw problem;
   });
-  arrival.decoder = new OmegaDecoder(loaded);
+  arrival.decoder = new OmegaDecoder(loaded, { maxMemory });
   arrival.waiting.forEach((bytes) => arrival.decoder?.push(bytes));
   arrival.waiting = [];
   if (arrival.ended) arrival.decoder.end();
@@ -90,14 +91,16 @@ function arrived(request) {
 async function work() {
   if (isWorking) return;
   isWorking = true;
-  for (let next = better(); next; next = better()) {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve)); // the messages that are there come first
+    const next = better();
+    if (!next) break;
     const [id, arrival, decoder] = next;
     try {
       await show(id, arrival, decoder);
     } catch (problem) {
       fail(id, problem);
     }
-    await new Promise((resolve) => setTimeout(resolve));
   }
   isWorking = false;
 }

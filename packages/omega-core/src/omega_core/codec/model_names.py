@@ -48,11 +48,11 @@ def model_path(name: str | PathLike[str] | Url, *, watch: Watch | None = None) -
         except ModelFileError as problem:
             raise ModelFileError(f"{problem} Or name a .safetensors file that `omega train` wrote.") from problem
     if fingerprint:
-        check_fingerprint(bare, _fingerprint(path), fingerprint)
+        check_fingerprint(bare, fingerprint_of(path), fingerprint)
     return path
 
 
-def _fingerprint(path: Path) -> str:
+def fingerprint_of(path: Path) -> str:
     """The fingerprint of a model's file, or of the folder of an exported model. Raises ModelFileError."""
     if is_exported(path):
         return read_coding(path).fingerprint

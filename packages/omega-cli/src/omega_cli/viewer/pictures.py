@@ -1,0 +1,93 @@
+"""The pictures that are shown: their files, models and originals."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omega_core.codec.model_names import fingerprint_of, model_path
+from omega_core.errors import WrongModelError
+from omega_core.file_io import opened
+from omega_core.format.header import Header
+from omega_core.format.streaming import StreamingFile
+from omega_core.images.reading import is_picture_name
+from omega_core.plugins.registry import registry
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture that is shown.
+
+    path: of its file.
+    name: the path in the folder that is shown.
+    header: of the file.
+    start: the offset of the stream in the file, in bytes.
+    original: the picture that it was made of; None if it is not there.
+    """
+
+    path: Path
+    name: str
+    header: Header
+    start: int
+    original: Path | None
+
+    def facts(self) -> dict[str, Any]:
+        """What the page knows of it."""
+        height, width = self.header.sizes[0]
+        return {
+            "name": self.name,
+            "bytes": self.path.stat().st_size,
+            "start": self.start,
+            "length": self.header.length,
+            "width": width,
+            "height": height,
+            "pixels": self.header.pixels,
+            "original": self.original is not None,
+        }
+
+
+def shown(path: Path, name: str, originals: Path) -> Shown:
+    """Read the header of a file. Raises OmegaError if it cannot be read or is no `.omega` file.
+
+    name: its path in the folder that is shown.
+    originals: the folder that may have the original: that which `omega compress` makes a file of this name from.
+    """
+    with opened(path) as file:
+        arriving = StreamingFile(file)
+    return Shown(path, name, arriving.header, arriving.start, _pictures_in(originals).get(path.stem))
+
+
+@cache
+def _pictures_in(folder: Path) -> dict[str, Path]:
+    """The picture files of a folder: by their names, as of a.png.omega, and without suffix, as of a.omega."""
+    if not folder.is_dir():
+        return {}
+    found = sorted(path for path in folder.iterdir() if is_picture_name(path) and path.is_file())
+    return {path.stem: path for path in reversed(found)} | {path.name: path for path in found}
+
+
+class ModelPaths:
+    """Finds the models of files.
+
+    name: of the model of all files, or its path or URL; None for the bundled models.
+
+    Raises ModelFileError for a model that is not there or cannot be read.
+    """
+
+    def __init__(self, name: str | None) -> None:
+        self._given = None if name is None else model_path(name)
+        self._fingerprint = "" if self._given is None else fingerprint_of(self._given)
+
+    def of(self, header: Header) -> Path:
+        """The path of the model of a file. Raises WrongModelError if it is not there."""
+        mark = header.fingerprint.hex()
+        if self._given is not None and self._fingerprint.startswith(mark):
+            return self._given
+        found = None if self._given is not None else registry().find_model_by_fingerprint(header.fingerprint)
+        if found is not None:
+            return found.path()
+        if self._given is not None:
+            message = f"this file was made with the model {mark}, not with {self._fingerprint[:8]}."
+        else:
+            message = f"this file was made with the model {mark}, which is not installed. Name its file with --model."
+        raise WrongModelError(message, made_with=mark, given=self._fingerprint or None)
