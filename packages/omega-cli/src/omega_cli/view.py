@@ -1,11 +1,11 @@
 """`omega view`: pictures that sharpen while they arrive, in a page of this machine."""
 
-import json
 import os
 import sys
-from importlib.resources import files
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ from omega_cli.options import Model_, ModelOnce
 from omega_core.errors import OmegaError
 
 if TYPE_CHECKING:
-    from omega_cli.viewer.pictures import ModelPaths, Shown
+    from omega_cli.viewer.pictures import Shown
     from omega_core.images.pictures import Picture
 
 Runtime = Annotated[
@@ -33,38 +33,46 @@ def view(
         Path | None,
         typer.Option(help="The folder of the originals, for PSNR; if not given, they are beside the files."),
     ] = None,
-    port: Annotated[int, typer.Option(help="The port of this machine; any that is free if not given.", max=65535)] = 0,
+    port: Annotated[
+        int, typer.Option(help="The port of this machine; any that is free if not given.", min=0, max=65535)
+    ] = 0,
     runtime: Runtime = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
 ) -> None:
     """Show .omega files in a browser, as they arrive, and as they are after any number of bytes."""
+    from omega_cli.viewer.contents import contents_for, page_contents
     from omega_cli.viewer.pictures import ModelPaths
     from omega_cli.viewer.server import Server, Site
+    from omega_cli.web_runtime import runtime_folder
 
-    models = ModelPaths(model)
-    pictures = _pictures(file, originals)
-    contents, in_browser = _contents(pictures, models, runtime)
-    loaded = ModelOnce(model, None)
+    if runtime is not None:
+        runtime_folder(runtime)
+    models, pictures = ModelPaths(model), _pictures(file, originals)
+    paths = models.of_all(pictures)
+    try:
+        decoding, why_not = contents_for(paths, runtime), ""
+    except OmegaError as problem:
+        say_warning(f"this command decodes, as browsers cannot: {problem}")
+        decoding, why_not = {}, str(problem)
+    contents = page_contents(pictures, paths, why_not) | decoding
+    loaded, turn = ModelOnce(model, None), Lock()
 
     def decode(picture: "Shown", data: bytes) -> "Picture":
-        return loaded.of(picture.header.fingerprint).decompress_picture(data, partial=True)
+        with turn:
+            return loaded.of(picture.header.fingerprint).decompress_picture(data, partial=True)
 
     try:
         server = Server(Site(contents, pictures, decode), port)
     except OSError as problem:
         raise OmegaError(f"port {port}: {problem.strerror or problem}. Name another --port, or none.") from problem
-    with server:
+    with server, suppress(KeyboardInterrupt):
         address = f"http://127.0.0.1:{server.server_port}/"
-        where = "" if in_browser else ", decoded by this command"
-        say(f"{address} shows {many(len(pictures), 'picture')}{where}; Ctrl-C ends")
+        say(f"{address} shows {many(len(pictures), 'picture')}; Ctrl-C ends")
         if not no_open and _has_display():
             import webbrowser
 
             webbrowser.open(address)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            say()
+        server.serve_forever()
 
 
 def _has_display() -> bool:
@@ -94,58 +102,3 @@ def _pictures(given: Path, originals: Path | None) -> "list[Shown]":
     if not found:
         raise OmegaError(f"{given} has no .omega file that can be shown.")
     return found
-
-
-def _contents(
-    pictures: "list[Shown]", models: "ModelPaths", runtime: Path | None
-) -> tuple[dict[str, bytes | Path], bool]:
-    """What is served beside pictures, by path, and whether browsers decode."""
-    from omega_cli.web_files import decoder_files
-
-    contents: dict[str, bytes | Path] = {}
-    for each in files("omega_cli").joinpath("viewer", "page").iterdir():
-        contents[f"/{each.name}"] = each.read_bytes()
-    contents |= {f"/omega/{name}": data for name, data in decoder_files().items()}
-    of_browsers, why_not = _for_browsers(pictures, models, runtime)
-    contents |= of_browsers
-    facts: list[dict[str, Any]] = []
-    for picture in pictures:
-        facts.append(picture.facts())
-        try:
-            models.of(picture.header)
-            facts[-1]["model"] = f"models/{picture.header.fingerprint.hex()}/"
-        except OmegaError as problem:
-            facts[-1]["problem"] = str(problem)
-    contents["/pictures.json"] = json.dumps({"pictures": facts, "whyNotHere": why_not}).encode()
-    return contents, not why_not
-
-
-def _for_browsers(
-    pictures: "list[Shown]", models: "ModelPaths", runtime: Path | None
-) -> tuple[dict[str, bytes | Path], str]:
-    """What browsers need to decode, by path, or why they cannot have it. Raises OmegaError for another `runtime`."""
-    from omega_cli.web_models import browser_files, exported_folder
-    from omega_cli.web_runtime import FILES, runtime_folder
-
-    contents: dict[str, bytes | Path] = {}
-    if runtime is not None:
-        runtime_folder(runtime)
-    try:
-        for picture in pictures:
-            folder = f"/models/{picture.header.fingerprint.hex()}"
-            if f"{folder}/coding.bin" not in contents and (path := _model_of(picture, models)) is not None:
-                exported = exported_folder(path, before=lambda: say("exporting the model for browsers, once", err=True))
-                contents |= {f"{folder}/{file.name}": file for file in browser_files(exported)}
-        contents |= {f"/omega/onnxruntime/{name}": runtime_folder(runtime) / name for name in FILES}
-    except OmegaError as problem:
-        say_warning(f"browsers cannot decode, so this command does, which takes longer: {problem}")
-        return {}, str(problem)
-    return contents, ""
-
-
-def _model_of(picture: "Shown", models: "ModelPaths") -> Path | None:
-    """The path of the model of a picture; None if it is not there, of which the page tells."""
-    try:
-        return models.of(picture.header)
-    except OmegaError:
-        return None

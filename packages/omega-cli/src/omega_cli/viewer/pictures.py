@@ -1,12 +1,12 @@
 """The pictures that are shown: their files, models and originals."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from omega_core.codec.model_names import fingerprint_of, model_path
-from omega_core.errors import WrongModelError
 from omega_core.file_io import opened
 from omega_core.format.header import Header
 from omega_core.format.streaming import StreamingFile
@@ -30,6 +30,11 @@ class Shown:
     header: Header
     start: int
     original: Path | None
+
+    @property
+    def mark(self) -> str:
+        """The beginning of the fingerprint of the model, as the file has it."""
+        return self.header.fingerprint.hex()
 
     def facts(self) -> dict[str, Any]:
         """What the page knows of it."""
@@ -78,16 +83,16 @@ class ModelPaths:
         self._given = None if name is None else model_path(name)
         self._fingerprint = "" if self._given is None else fingerprint_of(self._given)
 
-    def of(self, header: Header) -> Path:
-        """The path of the model of a file. Raises WrongModelError if it is not there."""
-        mark = header.fingerprint.hex()
+    def of_all(self, pictures: Iterable[Shown]) -> dict[str, Path | str]:
+        """The paths of the models of pictures, or why one is not there, by the fingerprints in the files."""
+        return {mark: self._of(mark) for mark in {picture.mark for picture in pictures}}
+
+    def _of(self, mark: str) -> Path | str:
         if self._given is not None and self._fingerprint.startswith(mark):
             return self._given
-        found = None if self._given is not None else registry().find_model_by_fingerprint(header.fingerprint)
+        if self._given is not None:
+            return f"this file was made with the model {mark}, not with {self._fingerprint[:8]}."
+        found = registry().find_model_by_fingerprint(bytes.fromhex(mark))
         if found is not None:
             return found.path()
-        if self._given is not None:
-            message = f"this file was made with the model {mark}, not with {self._fingerprint[:8]}."
-        else:
-            message = f"this file was made with the model {mark}, which is not installed. Name its file with --model."
-        raise WrongModelError(message, made_with=mark, given=self._fingerprint or None)
+        return f"this file was made with the model {mark}, which is not installed. Name its file with --model."

@@ -150,7 +150,7 @@ function tellBytes(streamBytes) {
 
 /** @param {string} text @param {boolean} [isProblem] */
 function say(text, isProblem = false) {
-  message.textContent = text || (whyNotHere && `decoded by the command, as this browser cannot: ${whyNotHere}`);
+  message.textContent = text || (whyNotHere && `decoded by the command, not by this browser: ${whyNotHere}`);
   message.classList.toggle("problem", isProblem);
 }
 

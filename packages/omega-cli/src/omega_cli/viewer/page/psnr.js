@@ -4,7 +4,8 @@
 let last = null;
 
 addEventListener("message", async ({ data: { index, streamBytes, data } }) => {
-  const own = last?.index === index ? last : (last = { index, planes: original(index) });
+  const own = last?.index === index ? last : { index, planes: original(index) };
+  last = own;
   const planes = await own.planes;
   if (planes) postMessage({ index, streamBytes, psnr: psnr(planes, data) });
 });
