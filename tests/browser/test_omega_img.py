@@ -2,13 +2,9 @@
 
 import base64
 import io
-import os
-import shutil
 import threading
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +13,23 @@ import pytest
 from PIL import Image
 
 import omega_core
-from omega_cli.web_files import decoder_files
 
 pytestmark = pytest.mark.browser
 pytest.importorskip("onnxruntime")
 
 MODEL = Path(__file__).parent.parent / "golden" / "exported"
-RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-TYPES = {"html": "text/html", "js": "text/javascript", "mjs": "text/javascript", "wasm": "application/wasm"}
-QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
-PAGE = """
-<!doctype html><title>Pictures</title><link rel="icon" href="data:,">
-<script type="module" src="omega/omega-img.js"></script>
-<omega-img id="picture" alt="A painted picture" data-fallback="fallback.png"></omega-img>
-"""
 LOAD = """
-([src, most]) => new Promise(done => {
+([src, data]) => new Promise(done => {
   const picture = document.getElementById("picture");
   const events = [];
   const note = event => {
-    events.push({ type: event.type, message: event.message, ...event.detail });
+    const { image, ...detail } = event.detail ?? {};
+    events.push({ type: event.type, message: event.message, ...detail });
     if (event.type === "omega-progress") window.shown = events.length;
     if (event.type === "load" || event.type === "error") done(events);
   };
   for (const type of ["omega-progress", "load", "error"]) picture.addEventListener(type, note);
-  if (most) picture.dataset.maxBytes = most;
+  Object.assign(picture.dataset, data);
   picture.setAttribute("src", src);
 })
 """
@@ -50,124 +38,30 @@ PIXELS = """
 """
 
 
-@dataclass
-class Site:
-    """What is served on this machine, and to whom.
-
-    contents: by path.
-    parts: where the file of a path is cut, and what has to be set before each further part is sent.
-    asked: the paths of all requests.
-    broken: the paths of those whose client went away before the end.
-    """
-
-    url: str = ""
-    contents: dict[str, bytes] = field(default_factory=dict)
-    parts: dict[str, list[tuple[int, threading.Event]]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
-
-
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    runtime = os.environ.get("OMEGA_ONNXRUNTIME_WEB")
-    if runtime is None:
-        pytest.skip("needs the folder dist of onnxruntime-web from npm, as OMEGA_ONNXRUNTIME_WEB")
-    served = Site()
-    served.contents["/index.html"] = PAGE.encode()
-    served.contents |= {f"/omega/{name}": content for name, content in decoder_files().items()}
-    served.contents |= {f"/omega/onnxruntime/{name}": (Path(runtime) / name).read_bytes() for name in RUNTIME}
-    for name in ("coding.bin", "synthesis.onnx"):
-        served.contents[f"/omega/model/{name}"] = (MODEL / name).read_bytes()
-    png = io.BytesIO()
-    Image.new("RGB", (20, 10), "teal").save(png, "png")
-    served.contents["/fallback.png"] = png.getvalue()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            served.asked.append(self.path)
-            content = served.contents.get(self.path)
-            self.send_response(404 if content is None else 200)
-            self.send_header("Content-Length", str(len(content or b"")))
-            self.send_header("Content-Type", TYPES.get(self.path.rpartition(".")[2], "application/octet-stream"))
-            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-            self.end_headers()
-            done = 0
-            try:
-                for cut, wanted in served.parts.get(self.path, []):
-                    self.wfile.write((content or b"")[done:cut])
-                    done = cut
-                    wanted.wait(60)
-                self.wfile.write((content or b"")[done:])
-            except OSError:
-                served.broken.append(self.path)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield served
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=list(QUIET))
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def page(browser: Any, site: Site) -> Any:
+def page(browser: Any, site: Any) -> Any:
     """The page with the element, which has loaded model and runtime after its first picture."""
     opened = browser.new_page()
     opened.problems = []
     opened.on("pageerror", lambda problem: opened.problems.append(str(problem)))
-    opened.on("request", lambda asked: opened.problems.append(asked.url) if not own(asked.url, site) else None)
+    opened.on("request", lambda asked: opened.problems.append(asked.url) if not site.has(asked.url) else None)
     return opened
 
 
-def own(url: str, site: Site) -> bool:
-    return url.startswith((site.url, "data:", "blob:"))
-
-
 @pytest.fixture
-def show(page: Any, site: Site) -> Callable[..., list[dict[str, Any]]]:
-    """Loads a file in the page, opened anew, and returns the events of the element."""
+def show(page: Any, site: Any) -> Callable[..., list[dict[str, Any]]]:
+    """Loads a file in the page, opened anew, by the element with some `data-` attributes, and returns its events."""
 
-    def run(src: str, content: bytes | None = None, *, most: int | None = None) -> list[dict[str, Any]]:
+    def run(src: str, content: bytes | None = None, **data: int) -> list[dict[str, Any]]:
         if content is not None:
             site.contents[f"/{src}"] = content
         page.goto(f"{site.url}/index.html")
         assert page.evaluate("crossOriginIsolated")
-        found: list[dict[str, Any]] = page.evaluate(LOAD, [src, most])
+        found: list[dict[str, Any]] = page.evaluate(LOAD, [src, data])
         assert page.problems == []
         return found
 
     return run
-
-
-def painted(seed: int, height: int, width: int, mode: str = "RGB") -> Image.Image:
-    """A picture with ramps, edges and noise."""
-    chance = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:height, :width]
-    planes = [
-        (rows * chance.integers(1, 4) + columns * chance.integers(1, 4) + columns // 9 % 2 * 60) % 220 for _ in mode
-    ]
-    noisy = [Image.fromarray((plane + chance.integers(0, 36, plane.shape)).astype(np.uint8)) for plane in planes]
-    return Image.merge(mode, noisy)
 
 
 def pixels_of(page: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -176,9 +70,12 @@ def pixels_of(page: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 @pytest.mark.parametrize(
-    ("size", "mode"), [((61, 93), "RGB"), ((48, 50), "L"), ((1, 30), "RGB"), ((70, 1100), "RGB"), ((40, 40), "RGBA")]
+    ("size", "mode"),
+    [((61, 93), "RGB"), ((48, 50), "L"), ((1, 30), "RGB"), ((70, 1100), "RGB"), ((40, 40), "RGBA"), ((33, 47), "LA")],
 )
-def test_the_picture_is_that_of_python(size: tuple[int, int], mode: str, page: Any, show: Callable[..., Any]) -> None:
+def test_the_picture_is_that_of_python(
+    painted: Callable[..., Image.Image], size: tuple[int, int], mode: str, page: Any, show: Callable[..., Any]
+) -> None:
     data = omega_core.compress(painted(1, *size, mode), MODEL)
     events = show("picture.omega", data)
     assert events[-1]["type"] == "load"
@@ -192,7 +89,9 @@ def test_the_picture_is_that_of_python(size: tuple[int, int], mode: str, page: A
     assert page.get_by_role("img", name="A painted picture").count() == 1
 
 
-def test_a_picture_sharpens_while_it_arrives(page: Any, site: Site, show: Callable[..., Any]) -> None:
+def test_a_picture_sharpens_while_it_arrives(
+    painted: Callable[..., Image.Image], page: Any, site: Any, show: Callable[..., Any]
+) -> None:
     data = omega_core.compress(painted(2, 192, 240), MODEL)
     shares = (0.075, 0.3, 0.6)
     steps = [threading.Event() for _ in shares]
@@ -210,12 +109,14 @@ def test_a_picture_sharpens_while_it_arrives(page: Any, site: Site, show: Callab
     assert lengths[-1] == progress[-1]["length"]
 
 
-def test_a_download_ends_at_the_most_bytes(page: Any, site: Site, show: Callable[..., Any]) -> None:
+def test_a_download_ends_at_the_most_bytes(
+    painted: Callable[..., Image.Image], page: Any, site: Any, show: Callable[..., Any]
+) -> None:
     data = omega_core.compress(painted(3, 96, 120), MODEL)
     most = len(data) // 3
     never = threading.Event()
     site.parts["/limited.omega"] = [(most + 10, never)]
-    events = show("limited.omega", data, most=most)
+    events = show("limited.omega", data, maxBytes=most)
     never.set()
     assert events[-1]["type"] == "load"
     assert events[-2]["bytes"] == most
@@ -249,9 +150,55 @@ def test_no_other_origin_is_asked(show: Callable[..., Any]) -> None:
     assert "of another origin" in event["message"]
 
 
-def test_a_file_that_is_damaged_at_its_end_stays_shown(page: Any, show: Callable[..., Any]) -> None:
+def test_a_file_that_is_damaged_at_its_end_stays_shown(
+    painted: Callable[..., Image.Image], page: Any, show: Callable[..., Any]
+) -> None:
     data = bytearray(omega_core.compress(painted(4, 64, 64), MODEL))
     data[-1] ^= 1
     events = show("damaged.omega", bytes(data))
     assert events[-1]["type"] == "error"
     assert "checksum" in events[-1]["message"]
+
+
+def test_a_file_that_breaks_off_is_what_is_there_of_it(
+    painted: Callable[..., Image.Image], page: Any, show: Callable[..., Any]
+) -> None:
+    data = omega_core.compress(painted(5, 60, 80), MODEL)
+    half = data[: len(data) // 2]
+    events = show("half.omega", half)
+    assert events[-1]["type"] == "load"
+    wanted = np.asarray(omega_core.load_model(MODEL).decompress(half, partial=True)).astype(int)
+    assert np.abs(pixels_of(page)[..., :3] - wanted).max() <= 2
+
+
+def test_memory_can_be_limited(painted: Callable[..., Image.Image], show: Callable[..., Any]) -> None:
+    [event] = show("large.omega", omega_core.compress(painted(6, 400, 500), MODEL), maxMemory=1)
+    assert event["message"].endswith("MiB of memory, more than 1.")
+
+
+def test_the_page_answers_while_pictures_are_decoded(
+    painted: Callable[..., Image.Image], page: Any, show: Callable[..., Any]
+) -> None:
+    page.add_init_script("""
+      window.tasks = [];
+      new PerformanceObserver(list => tasks.push(...list.getEntries().map(task => task.duration)))
+        .observe({ type: "longtask", buffered: true });
+    """)
+    events = show("photo.omega", omega_core.compress(painted(7, 512, 768), MODEL))
+    assert events[-1]["type"] == "load"
+    page.wait_for_timeout(100)
+    longest = max(page.evaluate("tasks"), default=0)
+    assert longest < 100
+
+
+def test_the_example_of_a_site_shows_its_picture(painted: Callable[..., Image.Image], page: Any, site: Any) -> None:
+    example = Path(__file__).parents[2] / "examples" / "web" / "index.html"
+    site.contents |= {
+        "/example.html": example.read_bytes(),
+        "/photo.omega": omega_core.compress(painted(8, 90, 80), MODEL),
+    }
+    page.goto(f"{site.url}/example.html")
+    page.wait_for_function("document.querySelector('omega-img').complete && told.textContent")
+    done, of, whole, unit = page.inner_text("#told").split()
+    assert (done, of, unit) == (whole, "of", "bytes")
+    assert page.problems == []

@@ -1,8 +1,6 @@
 """The report of an evaluation as people use it: in a browser, from disk, by mouse and by keyboard."""
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from omega_train.evaluation.report import write_report
 pytestmark = pytest.mark.browser
 
 CODECS = {"jpeg": JpegCodec, "webp": WebpCodec}
-QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -39,18 +36,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     published = [measurements.Point("somebody <b>else</b></script>", 1, 24, None, 0.4, 0.4, 31.0, None, None)]
     write_report(folder, measured, models=[], published=published, gallery=gallery, made_with={"command": ["evaluate"]})
     return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=list(QUIET))
-        yield started
-        started.close()
 
 
 def open_page(browser: Any, report: Path, viewport: dict[str, int] = WIDE, scheme: str = "light") -> Any:
