@@ -23,6 +23,8 @@ from omega_cli import web_runtime
 from omega_cli.web_files import decoder_files
 from omega_cli.web_models import exported_folder
 
+pytest.importorskip("onnxruntime")
+
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "model.safetensors"
 EXPORTED = GOLDEN / "exported"

@@ -4,9 +4,8 @@
 let last = null;
 
 addEventListener("message", async ({ data: { index, streamBytes, data } }) => {
-  const own = last?.index === index ? last : { index, planes: original(index) };
-  last = own;
-  const planes = await own.planes;
+  if (last === null || last.index !== index) last = { index, planes: original(index) };
+  const planes = await last.planes;
   if (planes) postMessage({ index, streamBytes, psnr: psnr(planes, data) });
 });
 
