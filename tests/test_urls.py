@@ -351,6 +351,7 @@ def test_a_stand_in_for_the_hub_is_read_and_written(
         "export run --output {0}",
         "export {0} --output run.safetensors",
         "export-onnx model.safetensors --output {0}",
+        "export-web model.safetensors --output {0}",
         "evaluate --images in --model model.safetensors --output {0}",
         "new quantizer mine --output {0}",
     ],

@@ -7,6 +7,7 @@ import typer
 
 from omega_cli import completions
 from omega_cli.messages import say
+from omega_cli.options import local_path
 from omega_cli.output_files import check_new_folder
 from omega_cli.view import Runtime
 
@@ -19,7 +20,10 @@ def export_web(
             help="A model of `omega models`, a file that `omega train` wrote, or a folder of `omega export-onnx`.",
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make, or an empty one.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", parser=local_path, metavar="PATH", help="The folder to make, or an empty one."),
+    ],
     runtime: Runtime = None,
 ) -> None:
     """Write the folder that shows .omega files in any browser: the element <omega-img>, a model and onnxruntime-web."""
