@@ -120,7 +120,7 @@ def together(session: nox.Session) -> None:
     extras += [f"packages/omega-cli/tests/test_{name}.py" for name in ("clusters", "web_decoder")]
     extras.append("packages/omega-core/tests/codec/onnx")
     in_wheels = "--ignore=tests/jobs"
-    build_site(session, "--site-dir", str(empty_folder(session)))
+    build_site(session)
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)
     session.run("pytest", "-m", "torchac or browser", env={**ALONE, **onnxruntime_web(session)})
 

@@ -5,12 +5,13 @@
  *     <omega-img src="photo.omega" alt="A harbour" width="768" height="512" data-fallback="photo.jpg"></omega-img>
  *
  * Attributes: `src`, `alt`, `width` and `height` as those of `<img>`; `data-max-bytes`, after so many bytes the download
- * is aborted; `data-max-memory`, the most MiB that decoding may take, 1024 if not given; `data-model`, the folder of the exported model, by default `model/` beside this file; `data-runtime`, that
- * of onnxruntime-web, by default `onnxruntime/` beside this file; `data-fallback`, a picture for browsers that cannot
- * decode, and for files that cannot be decoded. An `<img>` inside the element serves as well, but is fetched in any case.
+ * is aborted; `data-max-memory`, the most MiB that decoding may take, 1024 if not given; `data-model`, the folder of the
+ * exported model, by default `model/` beside this file; `data-runtime`, that of onnxruntime-web, by default
+ * `onnxruntime/` beside this file; `data-fallback`, a picture for browsers that cannot decode, and for files that cannot
+ * be decoded. An `<img>` inside the element serves as well, but is fetched in any case.
  *
- * Events: `omega-progress` for each picture, with `detail` { streamBytes, length, bytes, image }; then `load`; or `error`, with
- * a `message`. Nothing is requested from other origins than that of the page.
+ * Events: `omega-progress` for each picture, with `detail` { streamBytes, length, bytes, image }; then `load`; or `error`,
+ * with a `message`. Nothing is requested from other origins than that of the page.
  */
 
 const STYLE = `
@@ -227,6 +228,7 @@ export class OmegaImage extends HTMLElement {
   #fail(message) {
     receivers.delete(this.#id);
     this.#isComplete = true;
+    this.#announce(message);
     if (!this.#isShown) {
       this.#canvas.hidden = true;
       this.#slot.hidden = false;
@@ -241,7 +243,6 @@ export class OmegaImage extends HTMLElement {
         this.append(image);
       }
     }
-    this.#announce(message);
   }
 
   /** @param {string} message */
