@@ -1,9 +1,11 @@
 """Clusters of Dask and of Ray on this machine, of two workers each."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ class LocalCluster:
     def __init__(self, kind: str, folder: Path, path: Path, **environment: str) -> None:
         self.kind, self.folder = kind, folder
         self._started: list[subprocess.Popen[bytes]] = []
+        self._temporary: str | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -36,7 +39,10 @@ class LocalCluster:
         else:
             here = ("--port", port, "--node-ip-address", "127.0.0.1", "--num-cpus", 2)
             quiet = ("--include-dashboard=false", "--disable-usage-stats")
-            self._start(environment, "ray.scripts.scripts", "start", "--head", "--block", *here, *quiet)
+            # short, for the paths of sockets, and never in a virtual environment, which Ray refuses
+            self._temporary = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+            own = ("--temp-dir", self._temporary)
+            self._start(environment, "ray.scripts.scripts", "start", "--head", "--block", *here, *quiet, *own)
             _wait_for(port)  # whereas Dask waits for its scheduler
 
     def kill_worker(self) -> None:
@@ -61,6 +67,8 @@ class LocalCluster:
                 process.kill()
         for started in self._started:
             started.wait()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _start(self, environment: dict[str, str], *module: object) -> None:
         words = [sys.executable, "-m", *map(str, module)]
