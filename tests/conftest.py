@@ -112,8 +112,9 @@ PRELOADED = [
 
 
 _HERE = """
-import os, sys, torch, warnings
+import os, signal, sys, torch, warnings
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which what a shell starts in the background ignores
 os.environ.clear()
 os.environ.update(environment)
 os.chdir(folder)
