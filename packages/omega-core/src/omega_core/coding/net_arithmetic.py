@@ -86,7 +86,8 @@ class NetArithmetic:
             scores = self._scores(0, start, end, z).reshape(end - start, 2, height, width)
             scores += self._local(start, end, before, kinds)
             yield _step(start, first, first.of(scores), kinds)
-            index = (before + np.intp(MOST_LEVEL)) * self._alphabet  # where the entries of each level of a parent begin
+            # where the entries of each level of a parent begin; 8 bits do not hold it
+            index = np.add(before, MOST_LEVEL, dtype=np.intp) * self._alphabet
             marks = np.zeros(scores.shape, np.float32)
             self._mark(marks, first, first.of(index) + first.of(symbols[start:end]))
             at_second = second.of(scores)
