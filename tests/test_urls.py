@@ -352,6 +352,7 @@ def test_a_stand_in_for_the_hub_is_read_and_written(
         "export {0} --output run.safetensors",
         "export-onnx model.safetensors --output {0}",
         "export-web model.safetensors --output {0}",
+        "view {0} --no-open",
         "evaluate --images in --model model.safetensors --output {0}",
         "new quantizer mine --output {0}",
     ],

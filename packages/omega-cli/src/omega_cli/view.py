@@ -13,7 +13,7 @@ from omega_cli.account import Account
 from omega_cli.failures import reason_of
 from omega_cli.input_files import find_files
 from omega_cli.messages import many, say, say_error, say_warning
-from omega_cli.options import Model_, ModelOnce
+from omega_cli.options import Model_, ModelOnce, local_path
 from omega_core.errors import OmegaError
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ Runtime = Annotated[
 
 
 def view(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An .omega file, or a folder of them.")],
+    file: Annotated[
+        Path, typer.Argument(parser=local_path, metavar="FILE", help="An .omega file, or a folder of them.")
+    ],
     model: Model_ = None,
     originals: Annotated[
         Path | None,
