@@ -42,6 +42,7 @@ class LocalCluster:
             # short, for the paths of sockets, and never in a virtual environment, which Ray refuses
             self._temporary = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
             own = ("--temp-dir", self._temporary)
+            environment["RAY_worker_niceness"] = "0"  # of 15, they starve where other tests compute
             self._start(environment, "ray.scripts.scripts", "start", "--head", "--block", *here, *quiet, *own)
             _wait_for(port)  # whereas Dask waits for its scheduler
 
