@@ -13,6 +13,7 @@ from typing import TextIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -254,3 +255,19 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def painted() -> Callable[..., Image.Image]:
+    """Paints pictures with ramps, edges and noise."""
+
+    def paint(seed: int, height: int, width: int, mode: str = "RGB") -> Image.Image:
+        chance = np.random.default_rng(seed)
+        rows, columns = np.mgrid[:height, :width]
+        planes = [
+            (rows * chance.integers(1, 4) + columns * chance.integers(1, 4) + columns // 9 % 2 * 60) % 220 for _ in mode
+        ]
+        noisy = [Image.fromarray((plane + chance.integers(0, 36, plane.shape)).astype(np.uint8)) for plane in planes]
+        return Image.merge(mode, noisy)
+
+    return paint

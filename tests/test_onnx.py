@@ -22,6 +22,8 @@ pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
+Painted = Callable[..., Image.Image]
+
 GOLDEN = Path(__file__).parent / "golden"
 OPERATORS = {
     *("Abs", "Add", "ArgMin", "Cast", "Clip", "Concat", "ConstantOfShape", "Conv", "ConvTranspose", "DepthToSpace"),
@@ -63,27 +65,17 @@ def compact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def painted(seed: int) -> Image.Image:
-    """A picture of any size and mode, with ramps, edges and noise; the first needs tiles."""
+def any_picture(painted: Painted, seed: int) -> Image.Image:
+    """A picture of any size and mode; the first needs tiles."""
     chance = np.random.default_rng(seed)
     height, width = chance.integers(1, 90, 2).tolist() if seed else (60, 1100)
-    rows, columns = np.mgrid[:height, :width]
-    planes = [
-        (rows * chance.integers(1, 4) + columns * chance.integers(1, 4) + columns // 9 % 2 * 60) % 220 for _ in "RGBA"
-    ]
-    noisy = [Image.fromarray((plane + chance.integers(0, 36, plane.shape)).astype(np.uint8)) for plane in planes]
-    return {
-        0: Image.merge("RGB", noisy[:3]),
-        1: noisy[0],
-        2: Image.merge("RGBA", noisy),
-        3: Image.merge("LA", noisy[:2]),
-    }[seed % 4]
+    return painted(seed, height, width, ("RGB", "L", "RGBA", "LA")[seed % 4])
 
 
-def test_files_have_the_symbols_and_pixels_that_torch_decodes(compact: Path, tmp_path: Path) -> None:
+def test_files_have_the_symbols_and_pixels_that_torch_decodes(compact: Path, painted: Painted, tmp_path: Path) -> None:
     torchs, cases = load_model("compact", precision="float64"), []  # some processors analyze in bfloat16 otherwise
     for seed in range(20):
-        picture = painted(seed)
+        picture = any_picture(painted, seed)
         data = torchs.compress(picture)
         file = OmegaFile.parse(data)
         shorter = [file.truncated(int(share * file.header.length)).to_bytes() for share in (0.6, 0.1, 0.0)]
@@ -124,8 +116,8 @@ def test_graphs_say_nothing_of_the_machine_that_made_them(compact: Path) -> None
         assert b".py" not in path.read_bytes()
 
 
-def test_a_picture_is_decoded_before_torch_would_be_imported(compact: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.omega").write_bytes(omega_core.compress(painted(4), "compact"))
+def test_a_picture_is_decoded_before_torch_would_be_imported(compact: Path, painted: Painted, tmp_path: Path) -> None:
+    (tmp_path / "a.omega").write_bytes(omega_core.compress(any_picture(painted, 4), "compact"))
     program = """
 import sys, omega_core
 omega_core.load_model(sys.argv[1]).decompress(sys.argv[2])

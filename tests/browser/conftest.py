@@ -4,13 +4,12 @@ import io
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -115,19 +114,3 @@ def site(runtime: Path) -> Iterator[Site]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture(scope="session")
-def painted() -> Callable[..., Image.Image]:
-    """Paints pictures with ramps, edges and noise."""
-
-    def paint(seed: int, height: int, width: int, mode: str = "RGB") -> Image.Image:
-        chance = np.random.default_rng(seed)
-        rows, columns = np.mgrid[:height, :width]
-        planes = [
-            (rows * chance.integers(1, 4) + columns * chance.integers(1, 4) + columns // 9 % 2 * 60) % 220 for _ in mode
-        ]
-        noisy = [Image.fromarray((plane + chance.integers(0, 36, plane.shape)).astype(np.uint8)) for plane in planes]
-        return Image.merge(mode, noisy)
-
-    return paint
