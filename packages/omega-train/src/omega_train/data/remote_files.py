@@ -81,7 +81,7 @@ def read_parts(
     answers: dict[int, bytes | Exception] = {}
     left: Sequence[int] = range(len(files))
     for pause in _PAUSES:
-        if left:
+        if left and pause:  # a pause of 0 would give way to other processes
             time.sleep(pause)
         for system, places, paths in _by_system(files, left):
             limits = [starts[place] for place in places], [ends[place] for place in places]
