@@ -83,9 +83,13 @@ def run_tests(session: nox.Session, *arguments: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Train Ω on drawn digits, compress and decode others, and show what came of it in demo/."""
-    install_all(session)
+    """Compress a photo to one file and decode it at five rates; train Ω on drawn digits; all is shown in demo/.
+
+    An argument is the path of another photo.
+    """
+    install_all(session, "scikit-image")
     shutil.rmtree("demo", ignore_errors=True)
+    session.run("python", "examples/photo.py", "demo", *session.posargs)
     session.run("omega", "train", "glyphs-omega-8", "--output", "demo/run")
     session.run("python", "examples/demo.py", "demo/run/model.safetensors", "demo")
 

@@ -22,6 +22,8 @@ SCRIPT = Path(__file__).parents[1] / "examples" / "slurm" / "grid.sbatch"
 
 FIGURES = SCRIPT.parents[1] / "figures.py"
 
+PHOTO = SCRIPT.parents[1] / "photo.py"
+
 DEMO = SCRIPT.parents[1] / "demo.py"
 
 RELAX = SCRIPT.parents[1] / "relax_for_minutes.py"
@@ -171,3 +173,23 @@ def test_the_contact_sheet_of_the_demo_has_every_picture_at_its_place(
         covered[place] = True
         assert (pixels[:, *place] == np.kron(pictures[i, j], np.ones((1, scale, scale), int))).all()
     assert (pixels[:, ~covered] == 255).all()
+
+
+@pytest.mark.parametrize(("against", "panels"), [([], (1, 3)), (["--against", "webp,avif"], (2, 4))])
+def test_a_photo_is_shown_at_rates_of_one_file(
+    painted: Callable[..., Image.Image], tmp_path: Path, against: list[str], panels: tuple[int, int]
+) -> None:
+    painted(3, 60, 90).save(tmp_path / "photo.png")
+    command = [sys.executable, PHOTO, tmp_path / "made", tmp_path / "photo.png", "--bpp", ".3,inf", *against]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    whole = len((tmp_path / "made" / "photo.omega").read_bytes())
+    rows = [re.fullmatch(r" *(\d+) +([\d.]+) +([\d.]+) dB", line) for line in done.stdout.splitlines()]
+    found = [(int(row[1]), float(row[2]), float(row[3])) for row in rows if row]
+    assert [row[0] for row in found] == [int(0.3 * 60 * 90 / 8), whole]
+    assert [row[1] for row in found] == pytest.approx([8 * row[0] / 60 / 90 for row in found], abs=1e-3)
+    assert found[0][2] < found[1][2]
+    down, across = panels
+    with Image.open(tmp_path / "made" / "photo.png") as sheet, Image.open(tmp_path / "photo.png") as original:
+        assert sheet.size == (across * (90 + 4) - 4, down * (60 + 22 + 4) - 4)
+        assert (np.asarray(sheet.crop((0, 0, 90, 60))) == np.asarray(original)).all()

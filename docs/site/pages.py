@@ -21,7 +21,7 @@ PAGES = (
     "packages/*/*.md",
     "packages/omega-cli/src/omega_cli/web/README.md",
 )
-PICTURES = ("benchmarks/*.svg",)
+PICTURES = ("benchmarks/*.svg", "docs/images/*")
 PACKAGES = ("omega_core", "omega_quant", "omega_entropy", "omega_train")
 
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
