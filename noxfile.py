@@ -215,7 +215,8 @@ def lowest(session: nox.Session) -> None:
     wheels["omega-train"] += "[evaluation,heic,jxl,metrics,shards,tensorboard]"
     wheels["omega-cli"] += "[onnx]"
     session.install("--no-compile", "-c", str(file), *wheels.values(), *ORACLES, *TESTING, "hatchling")
-    run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
+    others = ("-W", "default::DeprecationWarning")  # of old libraries, about newer ones that they use
+    run_tests(session, *others, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
 def lowest_versions(wheels: Iterable[str]) -> dict[str, str]:

@@ -134,9 +134,10 @@ def test_gray_with_a_gamma_gets_a_profile_for_gray():
 def exif_of(space, index=None):
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "a camera"
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = space
+    inner = exif.get_ifd(ExifTags.IFD.Exif)
+    inner[ExifTags.Base.ColorSpace] = space
     if index:
-        exif.get_ifd(ExifTags.IFD.Interop)[1] = index
+        inner[ExifTags.IFD.Interop] = {1: index}
     return exif
 
 

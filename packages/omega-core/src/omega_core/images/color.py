@@ -130,6 +130,9 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
     """Convert an image to mode L, LA, RGB or RGBA."""
     if image.mode == "La":
         image = image.convert("LA")
+    if image.mode == "1" and image.info.get("transparency") == 1:  # as a bit, not a level, in Pillow before 12.1
+        image = image.copy()
+        image.info["transparency"] = 255
     if image.mode in ("L", "LA", "RGB", "RGBA") and "transparency" not in image.info:
         return image
     gray = image.mode in ("1", "L", "LA")

@@ -74,7 +74,11 @@ def _of_gamma(info: dict[str | tuple[int, int], Any], *, gray: bool) -> tuple[by
 
 def is_adobe_rgb(exif: Image.Exif) -> bool:
     """Whether EXIF says that colors are those of Adobe RGB (1998), as cameras write it (DCF 2.0)."""
-    inner = exif.get_ifd(ExifTags.IFD.Exif)
-    space = inner.get(ExifTags.Base.ColorSpace)
-    index = exif.get_ifd(_INTEROPERABILITY).get(1, "")
-    return space == _ADOBE or (space == _UNCALIBRATED and str(index).startswith("R03"))
+    space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
+    if space != _UNCALIBRATED:
+        return bool(space == _ADOBE)
+    try:
+        index = exif.get_ifd(_INTEROPERABILITY).get(1, "")
+    except KeyError:  # of Pillow before 13, where there is none
+        return False
+    return str(index).startswith("R03")
