@@ -26,6 +26,8 @@ PHOTO = SCRIPT.parents[1] / "photo.py"
 
 DEMO = SCRIPT.parents[1] / "demo.py"
 
+DRAWINGS = SCRIPT.parents[2] / "docs" / "models" / "drawings.py"
+
 RELAX = SCRIPT.parents[1] / "relax_for_minutes.py"
 
 PHASES = """
@@ -193,3 +195,17 @@ def test_a_photo_is_shown_at_rates_of_one_file(
     with Image.open(tmp_path / "made" / "photo.png") as sheet, Image.open(tmp_path / "photo.png") as original:
         assert sheet.size == (across * (90 + 4) - 4, down * (60 + 22 + 4) - 4)
         assert (np.asarray(sheet.crop((0, 0, 90, 60))) == np.asarray(original)).all()
+
+
+def test_drawings_for_training_are_of_all_kinds_and_the_same_each_time(tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        command = [sys.executable, DRAWINGS, tmp_path / folder, 8]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    pictures = sorted((tmp_path / "one").iterdir())
+    assert len({path.read_bytes() for path in pictures}) == 8
+    assert [path.read_bytes() for path in sorted((tmp_path / "other").iterdir())] == [p.read_bytes() for p in pictures]
+    for path in pictures:
+        pixels = read_picture(path).pixels
+        assert min(pixels.shape[1:]) >= 384
+        assert pixels.std() > 5

@@ -1,0 +1,152 @@
+"""Draws pictures that are no photographs, for training: `python docs/models/drawings.py FOLDER 400`.
+
+They are pages of text, charts, windows of programs, and shapes, as PNG. The same number gives the same picture with the
+same version of Pillow.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+Random = np.random.Generator
+Color = tuple[int, int, int]
+SIDES = (384, 640)
+VOWELS, CONSONANTS = "aeiou", "bcdfghklmnprstvw"
+
+
+def main(folder: Path, count: int) -> None:
+    """Draw `count` pictures into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds: list[Callable[[Random, ImageDraw.ImageDraw, int, int], None]] = [text_page, chart, window, shapes]
+    for number in range(count):
+        random = np.random.default_rng(number)
+        width, height = (int(side) for side in random.integers(*SIDES, 2))
+        dark = random.random() < 0.25
+        image = Image.new("RGB", (width, height), shade(random, 0, 40) if dark else shade(random, 215, 256))
+        kinds[number % len(kinds)](random, ImageDraw.Draw(image), width, height)
+        image.save(folder / f"drawing-{number:04}.png")
+
+
+def text_page(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
+    """Paragraphs below a heading."""
+    ink = contrast(random, draw)
+    size = int(random.integers(10, 22))
+    margin = int(random.integers(8, 40))
+    draw.text((margin, margin), words(random, 3).title(), fill=ink, font=font(size * 2))
+    y = margin + 3 * size
+    while y < height - margin:
+        accented = ink if random.random() < 0.9 else bright(random)
+        draw.text((margin, y), words(random, 40), fill=accented, font=font(size))
+        y += round(size * 1.4) + (size if random.random() < 0.15 else 0)
+    draw.rectangle((width - margin, 0, width, height), fill=draw.im.getpixel((0, 0)))
+
+
+def chart(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
+    """Bars or curves between labelled axes."""
+    ink = contrast(random, draw)
+    left, top, right, bottom = 48, 32, width - 16, height - 40
+    draw.text((left, 6), words(random, 4).capitalize(), fill=ink, font=font(15))
+    for y in np.linspace(top, bottom, int(random.integers(4, 9))):
+        draw.line((left, y, right, y), fill=mixed(random, ink))
+        draw.text((6, y - 6), f"{(bottom - y) / 10:.0f}", fill=ink, font=font(11))
+    draw.line((left, top, left, bottom, right, bottom), fill=ink, width=2)
+    count = int(random.integers(4, 14))
+    places = np.linspace(left, right, count + 1)
+    for color in (bright(random) for _ in range(int(random.integers(1, 4)))):
+        values = bottom - 2 - random.random(count) * (bottom - top)
+        if random.random() < 0.5:
+            for x, y in zip(places, values, strict=False):
+                draw.rectangle((x + 6, y, x + (right - left) / count - 6, bottom - 1), fill=color)
+        else:
+            points = list(zip(places[:-1].tolist(), values.tolist(), strict=True))
+            draw.line(points, fill=color, width=int(random.integers(1, 4)), joint="curve")
+            for x, y in points:
+                draw.ellipse((x - 3, y - 3, x + 3, y + 3), outline=color, fill=draw.im.getpixel((0, 0)))
+
+
+def window(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
+    """A title bar, a list at the left, and fields and buttons beside it."""
+    ink, accent = contrast(random, draw), bright(random)
+    draw.rectangle((0, 0, width, 28), fill=accent)
+    draw.text((10, 6), words(random, 2).title(), fill=(255, 255, 255), font=font(14))
+    for place in range(3):
+        draw.ellipse((width - 20 - 18 * place, 9, width - 10 - 18 * place, 19), fill=bright(random))
+    side = int(random.integers(100, 180))
+    draw.rectangle((0, 29, side, height), fill=mixed(random, ink))
+    for y in range(40, height - 16, 24):
+        if random.random() < 0.15:
+            draw.rectangle((4, y - 3, side - 4, y + 18), fill=accent)
+        draw.text((12, y), words(random, 2), fill=ink, font=font(12))
+    for y in range(48, height - 40, 52):
+        draw.text((side + 16, y - 2), words(random, 2).capitalize(), fill=ink, font=font(12))
+        draw.rounded_rectangle((side + 16, y + 14, width - 20, y + 38), 4, outline=mixed(random, ink), fill=None)
+        draw.text((side + 22, y + 19), words(random, 4), fill=ink, font=font(12))
+    draw.rounded_rectangle((width - 110, height - 34, width - 14, height - 8), 6, fill=accent)
+    draw.text((width - 96, height - 28), words(random, 1).title(), fill=(255, 255, 255), font=font(13))
+
+
+def shapes(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
+    """Filled and outlined shapes over each other."""
+    for _ in range(int(random.integers(6, 40))):
+        x, y = random.integers(-40, width), random.integers(-40, height)
+        box = (int(x), int(y), int(x + random.integers(4, 220)), int(y + random.integers(4, 220)))
+        fill = bright(random) if random.random() < 0.7 else None
+        outline, line = bright(random), int(random.integers(1, 6))
+        kind = random.integers(4)
+        if kind == 0:
+            draw.rectangle(box, fill=fill, outline=outline, width=line)
+        elif kind == 1:
+            draw.ellipse(box, fill=fill, outline=outline, width=line)
+        elif kind == 2:
+            corners = random.integers(-100, 100, (int(random.integers(3, 7)), 2)) + np.array([x, y])
+            draw.polygon([tuple(corner) for corner in corners.tolist()], fill=fill, outline=outline)
+        else:
+            draw.text(box[:2], words(random, 2), fill=outline, font=font(int(random.integers(12, 60))))
+
+
+def words(random: Random, count: int) -> str:
+    """Words of random letters."""
+    letters = (VOWELS, CONSONANTS)
+    first = random.integers(2, size=count)
+    lengths = random.integers(2, 10, count)
+    return " ".join(
+        "".join(str(random.choice(list(letters[(start + place) % 2]))) for place in range(length))
+        for start, length in zip(first, lengths, strict=True)
+    )
+
+
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font that comes with Pillow."""
+    return ImageFont.load_default(size)
+
+
+def shade(random: Random, low: int, high: int) -> Color:
+    """A color that is nearly gray."""
+    middle = int(random.integers(low, high))
+    red, green, blue = np.clip(middle + random.integers(-8, 9, 3), 0, 255).tolist()
+    return red, green, blue
+
+
+def bright(random: Random) -> Color:
+    """Any color."""
+    red, green, blue = random.integers(0, 256, 3).tolist()
+    return red, green, blue
+
+
+def contrast(random: Random, draw: ImageDraw.ImageDraw) -> Color:
+    """A color that is easily read on the background."""
+    return shade(random, 0, 70) if sum(draw.im.getpixel((0, 0))) > 382 else shade(random, 190, 256)
+
+
+def mixed(random: Random, ink: Color) -> Color:
+    """A color between that of text and middle gray."""
+    share = random.random() * 0.5 + 0.2
+    red, green, blue = (round(share * each + (1 - share) * 128) for each in ink)
+    return red, green, blue
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
