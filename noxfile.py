@@ -319,16 +319,18 @@ def models(session: nox.Session) -> None:
     if len(session.posargs) not in (1, 2):
         session.error("give the folder of the photos, and that of MNIST unless it is to be downloaded")
     photos, *digits = session.posargs
-    digits = ["--data", *digits] if digits else []
-    recipes = {
-        "compact": "compact-omega",
-        "mnist-omega-16": "mnist-omega-16-wide",
-        "mnist-integer-16": "mnist-integer-16-wide",
+    session.run("python", "docs/models/drawings.py", "runs/drawings", "400")
+    of_photos = ("--precision", "bf16-mixed", "--data")
+    of_digits = ("--data", *digits) if digits else ()
+    recipes: dict[str, tuple[str, tuple[str, ...]]] = {
+        "compact": ("compact-omega", (*of_photos, photos)),
+        "compact-small": ("compact-small-omega", (*of_photos, f"{photos}=0.92", "--data", "runs/drawings=0.08")),
+        "mnist-omega-16": ("mnist-omega-16-wide", of_digits),
+        "mnist-integer-16": ("mnist-integer-16-wide", of_digits),
     }
-    for name, recipe in recipes.items():
-        data = ["--data", photos, "--precision", "bf16-mixed"] if name == "compact" else digits
-        session.run("omega", "train", recipe, *data, "--output", f"runs/{recipe}")
-    session.run("python", "docs/models/bundle.py", *(f"{name}=runs/{recipe}" for name, recipe in recipes.items()))
+    for recipe, options in recipes.values():
+        session.run("omega", "train", recipe, *options, "--output", f"runs/{recipe}")
+    session.run("python", "docs/models/bundle.py", *(f"{name}=runs/{recipe}" for name, (recipe, _) in recipes.items()))
 
 
 @nox.session

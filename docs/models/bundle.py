@@ -10,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from omega_core.codec.model_file import read_model, write_model
+from omega_train.model_writing import RELAXATION
 
 CARDS = Path(__file__).parent
+TRAINED_ON = ("compact",)
+"""Models whose files keep what only the relaxed phase of further training needs."""
 PACKAGE = CARDS.parents[1] / "packages" / "omega-cli" / "src" / "omega_cli"
 
 
@@ -19,7 +22,8 @@ def bundle(name: str, model: Path) -> None:
     """Write a trained model to where the command finds it, with its card."""
     file = read_model(model / "model.safetensors" if model.is_dir() else model)
     described = replace(file.description, card=(CARDS / f"{name}.md").read_text("utf-8"))
-    mark = write_model(PACKAGE / "bundled" / f"{name}.safetensors", described, file.arrays)
+    arrays = {key: array for key, array in file.arrays.items() if name in TRAINED_ON or not key.startswith(RELAXATION)}
+    mark = write_model(PACKAGE / "bundled" / f"{name}.safetensors", described, arrays)
     plugin = PACKAGE / "plugin.py"
     entry = rf'(name="{name}",.*?fingerprint=")[0-9a-f]*(")'
     text, found = re.subn(entry, rf"\g<1>{mark}\g<2>", plugin.read_text("utf-8"), count=1, flags=re.DOTALL)

@@ -14,6 +14,12 @@ def omega_register_models() -> list[BundledModel]:
             fingerprint="d49449105637cd267d65f41d6c62c9b216a34427411bf217eb9ad184dc93a6d2",
         ),
         BundledModel(
+            name="compact-small",
+            file="omega_cli:bundled/compact-small.safetensors",
+            summary="photos at low rates, for thumbnails and phones: a quarter of the work and of the size",
+            fingerprint="3311ce517592fe76aafa612cf6852a64d444d5f0f533711192bb88612b6befd5",
+        ),
+        BundledModel(
             name="mnist-omega-16",
             file="omega_cli:bundled/mnist-omega-16.safetensors",
             summary="handwritten digits of 28×28, Ω with up to 16 channels",
