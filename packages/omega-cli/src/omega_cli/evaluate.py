@@ -1,13 +1,11 @@
 """`omega evaluate`: rate and distortion of models, codecs to compare with and published curves."""
 
-import hashlib
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -291,6 +289,9 @@ def evaluate_on(
 
     Raises OmegaError for settings that cannot be evaluated.
     """
+    from hashlib import sha256
+    from importlib.metadata import version
+
     from omega_core.file_io import write_whole
     from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import MAX_PIXELS
@@ -331,7 +332,7 @@ def evaluate_on(
         "metrics": metrics,
         "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch")},
     }
-    key = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
+    key = sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
     account = Account()
     jobs = []
     found = list(find_files([images], is_picture_file, account))

@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import secrets
 import shutil
 import stat
 import tempfile
@@ -50,7 +49,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             temporary = Path(name)
         else:
             _make_folder(target.folder)
-            temporary = target.folder / f".omega-{secrets.token_hex(8)}.part"  # short, whatever the name of the file is
+            temporary = target.folder / f".omega-{os.urandom(8).hex()}.part"  # short, whatever the name of the file is
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the umask leaves; asking for the umask would change it
         os.close(handle)
@@ -112,7 +111,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         where = target if fill else target.parent  # a folder that is there may be a mounted disk, or the current one
         _make_folder(where)
-        temporary = where / f".omega-{secrets.token_hex(8)}.part"
+        temporary = where / f".omega-{os.urandom(8).hex()}.part"
         temporary.mkdir()
         yield temporary
         if fill:

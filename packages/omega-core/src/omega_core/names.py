@@ -1,6 +1,5 @@
 """Names of files from strangers: printed without effect on a terminal, and written without harm on any system."""
 
-import hashlib
 import re
 import unicodedata
 
@@ -76,4 +75,6 @@ def _size(part: str) -> int:
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    from hashlib import sha256  # loads OpenSSL
+
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -137,7 +136,7 @@ class Stored:
     def _write_beside(self, data: bytes, overwrite: bool) -> None:
         """Write under a temporary name in the same folder, and move: for servers of files."""
         folder = self.path.rpartition("/")[0]
-        temporary = f"{folder}/.omega-{secrets.token_hex(8)}.part"
+        temporary = f"{folder}/.omega-{os.urandom(8).hex()}.part"
         self.system.makedirs(folder, exist_ok=True)
         if not overwrite:
             self._check_free()
