@@ -17,42 +17,59 @@ _ALONE = 1 << 18
 spinning, which on a busy machine takes ten times as long as the product."""
 
 
-def product(weights: Floats, numbers: Floats) -> Floats:
-    """Return the matrix product (R, P) of weights (R, N) and numbers (N, P)."""
+def product(left: Floats, right: Floats, added: Floats | None = None) -> Floats:
+    """Return the matrix product (P, R) of two matrices (P, N) and (N, R).
+
+    added: (R,), (P, 1) or (P, R), which is added to it.
+    """
     found: Floats
     if torch := sys.modules.get("torch"):
         with torch.inference_mode():
-            found = (torch.from_numpy(weights) @ torch.from_numpy(numbers)).numpy()
+            factors = torch.from_numpy(left), torch.from_numpy(right)
+            if added is None:
+                found = (factors[0] @ factors[1]).numpy()
+            else:
+                found = torch.addmm(torch.from_numpy(added), *factors).numpy()
         return found
-    rows, columns = len(weights), numbers.shape[1]
-    found = np.empty((rows, columns), np.float32)
-    at_once = max(1, _ALONE // weights.size)
-    parts = columns // at_once
-    blocks = [
-        as_strided(each, (parts, len(each), at_once), (at_once * each.itemsize, *each.strides))
-        for each in (numbers, found)
-    ]
-    np.matmul(weights, blocks[0], out=blocks[1])
-    np.matmul(weights, numbers[:, parts * at_once :], out=found[:, parts * at_once :])
+    found = np.empty((len(left), right.shape[1]), np.float32)
+    if len(left) < right.shape[1]:
+        _multiply(right.T, left.T, found.T)
+    else:
+        _multiply(left, right, found)
+    if added is not None:
+        found += added
     return found
 
 
+def _multiply(left: Floats, right: Floats, found: Floats) -> None:
+    """Write the product of two matrices, some rows at a time."""
+    at_once = max(1, _ALONE // max(1, right.size))
+    parts = len(left) // at_once
+    blocks = [
+        as_strided(each, (parts, at_once, each.shape[1]), (at_once * each.strides[0], *each.strides))
+        for each in (left, found)
+    ]
+    np.matmul(blocks[0], right, out=blocks[1])
+    np.matmul(left[parts * at_once :], right, out=found[parts * at_once :])
+
+
 def convolved(weights: Floats, bias: Floats, numbers: Floats) -> Floats:
-    """Return the 3×3 convolution of each of the numbers (W, h, w) by itself; 0 is beyond the edge.
+    """Return the 3×3 convolution of each of the numbers (h, w, W) of a position by itself; 0 is beyond the edge.
 
     weights: (W, 3, 3). bias: (W,), which is added.
     """
     found: Floats
     if torch := sys.modules.get("torch"):
         with torch.inference_mode():
-            given = [torch.from_numpy(each) for each in (numbers[None], weights[:, None], bias)]
-            found = torch.nn.functional.conv2d(*given, padding=1, groups=len(weights)).numpy()[0]
+            channels = torch.from_numpy(numbers)[None].permute(0, 3, 1, 2)  # last in memory, which is quickest
+            kernels, offsets = torch.from_numpy(weights[:, None]), torch.from_numpy(bias)
+            summed = torch.nn.functional.conv2d(channels, kernels, offsets, padding=1, groups=len(weights))
+            found = summed[0].permute(1, 2, 0).numpy()
         return found
-    count, height, width = numbers.shape
-    padded = np.zeros((count, height + 2, width + 2), np.float32)
-    padded[:, 1:-1, 1:-1] = numbers
-    windows = as_strided(padded, (count, 3, 3, height, width), (padded.strides[0], *2 * padded.strides[1:]))
-    summed = weights.reshape(count, 1, 9) @ windows.reshape(count, 9, height * width)
-    found = summed.reshape(numbers.shape)
-    found += bias[:, None, None]
+    height, width, _ = numbers.shape
+    padded = np.pad(numbers, ((1, 1), (1, 1), (0, 0)))
+    found = np.empty_like(numbers)
+    found[:] = bias
+    for y, x in np.ndindex(3, 3):
+        found += padded[y : y + height, x : x + width] * weights[:, y, x]
     return found

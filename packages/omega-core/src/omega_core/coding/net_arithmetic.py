@@ -54,18 +54,17 @@ class NetArithmetic:
         self._kinds = np.searchsorted(KIND_BORDERS, levels, side="right").astype(np.int8)
         factors = 2.0**-net.shifts
         gathering, spatial, mixing, own = factors[:, 0], factors[:, 1:4], factors[:, 4:7], factors[:, 7]
-        self._inputs, self._gathering = _floats(net.inputs), _floats(gathering[..., None])
-        self._bias = _floats((net.bias * gathering + 0.5)[..., None])
-        self._own, self._own_factors = _floats(net.own), _floats(own[..., None])
+        self._inputs, self._gathering = _floats(net.inputs.T), _floats(gathering)
+        self._bias = _floats(net.bias * gathering + 0.5)
+        self._own, self._own_factors = _floats(net.own.T), _floats(own)
         self._spatial = _floats(net.spatial * spatial[..., None, None])
         self._spatial_bias = _floats(net.spatial_bias * spatial + 0.5)
-        self._mixing = _floats(_with_bias(net.mixing, net.mixing_bias, mixing))
+        self._mixing = _floats((net.mixing * mixing[..., None]).swapaxes(-1, -2))
+        self._mixing_bias = _floats(net.mixing_bias * mixing + 0.5)
+        outputs = [(net.first, net.first_bias, net.score_shifts[0]), (net.second, net.second_bias, net.score_shifts[1])]
         self._outputs = [
-            _floats(_with_bias(weight, bias, 2.0**-shifts))
-            for weight, bias, shifts in (
-                (net.first, net.first_bias, net.score_shifts[0]),
-                (net.second, net.second_bias, net.score_shifts[1]),
-            )
+            (_floats(weight * 2.0 ** -shifts[:, None]), _floats(bias * 2.0**-shifts + 0.5)[:, None])
+            for weight, bias, shifts in outputs
         ]
         self._base, self._of_kind, self._in_second = (_floats(x) for x in (net.base, net.of_kind, net.in_second))
         self._around, self._beside = (_floats(x / 2**LOCAL_BITS) for x in (net.around, net.beside))
@@ -79,7 +78,7 @@ class NetArithmetic:
         _, height, width = symbols.shape
         first, second = _Half(0, height, width), _Half(1, height, width)
         after = np.zeros(symbols.shape, np.int8)
-        total = np.zeros((self._width, height * width), np.float32)
+        total = np.zeros((height * width, self._width), np.float32)
         for group, (start, end) in enumerate(pairwise(self._bounds)):
             before, kinds = self._before(after, start, end)
             z = self._features(group, total, (height, width))
@@ -107,21 +106,23 @@ class NetArithmetic:
         return before, kinds
 
     def _features(self, group: int, total: Floats, size: tuple[int, int]) -> Floats:
-        """The features z (W + 1, h·w) of a group, from the sum of marks of earlier groups; the last row is ones."""
-        z = np.ones((self._width + 1, total.shape[1]), np.float32)
-        features = z[:-1]
-        np.multiply(total, self._gathering[group], out=features)
-        features += self._bias[group]
-        _round_down(features, 0)
+        """The features z (h·w, W) of a group, from the sum of marks of earlier groups."""
+        z: Floats = total * self._gathering[group]
+        z += self._bias[group]
+        _round_down(z, 0)
         for layer in range(2):
-            features[:] = _round_down(self._convolved(group, layer, features, size), -LARGEST)
-            features[:] = _round_down(product(self._mixing[group, layer], z), 0)
+            z = self._mixed(group, layer, _round_down(self._convolved(group, layer, z, size), -LARGEST))
         return z
 
+    def _mixed(self, group: int, layer: int, features: Floats) -> Floats:
+        """A layer of single positions, after which features (P, W) are from 0 to 127."""
+        return _round_down(product(features, self._mixing[group, layer], self._mixing_bias[group, layer]), 0)
+
     def _convolved(self, group: int, layer: int, features: Floats, size: tuple[int, int]) -> Floats:
-        """A convolution of features (W, h·w)."""
+        """A convolution of features (h·w, W)."""
         weights, bias = self._spatial[group, layer], self._spatial_bias[group, layer]
-        return convolved(weights, bias, features.reshape(self._width, *size)).reshape(self._width, -1)
+        found = convolved(weights, bias, features.reshape(*size, self._width))
+        return found.reshape(features.shape)
 
     def _mark(self, marks: Floats, half: _Half, index: Integers) -> None:
         """Write what symbols say to marks (n, 2, h, w) at the positions of a half.
@@ -132,8 +133,8 @@ class NetArithmetic:
             half.put(marks[:, number], entries.take(index))
 
     def _sum_of_marks(self, weights: Floats, start: int, end: int, marks: Floats) -> Floats:
-        """Weighted sums (W, h·w) of the marks (n, 2, h, w) of some channels."""
-        return product(weights[:, 2 * start : 2 * end], marks.reshape(2 * (end - start), -1))
+        """Weighted sums (h·w, W) of the marks (n, 2, h, w) of some channels."""
+        return product(marks.reshape(2 * (end - start), -1).T, weights[2 * start : 2 * end])
 
     def _second_scores(self, group: int, start: int, end: int, z: Floats, marks: Floats, half: _Half) -> Floats:
         """What is added to the scores (n, 2, P) at the positions of the second half.
@@ -144,12 +145,10 @@ class NetArithmetic:
         own = self._sum_of_marks(self._own, start, end, marks)
         own *= self._own_factors[group]
         own += 0.5
-        added = self._convolved(group, 2, _round_down(own, -LARGEST), (height, width))
+        added = half.rows(self._convolved(group, 2, _round_down(own, -LARGEST), (height, width)))
         np.floor(added, out=added)
-        added += z[:-1]
-        u = np.ones((self._width + 1, len(half.places)), np.float32)
-        np.clip(half.of(added.reshape(-1, height, width)), 0, LARGEST, out=u[:-1])
-        u[:-1] = _round_down(product(self._mixing[group, 2], u), 0)
+        added += half.rows(z)
+        u = self._mixed(group, 2, np.clip(added, 0, LARGEST, out=added))
         beside = half.of(beside_sum(marks))[:, ::-1] * self._beside[start:end, :, None]
         beside += 0.5
         np.floor(beside, out=beside)
@@ -159,8 +158,9 @@ class NetArithmetic:
         return found
 
     def _scores(self, which: int, start: int, end: int, z: Floats) -> Floats:
-        """The scores (n, 2, P) of some channels from features (W + 1, P) alone; which: of the two layers."""
-        summed = product(self._outputs[which][2 * start : 2 * end], z)
+        """The scores (n, 2, P) of some channels from features (P, W) alone; which: of the two layers."""
+        weights, bias = (each[2 * start : 2 * end] for each in self._outputs[which])
+        summed = product(weights, z.T, bias)
         np.floor(summed, out=summed)
         return summed.reshape(end - start, 2, -1)
 
@@ -199,6 +199,11 @@ class _Half:
         found[..., 0::2, :] = x[..., 0::2, self._even]
         found[..., 1::2, :] = x[..., 1::2, self._odd]
         return found.reshape(*x.shape[:-2], -1)
+
+    def rows(self, x: Floats) -> Floats:
+        """Return the rows (P, W) at these positions, of features (h·w, W)."""
+        found: Floats = x.take(self.places, axis=0)
+        return found
 
     def put(self, x: NDArray[Any], values: NDArray[Any]) -> None:
         """Write numbers (n, P) at these positions of numbers (n, h, w)."""
@@ -239,11 +244,6 @@ def _step(start: int, half: _Half, scores: Floats, kinds: Small) -> tuple[slice,
     first = np.arange(channels.start, channels.stop) * positions
     dtype = index_type(channels.stop * positions)
     return channels, first.astype(dtype)[:, None] + half.places.astype(dtype), table.astype(np.int16)
-
-
-def _with_bias(weight: Integers, bias: Integers, factors: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Weights (…, R, N) and biases (…, R) times powers of two (…, R), of the biases half more: (…, R, N + 1)."""
-    return np.concatenate([weight * factors[..., None], (bias * factors + 0.5)[..., None]], axis=-1)
 
 
 def _floats(array: NDArray[Any]) -> Floats:
