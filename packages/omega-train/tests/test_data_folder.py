@@ -153,6 +153,18 @@ def test_crops_are_turned_only_if_asked_and_by_each_quarter_as_often(tmp_path: P
     assert min(turned.values()) > 25
 
 
+def test_a_share_of_the_crops_is_gray_as_pillow_converts_them(tmp_path: Path) -> None:
+    path = paint(tmp_path / "a.png", 50, 50)
+    with Image.open(path) as picture:
+        gray = np.asarray(picture.convert("L"))
+    images = FolderImages([path], 50, (1.0, 1.0), 3, gray_share=0.25)
+    crops = [images.load(0, seed) for seed in range(200)]
+    made_gray = [crop for crop in crops if (crop[0] == crop[1]).all() and (crop[0] == crop[2]).all()]
+    assert 30 < len(made_gray) < 70
+    assert all((crop[0] == gray).all() or (crop[0] == gray[:, ::-1]).all() for crop in made_gray)
+    assert not images.are_slices()
+
+
 def test_a_share_of_the_crops_is_scaled(tmp_path: Path) -> None:
     def scaled(share: float) -> int:
         images = FolderImages([paint(tmp_path / "a.png", 256, 256)], 64, (0.5, 0.5), 3, scale_share=share)
@@ -433,6 +445,7 @@ def test_a_folder_that_is_not_there_has_no_pictures_or_only_one_is_an_error(tmp_
     [
         *({"validation": 0.0}, {"validation": 1.0}, {"crop": 0}, {"scale_min": 0.0}, {"scale_max": 0.5}),
         *({"colors": 2}, {"scale_share": 1.1}, {"scale_share": -0.1}, {"memory": -1.0}, {"memory": float("nan")}),
+        *({"gray_share": 1.1}, {"gray_share": -0.1}, {"gray_share": 0.1, "colors": 1}),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(photos: Path, options: dict[str, float]) -> None:

@@ -25,6 +25,8 @@ class FolderDataset(Dataset):
     scale_min, scale_max: the range of the random scale before a crop is taken; no side becomes smaller than the crop.
     scale_share: the share of the samples that are scaled; crops of the others are taken without scaling.
     turns: whether crops are rotated by a random multiple of 90°, besides being mirrored.
+    gray_share: the share of the crops, at random, that are made gray: such pictures then cost little more than they
+        would without colors.
     colors: 3 for RGB, 1 for gray.
     memory: GiB of decoded pictures that each process holds; the others are read each time.
     skip_unreadable: whether files and folders that cannot be read are left out instead of being an error.
@@ -47,11 +49,12 @@ class FolderDataset(Dataset):
         scale_max: float = 0.95,
         scale_share: float = 1.0,
         turns: bool = False,
+        gray_share: float = 0.0,
         colors: int = 3,
         memory: float = 4.0,
         skip_unreadable: bool = False,
     ) -> None:
-        check_crops("folder", validation, crop, (scale_min, scale_max), scale_share, colors)
+        check_crops("folder", validation, crop, (scale_min, scale_max), scale_share, colors, gray_share)
         if not 0 <= memory < math.inf:
             raise ComponentError("the dataset folder needs a memory of 0 GiB or more.")
         folders = several(data)
@@ -65,8 +68,16 @@ class FolderDataset(Dataset):
         if len(shares) > 1:
             mixture = Mixture([len(part[0]) for part in parts], list(shares.values()))
             self.notes += mixture.notes(list(map(str, shares)))
-        scale = (scale_min, scale_max)
-        self.train = FolderImages(train, crop, scale, colors, scale_share=scale_share, turns=turns, mixture=mixture)
+        self.train = FolderImages(
+            train,
+            crop,
+            (scale_min, scale_max),
+            colors,
+            scale_share=scale_share,
+            turns=turns,
+            gray_share=gray_share,
+            mixture=mixture,
+        )
         self.validation = FolderImages(kept, crop, None, colors)
         self.validation.hold(self.train.hold(int(memory * 2**30)))
         held, everything = len(self.train.held) + len(self.validation.held), len(train) + len(kept)

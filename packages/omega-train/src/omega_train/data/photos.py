@@ -31,6 +31,7 @@ class Cut:
 
     scale: the factor by which the picture is scaled first. top, left: in pixels of the scaled picture.
     mirrored: whether left and right are exchanged. turns: rotations by 90° to the left, after that.
+    gray: whether its colors become one.
     """
 
     scale: float
@@ -38,10 +39,17 @@ class Cut:
     left: int
     mirrored: bool = False
     turns: int = 0
+    gray: bool = False
 
 
 def check_crops(
-    dataset: str, validation: float, crop: int, scale: tuple[float, float], scale_share: float, colors: int
+    dataset: str,
+    validation: float,
+    crop: int,
+    scale: tuple[float, float],
+    scale_share: float,
+    colors: int,
+    gray_share: float,
 ) -> None:
     """Raise ComponentError for options of a dataset, whose name is given, from which there can be no crops."""
     if not 0 < validation < 1 or crop < 1 or not 0 < scale[0] <= scale[1] or colors not in (1, 3):
@@ -51,6 +59,8 @@ def check_crops(
         )
     if not 0 <= scale_share <= 1:
         raise ComponentError(f"the dataset {dataset} needs a scale-share from 0 to 1.")
+    if not 0 <= gray_share <= 1 or (gray_share and colors == 1):
+        raise ComponentError(f"the dataset {dataset} needs a gray-share from 0 to 1, and 0 for crops of 1 color.")
 
 
 def split(count: int, seed: int, validation: float, *, most: int | None = None) -> tuple[NumbersN, NumbersN]:
@@ -72,6 +82,7 @@ class PhotoImages(ABC):
         middle of the picture without scaling.
     scale_share: the share of the crops that are scaled, at random.
     turns: whether crops are rotated by a random multiple of 90°.
+    gray_share: the share of the crops, at random, whose three colors become their brightness.
     mixture: assigns pictures to samples; None for one sample per picture.
     """
 
@@ -87,10 +98,11 @@ class PhotoImages(ABC):
         *,
         scale_share: float = 1.0,
         turns: bool = False,
+        gray_share: float = 0.0,
         mixture: Mixture | None = None,
     ) -> None:
         self.count, self.crop, self.scale, self.colors = count, crop, scale, colors
-        self.scale_share, self.turns, self.mixture = scale_share, turns, mixture
+        self.scale_share, self.turns, self.gray_share, self.mixture = scale_share, turns, gray_share, mixture
 
     def __len__(self) -> int:
         return len(self.mixture or range(self.count))
@@ -155,7 +167,8 @@ class PhotoImages(ABC):
             return Cut(scale, down // 2, right // 2)
         left, top = int(random.integers(right + 1)), int(random.integers(down + 1))
         mirrored = bool(random.random() < 0.5)
-        return Cut(scale, top, left, mirrored, int(random.integers(4)) if self.turns else 0)
+        turns = int(random.integers(4)) if self.turns else 0
+        return Cut(scale, top, left, mirrored, turns, self.gray_share > 0 and random.random() < self.gray_share)
 
 
 class FolderImages(PhotoImages):
@@ -216,10 +229,10 @@ class FolderImages(PhotoImages):
         return number, self.cut(self.held[number], random)
 
     def are_slices(self) -> bool:
-        """Whether all crops are slices of pictures held in memory, without scaling."""
+        """Whether all crops are slices of pictures held in memory, neither scaled nor made gray."""
         unscaled = self.scale in (None, (1.0, 1.0)) or self.scale_share == 0
         large = all(min(pixels.shape[1:]) >= self.crop for pixels in self.held.values())
-        return unscaled and large and len(self.held) == len(self.paths)
+        return unscaled and not self.gray_share and large and len(self.held) == len(self.paths)
 
     def _read(self, number: int) -> Pixels:
         return self.held[number] if number in self.held else self.decode(self.paths[number], number)
@@ -231,9 +244,18 @@ def _cropped(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
         taken = pixels[:, cut.top : cut.top + crop, cut.left : cut.left + crop]
     else:
         taken = _resampled(pixels, cut, crop)
+    if cut.gray:
+        taken = _brightness(taken)
     if cut.mirrored:
         taken = taken[:, :, ::-1]
     return np.array(np.rot90(taken, cut.turns, (1, 2)), order="C")  # never a view of a held picture
+
+
+def _brightness(pixels: Pixels) -> Pixels:
+    """Pixels (3, H, W) of which all three colors are the brightness: Y' of ITU-R BT.601, as Pillow rounds it."""
+    weighted = np.tensordot(np.array([19595, 38470, 7471]), pixels.astype(np.int64), 1)
+    gray = ((weighted + (1 << 15)) >> 16).astype(np.uint8)
+    return np.broadcast_to(gray, pixels.shape)
 
 
 def _resampled(pixels: Pixels, cut: Cut, crop: int) -> Pixels:

@@ -110,6 +110,8 @@ class ShardsDataset(Dataset):
     scale_min, scale_max: the range of the random scale before a crop is taken; no side becomes smaller than the crop.
     scale_share: the share of the samples that are scaled; crops of the others are taken without scaling.
     turns: whether crops are rotated by a random multiple of 90°, besides being mirrored.
+    gray_share: the share of the crops, at random, that are made gray: such pictures then cost little more than they
+        would without colors.
     colors: 3 for RGB, 1 for gray.
     skip_unreadable: whether damaged pictures, and what follows in a damaged shard, are left out instead of being an
         error.
@@ -132,10 +134,11 @@ class ShardsDataset(Dataset):
         scale_max: float = 0.95,
         scale_share: float = 1.0,
         turns: bool = False,
+        gray_share: float = 0.0,
         colors: int = 3,
         skip_unreadable: bool = False,
     ) -> None:
-        check_crops("shards", validation, crop, (scale_min, scale_max), scale_share, colors)
+        check_crops("shards", validation, crop, (scale_min, scale_max), scale_share, colors, gray_share)
         places = several(data)
         if places is None:
             raise DataError("the dataset shards needs tar files of pictures: give them with --data.")
@@ -155,6 +158,7 @@ class ShardsDataset(Dataset):
             skip_unreadable=skip_unreadable,
             scale_share=scale_share,
             turns=turns,
+            gray_share=gray_share,
             mixture=mixture,
         )
         self.validation = ShardImages(kept, crop, None, colors, skip_unreadable=skip_unreadable)
