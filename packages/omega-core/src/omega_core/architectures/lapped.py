@@ -46,7 +46,7 @@ def filtered(image: Tensor, lap: Tensor) -> Tensor:
         first, last = image.narrow(dim, 0, half), image.narrow(dim, size - half, half)
         mirrored = torch.cat([first.flip(dim), image, last.flip(dim)], dim)
         edges = torch.unflatten(mirrored, dim, (-1, SIDE))
-        spread = (edges.movedim(dim + 1, -1) @ lap.T).movedim(-1, dim + 1)
+        spread = lap @ edges if dim == 2 else edges @ lap.T  # neither copies the edges into another order
         image = spread.flatten(dim, dim + 1).narrow(dim, half, size)
     return image
 
