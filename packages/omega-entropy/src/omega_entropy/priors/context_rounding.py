@@ -24,7 +24,10 @@ def rounded(net: ContextNet) -> IntegerNet:
     """
     bounds = net.group_bounds
     count, width = len(bounds) - 1, net.width
-    units = _exponents(net.ranges[:count].double().cpu())  # (G, RANGES), the power of two of each activation
+    ranges_of = net.ranges[:count].double().cpu()
+    units = _exponents(ranges_of)  # (G, RANGES), the power of two of each activation
+    # features of the first group, which is told nothing, may be 0: with the least unit, sums might not be exact
+    units[:, 0] = torch.where(ranges_of[:, 0] > 0, units[:, 0], units[:, 0].max())
     of_group = [cast(Group, net.groups[g]) for g in range(count)]
     largest_bias = torch.stack([_double(group.bias).abs() for group in of_group]).amax(dim=0)
     inputs, _, bits = _in_units(_flat(net.inputs), largest_bias, 0, units[:, 0].max())
