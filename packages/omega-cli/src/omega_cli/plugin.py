@@ -11,7 +11,7 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in color or gray",
-            fingerprint="d49449105637cd267d65f41d6c62c9b216a34427411bf217eb9ad184dc93a6d2",
+            fingerprint="2549bc2c8fd1e107ff4fe3609c040a09004c88d5e88d9ab06ee4ba4564675aff",
         ),
         BundledModel(
             name="compact-small",
