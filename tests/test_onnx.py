@@ -99,7 +99,7 @@ def test_files_have_the_symbols_and_pixels_that_torch_decodes(compact: Path, pai
 def test_what_a_decoder_needs_is_small(compact: Path) -> None:
     sizes = {path.name: path.stat().st_size for path in compact.iterdir()}
     assert set(sizes) == {"analysis.onnx", "synthesis.onnx", "coding.bin"}
-    assert sizes["synthesis.onnx"] + sizes["coding.bin"] < 6e6
+    assert sizes["synthesis.onnx"] + sizes["coding.bin"] < 7e6
 
 
 @pytest.mark.parametrize("name", ["analysis", "synthesis"])

@@ -20,6 +20,7 @@ import omega_core
 from omega_cli.options import ModelOnce
 from omega_core.codec.model_file import read_description
 from omega_core.places import Url
+from omega_core.plugins.registry import registry
 from omega_core.stores import Stored
 
 fsspec = pytest.importorskip("fsspec")
@@ -32,6 +33,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "model.safetensors"
 MARK = read_description(MODEL)[1]
+COMPACT = registry().find_model("compact").model.fingerprint
 NAMES = ["a.png", "a.bmp", "deeper/b.png", "deeper/ünï c.png"]
 TOP = Url("memory://bucket")
 
@@ -286,7 +288,7 @@ def test_other_processes_take_the_copy_of_a_model_that_this_one_has(memory: Any,
     assert again().fingerprint == MARK
 
 
-@pytest.mark.parametrize("name", [None, "compact#d4944910", "model.safetensors", f"model.safetensors#{MARK[:8]}"])
+@pytest.mark.parametrize("name", [None, f"compact#{COMPACT[:8]}", "model.safetensors", f"model.safetensors#{MARK[:8]}"])
 def test_other_processes_take_the_same_model_as_this_one_and_its_limit_of_memory(
     name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
