@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 
 from omega_core.errors import OmegaError, OutputError, StoreError, TargetError, TargetExistsError
 from omega_core.places import Place, Url, place_of
+from omega_core.stores import temporary_name
 
 
 class Readable(Protocol):
@@ -49,7 +50,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             temporary = Path(name)
         else:
             _make_folder(target.folder)
-            temporary = target.folder / f".omega-{os.urandom(8).hex()}.part"  # short, whatever the name of the file is
+            temporary = target.folder / temporary_name()
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the umask leaves; asking for the umask would change it
         os.close(handle)
@@ -111,7 +112,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         where = target if fill else target.parent  # a folder that is there may be a mounted disk, or the current one
         _make_folder(where)
-        temporary = where / f".omega-{os.urandom(8).hex()}.part"
+        temporary = where / temporary_name()
         temporary.mkdir()
         yield temporary
         if fill:

@@ -136,7 +136,7 @@ class Stored:
     def _write_beside(self, data: bytes, overwrite: bool) -> None:
         """Write under a temporary name in the same folder, and move: for servers of files."""
         folder = self.path.rpartition("/")[0]
-        temporary = f"{folder}/.omega-{os.urandom(8).hex()}.part"
+        temporary = f"{folder}/{temporary_name()}"
         self.system.makedirs(folder, exist_ok=True)
         if not overwrite:
             self._check_free()
@@ -154,6 +154,11 @@ class Stored:
         self.system.invalidate_cache(self.path)
         if self.system.exists(self.path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+def temporary_name() -> str:
+    """Return a name for an unfinished file: hidden, and short whatever the name of the file is."""
+    return f".omega-{os.urandom(8).hex()}.part"
 
 
 def _kind(scheme: str) -> Any:

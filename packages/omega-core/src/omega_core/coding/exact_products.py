@@ -66,10 +66,14 @@ def convolved(weights: Floats, bias: Floats, numbers: Floats) -> Floats:
             summed = torch.nn.functional.conv2d(channels, kernels, offsets, padding=1, groups=len(weights))
             found = summed[0].permute(1, 2, 0).numpy()
         return found
-    height, width, _ = numbers.shape
-    padded = np.pad(numbers, ((1, 1), (1, 1), (0, 0)))
-    found = np.empty_like(numbers)
-    found[:] = bias
+    height, width, count = numbers.shape
+    padded = np.zeros((height + 2, width + 2, count), np.float32)
+    padded[1:-1, 1:-1] = numbers
+    # whole rows at once: loops over the numbers of one position are too short to be quick
+    rows, kernels = padded.reshape(height + 2, -1), np.tile(np.moveaxis(weights, 0, -1), width)
+    found, weighted = np.empty((2, height, width * count), np.float32)
+    found[:] = np.tile(bias, width)
     for y, x in np.ndindex(3, 3):
-        found += padded[y : y + height, x : x + width] * weights[:, y, x]
-    return found
+        np.multiply(rows[y : y + height, x * count : (x + width) * count], kernels[y, x], out=weighted)
+        found += weighted
+    return found.reshape(numbers.shape)

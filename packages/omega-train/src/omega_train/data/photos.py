@@ -252,10 +252,8 @@ def _cropped(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
 
 
 def _brightness(pixels: Pixels) -> Pixels:
-    """Pixels (3, H, W) of which all three colors are the brightness: Y' of ITU-R BT.601, as Pillow rounds it."""
-    weighted = np.tensordot(np.array([19595, 38470, 7471]), pixels.astype(np.int64), 1)
-    gray = ((weighted + (1 << 15)) >> 16).astype(np.uint8)
-    return np.broadcast_to(gray, pixels.shape)
+    """Pixels (3, H, W) of which all three colors are the brightness."""
+    return np.broadcast_to(np.asarray(to_pillow(pixels).convert("L")), pixels.shape)
 
 
 def _resampled(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
