@@ -297,7 +297,7 @@ def test_places_without_shards_or_pictures_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             ShardsDataset(data=data, **SETTINGS)
-    with pytest.raises(ComponentError, match="the dataset shards needs"):
+    with pytest.raises(ComponentError, match="crops have at least 1 pixel"):
         ShardsDataset(data=tmp_path, crop=0)
 
 

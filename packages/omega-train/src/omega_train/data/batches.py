@@ -130,8 +130,8 @@ class HeldPhotos:
             self.pixels[first:end] = torch.from_numpy(images.held[number].reshape(-1))
 
     def __iter__(self) -> Iterator[Batch]:
-        device, crop = self.pixels.device, self.images.crop
-        across, colors = torch.arange(crop, device=device), torch.arange(self.images.colors, device=device)
+        device, crop = self.pixels.device, self.images.crops.side
+        across, colors = torch.arange(crop, device=device), torch.arange(self.images.crops.colors, device=device)
         for keys in self.sampler:
             steps = [self._steps(sample, seed) for sample, seed in _seeded(self.seed, keys)]
             first, plane, down, right = torch.tensor(steps, device=device).T[..., None, None, None]
@@ -144,7 +144,7 @@ class HeldPhotos:
         number, cut = self.images.held_cut(sample, seed)
         height, width = self.images.held[number].shape[1:]
         first, down, right = self.first[number] + cut.top * width + cut.left, width, 1
-        last = self.images.crop - 1
+        last = self.images.crops.side - 1
         if cut.mirrored:
             first, right = first + last * right, -right
         for _ in range(cut.turns):  # the new first pixel is the last of the first row

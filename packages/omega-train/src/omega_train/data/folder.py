@@ -7,7 +7,7 @@ from pathlib import Path
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import ComponentError, DataError
 from omega_train.data.folder_shares import Data, Mixture, several
-from omega_train.data.photos import FolderImages, check_crops, split
+from omega_train.data.photos import Crops, FolderImages, check_validation_share, split
 from omega_train.data.picture_files import find_pictures, some
 
 _GRAY = ("1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -54,7 +54,8 @@ class FolderDataset(Dataset):
         memory: float = 4.0,
         skip_unreadable: bool = False,
     ) -> None:
-        check_crops("folder", validation, crop, (scale_min, scale_max), scale_share, colors, gray_share)
+        check_validation_share(validation)
+        crops = Crops(crop, colors, (scale_min, scale_max), scale_share, turns, gray_share)
         if not 0 <= memory < math.inf:
             raise ComponentError("the dataset folder needs a memory of 0 GiB or more.")
         folders = several(data)
@@ -68,17 +69,8 @@ class FolderDataset(Dataset):
         if len(shares) > 1:
             mixture = Mixture([len(part[0]) for part in parts], list(shares.values()))
             self.notes += mixture.notes(list(map(str, shares)))
-        self.train = FolderImages(
-            train,
-            crop,
-            (scale_min, scale_max),
-            colors,
-            scale_share=scale_share,
-            turns=turns,
-            gray_share=gray_share,
-            mixture=mixture,
-        )
-        self.validation = FolderImages(kept, crop, None, colors)
+        self.train = FolderImages(train, crops, mixture)
+        self.validation = FolderImages(kept, crops.in_the_middle())
         self.validation.hold(self.train.hold(int(memory * 2**30)))
         held, everything = len(self.train.held) + len(self.validation.held), len(train) + len(kept)
         if memory and held < everything:

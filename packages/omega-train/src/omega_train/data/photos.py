@@ -42,25 +42,54 @@ class Cut:
     gray: bool = False
 
 
-def check_crops(
-    dataset: str,
-    validation: float,
-    crop: int,
-    scale: tuple[float, float],
-    scale_share: float,
-    colors: int,
-    gray_share: float,
-) -> None:
-    """Raise ComponentError for options of a dataset, whose name is given, from which there can be no crops."""
-    if not 0 < validation < 1 or crop < 1 or not 0 < scale[0] <= scale[1] or colors not in (1, 3):
-        raise ComponentError(
-            f"the dataset {dataset} needs a validation share between 0 and 1, a crop of at least 1 pixel, scales above"
-            " 0 with scale-min at most scale-max, and 1 or 3 colors."
-        )
-    if not 0 <= scale_share <= 1:
-        raise ComponentError(f"the dataset {dataset} needs a scale-share from 0 to 1.")
-    if not 0 <= gray_share <= 1 or (gray_share and colors == 1):
-        raise ComponentError(f"the dataset {dataset} needs a gray-share from 0 to 1, and 0 for crops of 1 color.")
+@dataclass(frozen=True)
+class Crops:
+    """The crops that are taken of photos.
+
+    side: in pixels.
+    colors: 3 or 1, to which photos are converted.
+    scale: the range of the random scale before a random crop, which is mirrored with probability ½; None for the
+        middle of the picture without scaling.
+    scale_share: the share of the crops that are scaled, at random.
+    turns: whether crops are rotated by a random multiple of 90°.
+    gray_share: the share of the crops, at random, whose three colors become their brightness.
+
+    Raises ComponentError for settings from which there can be no crops.
+    """
+
+    side: int
+    colors: int = 3
+    scale: tuple[float, float] | None = None
+    scale_share: float = 1.0
+    turns: bool = False
+    gray_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.side < 1 or self.colors not in (1, 3):
+            raise ComponentError(
+                f"crops have at least 1 pixel a side and 1 or 3 colors, not {self.side} and {self.colors}."
+            )
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise ComponentError(
+                f"scales of crops are above 0, with scale-min at most scale-max, not {self.scale[0]} and"
+                f" {self.scale[1]}."
+            )
+        if not 0 <= self.scale_share <= 1 or not 0 <= self.gray_share <= 1:
+            raise ComponentError(
+                f"scale-share and gray-share are from 0 to 1, not {self.scale_share} and {self.gray_share}."
+            )
+        if self.gray_share and self.colors == 1:
+            raise ComponentError("crops of 1 color are gray already: leave out gray-share.")
+
+    def in_the_middle(self) -> "Crops":
+        """The crops for validation: of this size and these colors, from the middle of the picture."""
+        return Crops(self.side, self.colors)
+
+
+def check_validation_share(validation: float) -> None:
+    """Raise ComponentError for a share of validation pictures that is not between 0 and 1."""
+    if not 0 < validation < 1:
+        raise ComponentError(f"validation is a share between 0 and 1, not {validation}.")
 
 
 def split(count: int, seed: int, validation: float, *, most: int | None = None) -> tuple[NumbersN, NumbersN]:
@@ -77,32 +106,15 @@ def split(count: int, seed: int, validation: float, *, most: int | None = None) 
 class PhotoImages(ABC):
     """Square crops of photos, wherever those are.
 
-    count: the number of photos. crop: the side of crops in pixels. colors: 3 or 1, to which photos are converted.
-    scale: the range of the random scale before a random crop, which is mirrored with probability ½; None for the
-        middle of the picture without scaling.
-    scale_share: the share of the crops that are scaled, at random.
-    turns: whether crops are rotated by a random multiple of 90°.
-    gray_share: the share of the crops, at random, whose three colors become their brightness.
+    count: the number of photos. crops: which crops are taken of them.
     mixture: assigns pictures to samples; None for one sample per picture.
     """
 
     advice = "start fewer --workers"
     """What to do where memory runs out."""
 
-    def __init__(
-        self,
-        count: int,
-        crop: int,
-        scale: tuple[float, float] | None,
-        colors: int,
-        *,
-        scale_share: float = 1.0,
-        turns: bool = False,
-        gray_share: float = 0.0,
-        mixture: Mixture | None = None,
-    ) -> None:
-        self.count, self.crop, self.scale, self.colors = count, crop, scale, colors
-        self.scale_share, self.turns, self.gray_share, self.mixture = scale_share, turns, gray_share, mixture
+    def __init__(self, count: int, crops: Crops, mixture: Mixture | None = None) -> None:
+        self.count, self.crops, self.mixture = count, crops, mixture
 
     def __len__(self) -> int:
         return len(self.mixture or range(self.count))
@@ -128,7 +140,7 @@ class PhotoImages(ABC):
             except ImageError as problem:
                 self.leave_out(number, problem)
             else:
-                return _cropped(pixels, self.cut(pixels, random), self.crop)
+                return _cropped(pixels, self.cut(pixels, random), self.crops.side)
         raise DataError("none of the pictures can be read any more.")
 
     def leave_out(self, number: int, problem: ImageError) -> None:
@@ -146,9 +158,9 @@ class PhotoImages(ABC):
                 pixels = read_picture(source).pixels
         except MemoryError as problem:
             raise DataError(f"there is too little memory to read {self.name(number)}: {self.advice}.") from problem
-        if len(pixels) == self.colors:
+        if len(pixels) == self.crops.colors:
             return pixels
-        image = to_pillow(pixels).convert("L" if self.colors == 1 else "RGB")
+        image = to_pillow(pixels).convert("L" if self.crops.colors == 1 else "RGB")
         return np.array(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1), order="C")
 
     def picture(self, index: int, random: np.random.Generator) -> int:
@@ -157,22 +169,22 @@ class PhotoImages(ABC):
 
     def cut(self, pixels: Pixels, random: np.random.Generator) -> Cut:
         """The position of a crop in a picture; `random` has drawn the picture."""
-        sides = pixels.shape[1:]
-        scale = 1.0 if self.scale is None else random.uniform(*self.scale)
-        if self.scale_share < 1 and random.random() >= self.scale_share:
+        crops, sides = self.crops, pixels.shape[1:]
+        scale = 1.0 if crops.scale is None else random.uniform(*crops.scale)
+        if crops.scale_share < 1 and random.random() >= crops.scale_share:
             scale = 1.0
-        scale = max(scale, self.crop / min(sides))
-        down, right = (max(0, round(side * scale) - self.crop) for side in sides)
-        if self.scale is None:
+        scale = max(scale, crops.side / min(sides))
+        down, right = (max(0, round(side * scale) - crops.side) for side in sides)
+        if crops.scale is None:
             return Cut(scale, down // 2, right // 2)
         left, top = int(random.integers(right + 1)), int(random.integers(down + 1))
         mirrored = bool(random.random() < 0.5)
-        turns = int(random.integers(4)) if self.turns else 0
-        return Cut(scale, top, left, mirrored, turns, self.gray_share > 0 and random.random() < self.gray_share)
+        turns = int(random.integers(4)) if crops.turns else 0
+        return Cut(scale, top, left, mirrored, turns, crops.gray_share > 0 and random.random() < crops.gray_share)
 
 
 class FolderImages(PhotoImages):
-    """Square crops of picture files, and their settings: see `PhotoImages`.
+    """Square crops of picture files: see `PhotoImages`.
 
     paths: the files.
 
@@ -182,10 +194,8 @@ class FolderImages(PhotoImages):
 
     advice = "hold fewer pictures, by --dataset-option memory, or start fewer --workers"
 
-    def __init__(
-        self, paths: Sequence[Path], crop: int, scale: tuple[float, float] | None, colors: int, **settings: Any
-    ) -> None:
-        super().__init__(len(paths), crop, scale, colors, **settings)
+    def __init__(self, paths: Sequence[Path], crops: Crops, mixture: Mixture | None = None) -> None:
+        super().__init__(len(paths), crops, mixture)
         self.paths = paths
         self.held: dict[int, Pixels] = {}
 
@@ -230,9 +240,9 @@ class FolderImages(PhotoImages):
 
     def are_slices(self) -> bool:
         """Whether all crops are slices of pictures held in memory, neither scaled nor made gray."""
-        unscaled = self.scale in (None, (1.0, 1.0)) or self.scale_share == 0
-        large = all(min(pixels.shape[1:]) >= self.crop for pixels in self.held.values())
-        return unscaled and not self.gray_share and large and len(self.held) == len(self.paths)
+        unscaled = self.crops.scale in (None, (1.0, 1.0)) or self.crops.scale_share == 0
+        large = all(min(pixels.shape[1:]) >= self.crops.side for pixels in self.held.values())
+        return unscaled and not self.crops.gray_share and large and len(self.held) == len(self.paths)
 
     def _read(self, number: int) -> Pixels:
         return self.held[number] if number in self.held else self.decode(self.paths[number], number)

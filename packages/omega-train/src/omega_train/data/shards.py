@@ -5,7 +5,6 @@ as from a folder: each once an epoch, in whatever shard it is.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from omega_core.errors import DataError, ImageError
 from omega_core.images.pictures import Pixels
 from omega_train.data.folder_shares import Data, Mixture, several
 from omega_train.data.identity import digest
-from omega_train.data.photos import PhotoImages, check_crops, split
+from omega_train.data.photos import Crops, PhotoImages, check_validation_share, split
 from omega_train.data.remote_files import find_files, has_folders, read_parts, sizes_of
 from omega_train.data.shard_index import ShardPictures, joined, pictures_of
 
@@ -24,22 +23,15 @@ _PART = 4096  # bytes at the beginning, in the middle and at the end of a shard 
 
 
 class ShardImages(PhotoImages):
-    """Square crops of pictures in shards, and their settings: see `PhotoImages`.
+    """Square crops of pictures in shards: see `PhotoImages`.
 
     pictures: where they are. skip_unreadable: whether the next picture is taken in place of a damaged one.
     """
 
     def __init__(
-        self,
-        pictures: ShardPictures,
-        crop: int,
-        scale: tuple[float, float] | None,
-        colors: int,
-        *,
-        skip_unreadable: bool,
-        **settings: Any,
+        self, pictures: ShardPictures, crops: Crops, mixture: Mixture | None = None, *, skip_unreadable: bool
     ) -> None:
-        super().__init__(len(pictures), crop, scale, colors, **settings)
+        super().__init__(len(pictures), crops, mixture)
         self.pictures, self.skip_unreadable = pictures, skip_unreadable
 
     def name(self, number: int) -> str:
@@ -138,7 +130,8 @@ class ShardsDataset(Dataset):
         colors: int = 3,
         skip_unreadable: bool = False,
     ) -> None:
-        check_crops("shards", validation, crop, (scale_min, scale_max), scale_share, colors, gray_share)
+        check_validation_share(validation)
+        crops = Crops(crop, colors, (scale_min, scale_max), scale_share, turns, gray_share)
         places = several(data)
         if places is None:
             raise DataError("the dataset shards needs tar files of pictures: give them with --data.")
@@ -150,18 +143,8 @@ class ShardsDataset(Dataset):
         if len(shares) > 1:
             mixture = Mixture([len(part[0]) for part in parts], list(shares.values()))
             self.notes += mixture.notes(list(map(str, shares)))
-        self.train = ShardImages(
-            train,
-            crop,
-            (scale_min, scale_max),
-            colors,
-            skip_unreadable=skip_unreadable,
-            scale_share=scale_share,
-            turns=turns,
-            gray_share=gray_share,
-            mixture=mixture,
-        )
-        self.validation = ShardImages(kept, crop, None, colors, skip_unreadable=skip_unreadable)
+        self.train = ShardImages(train, crops, mixture, skip_unreadable=skip_unreadable)
+        self.validation = ShardImages(kept, crops.in_the_middle(), skip_unreadable=skip_unreadable)
 
 
 def _parts(
