@@ -317,7 +317,8 @@ def models(session: nox.Session) -> None:
     """Train the models that come with the command: `-- PHOTOS` or `-- PHOTOS MNIST` name folders of data.
 
     On a core of a processor with AMX or AVX-512 it takes about 8 hours: 3½ for compact, 3 for compact-small, 1½ for
-    those of digits; each says how far it is.
+    those of digits; each says how far it is. Where there is a GPU, compact is trained on twenty times as many pixels,
+    as the bundled one was: on an H200, the relaxed phase takes 20 minutes.
     """
     install_all(session)
     if len(session.posargs) not in (1, 2):
@@ -333,6 +334,10 @@ def models(session: nox.Session) -> None:
         "mnist-integer-16": ("mnist-integer-16-wide", of_digits),
     }
     session.log("this takes about 8 hours on a core of a processor with AMX or AVX-512")
+    gpu = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
+    if str(gpu).strip() == "True":
+        large = ("--batch-size", "128", "--dataset-option", "crop=192", "--steps", "17200")
+        recipes["compact"] = ("compact-omega", (*of_photos, *large))
     for recipe, options in recipes.values():
         session.run("omega", "train", recipe, *options, "--output", f"runs/{recipe}")
     session.run("python", "docs/models/bundle.py", *(f"{name}=runs/{recipe}" for name, (recipe, _) in recipes.items()))

@@ -5,12 +5,13 @@
 3. Photos: Ω beside integer quantization.
 
 usage: python examples/figures.py --output FOLDER [--mnist FOLDER] [--photos FOLDER --test-photos FOLDER]
-                                  [--models FOLDER] [--published CSV] [--epochs N | --steps N] [--images N]
-                                  [--only FIGURE]
+                                  [--models FOLDER] [--published CSV] [--epochs N | --steps N | --crops N]
+                                  [--images N] [--only FIGURE]
 
 Existing models FOLDER/RECIPE/model.safetensors are used; the others are trained into OUTPUT/runs. Published points, in
 the format of `omega evaluate --overlay`, are drawn into the figures of MNIST if their columns channels_min,
-channels_max, lambda_min and lambda_max are those of a recipe. Rates are those of streams, as published.
+channels_max, lambda_min and lambda_max are those of a recipe; those of photos, in published-photos.csv, are of other
+photos than the models are measured with. Rates are those of streams, as published.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from omega_train.recipe import Recipe, load_recipe
 ONE = [f"mnist-omega-16{which}" for which in ("", "-lambda0.9-0.999", "-lambda0.85-0.9")]
 ARRAY = [*ONE, *(f"mnist-omega-16-min8-lambda{which}" for which in ("0.95-0.999", "0.9-0.999", "0.85-0.9"))]
 SIZES = [f"mnist-{quantizer}-{channels}" for channels in (8, 16, 32) for quantizer in ("omega", "integer")]
+PUBLISHED_PHOTOS = Path(__file__).with_name("published-photos.csv")
 FIGURES = {"mnist-lambda": ARRAY, "mnist-quantizers": SIZES, "photos": ["compact-omega", "compact-integer"]}
 
 
@@ -72,12 +74,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     for name in ("mnist", "photos", "test-photos", "models", "published"):
         parser.add_argument(f"--{name}", type=Path)
-    for name in ("epochs", "steps"):
-        parser.add_argument(f"--{name}", type=int)
+    length = parser.add_mutually_exclusive_group()
+    for name, text in (("epochs", "of training"), ("steps", "of training"), ("crops", "that each model is trained on")):
+        length.add_argument(f"--{name}", type=int, help=text)
     parser.add_argument("--images", type=int, default=1000, help="the number of MNIST's test pictures")
     parser.add_argument("--only", choices=FIGURES, help="one figure instead of all")
     asked = parser.parse_args()
-    length = [f"--{name}={value}" for name in ("epochs", "steps") if (value := getattr(asked, name)) is not None]
+
+    def length_of(recipe: str) -> list[str]:
+        if asked.crops is not None:
+            return [f"--steps={max(1, asked.crops // load_recipe(recipe).batch_size)}"]
+        return [f"--{name}={value}" for name in ("epochs", "steps") if (value := getattr(asked, name)) is not None]
 
     def trained(recipe: str, data: Path) -> Path:
         given = asked.models / recipe / "model.safetensors" if asked.models else None
@@ -85,7 +92,7 @@ def main() -> None:
             return given
         run = asked.output / "runs" / recipe
         if not (run / "model.safetensors").exists():
-            omega("train", recipe, "--data", data, "--output", run, *length)
+            omega("train", recipe, "--data", data, "--output", run, *length_of(recipe))
         return run / "model.safetensors"
 
     for figure, names in FIGURES.items():
@@ -97,7 +104,7 @@ def main() -> None:
             continue
         folder = asked.output / figure
         folder.mkdir(parents=True, exist_ok=True)
-        overlay: list[object] = []
+        overlay: list[object] = ["--overlay", PUBLISHED_PHOTOS] if photos else []
         if asked.published and not photos:
             overlay = published_for([load_recipe(name) for name in names], asked.published, folder)
         models = [argument for name in names for argument in ("--model", trained(name, data))]
