@@ -347,14 +347,32 @@ def test_a_pack_that_is_there_already_is_skipped_if_so_asked(
 ) -> None:
     file = pack(gray)
     data = file.read_bytes()
-    file.write_bytes(b"there already")
     compress = ("compress", gray, "--output", tmp_path / "packs", "--model", model, "--pack")
     assert well(omega_here(*compress, "--skip-existing")).stdout == "0 pictures, 90 skipped\n"
-    assert file.read_bytes() == b"there already"
     assert f"{file} exists already" in complaint(omega_here(*compress))
+    assert file.read_bytes() == data
+
+    file.write_bytes(b"there already")
+    assert f"{file} exists, but this is not a pack" in complaint(omega_here(*compress, "--skip-existing"))
     assert file.read_bytes() == b"there already"
     well(omega_here(*compress, "--overwrite"))
     assert file.read_bytes() == data
+
+
+def test_pictures_that_a_pack_lacks_fail_again_if_it_stays(
+    omega_here: Run, model: Path, gray: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(gray, tmp_path / "gray")
+    bad = tmp_path / "gray" / "05.png"
+    good = bad.read_bytes()
+    bad.write_bytes(b"no picture")
+    compress = ("compress", tmp_path / "gray", "--output", tmp_path / "o", "--model", model, "--pack")
+    assert omega_here(*compress).returncode == 1
+    bad.write_bytes(good)
+    done = omega_here(*compress, "--skip-existing")
+    file = tmp_path / "o" / "gray.omega"
+    assert f"error: {bad}: it is not in {file}, which stays; make that anew with --overwrite." in complaint(done, 1)
+    assert done.stdout == "0 pictures, 89 skipped, 1 failed\n"
 
 
 def test_pictures_of_a_pack_that_are_there_already_are_skipped_if_so_asked(

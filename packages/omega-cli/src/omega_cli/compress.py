@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omega_cli.account import Account
-from omega_cli.compress_workers import Compressing, Group, Packing
+from omega_cli.compress_workers import Compressing, Group, Packing, name_in_pack
 from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place
 from omega_cli.logs import show
@@ -28,7 +28,7 @@ from omega_cli.options import (
 from omega_cli.output_files import Existing, Output, output_option, write_output
 from omega_cli.output_names import Job, is_one_of, plan_jobs
 from omega_cli.worker_pool import carry_out, process_count
-from omega_core.errors import OmegaError, OutputError, RateError
+from omega_core.errors import FileFormatError, OmegaError, OutputError, RateError
 from omega_core.places import Place
 from omega_core.processes import launch_size, share
 
@@ -111,7 +111,7 @@ def compress(
         folder = output.folder(".omega")
         target = output.path if output.is_file(".omega") else folder / f"{_name(inputs[0])}.omega"
         if existing.keeps(target):
-            account.skip(name for job in jobs for name in job.names)
+            _account_for_kept(target, jobs, folder, account)
         elif is_one_of(target, {file.identity for file in found}):
             raise OutputError(f"{target} is one of the inputs; name another folder.")
         else:
@@ -130,6 +130,28 @@ def _name(given: Place) -> str:
         return given.resolve().name if given.is_dir() else given.stem
     except OSError:  # it is not there, or cannot be reached
         return given.stem
+
+
+def _account_for_kept(target: Place, jobs: list[Job], folder: Place, account: Account) -> None:
+    """Account for a pack that stays: pictures that it lacks, such as those that failed when it was made, fail again.
+
+    target: the file, which is there. jobs: the pictures to pack. folder: what their names in a pack are relative to.
+
+    Raises OmegaError if the file is no pack, or cannot be read.
+    """
+    from omega_core.file_io import opened
+    from omega_core.format.packs import read_index
+
+    try:
+        with opened(target) as file:
+            there = {name for block in read_index(file) for name in block.names}
+    except FileFormatError as problem:
+        raise OutputError(f"{target} exists, but {problem}") from problem
+    for job in jobs:
+        if name_in_pack(job, folder) in there:
+            account.skip(job.names)
+        else:
+            account.fail(job.source, f"it is not in {target}, which stays; make that anew with --overwrite.")
 
 
 def _pack(

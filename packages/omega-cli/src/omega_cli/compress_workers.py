@@ -117,11 +117,13 @@ class Packing:
                 for one in part:
                     self._encode([one], done)
         else:
-            done.made.append((file, tuple(self._name(job) for job, _, _ in part)))
+            done.made.append((file, tuple(name_in_pack(job, self.output) for job, _, _ in part)))
             done.add(Done(len(part), sum(size for _, _, size in part), 0, file.pixels))
 
-    def _name(self, job: Job) -> str:
-        return relative_path(job.target, self.output).removesuffix(".omega")
+
+def name_in_pack(job: Job, folder: Place) -> str:
+    """The name of a picture in a pack. folder: what targets are relative to."""
+    return relative_path(job.target, folder).removesuffix(".omega")
 
 
 def _within(together: "list[Sized]", most: int) -> "list[list[Sized]]":
