@@ -118,6 +118,18 @@ def test_latents_are_missing_until_they_are_known():
     assert latents.pictures[1].reshape(-1).tolist() == [18, 19, 20]
 
 
+def test_latents_over_a_single_picture_are_its_symbols_and_else_a_copy():
+    [one] = pictures(SIZES[0])
+    latents = Latents.over([one])
+    assert np.shares_memory(latents.flat, one)
+    assert latents.flat.tolist() == one.reshape(-1).tolist()
+    assert latents.starts == Latents.of([one]).starts
+    for given_symbols in ([one.transpose(0, 2, 1)], [one, one]):
+        latents = Latents.over(given_symbols)
+        assert not np.shares_memory(latents.flat, one)
+        assert all(np.array_equal(own, given) for own, given in zip(latents.pictures, given_symbols, strict=True))
+
+
 def test_latents_are_a_copy_of_the_symbols_given():
     given_symbols = pictures(*SIZES)
     latents = Latents.of(given_symbols)

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from omega_core.codec.pixel_codec import BATCH_PIXELS, PixelCodec
 from omega_core.coding.order import CodingStep, Latents, coding_steps, complete_at, in_order, taken
@@ -62,7 +64,7 @@ class FileCodec:
             self.check(pixels)
         found: dict[int, Symbols] = {}
         for places in _batches([pixels.shape for pixels in pictures]):
-            pixels = np.stack([pictures[place] for place in places])
+            pixels = _stacked([pictures[place] for place in places])
             found |= zip(places, self.codec.symbols_of(pixels, tile=tile), strict=True)
         return [found[place] for place in range(len(pictures))]
 
@@ -90,7 +92,7 @@ class FileCodec:
         """
         found: dict[int, Pixels] = {}
         for places in _batches(sizes):
-            symbols = np.stack([pictures[place] for place in places])
+            symbols = _stacked([pictures[place] for place in places])
             pixels = self.codec.pixels_of(symbols, *sizes[places[0]], tile=tile, colors=colors)
             found |= zip(places, pixels, strict=True)
         return [found[place] for place in range(len(pictures))]
@@ -99,7 +101,7 @@ class FileCodec:
         """Return the symbols (C, h, w) of pictures in the order of coding. Raises ModelFileError if the prior does not
         fit.
         """
-        latents = Latents.of(pictures)
+        latents = Latents.over(pictures)
         with _fitting():
             places, tables = in_order(self.prior, latents)
         self._check_alphabet(tables)
@@ -165,8 +167,7 @@ class CodedSymbols:
         coder: to encode with.
         ends: rising numbers of symbols; the last is that of all.
         """
-        small = np.int32 if self.tables.alphabet <= 1 << 31 else np.int64
-        return coder.encode(self.symbols.astype(small), self.tables, list(ends))
+        return coder.encode(self.symbols, self.tables, list(ends))
 
     def first(self, count: int) -> list[Symbols]:
         """Return the symbols (C, h, w) of each picture; only the first `count` in the order of coding are known."""
@@ -224,6 +225,12 @@ class SymbolDecoder:
                     raise CoderError(f"the stream is damaged: it has {self.count} symbols only.")
                 return
             self._step = None
+
+
+def _stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Stack arrays of one shape; a single one is not copied if torch takes it as it is."""
+    flags = arrays[0].flags
+    return arrays[0][None] if len(arrays) == 1 and flags.c_contiguous and flags.writeable else np.stack(arrays)
 
 
 @contextmanager

@@ -28,6 +28,8 @@ from omega_core.errors import ComponentError, ModelFileError
 from omega_core.images.pictures import Pixels
 from omega_core.plugins.registry import build
 
+_AT_ONCE = 1 << 22  # symbols of a picture
+
 
 @dataclass(frozen=True)
 class CodecOutput:
@@ -257,8 +259,11 @@ class ImageCodec(nn.Module):
 
     def fineness(self, symbols: Tensor) -> Tensor:
         """Return the fineness (B,) of symbols (B, n, h, w), which depends on how many of them are not missing."""
-        known = (symbols >= 0).flatten(1).sum(dim=1) / (symbols.shape[2] * symbols.shape[3])
-        return self.quantizer.fineness(known)
+        # in parts, as torch makes 64-bit integers of what it sums
+        known = torch.zeros(len(symbols), dtype=torch.int64, device=symbols.device)
+        for part in torch.split(symbols.flatten(1), _AT_ONCE, dim=1):
+            known += (part >= 0).sum(dim=1)
+        return self.quantizer.fineness(known / (symbols.shape[2] * symbols.shape[3]))
 
     @torch.no_grad()
     def encode_symbols(self, image: Tensor, *, tile: int | None = None, dtype: torch.dtype = torch.int64) -> Tensor:

@@ -38,10 +38,12 @@ class RangeCoder(Coder):
         check_symbols(symbols, tables)
         models, wanted = _models(tables), set(ends)
         encoder = constriction.stream.queue.RangeEncoder()
-        symbols = symbols.astype(np.int32, copy=False)
+        # constriction takes 32 bits, in which those of a large picture are converted part by part
+        whole = symbols.astype(np.int32, copy=False) if symbols.size <= _MOST_NUMBERS else None
         states = {0: encoder.pos()}
         for start, stop, model, numbers in _parts(tables, models, ends):
-            encoder.encode(symbols[start:stop], model, *numbers)
+            part = symbols[start:stop].astype(np.int32) if whole is None else whole[start:stop]
+            encoder.encode(part, model, *numbers)
             if stop in wanted:
                 states[stop] = encoder.pos()
         if not tables.size:

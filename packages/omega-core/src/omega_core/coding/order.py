@@ -45,6 +45,16 @@ class Latents:
             own[:] = given
         return latents
 
+    @classmethod
+    def over(cls, pictures: Sequence[Symbols]) -> "Latents":
+        """Return the symbols (C, h, w) of each picture: those of a single one where they are, else a copy."""
+        if len(pictures) > 1 or not pictures[0].flags.c_contiguous:
+            return cls.of(pictures)
+        latents = cls.__new__(cls)
+        latents.flat, latents.pictures = pictures[0].reshape(-1), [pictures[0]]
+        latents.starts = [0, pictures[0].size]
+        return latents
+
     def channels(self, places: Symbols) -> Symbols:
         """Return the channel of each place in `flat`."""
         if len(self.pictures) == 1:
