@@ -11,7 +11,7 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in color or gray",
-            fingerprint="2549bc2c8fd1e107ff4fe3609c040a09004c88d5e88d9ab06ee4ba4564675aff",
+            fingerprint="118609cfcf67e301dfa46af070140aed0b3ff91eec335a81684f8dd2620e4db2",
         ),
         BundledModel(
             name="compact-small",
