@@ -7,7 +7,7 @@ import torch
 
 from omega_core.errors import ComponentError
 from omega_entropy.priors.context import ContextPrior
-from omega_entropy.priors.latent_density import LatentDensity
+from omega_entropy.priors.latent_density import LatentDensity, _laplace_cdf
 from omega_entropy.priors.static import StaticPrior
 
 
@@ -27,6 +27,14 @@ def test_an_interval_far_out_has_a_finite_cost() -> None:
     values = torch.full((1, 2, 1, 1), 1e6)
     bits = density.bits(values, torch.ones(1, 1, 1, 1), values, torch.ones(1))
     assert bits.max() <= -math.log2(1e-9) + 1e-3
+
+
+def test_tails_far_out_are_normal_numbers() -> None:
+    distance = torch.linspace(-150, 150, 1000, requires_grad=True)
+    tail = _laplace_cdf(distance)
+    (slope,) = torch.autograd.grad(tail.sum(), distance)
+    for values in (tail.detach(), slope):
+        assert ((values == 0) | (values >= torch.finfo(torch.float32).tiny)).all()
 
 
 def test_it_learns_that_channels_foretell_each_other() -> None:

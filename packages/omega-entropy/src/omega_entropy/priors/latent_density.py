@@ -22,13 +22,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from omega_core.layers import ConvBlock, near_zero
-from omega_entropy.priors.laplace_mixture import interval_bits
+from omega_core.layers import LEAST_EXPONENT, ConvBlock, near_zero
 
 _GROUPS = (8, 24, 48, 80, 96)  # relative sizes of the groups of channels, each conditional on those before
 _WIDTH = 128
 _HALF = 0.5  # scales latents to the standard deviation that the layers are initialized for
 _LARGEST = 4.0  # bound of the logarithm of the factor of a conditional scale
+_LEAST = 1e-9  # probability
 
 
 class LatentDensity(nn.Module):
@@ -51,16 +51,15 @@ class LatentDensity(nn.Module):
 
     def bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
         """See `Prior.interval_bits`."""
-        distance, log_factor = values, None
+        distance, log_scale = values, self.log_scale[:, :, None, None]
         if self.groups:
             mean, log_factor = self._predicted(known, fineness)
-            distance = values - mean
+            distance, log_scale = values - mean, log_scale[:, None] + log_factor
         with torch.autocast(values.device.type, enabled=False):
-            bits = interval_bits(distance, half_width, self.log_scale, log_factor, self.mixture.softmax(0))
+            bits = _interval_bits(distance, half_width, log_scale, self.mixture)
             if self.marginal_share and self.training:
-                shares = self.marginal_mixture.softmax(0)
-                marginal = interval_bits(values, half_width, self.marginal_log_scale, None, shares)
-                bits = bits.lerp(marginal, self.marginal_share)
+                scales = self.marginal_log_scale[:, :, None, None]
+                bits = bits.lerp(_interval_bits(values, half_width, scales, self.marginal_mixture), self.marginal_share)
         return bits
 
     def _predicted(self, known: Tensor, fineness: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,3 +112,22 @@ def _mixture(latent_channels: int) -> tuple[nn.Parameter, nn.Parameter]:
     spread = torch.linspace(1.0, -2.5, latent_channels)  # latents are in the order of falling variance
     log_scales = torch.stack([spread - 1.5, spread - 0.3, spread + 0.8])
     return nn.Parameter(log_scales), nn.Parameter(torch.zeros(3, latent_channels))
+
+
+def _interval_bits(distance: Tensor, half_width: Tensor, log_scales: Tensor, mixture: Tensor) -> Tensor:
+    """−log2 of the probability of each interval (B, D, h, w) around a distance from the mean, in float32.
+
+    log_scales: (3, D, 1, 1) or (3, B, D, h, w). mixture: (3, D), logits of the shares.
+    """
+    distance = distance.abs()
+    chance = torch.zeros_like(distance)
+    for share, log_scale in zip(mixture.softmax(0)[:, :, None, None], log_scales, strict=True):
+        scale = log_scale.exp()
+        inside = _laplace_cdf((distance + half_width) / scale) - _laplace_cdf((distance - half_width) / scale)
+        chance = chance + share * inside
+    return -chance.clamp_min(_LEAST).log2()
+
+
+def _laplace_cdf(t: Tensor) -> Tensor:
+    tail = 0.5 * torch.exp((-t.abs()).clamp_min(LEAST_EXPONENT))
+    return torch.where(t >= 0, 1 - tail, tail)
