@@ -1,6 +1,7 @@
 """What users set once: environment variables, how much is printed, and completion in a shell."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -186,8 +187,12 @@ def test_completion_takes_little_longer_than_help() -> None:
         return time.perf_counter() - started
 
     words = {"_OMEGA_COMPLETE": "complete_bash", "COMP_WORDS": "omega compress --model c", "COMP_CWORD": "3"}
-    both = [(seconds("--help"), seconds(**words)) for _ in range(5)]  # in turns, on a machine that may be busy
-    assert min(completing for _, completing in both) < 2 * min(helping for helping, _ in both)
+    helping = completing = math.inf
+    for _ in range(20):  # in turns, on a machine that may be busy
+        helping, completing = min(helping, seconds("--help")), min(completing, seconds(**words))
+        if completing < 2 * helping:
+            break
+    assert completing < 2 * helping
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
