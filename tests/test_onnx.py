@@ -89,6 +89,7 @@ def test_files_have_the_symbols_and_pixels_that_torch_decodes(compact: Path, pai
     for (_, files), (data, symbols, pictures) in zip(cases, found, strict=True):
         wanted = [torchs.decode(file, partial=True) for file in files]
         differ.append((torchs.decode(data)[0] != wanted[0][0]).reshape(-1))
+        assert differ[-1].sum() <= max(2, 1e-4 * differ[-1].size)
         for (right, parsed), own, picture in zip(wanted, symbols, pictures, strict=True):
             assert np.array_equal(own, right)
             expected = PictureMaker(torchs.files, parsed.header).picture(right)
