@@ -319,12 +319,24 @@ class ModelFile:
     def with_net(self, picture: NDArray[np.int64]) -> Iterator[tuple[Places, Places]]:
         net, (_, height, width) = self.net, picture.shape
         first = np.indices((height, width)).sum(0) % 2 == 0
-        level = np.zeros_like(picture)
+        known, numbers = np.zeros_like(picture), np.zeros_like(picture)  # b and the numbers of tables of all symbols
         total = np.zeros((len(net["inputs"]), height, width), np.int64)
+
+        def refining(g: int) -> tuple[Places, Places]:
+            refines = (known != 0) & (net["refined_before"] == g)[:, None, None]
+            return np.flatnonzero(refines), numbers[refines]
+
+        def fresh(some: Places, half: NDArray[np.bool_]) -> tuple[Places, Places]:
+            own = np.zeros(picture.shape, bool)
+            own[some] = half & (known[some] == 0)
+            return np.flatnonzero(own), numbers[own]
+
         for g, (start, end) in enumerate(itertools.pairwise(net["bounds"].tolist())):
+            yield refining(g)
             some = np.arange(start, end)
             parents = net["parents"][some]
-            b = np.where((parents >= 0)[:, None, None], level[parents], 0)
+            b = np.where((parents >= 0)[:, None, None], net["levels"][known[parents] + 31, picture[parents]], 0)
+            known[some] = b
             kind = np.searchsorted([-3, -1, 0, 1, 2, 4], b, side="right")
             kind[parents < 0] = 7
             shifts = net["shifts"][g][:, :, None, None]
@@ -336,7 +348,8 @@ class ModelFile:
             around = np.stack([neighbors(size, 2, 1), neighbors(sign, 2, 1)], 1) * net["around"][some][..., None, None]
             scores = self.scored("first", 0, some, z) + net["base"][some][..., None, None] + halved(around, 6)
             scores[:, 0] += net["of_kind"][some[:, None, None], kind]
-            yield self.chosen(some, scores, kind, first)
+            numbers[some] = self.chosen(some, scores, kind)
+            yield fresh(some, first)
             marks = self.marks(b, np.where(first, picture[some], 0)) * first
             weights = net["own"][:, 2 * start : 2 * end]
             o = np.einsum("fm,myx->fyx", weights, marks.reshape(-1, height, width))
@@ -346,17 +359,17 @@ class ModelFile:
             beside = np.stack([neighbors(marks[:, 1], 1, 0), neighbors(marks[:, 0], 1, 0)], 1)
             scores += self.scored("second", 1, some, v) + halved(beside * net["beside"][some][..., None, None], 6)
             scores[:, 0] += net["in_second"][some][:, None, None]
-            yield self.chosen(some, scores, kind, ~first)
-            level[some] = net["levels"][b + 31, picture[some]]
+            numbers[some] = np.where(first, numbers[some], self.chosen(some, scores, kind))
+            yield fresh(some, ~first)
             weights = net["inputs"][:, 2 * start : 2 * end]
             marks = self.marks(b, picture[some])
             total += np.einsum("fm,myx->fyx", weights, marks.reshape(-1, height, width))
+        yield refining(len(net["bounds"]) - 1)
 
     def marks(self, b: NDArray[np.int64], symbols: NDArray[np.int64]) -> NDArray[np.int64]:
-        level = self.net["levels"][b + 31, symbols]
-        fresh, farther = 2 * np.clip(level, -3, 3), np.where(np.abs(level) > 2 * np.abs(b), 1, -1)
-        signed = np.where(b == 0, fresh, farther * np.sign(b))
-        return np.stack([signed, np.where(b == 0, np.abs(fresh), farther)], 1)
+        level = self.net["levels"][31, np.where(b == 0, symbols, 0)]
+        signed = np.where(b == 0, 2 * np.clip(level, -3, 3), 0)
+        return np.stack([signed, np.abs(signed)], 1)
 
     def convolved(self, g: int, layer: int, x: NDArray[np.int64]) -> NDArray[np.int64]:
         padded, weights = np.pad(x, ((0, 0), (1, 1), (1, 1))), self.net["spatial"][g, layer]
@@ -375,14 +388,12 @@ class ModelFile:
         summed = np.einsum("cjf,fyx->cjyx", self.net[name][rows], z) + self.net[f"{name}_bias"][rows][..., None, None]
         return halved(summed, self.net["score_shifts"][half][rows][..., None, None])
 
-    def chosen(
-        self, some: Places, scores: NDArray[np.int64], kind: NDArray[np.int64], half: NDArray[np.bool_]
-    ) -> tuple[Places, Places]:
+    def chosen(self, some: Places, scores: NDArray[np.int64], kind: NDArray[np.int64]) -> NDArray[np.int64]:
         p = np.clip(scores[:, 0] // 16 + 32, 0, 39)
         q = np.clip((scores[:, 1] + 16) // 32, -3, 3) * np.isin(kind, (3, 7))
-        tables = ((kind * 40 + p) * 7 + q + 3)[:, half]
-        places = some[:, None] * half.size + np.flatnonzero(half)
-        return places.reshape(-1), self.net["order"][self.net["classes"][some][:, None], tables].reshape(-1)
+        tables = (kind * 40 + p) * 7 + q + 3
+        found: NDArray[np.int64] = self.net["order"][self.net["classes"][some][:, None, None], tables]
+        return found
 
 
 def halved(x: NDArray[np.int64], shift: Any) -> NDArray[np.int64]:

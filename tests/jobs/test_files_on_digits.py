@@ -78,7 +78,7 @@ def test_streams_are_as_long_as_the_tables_say(path: Path, pictures: NDArray[np.
         encoded, fixed = (model.encode(picture, coder=coder, counts=CHANNELS) for coder in ("range", "fixed"))
         bits = encoded.coded.tables.bits_of_each(encoded.coded.symbols)
         for n in CHANNELS:
-            count = int(encoded.coded.complete_at[n])
+            count = encoded.coded.end_of(n)
             assert n * 9 <= count <= 8 * 9
             total[n] += encoded.lengths[n]
             estimated[n] += bits[:count].sum() / 8

@@ -105,7 +105,12 @@ def test_a_size_that_the_architecture_does_not_take_is_refused(codec):
 def encoded(codec, symbols, coder, counts):
     """The stream of pictures, and the bytes of it that determine some numbers of channels."""
     coded = codec.coded(symbols)
-    return coded.encode(coder, coded.complete_at[counts].tolist())
+    return coded.encode(coder, [coded.end_of(count) for count in counts])
+
+
+def test_a_number_of_channels_ends_after_as_many_symbols_as_these_have(codec, noise_picture):
+    coded = codec.coded([codec.symbols(noise_picture(1, 6, 8)), codec.symbols(noise_picture(1, 2, 4))])
+    assert [coded.end_of(count) for count in (0, 1, 4)] == [0, 3 * 4 + 1 * 2, coded.tables.size]
 
 
 def test_the_first_bytes_decode_to_the_first_channels(codec, coder, noise_picture):

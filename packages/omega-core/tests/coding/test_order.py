@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omega_core.coding.order import Latents, coding_steps, complete_at, even_counts, in_order
+from omega_core.coding.order import Latents, coding_steps, even_counts, in_order
 from omega_core.coding.tables import MISSING, FrozenPrior, FrozenTables, NoPrior, Step
 
 C = 3
@@ -136,23 +136,6 @@ def test_latents_are_a_copy_of_the_symbols_given():
     assert all(np.array_equal(one, other) for one, other in zip(latents.pictures, given_symbols, strict=True))
     latents.flat[:] = MISSING
     assert all((each >= 0).all() for each in given_symbols)
-
-
-@pytest.mark.parametrize("sizes", [SIZES[:1], SIZES])
-def test_every_place_has_the_channel_that_it_is_in(sizes):
-    latents = Latents(C, sizes)
-    for each in latents.pictures:
-        each[:] = np.arange(C)[:, None, None]
-    assert np.array_equal(latents.channels(np.arange(len(latents.flat))), latents.flat)
-
-
-@given(st.integers(0, 2**32), st.sampled_from([SIZES[:1], SIZES]))
-def test_channels_are_complete_with_the_last_symbol_of_any_of_them(seed, sizes):
-    latents = Latents(C, sizes)
-    places = np.random.default_rng(seed).permutation(len(latents.flat))
-    channels = latents.channels(places).tolist()
-    wanted = [0] + [max(i + 1 for i, c in enumerate(channels) if c < n) for n in range(1, C + 1)]
-    assert complete_at(latents, places, C).tolist() == wanted
 
 
 @given(st.integers(1, 2000), st.integers(1, 64))

@@ -134,17 +134,28 @@ def test_channel_bits_do_not_depend_on_later_groups(trained):
 
 
 @pytest.mark.parametrize("size", [(6, 8), (1, 1), (1, 4), (3, 5)])
-def test_each_group_is_two_steps_one_for_each_half_of_a_checkerboard(frozen, size):
+def test_each_group_is_two_steps_one_for_each_half_of_a_checkerboard_and_symbols_that_refine_come_later(frozen, size):
     symbols = pictures(5, size, batch=1)[0].numpy()
     color = np.indices(size).sum(0).reshape(-1) % 2
-    wanted = [
+    bounds = frozen.net.bounds.tolist()
+    halves = [
         (np.arange(start, end)[:, None] * color.size + np.flatnonzero(color == half)).reshape(-1)
-        for start, end in pairwise(frozen.net.bounds.tolist())
+        for start, end in pairwise(bounds)
         for half in (0, 1)
     ]
+    refining = np.flatnonzero(levels_before(frozen.net, symbols).reshape(-1))
+    moments = frozen.net.refined_before[refining // color.size]
     steps = list(frozen.steps(symbols))
-    assert len(steps) == 6
-    assert all(np.array_equal(step.places, places) for step, places in zip(steps, wanted, strict=True))
+    assert len(steps) == 10
+    for group in range(4):
+        assert np.array_equal(steps[3 * group].places, refining[moments == group])
+    for half, places in enumerate(halves):
+        assert np.array_equal(steps[1 + half // 2 * 3 + half % 2].places, np.setdiff1d(places, refining))
+
+
+def test_symbols_that_refine_come_before_those_of_their_child_or_last(frozen):
+    assert frozen.net.bounds.tolist() == [0, 2, 4, 6]
+    assert frozen.net.refined_before.tolist() == [1, 2, 2, 3, 3, 3]
 
 
 def test_steps_do_not_depend_on_symbols_that_are_not_known_yet(frozen):
@@ -164,12 +175,9 @@ def test_what_is_worth_most_is_coded_first_in_a_step(frozen):
 
 def test_rows_are_those_of_the_tables_in_their_order(frozen):
     symbols = pictures(6, batch=1)[0].numpy()
-    for step, (some, places, tables) in zip(
-        frozen.steps(symbols), NetArithmetic(frozen.net).tables(symbols), strict=True
-    ):
-        assert np.array_equal(step.places, places.reshape(-1))
-        channels, tables = step.places // symbols[0].size, tables.reshape(-1)
-        assert np.array_equal(np.unique(channels), np.arange(some.start, some.stop) if len(channels) else [])
+    for step, (places, tables) in zip(frozen.steps(symbols), NetArithmetic(frozen.net).tables(symbols), strict=True):
+        assert np.array_equal(step.places, places)
+        channels = step.places // symbols[0].size
         assert np.array_equal(frozen.cumulative[step.rows], frozen.table[tables])
         assert np.array_equal(step.rows, frozen.order[frozen.classes[channels], tables])
 
@@ -251,11 +259,18 @@ def neighbors(kernel, numbers):
 
 
 def marks_after(before, after):
-    """Sign and size of what a symbol says: (2, h, w)."""
-    fresh = 2 * np.clip(after, -3, 3)
-    farther = np.where(np.abs(after) > 2 * np.abs(before), 1, -1)
-    signed = np.where(before == 0, fresh, farther * np.sign(before))
-    return np.stack([signed, np.where(before == 0, np.abs(fresh), farther)])
+    """Sign and size of what a symbol says: (2, h, w); nothing if it refines."""
+    signed = np.where(before == 0, 2 * np.clip(after, -3, 3), 0)
+    return np.stack([signed, np.abs(signed)])
+
+
+def levels_before(net, symbols):
+    """The levels (C, h, w) of the parents of all symbols."""
+    before, after = np.zeros_like(symbols), np.zeros_like(symbols)
+    for c, parent in enumerate(net.parents):
+        before[c] = after[parent] if parent >= 0 else 0
+        after[c] = net.levels[before[c] + 31, symbols[c]]
+    return before
 
 
 def tables_by_hand(net, symbols):
@@ -306,7 +321,7 @@ def tables_by_hand(net, symbols):
 
 def tables_of(net, symbols):
     found = np.full(symbols.size, -1)
-    for _, places, tables in NetArithmetic(net).tables(symbols):
+    for places, tables in NetArithmetic(net).tables(symbols):
         found[places] = tables
     return found.reshape(symbols.shape)
 
@@ -517,6 +532,10 @@ def full(value):
         ("net.bias", lambda array: array[0], "has the shape"),
         ("net.parents", lambda array: np.where(array < 0, -1, 5), "in an earlier group"),
         ("net.parents", full(-2), "in an earlier group"),
+        ("net.refined_before", full(0), "after their own"),
+        ("net.refined_before", full(4), "after their own"),
+        ("net.refined_before", full(3), "before the group of its child"),
+        ("net.refined_before", lambda array: array[1:], "has the shape"),
         ("net.bounds", lambda array: array[::-1].copy(), "do not divide"),
         ("net.bounds", lambda array: array + 1, "do not divide"),
         ("net.bounds", lambda array: np.array([0, 0, 3, *array[3:]]), "do not divide"),

@@ -42,8 +42,8 @@ const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
  * @property {Int32Array} order (K, 2240)
  * @property {Int32Array} parents (C,)
  * @property {Int32Array} levels (63, S)
- * @property {Int32Array} signed (63, S), the signed mark of each symbol after each level of a parent
- * @property {Int32Array} sizes (63, S), the other mark
+ * @property {Int32Array} refinedBefore (C,), the group before which the symbols of each channel are coded that refine
+ * @property {Int32Array} signed (S,), the signed mark of each symbol that does not refine; the other is its size
  * @property {Int32Array} base (C, 2)
  * @property {Int32Array} ofKind (C, 8)
  * @property {Int32Array} inSecond (C,)
@@ -71,12 +71,18 @@ export function netArrays(arrays, channels, alphabet) {
   const levels = arrays.get("net.levels", [2 * MOST_LEVEL + 1, alphabet]);
   arrays.check("net.levels", -MOST_LEVEL, MOST_LEVEL);
   const parents = arrays.get("net.parents", [channels]);
+  const refinedBefore = arrays.get("net.refined_before", [channels]);
   const groups = [];
-  for (let index = 0; index + 1 < bounds.length; index++) {
+  const count = bounds.length - 1;
+  for (let index = 0; index < count; index++) {
     const [start, end] = [bounds[index], bounds[index + 1]];
-    const isInOrder = start < end && parents.subarray(start, end).every((parent) => parent >= -1 && parent < start);
+    const own = parents.subarray(start, end);
+    const isInOrder =
+      start < end &&
+      own.every((parent) => parent >= -1 && parent < start && (parent < 0 || refinedBefore[parent] <= index)) &&
+      refinedBefore.subarray(start, end).every((moment) => moment > index && moment <= count);
     if (!isInOrder) throw new OmegaError("the model is damaged: its groups of channels do not follow each other.");
-    groups.push(groupOf(arrays, { index, count: bounds.length - 1, start, end, channels, width }));
+    groups.push(groupOf(arrays, { index, count, start, end, channels, width }));
   }
   if (bounds[0] !== 0 || bounds[bounds.length - 1] !== channels) {
     throw new OmegaError("the model is damaged: its groups are not of all channels.");
@@ -90,7 +96,8 @@ export function netArrays(arrays, channels, alphabet) {
     order,
     parents,
     levels,
-    ...marks(levels, alphabet),
+    refinedBefore,
+    signed: signedMarks(levels, alphabet),
     base: arrays.get("net.base", [channels, 2]),
     ofKind: arrays.get("net.of_kind", [channels, KINDS]),
     inSecond: arrays.get("net.in_second", [channels]),
@@ -197,20 +204,13 @@ function rounding(shifts, bias, length) {
 }
 
 /**
- * What symbols say: the change of the level if that of the parent was 0, else whether it moved away from 0.
+ * What symbols say that do not refine.
  *
  * @param {Int32Array} levels (63, S)
  * @param {number} alphabet S
- * @returns {{ signed: Int32Array, sizes: Int32Array }} (63, S)
+ * @returns {Int32Array} (S,), twice their levels, up to ±6
  */
-function marks(levels, alphabet) {
-  const signed = new Int32Array(levels.length);
-  const sizes = new Int32Array(levels.length);
-  levels.forEach((level, i) => {
-    const before = Math.floor(i / alphabet) - MOST_LEVEL;
-    const farther = Math.abs(level) > 2 * Math.abs(before) ? 1 : -1;
-    signed[i] = before === 0 ? 2 * Math.max(-3, Math.min(3, level)) : farther * Math.sign(before);
-    sizes[i] = before === 0 ? Math.abs(signed[i]) : farther;
-  });
-  return { signed, sizes };
+function signedMarks(levels, alphabet) {
+  const own = levels.subarray(MOST_LEVEL * alphabet, (MOST_LEVEL + 1) * alphabet);
+  return own.map((level) => 2 * Math.max(-3, Math.min(3, level)));
 }

@@ -61,44 +61,73 @@ export class NetPrior {
   bytes(height, width) {
     const { channels, widest } = this.#net;
     const ofSymbols = 30 * (widest.columns / 2); // scores and what is added to them, places, tables and ranks
-    return bytesOfFeatures(this.#net, height, width) + height * width * (channels + ofSymbols + 8);
+    const ofChannel = 3; // the level of the parent, and the table of a symbol that refines
+    return bytesOfFeatures(this.#net, height, width) + height * width * (ofChannel * channels + ofSymbols + 8);
   }
 
   /** @param {Symbols} symbols @param {number} height @param {number} width @returns {Generator<Step>} */
   *steps(symbols, height, width) {
     const grid = lattice(height, width);
     const features = new NetFeatures(this.#net, grid);
-    const levels = new Int8Array(symbols.length); // after each symbol
-    for (const group of this.#net.groups) {
-      const before = this.#before(group, levels, height * width);
+    const known = new Int8Array(symbols.length); // the level of the parent of each symbol
+    const waiting = new Uint16Array(symbols.length); // the tables of symbols that refine
+    const { groups } = this.#net;
+    for (const [index, group] of groups.entries()) {
+      yield this.#refining(index, known, waiting);
+      const before = this.#before(group, symbols, known);
       const marks = features.begin(group);
       const state = { group, grid, before, marks, local: this.#local(group, before, grid) };
-      yield this.#step(state, 0, features.firstScores(group));
+      yield this.#step(state, 0, features.firstScores(group), waiting);
       this.#mark(state, 0, symbols);
       const scores = features.secondScores(group);
       this.#addBeside(state, scores);
-      yield this.#step(state, 1, scores);
+      yield this.#step(state, 1, scores, waiting);
       this.#mark(state, 1, symbols);
-      this.#raise(state, symbols, levels);
       features.end(group);
     }
+    yield this.#refining(groups.length, known, waiting);
   }
 
   /**
    * The levels (n, h·w) of the parents of the channels of a group, 0 without a parent.
    *
    * @param {Group} group
-   * @param {Int8Array} levels (C, h·w)
-   * @param {number} positions
+   * @param {Symbols} symbols (C, h·w), of which those of the parents are there
+   * @param {Int8Array} known (C, h·w), the levels of the parents of earlier groups; those of this group are added
    */
-  #before({ start, end }, levels, positions) {
-    const before = new Int8Array((end - start) * positions);
+  #before({ start, end }, symbols, known) {
+    const { channels, parents, levels } = this.#net;
+    const positions = symbols.length / channels;
     for (let channel = start; channel < end; channel++) {
-      const parent = this.#net.parents[channel];
-      if (parent < 0) continue;
-      before.set(levels.subarray(parent * positions, (parent + 1) * positions), (channel - start) * positions);
+      if (parents[channel] < 0) continue;
+      for (let own = channel * positions, of = parents[channel] * positions, i = 0; i < positions; i++, own++, of++) {
+        known[own] = levels[(known[of] + MOST_LEVEL) * this.alphabet + symbols[of]];
+      }
     }
-    return before;
+    return known.subarray(start * positions, end * positions);
+  }
+
+  /**
+   * The symbols that refine, and are coded before a group.
+   *
+   * @param {number} moment the group, or how many there are for those that are coded last
+   * @param {Int8Array} known (C, h·w)
+   * @param {Uint16Array} waiting (C, h·w), their tables
+   * @returns {Step}
+   */
+  #refining(moment, known, waiting) {
+    const { channels, classes, order, refinedBefore } = this.#net;
+    const positions = known.length / channels;
+    const places = [];
+    for (let channel = 0; channel < channels; channel++) {
+      if (refinedBefore[channel] !== moment) continue;
+      for (let place = channel * positions; place < (channel + 1) * positions; place++) {
+        if (known[place] !== 0) places.push(place);
+      }
+    }
+    const tables = Int32Array.from(places, (place) => waiting[place]);
+    const ranks = tables.map((table, i) => order[classes[Math.floor(places[i] / positions)] * TABLES + table]);
+    return { places: Int32Array.from(places), tables, ranks };
   }
 
   /**
@@ -170,24 +199,26 @@ export class NetPrior {
   }
 
   /**
-   * The symbols of a group at the positions of a half.
+   * The symbols of a group at the positions of a half, without those that refine.
    *
    * @param {State} state
    * @param {number} half
    * @param {Int32Array} scores (P, 2n)
+   * @param {Uint16Array} waiting (C, h·w), where the tables of the others are written
    * @returns {Step}
    */
-  #step({ group: { start, end }, grid, before, local }, half, scores) {
+  #step({ group: { start, end }, grid, before, local }, half, scores, waiting) {
     const { classes, order, parents } = this.#net;
     const own = grid.halves[half];
     const positions = grid.all.length;
     const rows = scores.length / own.length;
     const count = (end - start) * own.length;
     const [places, tables, ranks] = [new Int32Array(count), new Int32Array(count), new Int32Array(count)];
-    for (let channel = start, place = 0; channel < end; channel++) {
+    let found = 0;
+    for (let channel = start; channel < end; channel++) {
       const column = 2 * (channel - start);
       const isRoot = parents[channel] < 0;
-      for (let i = 0; i < own.length; i++, place++) {
+      for (let i = 0; i < own.length; i++) {
         const position = own[i];
         const kind = isRoot ? ROOT_KIND : KIND_OF_PARENT[before[(channel - start) * positions + position] + MOST_LEVEL];
         const score = scores[i * rows + column] + local[column * positions + position];
@@ -198,48 +229,38 @@ export class NetPrior {
           lean = Math.max(-MOST_LEAN, Math.min(MOST_LEAN, (second + 16) >> 5));
         }
         const table = (kind * PARTS + part) * LEANS + lean + MOST_LEAN;
-        places[place] = channel * positions + position;
-        tables[place] = table;
-        ranks[place] = order[classes[channel] * TABLES + table];
+        if (!isRoot && kind !== ZERO_KIND) {
+          waiting[channel * positions + position] = table;
+          continue;
+        }
+        places[found] = channel * positions + position;
+        tables[found] = table;
+        ranks[found++] = order[classes[channel] * TABLES + table];
       }
     }
-    return { places, tables, ranks };
+    return { places: places.subarray(0, found), tables: tables.subarray(0, found), ranks: ranks.subarray(0, found) };
   }
 
   /**
-   * Write the marks of the symbols of a half, which are decoded.
+   * Write the marks of the symbols of a half, which are decoded; those that refine have none.
    *
    * @param {State} state
    * @param {number} half
    * @param {Symbols} symbols (C, h·w)
    */
   #mark({ group: { start, end }, grid, before, marks }, half, symbols) {
-    const { alphabet, signed, sizes } = this.#net;
+    const { signed } = this.#net;
     const positions = grid.all.length;
     const columns = 2 * (end - start);
     const own = grid.halves[half];
     for (let channel = 0; channel < end - start; channel++) {
       for (let i = 0; i < own.length; i++) {
         const position = own[i];
-        const level = before[channel * positions + position] + MOST_LEVEL;
-        const entry = level * alphabet + symbols[(start + channel) * positions + position];
-        marks[position * columns + 2 * channel] = signed[entry];
-        marks[position * columns + 2 * channel + 1] = sizes[entry];
+        if (before[channel * positions + position] !== 0) continue;
+        const mark = signed[symbols[(start + channel) * positions + position]];
+        marks[position * columns + 2 * channel] = mark;
+        marks[position * columns + 2 * channel + 1] = Math.abs(mark);
       }
-    }
-  }
-
-  /**
-   * Write the levels (C, h·w) after the symbols of a group.
-   *
-   * @param {State} state
-   * @param {Symbols} symbols (C, h·w)
-   * @param {Int8Array} levels
-   */
-  #raise({ group: { start }, before }, symbols, levels) {
-    const first = start * (symbols.length / this.#net.channels);
-    for (let i = 0; i < before.length; i++) {
-      levels[first + i] = this.#net.levels[(before[i] + MOST_LEVEL) * this.alphabet + symbols[first + i]];
     }
   }
 }

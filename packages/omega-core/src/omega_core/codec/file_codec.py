@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.codec.pixel_codec import BATCH_PIXELS, PixelCodec
-from omega_core.coding.order import CodingStep, Latents, coding_steps, complete_at, in_order, taken
-from omega_core.coding.tables import MISSING, FrozenPrior, Integers, Symbols, Tables, symbol_type
+from omega_core.coding.order import CodingStep, Latents, coding_steps, in_order, taken
+from omega_core.coding.tables import MISSING, FrozenPrior, Symbols, Tables, symbol_type
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images.pictures import Pixels
@@ -156,10 +156,13 @@ class CodedSymbols:
         """−Σ log2 p of all symbols, in bits."""
         return self.tables.bits(self.symbols)
 
-    @cached_property
-    def complete_at(self) -> Integers:
-        """How many symbols have to be coded for the first 0 to C channels of all pictures: (C + 1,)."""
-        return complete_at(self.latents, self.places, len(self.latents.pictures[0]))
+    def end_of(self, count: int) -> int:
+        """Return how many symbols `count` channels of all pictures have.
+
+        As many of the first in the order of coding are those of the first channels, if a prior codes one channel after
+        the other; else they are what is worth most of about so many.
+        """
+        return int(count) * sum(picture.size // len(picture) for picture in self.latents.pictures)
 
     def encode(self, coder: Coder, ends: Sequence[int]) -> tuple[bytes, list[int]]:
         """Encode all symbols to one stream, and return it with the fewest bytes that determine some of the first.

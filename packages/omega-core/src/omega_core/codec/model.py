@@ -63,7 +63,7 @@ class Encoded:
 
     coded: the symbols of the pictures, in the order of coding.
     whole: the file with all symbols.
-    lengths: the fewest bytes of the stream that determine all symbols of the first channels, by the number of channels.
+    lengths: the fewest bytes of the stream that determine as many symbols as n channels have, by n.
     """
 
     coded: CodedSymbols
@@ -211,8 +211,7 @@ class Model:
         coded = self.files.coded(self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile))
         name = self._coder_name(coder)
         counts = [*counts, *([] if counts and counts[-1] == self.channels else [self.channels])]
-        ends = coded.complete_at[counts].tolist() if len(counts) > 1 else [coded.tables.size]
-        stream, lengths = coded.encode(_coder(name), ends)
+        stream, lengths = coded.encode(_coder(name), [coded.end_of(count) for count in counts])
         planes = [picture.alpha for picture in pictures if picture.alpha is not None]
         header = Header(
             fingerprint=bytes.fromhex(self.fingerprint)[:FINGERPRINT],
@@ -508,7 +507,7 @@ class Model:
         self.check_rate(rate)
         count = rate.whole_channels(self.channels) or self.channels
         encoded = self.encode(picture, counts=[count])
-        symbols = encoded.coded.first(int(encoded.coded.complete_at[count]))
+        symbols = encoded.coded.first(encoded.coded.end_of(count))
         return self._pictures(symbols, encoded.whole.header)[0].to_pillow()
 
     def _coder_name(self, name: str | None) -> str:

@@ -58,21 +58,16 @@ class ContextTables(FrozenPrior):
         return NetArithmetic(self.net)
 
     def steps(self, symbols: Symbols) -> Iterator[Step]:
-        """Yield two steps for each group of channels, one for each half of the positions."""
+        """Yield three steps for each group of channels, and one at the end: see `NetArithmetic.tables`."""
         if len(symbols) != self.net.channels:
             raise ValueError(f"the tables are for {self.net.channels} channels, not {len(symbols)}")
-        for channels, places, tables in self._arithmetic.tables(symbols):
-            yield Step(places.reshape(-1), self._ranks[self._first[channels, None] + tables].reshape(-1))
+        for places, tables in self._arithmetic.tables(symbols, self.classes * TABLES):
+            yield Step(places, self._ranks[tables])
 
     @cached_property
     def _ranks(self) -> Symbols:
         """`order`, flat, in the shortest type: those of a large picture are many."""
         return self.order.reshape(-1).astype(index_type(self.order.size))
-
-    @cached_property
-    def _first(self) -> Symbols:
-        """Where the ranks of each channel begin in `_ranks`."""
-        return (self.classes * TABLES).astype(np.int32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a model file."""

@@ -39,6 +39,8 @@ class IntegerNet:
 
     bounds: (G + 1,), the first channel of each group, and C.
     parents: (C,), the parent of each channel, in an earlier group, or −1.
+    refined_before: (C,), the group before which the symbols of the channel that refine are coded: a later one than its
+        own, and at most that of a child; G if they are coded last.
     levels: (63, S), from −31 to 31: see `omega_core.contracts.quantizer.Refinement`.
     inputs, own: (W, 2·C), weights of the marks of channels.
     bias: (G, W), added to the sum of inputs.
@@ -56,6 +58,7 @@ class IntegerNet:
 
     bounds: Integers
     parents: Integers
+    refined_before: Integers
     levels: Integers
     inputs: Integers
     own: Integers
@@ -103,16 +106,12 @@ def small(array: Integers) -> NDArray[Any]:
 
 
 def marks_of(levels: Integers) -> Integers:
-    """Return what symbols say, (63, S, 2), from the levels (63, S) after them.
+    """Return what symbols say that do not refine, (S, 2), from the levels (63, S) after symbols.
 
-    The first mark has the sign of the number, the second is positive where it is large: twice the change of the level,
-    up to ±6, if the parent's level was 0, else ±1 for the half that is farther from 0 or nearer to it.
+    The first mark has the sign of the number, the second is larger the larger it is: twice the level, up to ±6.
     """
-    before = np.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
-    fresh = 2 * np.clip(levels, -LARGEST_MARK // 2, LARGEST_MARK // 2)
-    farther = np.where(np.abs(levels) > 2 * np.abs(before), 1, -1)
-    signed = np.where(before == 0, fresh, farther * np.sign(before))
-    return np.stack([signed, np.where(before == 0, np.abs(fresh), farther)], axis=2)
+    signed = 2 * np.clip(levels[MOST_LEVEL], -LARGEST_MARK // 2, LARGEST_MARK // 2)
+    return np.stack([signed, np.abs(signed)], axis=1)
 
 
 def _check(net: IntegerNet) -> None:
@@ -122,6 +121,7 @@ def _check(net: IntegerNet) -> None:
     shapes = {
         "bounds": (groups + 1,),
         "parents": (channels,),
+        "refined_before": (channels,),
         "levels": (2 * MOST_LEVEL + 1, net.levels.shape[-1]),
         "inputs": (width, 2 * channels),
         "own": (width, 2 * channels),
@@ -149,6 +149,11 @@ def _check(net: IntegerNet) -> None:
         raise ValueError(f"the groups of a context net do not divide {channels} channels")
     if (net.parents < -1).any() or (net.parents >= starts).any():
         raise ValueError("the parent of a channel is in an earlier group")
+    own_group = np.repeat(np.arange(groups), np.diff(net.bounds))
+    if (net.refined_before <= own_group).any() or (net.refined_before > groups).any():
+        raise ValueError(f"symbols are refined before a group after their own, or last, which is {groups}")
+    if (net.refined_before[net.parents] > own_group)[net.parents >= 0].any():
+        raise ValueError("the symbols of a parent are refined before the group of its child")
     if np.abs(net.levels).max() > MOST_LEVEL:
         raise ValueError(f"levels are up to ±{MOST_LEVEL}")
     for name in ("inputs", "own", "spatial", "mixing", "first", "second"):

@@ -36,12 +36,18 @@ SECOND_BITS, SECOND_PARTS = 5, 7
 TABLES = KINDS * FIRST_PARTS * SECOND_PARTS
 
 Small = NDArray[np.int8]
+Flags = NDArray[np.bool_]
 
 
 class NetArithmetic:
     """Chooses tables by a net.
 
     net: its integers.
+
+    A symbol refines a number if the level of its parent is not 0; other symbols are fresh. Those that refine take about
+    a bit each and reduce the error less than most fresh ones of the same step size. So they wait, with the tables that
+    the net chose, until those of a child are coded (as in the passes of JPEG 2000: Taubman 2000, "High Performance
+    Scalable Image Compression with EBCOT", IEEE Transactions on Image Processing).
     """
 
     def __init__(self, net: IntegerNet) -> None:
@@ -49,7 +55,7 @@ class NetArithmetic:
         self._bounds, self._alphabet, self._width = net.bounds.tolist(), net.alphabet, net.bias.shape[1]
         self._parents, self._is_root = np.maximum(net.parents, 0), net.parents < 0
         self._levels = net.levels.astype(np.int8).reshape(-1)
-        self._marks = [_floats(marks.reshape(-1)) for marks in np.moveaxis(marks_of(net.levels), 2, 0)]
+        self._marks = [_floats(marks) for marks in marks_of(net.levels).T]
         levels = np.arange(-MOST_LEVEL, MOST_LEVEL + 1)
         self._kinds = np.searchsorted(KIND_BORDERS, levels, side="right").astype(np.int8)
         factors = 2.0**-net.shifts
@@ -69,41 +75,55 @@ class NetArithmetic:
         self._base, self._of_kind, self._in_second = (_floats(x) for x in (net.base, net.of_kind, net.in_second))
         self._around, self._beside = (_floats(x / 2**LOCAL_BITS) for x in (net.around, net.beside))
 
-    def tables(self, symbols: Symbols) -> Iterator[tuple[slice, Symbols, Symbols]]:
-        """Yield the steps of the symbols (C, h, w) of a picture, two for each group: see `FrozenPrior.steps`.
+    def tables(self, symbols: Symbols, first: Integers | None = None) -> Iterator[tuple[Symbols, Symbols]]:
+        """Yield the steps of the symbols (C, h, w) of a picture: see `FrozenPrior.steps`.
 
-        Each has the channels of the group, n of them, the places of the symbols in these (n, P), and the numbers of the
-        tables that the scores and kinds tell (n, P), from 0 to TABLES − 1.
+        first: (C,), what is added to the numbers of the tables of each channel; 0 by default. Sums are below 2¹⁶.
+
+        A group has three steps: symbols of earlier groups that refine and are coded before it, its own that do not
+        refine at the positions of the first half, and those of the second. The last step has all that remain. Each is
+        the places of the symbols (N,), rising, and the numbers (N,) of the tables that scores and kinds tell, from 0 to
+        TABLES − 1.
         """
         _, height, width = symbols.shape
-        first, second = _Half(0, height, width), _Half(1, height, width)
-        after = np.zeros(symbols.shape, np.int8)
+        halves = _Half(0, height, width), _Half(1, height, width)
+        first = np.zeros(len(symbols), np.int64) if first is None else first
+        known = np.zeros(symbols.shape, np.int8)  # the levels of parents
         total = np.zeros((height * width, self._width), np.float32)
+        waiting = _Waiting(self.net.refined_before, len(self._bounds))
         for group, (start, end) in enumerate(pairwise(self._bounds)):
-            before, kinds = self._before(after, start, end)
+            yield waiting.take(group)
+            before = self._before(symbols, known, start, end)
+            known[start:end] = before
+            kinds = self._kinds.take(before + MOST_LEVEL)
+            kinds[self._is_root[start:end]] = ROOT_KIND
+            fresh = before == 0
             z = self._features(group, total, (height, width))
             scores = self._scores(0, start, end, z).reshape(end - start, 2, height, width)
             scores += self._local(start, end, before, kinds)
-            yield _step(start, first, first.of(scores), kinds)
-            # where the entries of each level of a parent begin; 8 bits do not hold it
-            index = np.add(before, MOST_LEVEL, dtype=np.intp) * self._alphabet
             marks = np.zeros(scores.shape, np.float32)
-            self._mark(marks, first, first.of(index) + first.of(symbols[start:end]))
-            at_second = second.of(scores)
-            at_second += self._second_scores(group, start, end, z, marks, second)
-            yield _step(start, second, at_second, kinds)
-            index += symbols[start:end]
-            self._mark(marks, second, second.of(index))
-            after[start:end] = self._levels.take(index)
+            for half in halves:
+                own = half.of(scores)
+                if half is halves[1]:
+                    own += self._second_scores(group, start, end, z, marks, half)
+                yield waiting.put(slice(start, end), _step(start, half, own, kinds, first), half.of(fresh))
+                self._mark(marks, half, half.of(symbols[start:end]), half.of(fresh))
             total += self._sum_of_marks(self._inputs, start, end, marks)
+        yield waiting.take(len(self._bounds) - 1)
 
-    def _before(self, after: Small, start: int, end: int) -> tuple[Small, Small]:
-        """The levels (n, h, w) of the parents of some channels, and the kinds of symbols that follow from them."""
-        before, is_root = after[self._parents[start:end]], self._is_root[start:end]
-        before[is_root] = 0
-        kinds = self._kinds.take(before + MOST_LEVEL)
-        kinds[is_root] = ROOT_KIND
-        return before, kinds
+    def _before(self, symbols: Symbols, known: Small, start: int, end: int) -> Small:
+        """The levels (n, h, w) of the parents of some channels, 0 without a parent.
+
+        symbols: (C, h, w), of which those of the parents are there.
+        known: (C, h, w), the levels of the parents of earlier channels.
+        """
+        parents = self._parents[start:end]
+        # where the entries of each level begin; 8 bits do not hold it
+        index = np.add(known[parents], MOST_LEVEL, dtype=np.intp) * self._alphabet
+        index += symbols[parents]
+        before = self._levels.take(index)
+        before[self._is_root[start:end]] = 0
+        return before
 
     def _features(self, group: int, total: Floats, size: tuple[int, int]) -> Floats:
         """The features z (h·w, W) of a group, from the sum of marks of earlier groups."""
@@ -124,13 +144,11 @@ class NetArithmetic:
         found = convolved(weights, bias, features.reshape(*size, self._width))
         return found.reshape(features.shape)
 
-    def _mark(self, marks: Floats, half: _Half, index: Integers) -> None:
-        """Write what symbols say to marks (n, 2, h, w) at the positions of a half.
-
-        index: (n, P), of the levels of their parents and the symbols.
-        """
+    def _mark(self, marks: Floats, half: _Half, symbols: Symbols, fresh: Flags) -> None:
+        """Write what symbols (n, P) say to marks (n, 2, h, w) at the positions of a half; 0 if they refine."""
         for number, entries in enumerate(self._marks):
-            half.put(marks[:, number], entries.take(index))
+            # symbols that refine may not be there: any number in their place has to do
+            half.put(marks[:, number], entries.take(symbols, mode="clip") * fresh)
 
     def _sum_of_marks(self, weights: Floats, start: int, end: int, marks: Floats) -> Floats:
         """Weighted sums (h·w, W) of the marks (n, 2, h, w) of some channels."""
@@ -216,12 +234,51 @@ class _Half:
         x[:, 1::2, self._odd] = rows[:, 1::2]
 
 
-def _step(start: int, half: _Half, scores: Floats, kinds: Small) -> tuple[slice, Symbols, Symbols]:
-    """The channels of a group, and the places and tables of its symbols at the positions of a half.
+class _Waiting:
+    """Symbols that refine, and wait with their tables until they are coded.
+
+    refined_before: of the net.
+    moments: how many groups there are, and 1 for the end.
+    """
+
+    def __init__(self, refined_before: Integers, moments: int) -> None:
+        self._refined_before = refined_before
+        self._parts: list[list[tuple[Symbols, Symbols]]] = [[] for _ in range(moments)]
+
+    def put(self, channels: slice, step: tuple[Symbols, Symbols], fresh: Flags) -> tuple[Symbols, Symbols]:
+        """Let the symbols of a step wait that are not fresh, and return the step of the others.
+
+        channels: of the step. step: places and tables (n, P). fresh: (n, P).
+        """
+        if fresh.all():
+            places, tables = step
+            return places.reshape(-1), tables.reshape(-1)
+        moments = self._refined_before[channels]
+        for moment in np.unique(moments):
+            waits = ~fresh & (moments == moment)[:, None]
+            if waits.any():
+                places, tables = (each[waits] for each in step)
+                self._parts[moment].append((places, tables))
+        places, tables = (each[fresh] for each in step)
+        return places, tables
+
+    def take(self, moment: int) -> tuple[Symbols, Symbols]:
+        """Return the places and tables of the symbols that wait for a group, or the end, and forget them."""
+        parts, self._parts[moment] = self._parts[moment], []
+        if not parts:
+            return np.zeros(0, np.uint16), np.zeros(0, np.uint16)
+        places, tables = (np.concatenate(each) for each in zip(*parts, strict=True))
+        order = np.argsort(places, kind="stable")
+        return places[order], tables[order]
+
+
+def _step(start: int, half: _Half, scores: Floats, kinds: Small, first: Integers) -> tuple[Symbols, Symbols]:
+    """The places and tables (n, P) of the symbols of a group at the positions of a half.
 
     start: the first channel of the group.
     scores: (n, 2, P), at these positions; they are overwritten.
     kinds: (n, h, w).
+    first: (C,), what is added to the tables of each channel.
     """
     kind, part, lean = half.of(kinds), scores[:, 0], scores[:, 1]
     part *= 2.0**-FIRST_BITS
@@ -239,11 +296,11 @@ def _step(start: int, half: _Half, scores: Floats, kinds: Small) -> tuple[slice,
     table += part
     table *= SECOND_PARTS
     table += lean
-    table += middle
-    channels, positions = slice(start, start + len(kind)), kinds[0].size
-    first = np.arange(channels.start, channels.stop) * positions
-    dtype = index_type(channels.stop * positions)
-    return channels, first.astype(dtype)[:, None] + half.places.astype(dtype), table.astype(np.int16)
+    end, positions = start + len(kind), kinds[0].size
+    table += middle + first[start:end, None]
+    before = np.arange(start, end) * positions
+    dtype = index_type(end * positions)
+    return before.astype(dtype)[:, None] + half.places.astype(dtype), table.astype(np.uint16)
 
 
 def _floats(array: NDArray[Any]) -> Floats:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from omega_core.coding.tables import MISSING, FrozenPrior, Integers, Symbols, Tables, index_type
+from omega_core.coding.tables import MISSING, FrozenPrior, Symbols, Tables, index_type
 
 MAX_COUNTS = 32
 _AT_ONCE = 1 << 20  # symbols
@@ -54,16 +54,6 @@ class Latents:
         latents.flat, latents.pictures = pictures[0].reshape(-1), [pictures[0]]
         latents.starts = [0, pictures[0].size]
         return latents
-
-    def channels(self, places: Symbols) -> Symbols:
-        """Return the channel of each place in `flat`."""
-        if len(self.pictures) == 1:
-            positions: int = self.pictures[0][0].size
-            return places // positions
-        of = np.searchsorted(self.starts, places, side="right") - 1
-        sizes = np.array([each[0].size for each in self.pictures])
-        found: Symbols = (places - np.array(self.starts)[of]) // sizes[of]
-        return found
 
 
 @dataclass(frozen=True)
@@ -129,21 +119,6 @@ def taken(flat: Symbols, places: Symbols) -> Symbols:
     for first in range(0, len(places), _AT_ONCE):
         some = slice(first, first + _AT_ONCE)
         found[some] = flat[places[some]]
-    return found
-
-
-def complete_at(latents: Latents, places: Symbols, channels: int) -> Integers:
-    """Return how many symbols have to be coded for the first 0 to `channels` channels of all pictures: (channels + 1,).
-
-    places: of all symbols in the order of coding.
-    channels: C.
-    """
-    last = np.zeros(channels + 1, np.int64)
-    for first in range(0, len(places), _AT_ONCE):
-        some = places[first : first + _AT_ONCE]
-        # the last assignment to an index counts
-        last[1:][latents.channels(some)] = np.arange(first + 1, first + len(some) + 1)
-    found: Integers = np.maximum.accumulate(last)
     return found
 
 

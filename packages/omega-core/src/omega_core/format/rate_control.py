@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Rate:
     """A limit on the rate of a picture, or on its quality: one of the following, or none for all channels.
 
-    channels: the number of channels, 1 to C.
+    channels: a number of channels, 1 to C: a file has as many symbols as these, the first in the order of coding.
     fraction: of the C channels, above 0 and up to 1.
     bpp: the most bits of the file per pixel of the picture.
     max_bytes: the most bytes of the file.

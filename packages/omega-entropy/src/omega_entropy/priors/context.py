@@ -120,9 +120,9 @@ class ContextPrior(ConditionalPrior):
         elif self._rounded is not None:
             fresh = np.zeros_like(self._counts)
             for picture in symbols[kept >= symbols.shape[1]].cpu().numpy():
-                for _, places, tables in self._rounded.tables(picture):
+                for places, tables in self._rounded.tables(picture):
                     seen = tables.astype(np.int64) * fresh.shape[1] + picture.reshape(-1)[places]
-                    fresh += np.bincount(seen.reshape(-1), minlength=fresh.size).reshape(fresh.shape)
+                    fresh += np.bincount(seen, minlength=fresh.size).reshape(fresh.shape)
             self._counts += summed(torch.from_numpy(fresh).to(symbols.device)).cpu().numpy()
 
     def _start(self, symbols: Tensor) -> None:

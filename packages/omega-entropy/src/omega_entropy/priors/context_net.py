@@ -6,7 +6,8 @@ all earlier groups and the other half of their own group:
     first half    marks of earlier groups ─1×1, sum─(+ bias)─ ReLU ─(3×3 depthwise ─ 1×1 ─ ReLU, twice)─ z ─1×1─ scores
     second half   marks of the first half ─1×1─ 3×3 depthwise ─(+ z)─ ReLU ─ 1×1 ─ ReLU ─ 1×1 ─(+ 1×1 of z)─ scores
 
-What a symbol says is two marks: its sign, and how large or small it makes the number that it refines (`Refinement`).
+What a symbol says is two marks: the sign of its number, and its size. Symbols that refine a number (`Refinement`),
+whose parent has a level other than 0, have none: they tell little, and can be coded later, when they are worth it.
 To the scores are added: a number for each channel; one for the kind of the symbol, which is what the channel's parent
 said there; and multiples of sums of levels and marks around it, of the parent and of the first half of the channel
 itself. A symbol then has the probability
@@ -163,12 +164,25 @@ class ContextNet(nn.Module):
         for kind in (ZERO_KIND, ROOT_KIND):
             self.slope[kind], self.lean[kind] = levels.abs().sqrt(), levels.sign()
             self.offset[kind] = torch.where(used[kind], -2 * (levels.abs() - 1).clamp_min(0), log_shares[kind])
-        representatives = torch.tensor([-4, -2, -1, 0, 1, 2, 4]) + MOST_LEVEL
-        farther = self._marks_of_levels()[representatives, :, 1].to(self.offset)
+        before = torch.tensor([-4, -2, -1, 0, 1, 2, 4])  # a level of each kind
+        after = self.levels[before.to(self.levels.device) + MOST_LEVEL].cpu()
+        farther = torch.where(after.abs() > 2 * before.abs()[:, None], 1.0, -1.0).to(self.offset)
         for kind in range(ROOT_KIND):
             if kind != ZERO_KIND:
                 self.offset[kind], self.slope[kind] = log_shares[kind], 0.3 * farther[kind]
         self.ready.fill_(True)
+
+    @property
+    def refined_before(self) -> list[int]:
+        """The group before which the symbols of each channel that refine are coded: that of its first child, or G."""
+        bounds = self.group_bounds
+        found = [len(bounds) - 1] * self.channels
+        parents = self.parents.tolist()
+        for group, (start, end) in reversed(list(enumerate(pairwise(bounds)))):
+            for parent in parents[start:end]:
+                if parent >= 0:
+                    found[parent] = group
+        return found
 
     @property
     def group_bounds(self) -> list[int]:
@@ -195,8 +209,8 @@ class ContextNet(nn.Module):
     def forward(self, symbols: Tensor) -> Tensor:
         """Return the bits (B, C) of each channel of symbols (B, C, h, w), int64."""
         before, _ = self.told(symbols)
-        index = (before + MOST_LEVEL) * self.alphabet + symbols
-        marks = self._marks_of_levels().to(self.base).flatten(0, 1)[index].movedim(-1, 2)  # (B, C, 2, h, w)
+        of_symbols = torch.from_numpy(marks_of(self.levels.cpu().numpy())).to(self.base)
+        marks = (of_symbols[symbols] * (before == 0)[..., None]).movedim(-1, 2)  # (B, C, 2, h, w)
         first, second = self._scores(marks, before)
         kinds = self.kinds(before).flatten()
         nats = torch.zeros_like(first).flatten()
@@ -207,10 +221,6 @@ class ContextNet(nn.Module):
                 nats = nats.index_copy(0, at, of_kind)
         bits: Tensor = nats.view_as(first).sum(dim=(2, 3)) / math.log(2)
         return bits
-
-    def _marks_of_levels(self) -> Tensor:
-        """What symbols say, (63, S, 2), on the CPU."""
-        return torch.from_numpy(marks_of(self.levels.cpu().numpy()))
 
     def _nats(self, kind: int, symbols: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """−ln of the probability of symbols (N,) of one kind with these scores (N,)."""

@@ -95,7 +95,7 @@ def through_model(
     lengths = [encoded.lengths[n] for n in counts]
     pictures = model.decompress_prefixes(encoded.whole.to_bytes(), lengths)
     for n, length, picture in zip(counts, lengths, pictures, strict=True):
-        estimated = float(bits[encoded.coded.complete_at[n]])
+        estimated = float(bits[encoded.coded.end_of(n)])
         yield Decoded(n, encoded.file(n), picture.pixels, length, estimated)
 
 
