@@ -11,13 +11,13 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in color or gray",
-            fingerprint="118609cfcf67e301dfa46af070140aed0b3ff91eec335a81684f8dd2620e4db2",
+            fingerprint="492b0a896d429a935944cdefbe94e00ae0fd4e7d43fd98b1fbb3c8b3bd39b619",
         ),
         BundledModel(
             name="compact-small",
             file="omega_cli:bundled/compact-small.safetensors",
             summary="photos at low rates, for thumbnails and phones: a quarter of the work and of the size",
-            fingerprint="3311ce517592fe76aafa612cf6852a64d444d5f0f533711192bb88612b6befd5",
+            fingerprint="131ca8a267761790619e9c005f6e6eb16b81aaf11d1a40436da08110a8322964",
         ),
         BundledModel(
             name="mnist-omega-16",
