@@ -79,7 +79,7 @@ def test_streams_are_as_long_as_the_tables_say(path: Path, pictures: NDArray[np.
         bits = encoded.coded.tables.bits_of_each(encoded.coded.symbols)
         for n in CHANNELS:
             count = encoded.coded.end_of(n)
-            assert n * 9 <= count <= 8 * 9
+            assert count == n * 9
             total[n] += encoded.lengths[n]
             estimated[n] += bits[:count].sum() / 8
             assert fixed.lengths[n] == count  # 8 bits a symbol

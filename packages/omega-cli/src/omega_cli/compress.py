@@ -55,7 +55,9 @@ def compress(
     ],
     model: Model_ = None,
     coder: Coder = None,
-    channels: Annotated[int | None, typer.Option(help="Keep the first channels: fewer make smaller files.")] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Keep as many symbols as these channels have: fewer make smaller files.")
+    ] = None,
     fraction: Annotated[float | None, typer.Option(help="Share of the channels to keep, in (0, 1].")] = None,
     bpp: Annotated[float | None, typer.Option(help="Largest rate of each file, in bits per pixel.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest size of each file, in bytes.")] = None,

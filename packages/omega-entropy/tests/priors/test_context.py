@@ -182,6 +182,15 @@ def test_rows_are_those_of_the_tables_in_their_order(frozen):
         assert np.array_equal(step.rows, frozen.order[frozen.classes[channels], tables])
 
 
+def test_rows_of_many_classes_of_channels_are_told_apart(frozen):
+    """40 · 2240 ranks are more than 16 bits hold."""
+    order = np.arange(40 * len(frozen.table)).reshape(40, -1)
+    many = ContextTables(frozen.net, frozen.table, np.array([0, 39, 29, 30, 1, 38]), order)
+    symbols = pictures(6, batch=1)[0].numpy()
+    for step, (places, tables) in zip(many.steps(symbols), NetArithmetic(frozen.net).tables(symbols), strict=True):
+        assert np.array_equal(step.rows, order[many.classes[places // symbols[0].size], tables])
+
+
 SIZES = [(6, 8), (1, 1), (1, 5), (7, 3)]
 
 

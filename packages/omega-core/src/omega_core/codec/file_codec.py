@@ -159,8 +159,8 @@ class CodedSymbols:
     def end_of(self, count: int) -> int:
         """Return how many symbols `count` channels of all pictures have.
 
-        As many of the first in the order of coding are those of the first channels, if a prior codes one channel after
-        the other; else they are what is worth most of about so many.
+        The first so many in the order of coding are the symbols of the first channels, if the prior codes one channel
+        after the other. If it does not, they are of more channels, of which some are not complete.
         """
         return int(count) * sum(picture.size // len(picture) for picture in self.latents.pictures)
 

@@ -61,13 +61,18 @@ class ContextTables(FrozenPrior):
         """Yield three steps for each group of channels, and one at the end: see `NetArithmetic.tables`."""
         if len(symbols) != self.net.channels:
             raise ValueError(f"the tables are for {self.net.channels} channels, not {len(symbols)}")
-        for places, tables in self._arithmetic.tables(symbols, self.classes * TABLES):
+        for places, tables in self._arithmetic.tables(symbols, self._first):
             yield Step(places, self._ranks[tables])
 
     @cached_property
     def _ranks(self) -> Symbols:
         """`order`, flat, in the shortest type: those of a large picture are many."""
         return self.order.reshape(-1).astype(index_type(self.order.size))
+
+    @cached_property
+    def _first(self) -> Symbols:
+        """Where the ranks of each channel begin in `_ranks`."""
+        return (self.classes * TABLES).astype(index_type(self.order.size))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a model file."""

@@ -144,12 +144,12 @@ def _check(net: IntegerNet) -> None:
     for name, shape in shapes.items():
         if getattr(net, name).shape != shape:
             raise ValueError(f"{name} of a context net has the shape {getattr(net, name).shape}, not {shape}")
-    starts = np.repeat(net.bounds[:-1], np.diff(net.bounds)) if groups and (np.diff(net.bounds) > 0).all() else None
-    if starts is None or net.bounds[0] or net.bounds[-1] != channels:
+    sizes = np.diff(net.bounds)
+    if not groups or (sizes <= 0).any() or net.bounds[0] or net.bounds[-1] != channels:
         raise ValueError(f"the groups of a context net do not divide {channels} channels")
-    if (net.parents < -1).any() or (net.parents >= starts).any():
+    own_group = np.repeat(np.arange(groups), sizes)
+    if (net.parents < -1).any() or (net.parents >= net.bounds[own_group]).any():
         raise ValueError("the parent of a channel is in an earlier group")
-    own_group = np.repeat(np.arange(groups), np.diff(net.bounds))
     if (net.refined_before <= own_group).any() or (net.refined_before > groups).any():
         raise ValueError(f"symbols are refined before a group after their own, or last, which is {groups}")
     if (net.refined_before[net.parents] > own_group)[net.parents >= 0].any():

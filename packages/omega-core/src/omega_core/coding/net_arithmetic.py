@@ -75,10 +75,11 @@ class NetArithmetic:
         self._base, self._of_kind, self._in_second = (_floats(x) for x in (net.base, net.of_kind, net.in_second))
         self._around, self._beside = (_floats(x / 2**LOCAL_BITS) for x in (net.around, net.beside))
 
-    def tables(self, symbols: Symbols, first: Integers | None = None) -> Iterator[tuple[Symbols, Symbols]]:
+    def tables(self, symbols: Symbols, first: Symbols | None = None) -> Iterator[tuple[Symbols, Symbols]]:
         """Yield the steps of the symbols (C, h, w) of a picture: see `FrozenPrior.steps`.
 
-        first: (C,), what is added to the numbers of the tables of each channel; 0 by default. Sums are below 2¹⁶.
+        first: (C,), what is added to the numbers of the tables of each channel, in a type that holds the sums; 0 by
+            default. Sums are below 2²⁴.
 
         A group has three steps: symbols of earlier groups that refine and are coded before it, its own that do not
         refine at the positions of the first half, and those of the second. The last step has all that remain. Each is
@@ -87,7 +88,7 @@ class NetArithmetic:
         """
         _, height, width = symbols.shape
         halves = _Half(0, height, width), _Half(1, height, width)
-        first = np.zeros(len(symbols), np.int64) if first is None else first
+        first = np.zeros(len(symbols), np.uint16) if first is None else first
         known = np.zeros(symbols.shape, np.int8)  # the levels of parents
         total = np.zeros((height * width, self._width), np.float32)
         waiting = _Waiting(self.net.refined_before, len(self._bounds))
@@ -97,17 +98,16 @@ class NetArithmetic:
             known[start:end] = before
             kinds = self._kinds.take(before + MOST_LEVEL)
             kinds[self._is_root[start:end]] = ROOT_KIND
-            fresh = before == 0
             z = self._features(group, total, (height, width))
             scores = self._scores(0, start, end, z).reshape(end - start, 2, height, width)
             scores += self._local(start, end, before, kinds)
             marks = np.zeros(scores.shape, np.float32)
             for half in halves:
-                own = half.of(scores)
+                own, fresh = half.of(scores), half.of(before) == 0
                 if half is halves[1]:
                     own += self._second_scores(group, start, end, z, marks, half)
-                yield waiting.put(slice(start, end), _step(start, half, own, kinds, first), half.of(fresh))
-                self._mark(marks, half, half.of(symbols[start:end]), half.of(fresh))
+                yield waiting.put(slice(start, end), _step(start, half, own, kinds, first), fresh)
+                self._mark(marks, half, half.of(symbols[start:end]), fresh)
             total += self._sum_of_marks(self._inputs, start, end, marks)
         yield waiting.take(len(self._bounds) - 1)
 
@@ -250,17 +250,17 @@ class _Waiting:
 
         channels: of the step. step: places and tables (n, P). fresh: (n, P).
         """
-        if fresh.all():
-            places, tables = step
-            return places.reshape(-1), tables.reshape(-1)
-        moments = self._refined_before[channels]
+        places, tables = (each.reshape(-1) for each in step)
+        others = np.flatnonzero(~fresh)
+        if not len(others):
+            return places, tables
+        # by indices, as NumPy takes twice as long with flags
+        moments = self._refined_before[channels][others // fresh.shape[1]]
         for moment in np.unique(moments):
-            waits = ~fresh & (moments == moment)[:, None]
-            if waits.any():
-                places, tables = (each[waits] for each in step)
-                self._parts[moment].append((places, tables))
-        places, tables = (each[fresh] for each in step)
-        return places, tables
+            some = others[moments == moment]
+            self._parts[moment].append((places[some], tables[some]))
+        own = np.flatnonzero(fresh)
+        return places.take(own), tables.take(own)
 
     def take(self, moment: int) -> tuple[Symbols, Symbols]:
         """Return the places and tables of the symbols that wait for a group, or the end, and forget them."""
@@ -272,13 +272,13 @@ class _Waiting:
         return places[order], tables[order]
 
 
-def _step(start: int, half: _Half, scores: Floats, kinds: Small, first: Integers) -> tuple[Symbols, Symbols]:
+def _step(start: int, half: _Half, scores: Floats, kinds: Small, first: Symbols) -> tuple[Symbols, Symbols]:
     """The places and tables (n, P) of the symbols of a group at the positions of a half.
 
     start: the first channel of the group.
     scores: (n, 2, P), at these positions; they are overwritten.
     kinds: (n, h, w).
-    first: (C,), what is added to the tables of each channel.
+    first: (C,), what is added to the numbers of the tables of each channel, which get its type.
     """
     kind, part, lean = half.of(kinds), scores[:, 0], scores[:, 1]
     part *= 2.0**-FIRST_BITS
@@ -300,7 +300,7 @@ def _step(start: int, half: _Half, scores: Floats, kinds: Small, first: Integers
     table += middle + first[start:end, None]
     before = np.arange(start, end) * positions
     dtype = index_type(end * positions)
-    return before.astype(dtype)[:, None] + half.places.astype(dtype), table.astype(np.uint16)
+    return before.astype(dtype)[:, None] + half.places.astype(dtype), table.astype(first.dtype)
 
 
 def _floats(array: NDArray[Any]) -> Floats:
