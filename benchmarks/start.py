@@ -1,6 +1,7 @@
 """The time that the command takes to start, relative to a bare typer program and to importing torch."""
 
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -8,8 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
+import omega_core
 from measure import Row, commands
-from models import untrained
+from models import photo, untrained
 
 BARE = """
 import typer
@@ -39,6 +41,9 @@ def omega_register_quantizers():
 """
 
 
+DECODE = "import sys, omega_core; omega_core.load_model(sys.argv[1]).decompress(sys.argv[2])"
+
+
 def crowded(folder: Path) -> Path:
     """A folder with 50 distributions of a plugin each, of which 5 fail and 2 have one name."""
     site = folder / "site"
@@ -59,6 +64,9 @@ def rows() -> Iterator[Row]:
         (folder / "bare.py").write_text(BARE)
         ours, theirs = commands([omega, "--help"], [sys.executable, str(folder / "bare.py"), "--help"])
         yield Row("omega --help", "bare typer program", ours, theirs, 1.3)
+        words = {"_OMEGA_COMPLETE": "complete_bash", "COMP_WORDS": "omega compress --model c", "COMP_CWORD": "3"}
+        ours, theirs = commands([omega], [omega, "--help"], environments=[{**os.environ, **words}, None])
+        yield Row("completion of a model's name", "omega --help", ours, theirs, 2)
         crowd = {**os.environ, "PYTHONPATH": str(crowded(folder))}
         ours, theirs = commands([omega, "--help"], [omega, "--help"], environments=[crowd, None])
         yield Row("omega --help with 50 plugins, 5 broken", "without them", ours, theirs, 1.1)
@@ -78,3 +86,12 @@ def rows() -> Iterator[Row]:
         ]
         ours, theirs = commands(compress, [sys.executable, "-c", "import torch"])
         yield Row("omega compress, one picture of 28×28", "import torch", ours, theirs, 1.3)
+        exported, file = folder / "exported", folder / "photo.omega"
+        subprocess.run(
+            [omega, "export-onnx", "compact", "--output", str(exported)], check=True, stdout=subprocess.DEVNULL
+        )
+        file.write_bytes(omega_core.compress(photo(90, 60), "compact"))
+        ours, theirs = commands(
+            [sys.executable, "-c", DECODE, str(exported), str(file)], [sys.executable, "-c", "import torch"]
+        )
+        yield Row("decoding 90×60 with an exported model", "import torch", ours, theirs, 1.0)

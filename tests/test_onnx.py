@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,23 +118,14 @@ def test_graphs_say_nothing_of_the_machine_that_made_them(compact: Path) -> None
         assert b".py" not in path.read_bytes()
 
 
-def test_a_picture_is_decoded_before_torch_would_be_imported(compact: Path, painted: Painted, tmp_path: Path) -> None:
+def test_a_picture_is_decoded_without_importing_torch(compact: Path, painted: Painted, tmp_path: Path) -> None:
     (tmp_path / "a.omega").write_bytes(omega_core.compress(any_picture(painted, 4), "compact"))
     program = """
 import sys, omega_core
 omega_core.load_model(sys.argv[1]).decompress(sys.argv[2])
 assert "torch" not in sys.modules
 """
-
-    def seconds(*command: object) -> float:
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", *map(str, command)], check=True)
-        return time.perf_counter() - started
-
-    ours, torchs = zip(
-        *((seconds(program, compact, tmp_path / "a.omega"), seconds("import torch")) for _ in range(3)), strict=True
-    )
-    assert min(ours) < min(torchs)
+    subprocess.run([sys.executable, "-c", program, compact, tmp_path / "a.omega"], check=True)
 
 
 def test_the_command_takes_an_exported_model(omega: Callable[..., Any], tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -59,12 +58,3 @@ def test_what_needs_no_torch_works(arguments: tuple[str, ...]) -> None:
     done = omega(*arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout
-
-
-def test_help_comes_at_once() -> None:
-    def seconds() -> float:
-        started = time.perf_counter()
-        assert omega("--help").returncode == 0
-        return time.perf_counter() - started
-
-    assert min(seconds() for _ in range(5)) < 0.5
