@@ -322,9 +322,14 @@ class ModelFile:
         known, numbers = np.zeros_like(picture), np.zeros_like(picture)  # b and the numbers of tables of all symbols
         total = np.zeros((len(net["inputs"]), height, width), np.int64)
 
+        group = np.searchsorted(net["bounds"], np.arange(len(picture)), side="right")[:, None, None]
+
         def refining(g: int) -> tuple[Places, Places]:
-            refines = (known != 0) & (net["refined_before"] == g)[:, None, None]
-            return np.flatnonzero(refines), numbers[refines]
+            refines = (known != 0) & (net["latest"] == g)[:, None, None]
+            places = np.flatnonzero(refines)
+            turn = (2 * group + ~first)[refines]
+            places = places[np.argsort(turn, kind="stable")]
+            return places, numbers.reshape(-1)[places]
 
         def fresh(some: Places, half: NDArray[np.bool_]) -> tuple[Places, Places]:
             own = np.zeros(picture.shape, bool)
@@ -332,7 +337,6 @@ class ModelFile:
             return np.flatnonzero(own), numbers[own]
 
         for g, (start, end) in enumerate(itertools.pairwise(net["bounds"].tolist())):
-            yield refining(g)
             some = np.arange(start, end)
             parents = net["parents"][some]
             b = np.where((parents >= 0)[:, None, None], net["levels"][known[parents] + 31, picture[parents]], 0)
@@ -360,11 +364,11 @@ class ModelFile:
             scores += self.scored("second", 1, some, v) + halved(beside * net["beside"][some][..., None, None], 6)
             scores[:, 0] += net["in_second"][some][:, None, None]
             numbers[some] = np.where(first, numbers[some], self.chosen(some, scores, kind))
-            yield fresh(some, ~first)
+            late, own = refining(g), fresh(some, ~first)
+            yield np.concatenate([late[0], own[0]]), np.concatenate([late[1], own[1]])
             weights = net["inputs"][:, 2 * start : 2 * end]
             marks = self.marks(b, picture[some])
             total += np.einsum("fm,myx->fyx", weights, marks.reshape(-1, height, width))
-        yield refining(len(net["bounds"]) - 1)
 
     def marks(self, b: NDArray[np.int64], symbols: NDArray[np.int64]) -> NDArray[np.int64]:
         level = self.net["levels"][31, np.where(b == 0, symbols, 0)]
@@ -392,7 +396,7 @@ class ModelFile:
         p = np.clip(scores[:, 0] // 16 + 32, 0, 39)
         q = np.clip((scores[:, 1] + 16) // 32, -3, 3) * np.isin(kind, (3, 7))
         tables = (kind * 40 + p) * 7 + q + 3
-        found: NDArray[np.int64] = self.net["order"][self.net["classes"][some][:, None, None], tables]
+        found: NDArray[np.int64] = self.net["ranks"][self.net["classes"][some][:, None, None], tables]
         return found
 
 
@@ -437,8 +441,8 @@ def read_model(path: Path) -> ModelFile:
     contexts = {name: array.tolist() for name, array in wide.items()} if "marks" in own else {}
     net = {name.removeprefix("net."): array for name, array in wide.items()} if "table" in own else {}
     if net:
-        net["ordered"] = np.zeros((net["order"].size, net["table"].shape[1]), np.int64)
-        for ranks in net["order"]:
+        net["ordered"] = np.zeros((net["ranks"].size, net["table"].shape[1]), np.int64)
+        for ranks in net["ranks"]:
             net["ordered"][ranks] = net["table"]
     cumulative = wide["cumulative"].tolist() if "cumulative" in wide else []
     rows = wide.get("rows", np.zeros((0, 1), np.int64))

@@ -11,13 +11,13 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in color or gray",
-            fingerprint="492b0a896d429a935944cdefbe94e00ae0fd4e7d43fd98b1fbb3c8b3bd39b619",
+            fingerprint="3fe869d904cef4eff842247aadc3114157e2ad807a8e757881c650e0c32c64c2",
         ),
         BundledModel(
             name="compact-small",
             file="omega_cli:bundled/compact-small.safetensors",
             summary="photos at low rates, for thumbnails and phones: a quarter of the work and of the size",
-            fingerprint="131ca8a267761790619e9c005f6e6eb16b81aaf11d1a40436da08110a8322964",
+            fingerprint="f2d33b066bfdd99ed9eb8d97fbb2a952df0de33b15f52441475f05d7030d046f",
         ),
         BundledModel(
             name="mnist-omega-16",

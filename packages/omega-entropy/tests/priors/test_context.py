@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from omega_core.coding import exact_products
 from omega_core.coding.context_tables import ContextTables
-from omega_core.coding.net_arithmetic import NetArithmetic
+from omega_core.coding.net_arithmetic import TABLES, NetArithmetic
 from omega_core.coding.order import Latents, coding_steps, in_order
 from omega_core.coding.specified_priors import specified_prior
+from omega_core.coding.symbol_order import SymbolOrder
 from omega_core.coding.tables import TOTAL, FrozenTables
 from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import ComponentError
@@ -134,7 +135,7 @@ def test_channel_bits_do_not_depend_on_later_groups(trained):
 
 
 @pytest.mark.parametrize("size", [(6, 8), (1, 1), (1, 4), (3, 5)])
-def test_each_group_is_two_steps_one_for_each_half_of_a_checkerboard_and_symbols_that_refine_come_later(frozen, size):
+def test_each_group_is_two_steps_one_for_each_half_of_a_checkerboard_and_symbols_that_refine_wait(frozen, size):
     symbols = pictures(5, size, batch=1)[0].numpy()
     color = np.indices(size).sum(0).reshape(-1) % 2
     bounds = frozen.net.bounds.tolist()
@@ -144,18 +145,19 @@ def test_each_group_is_two_steps_one_for_each_half_of_a_checkerboard_and_symbols
         for half in (0, 1)
     ]
     refining = np.flatnonzero(levels_before(frozen.net, symbols).reshape(-1))
-    moments = frozen.net.refined_before[refining // color.size]
+    by_halves = np.concatenate(halves)
+    late = by_halves[np.isin(by_halves, refining)]
+    groups = frozen.order.latest[late // color.size]
     steps = list(frozen.steps(symbols))
-    assert len(steps) == 10
-    for group in range(4):
-        assert np.array_equal(steps[3 * group].places, refining[moments == group])
-    for half, places in enumerate(halves):
-        assert np.array_equal(steps[1 + half // 2 * 3 + half % 2].places, np.setdiff1d(places, refining))
+    assert len(steps) == len(halves) == 6
+    for number, (step, places) in enumerate(zip(steps, halves, strict=True)):
+        waited = late[groups == number // 2] if number % 2 else late[:0]
+        assert np.array_equal(step.places, [*waited, *np.setdiff1d(places, refining)])
 
 
 def test_symbols_that_refine_come_before_those_of_their_child_or_last(frozen):
     assert frozen.net.bounds.tolist() == [0, 2, 4, 6]
-    assert frozen.net.refined_before.tolist() == [1, 2, 2, 3, 3, 3]
+    assert frozen.order.latest.tolist() == [0, 1, 1, 2, 2, 2]
 
 
 def test_steps_do_not_depend_on_symbols_that_are_not_known_yet(frozen):
@@ -168,27 +170,35 @@ def test_steps_do_not_depend_on_symbols_that_are_not_known_yet(frozen):
 
 def test_what_is_worth_most_is_coded_first_in_a_step(frozen):
     """Channels of larger steps come first in the order of tables that are else the same."""
-    assert frozen.classes.tolist() == [0, 0, 0, 2, 2, 2]
-    assert len(frozen.order) == 3
-    assert (np.diff(frozen.order, axis=0) > 0).all()
+    assert frozen.order.classes.tolist() == [0, 0, 0, 4, 4, 4]
+    assert len(frozen.order.ranks) == 5
+    assert (np.diff(frozen.order.ranks, axis=0) > 0).all()
 
 
 def test_rows_are_those_of_the_tables_in_their_order(frozen):
     symbols = pictures(6, batch=1)[0].numpy()
-    for step, (places, tables) in zip(frozen.steps(symbols), NetArithmetic(frozen.net).tables(symbols), strict=True):
+    assert np.array_equal(
+        frozen.cumulative[frozen.order.ranks], np.broadcast_to(frozen.table, (5, *frozen.table.shape))
+    )
+    for step, (places, ranks) in zip(
+        frozen.steps(symbols), NetArithmetic(frozen.net, frozen.order).steps(symbols), strict=True
+    ):
         assert np.array_equal(step.places, places)
+        assert np.array_equal(step.rows, ranks)
         channels = step.places // symbols[0].size
-        assert np.array_equal(frozen.cumulative[step.rows], frozen.table[tables])
-        assert np.array_equal(step.rows, frozen.order[frozen.classes[channels], tables])
+        assert np.array_equal(frozen.order.ranks[frozen.order.classes[channels], frozen.order.tables[ranks]], ranks)
 
 
 def test_rows_of_many_classes_of_channels_are_told_apart(frozen):
     """40 · 2240 ranks are more than 16 bits hold."""
-    order = np.arange(40 * len(frozen.table)).reshape(40, -1)
-    many = ContextTables(frozen.net, frozen.table, np.array([0, 39, 29, 30, 1, 38]), order)
+    ranks = np.arange(40 * len(frozen.table)).reshape(40, -1)
+    order = SymbolOrder(np.array([0, 39, 29, 30, 1, 38]), ranks, frozen.order.latest)
+    many = ContextTables(frozen.net, frozen.table, order)
     symbols = pictures(6, batch=1)[0].numpy()
-    for step, (places, tables) in zip(many.steps(symbols), NetArithmetic(frozen.net).tables(symbols), strict=True):
-        assert np.array_equal(step.rows, order[many.classes[places // symbols[0].size], tables])
+    for step, few in zip(many.steps(symbols), frozen.steps(symbols), strict=True):
+        assert np.array_equal(step.places, few.places)
+        channels = step.places // symbols[0].size
+        assert np.array_equal(step.rows, ranks[order.classes[channels], frozen.order.tables[few.rows]])
 
 
 SIZES = [(6, 8), (1, 1), (1, 5), (7, 3)]
@@ -330,8 +340,9 @@ def tables_by_hand(net, symbols):
 
 def tables_of(net, symbols):
     found = np.full(symbols.size, -1)
-    for places, tables in NetArithmetic(net).tables(symbols):
-        found[places] = tables
+    order = SymbolOrder(np.zeros(C, np.int64), np.arange(TABLES)[None], np.array([0, 1, 1, 2, 2, 2]))
+    for places, ranks in NetArithmetic(net, order).steps(symbols):
+        found[places] = ranks
     return found.reshape(symbols.shape)
 
 
@@ -504,7 +515,9 @@ def test_arrays_have_as_few_bits_as_they_need(frozen):
     assert {arrays[f"net.{name}"].dtype for name in ("inputs", "spatial", "mixing", "first")} == {np.dtype(np.int8)}
 
 
-@pytest.mark.parametrize("name", ["table", "classes", "order", "net.bounds", "net.levels", "net.score_shifts"])
+@pytest.mark.parametrize(
+    "name", ["table", "classes", "ranks", "latest", "net.bounds", "net.levels", "net.score_shifts"]
+)
 def test_an_array_that_is_missing_is_named(frozen, name):
     arrays = {key: array for key, array in frozen.arrays().items() if key != name}
     with pytest.raises(KeyError, match=name):
@@ -541,21 +554,21 @@ def full(value):
         ("net.bias", lambda array: array[0], "has the shape"),
         ("net.parents", lambda array: np.where(array < 0, -1, 5), "in an earlier group"),
         ("net.parents", full(-2), "in an earlier group"),
-        ("net.refined_before", full(0), "after their own"),
-        ("net.refined_before", full(4), "after their own"),
-        ("net.refined_before", full(3), "before the group of its child"),
-        ("net.refined_before", lambda array: array[1:], "has the shape"),
         ("net.bounds", lambda array: array[::-1].copy(), "do not divide"),
         ("net.bounds", lambda array: array + 1, "do not divide"),
         ("net.bounds", lambda array: np.array([0, 0, 3, *array[3:]]), "do not divide"),
         ("table", lambda array: array[1:], "tables of 7 symbols"),
         ("table", lambda array: array[:, ::-1].copy(), "every row of cumulative"),
-        ("classes", full(3), "not from 0 to 2"),
-        ("classes", full(-1), "not from 0 to 2"),
+        ("classes", full(5), "not from 0 to 4"),
+        ("classes", full(-1), "not from 0 to 4"),
         ("classes", lambda array: array[1:], "every channel has a class"),
-        ("order", full(0), "no permutation"),
-        ("order", lambda array: array[:, 1:], "every channel has a class"),
-        ("order", lambda array: array.astype(np.float32), "are integers"),
+        ("ranks", full(0), "no permutation"),
+        ("ranks", lambda array: np.arange(array.size - len(array)).reshape(len(array), -1), "with 2240 tables"),
+        ("latest", full(0), "with its group or a later one"),
+        ("latest", full(3), "with its group or a later one"),
+        ("latest", full(2), "before the group of its child"),
+        ("latest", lambda array: array[1:], "every channel has a class"),
+        ("ranks", lambda array: array.astype(np.float32), "are integers"),
     ],
 )
 def test_arrays_that_are_no_such_prior_are_refused(frozen, name, spoiled, complaint):

@@ -39,10 +39,10 @@ const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
  * @property {number} stride F
  * @property {Int32Array} table (2240, S + 1)
  * @property {Int32Array} classes (C,)
- * @property {Int32Array} order (K, 2240)
+ * @property {Int32Array} ranks (K, 2240)
  * @property {Int32Array} parents (C,)
  * @property {Int32Array} levels (63, S)
- * @property {Int32Array} refinedBefore (C,), the group before which the symbols of each channel are coded that refine
+ * @property {Int32Array} latest (C,), the group with which the symbols of each channel are coded that refine
  * @property {Int32Array} signed (S,), the signed mark of each symbol that does not refine; the other is its size
  * @property {Int32Array} base (C, 2)
  * @property {Int32Array} ofKind (C, 8)
@@ -64,14 +64,14 @@ const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
 export function netArrays(arrays, channels, alphabet) {
   const bounds = arrays.get("net.bounds", [null]);
   const width = arrays.get("net.bias", [bounds.length - 1, null]).length / (bounds.length - 1);
-  const order = arrays.get("order", [null, TABLES]);
-  arrays.check("order", 0, order.length - 1);
+  const ranks = arrays.get("ranks", [null, TABLES]);
+  arrays.check("ranks", 0, ranks.length - 1);
   const classes = arrays.get("classes", [channels]);
-  arrays.check("classes", 0, order.length / TABLES - 1);
+  arrays.check("classes", 0, ranks.length / TABLES - 1);
   const levels = arrays.get("net.levels", [2 * MOST_LEVEL + 1, alphabet]);
   arrays.check("net.levels", -MOST_LEVEL, MOST_LEVEL);
   const parents = arrays.get("net.parents", [channels]);
-  const refinedBefore = arrays.get("net.refined_before", [channels]);
+  const latest = arrays.get("latest", [channels]);
   const groups = [];
   const count = bounds.length - 1;
   for (let index = 0; index < count; index++) {
@@ -79,8 +79,8 @@ export function netArrays(arrays, channels, alphabet) {
     const own = parents.subarray(start, end);
     const isInOrder =
       start < end &&
-      own.every((parent) => parent >= -1 && parent < start && (parent < 0 || refinedBefore[parent] <= index)) &&
-      refinedBefore.subarray(start, end).every((moment) => moment > index && moment <= count);
+      own.every((parent) => parent >= -1 && parent < start && (parent < 0 || latest[parent] < index)) &&
+      latest.subarray(start, end).every((group) => group >= index && group < count);
     if (!isInOrder) throw new OmegaError("the model is damaged: its groups of channels do not follow each other.");
     groups.push(groupOf(arrays, { index, count, start, end, channels, width }));
   }
@@ -93,10 +93,10 @@ export function netArrays(arrays, channels, alphabet) {
     stride: packedRows(width),
     table: arrays.get("table", [TABLES, alphabet + 1]),
     classes,
-    order,
+    ranks,
     parents,
     levels,
-    refinedBefore,
+    latest,
     signed: signedMarks(levels, alphabet),
     base: arrays.get("net.base", [channels, 2]),
     ofKind: arrays.get("net.of_kind", [channels, KINDS]),

@@ -54,7 +54,7 @@ export class NetPrior {
     this.#net = net;
     this.alphabet = net.alphabet;
     this.bounds = intervals(net.table, net.alphabet);
-    this.ranks = net.order.length;
+    this.ranks = net.ranks.length;
   }
 
   /** @param {number} height @param {number} width */
@@ -73,7 +73,6 @@ export class NetPrior {
     const waiting = new Uint16Array(symbols.length); // the tables of symbols that refine
     const { groups } = this.#net;
     for (const [index, group] of groups.entries()) {
-      yield this.#refining(index, known, waiting);
       const before = this.#before(group, symbols, known);
       const marks = features.begin(group);
       const state = { group, grid, before, marks, local: this.#local(group, before, grid) };
@@ -81,11 +80,11 @@ export class NetPrior {
       this.#mark(state, 0, symbols);
       const scores = features.secondScores(group);
       this.#addBeside(state, scores);
-      yield this.#step(state, 1, scores, waiting);
+      const fresh = this.#step(state, 1, scores, waiting);
+      yield joined(this.#refining(index, grid, known, waiting), fresh);
       this.#mark(state, 1, symbols);
       features.end(group);
     }
-    yield this.#refining(groups.length, known, waiting);
   }
 
   /**
@@ -108,26 +107,33 @@ export class NetPrior {
   }
 
   /**
-   * The symbols that refine, and are coded before a group.
+   * The symbols that refine, and are coded with a group.
    *
-   * @param {number} moment the group, or how many there are for those that are coded last
+   * @param {number} index of the group
+   * @param {Lattice} grid
    * @param {Int8Array} known (C, h·w)
    * @param {Uint16Array} waiting (C, h·w), their tables
    * @returns {Step}
    */
-  #refining(moment, known, waiting) {
-    const { channels, classes, order, refinedBefore } = this.#net;
-    const positions = known.length / channels;
-    const places = [];
-    for (let channel = 0; channel < channels; channel++) {
-      if (refinedBefore[channel] !== moment) continue;
-      for (let place = channel * positions; place < (channel + 1) * positions; place++) {
-        if (known[place] !== 0) places.push(place);
+  #refining(index, grid, known, waiting) {
+    const { classes, ranks: rankOf, latest, groups } = this.#net;
+    const positions = grid.all.length;
+    const [places, tables, ranks] = /** @type {number[][]} */ ([[], [], []]);
+    for (const { start, end } of groups.slice(0, index + 1)) {
+      const channels = [...latest.subarray(start, end).keys()].filter((i) => latest[start + i] === index);
+      for (const half of grid.halves) {
+        for (const channel of channels) {
+          for (const position of half) {
+            const place = (start + channel) * positions + position;
+            if (known[place] === 0) continue;
+            places.push(place);
+            tables.push(waiting[place]);
+            ranks.push(rankOf[classes[start + channel] * TABLES + waiting[place]]);
+          }
+        }
       }
     }
-    const tables = Int32Array.from(places, (place) => waiting[place]);
-    const ranks = tables.map((table, i) => order[classes[Math.floor(places[i] / positions)] * TABLES + table]);
-    return { places: Int32Array.from(places), tables, ranks };
+    return { places: Int32Array.from(places), tables: Int32Array.from(tables), ranks: Int32Array.from(ranks) };
   }
 
   /**
@@ -208,7 +214,7 @@ export class NetPrior {
    * @returns {Step}
    */
   #step({ group: { start, end }, grid, before, local }, half, scores, waiting) {
-    const { classes, order, parents } = this.#net;
+    const { classes, ranks: rankOf, parents } = this.#net;
     const own = grid.halves[half];
     const positions = grid.all.length;
     const rows = scores.length / own.length;
@@ -235,7 +241,7 @@ export class NetPrior {
         }
         places[found] = channel * positions + position;
         tables[found] = table;
-        ranks[found++] = order[classes[channel] * TABLES + table];
+        ranks[found++] = rankOf[classes[channel] * TABLES + table];
       }
     }
     return { places: places.subarray(0, found), tables: tables.subarray(0, found), ranks: ranks.subarray(0, found) };
@@ -267,3 +273,18 @@ export class NetPrior {
 
 /** @param {number} sum weighted, of neighbors @returns {number} what it adds to a score */
 const localPart = (sum) => (sum + (1 << (LOCAL_BITS - 1))) >> LOCAL_BITS;
+
+/** @param {Int32Array} a @param {Int32Array} b */
+const after = (a, b) => {
+  const both = new Int32Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+};
+
+/** Two steps as one. @param {Step} a @param {Step} b @returns {Step} */
+const joined = (a, b) => ({
+  places: after(a.places, b.places),
+  tables: after(a.tables, b.tables),
+  ranks: after(a.ranks, b.ranks),
+});

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omega_core.coding.integer_net import IntegerNet, small
+from omega_core.coding.integer_net import IntegerNet
 from omega_core.coding.net_arithmetic import TABLES, NetArithmetic
-from omega_core.coding.tables import TOTAL, FrozenPrior, Integers, Step, Symbols, check_cumulative, index_type
+from omega_core.coding.symbol_order import SymbolOrder
+from omega_core.coding.tables import TOTAL, FrozenPrior, Integers, Step, Symbols, check_cumulative
 
 
 @dataclass(frozen=True)
@@ -21,64 +22,43 @@ class ContextTables(FrozenPrior):
 
     net: tells the number of the table of each symbol, from 0 to TABLES − 1.
     table: (TABLES, S+1), the tables, as `Tables.cumulative`.
-    classes: (C,), the class of each channel, from 0 to K − 1.
-    order: (K, TABLES), a permutation of 0 to K·TABLES − 1: the rank of each table in a channel of each class. Within a
-        step, symbols are coded in the order of their ranks.
+    order: of the symbols.
 
     Raises ValueError for arrays that do not fit each other.
     """
 
     net: IntegerNet
     table: Integers
-    classes: Integers
-    order: Integers
+    order: SymbolOrder
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_cumulative(self.table)
         if self.table.shape != (TABLES, self.net.alphabet + 1):
             raise ValueError(f"there are {TABLES} tables of {self.net.alphabet} symbols, not {self.table.shape}")
-        if self.order.ndim != 2 or self.order.shape[1] != TABLES or self.classes.shape != (self.net.channels,):
-            raise ValueError("the order of tables is (K, TABLES), and every channel has a class")
-        if self.classes.min() < 0 or self.classes.max() >= len(self.order):
-            raise ValueError(f"the classes of channels are not from 0 to {len(self.order) - 1}")
-        if not np.array_equal(np.sort(self.order.reshape(-1)), np.arange(self.order.size)):
-            raise ValueError("the order of tables is no permutation")
+        self.order.check(self.net, TABLES)
 
     @cached_property
     def cumulative(self) -> Integers:  # type: ignore[override]
-        """The tables in their order, (K·TABLES, S+1)."""
-        ordered = np.empty((self.order.size, self.table.shape[1]), np.int64)
-        for ranks in self.order:
-            ordered[ranks] = self.table
-        return ordered
+        """The tables in the order of ranks, (K·TABLES, S+1)."""
+        return self.table[self.order.tables]
 
     @cached_property
     def _arithmetic(self) -> NetArithmetic:
-        return NetArithmetic(self.net)
+        return NetArithmetic(self.net, self.order)
 
     def steps(self, symbols: Symbols) -> Iterator[Step]:
-        """Yield three steps for each group of channels, and one at the end: see `NetArithmetic.tables`."""
+        """Yield two steps for each group of channels: see `NetArithmetic.steps`."""
         if len(symbols) != self.net.channels:
             raise ValueError(f"the tables are for {self.net.channels} channels, not {len(symbols)}")
-        for places, tables in self._arithmetic.tables(symbols, self._first):
-            yield Step(places, self._ranks[tables])
-
-    @cached_property
-    def _ranks(self) -> Symbols:
-        """`order`, flat, in the shortest type: those of a large picture are many."""
-        return self.order.reshape(-1).astype(index_type(self.order.size))
-
-    @cached_property
-    def _first(self) -> Symbols:
-        """Where the ranks of each channel begin in `_ranks`."""
-        return (self.classes * TABLES).astype(index_type(self.order.size))
+        for places, ranks in self._arithmetic.steps(symbols):
+            yield Step(places, ranks)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a model file."""
         net = {f"net.{name}": array for name, array in self.net.arrays().items()}
-        tables = {"table": self.table.astype(np.uint16), "classes": small(self.classes), "order": small(self.order)}
-        return net | tables  # 16 bits, in which 2¹⁶ is 0: there are many tables
+        # tables in 16 bits, in which 2¹⁶ is 0: there are many
+        return net | {"table": self.table.astype(np.uint16)} | self.order.arrays()
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> ContextTables:
@@ -88,4 +68,5 @@ class ContextTables(FrozenPrior):
         numbers = {name: array.astype(np.int64) for name, array in arrays.items()}
         numbers["table"][:, -1:] += TOTAL
         net = IntegerNet(**{entry.name: numbers[f"net.{entry.name}"] for entry in fields(IntegerNet)})
-        return cls(net, numbers["table"], numbers["classes"], numbers["order"])
+        order = SymbolOrder(**{entry.name: numbers[entry.name] for entry in fields(SymbolOrder)})
+        return cls(net, numbers["table"], order)

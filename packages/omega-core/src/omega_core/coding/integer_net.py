@@ -39,8 +39,6 @@ class IntegerNet:
 
     bounds: (G + 1,), the first channel of each group, and C.
     parents: (C,), the parent of each channel, in an earlier group, or −1.
-    refined_before: (C,), the group before which the symbols of the channel that refine are coded: a later one than its
-        own, and at most that of a child; G if they are coded last.
     levels: (63, S), from −31 to 31: see `omega_core.contracts.quantizer.Refinement`.
     inputs, own: (W, 2·C), weights of the marks of channels.
     bias: (G, W), added to the sum of inputs.
@@ -58,7 +56,6 @@ class IntegerNet:
 
     bounds: Integers
     parents: Integers
-    refined_before: Integers
     levels: Integers
     inputs: Integers
     own: Integers
@@ -121,7 +118,6 @@ def _check(net: IntegerNet) -> None:
     shapes = {
         "bounds": (groups + 1,),
         "parents": (channels,),
-        "refined_before": (channels,),
         "levels": (2 * MOST_LEVEL + 1, net.levels.shape[-1]),
         "inputs": (width, 2 * channels),
         "own": (width, 2 * channels),
@@ -150,10 +146,6 @@ def _check(net: IntegerNet) -> None:
     own_group = np.repeat(np.arange(groups), sizes)
     if (net.parents < -1).any() or (net.parents >= net.bounds[own_group]).any():
         raise ValueError("the parent of a channel is in an earlier group")
-    if (net.refined_before <= own_group).any() or (net.refined_before > groups).any():
-        raise ValueError(f"symbols are refined before a group after their own, or last, which is {groups}")
-    if (net.refined_before[net.parents] > own_group)[net.parents >= 0].any():
-        raise ValueError("the symbols of a parent are refined before the group of its child")
     if np.abs(net.levels).max() > MOST_LEVEL:
         raise ValueError(f"levels are up to ±{MOST_LEVEL}")
     for name in ("inputs", "own", "spatial", "mixing", "first", "second"):

@@ -27,6 +27,7 @@ from omega_core.coding.integer_net import (
     marks_of,
 )
 from omega_core.coding.neighbors import around_sum, beside_sum
+from omega_core.coding.symbol_order import SymbolOrder
 from omega_core.coding.tables import Integers, Symbols, index_type
 
 FIRST_BITS, FIRST_PARTS, FIRST_BEFORE = 4, 40, 32
@@ -40,18 +41,22 @@ Flags = NDArray[np.bool_]
 
 
 class NetArithmetic:
-    """Chooses tables by a net.
+    """Chooses tables by a net, and the order of symbols by these.
 
     net: its integers.
+    order: of the symbols.
 
     A symbol refines a number if the level of its parent is not 0; other symbols are fresh. Those that refine take about
     a bit each and reduce the error less than most fresh ones of the same step size. So they wait, with the tables that
-    the net chose, until those of a child are coded (as in the passes of JPEG 2000: Taubman 2000, "High Performance
+    the net chose, as long as those of a child allow (as in the passes of JPEG 2000: Taubman 2000, "High Performance
     Scalable Image Compression with EBCOT", IEEE Transactions on Image Processing).
+
+    Raises ValueError if the order is not that of a net's symbols.
     """
 
-    def __init__(self, net: IntegerNet) -> None:
-        self.net = net
+    def __init__(self, net: IntegerNet, order: SymbolOrder) -> None:
+        order.check(net, TABLES)
+        self.net, self.order = net, order
         self._bounds, self._alphabet, self._width = net.bounds.tolist(), net.alphabet, net.bias.shape[1]
         self._parents, self._is_root = np.maximum(net.parents, 0), net.parents < 0
         self._levels = net.levels.astype(np.int8).reshape(-1)
@@ -75,25 +80,19 @@ class NetArithmetic:
         self._base, self._of_kind, self._in_second = (_floats(x) for x in (net.base, net.of_kind, net.in_second))
         self._around, self._beside = (_floats(x / 2**LOCAL_BITS) for x in (net.around, net.beside))
 
-    def tables(self, symbols: Symbols, first: Symbols | None = None) -> Iterator[tuple[Symbols, Symbols]]:
+    def steps(self, symbols: Symbols) -> Iterator[tuple[Symbols, Symbols]]:
         """Yield the steps of the symbols (C, h, w) of a picture: see `FrozenPrior.steps`.
 
-        first: (C,), what is added to the numbers of the tables of each channel, in a type that holds the sums; 0 by
-            default. Sums are below 2²⁴.
-
-        A group has three steps: symbols of earlier groups that refine and are coded before it, its own that do not
-        refine at the positions of the first half, and those of the second. The last step has all that remain. Each is
-        the places of the symbols (N,), rising, and the numbers (N,) of the tables that scores and kinds tell, from 0 to
-        TABLES − 1.
+        A group has two steps: its own fresh symbols at the positions of the first half, and those of the second, with
+        all that refine and are coded with this group. Each is the places of the symbols (N,), of which those with one
+        rank are in the order of groups, halves and places; and the ranks (N,) of their tables.
         """
         _, height, width = symbols.shape
         halves = _Half(0, height, width), _Half(1, height, width)
-        first = np.zeros(len(symbols), np.uint16) if first is None else first
         known = np.zeros(symbols.shape, np.int8)  # the levels of parents
         total = np.zeros((height * width, self._width), np.float32)
-        waiting = _Waiting(self.net.refined_before, len(self._bounds))
+        waiting = _Waiting(self.order.latest, len(self._bounds) - 1)
         for group, (start, end) in enumerate(pairwise(self._bounds)):
-            yield waiting.take(group)
             before = self._before(symbols, known, start, end)
             known[start:end] = before
             kinds = self._kinds.take(before + MOST_LEVEL)
@@ -106,10 +105,42 @@ class NetArithmetic:
                 own, fresh = half.of(scores), half.of(before) == 0
                 if half is halves[1]:
                     own += self._second_scores(group, start, end, z, marks, half)
-                yield waiting.put(slice(start, end), _step(start, half, own, kinds, first), fresh)
+                places, ranks = self._chosen(start, half, own, kinds)
+                waiting.put(slice(start, end), places, ranks, fresh)
+                at = np.flatnonzero(fresh)
+                step = places.take(at), ranks.take(at)
+                yield step if half is halves[0] else waiting.take(group, step)
                 self._mark(marks, half, half.of(symbols[start:end]), fresh)
             total += self._sum_of_marks(self._inputs, start, end, marks)
-        yield waiting.take(len(self._bounds) - 1)
+
+    def _chosen(self, start: int, half: _Half, scores: Floats, kinds: Small) -> tuple[Symbols, Symbols]:
+        """The places of the symbols of a group at the positions of a half, and the ranks of their tables (n, P).
+
+        start: the first channel of the group.
+        scores: (n, 2, P), at these positions; they are overwritten.
+        kinds: (n, h, w).
+        """
+        kind, part, lean = half.of(kinds), scores[:, 0], scores[:, 1]
+        part *= 2.0**-FIRST_BITS
+        np.floor(part, out=part)
+        part += FIRST_BEFORE
+        np.clip(part, 0, FIRST_PARTS - 1, out=part)
+        lean *= 2.0**-SECOND_BITS
+        lean += 0.5
+        np.floor(lean, out=lean)
+        middle = SECOND_PARTS // 2
+        np.clip(lean, -middle, middle, out=lean)
+        lean *= (kind == ZERO_KIND) | (kind == ROOT_KIND)
+        table = kind.astype(np.float32)
+        table *= FIRST_PARTS
+        table += part
+        table *= SECOND_PARTS
+        table += lean
+        end, positions = start + len(kind), kinds[0].size
+        table += middle
+        before = np.arange(start, end) * positions
+        dtype = index_type(end * positions)
+        return before.astype(dtype)[:, None] + half.places.astype(dtype), self.order.ranks_of(table, start)
 
     def _before(self, symbols: Symbols, known: Small, start: int, end: int) -> Small:
         """The levels (n, h, w) of the parents of some channels, 0 without a parent.
@@ -235,72 +266,29 @@ class _Half:
 
 
 class _Waiting:
-    """Symbols that refine, and wait with their tables until they are coded.
+    """Symbols that refine, and wait with their ranks until they are coded.
 
-    refined_before: of the net.
-    moments: how many groups there are, and 1 for the end.
+    latest: (C,), the group with which those of each channel are.
+    groups: G.
     """
 
-    def __init__(self, refined_before: Integers, moments: int) -> None:
-        self._refined_before = refined_before
-        self._parts: list[list[tuple[Symbols, Symbols]]] = [[] for _ in range(moments)]
+    def __init__(self, latest: Integers, groups: int) -> None:
+        self._latest = latest.astype(index_type(groups))
+        self._parts: list[list[tuple[Symbols, Symbols]]] = [[] for _ in range(groups)]
 
-    def put(self, channels: slice, step: tuple[Symbols, Symbols], fresh: Flags) -> tuple[Symbols, Symbols]:
-        """Let the symbols of a step wait that are not fresh, and return the step of the others.
-
-        channels: of the step. step: places and tables (n, P). fresh: (n, P).
-        """
-        places, tables = (each.reshape(-1) for each in step)
-        others = np.flatnonzero(~fresh)
-        if not len(others):
-            return places, tables
-        # by indices, as NumPy takes twice as long with flags
-        moments = self._refined_before[channels][others // fresh.shape[1]]
+    def put(self, channels: slice, places: Symbols, ranks: Symbols, fresh: Flags) -> None:
+        """Let the symbols of some channels wait that are not fresh. places, ranks, fresh: (n, P)."""
+        others = np.flatnonzero(~fresh)  # by indices, as NumPy takes twice as long with flags
+        moments = self._latest[channels][others // fresh.shape[1]]
         for moment in np.unique(moments):
             some = others[moments == moment]
-            self._parts[moment].append((places[some], tables[some]))
-        own = np.flatnonzero(fresh)
-        return places.take(own), tables.take(own)
+            self._parts[moment].append((places.take(some), ranks.take(some)))
 
-    def take(self, moment: int) -> tuple[Symbols, Symbols]:
-        """Return the places and tables of the symbols that wait for a group, or the end, and forget them."""
-        parts, self._parts[moment] = self._parts[moment], []
-        if not parts:
-            return np.zeros(0, np.uint16), np.zeros(0, np.uint16)
-        places, tables = (np.concatenate(each) for each in zip(*parts, strict=True))
-        order = np.argsort(places, kind="stable")
-        return places[order], tables[order]
-
-
-def _step(start: int, half: _Half, scores: Floats, kinds: Small, first: Symbols) -> tuple[Symbols, Symbols]:
-    """The places and tables (n, P) of the symbols of a group at the positions of a half.
-
-    start: the first channel of the group.
-    scores: (n, 2, P), at these positions; they are overwritten.
-    kinds: (n, h, w).
-    first: (C,), what is added to the numbers of the tables of each channel, which get its type.
-    """
-    kind, part, lean = half.of(kinds), scores[:, 0], scores[:, 1]
-    part *= 2.0**-FIRST_BITS
-    np.floor(part, out=part)
-    part += FIRST_BEFORE
-    np.clip(part, 0, FIRST_PARTS - 1, out=part)
-    lean *= 2.0**-SECOND_BITS
-    lean += 0.5
-    np.floor(lean, out=lean)
-    middle = SECOND_PARTS // 2
-    np.clip(lean, -middle, middle, out=lean)
-    lean *= (kind == ZERO_KIND) | (kind == ROOT_KIND)
-    table = kind.astype(np.float32)
-    table *= FIRST_PARTS
-    table += part
-    table *= SECOND_PARTS
-    table += lean
-    end, positions = start + len(kind), kinds[0].size
-    table += middle + first[start:end, None]
-    before = np.arange(start, end) * positions
-    dtype = index_type(end * positions)
-    return before.astype(dtype)[:, None] + half.places.astype(dtype), table.astype(first.dtype)
+    def take(self, group: int, step: tuple[Symbols, Symbols]) -> tuple[Symbols, Symbols]:
+        """Return the places and ranks of the symbols that wait for a group, and of others, and forget the former."""
+        parts, self._parts[group] = self._parts[group], []
+        places, ranks = (np.concatenate(each) for each in zip(*parts, step, strict=True))
+        return places, ranks
 
 
 def _floats(array: NDArray[Any]) -> Floats:

@@ -23,26 +23,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omega_core.coding.context_tables import ContextTables
-from omega_core.coding.integer_net import KINDS, MOST_LEVEL, ROOT_KIND, ZERO_KIND
-from omega_core.coding.net_arithmetic import (
-    FIRST_BEFORE,
-    FIRST_BITS,
-    FIRST_PARTS,
-    SECOND_BITS,
-    SECOND_PARTS,
-    TABLES,
-    NetArithmetic,
-)
+from omega_core.coding.integer_net import KINDS
+from omega_core.coding.net_arithmetic import TABLES, NetArithmetic
 from omega_core.coding.tables import FrozenPrior, cumulative_counts
 from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import ComponentError
 from omega_entropy.priors.conditional import ConditionalPrior
 from omega_entropy.priors.context_net import ContextNet
-from omega_entropy.priors.context_rounding import SCORE_BITS, rounded
+from omega_entropy.priors.context_order import probabilities, symbol_order
+from omega_entropy.priors.context_rounding import rounded
 from omega_entropy.priors.symbol_counts import summed
-
-_MOST_CLASSES = 16
-_HALF_GAIN = 1 / 9  # squared error that the half of a cell removes, in that of a number which becomes different from 0
 
 
 class ContextPrior(ConditionalPrior):
@@ -120,8 +110,9 @@ class ContextPrior(ConditionalPrior):
         elif self._rounded is not None:
             fresh = np.zeros_like(self._counts)
             for picture in symbols[kept >= symbols.shape[1]].cpu().numpy():
-                for places, tables in self._rounded.tables(picture):
-                    seen = tables.astype(np.int64) * fresh.shape[1] + picture.reshape(-1)[places]
+                for places, ranks in self._rounded.steps(picture):
+                    tables = self._rounded.order.tables[ranks]
+                    seen = tables * fresh.shape[1] + picture.reshape(-1)[places]
                     fresh += np.bincount(seen, minlength=fresh.size).reshape(fresh.shape)
             self._counts += summed(torch.from_numpy(fresh).to(symbols.device)).cpu().numpy()
 
@@ -139,7 +130,7 @@ class ContextPrior(ConditionalPrior):
         """Forget what was observed; from here on symbols are counted without decay, with the net as it is now."""
         super().recount()
         trained = bool(self.net.ready) and bool(self.net.ranges.any())
-        self._rounded = NetArithmetic(rounded(self.net)) if trained else None
+        self._rounded = NetArithmetic(rounded(self.net), symbol_order(self.net)) if trained else None
         self._counts[:] = 0
 
     def select_channels(self, order: Sequence[int]) -> None:
@@ -160,48 +151,11 @@ class ContextPrior(ConditionalPrior):
         """The rounded net and the frequencies that were recounted; as `static` if the net was not trained."""
         if self._rounded is None:
             return super().freeze()
-        shapes = _shapes(self.net)
-        counts = self._counts + self.weight * shapes
+        counts = self._counts + self.weight * probabilities(self.net)
         chances = counts / counts.sum(axis=1, keepdims=True)
-        classes, scales = _classes(self.net.sizes.cpu().numpy())
-        gains = _gains(chances, self.net) / np.maximum(-(chances * np.log2(chances)).sum(axis=1), 1e-6)
-        slopes = scales[:, None] * gains
-        order = np.empty(slopes.size, np.int64)
-        order[np.argsort(-slopes.reshape(-1), kind="stable")] = np.arange(slopes.size)
-        return ContextTables(self._rounded.net, cumulative_counts(chances), classes, order.reshape(slopes.shape))
+        return ContextTables(self._rounded.net, cumulative_counts(chances), self._rounded.order)
 
     @classmethod
     def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
         """See `Prior.thaw`."""
         return ContextTables.from_arrays(arrays) if "table" in arrays else super().thaw(arrays)
-
-
-@torch.no_grad()
-def _shapes(net: ContextNet) -> NDArray[np.float64]:
-    """The probabilities (TABLES, S) that the net itself has in the middle of each table."""
-    kind = torch.arange(KINDS).repeat_interleave(FIRST_PARTS * SECOND_PARTS)
-    part = torch.arange(FIRST_PARTS).repeat_interleave(SECOND_PARTS).repeat(KINDS)
-    lean = torch.arange(SECOND_PARTS).repeat(KINDS * FIRST_PARTS) - SECOND_PARTS // 2
-    first = (part + 0.5 - FIRST_BEFORE) * 2.0 ** (FIRST_BITS - SCORE_BITS)
-    second = lean * 2.0 ** (SECOND_BITS - SCORE_BITS)
-    offset, slope, lean_of = (each.detach().cpu().double()[kind] for each in (net.offset, net.slope, net.lean))
-    logits = offset + first[:, None] * slope + second[:, None] * lean_of
-    found: NDArray[np.float64] = logits.softmax(dim=1).numpy()
-    return found
-
-
-def _classes(sizes: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The class of each channel by the size of its steps, and the size (K,) that stands for each class."""
-    octaves = np.rint(np.log2(np.maximum(sizes, 1e-9))).astype(np.int64)
-    classes = np.minimum(octaves.max() - octaves, _MOST_CLASSES - 1)
-    return classes, 2.0 ** (octaves.max() - np.arange(classes.max() + 1))
-
-
-def _gains(chances: NDArray[np.float64], net: ContextNet) -> NDArray[np.float64]:
-    """The squared error (TABLES,) that a symbol of each table is expected to remove; that of a change by 1 is 1."""
-    levels = net.levels[MOST_LEVEL].cpu().numpy()
-    kind = np.arange(KINDS).repeat(FIRST_PARTS * SECOND_PARTS)
-    changes = (chances * levels.astype(np.float64) ** 2).sum(axis=1)
-    fresh = (kind == ZERO_KIND) | (kind == ROOT_KIND)
-    found: NDArray[np.float64] = np.where(fresh, changes, _HALF_GAIN)
-    return found

@@ -173,15 +173,15 @@ class ContextNet(nn.Module):
         self.ready.fill_(True)
 
     @property
-    def refined_before(self) -> list[int]:
-        """The group before which the symbols of each channel that refine are coded: that of its first child, or G."""
+    def latest_groups(self) -> list[int]:
+        """The group with which the symbols of each channel are coded that refine: the last before that of a child."""
         bounds = self.group_bounds
-        found = [len(bounds) - 1] * self.channels
+        found = [len(bounds) - 2] * self.channels
         parents = self.parents.tolist()
         for group, (start, end) in reversed(list(enumerate(pairwise(bounds)))):
             for parent in parents[start:end]:
                 if parent >= 0:
-                    found[parent] = group
+                    found[parent] = group - 1
         return found
 
     @property

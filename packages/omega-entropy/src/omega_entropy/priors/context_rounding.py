@@ -58,7 +58,6 @@ def rounded(net: ContextNet) -> IntegerNet:
     arrays = {
         "bounds": torch.tensor(bounds),
         "parents": net.parents.cpu(),
-        "refined_before": torch.tensor(net.refined_before),
         "levels": net.levels.cpu(),
         "inputs": inputs,
         "own": own,
