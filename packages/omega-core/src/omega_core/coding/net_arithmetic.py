@@ -44,18 +44,15 @@ class NetArithmetic:
     """Chooses tables by a net, and the order of symbols by these.
 
     net: its integers.
-    order: of the symbols.
+    order: of the symbols: one that passes `SymbolOrder.check` for this net.
 
     A symbol refines a number if the level of its parent is not 0; other symbols are fresh. Those that refine take about
     a bit each and reduce the error less than most fresh ones of the same step size. So they wait, with the tables that
     the net chose, as long as those of a child allow (as in the passes of JPEG 2000: Taubman 2000, "High Performance
     Scalable Image Compression with EBCOT", IEEE Transactions on Image Processing).
-
-    Raises ValueError if the order is not that of a net's symbols.
     """
 
     def __init__(self, net: IntegerNet, order: SymbolOrder) -> None:
-        order.check(net, TABLES)
         self.net, self.order = net, order
         self._bounds, self._alphabet, self._width = net.bounds.tolist(), net.alphabet, net.bias.shape[1]
         self._parents, self._is_root = np.maximum(net.parents, 0), net.parents < 0
