@@ -3,6 +3,8 @@
 import io
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,17 @@ def test_a_file_of_a_model_of_ours_is_a_picture_at_any_length_and_a_better_one_a
     ]
     assert quality == sorted(quality)
     assert quality[-1] > quality[0] + 3
+
+
+def test_the_compiler_of_torch_is_not_imported_to_compress_and_decompress() -> None:
+    program = """
+import sys, omega_core
+from PIL import Image
+model = omega_core.load_model("compact")
+omega_core.decompress(model.compress(Image.new("RGB", (40, 30), "teal")), model)
+assert "torch._dynamo" not in sys.modules, "it takes as long to import as the rest of torch"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize(

@@ -160,14 +160,18 @@ class OmegaQuantizer(Quantizer):
             self._sort_by_stage()
             if rank is not None:
                 self.register_buffer("grid", torch.empty(channels, alphabet, rank))
+        if rank is not None:
+            self.register_buffer("prefix_fineness", torch.empty(channels + 1))
+        if self.bias.is_meta:  # there are no values to start with, and torch would import its compiler to compute them
+            return
+        if rank is not None:
+            self.prefix_fineness.copy_(torch.arange(channels + 1) / channels)
         if start == "random":
             self._start_randomly()
         else:
             for number, (first, end) in enumerate(pairwise(bounds)):
                 gain = torch.full((end - first,), float(finer) ** number)
                 self._start_as_scalar_quantizer(number, torch.arange(first, end), gain, 1 / gain)
-        if rank is not None:
-            self.register_buffer("prefix_fineness", torch.arange(channels + 1) / channels)
 
     def _start_randomly(self) -> None:
         """Initialize as torch does 1×1 convolutions, with C as the fan-in of the second: C of its S·C inputs are not 0.

@@ -11,6 +11,7 @@ convolution, then two pointwise ones. Most of the work is matrix products at a s
 from math import ceil
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
@@ -92,14 +93,14 @@ class CompactArchitecture(LocalArchitecture):
         self.analysis_halo, self.refine_halo = depth + 1, synthesis_depth
         self.render_halo = max(1, ceil((detail_depth + 1) / _PER_POSITION))
         basis, variances = cosine_transform()
-        order = variances.argsort(descending=True, stable=True)
-        self.register_buffer("basis", basis[order])
-        self.register_buffer("lap", lap_filter())
-        gains = torch.ones(latent_channels)
+        order = np.argsort(-variances, kind="stable")
+        self.register_buffer("basis", torch.from_numpy(basis[order]))
+        self.register_buffer("lap", torch.from_numpy(lap_filter()))
+        log_gain = np.zeros((latent_channels, 1, 1), np.float32)
         if gain is not None:
-            gains = (_WIDEST / variances[order[:latent_channels]].sqrt()).clamp(max=gain)
-        self.log_gain = nn.Parameter(gains.log()[:, None, None])
-        self.log_step = nn.Parameter(-gains.log()[:, None, None])
+            log_gain[:, 0, 0] = np.log(np.minimum(_WIDEST / np.sqrt(variances[order[:latent_channels]]), gain))
+        self.log_gain = nn.Parameter(torch.from_numpy(log_gain))
+        self.log_step = nn.Parameter(torch.from_numpy(-log_gain))
         self.mean = nn.Parameter(torch.zeros(latent_channels, 1, 1))
         self.log_scale = nn.Parameter(torch.zeros(_FINENESSES, latent_channels))
         self.encoder = self.body = self.detail = None

@@ -2,11 +2,13 @@
 
 A filter across the edges of blocks, then a discrete cosine transform of each block, so that quantization leaves no
 visible edges (Malvar and Staelin 1989, "The LOT: Transform Coding Without Blocking Effects", IEEE Trans. ASSP).
+
+Its matrices are computed by NumPy: on the device "meta", where models are made, torch would import its compiler for it.
 """
 
-import math
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 SIDE = 16
@@ -15,25 +17,26 @@ SIDE = 16
 _POWER = (20.0, 2.2, 0.5)  # of brightness and of two color differences, where black is −1 and white 1
 
 
-def _cosines(n: int) -> Tensor:
+def _cosines(n: int) -> NDArray[np.float64]:
     """The orthonormal type-II DCT of n numbers."""
-    k = torch.arange(n, dtype=torch.float64)
-    cosines: Tensor = (2 / n) ** 0.5 * torch.cos(math.pi / n * (k + 0.5) * k[:, None])
+    k = np.arange(n)
+    cosines: NDArray[np.float64] = (2 / n) ** 0.5 * np.cos(np.pi / n * (k + 0.5) * k[:, None])
     cosines[0] /= 2**0.5
     return cosines
 
 
-def lap_filter() -> Tensor:
+def lap_filter() -> NDArray[np.float32]:
     """The filter that makes the DCT of blocks the LOT: by its quick form, a DCT-II and a DCT-IV of half a block."""
     half = SIDE // 2
-    k = torch.arange(half, dtype=torch.float64) + 0.5
-    fourth = (2 / half) ** 0.5 * torch.cos(math.pi / half * k * k[:, None])
-    odd = (_cosines(half).T @ fourth).flip(0, 1)
-    one, mirrored = torch.eye(half, dtype=torch.float64), torch.eye(half, dtype=torch.float64).flip(0)
-    butterfly = torch.cat([torch.cat([one, mirrored], 1), torch.cat([mirrored, -one], 1)]) / 2**0.5
-    middle = torch.eye(SIDE, dtype=torch.float64)
+    k = np.arange(half) + 0.5
+    fourth = (2 / half) ** 0.5 * np.cos(np.pi / half * k * k[:, None])
+    odd = (_cosines(half).T @ fourth)[::-1, ::-1]
+    one = np.eye(half)
+    butterfly = np.block([[one, one[::-1]], [one[::-1], -one]]) / 2**0.5
+    middle = np.eye(SIDE)
     middle[half:, half:] = odd
-    return (butterfly @ middle @ butterfly).float()
+    filter_: NDArray[np.float32] = (butterfly @ middle @ butterfly).astype(np.float32)
+    return filter_
 
 
 def filtered(image: Tensor, lap: Tensor) -> Tensor:
@@ -51,17 +54,16 @@ def filtered(image: Tensor, lap: Tensor) -> Tensor:
     return image
 
 
-def cosine_transform() -> tuple[Tensor, Tensor]:
+def cosine_transform() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Orthonormal rows (768, 768) for blocks as PixelUnshuffle lays them out, and the variance of each coefficient.
 
     In both directions the type-II DCT; of the colors, brightness and two differences. Variances fall with the third
     power of the frequency, as those of photographs do (Field 1987, "Relations between the statistics of natural images
     and the response properties of cortical cells", JOSA A).
     """
-    n, cosines = torch.arange(SIDE, dtype=torch.float64), _cosines(SIDE)
-    colors = torch.tensor([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
-    colors /= colors.norm(dim=1, keepdim=True)
-    basis = torch.einsum("kc,ui,vj->kuvcij", colors, cosines, cosines).reshape(3 * SIDE**2, -1)
+    n, cosines = np.arange(SIDE), _cosines(SIDE)
+    colors = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.array([[3], [2], [6]]) ** 0.5
+    basis = np.einsum("kc,ui,vj->kuvcij", colors, cosines, cosines).reshape(3 * SIDE**2, -1)
     falling = (n[:, None] ** 2 + n**2 + 0.25) ** -1.5
-    variances = torch.tensor(_POWER, dtype=torch.float64)[:, None, None] * falling
-    return basis.float(), variances.flatten().float()
+    variances = np.array(_POWER)[:, None, None] * falling
+    return basis.astype(np.float32), variances.ravel().astype(np.float32)

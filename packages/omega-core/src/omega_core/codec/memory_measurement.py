@@ -50,6 +50,11 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     peak: the most bytes that were alive at once.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False, as torch would import its compiler to keep it away from this mode."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
