@@ -1,5 +1,6 @@
 """Measurement of times, relative to a reference in the same run, and of memory, in processes of their own."""
 
+import os
 import re
 import statistics
 import subprocess
@@ -75,11 +76,16 @@ def in_a_process(module: str, *arguments: str) -> str:
 def commands(
     *several: list[str], rounds: int = 9, environments: Sequence[dict[str, str] | None] | None = None
 ) -> list[float]:
-    """The median time of each of several commands, which take turns, in seconds."""
+    """The median time of each of several commands, which take turns, in seconds.
+
+    Python stores what it compiled, as it does by default: otherwise every command would compile our code again.
+    """
 
     def running(command: list[str], environment: dict[str, str] | None) -> Callable[[], Any]:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return lambda: subprocess.run(command, check=True, env=environment, **quiet)
+        own = {**(os.environ if environment is None else environment)}
+        own.pop("PYTHONDONTWRITEBYTECODE", None)
+        return lambda: subprocess.run(command, check=True, env=own, **quiet)
 
     each = zip(several, environments or [None] * len(several), strict=True)
     return times(*(running(*one) for one in each), rounds=rounds, least=0)

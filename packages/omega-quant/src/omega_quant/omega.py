@@ -131,7 +131,7 @@ class OmegaQuantizer(Quantizer):
                 f" symbols, not rank {rank}, stages {list(stages)}, finer {finer:g} and {alphabet} symbols."
             )
         self.dead_zone = dead_zone
-        self.temperature_growth, self.finer, self.relaxed_steps = temperature_growth, finer, relaxed_steps
+        self.temperature_growth, self.finer, self.relaxed_steps = temperature_growth, float(finer), relaxed_steps
         self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
         self.rectified = start == "random"
         self.compiled = False
@@ -154,24 +154,29 @@ class OmegaQuantizer(Quantizer):
         bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
         self._sizes = [end - first for first, end in pairwise(bounds)]
         if self.stages > 1:  # a buffer, as channels of a stage can be dropped after training
-            sizes = torch.tensor(self._sizes)
-            self.register_buffer("stage", torch.arange(self.stages).repeat_interleave(sizes, output_size=channels))
+            self.register_buffer("stage", torch.empty(channels, dtype=torch.int64))
             self.register_load_state_dict_post_hook(_sort_again)  # type: ignore[no-untyped-call]
-            self._sort_by_stage()
             if rank is not None:
                 self.register_buffer("grid", torch.empty(channels, alphabet, rank))
         if rank is not None:
             self.register_buffer("prefix_fineness", torch.empty(channels + 1))
-        if self.bias.is_meta:  # there are no values to start with, and torch would import its compiler to compute them
-            return
-        if rank is not None:
-            self.prefix_fineness.copy_(torch.arange(channels + 1) / channels)
+        if not self.bias.is_meta:  # where there are no values, torch would import its compiler to compute them
+            self._start(start)
+
+    def _start(self, start: str) -> None:
+        """Initialize the parameters as the option `start` says, and the buffers."""
+        stage = torch.arange(self.stages).repeat_interleave(torch.tensor(self._sizes))
+        if self.stages > 1:
+            self.stage.copy_(stage)
+            self._sort_by_stage()
+        if self.rank is not None:
+            self.prefix_fineness.copy_(torch.arange(self.channels + 1) / self.channels)
         if start == "random":
             self._start_randomly()
-        else:
-            for number, (first, end) in enumerate(pairwise(bounds)):
-                gain = torch.full((end - first,), float(finer) ** number)
-                self._start_as_scalar_quantizer(number, torch.arange(first, end), gain, 1 / gain)
+            return
+        for number, size in enumerate(self._sizes):
+            gain = torch.full((size,), self.finer**number)
+            self._start_as_scalar_quantizer(number, (stage == number).nonzero()[:, 0], gain, 1 / gain)
 
     def _start_randomly(self) -> None:
         """Initialize as torch does 1×1 convolutions, with C as the fan-in of the second: C of its S·C inputs are not 0.
