@@ -146,13 +146,13 @@ class _RangeDecoder(Decoder):
 
 def _decoded(decoder: Any, tables: Tables) -> Integers:
     """Decode symbols with constriction. Raises CoderError for bytes that no encoder writes."""
-    symbols = np.empty(tables.size, np.int64)
+    parts: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     try:
         for start, stop, model, numbers in _parts(tables, _models(tables)):
-            symbols[start:stop] = decoder.decode(model, *(numbers or (stop - start,)))
+            parts.append(decoder.decode(model, *(numbers or (stop - start,))))  # writing each to one array takes longer
     except AssertionError as problem:
         raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
-    return symbols
+    return np.concatenate(parts).astype(np.int64)
 
 
 def _encoded(encoder: Any, symbols: Integers, tables: Tables) -> Any:
@@ -207,15 +207,20 @@ def _parts(
     begins = long.copy()
     begins[0], begins[1:] = True, begins[1:] | long[:-1] | np.isin(starts[1:-1], ends)
     at_once = max(1, _MOST_NUMBERS // tables.alphabet)
-    bounds = [*starts[:-1][begins].tolist(), tables.size]
-    rows = tables.rows[starts[:-1][begins]].tolist()
-    for (first, end), row, is_long in zip(pairwise(bounds), rows, long[begins].tolist(), strict=True):
-        if is_long:
+    bounds, is_long = np.append(starts[:-1][begins], tables.size), long[begins]
+    rows = tables.rows[bounds[:-1]].tolist()
+    of_short, found = np.flatnonzero(np.repeat(~is_long, np.diff(bounds))), 0
+    # of few short runs all at once, as looking up has its price for each
+    numbers = models.probabilities[tables.rows[of_short]] if len(of_short) <= at_once else None
+    for (first, end), row, alone in zip(pairwise(bounds.tolist()), rows, is_long.tolist(), strict=True):
+        if alone:
             yield first, end, models[row], ()
-            continue
-        for start in range(first, end, at_once):
-            stop = min(end, start + at_once)
-            yield start, stop, _EACH, (models.probabilities[tables.rows[start:stop]],)
+        elif numbers is not None:
+            yield first, end, _EACH, (numbers[found : (found := found + end - first)],)
+        else:
+            for start in range(first, end, at_once):
+                stop = min(end, start + at_once)
+                yield start, stop, _EACH, (models.probabilities[tables.rows[start:stop]],)
 
 
 def _window(data: bytes, position: int, length: int) -> tuple[int, int]:

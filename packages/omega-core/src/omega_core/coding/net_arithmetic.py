@@ -57,7 +57,7 @@ class NetArithmetic:
         self._bounds, self._alphabet, self._width = net.bounds.tolist(), net.alphabet, net.bias.shape[1]
         self._parents, self._is_root = np.maximum(net.parents, 0), net.parents < 0
         self._levels = net.levels.astype(np.int8).reshape(-1)
-        self._marks = [_floats(marks) for marks in marks_of(net.levels).T]
+        self._marks = marks_of(net.levels).T.astype(np.int8)
         levels = np.arange(-MOST_LEVEL, MOST_LEVEL + 1)
         self._kinds = np.searchsorted(KIND_BORDERS, levels, side="right").astype(np.int8)
         factors = 2.0**-net.shifts
@@ -97,11 +97,11 @@ class NetArithmetic:
             z = self._features(group, total, (height, width))
             scores = self._scores(0, start, end, z).reshape(end - start, 2, height, width)
             scores += self._local(start, end, before, kinds)
-            marks = np.zeros(scores.shape, np.float32)
+            marks = np.zeros(scores.shape, np.int8)
             for half in halves:
                 own, fresh = half.of(scores), half.of(before) == 0
                 if half is halves[1]:
-                    own += self._second_scores(group, start, end, z, marks, half)
+                    own += self._second_scores(group, start, end, z, marks, halves)
                 places, ranks = self._chosen(start, half, own, kinds)
                 waiting.put(slice(start, end), places, ranks, fresh)
                 at = np.flatnonzero(fresh)
@@ -146,8 +146,8 @@ class NetArithmetic:
         known: (C, h, w), the levels of the parents of earlier channels.
         """
         parents = self._parents[start:end]
-        # where the entries of each level begin; 8 bits do not hold it
-        index = np.add(known[parents], MOST_LEVEL, dtype=np.intp) * self._alphabet
+        # where the entries of each level begin
+        index = np.add(known[parents], MOST_LEVEL, dtype=np.int32) * self._alphabet
         index += symbols[parents]
         before = self._levels.take(index)
         before[self._is_root[start:end]] = 0
@@ -172,30 +172,34 @@ class NetArithmetic:
         found = convolved(weights, bias, features.reshape(*size, self._width))
         return found.reshape(features.shape)
 
-    def _mark(self, marks: Floats, half: _Half, symbols: Symbols, fresh: Flags) -> None:
+    def _mark(self, marks: Small, half: _Half, symbols: Symbols, fresh: Flags) -> None:
         """Write what symbols (n, P) say to marks (n, 2, h, w) at the positions of a half; 0 if they refine."""
         for number, entries in enumerate(self._marks):
             # symbols that refine may not be there: any number in their place has to do
             half.put(marks[:, number], entries.take(symbols, mode="clip") * fresh)
 
-    def _sum_of_marks(self, weights: Floats, start: int, end: int, marks: Floats) -> Floats:
-        """Weighted sums (h·w, W) of the marks (n, 2, h, w) of some channels."""
-        return product(marks.reshape(2 * (end - start), -1).T, weights[2 * start : 2 * end])
+    def _sum_of_marks(self, weights: Floats, start: int, end: int, marks: Small) -> Floats:
+        """Weighted sums (P, W) of the marks (n, 2, …) of some channels at P positions."""
+        return product(marks.reshape(2 * (end - start), -1).astype(np.float32).T, weights[2 * start : 2 * end])
 
-    def _second_scores(self, group: int, start: int, end: int, z: Floats, marks: Floats, half: _Half) -> Floats:
+    def _second_scores(
+        self, group: int, start: int, end: int, z: Floats, marks: Small, halves: tuple[_Half, _Half]
+    ) -> Floats:
         """What is added to the scores (n, 2, P) at the positions of the second half.
 
         marks: (n, 2, h, w) of the first half, which tell it, and 0 in the second.
         """
-        _, _, height, width = marks.shape
-        own = self._sum_of_marks(self._own, start, end, marks)
+        (first, second), size = halves, marks.shape[2:]
+        own = self._sum_of_marks(self._own, start, end, first.of(marks))
         own *= self._own_factors[group]
         own += 0.5
-        added = half.rows(self._convolved(group, 2, _round_down(own, -LARGEST), (height, width)))
+        told = np.zeros_like(z)
+        told[first.places] = _round_down(own, -LARGEST)
+        added = second.rows(self._convolved(group, 2, told, size))
         np.floor(added, out=added)
-        added += half.rows(z)
+        added += second.rows(z)
         u = self._mixed(group, 2, np.clip(added, 0, LARGEST, out=added))
-        beside = half.of(beside_sum(marks))[:, ::-1] * self._beside[start:end, :, None]
+        beside = second.of(beside_sum(marks))[:, ::-1] * self._beside[start:end, :, None]
         beside += 0.5
         np.floor(beside, out=beside)
         beside[:, 0] += self._in_second[start:end, None]
@@ -211,8 +215,11 @@ class NetArithmetic:
         return summed.reshape(end - start, 2, -1)
 
     def _local(self, start: int, end: int, before: Small, kinds: Small) -> Floats:
-        """What is added to the scores (n, 2, h, w) of both halves, from levels (n, h, w) of parents."""
-        level = np.empty((end - start, 2, *before.shape[1:]), np.int16)
+        """What is added to the scores (n, 2, h, w) of both halves, from levels (n, h, w) of parents.
+
+        Sums of neighbors are below 2⁷, as marks are up to ±6.
+        """
+        level = np.empty((end - start, 2, *before.shape[1:]), np.int8)
         np.clip(before, -LARGEST_MARK, LARGEST_MARK, out=level[:, 1])
         np.abs(level[:, 1], out=level[:, 0])
         local: Floats = around_sum(level) * self._around[start:end, :, None, None]
@@ -276,8 +283,9 @@ class _Waiting:
     def put(self, channels: slice, places: Symbols, ranks: Symbols, fresh: Flags) -> None:
         """Let the symbols of some channels wait that are not fresh. places, ranks, fresh: (n, P)."""
         others = np.flatnonzero(~fresh)  # by indices, as NumPy takes twice as long with flags
-        moments = self._latest[channels][others // fresh.shape[1]]
-        for moment in np.unique(moments):
+        latest = self._latest[channels]
+        moments = latest[others // fresh.shape[1]]
+        for moment in np.unique(latest):
             some = others[moments == moment]
             self._parts[moment].append((places.take(some), ranks.take(some)))
 
