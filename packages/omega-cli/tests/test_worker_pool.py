@@ -154,25 +154,29 @@ def test_who_needs_no_more_need_not_wait_for_all(toil: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "jobs", "cores", "count"),
+    ("asked", "jobs", "worth", "cores", "count"),
     [
-        (None, 0, 8, 1),
-        (None, 1, 8, 1),
-        (None, 511, 8, 1),
-        (None, 512, 8, 2),
-        (None, 1_000_000, 8, 8),
-        (None, 1_000_000, 1, 1),
-        (1, 1_000_000, 8, 1),
-        (4, 1_000, 8, 4),
-        (4, 3, 8, 3),
-        (4, 0, 8, 1),
+        (None, 0, None, 8, 1),
+        (None, 1, None, 8, 1),
+        (None, 511, None, 8, 1),
+        (None, 512, None, 8, 2),
+        (None, 1_000_000, None, 8, 8),
+        (None, 1_000_000, None, 1, 1),
+        (None, 24, 40, 8, 8),
+        (None, 24, 3, 8, 3),
+        (None, 24, 0, 8, 1),
+        (None, 2, 40, 8, 2),
+        (1, 1_000_000, 40, 8, 1),
+        (4, 1_000, 1, 8, 4),
+        (4, 3, None, 8, 3),
+        (4, 0, None, 8, 1),
     ],
 )
 def test_there_are_as_many_processes_as_asked_for_or_as_pay(
-    monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int, cores: int, count: int
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int, worth: int | None, cores: int, count: int
 ) -> None:
     monkeypatch.setattr("omega_cli.worker_pool._cores", lambda: cores)
-    assert process_count(asked, jobs) == count
+    assert process_count(asked, jobs, worth) == count
 
 
 @pytest.mark.parametrize("asked", [0, -1])

@@ -32,6 +32,13 @@ Workers = Annotated[
     int | None,
     typer.Option(help="Processes; one for 256 files if not given, up to one a core. On a cluster all if not given."),
 ]
+WorkersForPictures = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes; one for half a megabyte of pictures if not given, up to one a core, and one for each process"
+        " of a launcher. On a cluster all if not given.",
+    ),
+]
 ExecutorName = Annotated[
     Executor, typer.Option("--executor", help="Who does the work: processes of this machine, or a cluster.")
 ]

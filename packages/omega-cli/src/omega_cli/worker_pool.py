@@ -80,17 +80,19 @@ def _counting(progress: Progress) -> Iterator[None]:
         raise LostClusterError(f"{problem}, after {done}; {hope}") from problem
 
 
-def process_count(asked: int | None, jobs: int) -> int:
+def process_count(asked: int | None, jobs: int, worth: int | None = None) -> int:
     """The number of processes to use, at least 1 and at most `jobs`.
 
-    asked: the number that the user gave, or None for one process per 256 jobs, at most one per core.
+    asked: the number that the user gave, or None for as many as are worth their start, at most one per core.
     jobs: the number of jobs.
+    worth: how many are worth their start; one per 256 jobs if None.
 
     Raises OmegaError if `asked` is below 1.
     """
     if asked is not None and asked < 1:
         raise OmegaError(f"--workers has to be at least 1, not {asked}.")
-    return max(1, min(jobs, asked if asked is not None else min(_cores(), jobs // 256)))
+    worth = jobs // 256 if worth is None else worth
+    return max(1, min(jobs, asked if asked is not None else min(_cores(), worth)))
 
 
 def _results(

@@ -108,29 +108,26 @@ class _RangeDecoder(Decoder):
 
     def _determined(self, tables: Tables) -> Integers:
         """Decode the first symbols, as many as the bytes determine; found by bisection."""
-        parts: list[Integers] = []
-        for start, stop, _, _ in _parts(tables, _models(tables)):
-            known, unknown = (
-                start,
-                stop + 1,
-            )  # the bytes determine the symbols before `known`, not those before `unknown`
-            while unknown - known > 1:
-                middle = stop if unknown == stop + 1 else (known + unknown) // 2
-                some = tables.part(known, middle)
-                try:
-                    symbols = _decoded(self._continued(), some)
-                except CoderError:
-                    unknown = middle
-                    continue
-                encoder = _encoded(self.encoder.clone(), symbols, some)
-                if self._determines(encoder):
-                    self.encoder, known = encoder, middle
-                    parts.append(symbols)
-                else:
-                    unknown = middle
-            if known < stop:
-                break
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        parts: list[Integers] = [np.zeros(0, np.int64)]
+        known, unknown = (
+            0,
+            tables.size + 1,
+        )  # the bytes determine the symbols before `known`, not those before `unknown`
+        while unknown - known > 1:
+            middle = (known + unknown) // 2
+            some = tables.part(known, middle)
+            try:
+                symbols = _decoded(self._continued(), some)
+            except CoderError:
+                unknown = middle
+                continue
+            encoder = _encoded(self.encoder.clone(), symbols, some)
+            if self._determines(encoder):
+                self.encoder, known = encoder, middle
+                parts.append(symbols)
+            else:
+                unknown = middle
+        return np.concatenate(parts)
 
     def _determines(self, encoder: Any) -> bool:
         """Whether the bytes so far determine the symbols that an encoder was given."""

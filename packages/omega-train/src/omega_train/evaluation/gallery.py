@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from PIL import Image
@@ -54,8 +55,14 @@ def gallery_picture(image: str, original: Pixels, coded: Sequence[Coded]) -> dic
     def url(codec: int, place: int, quality: int | None) -> str:
         return _url(coded[codec].measurements[place], coded[codec].decoded[place], part, quality)
 
+    def expected(quality: int | None, most: int) -> float:
+        """The bytes of the page, from the first and the last version of each codec, as encoding all takes long."""
+        ends = [(codec, min(most, len(each)) / 2, (each[0], each[-1])) for codec, each in enumerate(places)]
+        return sum(count * len(url(codec, place, quality)) for codec, count, both in ends for place in both)
+
     page: dict[str, Any] = {}
-    for quality, most in _tries(original[:, rows, columns]):
+    *tries, last = _tries(original[:, rows, columns])
+    for quality, most in chain((each for each in tries if expected(*each) <= MOST_BYTES), [last]):
         page = {
             "image": image,
             "width": columns.stop - columns.start,
