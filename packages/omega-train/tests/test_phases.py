@@ -138,9 +138,17 @@ def test_channels_are_put_in_an_order_and_prefixes_measured_when_the_quantizer_i
     fineness = task.quantizer.fineness(torch.arange(11))
     assert float(fineness[-1]) == 1.0
     assert bool((fineness.diff() >= -1e-6).all())
+
+
+@pytest.mark.parametrize(("exponent", "below_half"), [(1.0, 0.5), (0.5, 0.25), (2.0, 0.71)])
+def test_after_that_prefixes_are_drawn_by_their_share_of_the_bits(
+    phased: Make, exponent: float, below_half: float
+) -> None:
+    task = CodecTask(phased(draw_exponent=exponent))
+    task.prefix_rates.copy_(torch.arange(11) ** 2)
     kept = task._draw_rates(Batch(torch.zeros(2000, 1, 28, 28, dtype=torch.uint8), torch.arange(2000), 0)).kept
-    reached = rates[kept] / rates[-1]
-    assert float((reached < 0.5).float().mean()) == pytest.approx(0.5, abs=0.2), "evenly in rate"
+    reached = task.prefix_rates[kept] / task.prefix_rates[-1]
+    assert float((reached <= 0.5).float().mean()) == pytest.approx(below_half, abs=0.1)
 
 
 def test_a_decoder_step_after_it_trains_tables_and_synthesis_alone(phased: Make) -> None:

@@ -131,6 +131,29 @@ def test_channel_bits_do_not_depend_on_later_groups(trained):
     assert not torch.equal(one[:, start:], other[:, start:])
 
 
+def test_symbols_have_the_places_that_they_have_in_files(trained, frozen):
+    symbols = pictures(9, batch=8)
+    with torch.no_grad():
+        bits, places = trained.coding_order(symbols)
+    said = meant = 0.0
+    for picture, cost_, place in zip(symbols.numpy(), bits.numpy(), places.numpy(), strict=True):
+        in_file, tables = in_order(frozen, Latents.of([picture]))
+        costs = tables.bits_of_each(picture.reshape(-1)[in_file])
+        for count in (24, 100, 201):
+            # the net tells nearly the same tables before it is rounded
+            assert (place.reshape(-1)[in_file[:count]] < count).mean() >= 0.95
+            said, meant = said + cost_[place < count].sum(), meant + costs[:count].sum()
+    assert said == pytest.approx(meant, rel=0.05)
+
+
+def test_until_it_is_trained_one_channel_is_coded_after_the_other():
+    prior = untrained()
+    prior.follow(refinement())
+    bits, places = prior.coding_order(pictures(2, batch=2))
+    assert torch.equal(places[1].flatten(), torch.arange(places[1].numel()))
+    assert torch.allclose(bits.sum(dim=(2, 3)), prior.channel_bits(pictures(2, batch=2)))
+
+
 # steps
 
 

@@ -33,7 +33,8 @@ class Recipe:
         between C_min + 1 and C channels.
     lambda_min, lambda_max: λ of the loss λ·MSE + (1 − λ)·bpp, at the fewest and the most channels.
     draw_exponent: of f = U^draw_exponent, U uniform from 0 to 1: a sample keeps C_min + ⌈f·(C − C_min)⌉ channels.
-        ½ as published, 1 for uniform counts, more for more samples of few channels.
+        ½ as published, 1 for uniform counts, more for more samples of few channels. After a relaxed phase f is the
+        share of the bits of a whole file.
     epochs, steps: the length of training, one of them.
     batch_size: images per step and process.
     learning_rate: that of all parameters without another one.

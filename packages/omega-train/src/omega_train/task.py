@@ -155,10 +155,11 @@ class CodecTask(LightningModule):
         return loss
 
     def _draw_rates(self, batch: Batch) -> Rates:
-        """The rates of a batch; uniform in rate after a relaxed phase."""
+        """The rates of a batch; after a relaxed phase the share of the rate of a whole file is U^draw_exponent."""
         if not len(self.prefix_rates) or not self.fitted:
             return draw_rates(self.recipe, batch)
-        wanted = draw_shares(self.recipe, batch).to(self.prefix_rates.device) * self.prefix_rates[-1]
+        shares = draw_shares(self.recipe, batch) ** self.recipe.draw_exponent
+        wanted = shares.to(self.prefix_rates.device) * self.prefix_rates[-1]
         kept = torch.searchsorted(self.prefix_rates, wanted).clamp(
             self.recipe.channels_min + 1, self.quantizer.channels
         )

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from omega_core.coding.tables import MISSING
 from omega_core.contracts.dataset import Images
 from omega_core.errors import OmegaWarning
 from omega_train.data.arrays import ArrayImages
@@ -99,7 +100,7 @@ def _points(task: CodecTask) -> tuple[list[int], Rates, NDArray[np.float64]]:
         return counts, rates_at(task.recipe, torch.from_numpy(f)), weights
     kept = torch.tensor(counts, device=task.device)
     up_to = (task.prefix_rates[kept] / task.prefix_rates[-1]).cpu().numpy()
-    return counts, task.rates_of(kept), np.diff(up_to, prepend=0.0)
+    return counts, task.rates_of(kept), np.diff(up_to ** (1 / task.recipe.draw_exponent), prepend=0.0)
 
 
 def _scores(counts: Sequence[int], rates: Rates, means: Tensor) -> list[Score]:
@@ -139,12 +140,18 @@ def _sums_of(task: CodecTask, image: Tensor, restored: Tensor, bits: Tensor) -> 
 
 
 def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) -> Tensor:
-    """MSE, bpp and PSNR at each channel count, summed over a batch (B, colors, H, W)."""
-    bits_BC = task.codec.channel_bits(symbols)
+    """MSE, bpp and PSNR of the first symbols of files, summed over a batch (B, colors, H, W).
+
+    counts: of channels; as many symbols as these have.
+    """
+    bits, places = task.codec.coding_order(symbols)
+    by_channel = task.prior is None or not task.prior.conditional  # missing symbols are not worth their time then
     sums = []
     for n in counts:
-        restored = task.codec.decode_symbols(symbols[:, :n], image.shape[2], image.shape[3])
-        sums.append(_sums_of(task, image, restored, bits_BC[:, :n].sum(dim=1)))
+        known = places < n * symbols[0, 0].numel()
+        first = symbols[:, :n] if by_channel else torch.where(known, symbols, MISSING)
+        restored = task.codec.decode_symbols(first, image.shape[2], image.shape[3])
+        sums.append(_sums_of(task, image, restored, (bits * known).sum(dim=(1, 2, 3))))
     return torch.stack(sums)
 
 

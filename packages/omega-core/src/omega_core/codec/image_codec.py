@@ -233,15 +233,16 @@ class ImageCodec(nn.Module):
         image, kept: as for `forward`.
 
         The quantizer's tables and the synthesis get gradients and, from the bits, a prior that learns from symbols; the
-        analysis gets none. Symbols are computed without autocast.
+        analysis gets none. Symbols are computed without autocast; those are kept that come first in files.
         """
         kept = self._all_kept(image) if kept is None else kept
         with torch.autocast(image.device.type, enabled=False):
             with torch.no_grad():
                 symbols = self.quantizer.symbols(self.analyze(image).to(image.dtype))
-            here = torch.arange(symbols.shape[1], device=kept.device) < kept[:, None]
-            bits = (self.channel_bits(symbols) * here).sum(dim=1).to(image.dtype)
-            latent = self.quantizer.latent(torch.where(here[:, :, None, None], symbols, MISSING)).to(image.dtype)
+            bits_of_each, places = self.coding_order(symbols)
+            known = places < (kept * symbols[0, 0].numel())[:, None, None, None]
+            bits = (bits_of_each * known).sum(dim=(1, 2, 3)).to(image.dtype)
+            latent = self.quantizer.latent(torch.where(known, symbols, MISSING)).to(image.dtype)
         return self._output(image, Quantized(latent, bits, symbols), self.quantizer.fineness(kept).to(image))
 
     def _output(self, image: Tensor, quantized: Quantized, fineness: Tensor) -> CodecOutput:
@@ -256,6 +257,16 @@ class ImageCodec(nn.Module):
         if self.prior is None:
             return torch.zeros(symbols.shape[:2], device=symbols.device)
         return self.prior.channel_bits(symbols)
+
+    def coding_order(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bits (B, C, h, w) of symbols, and the place of each in the order of coding, from 0.
+
+        symbols: (B, C, h, w). See `Prior.coding_order`; without a prior, no bits, and one channel after the other.
+        """
+        if self.prior is not None:
+            return self.prior.coding_order(symbols)
+        places = torch.arange(symbols[0].numel(), device=symbols.device).view(symbols.shape[1:]).expand(symbols.shape)
+        return torch.zeros(symbols.shape, device=symbols.device), places
 
     def fineness(self, symbols: Tensor) -> Tensor:
         """Return the fineness (B,) of symbols (B, n, h, w), which depends on how many of them are not missing."""

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -51,6 +52,19 @@ class Prior(nn.Module, ABC):
         flat_CPB = symbols.flatten(2).permute(1, 2, 0)
         lengths_CPB = lengths_CTS.expand(-1, flat_CPB.shape[1], -1).gather(2, flat_CPB)
         return lengths_CPB.sum(dim=1).T
+
+    def coding_order(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bits (B, C, h, w) of symbols, and the place of each in the order of coding.
+
+        symbols: (B, C, h, w), int64.
+
+        Places are from 0 to C·h·w − 1, int64. Unless overridden, one channel is coded after the other, and every symbol
+        of a channel costs as much. In the decoder phase of training, the synthesis learns from the first symbols.
+        """
+        _, channels, height, width = symbols.shape
+        bits = self.channel_bits(symbols) / (height * width)
+        places = torch.arange(channels * height * width, device=symbols.device).view(channels, height, width)
+        return bits[:, :, None, None].expand(symbols.shape), places.expand(symbols.shape)
 
     def follow(self, refinement: "Refinement") -> None:
         """Take note of how symbols refine each other: when the codec is made, and when its channels are in order.

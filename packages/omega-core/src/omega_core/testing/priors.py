@@ -197,6 +197,20 @@ def channel_bits_are_of_the_symbols(subject: PriorSubject) -> None:
 
 
 @checks.add
+def coding_order_is_of_all_symbols(subject: PriorSubject) -> None:
+    """`coding_order` returns every place once, and bits of which those of a channel are its `channel_bits`."""
+    prior, symbols = subject.made(), subject.symbols(9, 3)
+    with torch.no_grad():
+        bits, places = prior.coding_order(symbols)
+        wanted = prior.channel_bits(symbols)
+    for name, found in (("bits", bits), ("places", places)):
+        expect(found.shape == symbols.shape, f"the {name} are {tuple(found.shape)}, not {tuple(symbols.shape)}")
+    each = torch.arange(symbols[0].numel()).expand(len(symbols), -1)
+    expect(torch.equal(places.flatten(1).sort(dim=1)[0], each), "some place has no symbol, or several")
+    expect(torch.allclose(bits.sum(dim=(2, 3)), wanted, rtol=1e-4), "the bits of channels are not their channel_bits")
+
+
+@checks.add
 def every_symbol_is_in_one_step(subject: PriorSubject) -> None:
     """The steps of a frozen prior have every symbol of a picture in one of them, and are as many for every size."""
     frozen = subject.made().freeze()

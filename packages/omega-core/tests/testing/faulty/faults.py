@@ -529,6 +529,15 @@ class BitsOfAllTogether(SoundPrior):
         return super().channel_bits(symbols).mean(dim=1, keepdim=True).expand(-1, symbols.shape[1])
 
 
+@fault("coding_order_is_of_all_symbols", "prior")
+class CodesTwoAtOnce(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    def coding_order(self, symbols):
+        bits, places = super().coding_order(symbols)
+        return bits, places // 2
+
+
 class _Short(FrozenTables):
     def steps(self, symbols):
         for step in super().steps(symbols):

@@ -29,8 +29,8 @@ from omega_core.coding.tables import FrozenPrior, cumulative_counts
 from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import ComponentError
 from omega_entropy.priors.conditional import ConditionalPrior
-from omega_entropy.priors.context_net import ContextNet
-from omega_entropy.priors.context_order import probabilities, symbol_order
+from omega_entropy.priors.context_net import ContextNet, Told
+from omega_entropy.priors.context_order import places_of, probabilities, symbol_order
 from omega_entropy.priors.context_rounding import rounded
 from omega_entropy.priors.symbol_counts import summed
 
@@ -94,8 +94,15 @@ class ContextPrior(ConditionalPrior):
         """See `Prior.channel_bits`: given earlier channels and half of the positions, once the net is trained."""
         if not self.net.ready:
             return super().channel_bits(symbols)
-        bits: Tensor = self.net(symbols)
+        bits: Tensor = self.net(symbols).bits.sum(dim=(2, 3))
         return bits
+
+    def coding_order(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Prior.coding_order`: as the net tells before it is rounded, once it is trained."""
+        if not self.net.ready:
+            return super().coding_order(symbols)
+        told: Told = self.net(symbols)
+        return told.bits, places_of(self.net, told)
 
     @torch.no_grad()
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
@@ -151,7 +158,7 @@ class ContextPrior(ConditionalPrior):
         """The rounded net and the frequencies that were recounted; as `static` if the net was not trained."""
         if self._rounded is None:
             return super().freeze()
-        counts = self._counts + self.weight * probabilities(self.net)
+        counts = self._counts + self.weight * probabilities(self.net).cpu().numpy()
         chances = counts / counts.sum(axis=1, keepdims=True)
         return ContextTables(self._rounded.net, cumulative_counts(chances), self._rounded.order)
 

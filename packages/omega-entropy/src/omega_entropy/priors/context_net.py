@@ -20,7 +20,7 @@ The layers are those whose arithmetic `omega_core.coding.net_arithmetic` repeats
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +88,19 @@ class Group(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
         self.spatial = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1, groups=width) for _ in range(3))
         self.mixing = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(3))
+
+
+class Told(NamedTuple):
+    """What a net says of symbols; all are (B, C, h, w).
+
+    bits: what each costs. kinds: see `kinds_of`. fresh: whether it does not refine a number. first, second: its scores.
+    """
+
+    bits: Tensor
+    kinds: Tensor
+    fresh: Tensor
+    first: Tensor
+    second: Tensor
 
 
 class ContextNet(nn.Module):
@@ -206,8 +219,8 @@ class ContextNet(nn.Module):
         """Return the kinds of symbols from the levels (B, C, h, w) of their parents."""
         return kinds_of(before, (self.parents < 0)[:, None, None])
 
-    def forward(self, symbols: Tensor) -> Tensor:
-        """Return the bits (B, C) of each channel of symbols (B, C, h, w), int64."""
+    def forward(self, symbols: Tensor) -> "Told":
+        """Return what symbols (B, C, h, w), int64, cost, and what the net says of them."""
         before, _ = self.told(symbols)
         of_symbols = torch.from_numpy(marks_of(self.levels.cpu().numpy())).to(self.base)
         marks = (of_symbols[symbols] * (before == 0)[..., None]).movedim(-1, 2)  # (B, C, 2, h, w)
@@ -219,8 +232,7 @@ class ContextNet(nn.Module):
             if len(at):
                 of_kind = self._nats(kind, symbols.flatten()[at], first.flatten()[at], second.flatten()[at])
                 nats = nats.index_copy(0, at, of_kind)
-        bits: Tensor = nats.view_as(first).sum(dim=(2, 3)) / math.log(2)
-        return bits
+        return Told(nats.view_as(first) / math.log(2), kinds.view_as(before), before == 0, first, second)
 
     def _nats(self, kind: int, symbols: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """−ln of the probability of symbols (N,) of one kind with these scores (N,)."""

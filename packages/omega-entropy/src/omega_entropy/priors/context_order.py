@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from omega_core.coding.integer_net import KINDS, MOST_LEVEL, ROOT_KIND, ZERO_KIND
 from omega_core.coding.net_arithmetic import (
@@ -13,51 +13,81 @@ from omega_core.coding.net_arithmetic import (
     FIRST_PARTS,
     SECOND_BITS,
     SECOND_PARTS,
+    TABLES,
 )
 from omega_core.coding.symbol_order import SymbolOrder
-from omega_entropy.priors.context_net import ContextNet
+from omega_entropy.priors.context_net import ContextNet, Told, first_half
 from omega_entropy.priors.context_rounding import SCORE_BITS
 
+_WIDEST = 60.0  # octaves of slopes, up and down, within a step
 _MOST_CLASSES = 29  # of half an octave; with more, ranks would not fit 16 bits
 _HALF_GAIN = 1 / 12  # squared error that the half of a cell removes, in that of a number which becomes different from 0
 
 
 @torch.no_grad()
-def probabilities(net: ContextNet) -> NDArray[np.float64]:
-    """The probabilities (TABLES, S) that the net itself has in the middle of each table."""
-    kind = torch.arange(KINDS).repeat_interleave(FIRST_PARTS * SECOND_PARTS)
-    part = torch.arange(FIRST_PARTS).repeat_interleave(SECOND_PARTS).repeat(KINDS)
-    lean = torch.arange(SECOND_PARTS).repeat(KINDS * FIRST_PARTS) - SECOND_PARTS // 2
+def probabilities(net: ContextNet) -> Tensor:
+    """The probabilities (TABLES, S), float64, that the net itself has in the middle of each table."""
+    device = net.offset.device
+    kind = torch.arange(KINDS, device=device).repeat_interleave(FIRST_PARTS * SECOND_PARTS)
+    part = torch.arange(FIRST_PARTS, device=device).repeat_interleave(SECOND_PARTS).repeat(KINDS)
+    lean = torch.arange(SECOND_PARTS, device=device).repeat(KINDS * FIRST_PARTS) - SECOND_PARTS // 2
     first = (part + 0.5 - FIRST_BEFORE) * 2.0 ** (FIRST_BITS - SCORE_BITS)
     second = lean * 2.0 ** (SECOND_BITS - SCORE_BITS)
-    offset, slope, lean_of = (each.detach().cpu().double()[kind] for each in (net.offset, net.slope, net.lean))
+    offset, slope, lean_of = (each.detach().double()[kind] for each in (net.offset, net.slope, net.lean))
     logits = offset + first[:, None] * slope + second[:, None] * lean_of
-    found: NDArray[np.float64] = logits.softmax(dim=1).numpy()
-    return found
+    return logits.softmax(dim=1)
 
 
 def symbol_order(net: ContextNet) -> SymbolOrder:
     """Return the order in which symbols are coded whose tables a net chooses."""
-    sizes = np.maximum(net.sizes.cpu().numpy(), 1e-9)
-    steps = np.rint(2 * np.log2(sizes)).astype(np.int64)  # of half an octave
-    classes = np.minimum(steps.max() - steps, _MOST_CLASSES - 1)
-    of_class = 2.0 ** ((steps.max() - np.arange(classes.max() + 1)) / 2)
-    slopes = of_class[:, None] * _slopes(net)
+    classes, slopes = (each.cpu().numpy() for each in _slopes(net))
+    slopes = slopes[: classes.max() + 1]
     ranks = np.empty(slopes.size, np.int64)
     ranks[np.argsort(-slopes.reshape(-1), kind="stable")] = np.arange(slopes.size)
     return SymbolOrder(classes, ranks.reshape(slopes.shape), np.array(net.latest_groups))
 
 
-def _slopes(net: ContextNet) -> NDArray[np.float64]:
-    """The squared error that a symbol of each table (TABLES,) is expected to remove for each bit.
+@torch.no_grad()
+def places_of(net: ContextNet, told: Told) -> Tensor:
+    """The places (B, C, h, w) in the order of coding, int64, of symbols of which a net says this."""
+    channels, height, width = told.kinds.shape[1:]
+    classes, slopes = _slopes(net)
+    octaves = slopes.log2().clamp(-_WIDEST, _WIDEST).float().flatten()[classes[:, None, None] * TABLES + _tables(told)]
+    # the step of each symbol, and within a step the falling order of slopes
+    device = octaves.device
+    bounds, latest = (torch.tensor(each, device=device) for each in (net.group_bounds, net.latest_groups))
+    group = torch.bucketize(torch.arange(channels, device=device), bounds, right=True) - 1
+    own, late = (2 * group)[:, None, None] + ~first_half(height, width).to(device), (2 * latest + 1)[:, None, None]
+    key = torch.where(told.fresh, own, late) - octaves / (2.5 * _WIDEST)
+    order = key.flatten(1).argsort(dim=1, stable=True)
+    places = torch.arange(order.shape[1], device=device).expand(order.shape)
+    return torch.empty_like(order).scatter(1, order, places).view(told.kinds.shape)
 
-    A change of a number by 1 removes 1.
+
+def _tables(told: Told) -> Tensor:
+    """The tables (B, C, h, w) that the scores of a net tell, as `NetArithmetic` finds them."""
+    part = (told.first * 2.0 ** (SCORE_BITS - FIRST_BITS)).floor() + FIRST_BEFORE
+    middle = SECOND_PARTS // 2
+    lean = (told.second * 2.0 ** (SCORE_BITS - SECOND_BITS) + 0.5).floor().clamp(-middle, middle)
+    lean = lean * ((told.kinds == ZERO_KIND) | (told.kinds == ROOT_KIND))
+    places = part.clamp(0, FIRST_PARTS - 1) * SECOND_PARTS + lean + middle
+    return told.kinds * (FIRST_PARTS * SECOND_PARTS) + places.long()
+
+
+@torch.no_grad()
+def _slopes(net: ContextNet) -> tuple[Tensor, Tensor]:
+    """The class (C,) of each channel, and the squared error for each bit that symbols are expected to remove.
+
+    The latter is of each class and table (_MOST_CLASSES, TABLES).
     """
+    steps = (2 * net.sizes.clamp_min(1e-9).log2()).round().long()  # of half an octave
+    classes = (steps.max() - steps).clamp_max(_MOST_CLASSES - 1)
     chances = probabilities(net)
-    levels = net.levels[MOST_LEVEL].cpu().numpy()
-    kind = np.arange(KINDS).repeat(FIRST_PARTS * SECOND_PARTS)
-    changes = (chances * levels.astype(np.float64) ** 2).sum(axis=1)
+    levels = net.levels[MOST_LEVEL].double()
+    kind = torch.arange(KINDS, device=levels.device).repeat_interleave(FIRST_PARTS * SECOND_PARTS)
+    changes = (chances * levels.square()).sum(dim=1)  # a change of a number by 1 removes 1
     fresh = (kind == ZERO_KIND) | (kind == ROOT_KIND)
-    bits = -(chances * np.log2(np.maximum(chances, 1e-300))).sum(axis=1)
-    found: NDArray[np.float64] = np.where(fresh, changes, _HALF_GAIN) / np.maximum(bits, 1e-6)
-    return found
+    bits = -(chances * chances.clamp_min(1e-300).log2()).sum(dim=1)
+    of_table = torch.where(fresh, changes, _HALF_GAIN) / bits.clamp_min(1e-6)
+    of_class = 2.0 ** ((steps.max() - torch.arange(_MOST_CLASSES, device=levels.device)) / 2)
+    return classes, of_class[:, None] * of_table
