@@ -17,7 +17,7 @@ def omega_register_models() -> list[BundledModel]:
             name="compact-small",
             file="omega_cli:bundled/compact-small.safetensors",
             summary="photos at low rates, for thumbnails and phones: a quarter of the work and of the size",
-            fingerprint="f2d33b066bfdd99ed9eb8d97fbb2a952df0de33b15f52441475f05d7030d046f",
+            fingerprint="b4bb769b558024f5a415221505387354c21575819337a50e8036d8e1b2eb477b",
         ),
         BundledModel(
             name="mnist-omega-16",
