@@ -35,6 +35,8 @@ FIRST_BITS, FIRST_PARTS, FIRST_BEFORE = 4, 40, 32
 SECOND_BITS, SECOND_PARTS = 5, 7
 """Parts of the second score: of 2⁵ units, the middle one around 0."""
 TABLES = KINDS * FIRST_PARTS * SECOND_PARTS
+_BLOCK = 1 << 16
+"""Symbols that are computed at once."""
 
 Small = NDArray[np.int8]
 Flags = NDArray[np.bool_]
@@ -90,19 +92,18 @@ class NetArithmetic:
         total = np.zeros((height * width, self._width), np.float32)
         waiting = _Waiting(self.order.latest, len(self._bounds) - 1)
         for group, (start, end) in enumerate(pairwise(self._bounds)):
-            before = self._before(symbols, known, start, end)
-            known[start:end] = before
+            before = known[start:end]
+            self._write_before(before, symbols, known, start)
             kinds = self._kinds.take(before + MOST_LEVEL)
             kinds[self._is_root[start:end]] = ROOT_KIND
             z = self._features(group, total, (height, width))
             scores = self._scores(0, start, end, z).reshape(end - start, 2, height, width)
-            scores += self._local(start, end, before, kinds)
+            self._add_local(scores, start, before, kinds)
             marks = np.zeros(scores.shape, np.int8)
             for half in halves:
-                own, fresh = half.of(scores), half.of(before) == 0
-                if half is halves[1]:
-                    own += self._second_scores(group, start, end, z, marks, halves)
-                places, ranks = self._chosen(start, half, own, kinds)
+                fresh = half.of(before) == 0
+                added = None if half is halves[0] else self._second_scores(group, start, end, z, marks, halves)
+                places, ranks = self._chosen(start, half, scores, added, kinds)
                 waiting.put(slice(start, end), places, ranks, fresh)
                 at = np.flatnonzero(fresh)
                 step = places.take(at), ranks.take(at)
@@ -110,48 +111,64 @@ class NetArithmetic:
                 self._mark(marks, half, half.of(symbols[start:end]), fresh)
             total += self._sum_of_marks(self._inputs, start, end, marks)
 
-    def _chosen(self, start: int, half: _Half, scores: Floats, kinds: Small) -> tuple[Symbols, Symbols]:
+    def _chosen(
+        self, start: int, half: _Half, scores: Floats, added: Floats | None, kinds: Small
+    ) -> tuple[Symbols, Symbols]:
         """The places of the symbols of a group at the positions of a half, and the ranks of their tables (n, P).
 
         start: the first channel of the group.
-        scores: (n, 2, P), at these positions; they are overwritten.
+        scores: (n, 2, h, w). added: (n, 2, P), to those at these positions; None for nothing.
         kinds: (n, h, w).
         """
-        kind, part, lean = half.of(kinds), scores[:, 0], scores[:, 1]
-        part *= 2.0**-FIRST_BITS
-        np.floor(part, out=part)
-        part += FIRST_BEFORE
-        np.clip(part, 0, FIRST_PARTS - 1, out=part)
-        lean *= 2.0**-SECOND_BITS
-        lean += 0.5
-        np.floor(lean, out=lean)
+        end, positions = start + len(kinds), kinds[0].size
+        dtype = index_type(end * positions)
+        places = (np.arange(start, end) * positions).astype(dtype)[:, None] + half.places.astype(dtype)
+        ranks = np.empty(places.shape, self.order.rank_type)
+        for some in _blocks(len(kinds), positions):
+            own = half.of(scores[some])
+            if added is not None:
+                own += added[some]
+            tables = self._tables(half.of(kinds[some]), own[:, 0], own[:, 1])
+            ranks[some] = self.order.ranks_of(tables, start + some.start)
+        return places, ranks
+
+    @staticmethod
+    def _tables(kind: Small, first: Floats, second: Floats) -> Floats:
+        """The tables (n, P) of symbols of these kinds with these scores, which are overwritten."""
+        first *= 2.0**-FIRST_BITS
+        np.floor(first, out=first)
+        first += FIRST_BEFORE
+        np.clip(first, 0, FIRST_PARTS - 1, out=first)
+        second *= 2.0**-SECOND_BITS
+        second += 0.5
+        np.floor(second, out=second)
         middle = SECOND_PARTS // 2
-        np.clip(lean, -middle, middle, out=lean)
-        lean *= (kind == ZERO_KIND) | (kind == ROOT_KIND)
+        np.clip(second, -middle, middle, out=second)
+        second *= (kind == ZERO_KIND) | (kind == ROOT_KIND)
         table = kind.astype(np.float32)
         table *= FIRST_PARTS
-        table += part
+        table += first
         table *= SECOND_PARTS
-        table += lean
-        end, positions = start + len(kind), kinds[0].size
+        table += second
         table += middle
-        before = np.arange(start, end) * positions
-        dtype = index_type(end * positions)
-        return before.astype(dtype)[:, None] + half.places.astype(dtype), self.order.ranks_of(table, start)
+        return table
 
-    def _before(self, symbols: Symbols, known: Small, start: int, end: int) -> Small:
-        """The levels (n, h, w) of the parents of some channels, 0 without a parent.
+    def _write_before(self, before: Small, symbols: Symbols, known: Small, start: int) -> None:
+        """Write the levels (n, h, w) of the parents of some channels, 0 without a parent.
 
         symbols: (C, h, w), of which those of the parents are there.
         known: (C, h, w), the levels of the parents of earlier channels.
+        start: the first of the channels.
         """
-        parents = self._parents[start:end]
-        # where the entries of each level begin
-        index = np.add(known[parents], MOST_LEVEL, dtype=np.int32) * self._alphabet
-        index += symbols[parents]
-        before = self._levels.take(index)
-        before[self._is_root[start:end]] = 0
-        return before
+        for some in _blocks(len(before), before[0].size):
+            own = slice(start + some.start, start + some.stop)
+            parents = self._parents[own]
+            # where the entries of each level begin
+            index = np.add(known[parents], MOST_LEVEL, dtype=np.int32) * self._alphabet
+            index += symbols[parents]
+            levels = self._levels.take(index)
+            levels[self._is_root[own]] = 0
+            before[some] = levels
 
     def _features(self, group: int, total: Floats, size: tuple[int, int]) -> Floats:
         """The features z (h·w, W) of a group, from the sum of marks of earlier groups."""
@@ -199,13 +216,15 @@ class NetArithmetic:
         np.floor(added, out=added)
         added += second.rows(z)
         u = self._mixed(group, 2, np.clip(added, 0, LARGEST, out=added))
-        beside = second.of(beside_sum(marks))[:, ::-1] * self._beside[start:end, :, None]
-        beside += 0.5
-        np.floor(beside, out=beside)
-        beside[:, 0] += self._in_second[start:end, None]
-        beside += self._scores(1, start, end, u)
-        found: Floats = beside
-        return found
+        scores = self._scores(1, start, end, u)
+        for some in _blocks(end - start, marks[0, 0].size):
+            own_channels = slice(start + some.start, start + some.stop)
+            beside = second.of(beside_sum(marks[some]))[:, ::-1] * self._beside[own_channels, :, None]
+            beside += 0.5
+            np.floor(beside, out=beside)
+            beside[:, 0] += self._in_second[own_channels, None]
+            scores[some] += beside
+        return scores
 
     def _scores(self, which: int, start: int, end: int, z: Floats) -> Floats:
         """The scores (n, 2, P) of some channels from features (P, W) alone; which: of the two layers."""
@@ -214,21 +233,23 @@ class NetArithmetic:
         np.floor(summed, out=summed)
         return summed.reshape(end - start, 2, -1)
 
-    def _local(self, start: int, end: int, before: Small, kinds: Small) -> Floats:
-        """What is added to the scores (n, 2, h, w) of both halves, from levels (n, h, w) of parents.
+    def _add_local(self, scores: Floats, start: int, before: Small, kinds: Small) -> None:
+        """Add to the scores (n, 2, h, w) of both halves what follows from levels (n, h, w) of parents.
 
-        Sums of neighbors are below 2⁷, as marks are up to ±6.
+        start: the first of the channels. Sums of neighbors are below 2⁷, as marks are up to ±6.
         """
-        level = np.empty((end - start, 2, *before.shape[1:]), np.int8)
-        np.clip(before, -LARGEST_MARK, LARGEST_MARK, out=level[:, 1])
-        np.abs(level[:, 1], out=level[:, 0])
-        local: Floats = around_sum(level) * self._around[start:end, :, None, None]
-        local += 0.5
-        np.floor(local, out=local)
-        of_channel = KINDS * np.arange(end - start)[:, None, None]
-        local[:, 0] += self._of_kind[start:end].take(of_channel + kinds)
-        local += self._base[start:end, :, None, None]
-        return local
+        for some in _blocks(len(before), before[0].size):
+            own = slice(start + some.start, start + some.stop)
+            level = np.empty((some.stop - some.start, 2, *before.shape[1:]), np.int8)
+            np.clip(before[some], -LARGEST_MARK, LARGEST_MARK, out=level[:, 1])
+            np.abs(level[:, 1], out=level[:, 0])
+            local: Floats = around_sum(level) * self._around[own, :, None, None]
+            local += 0.5
+            np.floor(local, out=local)
+            of_channel = KINDS * np.arange(len(level))[:, None, None]
+            local[:, 0] += self._of_kind[own].take(of_channel + kinds[some])
+            local += self._base[own, :, None, None]
+            scores[some] += local
 
 
 class _Half:
@@ -294,6 +315,13 @@ class _Waiting:
         parts, self._parts[group] = self._parts[group], []
         places, ranks = (np.concatenate(each) for each in zip(*parts, step, strict=True))
         return places, ranks
+
+
+def _blocks(channels: int, positions: int) -> Iterator[slice]:
+    """Ranges of channels whose numbers fit the cache: larger arrays take twice as long."""
+    at_once = max(1, _BLOCK // max(1, positions))
+    for first in range(0, channels, at_once):
+        yield slice(first, min(first + at_once, channels))
 
 
 def _floats(array: NDArray[Any]) -> Floats:

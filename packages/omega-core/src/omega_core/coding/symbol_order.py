@@ -68,9 +68,14 @@ class SymbolOrder:
         found: Symbols = self._flat.take(tables.astype(self._first.dtype))
         return found
 
+    @property
+    def rank_type(self) -> np.dtype[Any]:
+        """The shortest type that holds all ranks."""
+        return np.dtype(index_type(self.ranks.size))
+
     @cached_property
     def _flat(self) -> Symbols:
-        found: Symbols = self.ranks.reshape(-1).astype(index_type(self.ranks.size))
+        found: Symbols = self.ranks.reshape(-1).astype(self.rank_type)
         return found
 
     @cached_property
