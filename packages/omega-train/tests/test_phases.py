@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from omega_core.codec.loading import load_model
 from omega_core.codec.model_file import read_model
+from omega_core.contracts.prior import Prior
 from omega_core.errors import ComponentError, RecipeError
 from omega_train import export_run, train
 from omega_train.data.arrays import ArrayImages
@@ -169,6 +171,22 @@ def test_the_relaxed_phase_is_validated_by_its_own_rates(phased: Make) -> None:
     rates = [score.bpp for score in found.scores]
     assert rates == sorted(rates)
     assert found.loss == pytest.approx(np.mean([score.loss for score in found.scores]))
+
+
+def test_prefixes_are_validated_in_the_order_of_coding(phased: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = CodecTask(phased())
+    fit_quantizer(task, images())
+    first, *_, last = validate(task, images()).scores
+    in_order = type(task.prior).coding_order
+
+    def backwards(prior: Prior, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        bits, places = in_order(prior, symbols)
+        return bits, places.flip(1)
+
+    monkeypatch.setattr(type(task.prior), "coding_order", backwards)
+    others = validate(task, images()).scores
+    assert first.psnr > others[0].psnr, "the coarsest channel, which is the last one now, is not there"
+    assert (last.psnr, last.bpp) == pytest.approx((others[-1].psnr, others[-1].bpp))
 
 
 def test_a_run_in_phases_ends_with_a_model_that_codes(phased: Make, tmp_path: Path) -> None:

@@ -39,12 +39,14 @@ from omega_core.places import Place, place_of
 from omega_core.processes import share
 
 if TYPE_CHECKING:
+    from omega_core.codec.model import Model
     from omega_core.images.pictures import Pixels
     from omega_train.evaluation.gallery import Coded
     from omega_train.evaluation.measurements import Decoded, Point
 
 SHOWN = 4
 """Pictures in the gallery of the report."""
+_SIZE = 1 << 19  # of a picture that takes longer to measure than a process to start
 
 
 class Counted(StrEnum):
@@ -351,7 +353,8 @@ def evaluate_on(
     for job in wanted:
         job.failed.unlink(missing_ok=True)
     total = Done()
-    processes = process_count(workers, len(wanted), _worth(wanted) if len(mine) == len(jobs) else 1)
+    shared = len(mine) < len(jobs) or any(_on_gpu(model()) for model, _ in models.values())
+    processes = process_count(workers, len(wanted), 1 if shared else _worth(wanted))
     for done in carry_out(worker, wanted, processes, "picture", quiet=quiet, cluster=cluster):
         total.add(done)
     for job in wanted:
@@ -370,8 +373,15 @@ def evaluate_on(
 
 
 def _worth(jobs: list[Measuring]) -> int:
-    """How many processes are worth their start: that takes as long as measuring a picture of half a megabyte."""
-    return sum(job.source.stat().st_size for job in jobs if isinstance(job.source, Path)) >> 19
+    """How many processes are worth their start: one for half a megabyte of pictures, as one at a URL counts as."""
+    sizes = (job.source.stat().st_size if isinstance(job.source, Path) else _SIZE for job in jobs)
+    return sum(sizes) // _SIZE
+
+
+def _on_gpu(model: "Model") -> bool:
+    """Whether a model computes on another device than the CPU, which several processes would share."""
+    device = getattr(model.files.codec, "device", None)  # which runtimes other than torch do not have
+    return device is not None and device.type != "cpu"
 
 
 def _finish(

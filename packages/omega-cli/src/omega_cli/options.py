@@ -35,8 +35,8 @@ Workers = Annotated[
 WorkersForPictures = Annotated[
     int | None,
     typer.Option(
-        help="Processes; one for half a megabyte of pictures if not given, up to one a core, and one for each process"
-        " of a launcher. On a cluster all if not given.",
+        help="Processes; one for half a megabyte of pictures if not given, up to one a core, but one where a GPU"
+        " computes or a launcher started several. On a cluster all if not given.",
     ),
 ]
 ExecutorName = Annotated[

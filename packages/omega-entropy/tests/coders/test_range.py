@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from omega_core.coders import range as range_coder
 from omega_core.coders.range import _RangeDecoder, _shortest
 from omega_core.coding.tables import Tables
 from omega_core.errors import CoderError
@@ -113,6 +114,17 @@ def test_an_independent_range_coder_reads_the_stream_and_would_have_written_it(c
     assert interval.has(data)
     unit = 256 ** (interval.bytes - len(data) + 1)
     assert -(-interval.low // unit) * unit + unit > interval.low + interval.width, "a byte less would have done"
+
+
+@quick
+@given(options=streams)
+def test_the_stream_does_not_depend_on_how_many_probabilities_are_looked_up_at_once(coder, make_stream, options):
+    symbols, tables = make_stream(**options)
+    data, lengths = coder.encode(symbols, tables, [tables.size])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(range_coder, "_MOST_NUMBERS", 2 * options["alphabet"])
+        assert coder.encode(symbols, tables, [tables.size]) == (data, lengths)
+        assert np.array_equal(coder.decoder(data, complete=True).decode(tables), symbols)
 
 
 @example(SKEWED)

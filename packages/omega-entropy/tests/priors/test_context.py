@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omega_core.coding import exact_products
+from omega_core.coding import exact_products, net_arithmetic
 from omega_core.coding.context_tables import ContextTables
 from omega_core.coding.net_arithmetic import TABLES, NetArithmetic
 from omega_core.coding.order import Latents, coding_steps, in_order
@@ -155,6 +155,16 @@ def test_until_it_is_trained_one_channel_is_coded_after_the_other():
 
 
 # steps
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 4), (8, 11)])
+def test_the_steps_do_not_depend_on_how_many_channels_are_computed_at_once(frozen, monkeypatch, size):
+    symbols = pictures(7, size=size, batch=1)[0].numpy()
+    wanted = list(frozen.steps(symbols))
+    monkeypatch.setattr(net_arithmetic, "_BLOCK", 1)
+    for one, other in zip(frozen.steps(symbols), wanted, strict=True):
+        np.testing.assert_array_equal(one.places, other.places)
+        np.testing.assert_array_equal(one.rows, other.rows)
 
 
 @pytest.mark.parametrize("size", [(6, 8), (1, 1), (1, 4), (3, 5)])

@@ -33,8 +33,8 @@ class Recipe:
         between C_min + 1 and C channels.
     lambda_min, lambda_max: λ of the loss λ·MSE + (1 − λ)·bpp, at the fewest and the most channels.
     draw_exponent: of f = U^draw_exponent, U uniform from 0 to 1: a sample keeps C_min + ⌈f·(C − C_min)⌉ channels.
-        ½ as published, 1 for uniform counts, more for more samples of few channels. After a relaxed phase f is the
-        share of the bits of a whole file.
+        ½ as published, 1 for uniform counts, more for more samples of few channels. After a relaxed phase f is
+        about the share of the bits of a whole file, so 1 draws prefixes evenly in rate.
     epochs, steps: the length of training, one of them.
     batch_size: images per step and process.
     learning_rate: that of all parameters without another one.
@@ -49,8 +49,8 @@ class Recipe:
     ema: the decay of an exponential moving average of the weights, which the model then has; 0 for no average.
     relaxed_share: the share of the steps, at the start, that are relaxed (`omega_train.phases`). λ/(1 − λ) is then
         interpolated geometrically over the fineness of quantization, and finenesses are drawn uniformly; after the
-        relaxed phase, channel counts are drawn uniformly in rate. With 1 all steps are relaxed, and the quantizer is
-        fitted when the model is written.
+        relaxed phase, `draw_exponent` says how the share of the bits is drawn. With 1 all steps are relaxed, and the
+        quantizer is fitted when the model is written.
     decoder_share: the share of the steps, at the end, in which only synthesis and tables are trained, on the symbols
         that files hold; with `ema`, beginning with the average.
     reset_dead_every: steps after which symbols that nothing chose since are moved next to some that are often chosen

@@ -155,7 +155,7 @@ class CodecTask(LightningModule):
         return loss
 
     def _draw_rates(self, batch: Batch) -> Rates:
-        """The rates of a batch; after a relaxed phase the share of the rate of a whole file is U^draw_exponent."""
+        """The rates of a batch; after a relaxed phase about a share U^draw_exponent of the bits of a whole file."""
         if not len(self.prefix_rates) or not self.fitted:
             return draw_rates(self.recipe, batch)
         shares = draw_shares(self.recipe, batch) ** self.recipe.draw_exponent

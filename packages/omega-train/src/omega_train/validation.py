@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omega_core.coding.tables import MISSING
+from omega_core.contracts import implements
 from omega_core.contracts.dataset import Images
+from omega_core.contracts.prior import Prior
 from omega_core.errors import OmegaWarning
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import BatchedImages
@@ -145,7 +147,8 @@ def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) ->
     counts: of channels; as many symbols as these have.
     """
     bits, places = task.codec.coding_order(symbols)
-    by_channel = task.prior is None or not task.prior.conditional  # missing symbols are not worth their time then
+    # one channel after the other, and no time for symbols that are missing
+    by_channel = task.prior is None or not implements(task.prior, Prior, "coding_order")
     sums = []
     for n in counts:
         known = places < n * symbols[0, 0].numel()

@@ -109,10 +109,8 @@ class _RangeDecoder(Decoder):
     def _determined(self, tables: Tables) -> Integers:
         """Decode the first symbols, as many as the bytes determine; found by bisection."""
         parts: list[Integers] = [np.zeros(0, np.int64)]
-        known, unknown = (
-            0,
-            tables.size + 1,
-        )  # the bytes determine the symbols before `known`, not those before `unknown`
+        # the bytes determine the symbols before `known`, not those before `unknown`
+        known, unknown = 0, tables.size + 1
         while unknown - known > 1:
             middle = (known + unknown) // 2
             some = tables.part(known, middle)
@@ -149,7 +147,7 @@ def _decoded(decoder: Any, tables: Tables) -> Integers:
             parts.append(decoder.decode(model, *(numbers or (stop - start,))))  # writing each to one array takes longer
     except AssertionError as problem:
         raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
-    return np.concatenate(parts).astype(np.int64)
+    return np.concatenate(parts, dtype=np.int64)
 
 
 def _encoded(encoder: Any, symbols: Integers, tables: Tables) -> Any:

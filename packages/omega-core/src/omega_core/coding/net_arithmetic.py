@@ -236,7 +236,7 @@ class NetArithmetic:
     def _add_local(self, scores: Floats, start: int, before: Small, kinds: Small) -> None:
         """Add to the scores (n, 2, h, w) of both halves what follows from levels (n, h, w) of parents.
 
-        start: the first of the channels. Sums of neighbors are below 2⁷, as marks are up to ±6.
+        start: the first of the channels. Sums over neighbors of levels, up to ±6, are below 2⁷.
         """
         for some in _blocks(len(before), before[0].size):
             own = slice(start + some.start, start + some.stop)

@@ -219,7 +219,7 @@ class ContextNet(nn.Module):
         """Return the kinds of symbols from the levels (B, C, h, w) of their parents."""
         return kinds_of(before, (self.parents < 0)[:, None, None])
 
-    def forward(self, symbols: Tensor) -> "Told":
+    def forward(self, symbols: Tensor) -> Told:
         """Return what symbols (B, C, h, w), int64, cost, and what the net says of them."""
         before, _ = self.told(symbols)
         of_symbols = torch.from_numpy(marks_of(self.levels.cpu().numpy())).to(self.base)

@@ -49,7 +49,10 @@ def symbol_order(net: ContextNet) -> SymbolOrder:
 
 @torch.no_grad()
 def places_of(net: ContextNet, told: Told) -> Tensor:
-    """The places (B, C, h, w) in the order of coding, int64, of symbols of which a net says this."""
+    """The places (B, C, h, w) in the order of coding, int64, of symbols of which a net says this.
+
+    They are nearly those in files, for which the net is rounded, and where symbols with equal slopes are by table.
+    """
     channels, height, width = told.kinds.shape[1:]
     classes, slopes = _slopes(net)
     octaves = slopes.log2().clamp(-_WIDEST, _WIDEST).float().flatten()[classes[:, None, None] * TABLES + _tables(told)]
@@ -89,5 +92,5 @@ def _slopes(net: ContextNet) -> tuple[Tensor, Tensor]:
     fresh = (kind == ZERO_KIND) | (kind == ROOT_KIND)
     bits = -(chances * chances.clamp_min(1e-300).log2()).sum(dim=1)
     of_table = torch.where(fresh, changes, _HALF_GAIN) / bits.clamp_min(1e-6)
-    of_class = 2.0 ** ((steps.max() - torch.arange(_MOST_CLASSES, device=levels.device)) / 2)
+    of_class = 2.0 ** ((steps.max() - torch.arange(_MOST_CLASSES, device=levels.device)).double() / 2)
     return classes, of_class[:, None] * of_table

@@ -56,7 +56,7 @@ def gallery_picture(image: str, original: Pixels, coded: Sequence[Coded]) -> dic
         return _url(coded[codec].measurements[place], coded[codec].decoded[place], part, quality)
 
     def expected(quality: int | None, most: int) -> float:
-        """The bytes of the page, from the first and the last version of each codec, as encoding all takes long."""
+        """The bytes of versions, from the first and the last one of each codec, as encoding all takes long."""
         ends = [(codec, min(most, len(each)) / 2, (each[0], each[-1])) for codec, each in enumerate(places)]
         return sum(count * len(url(codec, place, quality)) for codec, count, both in ends for place in both)
 
