@@ -92,8 +92,8 @@ class NetArithmetic:
         total = np.zeros((height * width, self._width), np.float32)
         waiting = _Waiting(self.order.latest, len(self._bounds) - 1)
         for group, (start, end) in enumerate(pairwise(self._bounds)):
+            self._write_levels(known, symbols, start, end)
             before = known[start:end]
-            self._write_before(before, symbols, known, start)
             kinds = self._kinds.take(before + MOST_LEVEL)
             kinds[self._is_root[start:end]] = ROOT_KIND
             z = self._features(group, total, (height, width))
@@ -124,12 +124,12 @@ class NetArithmetic:
         dtype = index_type(end * positions)
         places = (np.arange(start, end) * positions).astype(dtype)[:, None] + half.places.astype(dtype)
         ranks = np.empty(places.shape, self.order.rank_type)
-        for some in _blocks(len(kinds), positions):
+        for some, channels in _blocks(start, end, positions):
             own = half.of(scores[some])
             if added is not None:
                 own += added[some]
             tables = self._tables(half.of(kinds[some]), own[:, 0], own[:, 1])
-            ranks[some] = self.order.ranks_of(tables, start + some.start)
+            ranks[some] = self.order.ranks_of(tables, channels.start)
         return places, ranks
 
     @staticmethod
@@ -153,22 +153,20 @@ class NetArithmetic:
         table += middle
         return table
 
-    def _write_before(self, before: Small, symbols: Symbols, known: Small, start: int) -> None:
-        """Write the levels (n, h, w) of the parents of some channels, 0 without a parent.
+    def _write_levels(self, known: Small, symbols: Symbols, start: int, end: int) -> None:
+        """Write the levels of the parents of some channels, 0 without a parent.
 
-        symbols: (C, h, w), of which those of the parents are there.
         known: (C, h, w), the levels of the parents of earlier channels.
-        start: the first of the channels.
+        symbols: (C, h, w), of which those of the parents are there.
         """
-        for some in _blocks(len(before), before[0].size):
-            own = slice(start + some.start, start + some.stop)
-            parents = self._parents[own]
+        for _, channels in _blocks(start, end, known[0].size):
+            parents = self._parents[channels]
             # where the entries of each level begin
             index = np.add(known[parents], MOST_LEVEL, dtype=np.int32) * self._alphabet
             index += symbols[parents]
             levels = self._levels.take(index)
-            levels[self._is_root[own]] = 0
-            before[some] = levels
+            levels[self._is_root[channels]] = 0
+            known[channels] = levels
 
     def _features(self, group: int, total: Floats, size: tuple[int, int]) -> Floats:
         """The features z (h·w, W) of a group, from the sum of marks of earlier groups."""
@@ -217,12 +215,11 @@ class NetArithmetic:
         added += second.rows(z)
         u = self._mixed(group, 2, np.clip(added, 0, LARGEST, out=added))
         scores = self._scores(1, start, end, u)
-        for some in _blocks(end - start, marks[0, 0].size):
-            own_channels = slice(start + some.start, start + some.stop)
-            beside = second.of(beside_sum(marks[some]))[:, ::-1] * self._beside[own_channels, :, None]
+        for some, channels in _blocks(start, end, marks[0, 0].size):
+            beside = second.of(beside_sum(marks[some]))[:, ::-1] * self._beside[channels, :, None]
             beside += 0.5
             np.floor(beside, out=beside)
-            beside[:, 0] += self._in_second[own_channels, None]
+            beside[:, 0] += self._in_second[channels, None]
             scores[some] += beside
         return scores
 
@@ -238,17 +235,16 @@ class NetArithmetic:
 
         start: the first of the channels. Sums over neighbors of levels, up to ±6, are below 2⁷.
         """
-        for some in _blocks(len(before), before[0].size):
-            own = slice(start + some.start, start + some.stop)
+        for some, channels in _blocks(start, start + len(before), before[0].size):
             level = np.empty((some.stop - some.start, 2, *before.shape[1:]), np.int8)
             np.clip(before[some], -LARGEST_MARK, LARGEST_MARK, out=level[:, 1])
             np.abs(level[:, 1], out=level[:, 0])
-            local: Floats = around_sum(level) * self._around[own, :, None, None]
+            local: Floats = around_sum(level) * self._around[channels, :, None, None]
             local += 0.5
             np.floor(local, out=local)
             of_channel = KINDS * np.arange(len(level))[:, None, None]
-            local[:, 0] += self._of_kind[own].take(of_channel + kinds[some])
-            local += self._base[own, :, None, None]
+            local[:, 0] += self._of_kind[channels].take(of_channel + kinds[some])
+            local += self._base[channels, :, None, None]
             scores[some] += local
 
 
@@ -317,11 +313,15 @@ class _Waiting:
         return places, ranks
 
 
-def _blocks(channels: int, positions: int) -> Iterator[slice]:
-    """Ranges of channels whose numbers fit the cache: larger arrays take twice as long."""
+def _blocks(start: int, end: int, positions: int) -> Iterator[tuple[slice, slice]]:
+    """Divide the channels from `start` to `end` into ranges whose numbers fit the cache.
+
+    Yields each twice: as a range of these channels, and of all.
+    """
     at_once = max(1, _BLOCK // max(1, positions))
-    for first in range(0, channels, at_once):
-        yield slice(first, min(first + at_once, channels))
+    for first in range(start, end, at_once):
+        last = min(first + at_once, end)
+        yield slice(first - start, last - start), slice(first, last)
 
 
 def _floats(array: NDArray[Any]) -> Floats:
