@@ -1,7 +1,10 @@
 """Ω in the factored form is compared with the definition of the full one, given the products of the factors."""
 
+import copy
+
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from omega_core.architectures.mnist import MnistArchitecture
 from omega_core.codec.complexity import costs
@@ -255,12 +258,35 @@ def test_autocast_changes_neither_symbols_nor_gradients(make, normal, form):
 def test_its_products_and_numbers_are_counted(rank, options):
     d, c, s = 32, 12, 16
     omega = OmegaQuantizer(latent_channels=d, channels=c, alphabet=s, rank=rank, **options)
+    for directions in (omega.direction, omega.table_direction):  # along no latent, as after training
+        torch.nn.init.normal_(directions)
     (cost,) = (x for x in costs(ImageCodec(MnistArchitecture(latent_channels=d), omega)) if x.part == "quantizer")
     products = 2 * c * rank * d + (c * s * (rank + 1) if rank > 1 else 0)  # of rank 1, thresholds are compared
     if options:
         products += c // 3 * rank * d  # for what the second stage sees
     assert cost.kmac_per_pixel == pytest.approx(9 * products / 784 / 1000)
     assert cost.parameters == 2 * c * rank * (d + s) + c * s + c + d
+
+
+@pytest.mark.parametrize("options", [{}, {"dead_zone": True, "finer": 2.0, "stages": [4, 5]}])
+def test_channels_along_latents_take_no_products_and_give_the_same(normal, options):
+    aligned, latent = (
+        scalar(C, **{**STAGES, "rank": 1, **options}).double(),
+        2 * normal(B, D, H, W, dtype=torch.float64),
+    )
+    if aligned.dead_zone:
+        torch.nn.init.uniform_(aligned.correction, -0.3, 0.3)
+    turned = copy.deepcopy(aligned)
+    with torch.no_grad():  # by so little that nothing changes but the way of computing
+        turned.direction[:, 0, 0] += 1e-14
+        turned.table_direction[:, 0, 0] += 1e-14
+        assert torch.equal(aligned.symbols(latent), turned.symbols(latent))
+        symbols = aligned.symbols(latent)
+        symbols[torch.rand(symbols.shape) < 0.3] = -1
+        torch.testing.assert_close(aligned.latent(symbols), turned.latent(symbols))
+        with FlopCounterMode(display=False) as counter:
+            aligned.latent(aligned.symbols(latent))
+    assert counter.get_total_flops() == 0
 
 
 @pytest.mark.parametrize(("rank", "most", "sizes"), [(0, 6, (D, S)), (-1, 6, (D, S)), (7, 6, (D, S)), (5, 4, (D, 4))])

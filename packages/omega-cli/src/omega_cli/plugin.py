@@ -11,13 +11,13 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in color or gray",
-            fingerprint="3fe869d904cef4eff842247aadc3114157e2ad807a8e757881c650e0c32c64c2",
+            fingerprint="8481caa5cd515e731ea925e39997dcab9779e388b5d761a6d594c1671becd5d8",
         ),
         BundledModel(
             name="compact-small",
             file="omega_cli:bundled/compact-small.safetensors",
             summary="photos at low rates, for thumbnails and phones: a quarter of the work and of the size",
-            fingerprint="b4bb769b558024f5a415221505387354c21575819337a50e8036d8e1b2eb477b",
+            fingerprint="081fd223424f8247d4a8424d48f85942b77e695537e63066f03967a85bfca550",
         ),
         BundledModel(
             name="mnist-omega-16",

@@ -30,6 +30,8 @@ from omega_quant.straight_through import compiled_once, is_traced, length_gradie
 
 POINT_BLOCK = 1 << 20
 """The number of points that are looked up at once, for one matrix product."""
+CACHED_POINTS = 1 << 17
+"""The number of points that are looked up at once without a matrix product: they fit the cache."""
 
 
 def factored_one_hot_max(
@@ -105,6 +107,27 @@ def sum_of_points(
             chosen_CKR = chosen_CKR * is_kept(row_counts[some], slice(0, most), symbols_CR.device).T[:, None]
         summed_RD[:most] += chosen_CKR.flatten(0, 1).T @ direction_CKD[some].flatten(0, 1)
     return summed_RD
+
+
+def sum_along_axes(
+    axis_C: Tensor, latents: int, point_CS: Tensor, symbols_CR: Tensor, row_CR: Tensor | int = 0
+) -> Tensor:
+    """`sum_of_points`, transposed to (D, R), for directions that are unit vectors along one latent each.
+
+    axis_C: the latent that each channel is along. latents: D.
+    point_CS: the coordinate of each symbol.
+    symbols_CR: the symbols; a negative one adds nothing.
+    row_CR: is added to the symbols, part by part, as one tensor of 64-bit integers more takes as long as all the rest.
+    """
+    channels, rows = symbols_CR.shape
+    after_none_CS = functional.pad(point_CS, (1, 0))
+    summed_DR = point_CS.new_zeros(latents, rows)
+    at_once = max(1, CACHED_POINTS // max(1, rows))
+    for first in range(0, channels, at_once):
+        some = slice(first, first + at_once)
+        row = row_CR[some] + 1 if isinstance(row_CR, Tensor) else row_CR + 1
+        summed_DR.index_add_(0, axis_C[some], after_none_CS[some].gather(1, symbols_CR[some] + row))
+    return summed_DR
 
 
 def _chosen(point_CSK: Tensor, symbols_CR: Tensor) -> Tensor:

@@ -23,9 +23,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from omega_core.coding.tables import MISSING
 from omega_core.contracts.quantizer import MOST_LEVEL, Quantized, Quantizer, Refinement
 from omega_core.errors import ComponentError
-from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_of_points
+from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_along_axes, sum_of_points
 from omega_quant.scalar_cells import Cells
 from omega_quant.scalar_relaxation import ScalarRelaxation, rounded
 from omega_quant.straight_through import is_traced, nearest, one_hot_max, sum_of_rows
@@ -54,8 +55,9 @@ class OmegaQuantizer(Quantizer):
         are unions of cells of the next one.
     rank: the rank r of the factored form, at most D and S; None is the published, full form. A position of the latent
         then costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1); of rank 1 without gradients 2·C·D, as symbols
-        are found by comparison with thresholds (`omega_quant.thresholds`). The model has 2·C·r·(D + S) parameters
-        instead of 2·C·S·D, besides biases and temperatures.
+        are found by comparison with thresholds (`omega_quant.thresholds`), and on a CPU none if each direction is a
+        unit vector along one latent, as indexing then replaces the matrix products. The model has 2·C·r·(D + S)
+        parameters instead of 2·C·S·D, besides biases and temperatures.
     dead_zone: whether stages are nested dead-zone quantizers (`omega_quant.scalar_cells`), which together are one
         quantizer with the steps of the last stage. This needs a rank, stages of which none is smaller than the one
         before, and `finer` 2, two stages or more, and at least 6 symbols.
@@ -72,12 +74,21 @@ class OmegaQuantizer(Quantizer):
     In the factored form `direction` (C, r, D) and `slope` (C, S, r) make the weights, `table_direction` (C, r, D) and
     `table_point` (C, S, r) the table. With several stages, the buffer `grid` (C, S, r) holds the points that are
     subtracted before the next stage: Σ_k grid[c, s, k]·direction[c, k]/|direction[c, k]|², which are coordinates along
-    `direction` if the directions are orthogonal. Without dead zones it starts as the table does. So the parameters
+    `direction` if the directions are orthogonal. Without dead zones it starts as the table does, and the parameters
     that decode (`table_direction`, `table_point`, `table_bias`) can be trained alone, without changing symbols.
+
+    With dead zones the table gives the center of a cell. Values are denser near 0, so that the mean of a cell (its
+    centroid) is nearer to 0, by more the wider the cell. `correction` (C, S) is that shift, in units of the distance
+    from the point of 0 to that of 1; it is added for the last known symbol of each latent only, and starts at 0. It is
+    the only parameter that `latent` has a gradient to: a learning rate for the points of the coarsest stage would be
+    too high for those of the finest.
     """
 
     stage: Tensor
     grid: Tensor
+    child: Tensor
+    """(C,), with dead zones: the channel of the same latent in the next stage that has one, or C for none. It follows
+    from the directions when these are set or loaded: it holds while training leaves channels along their latents."""
     prefix_fineness: Tensor
 
     def __init__(
@@ -146,6 +157,9 @@ class OmegaQuantizer(Quantizer):
             self.bias = nn.Parameter(torch.empty(channels, alphabet))
             self.table_direction = nn.Parameter(torch.empty(channels, rank, latent_channels))
             self.table_point = nn.Parameter(torch.empty(channels, alphabet, rank))
+        if dead_zone:
+            self.correction = nn.Parameter(torch.empty(channels, alphabet))
+            self.register_buffer("child", torch.full((channels,), channels), persistent=False)
         self.table_bias = nn.Parameter(torch.zeros(latent_channels))
         # the logarithm is learned, so that a temperature stays positive
         self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
@@ -166,9 +180,6 @@ class OmegaQuantizer(Quantizer):
     def _start(self, start: str) -> None:
         """Initialize the parameters as the option `start` says, and the buffers."""
         stage = torch.arange(self.stages).repeat_interleave(torch.tensor(self._sizes))
-        if self.stages > 1:
-            self.stage.copy_(stage)
-            self._sort_by_stage()
         if self.rank is not None:
             self.prefix_fineness.copy_(torch.arange(self.channels + 1) / self.channels)
         if start == "random":
@@ -177,6 +188,9 @@ class OmegaQuantizer(Quantizer):
         for number, size in enumerate(self._sizes):
             gain = torch.full((size,), self.finer**number)
             self._start_as_scalar_quantizer(number, (stage == number).nonzero()[:, 0], gain, 1 / gain)
+        if self.stages > 1:
+            self.stage.copy_(stage)
+            self._sort_by_stage()
 
     def _start_randomly(self) -> None:
         """Initialize as torch does 1×1 convolutions, with C as the fan-in of the second: C of its S·C inputs are not 0.
@@ -219,6 +233,8 @@ class OmegaQuantizer(Quantizer):
         self.slope[members, :, 0] = gain_C[:, None] * cells.slope.to(gain_C)
         self.bias[members] = cells.bias.to(gain_C)
         self.table_point[members, :, 0] = step_C[:, None] * cells.point.to(gain_C)
+        if self.dead_zone:
+            self.correction[members] = 0.0
         if self.stages > 1:
             self.grid[members] = 0.0
             lengths_C1 = direction_CKD[:, :1].square().sum(dim=2)
@@ -278,6 +294,7 @@ class OmegaQuantizer(Quantizer):
             size = self.finer ** (self.stages - 1 - number) * (_DEAD_ZONE_STEP if self.dead_zone else 1.0)
             count = len(members)
             self._start_as_scalar_quantizer(number, members, gain_D[:count] / size, step_D[:count] * size)
+        self._sort_by_stage()
 
     def fineness(self, kept: Tensor) -> Tensor:
         """See `Quantizer.fineness`; in the factored form, the values of `set_fineness`, linearly interpolated."""
@@ -355,6 +372,10 @@ class OmegaQuantizer(Quantizer):
                 if not torch.equal(needed, own):
                     y, _, seen = self._one_hot_max(rest, members, lengths, needed)
                 rest = rest - self._seen_by_later_stages(y, members, seen)
+        if self.dead_zone:
+            known = torch.where(here[:, :, None], symbols, MISSING)
+            last = rearrange(torch.where(self._is_last(known), symbols, MISSING), "n c p -> c (n p)")
+            total = total + sum_of_points(self.table_direction, self._corrections(), last).view_as(total)
         return total, bits, symbols
 
     def _one_hot_max(
@@ -386,14 +407,20 @@ class OmegaQuantizer(Quantizer):
         along_CKD = direction_CKD / direction_CKD.square().sum(dim=2, keepdim=True)
         return sum_of_points(along_CKD, self.grid[members], symbols_CR)
 
+    @torch.no_grad()
     def _sort_by_stage(self) -> None:
-        """Store the channels of each stage as integers of Python, which neither wait for a GPU nor change a trace."""
-        if not self.stage.is_meta:
+        """Store the channels of each stage as integers of Python, which neither wait for a GPU nor change a trace.
+
+        With dead zones, also the channel that refines each.
+        """
+        if self.stages > 1 and not self.stage.is_meta:
             of_channels = self.stage.tolist()
             stages = (
                 (number, [c for c, of in enumerate(of_channels) if of == number]) for number in range(self.stages)
             )
             self._channels_of_stages = [(number, members) for number, members in stages if members]
+            if self.dead_zone:
+                self.child = torch.tensor(self._children(), device=self.stage.device)  # the same in all processes
 
     def _members(self) -> list[tuple[int, Tensor]]:
         """The stages that have channels, each with the indices of these; for several stages only."""
@@ -412,11 +439,15 @@ class OmegaQuantizer(Quantizer):
     def symbols(self, latent: Tensor) -> Tensor:
         """The symbols (B, C, h, w), int64, of a latent (B, D, h, w). Raises ValueError for another shape."""
         self._check(latent)
+        axes = self._axes(self.direction) if self.rank == 1 and self.stages > 1 else None
         with torch.autocast(latent.device.type, enabled=False):
-            rest = rearrange(self._rectify(latent.to(self.bias.dtype)), "n d h w -> (n h w) d")
-            if self.stages == 1:
-                found = self._find(rest, 0, slice(None))
+            rest = self._rectify(latent.to(self.bias.dtype))
+            if axes is not None:
+                found = self._find_along_axes(rearrange(rest, "n d h w -> d (n h w)"), axes)
+            elif self.stages == 1:
+                found = self._find(rearrange(rest, "n d h w -> (n h w) d"), 0, slice(None))
             else:
+                rest = rearrange(rest, "n d h w -> (n h w) d")
                 found = self._find_in_stages(self._seen_by_the_first_stage(rest))
         batch, _, height, width = latent.shape
         return rearrange(found, "c (n h w) -> n c h w", n=batch, h=height, w=width)
@@ -432,17 +463,50 @@ class OmegaQuantizer(Quantizer):
                 rest = rest - self._rows_of_stage(members, of_stage)
         return found_CR
 
+    @torch.no_grad()
+    def _find_along_axes(self, rest_DR: Tensor, axis_C: Tensor) -> Tensor:
+        """The symbols (C, R) of all channels for latents (D, R), by indexing instead of matrix products.
+
+        axis_C: the latent that each channel is along.
+        """
+        found_CR = torch.empty(self.channels, rest_DR.shape[1], dtype=torch.int64, device=rest_DR.device)
+        rest_DR = rest_DR.clone(memory_format=torch.contiguous_format)
+        for number, members in self._members():
+            of_stage = axis_C[members]
+            symbols_CR = self._thresholds_of(number, members).find(rest_DR[of_stage])
+            found_CR.index_copy_(0, members, symbols_CR)
+            if number + 1 < self.stages:
+                rest_DR.index_add_(0, of_stage, self.grid[members, :, 0].gather(1, symbols_CR), alpha=-1)
+        return found_CR
+
     def _find(self, z: Tensor, number: int, members: Tensor | slice) -> Tensor:
         """The symbols (C, R) of the channels of a stage for rows (R, D)."""
         if self.rank is None:
             return nearest(z, self.weight[members], self.bias[members]).T
-        direction, slope, bias = self.direction[members], self.slope[members], self.bias[members]
-        if self.rank == 1 and z.device.type == "cpu" and not is_traced():
-            thresholds = self._thresholds.get(number)
-            if thresholds is None or not thresholds.are_of(slope[:, :, 0], bias):
-                thresholds = self._thresholds[number] = Thresholds.of(slope[:, :, 0], bias)
-            return thresholds.find(direction[:, 0] @ z.T)
-        return factored_nearest(z, direction, slope, bias)
+        if self._uses_thresholds(z):
+            return self._thresholds_of(number, members).find(self.direction[members, 0] @ z.T)
+        return factored_nearest(z, self.direction[members], self.slope[members], self.bias[members])
+
+    def _uses_thresholds(self, like: Tensor) -> bool:
+        """Whether symbols are found by comparison with thresholds, on the device of a tensor."""
+        return self.rank == 1 and like.device.type == "cpu" and not is_traced()
+
+    def _thresholds_of(self, number: int, members: Tensor | slice) -> Thresholds:
+        """The thresholds of the channels of a stage."""
+        slope, bias = self.slope[members, :, 0], self.bias[members]
+        thresholds = self._thresholds.get(number)
+        if thresholds is None or not thresholds.are_of(slope, bias):
+            thresholds = self._thresholds[number] = Thresholds.of(slope, bias)
+        return thresholds
+
+    @torch.no_grad()
+    def _axes(self, direction_CKD: Tensor) -> Tensor | None:
+        """The latents (C,) that directions are along, if each is a unit vector along one, and indexing is used."""
+        if not self._uses_thresholds(direction_CKD):
+            return None
+        length_C, latent_C = direction_CKD[:, 0].max(dim=1)
+        alone = int(direction_CKD.count_nonzero()) == len(length_C) and bool((length_C == 1).all())
+        return latent_C if alone else None
 
     def _rows_of_stage(self, members: Tensor, symbols_CR: Tensor) -> Tensor:
         """The points (R, D) to subtract before later stages."""
@@ -458,10 +522,39 @@ class OmegaQuantizer(Quantizer):
         if self.rank is None:
             y = sum_of_rows(self.table[:channels], rearrange(symbols, "n c h w -> (n h w) c"))
         else:
-            table = self.table_direction[:channels], self.table_point[:channels]
-            y = sum_of_points(*table, rearrange(symbols, "n c h w -> c (n h w)"))
-        y = y + self.table_bias
+            y = self._sum_of_points(symbols)
+        y = y + (self.table_bias.detach() if self.dead_zone else self.table_bias)
         return self._rectify(rearrange(y, "(n h w) d -> n d h w", n=batch, h=height, w=width))
+
+    def _sum_of_points(self, symbols: Tensor) -> Tensor:
+        """The points (B·h·w, D) of the first n channels of symbols (B, n, h, w), corrected with dead zones."""
+        channels = symbols.shape[1]
+        direction, point = self.table_direction[:channels], self.table_point[:channels]
+        row_CR: Tensor | int = 0  # of the point of symbol 0
+        if self.dead_zone:
+            direction, point = direction.detach(), point.detach()
+            point = torch.cat([point, point + self._corrections()[:channels]], dim=1)
+            row_CR = rearrange(self.alphabet * self._is_last(symbols).short(), "n c h w -> c (n h w)")
+        symbols_CR = rearrange(symbols, "n c h w -> c (n h w)")
+        has_gradient = torch.is_grad_enabled() and direction.requires_grad  # which indexing would not give
+        axes = None if has_gradient else self._axes(direction)
+        if axes is None:
+            return sum_of_points(direction, point, symbols_CR + row_CR)
+        return sum_along_axes(axes, self.latent_channels, point[:, :, 0], symbols_CR, row_CR).T
+
+    def _is_last(self, symbols: Tensor) -> Tensor:
+        """A mask (B, n, …): whether each of n channels of symbols (B, n, …) is the last known one of its latent."""
+        channels = symbols.shape[1]
+        # browsers have no operators that index or combine booleans; 8 bits are the quickest elsewhere
+        missing = (symbols == MISSING).to(symbols.dtype if is_traced() else torch.int8)
+        with_none = torch.cat([missing, torch.ones_like(missing[:, :1])], dim=1)
+        return missing < with_none.index_select(1, self.child[:channels].clamp(max=channels))
+
+    def _corrections(self) -> Tensor:
+        """The `correction` of each symbol as coordinates (C, S, r) along the directions of the table."""
+        zero = self.alphabet // 2 - 1
+        unit_CK = (self.table_point[:, zero + 1] - self.table_point[:, zero]).detach()
+        return self.correction[:, :, None] * unit_CK[:, None]
 
     @torch.no_grad()
     def refinement(self) -> Refinement:
@@ -484,10 +577,23 @@ class OmegaQuantizer(Quantizer):
         if not self.dead_zone:
             levels = number.clamp(-MOST_LEVEL, MOST_LEVEL).repeat(len(before), 1)
             return Refinement([-1] * self.channels, levels, sizes.tolist())
+        return Refinement(self._parents(), levels, sizes.tolist())
+
+    def _children(self) -> list[int]:
+        """See `child`."""
+        latents, children = self.direction[:, 0].abs().argmax(dim=1).tolist(), [self.channels] * self.channels
+        next_of: dict[int, int] = {}
+        for _, members in reversed(self._channels_of_stages):
+            for c in members:
+                children[c] = next_of.get(latents[c], self.channels)
+            next_of.update((latents[c], c) for c in members)
+        return children
+
+    def _parents(self) -> list[int]:
+        """The channel that each channel refines: that of the same latent in the stage before, or −1."""
         stages, latents = self.stage.tolist(), self.direction[:, 0].abs().argmax(dim=1).tolist()
         channel_of = {(stage, latent): c for c, (stage, latent) in enumerate(zip(stages, latents, strict=True))}
-        parents = [channel_of.get((stage - 1, latent), -1) for stage, latent in zip(stages, latents, strict=True)]
-        return Refinement(parents, levels, sizes.tolist())
+        return [channel_of.get((stage - 1, latent), -1) for stage, latent in zip(stages, latents, strict=True)]
 
     @torch.no_grad()
     def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
@@ -509,6 +615,8 @@ class OmegaQuantizer(Quantizer):
                 parameter[c, dead.to(parameter.device)] = nearby.to(parameter)
             if self.rank is not None and self.stages > 1:
                 self.grid[c, dead.to(self.grid.device)] = self.grid[c, parents.to(self.grid.device)]
+            if self.dead_zone:
+                self.correction[c, dead.to(self.grid.device)] = self.correction[c, parents.to(self.grid.device)]
             reset += len(dead)
         return reset
 
@@ -527,8 +635,7 @@ class OmegaQuantizer(Quantizer):
             of_prefixes = name == "prefix_fineness"
             setattr(self, name, buffer[[0, *(c + 1 for c in order)]] if of_prefixes else buffer[list(order)])
         self.channels = len(order)
-        if self.stages > 1:
-            self._sort_by_stage()
+        self._sort_by_stage()
 
     def _rectify(self, x: Tensor) -> Tensor:
         return torch.relu(x) if self.rectified else x

@@ -232,8 +232,8 @@ class ImageCodec(nn.Module):
 
         image, kept: as for `forward`.
 
-        The quantizer's tables and the synthesis get gradients and, from the bits, a prior that learns from symbols; the
-        analysis gets none. Symbols are computed without autocast; those are kept that come first in files.
+        The synthesis gets gradients, what the quantizer decodes with and, from the bits, a prior that learns from
+        symbols; the analysis gets none. Symbols are computed without autocast; those are kept that come first in files.
         """
         kept = self._all_kept(image) if kept is None else kept
         with torch.autocast(image.device.type, enabled=False):
