@@ -13,8 +13,8 @@ STAGES = [3, 5, 6]
 
 
 def quantizer(rank: int = 1, channels: int = C) -> OmegaQuantizer:
-    settings = {"start": "scalar", "stages": STAGES, "finer": 2.0, "dead_zone": True}
-    return OmegaQuantizer(latent_channels=D, channels=channels, alphabet=S, rank=rank, **settings)  # type: ignore[arg-type]
+    sizes = {"latent_channels": D, "channels": channels, "alphabet": S, "rank": rank}
+    return OmegaQuantizer(**sizes, start="scalar", stages=STAGES, finer=2.0, dead_zone=True)
 
 
 @pytest.fixture(params=[1, 2], ids=["indexing", "products"])

@@ -552,9 +552,17 @@ class OmegaQuantizer(Quantizer):
 
     def _corrections(self) -> Tensor:
         """The `correction` of each symbol as coordinates (C, S, r) along the directions of the table."""
+        return self.correction[:, :, None] * self._from_0_to_1().detach()[:, None]
+
+    def _from_0_to_1(self) -> Tensor:
+        """The coordinates (C, r) along the directions of the table from the point of 0 to that of 1."""
         zero = self.alphabet // 2 - 1
-        unit_CK = (self.table_point[:, zero + 1] - self.table_point[:, zero]).detach()
-        return self.correction[:, :, None] * unit_CK[:, None]
+        return self.table_point[:, zero + 1] - self.table_point[:, zero]
+
+    def _latents(self) -> list[int]:
+        """The latent that each channel is along, or nearest to."""
+        latents: list[int] = self.direction[:, 0].abs().argmax(dim=1).tolist()
+        return latents
 
     @torch.no_grad()
     def refinement(self) -> Refinement:
@@ -572,8 +580,7 @@ class OmegaQuantizer(Quantizer):
         if self.rank is None:
             sizes = (self.table[:, zero + 1] - self.table[:, zero]).square().sum(dim=1)
         else:
-            along = self.table_point[:, zero + 1] - self.table_point[:, zero]
-            sizes = torch.einsum("ck,ckd->cd", along, self.table_direction).square().sum(dim=1)
+            sizes = torch.einsum("ck,ckd->cd", self._from_0_to_1(), self.table_direction).square().sum(dim=1)
         if not self.dead_zone:
             levels = number.clamp(-MOST_LEVEL, MOST_LEVEL).repeat(len(before), 1)
             return Refinement([-1] * self.channels, levels, sizes.tolist())
@@ -581,7 +588,7 @@ class OmegaQuantizer(Quantizer):
 
     def _children(self) -> list[int]:
         """See `child`."""
-        latents, children = self.direction[:, 0].abs().argmax(dim=1).tolist(), [self.channels] * self.channels
+        latents, children = self._latents(), [self.channels] * self.channels
         next_of: dict[int, int] = {}
         for _, members in reversed(self._channels_of_stages):
             for c in members:
@@ -591,7 +598,7 @@ class OmegaQuantizer(Quantizer):
 
     def _parents(self) -> list[int]:
         """The channel that each channel refines: that of the same latent in the stage before, or −1."""
-        stages, latents = self.stage.tolist(), self.direction[:, 0].abs().argmax(dim=1).tolist()
+        stages, latents = self.stage.tolist(), self._latents()
         channel_of = {(stage, latent): c for c, (stage, latent) in enumerate(zip(stages, latents, strict=True))}
         return [channel_of.get((stage - 1, latent), -1) for stage, latent in zip(stages, latents, strict=True)]
 
