@@ -33,6 +33,12 @@ class TestFactoredOmegaForEveryLatent(QuantizerContract):
     latent_channels = 3
 
 
+class TestOmegaWithDeadZones(QuantizerContract):
+    name = "omega"
+    options = {"start": "scalar", "stages": [1.0, 1.0, 2.0], "finer": 2.0, "rank": 1, "dead_zone": True}
+    channels = 8
+
+
 class TestInteger(QuantizerContract):
     name = "integer"
     latent_channels = 4

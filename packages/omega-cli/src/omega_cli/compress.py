@@ -12,6 +12,7 @@ from omega_cli.logs import show
 from omega_cli.options import (
     Coder,
     Device,
+    Effort,
     ExecutorAddress,
     ExecutorName,
     Keep,
@@ -62,6 +63,7 @@ def compress(
     bpp: Annotated[float | None, typer.Option(help="Largest rate of each file, in bits per pixel.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Largest size of each file, in bytes.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Lowest quality of each picture: PSNR in dB.")] = None,
+    effort: Effort = 0,
     alpha: Annotated[Keep, typer.Option(help="Alpha: keep it without loss, or drop it.")] = Keep.keep,
     icc: Annotated[Keep, typer.Option(help="ICC profiles: keep or drop them.")] = Keep.keep,
     pack: Annotated[
@@ -92,6 +94,8 @@ def compress(
     quiet = quiet or output.is_standard_output
     if pack and STANDARD_INPUT in inputs:
         raise OmegaError("a picture of a pack has a name, which standard input does not give.")
+    if pack and effort:
+        raise OmegaError("symbols are searched for a picture in a file of its own: leave out --effort or --pack.")
     account = Account()
     found = find_files(inputs, is_picture_file, account)
     if pack:
@@ -104,7 +108,8 @@ def compress(
     loaded = ModelOnce(model, max_pixels, device, max_memory, quiet)
     loaded().check_rate(rate)
     loaded().check_coder(coder)
-    worker = Compressing(loaded, coder, rate, alpha is Keep.drop, icc is Keep.drop, existing)
+    loaded().check_effort(effort)
+    worker = Compressing(loaded, coder, rate, effort, alpha is Keep.drop, icc is Keep.drop, existing)
     if pack:
         if rate.psnr is not None:
             raise RateError("a pack has one number of channels: use another limit than --psnr.")

@@ -26,6 +26,7 @@ class Compressing:
     model: ModelOnce
     coder: str | None
     rate: "Rate"
+    effort: int
     drop_alpha: bool
     drop_icc: bool
     existing: Existing
@@ -49,7 +50,8 @@ class Compressing:
         """Make one file of one picture."""
         source = standard_input().read() if job.source == STANDARD_INPUT else job.source
         size = len(source) if isinstance(source, bytes) else source.stat().st_size  # before the source can vanish
-        file = self.model().encode_at_rate(self.read(source), self.rate, coder=self.coder, name=str(job.source))
+        picture, name = self.read(source), str(job.source)
+        file = self.model().encode_at_rate(picture, self.rate, coder=self.coder, effort=self.effort, name=name)
         data = file.to_bytes()
         write_result(job.target, data, self.existing)
         return Done(1, size, len(data), file.pixels)

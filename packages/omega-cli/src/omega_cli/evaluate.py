@@ -21,6 +21,7 @@ from omega_cli.messages import say
 from omega_cli.options import (
     CodecOnce,
     Device,
+    Effort,
     ExecutorAddress,
     ExecutorName,
     MaxPixels,
@@ -105,6 +106,7 @@ class Evaluating:
     models: by name, each with the coder of its files; None is the coder of the model.
     against: codecs to compare with, by name.
     channels: the numbers of channels to measure; up to 32, evenly spaced, if empty.
+    effort: of the models, for a file at each number of channels; 0 for prefixes of one file.
     metrics: the metrics to measure.
     max_pixels: the largest number of pixels of a picture.
     pictures: the folder for originals and reconstructions, or None to write none.
@@ -115,6 +117,7 @@ class Evaluating:
     models: dict[str, tuple[ModelOnce, str | None]]
     against: dict[str, CodecOnce]
     channels: list[int]
+    effort: int
     metrics: list[str]
     max_pixels: int
     pictures: Path | None
@@ -150,7 +153,10 @@ class Evaluating:
         from omega_train.evaluation import measurements
 
         for name, (model, coder) in self.models.items():
-            yield name, list(measurements.through_model(model(), pixels, self.channels, coder=coder))
+            yield (
+                name,
+                list(measurements.through_model(model(), pixels, self.channels, coder=coder, effort=self.effort)),
+            )
         for name, codec in self.against.items():
             yield name, list(measurements.through_codec(codec(), pixels))
 
@@ -190,6 +196,7 @@ def evaluate(
             help="Other than the models' own; several times for several.",
         ),
     ] = None,
+    effort: Effort = 0,
     against: Annotated[
         str,
         typer.Option(
@@ -236,6 +243,7 @@ def evaluate(
         model or [name for name in [os.environ.get("OMEGA_MODEL")] if name],  # typer would split it at spaces
         counts=_numbers(channels),
         coders=coder or (),
+        effort=effort,
         codecs=[codec.strip() for codec in against.split(",") if codec.strip()],
         codec_options=codec_option or (),
         overlays=overlay or [],
@@ -261,6 +269,7 @@ def evaluate_on(
     *,
     counts: list[int] | None = None,
     coders: Sequence[str] = (),
+    effort: int = 0,
     codecs: Sequence[str] = (),
     codec_options: Sequence[str] = (),
     overlays: Sequence[Path] = (),
@@ -281,6 +290,7 @@ def evaluate_on(
     The arguments are those of the command `evaluate`, after parsing.
 
     counts: numbers of channels to measure; up to 32, evenly spaced, if empty.
+    effort: of the models, from 0 to 3; above 0 every number of channels has a file of its own.
     codecs: names of codecs to compare with.
     codec_options: their options, such as "webp.method=4".
     metrics: psnr, ssim, ms_ssim, psnr_hvs_m, ssimulacra2; the first three if empty.
@@ -315,6 +325,7 @@ def evaluate_on(
     models = _with_coders(_named(model_paths, max_pixels, device, quiet), coders)
     for loaded, coder in models.values():
         loaded().check_coder(coder)
+        loaded().check_effort(effort)
         for count in counts:
             loaded().check_rate(Rate(channels=count))
     if not models and not against:
@@ -331,6 +342,7 @@ def evaluate_on(
             for name, codec in against.items()
         },
         "channels": counts,
+        "effort": effort,
         "metrics": metrics,
         "versions": {name: version(name) for name in ("omega-core", "omega-train", "pillow", "torch")},
     }
@@ -347,7 +359,7 @@ def evaluate_on(
     made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": [job.image for job in jobs]}
     claim(output, made_with, overwrite=overwrite)
     kept = output / "pictures" if save_images else None
-    worker = Evaluating(models, against, counts, metrics, max_pixels or MAX_PIXELS, kept)
+    worker = Evaluating(models, against, counts, effort, metrics, max_pixels or MAX_PIXELS, kept)
     mine = list(share(jobs)) if together else jobs
     wanted = [job for job in mine if not (skip_existing and job.done)]
     for job in wanted:

@@ -66,3 +66,14 @@ class IntegerQuantizer(Quantizer):
         latent = torch.zeros(batch, self.channels, height, width, device=symbols.device)
         latent[:, :channels] = torch.where(symbols < 0, 0, symbols + self.lowest).float()
         return latent
+
+    def cells(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Quantizer.cells`. The lowest and the highest integer stand for all values beyond them, too."""
+        batch, channels, height, width = symbols.shape
+        lower = torch.full((batch, self.channels, height, width), -torch.inf, device=symbols.device)
+        upper = -lower
+        value = (symbols + self.lowest).float()
+        known = symbols >= 0
+        lower[:, :channels] = torch.where(known & (value > self.lowest), value - 0.5, -torch.inf)
+        upper[:, :channels] = torch.where(known & (value < self.highest), value + 0.5, torch.inf)
+        return lower, upper

@@ -502,8 +502,11 @@ class OmegaQuantizer(Quantizer):
     @torch.no_grad()
     def _axes(self, direction_CKD: Tensor) -> Tensor | None:
         """The latents (C,) that directions are along, if each is a unit vector along one, and indexing is used."""
-        if not self._uses_thresholds(direction_CKD):
-            return None
+        return self._axis_of_channels(direction_CKD) if self._uses_thresholds(direction_CKD) else None
+
+    @staticmethod
+    def _axis_of_channels(direction_CKD: Tensor) -> Tensor | None:
+        """The latents (C,) that directions are along, if each is a unit vector along one."""
         length_C, latent_C = direction_CKD[:, 0].max(dim=1)
         alone = int(direction_CKD.count_nonzero()) == len(length_C) and bool((length_C == 1).all())
         return latent_C if alone else None
@@ -541,6 +544,33 @@ class OmegaQuantizer(Quantizer):
         if axes is None:
             return sum_of_points(direction, point, symbols_CR + row_CR)
         return sum_along_axes(axes, self.latent_channels, point[:, :, 0], symbols_CR, row_CR).T
+
+    @torch.no_grad()
+    def cells(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Quantizer.cells`. Raises ComponentError without dead zones, or if channels are not along single latents.
+
+        Numbers beyond the alphabet of a first stage are in its outermost cells, which have finite ends here.
+        """
+        axis_C = self._axis_of_channels(self.direction) if self.dead_zone and self.rank == 1 else None
+        if axis_C is None:
+            raise ComponentError(
+                "the quantizer omega has cells, which a search for better symbols needs, with dead zones, rank 1 and"
+                " channels along single latents only."
+            )
+        batch, channels, height, width = symbols.shape
+        zero = self.alphabet // 2 - 1
+        numbers = torch.zeros(batch, self.latent_channels, height, width, device=symbols.device)
+        steps = torch.full_like(numbers, torch.inf)
+        for _, members in self._members():
+            here = members[members < channels]
+            axes, level = axis_C[here], symbols[:, here].to(numbers.dtype) - zero
+            before, known = numbers[:, axes], level >= -zero
+            half = torch.where(before > 0, level == 3, level == 2) * before.sign()
+            numbers[:, axes] = torch.where(known, torch.where(before == 0, level, 2 * before + half), before)
+            size = 1 / self.slope[here, zero + 1, 0]
+            steps[:, axes] = torch.where(known, size[:, None, None], steps[:, axes])
+        lower = torch.where(numbers > 0, numbers, numbers - 1) * steps
+        return lower, torch.where(numbers < 0, numbers, numbers + 1) * steps
 
     def _is_last(self, symbols: Tensor) -> Tensor:
         """A mask (B, n, …): whether each of n channels of symbols (B, n, …) is the last known one of its latent."""

@@ -308,8 +308,24 @@ class ImageCodec(nn.Module):
         given = given if image.is_floating_point() else given / 255
         return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)
 
+    def analyzed(self, image: Tensor) -> Tensor:
+        """Transform an image as `analyze` does, but as for files: in the quicker type, if there is one.
+
+        image: (B, colors, H, W), floating-point in [0, 1], or gray for an architecture for RGB.
+
+        The latent is in the type of the quantizer.
+        """
+        with torch.no_grad(), self.quickly():
+            return self.analyze(self._taken(image)).to(_dtype(self.quantizer))
+
+    def synthesized(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
+        """Transform a latent as `synthesize` does, as for files, with a gradient to it. The result is float32."""
+        with self.quickly():
+            image = self.synthesize(latent.to(_dtype(self.architecture)), height, width, fineness.to(latent))
+        return image.float()
+
     def _symbols(self, image: Tensor) -> Tensor:
-        with self._quickly():
+        with self.quickly():
             latent = self.analyze(image)
         return self.quantizer.symbols(latent.to(_dtype(self.quantizer))).long()
 
@@ -377,7 +393,7 @@ class ImageCodec(nn.Module):
     ) -> Tensor:
         """Decode symbols; `finish` is applied to each tile before it is copied into the image."""
         fineness = self.fineness(symbols.to(self.device)).to(_dtype(self.architecture))
-        with self._quickly():
+        with self.quickly():
             if tile is None:
                 image = self.synthesize(self._latent(symbols), height, width, fineness)
                 return finish(image).to(symbols.device)
@@ -390,7 +406,7 @@ class ImageCodec(nn.Module):
             assert whole is not None  # noqa: S101 (there is at least one tile)
             return whole
 
-    def _quickly(self) -> torch.autocast:
+    def quickly(self) -> torch.autocast:
         """Autocast to the shorter type of the architecture, if it has one and the device is quicker with it."""
         quick, device = self.architecture.quick_precision, self.device
         enabled = quick is not None and _dtype(self.architecture) == torch.float32 and is_quick(device, quick)

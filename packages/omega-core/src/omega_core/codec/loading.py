@@ -72,7 +72,14 @@ def load_model(
 
         parts = load_parts(path, device=device, precision=precision)
         place, files = str(parts.codec.device), FileCodec(parts.codec, parts.prior)
-        model = Model(files, parts.description, parts.fingerprint, max_pixels=max_pixels, max_memory=max_memory)
+        model = Model(
+            files,
+            parts.description,
+            parts.fingerprint,
+            max_pixels=max_pixels,
+            max_memory=max_memory,
+            search=parts.search,
+        )
     _log.info("%s: %s on %s, loaded in %.2f s", printable(str(path)), model, place, time.monotonic() - began)
     return model
 

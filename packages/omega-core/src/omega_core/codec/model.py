@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from omega_core.codec.decoding import GrowingPicture, PictureMaker
@@ -39,7 +41,7 @@ from omega_core.format.rate_control import Rate, length_within
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.alpha_and_profile import compress_planes, compress_profile
 from omega_core.images.metrics import psnr
-from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
+from omega_core.images.pictures import MAX_PIXELS, Picture, Pixels, check_size
 from omega_core.images.reading import Batch, FileOrArray, PictureLike, is_batch, pictures_of, read_picture
 from omega_core.places import Url, place_of
 from omega_core.plugins.registry import registry, resolve
@@ -54,6 +56,10 @@ TILE_SIZE = 1024
 TILE_SIZES = range(256, 2049)
 """Accepted sides of tiles, in pixels; a picture with a longer side needs tiles, which bound memory and overlap."""
 
+EFFORTS = (0, 1, 4, 16)
+"""The steps of the search for better symbols for each effort from 0 on."""
+
+_AROUND = 0.15  # of the bits of a file, by which the files are shorter and longer that give the slope at its end
 _FIRST_BYTES = 100  # of the stream, below which no picture is decoded while a file arrives
 
 
@@ -83,6 +89,13 @@ class Encoded:
         return self.whole.truncated(self.lengths[channels]).to_bytes()
 
 
+class BetterSymbols(Protocol):
+    """A search for better symbols: `SymbolSearch`, which needs torch."""
+
+    def symbols_of(self, pixels: Pixels, known: Symbols, slope: float, steps: int) -> Symbols:
+        """See `SymbolSearch.symbols_of`."""
+
+
 class CompressOptions(TypedDict, total=False):
     """The options of `Model.compress`, for type checkers."""
 
@@ -92,6 +105,7 @@ class CompressOptions(TypedDict, total=False):
     max_bytes: int | None
     psnr: float | None
     coder: str | None
+    effort: int
 
 
 class Model:
@@ -103,6 +117,8 @@ class Model:
     max_pixels: the most pixels of a picture; larger ones are refused before memory is allocated.
     max_memory: the most bytes that decoding a file may take, besides the model; files that may take more are neither
         decoded nor made. None for 4 GiB, or as many MiB as the environment variable OMEGA_MAX_MEMORY says.
+    search: makes the search for better symbols when it is needed, and raises ComponentError if the model lacks what it
+        takes; None for a runtime that has none.
 
     codec: what transforms pictures, that of `files`: architecture and quantizer as one module, or another runtime.
     tile_size: the side, in pixels, of the tiles of larger pictures, if the architecture is local.
@@ -116,8 +132,10 @@ class Model:
         *,
         max_pixels: int = MAX_PIXELS,
         max_memory: int | None = None,
+        search: Callable[[], BetterSymbols] | None = None,
     ) -> None:
         self.files, self.codec = files, files.codec
+        self._make_search = search
         self.description = description
         self.fingerprint = fingerprint
         self.max_pixels = max_pixels
@@ -203,13 +221,25 @@ class Model:
 
     def _encode(self, pictures: Sequence[Picture], coder: str | None, counts: Sequence[int] = ()) -> Encoded:
         """Encode all channels of pictures. counts: rising numbers of channels, for `Encoded.lengths`."""
-        first, shapes = pictures[0], [picture.size for picture in pictures]
+        shapes = [picture.size for picture in pictures]
         tile = self._tile(shapes)
         for picture in pictures:
             self.files.check(picture.pixels)
         self.memory.check(shapes, tile, self.max_memory)
-        coded = self.files.coded(self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile))
-        name = self._coder_name(coder)
+        symbols = self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile)
+        return self._encoded(pictures, symbols, tile, coder, counts)
+
+    def _encoded(
+        self,
+        pictures: Sequence[Picture],
+        symbols: Sequence[Symbols],
+        tile: int | None,
+        coder: str | None,
+        counts: Sequence[int],
+    ) -> Encoded:
+        """Encode pictures to these symbols. Other arguments: see `_encode`."""
+        first, shapes = pictures[0], [picture.size for picture in pictures]
+        coded, name = self.files.coded(symbols), self._coder_name(coder)
         counts = [*counts, *([] if counts and counts[-1] == self.channels else [self.channels])]
         stream, lengths = coded.encode(_coder(name), [coded.end_of(count) for count in counts])
         planes = [picture.alpha for picture in pictures if picture.alpha is not None]
@@ -250,6 +280,7 @@ class Model:
         max_bytes: int | None = None,
         psnr: float | None = None,
         coder: str | None = None,
+        effort: int = 0,
     ) -> bytes | list[bytes]:
         """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
@@ -259,49 +290,97 @@ class Model:
             have one shape, or a tensor (B, colors, H, W) with B other than 1.
         channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`; without any, all channels are kept.
         coder: the name of a coder; that of the model if None.
+        effort: from 0 to 3, how long better symbols for this rate are searched for; see `encode_at_rate`.
 
         Raises ImageError for the picture, ComponentError or CoderError for the coder, RateError for several limits, for
-        a number of channels that the model lacks or for fewer bytes than the smallest file takes. Warns (OmegaWarning)
-        if a PSNR is not reached; the file is then whole.
+        a number of channels or an effort that there is not, or for fewer bytes than the smallest file takes;
+        ComponentError for an effort above 0 if the model has no search. Warns (OmegaWarning) if a PSNR is not reached;
+        the file is then whole.
         """
         rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
         if not is_batch(picture):
-            return self.encode_at_rate(cast(PictureLike, picture), rate, coder=coder).to_bytes()
+            return self.encode_at_rate(cast(PictureLike, picture), rate, coder=coder, effort=effort).to_bytes()
         files = []
         for number, each in enumerate(pictures_of(picture)):
             try:
-                files.append(self.encode_at_rate(each, rate, coder=coder, name=f"picture {number}").to_bytes())
+                name = f"picture {number}"
+                files.append(self.encode_at_rate(each, rate, coder=coder, effort=effort, name=name).to_bytes())
             except ImageError as problem:
                 raise ImageError(f"picture {number} of the batch: {problem}") from problem
         return files
 
     def encode_at_rate(
-        self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, name: str = "the picture"
+        self,
+        picture: PictureLike | Picture,
+        rate: Rate,
+        *,
+        coder: str | None = None,
+        effort: int = 0,
+        name: str = "the picture",
     ) -> OmegaFile:
         """Encode a picture once, and truncate its file to a rate.
 
         picture: one picture, as for `compress`.
         rate: the number of channels, size or quality of the file.
         coder: the name of a coder; that of the model if None.
+        effort: from 0 to 3. At 0, each symbol is the nearest one. Above, as many steps as `EFFORTS` says change symbols
+            where that makes the picture at this rate better for its bits. Truncated to lower rates, the file is then as
+            good as with effort 0. It is decoded as any other.
         name: of the picture, for warnings.
 
         Raises as `compress` does. Warns (OmegaWarning) if the whole file does not reach the PSNR of the rate.
         """
         self.check_rate(rate)
+        self.check_effort(effort)
         read = self.read(picture)
         exact = rate.whole_channels(self.channels)
         encoded = self._encode([read], coder, [] if exact is None else [exact])
+        length, reached = self._cut(encoded, rate, read)
+        if effort:
+            encoded = self._searched(encoded, read, length, EFFORTS[effort], coder)
+            length, reached = self._cut(encoded, rate, read)
+        if rate.psnr is not None and reached < rate.psnr:
+            message = f"{name}: {rate.psnr} dB are not reached, the whole file has {reached:.2f} dB."
+            warnings.warn(message, OmegaWarning, stacklevel=2)
+        return encoded.whole.truncated(length)
+
+    def _cut(self, encoded: Encoded, rate: Rate, picture: Picture) -> tuple[int, float]:
+        """Return the bytes of the stream of an encoded picture at a rate, and the PSNR there if the rate is one."""
         budget = rate.budget(encoded.whole.pixels)
         if budget is not None:
-            length = length_within(encoded.whole, budget)
-        elif rate.psnr is not None:
-            length, reached = self._reaching(encoded, read, rate.psnr)
-            if reached < rate.psnr:
-                message = f"{name}: {rate.psnr} dB are not reached, the whole file has {reached:.2f} dB."
-                warnings.warn(message, OmegaWarning, stacklevel=2)
-        else:
-            length = encoded.lengths[exact or self.channels]
-        return encoded.whole.truncated(length)
+            return length_within(encoded.whole, budget), math.inf
+        if rate.psnr is not None:
+            return self._reaching(encoded, picture, rate.psnr)
+        return encoded.lengths[rate.whole_channels(self.channels) or self.channels], math.inf
+
+    def _searched(self, encoded: Encoded, picture: Picture, length: int, steps: int, coder: str | None) -> Encoded:
+        """Return a picture with better symbols for a file with `length` bytes of the stream."""
+        coded, maker = encoded.coded, PictureMaker(self.files, encoded.whole.header)
+        bits = _bits_until(coded)
+        here = min(8 * length, float(bits[-1]))
+        known, *around = (coded.first(1 + int(np.searchsorted(bits, here * (1 + by)))) for by in (0, -_AROUND, _AROUND))
+        errors = [10 ** (-psnr(picture.pixels, made.pixels) / 10) for made in maker.several([own for [own] in around])]
+        apart = min(here * (1 + _AROUND), float(bits[-1])) - here * (1 - _AROUND)
+        slope = (errors[0] - errors[1]) / (apart / encoded.whole.pixels)
+        if not slope > 0:
+            return encoded
+        symbols = self._search.symbols_of(picture.pixels, known[0], slope, steps)
+        counts = [count for count in encoded.lengths if count < self.channels]
+        return self._encoded([picture], [symbols], encoded.whole.header.tile, coder, counts)
+
+    @cached_property
+    def _search(self) -> BetterSymbols:
+        """The search for better symbols. Raises ComponentError if there is none."""
+        if self._make_search is None:
+            raise ComponentError("an exported model has no search: take the effort 0, or the .safetensors file.")
+        return self._make_search()
+
+    def check_effort(self, effort: int) -> None:
+        """Raise RateError for an effort that there is not, ComponentError for one that the model lacks."""
+        if not isinstance(effort, int) or effort not in range(len(EFFORTS)):
+            raise RateError(f"the effort is a whole number from 0 to {len(EFFORTS) - 1}, not {effort!r}.")
+        if effort:
+            self._search  # noqa: B018 (which raises)
 
     def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
         """Return the fewest bytes of the stream that reach a PSNR, or else all of them, and the PSNR there.
@@ -529,9 +608,14 @@ def _single(each: Sequence[Item]) -> Sequence[Item]:
 
 def _even_in_bits(coded: CodedSymbols, count: int = 100) -> list[int]:
     """Rising numbers of symbols, the last that of all, between which symbols have about equally many bits."""
-    bits = np.cumsum(coded.tables.bits_of_each(coded.symbols))
+    bits = _bits_until(coded)
     found = np.searchsorted(bits, bits[-1] * np.arange(1, count) / count, side="right")
     return [*np.unique(found[(found > 0) & (found < len(bits))]).tolist(), len(bits)]
+
+
+def _bits_until(coded: CodedSymbols) -> NDArray[np.float64]:
+    """The bits of the first symbols up to each, in the order of coding."""
+    return np.cumsum(coded.tables.bits_of_each(coded.symbols))
 
 
 def _growing_lengths(length: int, growth: float) -> Iterator[int]:

@@ -13,9 +13,10 @@ from torch import nn
 from omega_core.codec.devices import device_of
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.model_file import Description, read_model
-from omega_core.coding.tables import NoPrior
+from omega_core.codec.symbol_search import SymbolSearch
+from omega_core.coding.tables import MISSING, NoPrior
 from omega_core.contracts.architecture import Architecture
-from omega_core.contracts.prior import FrozenPrior
+from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import ComponentError, ModelFileError
 from omega_core.plugins.registry import build, resolve
@@ -32,12 +33,41 @@ class ModelParts:
     codec: architecture and quantizer, for use without gradients.
     prior: the frozen prior.
     description, fingerprint: of the model file.
+    relaxation: the arrays that the relaxed phase trained, which coding does not need.
     """
 
     codec: ImageCodec
     prior: FrozenPrior
     description: Description
     fingerprint: str
+    relaxation: Arrays
+
+    def search(self) -> SymbolSearch:
+        """Return a search for better symbols, by the density of latents of the relaxed phase.
+
+        Raises ComponentError if the model has none, or its quantizer no cells; ModelFileError if it does not fit.
+        """
+        of_prior = {name: array for name, array in self.relaxation.items() if name.startswith("prior.")}
+        if self.description.prior is None or not of_prior:
+            raise ComponentError(
+                "this model has no density of latents, by which better symbols are searched for: take the effort 0, or"
+                " train it with a relaxed phase."
+            )
+        codec, choice = self.codec, self.description.prior
+        sizes = {"channels": codec.channels, "alphabet": codec.alphabet, "lowest": codec.quantizer.lowest}
+        codec.quantizer.cells(torch.full((1, codec.channels, 1, 1), MISSING, device=codec.device))
+        try:
+            with torch.device("meta"):  # what is not loaded takes no memory
+                prior = cast(Prior, build("prior", choice.name, choice.options, **sizes, latent_size=None))
+            prior.relax(self.description.latent_channels)
+            density = cast(nn.Module, prior.relaxation)
+            density.load_state_dict(
+                {name.removeprefix("prior."): torch.from_numpy(array) for name, array in of_prior.items()}
+            )
+        except (RuntimeError, ValueError, KeyError, TypeError) as problem:
+            raise ModelFileError(f"the density of latents in this model does not fit its prior: {problem}") from problem
+        density.requires_grad_(False).eval().to(codec.device)
+        return SymbolSearch(codec, prior)
 
 
 def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Precision | None = None) -> ModelParts:
@@ -61,7 +91,7 @@ def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Pre
             f"the model {path} does not fit its components, which may have changed since: {reason}"
         ) from problem
     codec = ImageCodec(architecture, quantizer).to(place)
-    return ModelParts(codec, prior, file.description, file.fingerprint)
+    return ModelParts(codec, prior, file.description, file.fingerprint, arrays.get("relaxation", {}))
 
 
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:

@@ -80,7 +80,7 @@ class Prior(nn.Module, ABC):
         """Add a density of latents for the relaxed phase, as the submodule `relaxation`. Called before the first step.
 
         Does nothing unless overridden; a quantizer that needs `interval_bits` then has no relaxed phase. Model
-        files keep the state of `relaxation`, for further training; it is not loaded for coding.
+        files keep the state of `relaxation`, for further training and for the search for better symbols.
 
         latent_channels: D.
         """
@@ -89,10 +89,10 @@ class Prior(nn.Module, ABC):
         """Return −log2 of the probability of each interval [values − half_width, values + half_width], (B, D, h, w).
 
         values: (B, D, h, w), a latent with noise.
-        half_width: (B, D, 1, 1).
+        half_width: (B, D, 1, 1), or (B, D, h, w) for intervals that differ by position.
         known: (B, D, h, w), the latent that a decoder would have, whose earlier channels and positions may predict
-            later ones.
-        fineness: (B,), from 0 to 1, as for `Quantizer.relaxed`.
+            later ones; or (1, D, h, w) for several values of one latent.
+        fineness: (B,), from 0 to 1, as for `Quantizer.relaxed`; (1,) for one latent.
         """
         raise NotImplementedError(f"{type(self).__name__} has no density of latents")
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from omega_core.coding.integer_net import MOST_LEVEL as MOST_LEVEL
 from omega_core.coding.tables import MAX_ALPHABET
+from omega_core.errors import ComponentError
 
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
@@ -95,6 +96,19 @@ class Quantizer(nn.Module, ABC):
         Symbols of −1 are missing, as a truncated file lacks them: the latent is as if their channels ended before them,
         position by position.
         """
+
+    def cells(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lower and upper ends, (B, D, h, w) each, of the values that known symbols stand for; optional.
+
+        A search for better symbols needs it (`omega_core.codec.symbol_search`): it moves single values of a latent over
+        an end of their cell.
+
+        symbols: (B, n, h, w), of the first n ≤ C channels; −1 for those that are missing.
+
+        All latents between the ends have these symbols. The ends are −inf and inf where none is known, and where a cell
+        has no end. Raises ComponentError if a symbol depends on several values of the latent.
+        """
+        raise ComponentError(f"{type(self).__name__} has no cells, which a search for better symbols needs.")
 
     def mask(self, kept: Tensor | None, like: Tensor) -> Tensor:
         """Return (B, C, 1, 1): 1 for the kept channels of each sample, 0 for the others.

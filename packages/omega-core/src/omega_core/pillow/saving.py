@@ -15,7 +15,7 @@ _RATES = ("channels", "fraction", "bpp", "max_bytes", "psnr")
 def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Write an image as an `.omega` file, which Pillow calls for `Image.save`.
 
-    image: of any mode that `omega_core.compress` takes. Its options, in `encoderinfo`, are model, coder, one of
+    image: of any mode that `omega_core.compress` takes. Its options, in `encoderinfo`, are model, coder, effort, one of
         channels, fraction, bpp, max_bytes and psnr, as for `omega_core.compress`, and icc_profile, which replaces the
         one of the image, or drops it if it is None. Others are ignored, as they are in Pillow's own formats.
     file: open for writing.
@@ -31,7 +31,8 @@ def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         rate = Rate(**{name: options.get(name) for name in _RATES})
         model = encoding_model(options.get("model"))
         name = os.fsdecode(filename) or "the picture"
-        data = model.encode_at_rate(image, rate, coder=options.get("coder"), name=name).to_bytes()
+        coder, effort = options.get("coder"), options.get("effort", 0)
+        data = model.encode_at_rate(image, rate, coder=coder, effort=effort, name=name).to_bytes()
     except (RateError, ComponentError, ModelFileError) as problem:
         raise ValueError(str(problem)) from problem
     except OmegaError as problem:

@@ -350,6 +350,24 @@ def interval_bits_are_of_probabilities(subject: PriorSubject) -> None:
 
 
 @checks.add
+def interval_bits_take_widths_of_each_place(subject: PriorSubject) -> None:
+    """`interval_bits` of intervals of several widths, for what is `known` of one latent, are those of each alone."""
+    prior = _relaxed(subject)
+    values, known, fineness = _latents(subject), _latents(subject)[:1], torch.tensor([0.3])
+    half_width = 0.1 + values.abs()
+    with torch.no_grad():
+        together = prior.interval_bits(values, half_width, known, fineness)
+        for number in range(len(values)):
+            own = slice(number, number + 1)
+            alone = prior.interval_bits(values[own], half_width[own], known, fineness)
+            expect(torch.allclose(alone, together[own], atol=1e-4), "together, they differ")
+    width, same = values.new_full((1, 1, 1, 1), 0.3), torch.full_like(known, 0.3)
+    with torch.no_grad():
+        one, many = (prior.interval_bits(known, half, known, fineness) for half in (width, same))
+    expect(torch.allclose(one, many), "one width for all is not as many widths that are equal")
+
+
+@checks.add
 def interval_bits_can_be_decoded_in_an_order(subject: PriorSubject) -> None:
     """The density of a latent depends on what is `known` of others alone, which can all be decoded before it."""
     prior = _relaxed(subject)

@@ -323,6 +323,30 @@ def fineness_rises_with_what_is_kept(subject: QuantizerSubject) -> None:
 
 
 @checks.add
+def latents_in_a_cell_have_its_symbols(subject: QuantizerSubject) -> None:
+    """`cells`, if implemented, gives the ends between which latents have the symbols that are known."""
+    made, latent = subject.made(), subject.inputs()
+    need(implements(made, Quantizer, "cells"), "have cells")
+    symbols = made.symbols(latent)
+    try:
+        lower, upper = made.cells(symbols)
+    except ComponentError as problem:
+        raise Unclaimed(f"it does not claim to have cells: {problem}") from problem
+    expect(lower.shape == latent.shape and upper.shape == latent.shape, f"{tuple(lower.shape)}, {tuple(upper.shape)}")
+    expect(bool((lower < upper).all()), "an upper end is not above the lower one")
+    for n in sorted({1, subject.channels // 2, subject.channels}):
+        known = symbols[:, :n].clone()
+        known[:, -1, 0] = -1
+        lower, upper = made.cells(known)
+        for share in (0.01, 0.5, 0.99):
+            inside = torch.where((lower + upper).isfinite(), lower + share * (upper - lower), latent)
+            same = torch.where(known < 0, -1, made.symbols(inside)[:, :n]) == known
+            expect(bool(same.all()), f"of {n} channels, {int((~same).sum())} symbols differ at {share} of their cells")
+    lower, upper = made.cells(torch.full_like(symbols, -1))
+    expect(bool((lower == -torch.inf).all() and (upper == torch.inf).all()), "unknown symbols have a cell with ends")
+
+
+@checks.add
 def can_be_relaxed(subject: QuantizerSubject) -> None:
     """Made ready by `relax`, `relaxed` gives a latent (B, D, h, w) and bits (B,) at any fineness, with gradients to the
     latent that came in, and to each parameter of `relaxation`, if there is one.

@@ -326,6 +326,15 @@ class CoarserWithMore(SoundQuantizer):
         return 1 - super().fineness(kept)
 
 
+@fault("latents_in_a_cell_have_its_symbols")
+class CellsOfOthers(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def cells(self, symbols):
+        there = (symbols >= 0).any(1, keepdim=True).expand(-1, len(self.out.weight), -1, -1)
+        return torch.where(there, 0.0, -torch.inf), torch.where(there, 1.0, torch.inf)
+
+
 @fault("can_be_relaxed")
 class RelaxesWithoutGradient(SoundQuantizer):
     """reach: how far levels reach."""
@@ -653,6 +662,14 @@ class DensityInNats(SoundPrior):
 
     def interval_bits(self, values, half_width, known, fineness):
         return super().interval_bits(values, half_width, known, fineness) * 0.6931
+
+
+@fault("interval_bits_take_widths_of_each_place", "prior")
+class OneWidthForAll(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    def interval_bits(self, values, half_width, known, fineness):
+        return super().interval_bits(values, half_width[:1, :, :1, :1], known, fineness)
 
 
 @fault("interval_bits_can_be_decoded_in_an_order", "prior")

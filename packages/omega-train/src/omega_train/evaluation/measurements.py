@@ -18,6 +18,7 @@ from omega_core.codec.model import Model
 from omega_core.contracts.codec import Codec
 from omega_core.errors import ImageError
 from omega_core.file_io import write_whole
+from omega_core.format.rate_control import Rate
 from omega_core.images.pictures import Picture, Pixels
 from omega_train.evaluation.quality import DEFAULT_METRICS, METRICS, qualities
 
@@ -79,17 +80,25 @@ class Decoded:
 
 
 def through_model(
-    model: Model, pixels: Pixels, channels: Sequence[int] = (), *, coder: str | None = None
+    model: Model, pixels: Pixels, channels: Sequence[int] = (), *, coder: str | None = None, effort: int = 0
 ) -> Iterator[Decoded]:
     """Encode a picture with a model, and decode its file truncated to each number of channels.
 
     model: the model. pixels: (colors, H, W), uint8.
     channels: the numbers, rising; `Model.channel_counts` if empty. The picture is encoded once for all of them.
     coder: the name of another coder than the model's.
+    effort: see `Model.encode_at_rate`. Above 0, the picture is encoded for each number, as a search is for one rate.
 
-    Raises ImageError for the picture, RateError for a number that the model does not have, CoderError for the coder.
+    Raises ImageError for the picture, RateError for a number or an effort that the model does not have, CoderError for
+    the coder.
     """
     counts = sorted(channels) or model.channel_counts
+    if effort:
+        for n in counts:
+            file = model.encode_at_rate(Picture(pixels), Rate(channels=n), coder=coder, effort=effort)
+            data = file.to_bytes()
+            yield Decoded(n, data, model.decompress_picture(data).pixels, file.stream_bytes)
+        return
     encoded = model.encode(Picture(pixels), coder=coder, counts=counts)
     bits = np.concatenate([[0.0], encoded.coded.tables.bits_of_each(encoded.coded.symbols).cumsum()])
     lengths = [encoded.lengths[n] for n in counts]

@@ -1,0 +1,232 @@
+"""A search for better symbols than the nearest ones, for a file of one rate: rate-distortion optimization.
+
+    J = D + λ·R,   D the squared error of the decoded picture, R the bits of its known symbols by the density of latents
+
+Every value of the latent is in a cell (`Quantizer.cells`) and can move into the cell above or below. By the gradient g
+of D with respect to the dequantized latent, a move that changes this by δ changes J by about
+
+    g·δ + μ·κ·δ² + λ·ΔR    κ the squared error of the picture for a squared error of 1 in the latent
+
+Each step makes a part of the moves that lower J. The damping μ grows where the steps before lowered J by much less than
+that, and shrinks otherwise, as in the method of Levenberg and Marquardt. Only the encoder does this: files are decoded
+as others are. Refining the latent of each picture is due to Campos et al. 2019, "Content Adaptive Optimization for
+Neural Image Compression" (CVPR Workshops, arXiv 1906.01223), and Yang, Bamler and Mandt 2020, "Improving Inference for
+Neural Image Compression" (NeurIPS, arXiv 2006.04240), who move it by gradients instead of cell by cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from omega_core.codec.tiling import Span, inside, tiles
+from omega_core.coding.tables import MISSING, Symbols
+from omega_core.contracts.architecture import LocalArchitecture, Margins
+from omega_core.images.pictures import Pixels
+
+if TYPE_CHECKING:
+    from omega_core.codec.image_codec import ImageCodec
+    from omega_core.contracts.prior import Prior
+
+_SIDE = 768  # pixels of a side that are searched at once, as gradients take ten times the memory of decoding
+_DAMPING = 1.8  # μ at the beginning
+_LESS, _MORE = 0.85, 1.5  # factors of μ
+_GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
+_PART = 0.5  # of the moves are made in a step: neighbors that move together would correct the same error
+_PROBED = 1 / 64  # of all values move to measure κ
+_BEYOND = 1e-3  # of a cell, by which a move goes beyond its end
+
+
+class SymbolSearch:
+    """Searches for better symbols of pictures.
+
+    codec: that codes them; its quantizer has cells.
+    prior: has the density of its latents, `interval_bits`.
+    """
+
+    def __init__(self, codec: ImageCodec, prior: Prior) -> None:
+        self.codec, self.prior = codec, prior
+
+    def symbols_of(self, pixels: Pixels, known: Symbols, slope: float, steps: int) -> Symbols:
+        """Return better symbols (C, h, w) of a picture for a file that ends where the known ones do.
+
+        pixels: (colors, H, W), uint8.
+        known: (C, h, w), the nearest symbols as the file has them, MISSING where it ends before them.
+        slope: by how much one bit per pixel more lowers the MSE of the picture there, for pixels from 0 to 1.
+        steps: of the search, 1 or more.
+
+        Large pictures are searched in tiles, one after the other. Raises ComponentError if the quantizer has no cells.
+        """
+        with torch.inference_mode(False):  # where callers are in it: gradients are needed
+            return self._found(pixels, known, slope, steps)
+
+    def _found(self, pixels: Pixels, known: Symbols, slope: float, steps: int) -> Symbols:
+        codec = self.codec
+        found = torch.from_numpy(known.copy())[None]
+        fineness = codec.fineness(found).to(codec.device)
+        image = torch.from_numpy(pixels)[None]
+        price = slope * len(pixels)  # of a bit, in squared error of the picture
+        for part in _parts(codec, image):
+            there = found[:, :, part.down.outer, part.across.outer] != MISSING
+            problem = _Problem(codec, self.prior, part, there.to(codec.device), fineness, price)
+            symbols = codec.quantizer.symbols(problem.searched(steps))
+            inner = symbols[:, :, part.down.within, part.across.within]
+            found[:, :, part.down.inner, part.across.inner] = inner.to(found)
+        result: Symbols = found[0].numpy()
+        return result
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A tile of a picture with its halo, or all of it.
+
+    image: (1, colors, H, W), in [0, 1]. down, across: its positions.
+    """
+
+    image: Tensor
+    down: Span
+    across: Span
+
+
+def _parts(codec: ImageCodec, image: Tensor) -> Iterator[_Part]:
+    """Yield a picture (1, colors, H, W) as it is, or in tiles if it is large and the architecture local."""
+    height, width = image.shape[2:]
+    h, w = codec.latent_size(height, width)
+    architecture = codec.architecture
+    if max(height, width) <= _SIDE or not isinstance(architecture, LocalArchitecture):
+        yield _Part(_scaled(image, codec), Span(0, 0, h, h), Span(0, 0, w, w))
+        return
+    margins = architecture.margins(height, width)
+    halo = max(architecture.analysis_halo, architecture.refine_halo, architecture.render_halo)
+    for down, across in tiles(h, w, max(1, _SIDE // architecture.stride), halo):
+        rows, above, below = inside(down.first, down.last, architecture.stride, margins.top, height)
+        columns, left, right = inside(across.first, across.last, architecture.stride, margins.left, width)
+        part = _scaled(image[:, :, rows, columns], codec)
+        yield _Part(architecture.pad(part, Margins(above, below, left, right)), down, across)
+
+
+def _scaled(image: Tensor, codec: ImageCodec) -> Tensor:
+    return image.to(codec.device, torch.float32) / 255
+
+
+@dataclass(frozen=True)
+class _State:
+    """Values of the latent, and what is known of them.
+
+    latent: (1, D, h, w), the values.
+    decoded: (1, D, h, w), what the decoder will make of their symbols.
+    loss: J.
+    changes: (2, D, h, w), what the move down and the move up of each value change in `decoded`; 0 for no move.
+    linear: (2, D, h, w), the predicted change of J by each, without κ.
+    moved: (2, D, h, w), the values after the moves.
+    """
+
+    latent: Tensor
+    decoded: Tensor
+    loss: float
+    changes: Tensor
+    linear: Tensor
+    moved: Tensor
+
+
+class _Problem:
+    """The search in a part of a picture. The arguments are those of `SymbolSearch`.
+
+    there: (1, C, h, w), which symbols the file has. price: of a bit.
+    """
+
+    def __init__(
+        self, codec: ImageCodec, prior: Prior, part: _Part, there: Tensor, fineness: Tensor, price: float
+    ) -> None:
+        self.codec, self.prior, self.part = codec, prior, part
+        self.there, self.fineness, self.price = there, fineness, price
+        self.random = torch.Generator().manual_seed(0)
+        self.movable = torch.zeros((1, 1, *there.shape[2:]), dtype=torch.bool, device=there.device)
+        self.movable[:, :, part.down.within, part.across.within] = True
+
+    def searched(self, steps: int) -> Tensor:
+        """The latent (1, D, h, w) after the search, whose J is not above that of the beginning."""
+        best = self._state(self.codec.analyzed(self.part.image))
+        curvature, damping = self._curvature(best), _DAMPING
+        for step in range(steps):
+            gains = best.linear + damping * curvature * best.changes.square()
+            gain, way = gains.masked_fill(best.changes == 0, 0.0).min(dim=0, keepdim=True)
+            chosen = (gain < 0) & self.movable & self._drawn(gain, _PART)
+            if not chosen.any():
+                damping *= _LESS
+                continue
+            latent = torch.where(chosen, best.moved.gather(0, way), best.latent)
+            state = self._state(latent, last=step == steps - 1)
+            achieved = (state.loss - best.loss) / float(gain[chosen].sum())
+            if achieved > 0:
+                best = state
+            damping *= _LESS if achieved > _GOOD else _MORE if achieved < _POOR else 1.0
+        return best.latent
+
+    def _drawn(self, like: Tensor, share: float) -> Tensor:
+        return (torch.rand(like.shape, generator=self.random) < share).to(like.device)
+
+    def _symbols(self, latent: Tensor) -> Tensor:
+        """The symbols of values as the file has them."""
+        return torch.where(self.there, self.codec.quantizer.symbols(latent), MISSING)
+
+    def _state(self, latent: Tensor, *, last: bool = False) -> _State:
+        """The state of values (1, D, h, w). last: whether no moves are needed."""
+        quantizer = self.codec.quantizer
+        symbols = self._symbols(latent)
+        decoded = quantizer.latent(symbols)
+        error, gradient = self._error(decoded, with_gradient=not last)
+        lower, upper = quantizer.cells(symbols)
+        center, half = _center(lower, upper), (upper - lower) / 2
+        if last:
+            bits = self._bits(center, half, center)
+            return _State(latent, decoded, error + self.price * float(bits.sum()), bits, bits, bits)
+        beyond = _BEYOND * (upper - lower)
+        ways = torch.cat([lower - beyond, upper + beyond])
+        moved = torch.where(ways.isfinite(), ways, latent)
+        symbols_there = torch.where(self.there, quantizer.symbols(moved), MISSING)
+        changes = quantizer.latent(symbols_there) - decoded
+        lower_there, upper_there = quantizer.cells(symbols_there)
+        centers = torch.cat([center, _center(lower_there, upper_there)])
+        bits = self._bits(centers, torch.cat([half, (upper_there - lower_there) / 2]), center)
+        linear = gradient * changes + self.price * (bits[1:] - bits[:1])
+        return _State(latent, decoded, error + self.price * float(bits[0].sum()), changes, linear, moved)
+
+    def _error(self, decoded: Tensor, *, with_gradient: bool) -> tuple[float, Tensor]:
+        """The squared error of the picture, and its gradient with respect to the dequantized latent, if wanted."""
+        with torch.set_grad_enabled(with_gradient):
+            latent = decoded.detach().requires_grad_(with_gradient)
+            error = (self._synthesized(latent) - self.part.image).square().sum()
+            gradient = torch.autograd.grad(error, latent)[0] if with_gradient else latent
+        return float(error.detach()), gradient
+
+    def _synthesized(self, latent: Tensor) -> Tensor:
+        """The picture, float32, of a dequantized latent; gray if the part is."""
+        height, width = self.part.image.shape[2:]
+        image = self.codec.synthesized(latent, height, width, self.fineness)
+        return image.mean(dim=1, keepdim=True) if self.part.image.shape[1] < image.shape[1] else image
+
+    def _bits(self, centers: Tensor, halves: Tensor, known: Tensor) -> Tensor:
+        """The bits (B, D, h, w) of cells; 0 where nothing is known. known: (1, D, h, w), what the decoder has."""
+        there = halves.isfinite()
+        with torch.no_grad(), self.codec.quickly():
+            bits = self.prior.interval_bits(centers, torch.where(there, halves, 1.0), known, self.fineness)
+        return torch.where(there, bits, 0.0)
+
+    def _curvature(self, state: _State) -> float:
+        """κ, measured by moves of a few values up."""
+        change = state.changes[1:] * self._drawn(state.decoded, _PROBED)
+        if not change.any():
+            return 1.0
+        with torch.no_grad():
+            apart = self._synthesized(state.decoded + change) - self._synthesized(state.decoded)
+        return float(apart.square().sum() / change.square().sum())
+
+
+def _center(lower: Tensor, upper: Tensor) -> Tensor:
+    """The middle of each cell; 0 for those without ends."""
+    return torch.where(lower.isfinite() & upper.isfinite(), (lower + upper) / 2, 0.0)
