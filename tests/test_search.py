@@ -209,3 +209,13 @@ def test_evaluation_with_an_effort_measures_a_file_of_its_own_for_each_rate(
     assert (quick[:, 0] == searched[:, 0]).all()
     better = searched[:, 2] - np.interp(searched[:, 1], quick[:, 1], quick[:, 2])
     assert (better[1:] > 0).all()
+
+
+@pytest.mark.parametrize("effort", [0, 1])
+@pytest.mark.parametrize("bpp", [0.03, 0.8])
+def test_a_quality_takes_no_more_bytes_than_it_needs(model: Model, painted: Painter, bpp: float, effort: int) -> None:
+    picture = painted(14, 128, 160)
+    wanted = quality(model, picture, model.compress(picture, bpp=bpp)) - 0.05
+    data = model.compress(picture, psnr=wanted, effort=effort)
+    assert quality(model, picture, data) >= wanted
+    assert quality(model, picture, truncate(data, max_bytes=len(data) * 97 // 100)) < wanted + 0.02

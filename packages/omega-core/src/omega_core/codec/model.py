@@ -60,6 +60,7 @@ EFFORTS = (0, 1, 4, 16)
 """The steps of the search for better symbols for each effort from 0 on."""
 
 _AROUND = 0.15  # of the bits of a file, by which the files are shorter and longer that give the slope at its end
+_FEWEST_BITS = 16  # of symbols, below which no PSNR is looked for
 _FIRST_BYTES = 100  # of the stream, below which no picture is decoded while a file arrives
 
 
@@ -385,14 +386,14 @@ class Model:
     def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
         """Return the fewest bytes of the stream that reach a PSNR, or else all of them, and the PSNR there.
 
-        By bisection, to a hundredth of the bytes, as the PSNR hardly ever falls with more of them.
+        By bisection, to a hundredth of these bytes, as the PSNR hardly ever falls with more of them.
         """
         coded, maker = encoded.coded, PictureMaker(self.files, encoded.whole.header)
 
         def quality(count: int) -> float:
             return psnr(picture.pixels, maker.picture(coded.first(count)[0]).pixels)
 
-        ends = _even_in_bits(coded)
+        ends = _growing_in_bits(coded)
         reached = quality(ends[-1])
         below, place = -1, len(ends) - 1
         while reached >= wanted and place - below > 1:
@@ -606,10 +607,11 @@ def _single(each: Sequence[Item]) -> Sequence[Item]:
     return each
 
 
-def _even_in_bits(coded: CodedSymbols, count: int = 100) -> list[int]:
-    """Rising numbers of symbols, the last that of all, between which symbols have about equally many bits."""
+def _growing_in_bits(coded: CodedSymbols, growth: float = 1.01) -> list[int]:
+    """Rising numbers of symbols, the last that of all, each with so many times the bits of the one before."""
     bits = _bits_until(coded)
-    found = np.searchsorted(bits, bits[-1] * np.arange(1, count) / count, side="right")
+    steps = np.arange(1, 1 + int(np.log(max(bits[-1] / _FEWEST_BITS, 1)) / np.log(growth)))
+    found = np.searchsorted(bits, bits[-1] * growth ** -steps[::-1], side="right")
     return [*np.unique(found[(found > 0) & (found < len(bits))]).tolist(), len(bits)]
 
 

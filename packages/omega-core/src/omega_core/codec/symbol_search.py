@@ -36,7 +36,8 @@ _SIDE = 768  # pixels of a side that are searched at once, as gradients take ten
 _DAMPING = 1.8  # μ at the beginning
 _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
-_PART = 0.5  # of the moves are made in a step: neighbors that move together would correct the same error
+_PART = 0.7  # of the moves are made in a step: neighbors that move together would correct the same error
+_PRICE = 0.8  # of the slope: by all of it, in files of photos, too many bits are saved
 _PROBED = 1 / 64  # of all values move to measure κ
 _BEYOND = 1e-3  # of a cell, by which a move goes beyond its end
 
@@ -66,12 +67,12 @@ class SymbolSearch:
 
     def _found(self, pixels: Pixels, known: Symbols, slope: float, steps: int) -> Symbols:
         codec = self.codec
-        found = torch.from_numpy(known.copy())[None]
-        fineness = codec.fineness(found).to(codec.device)
+        nearest = torch.from_numpy(known)[None]
+        found, fineness = nearest.clone(), codec.fineness(nearest).to(codec.device)
         image = torch.from_numpy(pixels)[None]
-        price = slope * len(pixels)  # of a bit, in squared error of the picture
+        price = _PRICE * slope * len(pixels)  # of a bit, in squared error of the picture
         for part in _parts(codec, image):
-            there = found[:, :, part.down.outer, part.across.outer] != MISSING
+            there = nearest[:, :, part.down.outer, part.across.outer] != MISSING
             problem = _Problem(codec, self.prior, part, there.to(codec.device), fineness, price)
             symbols = codec.quantizer.symbols(problem.searched(steps))
             inner = symbols[:, :, part.down.within, part.across.within]
@@ -171,7 +172,7 @@ class _Problem:
         return (torch.rand(like.shape, generator=self.random) < share).to(like.device)
 
     def _symbols(self, latent: Tensor) -> Tensor:
-        """The symbols of values as the file has them."""
+        """The symbols of values (B, D, h, w) as the file has them."""
         return torch.where(self.there, self.codec.quantizer.symbols(latent), MISSING)
 
     def _state(self, latent: Tensor, *, last: bool = False) -> _State:
@@ -188,7 +189,7 @@ class _Problem:
         beyond = _BEYOND * (upper - lower)
         ways = torch.cat([lower - beyond, upper + beyond])
         moved = torch.where(ways.isfinite(), ways, latent)
-        symbols_there = torch.where(self.there, quantizer.symbols(moved), MISSING)
+        symbols_there = self._symbols(moved)
         changes = quantizer.latent(symbols_there) - decoded
         lower_there, upper_there = quantizer.cells(symbols_there)
         centers = torch.cat([center, _center(lower_there, upper_there)])
