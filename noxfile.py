@@ -1,6 +1,7 @@
 """What can be run on this project: `nox -l` lists it, `nox -s NAME` sets up and runs it."""
 
 import email
+import itertools
 import json
 import os
 import re
@@ -316,14 +317,18 @@ def figures(session: nox.Session) -> None:
 def models(session: nox.Session) -> None:
     """Train the models that come with the command: `-- PHOTOS` or `-- PHOTOS MNIST` name folders of data.
 
+    Options after these go to each `omega train`: with `--steps 60` it takes minutes on a few pictures, to try it.
+
     On a core of a processor with AMX or AVX-512 it takes about 8 hours: 3½ for compact, 3 for compact-small, 1½ for
     those of digits; each says how far it is. Where there is a GPU, compact is trained on twenty times as many pixels,
     as the bundled one was: on an H200, the relaxed phase takes 20 minutes.
     """
     install_all(session)
-    if len(session.posargs) not in (1, 2):
+    folders = list(itertools.takewhile(lambda argument: not argument.startswith("-"), session.posargs))
+    if len(folders) not in (1, 2):
         session.error("give the folder of the photos, and that of MNIST unless it is to be downloaded")
-    photos, *digits = session.posargs
+    photos, *digits = folders
+    more = session.posargs[len(folders) :]
     session.run("python", "docs/models/drawings.py", "runs/drawings", "400")
     of_photos = ("--precision", "bf16-mixed", "--data", f"{photos}=0.92", "--data", "runs/drawings=0.08")
     of_digits = ("--data", *digits) if digits else ()
@@ -339,7 +344,7 @@ def models(session: nox.Session) -> None:
         large = ("--batch-size", "128", "--dataset-option", "crop=192", "--steps", "17200")
         recipes["compact"] = ("compact-omega", (*of_photos, *large))
     for recipe, options in recipes.values():
-        session.run("omega", "train", recipe, *options, "--output", f"runs/{recipe}")
+        session.run("omega", "train", recipe, *options, *more, "--output", f"runs/{recipe}")
     session.run("python", "docs/models/bundle.py", *(f"{name}=runs/{recipe}" for name, (recipe, _) in recipes.items()))
 
 

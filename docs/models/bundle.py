@@ -14,7 +14,7 @@ from omega_train.model_writing import RELAXATION
 
 CARDS = Path(__file__).parent
 TRAINED_ON = ("compact",)
-"""Models whose files keep what only the relaxed phase of further training needs."""
+"""Models whose files keep what the relaxed phase trained, for further training and the search for better symbols."""
 PACKAGE = CARDS.parents[1] / "packages" / "omega-cli" / "src" / "omega_cli"
 
 
