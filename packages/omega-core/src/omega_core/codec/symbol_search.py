@@ -116,22 +116,38 @@ def _scaled(image: Tensor, codec: ImageCodec) -> Tensor:
 
 @dataclass(frozen=True)
 class _State:
-    """Values of the latent, and what is known of them.
+    """Values of the latent, and what the file and the decoder have of them: (1, D, h, w) each.
 
-    latent: (1, D, h, w), the values.
-    decoded: (1, D, h, w), what the decoder will make of their symbols.
-    loss: J.
-    changes: (2, D, h, w), what the move down and the move up of each value change in `decoded`; 0 for no move.
-    linear: (2, D, h, w), the predicted change of J by each, without κ.
-    moved: (2, D, h, w), the values after the moves.
+    latent: the values.
+    decoded: what the decoder makes of their symbols.
+    center, half: the middle of the cell of each value, and half of its width; 0 and inf where nothing is known.
+    bits: of each cell.
+    error: the squared error of the picture, (), with a gradient to `decoded`.
     """
 
     latent: Tensor
     decoded: Tensor
-    loss: float
+    center: Tensor
+    half: Tensor
+    bits: Tensor
+    error: Tensor
+
+    def loss(self, price: float) -> float:
+        """J. price: of a bit."""
+        return float(self.error.detach()) + price * float(self.bits.sum())
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """The move down and the move up of each value: (2, D, h, w) each.
+
+    latent: the values after it. changes: what it changes in the dequantized latent; 0 where there is no next cell.
+    linear: the predicted change of J, without κ.
+    """
+
+    latent: Tensor
     changes: Tensor
     linear: Tensor
-    moved: Tensor
 
 
 class _Problem:
@@ -152,20 +168,23 @@ class _Problem:
     def searched(self, steps: int) -> Tensor:
         """The latent (1, D, h, w) after the search, whose J is not above that of the beginning."""
         best = self._state(self.codec.analyzed(self.part.image))
-        curvature, damping = self._curvature(best), _DAMPING
+        loss, moves = best.loss(self.price), self._moves(best)
+        curvature, damping = self._curvature(best, moves), _DAMPING
         for step in range(steps):
-            gains = best.linear + damping * curvature * best.changes.square()
-            gain, way = gains.masked_fill(best.changes == 0, 0.0).min(dim=0, keepdim=True)
+            gains = moves.linear + damping * curvature * moves.changes.square()
+            gain, way = gains.masked_fill(moves.changes == 0, 0.0).min(dim=0, keepdim=True)
             chosen = (gain < 0) & self.movable & self._drawn(gain, _PART)
             if not chosen.any():
                 damping *= _LESS
                 continue
-            latent = torch.where(chosen, best.moved.gather(0, way), best.latent)
-            state = self._state(latent, last=step == steps - 1)
-            achieved = (state.loss - best.loss) / float(gain[chosen].sum())
-            if achieved > 0:
-                best = state
-            damping *= _LESS if achieved > _GOOD else _MORE if achieved < _POOR else 1.0
+            state = self._state(torch.where(chosen, moves.latent.gather(0, way), best.latent))
+            reached = state.loss(self.price)
+            share = (reached - loss) / float(gain[chosen].sum())
+            damping *= _LESS if share > _GOOD else _MORE if share < _POOR else 1.0
+            if reached < loss:
+                best, loss = state, reached
+                if step < steps - 1:
+                    moves = self._moves(best)
         return best.latent
 
     def _drawn(self, like: Tensor, share: float) -> Tensor:
@@ -175,35 +194,25 @@ class _Problem:
         """The symbols of values (B, D, h, w) as the file has them."""
         return torch.where(self.there, self.codec.quantizer.symbols(latent), MISSING)
 
-    def _state(self, latent: Tensor, *, last: bool = False) -> _State:
-        """The state of values (1, D, h, w). last: whether no moves are needed."""
-        quantizer = self.codec.quantizer
+    def _state(self, latent: Tensor) -> _State:
         symbols = self._symbols(latent)
-        decoded = quantizer.latent(symbols)
-        error, gradient = self._error(decoded, with_gradient=not last)
-        lower, upper = quantizer.cells(symbols)
-        center, half = _center(lower, upper), (upper - lower) / 2
-        if last:
-            bits = self._bits(center, half, center)
-            return _State(latent, decoded, error + self.price * float(bits.sum()), bits, bits, bits)
-        beyond = _BEYOND * (upper - lower)
-        ways = torch.cat([lower - beyond, upper + beyond])
-        moved = torch.where(ways.isfinite(), ways, latent)
-        symbols_there = self._symbols(moved)
-        changes = quantizer.latent(symbols_there) - decoded
-        lower_there, upper_there = quantizer.cells(symbols_there)
-        centers = torch.cat([center, _center(lower_there, upper_there)])
-        bits = self._bits(centers, torch.cat([half, (upper_there - lower_there) / 2]), center)
-        linear = gradient * changes + self.price * (bits[1:] - bits[:1])
-        return _State(latent, decoded, error + self.price * float(bits[0].sum()), changes, linear, moved)
+        decoded = self.codec.quantizer.latent(symbols).requires_grad_()
+        center, half = _middle(*self.codec.quantizer.cells(symbols))
+        with torch.enable_grad():
+            error = (self._synthesized(decoded) - self.part.image).square().sum()
+        return _State(latent, decoded, center, half, self._bits(center, half, center), error)
 
-    def _error(self, decoded: Tensor, *, with_gradient: bool) -> tuple[float, Tensor]:
-        """The squared error of the picture, and its gradient with respect to the dequantized latent, if wanted."""
-        with torch.set_grad_enabled(with_gradient):
-            latent = decoded.detach().requires_grad_(with_gradient)
-            error = (self._synthesized(latent) - self.part.image).square().sum()
-            gradient = torch.autograd.grad(error, latent)[0] if with_gradient else latent
-        return float(error.detach()), gradient
+    def _moves(self, state: _State) -> _Moves:
+        [gradient] = torch.autograd.grad(state.error, state.decoded)
+        reach = (1 + _BEYOND) * state.half
+        ways = torch.cat([state.center - reach, state.center + reach])
+        latent = torch.where(ways.isfinite(), ways, state.latent)
+        symbols = self._symbols(latent)
+        center, half = _middle(*self.codec.quantizer.cells(symbols))
+        changes = self.codec.quantizer.latent(symbols) - state.decoded.detach()
+        changes = torch.where(half.isfinite(), changes, 0.0)  # a cell without an end has no bits that could be counted
+        bits = self._bits(center, half, state.center)
+        return _Moves(latent, changes, gradient * changes + self.price * (bits - state.bits))
 
     def _synthesized(self, latent: Tensor) -> Tensor:
         """The picture, float32, of a dequantized latent; gray if the part is."""
@@ -218,9 +227,9 @@ class _Problem:
             bits = self.prior.interval_bits(centers, torch.where(there, halves, 1.0), known, self.fineness)
         return torch.where(there, bits, 0.0)
 
-    def _curvature(self, state: _State) -> float:
+    def _curvature(self, state: _State, moves: _Moves) -> float:
         """κ, measured by moves of a few values up."""
-        change = state.changes[1:] * self._drawn(state.decoded, _PROBED)
+        change = moves.changes[1:] * self._drawn(state.decoded, _PROBED)
         if not change.any():
             return 1.0
         with torch.no_grad():
@@ -228,6 +237,7 @@ class _Problem:
         return float(apart.square().sum() / change.square().sum())
 
 
-def _center(lower: Tensor, upper: Tensor) -> Tensor:
-    """The middle of each cell; 0 for those without ends."""
-    return torch.where(lower.isfinite() & upper.isfinite(), (lower + upper) / 2, 0.0)
+def _middle(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """The middle of cells and half of their widths; 0 and inf for those without an end."""
+    half = (upper - lower) / 2
+    return torch.where(half.isfinite(), lower + half, 0.0), half
