@@ -115,6 +115,7 @@ def test_pictures_of_one_color_stay_as_they_are(model: Model) -> None:
 
 def test_large_pictures_are_searched_in_tiles(model: Model, painted: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbol_search, "_SIDE", 96)
+    monkeypatch.setattr(symbol_search, "_PIXELS", 96 * 96)
     picture = painted(9, 150, 230)
     quick, searched = (model.compress(picture, bpp=0.3, effort=effort) for effort in (0, 2))
     assert quality(model, picture, searched) > quality(model, picture, quick) + 0.08

@@ -228,13 +228,12 @@ class Model:
             self.files.check(picture.pixels)
         self.memory.check(shapes, tile, self.max_memory)
         symbols = self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile)
-        return self._encoded(pictures, symbols, tile, coder, counts)
+        return self._encoded(pictures, symbols, coder, counts)
 
     def _encoded(
         self,
         pictures: Sequence[Picture],
         symbols: Sequence[Symbols],
-        tile: int | None,
         coder: str | None,
         counts: Sequence[int],
     ) -> Encoded:
@@ -250,7 +249,7 @@ class Model:
             mode=first.mode,
             sizes=tuple(shapes),
             length=len(stream),
-            tile=tile,
+            tile=self._tile(shapes),
             alpha=compress_planes(planes) if planes else None,
             profile=compress_profile(first.profile) if first.profile else b"",
         )
@@ -338,7 +337,10 @@ class Model:
         encoded = self._encode([read], coder, [] if exact is None else [exact])
         length, reached = self._cut(encoded, rate, read)
         if effort:
-            encoded = self._searched(encoded, read, length, EFFORTS[effort], coder)
+            known, slope = self._at_end(encoded, read, length)
+            del encoded  # of a large picture, it takes as much memory as the search
+            symbols = self._search.symbols_of(read.pixels, known, slope, EFFORTS[effort])
+            encoded = self._encoded([read], [symbols], coder, [] if exact is None else [exact])
             length, reached = self._cut(encoded, rate, read)
         if rate.psnr is not None and reached < rate.psnr:
             message = f"{name}: {rate.psnr} dB are not reached, the whole file has {reached:.2f} dB."
@@ -354,20 +356,17 @@ class Model:
             return self._reaching(encoded, picture, rate.psnr)
         return encoded.lengths[rate.whole_channels(self.channels) or self.channels], math.inf
 
-    def _searched(self, encoded: Encoded, picture: Picture, length: int, steps: int, coder: str | None) -> Encoded:
-        """Return a picture with better symbols for a file with `length` bytes of the stream."""
+    def _at_end(self, encoded: Encoded, picture: Picture, length: int) -> tuple[Symbols, float]:
+        """Return the symbols that `length` bytes of the stream determine, and the slope of the MSE there: by how much
+        a bit per pixel more lowers it.
+        """
         coded, maker = encoded.coded, PictureMaker(self.files, encoded.whole.header)
         bits = _bits_until(coded)
         here = min(8 * length, float(bits[-1]))
         known, *around = (coded.first(1 + int(np.searchsorted(bits, here * (1 + by)))) for by in (0, -_AROUND, _AROUND))
         errors = [10 ** (-psnr(picture.pixels, made.pixels) / 10) for made in maker.several([own for [own] in around])]
         apart = min(here * (1 + _AROUND), float(bits[-1])) - here * (1 - _AROUND)
-        slope = (errors[0] - errors[1]) / (apart / encoded.whole.pixels)
-        if not slope > 0:
-            return encoded
-        symbols = self._search.symbols_of(picture.pixels, known[0], slope, steps)
-        counts = [count for count in encoded.lengths if count < self.channels]
-        return self._encoded([picture], [symbols], encoded.whole.header.tile, coder, counts)
+        return known[0], max(0.0, errors[0] - errors[1]) * encoded.whole.pixels / max(apart, 1.0)
 
     @cached_property
     def _search(self) -> BetterSymbols:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from omega_core.codec.image_codec import ImageCodec
     from omega_core.contracts.prior import Prior
 
-_SIDE = 768  # pixels of a side that are searched at once, as gradients take ten times the memory of decoding
+_PIXELS = 1 << 19  # of a picture that is searched at once, as gradients take ten times the memory of decoding
+_SIDE = 512  # pixels of a side of the tiles of larger ones
 _DAMPING = 1.8  # μ at the beginning
 _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
@@ -98,7 +99,7 @@ def _parts(codec: ImageCodec, image: Tensor) -> Iterator[_Part]:
     height, width = image.shape[2:]
     h, w = codec.latent_size(height, width)
     architecture = codec.architecture
-    if max(height, width) <= _SIDE or not isinstance(architecture, LocalArchitecture):
+    if height * width <= _PIXELS or not isinstance(architecture, LocalArchitecture):
         yield _Part(_scaled(image, codec), Span(0, 0, h, h), Span(0, 0, w, w))
         return
     margins = architecture.margins(height, width)
