@@ -362,11 +362,13 @@ class Model:
         """
         coded, maker = encoded.coded, PictureMaker(self.files, encoded.whole.header)
         bits = _bits_until(coded)
-        here = min(8 * length, float(bits[-1]))
-        known, *around = (coded.first(1 + int(np.searchsorted(bits, here * (1 + by)))) for by in (0, -_AROUND, _AROUND))
-        errors = [10 ** (-psnr(picture.pixels, made.pixels) / 10) for made in maker.several([own for [own] in around])]
-        apart = min(here * (1 + _AROUND), float(bits[-1])) - here * (1 - _AROUND)
-        return known[0], max(0.0, errors[0] - errors[1]) * encoded.whole.pixels / max(apart, 1.0)
+        total = min(8 * length, float(bits[-1]))
+        apart = min(total * (1 + _AROUND), float(bits[-1])) - total * (1 - _AROUND)
+        here, *around = (1 + int(np.searchsorted(bits, total * (1 + by))) for by in (0, -_AROUND, _AROUND))
+        del bits
+        decoded = (maker.picture(coded.first(count)[0]).pixels for count in around)
+        errors = [10 ** (-psnr(picture.pixels, pixels) / 10) for pixels in decoded]
+        return coded.first(here)[0], max(0.0, errors[0] - errors[1]) * encoded.whole.pixels / max(apart, 1.0)
 
     @cached_property
     def _search(self) -> BetterSymbols:
@@ -616,7 +618,8 @@ def _growing_in_bits(coded: CodedSymbols, growth: float = 1.01) -> list[int]:
 
 def _bits_until(coded: CodedSymbols) -> NDArray[np.float64]:
     """The bits of the first symbols up to each, in the order of coding."""
-    return np.cumsum(coded.tables.bits_of_each(coded.symbols))
+    bits: NDArray[np.float64] = coded.tables.bits_of_each(coded.symbols)
+    return np.cumsum(bits, out=bits)
 
 
 def _growing_lengths(length: int, growth: float) -> Iterator[int]:

@@ -37,6 +37,9 @@ def index_type(count: int) -> type[np.uint16 | np.int32 | np.int64]:
     return np.uint16 if count <= 1 << 16 else np.int32 if count <= 1 << 31 else np.int64
 
 
+_AT_ONCE = 1 << 18  # symbols
+
+
 @dataclass(frozen=True)
 class Tables:
     """The probability table of every symbol of a sequence.
@@ -75,8 +78,11 @@ class Tables:
         """Return −log2 p of each of N symbols, flat in coding order, in bits: (N,)."""
         if self.cumulative is None:
             return np.full(self.size, 32.0)
-        counts = self.cumulative[self.rows, symbols + 1] - self.cumulative[self.rows, symbols]
-        bits: NDArray[np.float64] = PRECISION - np.log2(counts)
+        bits = np.empty(self.size)
+        for first in range(0, self.size, _AT_ONCE):  # indices are of 64 bits: at once, they would take most memory
+            part = slice(first, first + _AT_ONCE)
+            rows, own = self.rows[part], symbols[part]
+            bits[part] = PRECISION - np.log2(self.cumulative[rows, own + 1] - self.cumulative[rows, own])
         return bits
 
     def bits(self, symbols: Symbols) -> float:
