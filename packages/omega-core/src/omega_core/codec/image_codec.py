@@ -273,7 +273,7 @@ class ImageCodec(nn.Module):
         # in parts, as torch makes 64-bit integers of what it sums
         known = torch.zeros(len(symbols), dtype=torch.int64, device=symbols.device)
         for part in torch.split(symbols.flatten(1), _AT_ONCE, dim=1):
-            known += (part >= 0).sum(dim=1)
+            known += (part >= 0).sum(dim=1, dtype=torch.int32)  # half as long as in 64 bits
         return self.quantizer.fineness(known / (symbols.shape[2] * symbols.shape[3]))
 
     @torch.no_grad()
