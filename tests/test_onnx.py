@@ -15,6 +15,7 @@ from PIL import Image
 import omega_core
 from omega_core.codec.decoding import PictureMaker
 from omega_core.codec.loading import load_model
+from omega_core.errors import ComponentError
 from omega_core.format.file import OmegaFile
 
 pytest.importorskip("onnxruntime")
@@ -96,6 +97,13 @@ def test_files_have_the_symbols_and_pixels_that_torch_decodes(compact: Path, pai
             assert np.abs(picture.pixels.astype(int) - expected.pixels).max() <= 2
             assert picture.alpha is None or np.array_equal(picture.alpha, expected.alpha)
     assert np.mean(np.concatenate(differ)) < 1e-5
+
+
+def test_an_exported_model_has_no_search_for_better_symbols(compact: Path, painted: Painted) -> None:
+    model, picture = load_model(compact), painted(1, 32, 48)
+    assert model.compress(picture, effort=0) == model.compress(picture)
+    with pytest.raises(ComponentError):
+        model.compress(picture, effort=1)
 
 
 def test_what_a_decoder_needs_is_small(compact: Path) -> None:
