@@ -75,13 +75,13 @@ def test_more_effort_takes_fewer_bytes_for_a_quality(model: Model, painted: Pain
 
 
 @pytest.mark.parametrize("rate", [{}, {"channels": 150}, {"fraction": 0.4}])
-def test_files_of_some_channels_have_what_their_bits_are_worth(
+def test_files_of_some_channels_are_better_for_their_bytes(
     model: Model, painted: Painter, rate: dict[str, Any]
 ) -> None:
     picture = painted(5, 96, 128)
-    quick, searched = (model.compress(picture, **rate, effort=effort) for effort in (0, 2))
-    same_bytes = model.compress(picture, max_bytes=len(searched)) if len(searched) < len(quick) else quick
-    assert quality(model, picture, searched) > quality(model, picture, same_bytes)
+    searched = model.compress(picture, **rate, effort=2)
+    quick = truncate(model.compress(picture), max_bytes=len(searched))
+    assert quality(model, picture, searched) > quality(model, picture, quick) + 0.02
 
 
 def test_a_file_truncated_to_a_lower_rate_is_as_good_as_others(model: Model, painted: Painter) -> None:
@@ -93,7 +93,7 @@ def test_a_file_truncated_to_a_lower_rate_is_as_good_as_others(model: Model, pai
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
 def test_gray_and_alpha_are_kept(model: Model, painted: Painter, mode: str) -> None:
     picture = painted(7, 64, 96, mode)
-    quick, searched = (model.compress(picture, channels=200, effort=effort) for effort in (0, 2))
+    quick, searched = (model.compress(picture, bpp=1.2 if "A" in mode else 0.3, effort=effort) for effort in (0, 2))
     decoded = omega_core.decompress(searched, model)
     assert decoded.mode == mode
     if "A" in mode:
@@ -103,11 +103,14 @@ def test_gray_and_alpha_are_kept(model: Model, painted: Painter, mode: str) -> N
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (33, 17)])
 def test_small_pictures_are_searched_too(model: Model, painted: Painter, size: tuple[int, int]) -> None:
-    data = model.compress(painted(8, *size), effort=2)
-    assert omega_core.decompress(data, model).size == size[::-1]
+    picture = painted(8, *size)
+    quick, searched = (model.compress(picture, effort=effort) for effort in (0, 2))
+    assert omega_core.decompress(searched, model).size == size[::-1]
+    assert searched != quick
+    assert quality(model, picture, searched) >= quality(model, picture, quick)
 
 
-def test_pictures_of_one_color_stay_as_they_are(model: Model) -> None:
+def test_pictures_of_one_color_get_no_worse(model: Model) -> None:
     picture = Image.new("RGB", (64, 48), "gray")
     data = model.compress(picture, bpp=0.3, effort=1)
     assert quality(model, picture, data) >= quality(model, picture, model.compress(picture, bpp=0.3)) - 0.1
@@ -126,13 +129,15 @@ def test_large_pictures_are_searched_in_tiles(model: Model, painted: Painter, mo
     assert (nearest != whole).mean() < 1e-3  # where nothing is known, nothing moves
 
 
+@pytest.mark.parametrize("precision", [None, "float64", "bfloat16"])
 @pytest.mark.parametrize("quick", [False, True])
-def test_the_search_needs_no_quick_processor(
-    model: Model, painted: Painter, monkeypatch: pytest.MonkeyPatch, quick: bool
+def test_the_search_works_in_any_precision_and_without_gradients(
+    painted: Painter, monkeypatch: pytest.MonkeyPatch, quick: bool, precision: Any
 ) -> None:
     monkeypatch.setattr(image_codec, "is_quick", lambda *_: quick)
     picture = painted(10, 64, 96)
     with torch.inference_mode():
+        model = load_model("compact", precision=precision)
         files = [model.compress(picture, bpp=0.35, effort=effort) for effort in (0, 2)]
     assert quality(model, picture, files[1]) > quality(model, picture, files[0])
 
@@ -143,10 +148,11 @@ def test_a_search_repeats(model: Model, painted: Painter) -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("effort", [-1, 4, 1.0, "2", None])
+@pytest.mark.parametrize("effort", [-1, 4, 1.0, "2", True, None])
 def test_an_effort_that_there_is_not_is_one_error(model: Model, painted: Painter, effort: Any) -> None:
     with pytest.raises(RateError):
         model.compress(painted(1, 16, 16), effort=effort)
+    assert model.compress(painted(1, 16, 16), effort=np.int64(1)) == model.compress(painted(1, 16, 16), effort=1)
 
 
 def test_models_without_cells_or_density_have_no_search(painted: Painter, tmp_path: Path) -> None:
@@ -200,7 +206,7 @@ def test_evaluation_with_an_effort_measures_a_file_of_its_own_for_each_rate(
     found = []
     for effort in (0, 2):
         folder = tmp_path / f"effort-{effort}"
-        options = ("--model", "compact", "--channels", "100,200,400", "--metrics", "psnr", "--effort", effort)
+        options = ("--model", "compact", "--channels", "100,200,400,600,800", "--metrics", "psnr", "--effort", effort)
         done = omega_here("evaluate", "--images", tmp_path / "a.png", "--output", folder, *options)
         assert done.returncode == 0, done.stderr
         rows = [line.split(",") for line in (folder / "images.csv").read_text("utf-8").splitlines()]
@@ -208,8 +214,9 @@ def test_evaluation_with_an_effort_measures_a_file_of_its_own_for_each_rate(
         found.append([[float(row[k]) for k in place] for row in rows[1:]])
     quick, searched = np.array(found)
     assert (quick[:, 0] == searched[:, 0]).all()
-    better = searched[:, 2] - np.interp(searched[:, 1], quick[:, 1], quick[:, 2])
-    assert (better[1:] > 0).all()
+    better = searched[:, 2] - np.interp(searched[:, 1], quick[:, 1], quick[:, 2], right=np.nan)
+    assert (better[np.isfinite(better)][1:] > 0).all()
+    assert np.isfinite(better).sum() >= 3
 
 
 @pytest.mark.parametrize("effort", [0, 1])

@@ -61,7 +61,7 @@ Effort = Annotated[
     int,
     typer.Option(
         help="From 0 to 3: how long better symbols for this rate are searched for. Files get smaller at the same"
-        " quality, and are decoded as quickly."
+        " quality, or better at the same size, and are decoded as quickly."
     ),
 ]
 MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more pixels; 89478485 if not given.")]

@@ -567,7 +567,7 @@ class OmegaQuantizer(Quantizer):
             before, known = numbers[:, axes], level >= -zero
             half = torch.where(before > 0, level == 3, level == 2) * before.sign()
             numbers[:, axes] = torch.where(known, torch.where(before == 0, level, 2 * before + half), before)
-            size = 1 / self.slope[here, zero + 1, 0]
+            size = (1 / self.slope[here, zero + 1, 0].double()).to(steps.dtype)
             steps[:, axes] = torch.where(known, size[:, None, None], steps[:, axes])
         lower = torch.where(numbers > 0, numbers, numbers - 1) * steps
         return lower, torch.where(numbers < 0, numbers, numbers + 1) * steps

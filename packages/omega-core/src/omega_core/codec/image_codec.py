@@ -320,8 +320,9 @@ class ImageCodec(nn.Module):
 
     def synthesized(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
         """Transform a latent as `synthesize` does, as for files, with a gradient to it. The result is float32."""
+        latent = latent.to(_dtype(self.architecture))
         with self.quickly():
-            image = self.synthesize(latent.to(_dtype(self.architecture)), height, width, fineness.to(latent))
+            image = self.synthesize(latent, height, width, fineness.to(latent))
         return image.float()
 
     def _symbols(self, image: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from numbers import Integral
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
@@ -324,8 +325,8 @@ class Model:
         rate: the number of channels, size or quality of the file.
         coder: the name of a coder; that of the model if None.
         effort: from 0 to 3. At 0, each symbol is the nearest one. Above, as many steps as `EFFORTS` says change symbols
-            where that makes the picture at this rate better for its bits. Truncated to lower rates, the file is then as
-            good as with effort 0. It is decoded as any other.
+            where that makes the picture at this rate better for its bits. With a number of channels, the file may be
+            larger then. Truncated to lower rates, it is about as good as with effort 0. It is decoded as any other.
         name: of the picture, for warnings.
 
         Raises as `compress` does. Warns (OmegaWarning) if the whole file does not reach the PSNR of the rate.
@@ -336,16 +337,20 @@ class Model:
         exact = rate.whole_channels(self.channels)
         encoded = self._encode([read], coder, [] if exact is None else [exact])
         length, reached = self._cut(encoded, rate, read)
+        file = encoded.whole.truncated(length)
         if effort:
             known, slope = self._at_end(encoded, read, length)
             del encoded  # of a large picture, it takes as much memory as the search
             symbols = self._search.symbols_of(read.pixels, known, slope, EFFORTS[effort])
-            encoded = self._encoded([read], [symbols], coder, [] if exact is None else [exact])
-            length, reached = self._cut(encoded, rate, read)
+            searched = self._encoded([read], [symbols], coder, [] if exact is None else [exact])
+            length, after = self._cut(searched, rate, read)
+            # of a wanted quality, the search may miss some
+            if rate.psnr is None or (after >= min(reached, rate.psnr) and length <= file.header.length):
+                file, reached = searched.whole.truncated(length), after
         if rate.psnr is not None and reached < rate.psnr:
             message = f"{name}: {rate.psnr} dB are not reached, the whole file has {reached:.2f} dB."
             warnings.warn(message, OmegaWarning, stacklevel=2)
-        return encoded.whole.truncated(length)
+        return file
 
     def _cut(self, encoded: Encoded, rate: Rate, picture: Picture) -> tuple[int, float]:
         """Return the bytes of the stream of an encoded picture at a rate, and the PSNR there if the rate is one."""
@@ -357,8 +362,8 @@ class Model:
         return encoded.lengths[rate.whole_channels(self.channels) or self.channels], math.inf
 
     def _at_end(self, encoded: Encoded, picture: Picture, length: int) -> tuple[Symbols, float]:
-        """Return the symbols that `length` bytes of the stream determine, and the slope of the MSE there: by how much
-        a bit per pixel more lowers it.
+        """Return about the symbols that `length` bytes of the stream determine, and the slope of the MSE there: by how
+        much a bit per pixel more lowers it.
         """
         coded, maker = encoded.coded, PictureMaker(self.files, encoded.whole.header)
         bits = _bits_until(coded)
@@ -379,7 +384,7 @@ class Model:
 
     def check_effort(self, effort: int) -> None:
         """Raise RateError for an effort that there is not, ComponentError for one that the model lacks."""
-        if not isinstance(effort, int) or effort not in range(len(EFFORTS)):
+        if not isinstance(effort, Integral) or isinstance(effort, bool) or effort not in range(len(EFFORTS)):
             raise RateError(f"the effort is a whole number from 0 to {len(EFFORTS) - 1}, not {effort!r}.")
         if effort:
             self._search  # noqa: B018 (which raises)
@@ -405,6 +410,12 @@ class Model:
             else:
                 below = middle
         _, lengths = coded.encode(_coder(encoded.whole.header.coder), ends)
+        while place < len(ends) - 1:  # the last byte may determine more symbols, with which the PSNR is lower
+            file = encoded.whole.truncated(lengths[place]).to_bytes()
+            reached = psnr(picture.pixels, self.decompress_picture(file).pixels)
+            if reached >= wanted:
+                break
+            place, reached = place + 1, quality(ends[-1])
         return lengths[place], reached
 
     def check_rate(self, rate: Rate) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,7 +14,7 @@ from torch import nn
 
 from omega_core.codec.devices import device_of
 from omega_core.codec.image_codec import ImageCodec
-from omega_core.codec.model_file import Description, read_model
+from omega_core.codec.model_file import Choice, Description, read_model
 from omega_core.codec.symbol_search import SymbolSearch
 from omega_core.coding.tables import MISSING, NoPrior
 from omega_core.contracts.architecture import Architecture
@@ -42,6 +44,7 @@ class ModelParts:
     fingerprint: str
     relaxation: Arrays
 
+    @torch.inference_mode(False)
     def search(self) -> SymbolSearch:
         """Return a search for better symbols, by the density of latents of the relaxed phase.
 
@@ -53,29 +56,37 @@ class ModelParts:
                 "this model has no density of latents, by which better symbols are searched for: take the effort 0, or"
                 " train it with a relaxed phase."
             )
-        codec, choice = self.codec, self.description.prior
-        sizes = {"channels": codec.channels, "alphabet": codec.alphabet, "lowest": codec.quantizer.lowest}
+        codec = self.codec
         codec.quantizer.cells(torch.full((1, codec.channels, 1, 1), MISSING, device=codec.device))
-        try:
-            with torch.device("meta"):  # what is not loaded takes no memory
-                prior = cast(Prior, build("prior", choice.name, choice.options, **sizes, latent_size=None))
+        with _fitting("the density of latents in this model does not fit its prior"):
+            prior = self._new_prior()
             prior.relax(self.description.latent_channels)
-            density = cast(nn.Module, prior.relaxation)
-            density.load_state_dict(
-                {name.removeprefix("prior."): torch.from_numpy(array) for name, array in of_prior.items()}
-            )
-        except (RuntimeError, ValueError, KeyError, TypeError) as problem:
-            raise ModelFileError(f"the density of latents in this model does not fit its prior: {problem}") from problem
+            density = nn.Module() if prior.relaxation is None else prior.relaxation
+            state = {name.removeprefix("prior."): torch.from_numpy(array) for name, array in of_prior.items()}
+            density.load_state_dict(state)
         density.requires_grad_(False).eval().to(codec.device)
         return SymbolSearch(codec, prior)
 
+    def _new_prior(self) -> Prior:
+        """The prior as before training, on "meta" where it can be made there: only its density will be used."""
+        choice, quantizer = cast(Choice, self.description.prior), self.codec.quantizer
+        sizes: dict[str, Any] = {"channels": quantizer.channels, "alphabet": quantizer.alphabet}
+        sizes |= {"lowest": quantizer.lowest, "latent_size": None}
 
+        def make() -> nn.Module:
+            return cast(nn.Module, build("prior", choice.name, choice.options, **sizes))
+
+        made = _without_memory(make)
+        return cast(Prior, make() if made is None else made)
+
+
+@torch.inference_mode(False)  # where callers are in it: the search for better symbols needs gradients
 def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Precision | None = None) -> ModelParts:
     """Load the parts of a `.safetensors` file. Arguments and errors are those of `load_model`."""
     place = device_of(device)
     file = read_model(path)
     arrays = _by_part(file.arrays)
-    try:
+    with _fitting(f"the model {path} does not fit its components, which may have changed since"):
         architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
         quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
         architecture.to(architecture.precision if precision is None else getattr(torch, precision))
@@ -83,21 +94,26 @@ def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Pre
         prior: FrozenPrior = NoPrior()
         if file.description.prior is not None:
             prior = resolve("prior", file.description.prior.name).thaw(arrays.get("prior", {}))
+    codec = ImageCodec(architecture, quantizer).to(place)
+    return ModelParts(codec, prior, file.description, file.fingerprint, arrays.get("relaxation", {}))
+
+
+@contextmanager
+def _fitting(said: str) -> Iterator[None]:
+    """Raise ModelFileError, which says so, where arrays do not fit components. said: what does not fit what."""
+    try:
+        yield
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError) as problem:
         reason = " ".join((str(problem).strip() or type(problem).__name__).split())
         if len(reason) > _LONGEST:
             reason = f"{reason[:_LONGEST]} …"
-        raise ModelFileError(
-            f"the model {path} does not fit its components, which may have changed since: {reason}"
-        ) from problem
-    codec = ImageCodec(architecture, quantizer).to(place)
-    return ModelParts(codec, prior, file.description, file.fingerprint, arrays.get("relaxation", {}))
+        raise ModelFileError(f"{said}: {reason}") from problem
 
 
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
     """A component with the arrays of a model file, for use without gradients."""
     state = {name: torch.from_numpy(np.require(array, requirements="W")) for name, array in arrays.items()}
-    module = _without_memory(kind, description)
+    module = _without_memory(lambda: _made(kind, description))
     if module is not None:
         module.load_state_dict(state, assign=True)
     if module is None or any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
@@ -106,14 +122,14 @@ def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
     return module.requires_grad_(False).eval()
 
 
-def _without_memory(kind: str, description: Description) -> nn.Module | None:
+def _without_memory(make: Callable[[], nn.Module]) -> nn.Module | None:
     """A component on the device "meta", which takes no memory, as a forged description may ask for any amount.
 
     None for a component that cannot be made there, as its constructor computes with its parameters.
     """
     try:
         with torch.device("meta"):
-            return _made(kind, description)
+            return make()
     except ComponentError as problem:
         if "meta" in str(problem.__cause__):
             return None

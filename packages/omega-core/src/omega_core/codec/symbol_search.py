@@ -1,6 +1,7 @@
 """A search for better symbols than the nearest ones, for a file of one rate: rate-distortion optimization.
 
-    J = D + λ·R,   D the squared error of the decoded picture, R the bits of its known symbols by the density of latents
+    J = D + λ·R    D the squared error of the picture that the synthesis makes, before values are clamped and rounded,
+                   R the bits of its known symbols, by the density of latents
 
 Every value of the latent is in a cell (`Quantizer.cells`) and can move into the cell above or below. By the gradient g
 of D with respect to the dequantized latent, a move that changes this by δ changes J by about
@@ -103,7 +104,7 @@ def _parts(codec: ImageCodec, image: Tensor) -> Iterator[_Part]:
         yield _Part(_scaled(image, codec), Span(0, 0, h, h), Span(0, 0, w, w))
         return
     margins = architecture.margins(height, width)
-    halo = max(architecture.analysis_halo, architecture.refine_halo, architecture.render_halo)
+    halo = max(architecture.analysis_halo, architecture.refine_halo + architecture.render_halo)
     for down, across in tiles(h, w, max(1, _SIDE // architecture.stride), halo):
         rows, above, below = inside(down.first, down.last, architecture.stride, margins.top, height)
         columns, left, right = inside(across.first, across.last, architecture.stride, margins.left, width)
@@ -123,7 +124,8 @@ class _State:
     decoded: what the decoder makes of their symbols.
     center, half: the middle of the cell of each value, and half of its width; 0 and inf where nothing is known.
     bits: of each cell.
-    error: the squared error of the picture, (), with a gradient to `decoded`.
+    image: what the synthesis makes of `decoded`: (1, colors, H, W).
+    error: the squared error of the picture, (), with a gradient to `decoded` unless it is the last.
     """
 
     latent: Tensor
@@ -131,6 +133,7 @@ class _State:
     center: Tensor
     half: Tensor
     bits: Tensor
+    image: Tensor
     error: Tensor
 
     def loss(self, price: float) -> float:
@@ -178,13 +181,14 @@ class _Problem:
             if not chosen.any():
                 damping *= _LESS
                 continue
-            state = self._state(torch.where(chosen, moves.latent.gather(0, way), best.latent))
+            last = step == steps - 1
+            state = self._state(torch.where(chosen, moves.latent.gather(0, way), best.latent), last=last)
             reached = state.loss(self.price)
             share = (reached - loss) / float(gain[chosen].sum())
             damping *= _LESS if share > _GOOD else _MORE if share < _POOR else 1.0
             if reached < loss:
                 best, loss = state, reached
-                if step < steps - 1:
+                if not last:
                     moves = self._moves(best)
         return best.latent
 
@@ -195,13 +199,15 @@ class _Problem:
         """The symbols of values (B, D, h, w) as the file has them."""
         return torch.where(self.there, self.codec.quantizer.symbols(latent), MISSING)
 
-    def _state(self, latent: Tensor) -> _State:
+    def _state(self, latent: Tensor, *, last: bool = False) -> _State:
         symbols = self._symbols(latent)
         decoded = self.codec.quantizer.latent(symbols).requires_grad_()
         center, half = _middle(*self.codec.quantizer.cells(symbols))
-        with torch.enable_grad():
-            error = (self._synthesized(decoded) - self.part.image).square().sum()
-        return _State(latent, decoded, center, half, self._bits(center, half, center), error)
+        bits = self._bits(center, half, center)
+        with torch.set_grad_enabled(not last):
+            image = self._synthesized(decoded)
+            error = (image - self.part.image).square().sum()
+        return _State(latent, decoded, center, half, bits, image.detach(), error)
 
     def _moves(self, state: _State) -> _Moves:
         [gradient] = torch.autograd.grad(state.error, state.decoded)
@@ -234,7 +240,7 @@ class _Problem:
         if not change.any():
             return 1.0
         with torch.no_grad():
-            apart = self._synthesized(state.decoded + change) - self._synthesized(state.decoded)
+            apart = self._synthesized(state.decoded + change) - state.image
         return float(apart.square().sum() / change.square().sum())
 
 
