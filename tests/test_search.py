@@ -123,9 +123,8 @@ def test_large_pictures_are_searched_in_tiles(model: Model, painted: Painter, mo
     quick, searched = (model.compress(picture, bpp=0.3, effort=effort) for effort in (0, 2))
     assert quality(model, picture, searched) > quality(model, picture, quick) + 0.08
     whole = model.decode(model.compress(picture))[0]
-    nearest = symbol_search.SymbolSearch(model._search.codec, model._search.prior).symbols_of(  # type: ignore[attr-defined]
-        model.read(picture).pixels, np.full_like(whole, -1), 0.0, 1
-    )
+    pixels = model.read(picture).pixels
+    nearest = model._search().symbols_of(pixels, np.full_like(whole, -1), 0.0, 1)
     assert (nearest != whole).mean() < 1e-3  # where nothing is known, nothing moves
 
 
@@ -201,7 +200,6 @@ def test_the_command_takes_an_effort(omega_here: Any, painted: Painter, tmp_path
 def test_evaluation_with_an_effort_measures_a_file_of_its_own_for_each_rate(
     omega_here: Any, painted: Painter, tmp_path: Path
 ) -> None:
-    pytest.importorskip("omega_train")
     painted(13, 64, 96).save(tmp_path / "a.png")
     found = []
     for effort in (0, 2):

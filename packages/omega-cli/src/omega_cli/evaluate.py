@@ -153,10 +153,8 @@ class Evaluating:
         from omega_train.evaluation import measurements
 
         for name, (model, coder) in self.models.items():
-            yield (
-                name,
-                list(measurements.through_model(model(), pixels, self.channels, coder=coder, effort=self.effort)),
-            )
+            decoded = measurements.through_model(model(), pixels, self.channels, coder=coder, effort=self.effort)
+            yield name, list(decoded)
         for name, codec in self.against.items():
             yield name, list(measurements.through_codec(codec(), pixels))
 

@@ -565,8 +565,7 @@ class OmegaQuantizer(Quantizer):
             here = members[members < channels]
             axes, level = axis_C[here], symbols[:, here].to(numbers.dtype) - zero
             before, known = numbers[:, axes], level >= -zero
-            half = torch.where(before > 0, level == 3, level == 2) * before.sign()
-            numbers[:, axes] = torch.where(known, torch.where(before == 0, level, 2 * before + half), before)
+            numbers[:, axes] = torch.where(known, _refined(before, level), before)
             size = (1 / self.slope[here, zero + 1, 0].double()).to(steps.dtype)
             steps[:, axes] = torch.where(known, size[:, None, None], steps[:, axes])
         lower = torch.where(numbers > 0, numbers, numbers - 1) * steps
@@ -605,8 +604,7 @@ class OmegaQuantizer(Quantizer):
         zero = self.alphabet // 2 - 1
         number = torch.arange(self.alphabet) - zero
         before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
-        halved = 2 * before + torch.where(before > 0, number == 3, -1 * (number == 2))
-        levels = torch.where(before == 0, number, halved).clamp(-MOST_LEVEL, MOST_LEVEL)
+        levels = _refined(before, number).clamp(-MOST_LEVEL, MOST_LEVEL)
         if self.rank is None:
             sizes = (self.table[:, zero + 1] - self.table[:, zero]).square().sum(dim=1)
         else:
@@ -682,6 +680,15 @@ class OmegaQuantizer(Quantizer):
             raise ValueError(
                 f"the quantizer omega was made for latents (B, {self.latent_channels}, h, w), not {tuple(latent.shape)}"
             )
+
+
+def _refined(before: Tensor, number: Tensor) -> Tensor:
+    """The numbers after symbols with dead zones that stand for `number`, given the numbers `before`, which they refine.
+
+    2 is the lower half of the cell of a number that is not 0, and 3 the upper one.
+    """
+    half = torch.where(before > 0, number == 3, number == 2) * before.sign()
+    return torch.where(before == 0, number, 2 * before + half)
 
 
 def _sort_again(module: nn.Module, _: object) -> None:

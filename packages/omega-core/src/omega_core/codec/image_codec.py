@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from omega_core.codec.devices import is_quick
 from omega_core.codec.memory import DecodingMemory
 from omega_core.codec.memory_measurement import measured
-from omega_core.codec.tiling import inside, tiles
+from omega_core.codec.tiling import Span, inside, tiles
 from omega_core.coding.tables import MAX_ALPHABET, MISSING, Symbols, symbol_type
 from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture, LocalArchitecture, Margins
@@ -294,11 +294,9 @@ class ImageCodec(nn.Module):
         architecture = _local(self.architecture)
         h, w = architecture.latent_size(height, width)
         symbols = torch.zeros((len(image), self.quantizer.channels, h, w), dtype=dtype, device=image.device)
-        margins = architecture.margins(height, width)
-        for down, across in tiles(h, w, _positions(tile, architecture), architecture.analysis_halo):
-            rows, above, below = inside(down.first, down.last, architecture.stride, margins.top, height)
-            columns, left, right = inside(across.first, across.last, architecture.stride, margins.left, width)
-            part = architecture.pad(self._taken(image[:, :, rows, columns]), Margins(above, below, left, right))
+        parts = image_tiles(architecture, height, width, tile, architecture.analysis_halo)
+        for down, across, rows, columns, margins in parts:
+            part = architecture.pad(self._taken(image[:, :, rows, columns]), margins)
             symbols[:, :, down.inner, across.inner] = self._symbols(part)[:, :, down.within, across.within]
         return symbols
 
@@ -308,6 +306,7 @@ class ImageCodec(nn.Module):
         given = given if image.is_floating_point() else given / 255
         return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)
 
+    @torch.no_grad()
     def analyzed(self, image: Tensor) -> Tensor:
         """Transform an image as `analyze` does, but as for files: in the quicker type, if there is one.
 
@@ -315,8 +314,11 @@ class ImageCodec(nn.Module):
 
         The latent is in the type of the quantizer.
         """
-        with torch.no_grad(), self.quickly():
-            return self.analyze(self._taken(image)).to(_dtype(self.quantizer))
+        return self._latent_of(self._taken(image))
+
+    def _latent_of(self, image: Tensor) -> Tensor:
+        with self.quickly():
+            return self.analyze(image).to(_dtype(self.quantizer))
 
     def synthesized(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
         """Transform a latent as `synthesize` does, as for files, with a gradient to it. The result is float32."""
@@ -326,9 +328,7 @@ class ImageCodec(nn.Module):
         return image.float()
 
     def _symbols(self, image: Tensor) -> Tensor:
-        with self.quickly():
-            latent = self.analyze(image)
-        return self.quantizer.symbols(latent.to(_dtype(self.quantizer))).long()
+        return self.quantizer.symbols(self._latent_of(image)).long()
 
     @torch.no_grad()
     def decode_symbols(self, symbols: Tensor, height: int, width: int, *, tile: int | None = None) -> Tensor:
@@ -443,6 +443,22 @@ class ImageCodec(nn.Module):
         """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w) in the type and on the device of the synthesis."""
         with torch.autocast(self.device.type, enabled=False):
             return self.quantizer.latent(symbols.contiguous().to(self.device).long()).to(_dtype(self.architecture))
+
+
+def image_tiles(
+    architecture: LocalArchitecture, height: int, width: int, tile: int, halo: int
+) -> Iterator[tuple[Span, Span, slice, slice, Margins]]:
+    """Yield the tiles of an image of height × width pixels, for the analysis.
+
+    tile: their side, in pixels. halo: in positions of the latent.
+
+    Each is its positions down and across, the rows and columns of its pixels, and the margins to add to these.
+    """
+    whole, (h, w) = architecture.margins(height, width), architecture.latent_size(height, width)
+    for down, across in tiles(h, w, _positions(tile, architecture), halo):
+        rows, above, below = inside(down.first, down.last, architecture.stride, whole.top, height)
+        columns, left, right = inside(across.first, across.last, architecture.stride, whole.left, width)
+        yield down, across, rows, columns, Margins(above, below, left, right)
 
 
 def _check_fit(quantizer: Quantizer, prior: Prior) -> None:

@@ -137,7 +137,7 @@ class Model:
         search: Callable[[], BetterSymbols] | None = None,
     ) -> None:
         self.files, self.codec = files, files.codec
-        self._make_search = search
+        self._make_search, self._made_search = search or _no_search, cast(BetterSymbols | None, None)
         self.description = description
         self.fingerprint = fingerprint
         self.max_pixels = max_pixels
@@ -341,7 +341,7 @@ class Model:
         if effort:
             known, slope = self._at_end(encoded, read, length)
             del encoded  # of a large picture, it takes as much memory as the search
-            symbols = self._search.symbols_of(read.pixels, known, slope, EFFORTS[effort])
+            symbols = self._search().symbols_of(read.pixels, known, slope, EFFORTS[effort])
             searched = self._encoded([read], [symbols], coder, [] if exact is None else [exact])
             length, after = self._cut(searched, rate, read)
             # of a wanted quality, the search may miss some
@@ -375,19 +375,18 @@ class Model:
         errors = [10 ** (-psnr(picture.pixels, pixels) / 10) for pixels in decoded]
         return coded.first(here)[0], max(0.0, errors[0] - errors[1]) * encoded.whole.pixels / max(apart, 1.0)
 
-    @cached_property
     def _search(self) -> BetterSymbols:
-        """The search for better symbols. Raises ComponentError if there is none."""
-        if self._make_search is None:
-            raise ComponentError("an exported model has no search: take the effort 0, or the .safetensors file.")
-        return self._make_search()
+        """The search for better symbols, made at the first call. Raises ComponentError if there is none."""
+        if self._made_search is None:
+            self._made_search = self._make_search()
+        return self._made_search
 
     def check_effort(self, effort: int) -> None:
         """Raise RateError for an effort that there is not, ComponentError for one that the model lacks."""
         if not isinstance(effort, Integral) or isinstance(effort, bool) or effort not in range(len(EFFORTS)):
             raise RateError(f"the effort is a whole number from 0 to {len(EFFORTS) - 1}, not {effort!r}.")
         if effort:
-            self._search  # noqa: B018 (which raises)
+            self._search()
 
     def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
         """Return the fewest bytes of the stream that reach a PSNR, or else all of them, and the PSNR there.
@@ -400,7 +399,7 @@ class Model:
             return psnr(picture.pixels, maker.picture(coded.first(count)[0]).pixels)
 
         ends = _growing_in_bits(coded)
-        reached = quality(ends[-1])
+        reached = of_all = quality(ends[-1])
         below, place = -1, len(ends) - 1
         while reached >= wanted and place - below > 1:
             middle = (below + place) // 2
@@ -415,7 +414,7 @@ class Model:
             reached = psnr(picture.pixels, self.decompress_picture(file).pixels)
             if reached >= wanted:
                 break
-            place, reached = place + 1, quality(ends[-1])
+            place, reached = place + 1, of_all
         return lengths[place], reached
 
     def check_rate(self, rate: Rate) -> None:
@@ -610,6 +609,10 @@ class Model:
             if specified := specified_name(wanted):
                 return specified
             raise
+
+
+def _no_search() -> BetterSymbols:
+    raise ComponentError("an exported model has no search: take the effort 0, or the .safetensors file.")
 
 
 def _single(each: Sequence[Item]) -> Sequence[Item]:

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from omega_core.codec.tiling import Span, inside, tiles
+from omega_core.codec.image_codec import ImageCodec, image_tiles
+from omega_core.codec.tiling import Span
 from omega_core.coding.tables import MISSING, Symbols
-from omega_core.contracts.architecture import LocalArchitecture, Margins
+from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.images.pictures import Pixels
 
 if TYPE_CHECKING:
-    from omega_core.codec.image_codec import ImageCodec
     from omega_core.contracts.prior import Prior
 
 _PIXELS = 1 << 19  # of a picture that is searched at once, as gradients take ten times the memory of decoding
@@ -54,6 +54,7 @@ class SymbolSearch:
     def __init__(self, codec: ImageCodec, prior: Prior) -> None:
         self.codec, self.prior = codec, prior
 
+    @torch.inference_mode(False)  # where callers are in it: gradients are needed
     def symbols_of(self, pixels: Pixels, known: Symbols, slope: float, steps: int) -> Symbols:
         """Return better symbols (C, h, w) of a picture for a file that ends where the known ones do.
 
@@ -64,10 +65,6 @@ class SymbolSearch:
 
         Large pictures are searched in tiles, one after the other. Raises ComponentError if the quantizer has no cells.
         """
-        with torch.inference_mode(False):  # where callers are in it: gradients are needed
-            return self._found(pixels, known, slope, steps)
-
-    def _found(self, pixels: Pixels, known: Symbols, slope: float, steps: int) -> Symbols:
         codec = self.codec
         nearest = torch.from_numpy(known)[None]
         found, fineness = nearest.clone(), codec.fineness(nearest).to(codec.device)
@@ -103,13 +100,9 @@ def _parts(codec: ImageCodec, image: Tensor) -> Iterator[_Part]:
     if height * width <= _PIXELS or not isinstance(architecture, LocalArchitecture):
         yield _Part(_scaled(image, codec), Span(0, 0, h, h), Span(0, 0, w, w))
         return
-    margins = architecture.margins(height, width)
     halo = max(architecture.analysis_halo, architecture.refine_halo + architecture.render_halo)
-    for down, across in tiles(h, w, max(1, _SIDE // architecture.stride), halo):
-        rows, above, below = inside(down.first, down.last, architecture.stride, margins.top, height)
-        columns, left, right = inside(across.first, across.last, architecture.stride, margins.left, width)
-        part = _scaled(image[:, :, rows, columns], codec)
-        yield _Part(architecture.pad(part, Margins(above, below, left, right)), down, across)
+    for down, across, rows, columns, margins in image_tiles(architecture, height, width, _SIDE, halo):
+        yield _Part(architecture.pad(_scaled(image[:, :, rows, columns], codec), margins), down, across)
 
 
 def _scaled(image: Tensor, codec: ImageCodec) -> Tensor:
