@@ -141,20 +141,12 @@ class _RangeDecoder(Decoder):
 
 def _decoded(decoder: Any, tables: Tables) -> Integers:
     """Decode symbols with constriction. Raises CoderError for bytes that no encoder writes."""
-    models, parts = _models(tables), [np.zeros(0, np.int32)]
-    if not tables.size:
-        return parts[0].astype(np.int64)
-    bounds, is_long = _runs(tables)
+    parts = [np.zeros(0, np.int32)]
     try:
-        if _are_few(bounds, is_long, tables):  # a loop of Python would take a tenth of the time of decoding
-            chosen = [models[row] if alone else _EACH for row, alone in _rows(tables, bounds, is_long)]
-            given: list[Any] = np.diff(bounds).tolist()  # the number of symbols, or the probabilities of each
-            for place, numbers in _of_short(tables, models, bounds, is_long):
-                given[place] = numbers
-            parts += map(decoder.decode, chosen, given)
-        else:
-            for start, stop, model, of_each in _parts(tables, models):
-                parts.append(decoder.decode(model, *(of_each or (stop - start,))))
+        for bounds, models, probabilities in _ranges(tables, _models(tables)):
+            sizes = np.diff(bounds).tolist()
+            given = [size if own is None else own for size, own in zip(sizes, probabilities, strict=True)]
+            parts += map(decoder.decode, models, given)  # a loop would take a tenth of the time of decoding
     except AssertionError as problem:
         raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
     return np.concatenate(parts, dtype=np.int64)
@@ -198,67 +190,39 @@ def _models(tables: Tables) -> _Models:
 def _parts(
     tables: Tables, models: _Models, ends: Sequence[int] = ()
 ) -> Iterator[tuple[int, int, Any, tuple[NDArray[np.float64], ...]]]:
-    """Ranges of symbols to code at once, as (start, stop, model, probabilities); no range crosses one of `ends`.
+    """The ranges of `_ranges` one by one, as (start, stop, model, probabilities if there are any)."""
+    for bounds, chosen, probabilities in _ranges(tables, models, ends):
+        for (start, stop), model, own in zip(pairwise(bounds), chosen, probabilities, strict=True):
+            yield start, stop, model, () if own is None else (own,)
+
+
+def _ranges(
+    tables: Tables, models: _Models, ends: Sequence[int] = ()
+) -> Iterator[tuple[list[int], list[Any], list[NDArray[np.float64] | None]]]:
+    """Ranges of symbols to code at once, some at a time: their bounds (R + 1), and the model and the probabilities of
+    each (R). No range crosses one of `ends`.
 
     The model of a run of symbols with one table is that of the table, without probabilities. The model of short runs
     together is a family of models, and the probabilities are those of each symbol. Both have the same intervals.
     """
-    if not tables.size:
-        return
-    bounds, is_long = _runs(tables, ends)
-    at_once = _most_short(tables)
-    few = dict(_of_short(tables, models, bounds, is_long)) if _are_few(bounds, is_long, tables) else None
-    ranges, rows = pairwise(bounds.tolist()), _rows(tables, bounds, is_long)
-    for place, ((first, end), (row, alone)) in enumerate(zip(ranges, rows, strict=True)):
-        if alone:
-            yield first, end, models[row], ()
-        elif few is not None:
-            yield first, end, _EACH, (few[place],)
-        else:
-            for start in range(first, end, at_once):
-                stop = min(end, start + at_once)
-                yield start, stop, _EACH, (models.probabilities[tables.rows[start:stop]],)
-
-
-def _runs(tables: Tables, ends: Sequence[int] = ()) -> tuple[Integers, NDArray[np.bool_]]:
-    """The bounds (R + 1,) of ranges of symbols, none of which crosses one of `ends`; and whether each is a long run of
-    one table, or short runs together, (R,).
-    """
-    starts = tables.runs[0]
-    if len(ends):
-        starts = np.union1d(starts, ends)
-    long = np.diff(starts) >= min(_SHORT_RUN, 2 + 128 // tables.alphabet)
-    begins = long.copy()
-    begins[0], begins[1:] = True, begins[1:] | long[:-1] | np.isin(starts[1:-1], ends)
-    return np.append(starts[:-1][begins], tables.size), long[begins]
-
-
-def _rows(tables: Tables, bounds: Integers, is_long: NDArray[np.bool_]) -> Iterator[tuple[int, bool]]:
-    """The row of the first symbol of each range, and whether it is a long run."""
-    return zip(tables.rows[bounds[:-1]].tolist(), is_long.tolist(), strict=True)
-
-
-def _most_short(tables: Tables) -> int:
-    """The most symbols of short runs whose probabilities are looked up at once."""
-    return max(1, _MOST_NUMBERS // tables.alphabet)
-
-
-def _are_few(bounds: Integers, is_long: NDArray[np.bool_], tables: Tables) -> bool:
-    """Whether the probabilities of all symbols in short runs can be looked up at once, as each look has its price."""
-    return int(np.diff(bounds)[~is_long].sum()) <= _most_short(tables)
-
-
-def _of_short(
-    tables: Tables, models: _Models, bounds: Integers, is_long: NDArray[np.bool_]
-) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """The places of short runs among all ranges, and the probabilities of their symbols."""
-    sizes, short = np.diff(bounds), np.flatnonzero(~is_long)
-    if not len(short):
-        return
-    numbers = models.probabilities[tables.rows[np.flatnonzero(np.repeat(~is_long, sizes))]]
-    stops = np.cumsum(sizes[short]).tolist()
-    for place, (start, stop) in zip(short.tolist(), pairwise([0, *stops]), strict=True):
-        yield place, numbers[start:stop]
+    at_once, all_ends = max(1, _MOST_NUMBERS // tables.alphabet), np.array(ends, np.int64)
+    for first in range(0, tables.size, at_once):
+        some = tables.part(first, first + at_once)
+        within = all_ends[(all_ends > first) & (all_ends < first + some.size)] - first
+        starts = np.union1d(some.runs[0], within)
+        long = np.diff(starts) >= min(_SHORT_RUN, 2 + 128 // tables.alphabet)
+        begins = long.copy()
+        begins[0], begins[1:] = True, begins[1:] | long[:-1] | np.isin(starts[1:-1], within)
+        bounds, is_long = np.append(starts[:-1][begins], some.size), long[begins]
+        rows = some.rows[bounds[:-1]].tolist()
+        chosen = [models[row] if alone else _EACH for row, alone in zip(rows, is_long.tolist(), strict=True)]
+        probabilities: list[NDArray[np.float64] | None] = [None] * len(chosen)
+        short, sizes = np.flatnonzero(~is_long), np.diff(bounds)
+        if len(short):  # all at once, as looking up has its price for each
+            numbers = models.probabilities[some.rows[np.flatnonzero(np.repeat(~is_long, sizes))]]
+            for place, own in zip(short.tolist(), np.split(numbers, np.cumsum(sizes[short])[:-1]), strict=True):
+                probabilities[place] = own
+        yield (bounds + first).tolist(), chosen, probabilities
 
 
 def _window(data: bytes, position: int, length: int) -> tuple[int, int]:
