@@ -6,6 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from omega_quant import block_plan, straight_through
+from omega_quant.dense_reference import dense_one_hot_max
 from omega_quant.straight_through import nearest, one_hot_max
 
 N, P, D, C, S = 3, 40, 4, 16, 32
@@ -136,6 +137,31 @@ def test_nothing_in_nothing_out(arguments):
     assert symbols.shape == (0, C, P)
     (latent.sum() + bits.sum()).backward()
     assert inputs[0].grad.shape == (0, P, D)
+
+
+@pytest.mark.parametrize("block", [S, 7 * S, 1 << 20])
+@pytest.mark.parametrize("stored", [0, 1 << 20])
+def test_activations_that_are_0_or_equal_are_as_in_the_definition(arguments, monkeypatch, block, stored):
+    """The first of equal ones is chosen, and nothing goes back through the distance of an activation that is 0."""
+    monkeypatch.setattr(block_plan, "BLOCK", {"cpu": block})
+    monkeypatch.setattr(straight_through, "MANY_LATENT_CHANNELS", 1)
+    monkeypatch.setattr(straight_through, "STORED_ACTIVATIONS", stored)
+    inputs = [x.double() for x in arguments[:6]]
+    inputs[0][1, : P // 2] = 0
+    inputs[2][:5, 7:9] = 0  # one after the other, so that both are the nearest
+    inputs[1][3:8, 11], inputs[2][3:8, 11] = inputs[1][3:8, 20], inputs[2][3:8, 20]
+    kept = torch.full((N,), C)
+    results = []
+    for way in (one_hot_max, dense_one_hot_max):
+        given = [x.requires_grad_() for x in inputs]
+        latent, bits, symbols = way(*given, kept)
+        loss = (latent * latent.cos()).sum() + (bits * torch.arange(1, 4)).sum()
+        results.append([latent, bits, symbols, *torch.autograd.grad(loss, given)])
+    assert (results[0][2][1, :5, : P // 2] == 7).all()
+    assert (results[0][2] == 11).any()
+    assert not (results[0][2] == 20)[:, 3:8].any()
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

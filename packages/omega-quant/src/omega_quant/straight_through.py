@@ -88,30 +88,51 @@ def nearest(z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor) -> Tensor:
 
 def _nearest(
     plan: BlockPlan, z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor, store: int = 0, compiled: bool = False
-) -> tuple[Tensor, list[Tensor]]:
-    """The symbols (R, C), and the activations of the first blocks, up to `store` of them."""
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """The symbols (R, C), their distances (R, C), and the activations of the first blocks, up to `store` of them.
+
+    Rows that keep none of a block's channels have 0 and 1 there. If `compiled`, all distances are 1.
+
+    On a CPU, argmin takes several times as long as the sum of S, S + 1, … 2·S − 1 over the mask of the least distances.
+    It is S plus the symbol where one distance is the least, and where several are (or none, among NaN), it is outside
+    of these; these few are computed again. Numbers of 16 bits do not hold such sums, and a GPU would have to wait.
+    """
     symbols = plan.symbols
+    by_sums = z_RD.device.type == "cpu" and z_RD.dtype.itemsize >= 4 and not compiled
     found_RC = torch.zeros(len(z_RD), len(weight_CSD), dtype=torch.int64, device=z_RD.device)
+    sum_RC, least_RC = (torch.full_like(found_RC, fill, dtype=z_RD.dtype) for fill in (symbols, 1))
     index_S = torch.arange(symbols, 2 * symbols, device=z_RD.device, dtype=z_RD.dtype)
-    buffers, affine_buffer = plan.buffers(z_RD, 3), plan.affine_buffer(weight_CSD)
+    buffers, affine_buffer = plan.buffers(z_RD, 2), plan.affine_buffer(weight_CSD)
     z_RE = _with_ones(z_RD)
     stored: list[Tensor] = []
     for part in plan:
         affine = affine_buffer[: len(part.row_counts) * symbols]
         affine[:, :-1], affine[:, -1] = weight_CSD[part.channels].flatten(0, 1), bias_CS[part.channels].flatten()
         for rows in part.blocks:
-            a, distance, is_least = part.views(buffers, rows)
+            a, distance = part.views(buffers, rows)
+            at = rows, part.channels
             store -= a.numel()
             if store >= 0:
                 a = torch.empty_like(a)
                 stored.append(a)
             torch.mm(z_RE[rows], affine.T, out=a)
             if compiled:
-                found_RC[rows, part.channels] = compiled_once(_nearest_to_zero)(part.split(a))
+                found_RC[at] = compiled_once(_nearest_to_zero)(part.split(a))
                 continue
-            torch.abs(a, out=distance)
-            found_RC[rows, part.channels] = _fast_argmin(part.split(distance), part.split(is_least), index_S)
-    return found_RC, stored
+            distance_RCS = part.split(torch.abs(a, out=distance))
+            if by_sums:
+                least_RC1 = distance_RCS.amin(dim=2, keepdim=True)
+                least_RC[at], sum_RC[at] = least_RC1[:, :, 0], distance_RCS.eq_(least_RC1) @ index_S
+            else:
+                least_RC[at], found_RC[at] = distance_RCS.min(dim=2)
+    if by_sums:
+        found_RC = sum_RC.long().sub_(symbols)
+        not_one_RC = (found_RC < 0) | (found_RC >= symbols)
+        for channel in torch.nonzero(not_one_RC.any(dim=0))[:, 0].tolist():
+            rows_N = torch.nonzero(not_one_RC[:, channel])[:, 0]
+            a_N1S = torch.addmm(bias_CS[channel], z_RD[rows_N], weight_CSD[channel].T)[:, None]
+            found_RC[rows_N, channel] = _nearest_to_zero(a_N1S)[:, 0]
+    return found_RC, least_RC, stored
 
 
 def is_traced() -> bool:
@@ -154,6 +175,8 @@ def _gradient_through_softmax_in_place(
     g_bits_NT: Tensor,
     lengths_TCS: Tensor,
     *,
+    largest_RC1: Tensor,
+    any_is_zero: bool,
     logits_RCS: Tensor,
     soft_RCS: Tensor,
 ) -> Tensor:
@@ -161,17 +184,25 @@ def _gradient_through_softmax_in_place(
 
     scale_C1: T for a, None for T·a.
     g_one_hot_RCS: is overwritten.
+    largest_RC1: the largest logits: −T times the least distances.
+    any_is_zero: whether activations may be 0.
     logits_RCS, soft_RCS: memory for the input and the output of the softmax.
     """
     torch.abs(a_RCS, out=logits_RCS)
     logits_RCS.neg_() if scale_C1 is None else logits_RCS.mul_(-scale_C1)
-    torch.softmax(without_tail(logits_RCS, dim=2), dim=2, out=soft_RCS)
+    # the tail of the softmax would be subnormal numbers; at this height it adds nothing to its sum either
+    torch.maximum(logits_RCS, largest_RC1 + LEAST_EXPONENT, out=logits_RCS)
+    torch.softmax(logits_RCS, dim=2, out=soft_RCS)
     by_sample_NTCS = g_one_hot_RCS.view(-1, *lengths_TCS.shape)
     by_sample_NTCS.addcmul_(g_bits_NT[:, :, None, None], lengths_TCS)
     g_logits_RCS = logits_RCS  # the logits are not needed any more
     torch.ops.aten._softmax_backward_data.out(g_one_hot_RCS, soft_RCS, 2, soft_RCS.dtype, grad_input=g_logits_RCS)
-    sign_RCS = torch.sgn(a_RCS, out=g_one_hot_RCS)  # nor is the gradient to the one-hot vectors
-    return g_logits_RCS.mul_(sign_RCS)
+    if any_is_zero:
+        sign_RCS = torch.sgn(a_RCS, out=g_one_hot_RCS)  # the gradient to the one-hot vectors is not needed any more
+        return g_logits_RCS.mul_(sign_RCS)
+    # one operation instead of two: the gradient where the activation is above 0, and its negative elsewhere
+    torch.ops.aten.leaky_relu_backward.grad_input(g_logits_RCS, a_RCS, -1.0, False, grad_input=g_logits_RCS)
+    return g_logits_RCS
 
 
 def without_tail(logits: Tensor, dim: int) -> Tensor:
@@ -188,38 +219,18 @@ def _with_ones(z_RD: Tensor) -> Tensor:
     return torch.cat([z_RD, z_RD.new_ones(len(z_RD), 1)], dim=1)
 
 
-def _fast_argmin(distance_RCS: Tensor, is_least_RCS: Tensor, index_S: Tensor) -> Tensor:
-    """`distance.argmin(dim=2)`, several times as fast on a CPU.
-
-    The product of the mask of the least distances with S, S + 1, … 2·S − 1 is S plus the symbol if the minimum is
-    unique, and at least 2·S if it is not. Products of 16-bit numbers are rounded, so the symbol is checked against the
-    mask. If any check fails, argmin does the work. On a GPU the check would synchronize with the host, so argmin is
-    used at once.
-
-    is_least_RCS: memory for the mask.
-    index_S: S, S + 1, … 2·S − 1.
-    """
-    if distance_RCS.device.type != "cpu":
-        return distance_RCS.argmin(dim=2)
-    symbols = len(index_S)
-    torch.eq(distance_RCS, distance_RCS.amin(dim=2, keepdim=True), out=is_least_RCS)
-    index_RC = (is_least_RCS @ index_S).long() - symbols
-    inside_RC = index_RC.clamp(0, symbols - 1)
-    found_RC = is_least_RCS.gather(2, inside_RC[:, :, None])[:, :, 0]
-    return index_RC if bool(((index_RC == inside_RC) & (found_RC == 1)).all()) else distance_RCS.argmin(dim=2)
-
-
 def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, row_counts: Sequence[int] | None = None) -> Tensor:
     """The table rows of symbols, summed over channels: (R, D).
 
     table_CSD: a row for each symbol of each channel.
-    symbols_RC: the symbols; a negative one adds nothing.
+    symbols_RC: the symbols. Without `row_counts`, a negative one adds nothing.
     row_counts: for each channel, how many rows, the first ones, keep it, in falling order; None for all.
     """
-    table_CSD, symbols_RC = functional.pad(table_CSD, (0, 0, 1, 0)), symbols_RC + 1
+    if row_counts is None:
+        table_CSD, symbols_RC = functional.pad(table_CSD, (0, 0, 1, 0)), symbols_RC + 1
+        if is_traced():
+            return _sum_of_rows_traced(table_CSD, symbols_RC)
     channels, symbols, dims = table_CSD.shape
-    if is_traced() and row_counts is None:
-        return _sum_of_rows_traced(table_CSD, symbols_RC)
     summed_RD = table_CSD.new_zeros(len(symbols_RC), dims)
     at_once = max(1, TABLE_BLOCK // (symbols * dims))
     for first in range(0, channels, at_once):
@@ -287,13 +298,13 @@ class _OneHotMax(torch.autograd.Function):
         _, tables, symbols = inputs.code_lengths_CTS.shape
         plan = BlockPlan.of(z_RD, symbols, row_counts, multiple=tables)
         store = STORED_ACTIVATIONS if z_RD.shape[1] >= MANY_LATENT_CHANNELS and any(ctx.needs_input_grad[2:6]) else 0
-        symbols_RC, stored = _nearest(plan, z_RD, inputs.weight_CSD, inputs.bias_CS, store, compiled)
+        symbols_RC, least_RC, stored = _nearest(plan, z_RD, inputs.weight_CSD, inputs.bias_CS, store, compiled)
         kept_RC = is_kept(row_counts, slice(0, len(z_RD)), z_RD.device)
         symbols_RC *= kept_RC
         latent_RD = sum_of_rows(inputs.table_CSD, symbols_RC, row_counts)
         lengths_RC = inputs.code_lengths_CTS.take(number_of_length(symbols_RC, tables, symbols))
         ctx.plan, ctx.compiled = plan, compiled
-        ctx.save_for_backward(*inputs, symbols_RC, kept_RC, *stored)
+        ctx.save_for_backward(*inputs, symbols_RC, kept_RC, least_RC, *stored)
         ctx.mark_non_differentiable(symbols_RC)
         return latent_RD, (lengths_RC * kept_RC).sum(dim=1), symbols_RC
 
@@ -301,13 +312,14 @@ class _OneHotMax(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g_latent_RD: Tensor, g_bits_R: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # once: under gradient checkpointing each access computes the forward pass again
-        inputs, (symbols_RC, kept_RC, *stored) = _Inputs(*saved[: len(_Inputs._fields)]), saved[len(_Inputs._fields) :]
+        inputs, of_forward = _Inputs(*saved[: len(_Inputs._fields)]), saved[len(_Inputs._fields) :]
+        symbols_RC, kept_RC, least_RC, *stored = of_forward
         _, _, *through_softmax, of_table, of_lengths = ctx.needs_input_grad
         gradients: list[Tensor | None] = [None] * 6
         with torch.autocast(g_latent_RD.device.type, enabled=False):
             if any(through_softmax):
                 gradients[:4] = _gradients(
-                    inputs, g_latent_RD, g_bits_R, plan=ctx.plan, stored=stored, compiled=ctx.compiled
+                    inputs, g_latent_RD, g_bits_R, least_RC, plan=ctx.plan, stored=stored, compiled=ctx.compiled
                 )
             if of_table:
                 kept = sum(ctx.plan.row_counts)
@@ -351,6 +363,7 @@ def _gradients(
     inputs: _Inputs,
     g_latent_RD: Tensor,
     g_bits_R: Tensor,
+    least_RC: Tensor,
     *,
     plan: BlockPlan,
     stored: Sequence[Tensor],
@@ -362,6 +375,7 @@ def _gradients(
     is then ⟨g_TW, W⟩ + ⟨g_Tb, b⟩, and those to W and b are T·g_TW and T·g_Tb.
 
     g_latent_RD, g_bits_R: the gradients to the dequantized latent and to the bits.
+    least_RC: the distances of the symbols, which only the way without `compiled` needs.
     stored: the activations of the first blocks.
     """
     z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS = inputs
@@ -374,7 +388,9 @@ def _gradients(
     else:  # with few latent channels the matrix product that fills it is faster in the transposed layout
         g_affine_buffer = affine_buffer.new_empty(affine_buffer.shape[::-1]).T
     z_RE = _with_ones(z_RD)
-    stored_blocks = iter(stored)
+    stored_blocks, largest_RC = iter(stored), least_RC * -temperature_C
+    on_cpu = z_RD.device.type == "cpu"  # a GPU would have to wait for what is 0
+    some_are_zero = not (on_cpu and bool(least_RC.all()))
     for part in plan:
         weight, bias = weight_CSD[part.channels], bias_CS[part.channels]
         temperature = temperature_C[part.channels, None]
@@ -401,9 +417,16 @@ def _gradients(
                 through_softmax = compiled_once(_gradient_through_softmax)
                 g_RCS = through_softmax(a_RCS, g_one_hot_RCS, scale, g_bits_NT, lengths_TCS)
             else:
-                memory = {"logits_RCS": part.split(logits), "soft_RCS": part.split(soft)}
                 g_RCS = _gradient_through_softmax_in_place(
-                    a_RCS, g_one_hot_RCS, scale, g_bits_NT, lengths_TCS, **memory
+                    a_RCS,
+                    g_one_hot_RCS,
+                    scale,
+                    g_bits_NT,
+                    lengths_TCS,
+                    largest_RC1=largest_RC[rows, part.channels, None],
+                    any_is_zero=some_are_zero and not (on_cpu and bool(least_RC[rows, part.channels].all())),
+                    logits_RCS=part.split(logits),
+                    soft_RCS=part.split(soft),
                 )
             if rows.stop > part.row_counts[-1]:
                 g_RCS.mul_(is_kept(part.row_counts, rows, g_RCS.device)[:, :, None])
