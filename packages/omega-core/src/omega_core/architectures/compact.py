@@ -117,7 +117,7 @@ class CompactArchitecture(LocalArchitecture):
             self.detail = nn.Sequential(
                 nn.Conv2d(synthesis_width, SIDE * detail_width, 1),
                 nn.PixelShuffle(4),
-                *(ConvBlock(detail_width, nn.ReLU()) for _ in range(detail_depth)),
+                *(ConvBlock(detail_width, nn.ReLU(inplace=True)) for _ in range(detail_depth)),
                 near_zero(nn.Conv2d(detail_width, 3 * SIDE, 3, padding=1)),
                 nn.PixelShuffle(4),
             )

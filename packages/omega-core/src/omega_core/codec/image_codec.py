@@ -442,7 +442,9 @@ class ImageCodec(nn.Module):
     def _latent(self, symbols: Tensor) -> Tensor:
         """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w) in the type and on the device of the synthesis."""
         with torch.autocast(self.device.type, enabled=False):
-            return self.quantizer.latent(symbols.contiguous().to(self.device).long()).to(_dtype(self.architecture))
+            # one image after the other: on a CPU, symbols of one stay in its cache
+            each = [self.quantizer.latent(one.contiguous().to(self.device).long()) for one in symbols.split(1)]
+            return torch.cat(each).to(_dtype(self.architecture))
 
 
 def image_tiles(
