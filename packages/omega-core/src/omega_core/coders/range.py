@@ -209,7 +209,7 @@ def _ranges(
     for first in range(0, tables.size, at_once):
         some = tables.part(first, first + at_once)
         within = all_ends[(all_ends > first) & (all_ends < first + some.size)] - first
-        starts = np.union1d(some.runs[0], within)
+        starts = np.union1d(some.runs[0], within) if within.size else some.runs[0]
         long = np.diff(starts) >= min(_SHORT_RUN, 2 + 128 // tables.alphabet)
         begins = long.copy()
         begins[0], begins[1:] = True, begins[1:] | long[:-1] | np.isin(starts[1:-1], within)
@@ -220,8 +220,9 @@ def _ranges(
         short, sizes = np.flatnonzero(~is_long), np.diff(bounds)
         if len(short):  # all at once, as looking up has its price for each
             numbers = models.probabilities[some.rows[np.flatnonzero(np.repeat(~is_long, sizes))]]
-            for place, own in zip(short.tolist(), np.split(numbers, np.cumsum(sizes[short])[:-1]), strict=True):
-                probabilities[place] = own
+            ends_of_short = np.cumsum(sizes[short]).tolist()
+            for place, (start, stop) in zip(short.tolist(), pairwise([0, *ends_of_short]), strict=True):
+                probabilities[place] = numbers[start:stop]
         yield (bounds + first).tolist(), chosen, probabilities
 
 
