@@ -559,15 +559,18 @@ class OmegaQuantizer(Quantizer):
             )
         batch, channels, height, width = symbols.shape
         zero = self.alphabet // 2 - 1
-        numbers = torch.zeros(batch, self.latent_channels, height, width, device=symbols.device)
-        steps = torch.full_like(numbers, torch.inf)
+        symbols = symbols.short()  # numbers of 16 bits take a third of the time
+        numbers = symbols.new_zeros(batch, self.latent_channels, height, width)
+        last = torch.full_like(numbers, -1)  # the last known channel of each latent
         for _, members in self._members():
             here = members[members < channels]
-            axes, level = axis_C[here], symbols[:, here].to(numbers.dtype) - zero
-            before, known = numbers[:, axes], level >= -zero
-            numbers[:, axes] = torch.where(known, _refined(before, level), before)
-            size = (1 / self.slope[here, zero + 1, 0].double()).to(steps.dtype)
-            steps[:, axes] = torch.where(known, size[:, None, None], steps[:, axes])
+            axes, level = axis_C[here], symbols.index_select(1, here) - zero
+            before, known = numbers.index_select(1, axes), level >= -zero
+            numbers.index_copy_(1, axes, torch.where(known, _refined(before, level), before))
+            of_here = here.to(last.dtype)[:, None, None]
+            last.index_copy_(1, axes, torch.where(known, of_here, last.index_select(1, axes)))
+        sizes = (1 / self.slope[:, zero + 1, 0].double()).to(self.slope.dtype)
+        steps = torch.cat([sizes, torch.full_like(sizes[:1], torch.inf)])[last.long()]
         lower = torch.where(numbers > 0, numbers, numbers - 1) * steps
         return lower, torch.where(numbers < 0, numbers, numbers + 1) * steps
 
