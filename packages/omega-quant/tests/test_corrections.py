@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from omega_core.errors import ComponentError
 from omega_quant import factored
 from omega_quant.omega import OmegaQuantizer
 
@@ -128,13 +129,30 @@ def test_what_refines_a_channel_is_known_again_after_loading(omega: OmegaQuantiz
     torch.testing.assert_close(other.latent(symbols), expected)
 
 
-def test_fitting_sets_what_refines_a_channel_anew(omega: OmegaQuantizer) -> None:
+def test_there_are_no_cells_without_channels_that_others_refine(latent: Tensor) -> None:
+    omega = quantizer()
+    omega.cells(omega.symbols(latent))
+    omega.select_channels([0, 1, 2, *range(8, C)])
+    with pytest.raises(ComponentError):
+        omega.cells(omega.symbols(latent))
+
+
+def test_fitting_leaves_channels_along_their_latents(omega: OmegaQuantizer) -> None:
     omega.relax()
     omega.select_channels([0, 2, 1, *range(3, C)])
+    corrections = omega.correction.detach().clone()
     assert omega.child[:3].tolist() == [3, 5, 4]
     omega.fit()
+    assert omega.child[:3].tolist() == [3, 5, 4]
+    assert torch.equal(omega.correction, corrections)
+
+
+def test_fitting_puts_channels_along_the_first_latents(omega: OmegaQuantizer) -> None:
+    omega.relax()
+    with torch.no_grad():
+        omega.direction[0] = omega.direction[7]
+    omega.fit()
     assert omega.child[:3].tolist() == [3, 4, 5]
-    assert not omega.correction.any()
 
 
 def test_symbols_that_are_reset_take_the_correction_of_their_parent(omega: OmegaQuantizer) -> None:

@@ -45,6 +45,23 @@ def test_of_equally_near_symbols_it_is_the_first(cells, dtype):
     assert torch.equal(found(*turned, x), nearest(*turned, x))
 
 
+def test_symbols_of_many_thresholds():
+    slope, bias = torch.ones(2, 300), -torch.arange(300.0).repeat(2, 1)
+    x = 300 * torch.rand(2, 500)
+    assert torch.equal(found(slope, bias, x), nearest(slope, bias, x))
+
+
+@pytest.mark.parametrize("symbols", [10, 300])
+def test_a_quantizer_finds_the_nearest_of_few_and_of_many_symbols(symbols):
+    torch.manual_seed(0)
+    omega = OmegaQuantizer(latent_channels=2, channels=2, alphabet=symbols, start="scalar", rank=1).eval()
+    latent = symbols * torch.randn(1, 2, 9, 11)
+    z = latent[0].flatten(1).T
+    assert torch.equal(
+        omega.symbols(latent)[0].flatten(1), factored_nearest(z, omega.direction, omega.slope, omega.bias)
+    )
+
+
 def test_thresholds_between_numbers_of_a_type_are_not_rounded_across_them():
     slope, bias = torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0, -2 / 3]])  # a third is no float
     third = torch.tensor(1 / 3)

@@ -30,7 +30,7 @@ from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_alo
 from omega_quant.scalar_cells import Cells
 from omega_quant.scalar_relaxation import ScalarRelaxation, rounded
 from omega_quant.straight_through import is_traced, nearest, one_hot_max, sum_of_rows
-from omega_quant.thresholds import Thresholds
+from omega_quant.thresholds import MOST_SYMBOLS, Thresholds
 
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
@@ -158,7 +158,7 @@ class OmegaQuantizer(Quantizer):
             self.table_direction = nn.Parameter(torch.empty(channels, rank, latent_channels))
             self.table_point = nn.Parameter(torch.empty(channels, alphabet, rank))
         if dead_zone:
-            self.correction = nn.Parameter(torch.empty(channels, alphabet))
+            self.correction = nn.Parameter(torch.zeros(channels, alphabet))
             self.register_buffer("child", torch.full((channels,), channels), persistent=False)
         self.table_bias = nn.Parameter(torch.zeros(latent_channels))
         # the logarithm is learned, so that a temperature stays positive
@@ -233,8 +233,6 @@ class OmegaQuantizer(Quantizer):
         self.slope[members, :, 0] = gain_C[:, None] * cells.slope.to(gain_C)
         self.bias[members] = cells.bias.to(gain_C)
         self.table_point[members, :, 0] = step_C[:, None] * cells.point.to(gain_C)
-        if self.dead_zone:
-            self.correction[members] = 0.0
         if self.stages > 1:
             self.grid[members] = 0.0
             lengths_C1 = direction_CKD[:, :1].square().sum(dim=2)
@@ -284,7 +282,8 @@ class OmegaQuantizer(Quantizer):
     def fit(self) -> None:
         """See `Quantizer.fit`. Stages become scalar quantizers, the last one with the steps of fineness 1.
 
-        The steps of a stage are `finer` times those of the next one.
+        The steps of a stage are `finer` times those of the next one. Where channels of a stage are along the first
+        latents already, in any order, they stay along these. `correction` stays, as it is in units of steps.
         """
         if not isinstance(self.relaxation, ScalarRelaxation):
             return
@@ -292,9 +291,17 @@ class OmegaQuantizer(Quantizer):
         everything = [(0, torch.arange(self.channels, device=self.bias.device))]
         for number, members in self._members() if self.stages > 1 else everything:
             size = self.finer ** (self.stages - 1 - number) * (_DEAD_ZONE_STEP if self.dead_zone else 1.0)
-            count = len(members)
+            count, members = len(members), self._in_order_of_latents(members)
             self._start_as_scalar_quantizer(number, members, gain_D[:count] / size, step_D[:count] * size)
         self._sort_by_stage()
+
+    def _in_order_of_latents(self, members: Tensor) -> Tensor:
+        """The channels of a stage so that they are along the first latents; as they are if they are not along these."""
+        if self.rank is None:
+            return members
+        order = torch.argsort(self.direction[members, 0].abs().argmax(dim=1))
+        latents = self.direction[members[order], 0].abs().argmax(dim=1)
+        return members[order] if torch.equal(latents, torch.arange(len(members), device=latents.device)) else members
 
     def fineness(self, kept: Tensor) -> Tensor:
         """See `Quantizer.fineness`; in the factored form, the values of `set_fineness`, linearly interpolated."""
@@ -489,7 +496,8 @@ class OmegaQuantizer(Quantizer):
 
     def _uses_thresholds(self, like: Tensor) -> bool:
         """Whether symbols are found by comparison with thresholds, on the device of a tensor."""
-        return self.rank == 1 and like.device.type == "cpu" and not is_traced()
+        few = self.rank == 1 and self.alphabet <= MOST_SYMBOLS
+        return few and like.device.type == "cpu" and not is_traced()
 
     def _thresholds_of(self, number: int, members: Tensor | slice) -> Thresholds:
         """The thresholds of the channels of a stage."""
@@ -547,7 +555,8 @@ class OmegaQuantizer(Quantizer):
 
     @torch.no_grad()
     def cells(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Quantizer.cells`. Raises ComponentError without dead zones, or if channels are not along single latents.
+        """See `Quantizer.cells`. Raises ComponentError without dead zones, if channels are not along single latents, or
+        if one that another refines is missing.
 
         Numbers beyond the alphabet of a first stage are in its outermost cells, which have finite ends here.
         """
@@ -557,6 +566,9 @@ class OmegaQuantizer(Quantizer):
                 "the quantizer omega has cells, which a search for better symbols needs, with dead zones, rank 1 and"
                 " channels along single latents only."
             )
+        channels_of = zip(self._parents(), self.stage.tolist(), self._latents(), strict=True)
+        if any(parent < 0 < stage and latent < self._sizes[stage - 1] for parent, stage, latent in channels_of):
+            raise ComponentError("the quantizer omega has no cells, as channels are missing that others refine.")
         batch, channels, height, width = symbols.shape
         zero = self.alphabet // 2 - 1
         symbols = symbols.short()  # numbers of 16 bits take a third of the time

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+MOST_SYMBOLS = 64
+"""Symbols up to which thresholds are quicker than activations; to compute them takes memory for S³ numbers."""
 _AT_ONCE = 1 << 20  # numbers that are computed at once
 
 
@@ -66,7 +68,8 @@ class Thresholds:
 
     def find(self, x_CR: Tensor) -> Tensor:
         """Return the symbols (C, R), int64, of coordinates (C, R)."""
-        cells = torch.zeros(x_CR.shape, dtype=torch.uint8, device=x_CR.device)
+        short = torch.uint8 if len(self.spans) < 256 else torch.int16
+        cells = torch.zeros(x_CR.shape, dtype=short, device=x_CR.device)
         for number, span in enumerate(self.spans):
             cells[span] += x_CR[span] > self.above[span, number, None]
         return self.symbols.gather(1, cells.long())

@@ -443,7 +443,7 @@ class ImageCodec(nn.Module):
         """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w) in the type and on the device of the synthesis."""
         with torch.autocast(self.device.type, enabled=False):
             # one image after the other: on a CPU, symbols of one stay in its cache
-            each = [self.quantizer.latent(one.contiguous().to(self.device).long()) for one in symbols.split(1)]
+            each = [self.quantizer.latent(one.contiguous().to(self.device).long()) for one in torch.split(symbols, 1)]
             return torch.cat(each).to(_dtype(self.architecture))
 
 
