@@ -15,7 +15,7 @@ from omega_core.errors import ComponentError, RecipeError
 from omega_train import export_run, train
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch
-from omega_train.fit_quantizer import fit_quantizer
+from omega_train.fit_quantizer import _entropies, fit_quantizer
 from omega_train.phases import Phase, Phases
 from omega_train.rate_sampling import draw_rates, draw_shares
 from omega_train.recipe import Recipe, load_recipe, recipe_names
@@ -140,6 +140,17 @@ def test_channels_are_put_in_an_order_and_prefixes_measured_when_the_quantizer_i
     fineness = task.quantizer.fineness(torch.arange(11))
     assert float(fineness[-1]) == 1.0
     assert bool((fineness.diff() >= -1e-6).all())
+
+
+def test_channels_that_follow_from_others_take_no_bits() -> None:
+    """Not even less than none, as rounding would have it: shares of the bits are raised to a power."""
+    random = torch.Generator().manual_seed(0)
+    counts = torch.zeros(40, 3, 40, 5)  # (C, sides, C, S): each side of a channel has one symbol
+    counts[:, range(3), :, range(3)] = torch.randint(1, 1000, (3, 40, 40), generator=random).float()
+    bits = _entropies(counts)
+    assert bits[0] > 0
+    assert (bits[1:] >= 0).all()
+    assert bits[1:].max() < 1e-12
 
 
 @pytest.mark.parametrize(("exponent", "below_half"), [(1.0, 0.5), (0.5, 0.25), (2.0, 0.71)])

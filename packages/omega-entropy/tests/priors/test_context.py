@@ -609,3 +609,51 @@ def test_arrays_that_are_no_such_prior_are_refused(frozen, name, spoiled, compla
     assert "net.bounds" in arrays
     with pytest.raises(ValueError, match=complaint):
         ContextTables.from_arrays(arrays | {name: spoiled(arrays[name])})
+
+
+def bits_of(frozen, symbols):
+    """The bits of a picture (C, h, w) by a frozen prior."""
+    latents = Latents.over([symbols.numpy()])
+    places, tables = in_order(frozen, latents)
+    return tables.bits(latents.flat[places])
+
+
+def test_training_goes_on_from_the_tables_of_a_model(trained):
+    frozen, seen = trained.freeze(), pictures(7)
+    prior = untrained(width=16)
+    prior.follow(refinement())
+    fresh = prior.channel_bits(seen).sum()
+    assert not prior.knows_channels
+    assert prior.begin_with(frozen)
+    assert prior.knows_channels
+    prior.follow(refinement())
+    assert prior.knows_channels
+    bits, wanted = prior.channel_bits(seen).sum(), trained.channel_bits(seen).sum()
+    assert fresh > 1.05 * wanted
+    torch.testing.assert_close(bits, wanted, rtol=0.01, atol=0)
+    # rounded again it is the same net, but for what is clipped
+    again = ContextTables(rounded(prior.net), frozen.table, frozen.order)
+    assert bits_of(again, seen[0]) == pytest.approx(bits_of(frozen, seen[0]), rel=1e-3)
+    refrozen = shown(prior, pictures(0), pictures(1)).freeze()
+    assert bits_of(refrozen, seen[0]) == pytest.approx(bits_of(frozen, seen[0]), rel=0.01)
+
+
+def test_a_net_that_began_with_tables_is_trained(trained):
+    prior = untrained(width=16)
+    prior.follow(refinement())
+    prior.begin_with(trained.freeze())
+    prior.train().channel_bits(pictures(7)).sum().backward()
+    net = prior.net
+    for parameter in (net.inputs.weight, net.offset, net.base, net.groups[1].mixing[0].weight, net.first.weight):
+        assert parameter.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("options", [{"width": 8}, {"width": 16, "groups": 1}])
+def test_tables_of_another_net_are_not_begun_with(trained, options):
+    prior = untrained(**options)
+    prior.follow(refinement())
+    before = {name: tensor.clone() for name, tensor in prior.state_dict().items()}
+    assert not prior.begin_with(trained.freeze())
+    assert not prior.begin_with(StaticPrior(channels=C, alphabet=S).freeze())
+    assert not prior.knows_channels
+    assert all(torch.equal(before[name], now) for name, now in prior.state_dict().items())

@@ -49,6 +49,8 @@ def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
         by_slope = np.argsort(-found.gains / np.maximum(found.bits, 1e-12), kind="stable")
         order = np.array(parents_first(by_slope.tolist(), task.quantizer.refinement().parents))
         _reorder(task, order.tolist())
+    if task.prior is not None:
+        task.prior.follow(task.quantizer.refinement())
     rates = np.concatenate([[0.0], found.bits[order].cumsum()])
     errors = found.error - np.concatenate([[0.0], found.gains[order].cumsum()])
     task.prefix_rates.copy_(torch.from_numpy(rates))
@@ -132,11 +134,14 @@ def _entropies(counts: Tensor) -> Floats:
         if c == 0:
             counts_CTS = counts_CTS.sum(1, keepdim=True)
         both, sides = (torch.special.entr(each / total).flatten(1).sum(1) for each in (counts_CTS, counts_CTS.sum(2)))
-        found[c] = (both - sides).min() / math.log(2)
+        # where there is nothing to tell, rounding may leave less than that
+        found[c] = (both - sides).min().clamp_min(0) / math.log(2)
     return found.numpy()
 
 
 def _can_be_ordered(task: CodecTask) -> bool:
+    if task.prior is not None and task.prior.knows_channels:
+        return False
     parts = ((task.quantizer, Quantizer), (task.prior, Prior))
     return all(part is None or implements(part, contract, "select_channels") for part, contract in parts)
 
@@ -148,8 +153,6 @@ def _reorder(task: CodecTask, order: list[int]) -> None:
             ordered = deepcopy(module)
             ordered.select_channels(order)
             module.load_state_dict(ordered.state_dict())
-    if task.prior is not None:
-        task.prior.follow(task.quantizer.refinement())
 
 
 def parents_first(order: list[int], parents: Sequence[int]) -> list[int]:

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from omega_core.codec.model_file import read_model
 from omega_core.codec.model_names import model_path
-from omega_core.errors import TrainingError
+from omega_core.errors import ModelFileError, TrainingError
+from omega_core.plugins.registry import resolve
 from omega_train.checkpoint_reading import read_checkpoint, weights_of
 from omega_train.model_writing import RELAXATION
 from omega_train.task import CodecTask
 
 _CODEC = "codec."  # the prefix of names in the state of a task
+_PRIOR = "prior."
 _SHOWN = 3
 
 
@@ -24,7 +26,7 @@ def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
     source: a model file, the name of a bundled model, or a run folder, whose last checkpoint gives the moving average
         if there is one, else the weights.
 
-    The frozen tables of a model's prior are left out, as they cannot be trained. Arrays under "relaxation.prior." are
+    The frozen tables of a model's prior are left out: see `Prior.begin_with`. Arrays under "relaxation.prior." are
     the state of the `relaxation` of the prior, and likewise for the other parts.
 
     Raises ModelFileError or TrainingError if the source is neither.
@@ -33,7 +35,7 @@ def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
         found = weights_of(read_checkpoint(Path(source)))
         return {name.removeprefix(_CODEC): tensor for name, tensor in found.items() if name.startswith(_CODEC)}
     arrays = read_model(model_path(source)).arrays
-    taken = {name: torch.from_numpy(array) for name, array in arrays.items() if not name.startswith("prior.")}
+    taken = {name: torch.from_numpy(array) for name, array in arrays.items() if not name.startswith(_PRIOR)}
     return {_in_codec(name): tensor for name, tensor in taken.items()}
 
 
@@ -58,6 +60,7 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
     if not fitting:
         raise TrainingError(f"no array of {source} fits this recipe by name and shape: leave out --init.")
     task.codec.load_state_dict(fitting, strict=False)
+    prior_taken = _begin_prior(task, source)
     others = [
         f"{name} {tuple(given[name].shape)} here {tuple(own[name].shape)}"
         for name in given
@@ -67,9 +70,30 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
     said = [f"init: {len(fitting)} of {len(given)} arrays of {Path(source).name} taken"]
     said += [f"left out, as their shapes differ: {_listed(others)}"] if others else []
     said += [f"left out, as this recipe has no such names: {_listed(unknown)}"] if unknown else []
-    fresh = [name for name in own if name not in fitting]
+    said += ["the prior begins with its tables"] if prior_taken else []
+    fresh = [name for name in own if name not in fitting and not (prior_taken and name.startswith(_PRIOR))]
     said += [f"not initialized from it: {_listed(fresh)}"] if fresh else []
+    if task.prior is not None and not any(name.startswith(_PRIOR) for name in fitting) and not prior_taken:
+        said.append("the prior begins anew: files are larger until it is trained")
     return "; ".join(said)
+
+
+def _begin_prior(task: CodecTask, source: str | PathLike[str]) -> bool:
+    """Let the prior of a task begin with the frozen one of a model file; return whether it does.
+
+    Raises ModelFileError if this is damaged.
+    """
+    if task.prior is None or Path(source).is_dir():
+        return False
+    file = read_model(model_path(source))
+    choice = file.description.prior
+    if choice is None or resolve("prior", choice.name) is not type(task.prior):
+        return False
+    arrays = {name.removeprefix(_PRIOR): each for name, each in file.arrays.items() if name.startswith(_PRIOR)}
+    try:
+        return task.prior.begin_with(task.prior.thaw(arrays))
+    except (KeyError, ValueError) as problem:
+        raise ModelFileError(f"the prior of {source} is damaged: {problem}.") from problem
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -72,6 +72,19 @@ class Prior(nn.Module, ABC):
         Does nothing unless overridden.
         """
 
+    @property
+    def knows_channels(self) -> bool:
+        """Whether it has learned about the channels in their order; fitting the quantizer then leaves them in it."""
+        return False
+
+    def begin_with(self, frozen: FrozenPrior) -> bool:
+        """Begin training where that of a frozen prior ended, and return whether this is done; False unless overridden.
+
+        frozen: of a prior of this class, for as many channels and symbols. What it lacks stays as it is here.
+        """
+        del frozen
+        return False
+
     def likelihood(self, values: Tensor) -> Tensor:
         """Return the probability (B, C, h, w) of the unit interval around each real value (B, C, h, w); optional."""
         raise NotImplementedError(f"{type(self).__name__} has no likelihood of real values")

@@ -32,6 +32,7 @@ from omega_entropy.priors.conditional import ConditionalPrior
 from omega_entropy.priors.context_net import ContextNet, Told
 from omega_entropy.priors.context_order import places_of, probabilities, symbol_order
 from omega_entropy.priors.context_rounding import rounded
+from omega_entropy.priors.context_unrounding import fits, unround
 from omega_entropy.priors.symbol_counts import summed
 
 
@@ -89,6 +90,18 @@ class ContextPrior(ConditionalPrior):
         self.net.follow(refinement)
         if known != (self.net.parents.tolist(), self.net.bounds.tolist()):
             self.net.ready.fill_(False)
+
+    @property
+    def knows_channels(self) -> bool:
+        """See `Prior.knows_channels`: once the net is trained, or begins with a trained one."""
+        return bool(self.net.ready)
+
+    def begin_with(self, frozen: FrozenPrior) -> bool:
+        """See `Prior.begin_with`: with the net of frozen tables, if it has the sizes of this one."""
+        if not isinstance(frozen, ContextTables) or not fits(self.net, frozen.net):
+            return False
+        unround(self.net, frozen)
+        return True
 
     def channel_bits(self, symbols: Tensor) -> Tensor:
         """See `Prior.channel_bits`: given earlier channels and half of the positions, once the net is trained."""

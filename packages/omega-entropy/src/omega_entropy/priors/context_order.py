@@ -27,15 +27,21 @@ _HALF_GAIN = 1 / 12  # squared error that the half of a cell removes, in that of
 @torch.no_grad()
 def probabilities(net: ContextNet) -> Tensor:
     """The probabilities (TABLES, S), float64, that the net itself has in the middle of each table."""
-    device = net.offset.device
+    return log_odds_of_tables(*(each.double() for each in (net.offset, net.slope, net.lean))).softmax(dim=1)
+
+
+def log_odds_of_tables(offset: Tensor, slope: Tensor, lean: Tensor) -> Tensor:
+    """The logarithms (TABLES, S) of probabilities, but for a constant, in the middle of each table.
+
+    offset, slope, lean: (KINDS, S), of a `ContextNet`.
+    """
+    device = offset.device
     kind = torch.arange(KINDS, device=device).repeat_interleave(FIRST_PARTS * SECOND_PARTS)
     part = torch.arange(FIRST_PARTS, device=device).repeat_interleave(SECOND_PARTS).repeat(KINDS)
-    lean = torch.arange(SECOND_PARTS, device=device).repeat(KINDS * FIRST_PARTS) - SECOND_PARTS // 2
+    side = torch.arange(SECOND_PARTS, device=device).repeat(KINDS * FIRST_PARTS) - SECOND_PARTS // 2
     first = (part + 0.5 - FIRST_BEFORE) * 2.0 ** (FIRST_BITS - SCORE_BITS)
-    second = lean * 2.0 ** (SECOND_BITS - SCORE_BITS)
-    offset, slope, lean_of = (each.detach().double()[kind] for each in (net.offset, net.slope, net.lean))
-    logits = offset + first[:, None] * slope + second[:, None] * lean_of
-    return logits.softmax(dim=1)
+    second = side * 2.0 ** (SECOND_BITS - SCORE_BITS)
+    return offset[kind] + first[:, None] * slope[kind] + second[:, None] * lean[kind]
 
 
 def symbol_order(net: ContextNet) -> SymbolOrder:

@@ -14,6 +14,9 @@ from omega_entropy.priors.context_net import OUTPUT_SCALE, ContextNet, Group
 
 SCORE_BITS = 6
 """Bits of a score after its point."""
+LAYERS = ("spatial", 1, ((0, 1), (2, 3), (5, 4))), ("mixing", 4, ((1, 2), (3, 4), (4, 6)))
+"""The layers of a group: their name, the place of the shifts of the first, and the activations before and after each,
+by their place in `ContextNet.ranges`."""
 
 
 @torch.no_grad()
@@ -37,9 +40,8 @@ def rounded(net: ContextNet) -> IntegerNet:
     biases: dict[str, list[Tensor]] = {"spatial": [], "mixing": []}
     shifts = torch.zeros(count, 8, width, dtype=torch.int64)
     shifts[:, 0], shifts[:, 7] = bits + units[:, :1], own_bits + units[:, 5:6]
-    ranges = {"spatial": ((0, 1), (2, 3), (5, 4)), "mixing": ((1, 2), (3, 4), (4, 6))}  # before and after a layer
-    for g, (name, first_shift) in product(range(count), (("spatial", 1), ("mixing", 4))):
-        for layer, (given, made) in enumerate(ranges[name]):
+    for g, (name, first_shift, activations) in product(range(count), LAYERS):
+        for layer, (given, made) in enumerate(activations):
             convolution = getattr(of_group[g], name)[layer]
             weight, rounded_bias, layer_bits = _in_units(
                 _flat(convolution), _double(convolution.bias), int(units[g, given]), int(units[g, made])

@@ -1,0 +1,107 @@
+"""The inverse of `omega_entropy.priors.context_rounding`: a net that can be trained from the integers of a model file.
+
+Of the units of activations, the file has only what follows for the shifts; others would make the same net. Here they
+are about as training leaves them. The layer behind the scores is not in the file: it is fitted to the tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from omega_core.coding.context_tables import ContextTables
+from omega_core.coding.integer_net import KINDS, LARGEST, LOCAL_BITS, IntegerNet
+from omega_core.coding.tables import TOTAL, Integers
+from omega_entropy.priors.context_net import OUTPUT_SCALE, RANGES, ContextNet, Group
+from omega_entropy.priors.context_order import log_odds_of_tables
+from omega_entropy.priors.context_rounding import LAYERS, SCORE_BITS
+
+_UNIT = -4
+"""The power of two of the units of activations: 127 of them are about 8."""
+_FIT_STEPS = 200
+
+
+def fits(net: ContextNet, integers: IntegerNet) -> bool:
+    """Whether a net has the sizes of one in integers."""
+    return (net.channels, net.alphabet, net.width) == (
+        integers.channels,
+        integers.alphabet,
+        integers.bias.shape[1],
+    ) and len(integers.bias) <= net.most_groups
+
+
+def unround(net: ContextNet, tables: ContextTables) -> None:
+    """Give a net the weights of one in integers, and the probabilities of its tables, in place.
+
+    It `fits`, and is ready to be trained then.
+    """
+    integers = tables.net
+    bounds = [*integers.bounds.tolist(), *[net.channels] * (net.most_groups - len(integers.bias))]
+    count = len(integers.bias)
+    # what two layers share fixes the units of two activations but for a constant
+    input_bits, own_bits = (integers.shifts[0, place] - _UNIT for place in (0, 7))
+    units = np.full((count, RANGES), _UNIT)
+    units[:, 0] = integers.shifts[:, 0, 0] - input_bits[0]
+    units[:, 5] = integers.shifts[:, 7, 0] - own_bits[0]
+    with torch.no_grad():
+        _set(net.bounds, np.array(bounds))
+        _set(net.parents, integers.parents)
+        _set(net.levels, integers.levels)
+        _set(net.ranges[:count], LARGEST * 2.0**units)
+        _set(net.inputs.weight, integers.inputs * 2.0 ** -input_bits[:, None])
+        _set(net.own.weight, integers.own * 2.0 ** -own_bits[:, None])
+        for g in range(count):
+            group, of_layer = cast(Group, net.groups[g]), units[g]
+            _set(group.bias, integers.bias[g] * 2.0**-input_bits)
+            for name, first_shift, pairs in LAYERS:
+                weights, biases = getattr(integers, name)[g], getattr(integers, f"{name}_bias")[g]
+                for layer, (given, made) in enumerate(pairs):
+                    bits = integers.shifts[g, first_shift + layer] + of_layer[given] - of_layer[made]
+                    _set_layer(getattr(group, name)[layer], weights[layer], biases[layer], bits, of_layer[given])
+        of_channel = np.repeat(np.arange(count), 2 * np.diff(integers.bounds))
+        made = -SCORE_BITS - int(np.log2(OUTPUT_SCALE))
+        for place, (name, given) in enumerate((("first", 4), ("second", 6))):
+            unit = units[of_channel, given]
+            bits = integers.score_shifts[place] + unit - made
+            _set_layer(getattr(net, name), getattr(integers, name), getattr(integers, f"{name}_bias"), bits, unit)
+        whole, fine = 2.0**SCORE_BITS, 2.0 ** (SCORE_BITS + LOCAL_BITS)
+        scales = {"base": whole, "of_kind": whole, "in_second": whole, "around": fine / 12, "beside": fine / 8}
+        for name, scale in scales.items():
+            _set(getattr(net, name), getattr(integers, name) / scale)
+    _fit_probabilities(net, np.diff(tables.table) / TOTAL)
+    net.ready.fill_(True)
+
+
+def _set(tensor: Tensor, values: NDArray[Any]) -> None:
+    tensor.copy_(torch.from_numpy(values).view(tensor.shape))
+
+
+def _set_layer(layer: nn.Module, weight: Integers, bias: Integers, bits: Integers, given: Integers | int) -> None:
+    """Set a convolution from integers: weights of 2^-bits of each output, biases of the unit `given` times that."""
+    _set(cast(Tensor, layer.weight), weight.reshape(len(weight), -1) * 2.0 ** -bits[:, None])
+    _set(cast(Tensor, layer.bias), bias * 2.0 ** (given - bits))
+
+
+def _fit_probabilities(net: ContextNet, chances: NDArray[np.float64]) -> None:
+    """Fit offsets, slopes and leans to the probabilities (TABLES, S) of tables: a convex problem."""
+    wanted = torch.from_numpy(chances)
+    parameters = [torch.zeros(KINDS, net.alphabet, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    optimizer: Any = torch.optim.LBFGS(parameters, max_iter=_FIT_STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        found = -(wanted * log_odds_of_tables(*parameters).log_softmax(dim=1)).sum(dim=1).mean()
+        torch.autograd.backward(found)
+        return found
+
+    with torch.enable_grad():
+        optimizer.step(loss)
+    with torch.no_grad():
+        for parameter, fitted in zip((net.offset, net.slope, net.lean), parameters, strict=True):
+            parameter.copy_(fitted)
+        # others have the least probability that a table can have
+        net.used.copy_((wanted > 1 / TOTAL).view(KINDS, -1, net.alphabet).any(dim=1))
