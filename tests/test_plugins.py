@@ -42,7 +42,9 @@ def test_a_quantizer_of_a_third_party_is_listed_trains_compresses_and_decodes(
     with Image.open(tmp_path / "out" / "a.png") as picture:
         assert picture.size == (28, 28)
 
-    assert "omega-fsq/fsq levels: 5" in omega("info", model, **fsq).stdout
+    told = omega("info", model, **fsq).stdout
+    assert "omega-fsq/fsq levels: 5" in told
+    assert "omega-fsq: 1.2.3" in next(line for line in told.splitlines() if line.startswith("versions"))
     without = omega(
         "decompress", tmp_path / "a.omega", "--output", tmp_path / "out", "--model", model, OMEGA_PLUGINS=""
     )

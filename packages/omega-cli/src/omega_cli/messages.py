@@ -1,4 +1,4 @@
-"""What is printed: text in which a terminal finds nothing to obey."""
+"""What is printed: text whose control characters are escaped, as a terminal would obey them."""
 
 import typer
 

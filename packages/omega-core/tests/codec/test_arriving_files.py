@@ -156,3 +156,6 @@ def test_the_function_of_the_package_takes_a_model_or_its_path(model_file, pictu
     for given in (path, str(path), model):
         images = omega_core.decode_progressively(BytesIO(data), given)
         assert arrays_of(images) == expected
+    fewer = arrays_of(omega_core.decode_progressively(data, model, growth=1e9))
+    assert len(fewer) < len(expected)
+    assert fewer[-1] == expected[-1]

@@ -112,6 +112,19 @@ def test_a_step_on_what_is_no_batch_of_images_is_refused(codec, wrong):
             step(wrong)
 
 
+@pytest.mark.parametrize("kept", [5, torch.tensor(5), torch.ones(6), torch.ones(5, dtype=torch.int64)])
+def test_kept_channels_are_one_integer_for_each_image(codec, image, kept):
+    for step in (codec, codec.with_frozen_symbols):
+        with pytest.raises(ValueError, match="a tensor of one integer for each of 6 images"):
+            step(image, kept)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 6, 4), (1, 2, 6, 4), (1, 6, 4)])
+def test_images_of_other_colors_are_not_encoded(codec, shape):
+    with pytest.raises(ValueError, match=r"this codec takes \(B, 1, H, W\)"):
+        codec.encode_symbols(torch.rand(shape))
+
+
 def test_all_channels_are_kept_where_no_number_is_given(codec, image):
     whole = codec(image, torch.full((6,), 4))
     assert torch.equal(codec(image).reconstruction, whole.reconstruction)

@@ -79,7 +79,7 @@ def test_a_model_that_is_not_there_is_a_named_error(tmp_path):
 def test_a_model_shows_what_it_is_made_of(model, one_rate):
     assert repr(model) == (
         f"<Model {model.fingerprint[:8]}: omega-toys/blocks, omega-toys/rounding, omega-toys/table;"
-        " 0 to 64 channels; gray>"
+        " 1 to 64 channels; gray>"
     )
     assert repr(one_rate).endswith("; 4 channels; gray>")
 

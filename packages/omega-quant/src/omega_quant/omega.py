@@ -51,8 +51,8 @@ class OmegaQuantizer(Quantizer):
     stages: the relative sizes of the stages; [1, 2] gives a second stage twice as many channels as the first. Several
         stages need the start "scalar". The first channels then describe much of the latent coarsely, as a low rate
         requires, and later channels refine it.
-    finer: the ratio of the steps of a stage to those of the next one, at the start. If it is odd, the cells of a stage
-        are unions of cells of the next one.
+    finer: the ratio of the steps of a stage to those of the next one, at the start; None is 2 with dead zones, else 3.
+        If it is odd, the cells of a stage are unions of cells of the next one.
     rank: the rank r of the factored form, at most D and S; None is the published, full form. A position of the latent
         then costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1); of rank 1 without gradients 2·C·D, as symbols
         are found by comparison with thresholds (`omega_quant.thresholds`), and on a CPU none if each direction is a
@@ -60,7 +60,7 @@ class OmegaQuantizer(Quantizer):
         parameters instead of 2·C·S·D, besides biases and temperatures.
     dead_zone: whether stages are nested dead-zone quantizers (`omega_quant.scalar_cells`), which together are one
         quantizer with the steps of the last stage. This needs a rank, stages of which none is smaller than the one
-        before, and `finer` 2, two stages or more, and at least 6 symbols.
+        before, two stages or more, and at least 6 symbols.
     relaxed_steps: the step sizes at fineness 0 and 1 at the beginning of the relaxed phase of training.
 
     Raises ComponentError for sizes or options that do not fit each other.
@@ -101,7 +101,7 @@ class OmegaQuantizer(Quantizer):
         temperature: float | None = None,
         temperature_growth: float = 1.0,
         stages: Sequence[float] = (1.0,),
-        finer: float = 3.0,
+        finer: float | None = None,
         rank: int | None = None,
         dead_zone: bool = False,
         relaxed_steps: Sequence[float] = (1.725, 0.181),
@@ -125,6 +125,7 @@ class OmegaQuantizer(Quantizer):
                 "the stages of the quantizer omega are numbers above 0, several if it starts 'scalar', not"
                 f" {list(stages)} for {start!r}."
             )
+        finer = (2.0 if dead_zone else 3.0) if finer is None else finer
         if not finer > 0:
             raise ComponentError(f"the option finer has to be above 0, not {finer}.")
         if rank is not None and not 1 <= rank <= min(latent_channels, alphabet):

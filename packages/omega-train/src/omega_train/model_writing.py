@@ -1,5 +1,6 @@
 """From a trained task to a model file."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +21,8 @@ from omega_train.task import CodecTask
 from omega_train.validation import recount
 
 RELAXATION = "relaxation."
-"""The prefix of names in the state that only training needs; in a model file, it precedes the name of the part."""
+"""The prefix of names in the state that only training and the search for better symbols need; in a model file, it
+precedes the name of the part."""
 _PACKAGES = ("omega-core", "omega-quant", "omega-entropy", "omega-train", "torch")
 
 
@@ -109,18 +111,22 @@ def describe(task: CodecTask) -> Description:
         options = dict(getattr(recipe, f"{kind}_options"))
         return Choice(name=registry().find(kind, getattr(recipe, kind)).qualified_name, options=options)
 
+    prior = None if task.prior is None else choice("prior")
+    architecture, quantizer = choice("architecture"), choice("quantizer")
+    coder = registry().find("coder", task.coder).qualified_name
+    names = [architecture.name, quantizer.name, coder, *([prior.name] if prior else [])]
     return Description(
-        architecture=choice("architecture"),
-        quantizer=choice("quantizer"),
-        prior=None if task.prior is None else choice("prior"),
-        coder=registry().find("coder", task.coder).qualified_name,
+        architecture=architecture,
+        quantizer=quantizer,
+        prior=prior,
+        coder=coder,
         latent_channels=recipe.latent_channels,
         channels=task.quantizer.channels,
         alphabet=recipe.alphabet,
         channels_min=min(recipe.channels_min, task.quantizer.channels),
         text=recipe.description,
         recipe=_plain(asdict(recipe)),
-        versions=_versions(),
+        versions=_versions([*_PACKAGES, *(name.partition("/")[0] for name in names)]),
     )
 
 
@@ -128,9 +134,9 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value not in (None, "", {})}
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: Sequence[str]) -> dict[str, str]:
     found = {}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

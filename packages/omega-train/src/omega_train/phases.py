@@ -3,7 +3,7 @@
 relaxed     transforms, and gains and steps of a scalar quantizer at any rate, with noise and rounding
             (`Quantizer.relaxed`, `Prior.interval_bits`); at its end `omega_train.fit_quantizer` fits the quantizer
 joint       the whole codec, with the gradients of its quantizer (`Quantizer.forward`)
-decoder     synthesis and the quantizer's table or corrections, on the symbols that files hold
+decoder     synthesis, the quantizer's table or corrections, and the prior, on the symbols that files hold
             (`ImageCodec.with_frozen_symbols`)
 """
 

@@ -51,12 +51,12 @@ class Recipe:
         interpolated geometrically over the fineness of quantization, and finenesses are drawn uniformly; after the
         relaxed phase, `draw_exponent` says how the share of the bits is drawn. With 1 all steps are relaxed, and the
         quantizer is fitted when the model is written.
-    decoder_share: the share of the steps, at the end, in which only the synthesis and the table of the quantizer are
-        trained, on the symbols that files hold; with `ema`, beginning with the average.
+    decoder_share: the share of the steps, at the end, in which only the synthesis, the table of the quantizer and the
+        prior are trained, on the symbols that files hold; with `ema`, beginning with the average.
     reset_dead_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
         (`Quantizer.reset_dead_symbols`).
     sort_channels: whether channels are sorted by the distortion that each removes per bit, after training, and
-        dropped if λ_max says that they cost more (`select` of quantizer and prior).
+        dropped if λ_max says that they cost more (`select_channels` of quantizer and prior).
     half_precision: whether the model file has weights in 16 bits, and half the size.
     validate_every: steps between validations; an epoch if None.
     seed: the seed of all random numbers.

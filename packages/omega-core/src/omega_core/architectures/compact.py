@@ -47,8 +47,9 @@ class CompactArchitecture(LocalArchitecture):
         their deviation at 3; each channel learns its own. None for coefficients as they are, of an orthonormal
         transform and pixels from −1 to 1, for quantizers that learn gains themselves.
     nets: on which sides there are any: "both", "synthesis" or "none", which leaves the linear path alone.
-    width, synthesis_width, detail_width: channels of the blocks of the analysis, of the synthesis and of its last part,
-        at a quarter of the resolution.
+    width: channels of the blocks of the analysis.
+    synthesis_width: those of the synthesis at the resolution of the latent.
+    detail_width: those of its last part, at a quarter of the resolution of the image.
     depth, synthesis_depth, detail_depth: numbers of these blocks.
 
     Raises ComponentError for a number that cannot be.

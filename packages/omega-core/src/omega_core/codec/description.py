@@ -23,7 +23,7 @@ class Description:
     architecture, quantizer, prior: the components; the prior is None for symbols without probabilities.
     coder: the qualified name of the coder that files are coded with by default.
     latent_channels, channels, alphabet: D, C and S.
-    channels_min: the fewest channels that it was trained for; C for a model of one rate.
+    channels_min: it was trained for more channels than these; C for a model of one rate.
     text: one line about the model, by its author.
     card: Markdown for users: what the model is for, its weaknesses, how it was made and measured.
     recipe: the settings of its training.

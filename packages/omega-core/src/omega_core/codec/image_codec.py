@@ -28,7 +28,7 @@ from omega_core.errors import ComponentError, ModelFileError
 from omega_core.images.pictures import Pixels
 from omega_core.plugins.registry import build
 
-_AT_ONCE = 1 << 22  # symbols of a picture
+_AT_ONCE = 1 << 22  # symbols that are counted at once, as torch makes numbers of 64 bits of them
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,12 @@ class ImageCodec(nn.Module):
         """Code images, differentiably in training mode: a step of the joint phase of training.
 
         image: (B, colors, H, W), floating-point in [0, 1].
-        kept: (B,), int64, the number of kept channels of each image; all C if None.
+        kept: (B,), int64, the number of kept channels of each image, from 0 to C; all C if None.
 
         The quantizer runs without autocast. The size has to be one of the architecture (`Architecture.latent_size`);
-        it is checked for files, not here.
+        it is checked for files, not here. Raises ValueError for images or `kept` of another shape or type.
         """
-        kept = self._all_kept(image) if kept is None else kept
+        kept = self._kept(image, kept)
         latent = self.analyze(image).to(image.dtype)
         with torch.autocast(image.device.type, enabled=False):
             quantized = self.quantizer(latent, self.prior, kept)
@@ -235,7 +235,7 @@ class ImageCodec(nn.Module):
         The synthesis gets gradients, what the quantizer decodes with and, from the bits, a prior that learns from
         symbols; the analysis gets none. Symbols are computed without autocast; those are kept that come first in files.
         """
-        kept = self._all_kept(image) if kept is None else kept
+        kept = self._kept(image, kept)
         with torch.autocast(image.device.type, enabled=False):
             with torch.no_grad():
                 symbols = self.quantizer.symbols(self.analyze(image).to(image.dtype))
@@ -249,8 +249,14 @@ class ImageCodec(nn.Module):
         restored = self.synthesize(quantized.latent, image.shape[2], image.shape[3], fineness).to(image.dtype)
         return CodecOutput(restored, quantized.latent, quantized.bits, quantized.symbols, fineness, quantized.penalty)
 
-    def _all_kept(self, batch: Tensor) -> Tensor:
-        return torch.full((len(batch),), self.quantizer.channels, device=batch.device)
+    def _kept(self, batch: Tensor, kept: Tensor | None) -> Tensor:
+        """The numbers of kept channels (B,) of a batch. Raises ValueError if they are no such integers."""
+        if kept is None:
+            return torch.full((len(batch),), self.quantizer.channels, device=batch.device)
+        if not isinstance(kept, Tensor) or kept.shape != batch.shape[:1] or kept.is_floating_point():
+            given = f"{tuple(kept.shape)} {kept.dtype}" if isinstance(kept, Tensor) else repr(kept)
+            raise ValueError(f"kept is {given}; it is a tensor of one integer for each of {len(batch)} images")
+        return kept
 
     def channel_bits(self, symbols: Tensor) -> Tensor:
         """Return the bits (B, C) of each channel of symbols (B, C, h, w) under the current prior; 0 without a prior."""
@@ -270,7 +276,6 @@ class ImageCodec(nn.Module):
 
     def fineness(self, symbols: Tensor) -> Tensor:
         """Return the fineness (B,) of symbols (B, n, h, w), which depends on how many of them are not missing."""
-        # in parts, as torch makes 64-bit integers of what it sums
         known = torch.zeros(len(symbols), dtype=torch.int64, device=symbols.device)
         for part in torch.split(symbols.flatten(1), _AT_ONCE, dim=1):
             known += (part >= 0).sum(dim=1, dtype=torch.int32)  # half as long as in 64 bits
@@ -286,9 +291,9 @@ class ImageCodec(nn.Module):
         dtype: of the symbols. Those of a large picture take a quarter of the memory in `symbol_type`.
 
         The size has to be one of the architecture (`Architecture.latent_size`); it is checked for files, not here.
-        Raises ModelFileError for tiles of an architecture that is not local.
+        Raises ModelFileError for tiles of an architecture that is not local, ValueError for images of another shape.
         """
-        height, width = image.shape[2:]
+        height, width = image.shape[-2:]
         if tile is None:
             return self._symbols(self._taken(image)).to(image.device, dtype)
         architecture = _local(self.architecture)
@@ -301,7 +306,12 @@ class ImageCodec(nn.Module):
         return symbols
 
     def _taken(self, image: Tensor) -> Tensor:
-        """Convert an image to the colors, type and device of the architecture, with values in [0, 1]."""
+        """Convert an image to the colors, type and device of the architecture, with values in [0, 1].
+
+        Raises ValueError for an image of another shape.
+        """
+        if image.ndim != 4 or image.shape[1] not in (1, self.colors):
+            raise ValueError(f"images of shape {tuple(image.shape)}; this codec takes (B, {self.colors}, H, W)")
         given = image.to(self.device, _dtype(self.architecture))
         given = given if image.is_floating_point() else given / 255
         return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)

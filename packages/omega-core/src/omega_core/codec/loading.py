@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 from PIL import Image
 
 from omega_core.codec.file_codec import FileCodec
-from omega_core.codec.model import CompressOptions, Model
+from omega_core.codec.model import GROWTH, CompressOptions, Model
 from omega_core.codec.model_names import model_path
 from omega_core.codec.onnx.loading import is_exported, load_exported
 from omega_core.errors import ModelFileError, WrongModelError
@@ -170,14 +170,17 @@ def decompress_picture(source: Source, model: AnyModel = None) -> Picture:
     return model_for(model, Header.parse(data).fingerprint).decompress_picture(data)
 
 
-def decode_progressively(stream: Stream | bytes, model: AnyModel = None) -> Iterator[Image.Image]:
+def decode_progressively(
+    stream: Stream | bytes, model: AnyModel = None, *, growth: float = GROWTH
+) -> Iterator[Image.Image]:
     """Yield better pictures of an `.omega` file while it arrives: see `Model.decompress_progressively`.
 
     stream: the source of the file.
     model: as for `decompress`.
+    growth: by what factor the stream grows from one picture to the next, above 1.
     """
     arriving = StreamingFile(stream)
-    yield from model_for(model, arriving.header.fingerprint).decompress_progressively(arriving)
+    yield from model_for(model, arriving.header.fingerprint).decompress_progressively(arriving, growth=growth)
 
 
 def model_for(model: AnyModel, prefix: bytes) -> Model:

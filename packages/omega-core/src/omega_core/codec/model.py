@@ -60,7 +60,9 @@ TILE_SIZES = range(256, 2049)
 EFFORTS = (0, 1, 4, 16)
 """The steps of the search for better symbols for each effort from 0 on."""
 
-_AROUND = 0.15  # of the bits of a file, by which the files are shorter and longer that give the slope at its end
+GROWTH = 1.25
+"""By default, a picture is decoded again when its stream has grown by this factor."""
+_AROUND = 0.15  # share of the bits of a file: two files shorter and longer by it tell how the error falls with the rate
 _FEWEST_BITS = 16  # of symbols, below which no PSNR is looked for
 _FIRST_BYTES = 100  # of the stream, below which no picture is decoded while a file arrives
 
@@ -148,7 +150,7 @@ class Model:
         told = self.description
         parts = (told.architecture, told.quantizer, told.prior)
         names = ", ".join(choice.name for choice in parts if choice is not None)
-        rates = f"{told.channels_min} to {told.channels}" if told.adaptive else f"{told.channels}"
+        rates = f"{told.channels_min + 1} to {told.channels}" if told.adaptive else f"{told.channels}"
         colors = "gray" if self.codec.colors == 1 else "RGB"
         return f"<Model {self.fingerprint[:8]}: {names}; {rates} channels; {colors}>"
 
@@ -344,7 +346,7 @@ class Model:
             symbols = self._search().symbols_of(read.pixels, known, slope, EFFORTS[effort])
             searched = self._encoded([read], [symbols], coder, [] if exact is None else [exact])
             length, after = self._cut(searched, rate, read)
-            # of a wanted quality, the search may miss some
+            # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays
             if rate.psnr is None or (after >= min(reached, rate.psnr) and length <= file.header.length):
                 file, reached = searched.whole.truncated(length), after
         if rate.psnr is not None and reached < rate.psnr:
@@ -490,7 +492,7 @@ class Model:
         return [found[place] for place in range(len(files))]
 
     def decompress_progressively(
-        self, stream: Stream | bytes | StreamingFile, *, growth: float = 1.25
+        self, stream: Stream | bytes | StreamingFile, *, growth: float = GROWTH
     ) -> Iterator[Image.Image]:
         """Yield better pictures of an `.omega` file, as soon as the bytes for each have arrived.
 

@@ -35,7 +35,7 @@ class ModelParts:
     codec: architecture and quantizer, for use without gradients.
     prior: the frozen prior.
     description, fingerprint: of the model file.
-    relaxation: the arrays that the relaxed phase trained, which coding does not need.
+    relaxation: the arrays that the relaxed phase trained, which only the search for better symbols needs.
     """
 
     codec: ImageCodec

@@ -4,13 +4,11 @@ from PIL import Image
 
 from omega_core.codec.decoding import GrowingPicture
 from omega_core.codec.loading import AnyModel, model_for
+from omega_core.codec.model import GROWTH
 from omega_core.errors import CutOffError
 from omega_core.format.binary import CHECKSUM
 from omega_core.format.header import MAGIC
 from omega_core.format.streaming import StreamingFile
-
-GROWTH = 1.25
-"""By default, a picture is decoded again when its stream has grown by this factor."""
 
 
 class ProgressiveDecoder:

@@ -39,7 +39,7 @@ _DAMPING = 1.8  # μ at the beginning
 _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
 _PART = 0.7  # of the moves are made in a step: neighbors that move together would correct the same error
-_PRICE = 0.8  # of the slope: by all of it, in files of photos, too many bits are saved
+_PRICE = 0.8  # of the slope: of .65, .8, 1 and 1.25 this gave the fewest bits at a PSNR, for files of photos
 _PROBED = 1 / 64  # of all values move to measure κ
 _BEYOND = 1e-3  # of a cell, by which a move goes beyond its end
 

@@ -28,7 +28,8 @@ class Prior(nn.Module, ABC):
     """Whether its frozen tables depend on earlier symbols, which then cost less on average than `code_lengths`."""
 
     relaxation: nn.Module | None
-    """The parameters that only the relaxed phase trains; None for priors without any, and in trained models."""
+    """The parameters that only the relaxed phase trains, and that a search for better symbols uses; None for priors
+    without any, and in models that are loaded."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ class ContextPrior(ConditionalPrior):
     weight: as how many symbols the probabilities of the net itself count in each table.
     marginal_share: of the rate in the relaxed phase of training, from 0 to 1, the part that is measured without
         conditions (`omega_entropy.priors.latent_density`).
-    per_position, decay, smoothing: as `StaticPrior` has them.
+    per_position, decay, smoothing: of the frequencies that are counted before the net is trained: see `StaticPrior`.
 
     Without a decoder phase in training, it is frozen as `static` is. Raises ComponentError for options out of range.
     """
