@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,18 @@ print(sorted({{"torch", "lightning", "matplotlib", "constriction"}} & set(sys.mo
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_recipe_is_shown_with_the_options_given(omega: Run, tmp_path: Path) -> None:
+    shown = omega("train", "compact-omega", "--steps", "7", "--prior-option", "width=48", "--show-recipe")
+    recipe = tomllib.loads(shown.stdout)
+    assert recipe["steps"] == 7
+    assert recipe["prior-options"]["width"] == 48
+    assert recipe["quantizer-options"]["dead-zone"]
+    (tmp_path / "mine.toml").write_text(shown.stdout.replace("relaxed-share = 0.8", "relaxed-share = 0.5"))
+    again = omega("train", tmp_path / "mine.toml", "--show-recipe").stdout
+    assert tomllib.loads(again) == recipe | {"relaxed-share": 0.5}
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None:

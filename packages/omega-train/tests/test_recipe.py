@@ -65,6 +65,15 @@ def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_pa
     assert recipe.description
     (tmp_path / "again.toml").write_text(recipe.to_toml())
     assert load_recipe(str(tmp_path / "again.toml")) == recipe
+    assert "_" not in recipe.to_toml()
+
+
+def test_another_component_takes_the_description_away() -> None:
+    described = load_recipe("mnist-omega-8")
+    assert load_recipe("mnist-omega-8", {"quantizer": "omega", "steps": 3}).description == described.description
+    assert load_recipe("mnist-omega-8", {"dataset": "glyphs"}).description == described.description
+    assert load_recipe("mnist-omega-8", {"prior": "regression"}).description == ""
+    assert load_recipe("mnist-omega-8", {"prior": "regression", "description": "mine"}).description == "mine"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ def train(
             parser=local_path, metavar="PATH", help="A folder of pictures to evaluate on at the end; or several."
         ),
     ] = None,
+    show_recipe: Annotated[
+        bool, typer.Option("--show-recipe", help="Print the recipe as TOML, with these options, and do not train.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     init: Annotated[
         str | None,
@@ -144,6 +147,9 @@ def train(
     }
     first = launch_rank() == 0  # Lightning forgets it when it is done
     chosen = omega_train.load_recipe(recipe, changes)
+    if show_recipe:
+        say(chosen.to_toml().rstrip())
+        return
     model = omega_train.train(
         chosen,
         output or Path("runs") / chosen.name,

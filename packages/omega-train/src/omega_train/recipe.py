@@ -175,7 +175,9 @@ class Recipe:
             value = getattr(self, entry.name)
             if entry.name in ("channels_min", "lambda_min") or value is None or value == {}:
                 continue
-            values[_key(entry.name).replace("lambda-max", "lambda")] = dict(value) if _is_table(entry.name) else value
+            if _is_table(entry.name):
+                value = {_key(name): option for name, option in value.items()}
+            values[_key(entry.name).replace("lambda-max", "lambda")] = value
         if self.adaptive:
             values["channels"] = f"{self.channels_min}:{self.channels}"
             values["lambda"] = f"{self.lambda_min!r}:{self.lambda_max!r}"
@@ -193,8 +195,9 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
 
     name_or_path: the name of a recipe of this package, or the path of a TOML file.
     overrides: values of settings by their names in the file, such as "batch-size"; None keeps the value of the file.
-        Options of components are added to those of the file, unless another component is chosen, and the
-        matrix-learning-rate of the file is kept unless another optimizer than "muon" is.
+        Options of components are added to those of the file, unless another component is chosen, with which the
+        description of the file is left out, too; the matrix-learning-rate of the file is kept unless another optimizer
+        than "muon" is chosen.
 
     Raises RecipeError for an unknown recipe, an unknown setting or an invalid value.
     """
@@ -210,6 +213,8 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     for kind in ("architecture", "quantizer", "prior", "dataset", "trainer"):
         if kind in changes and changes[kind] != values.get(kind):
             values.pop(f"{kind}-options", None)  # they belong to another component
+            if kind in ("architecture", "quantizer", "prior"):
+                values.pop("description", None)  # it describes another codec
     if changes.get("optimizer", "muon") != "muon":
         values.pop("matrix-learning-rate", None)  # no other optimizer has one
     for key, options in changes.items():
