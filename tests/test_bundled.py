@@ -136,6 +136,22 @@ def test_a_file_of_a_model_of_ours_is_a_picture_at_any_length_and_a_better_one_a
     assert quality[-1] > quality[0] + 3
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_files_are_the_same_where_the_caller_computes_with_shorter_numbers(dtype: torch.dtype) -> None:
+    """Under autocast, as in a loop of training: the net of the prior would have other tables."""
+    model = load_model("compact-small")
+    y, x = np.mgrid[0:96, 0:128]
+    image = np.stack([x * 2, y * 2, (x ^ y) * 2], -1).clip(0, 255).astype(np.uint8)
+    data = model.compress(image)
+    wanted = model.decode(data)[0]
+    with torch.autocast("cpu", dtype=dtype):
+        decoded = model.decode(data)[0]
+        theirs = model.compress(image)
+        shown = model.decompress(theirs)
+    assert np.array_equal(decoded, wanted)
+    assert np.abs(np.asarray(shown, int) - np.asarray(model.decompress(theirs), int)).max() <= 1
+
+
 def test_the_compiler_of_torch_is_not_imported_to_compress_and_decompress() -> None:
     program = """
 import sys, omega_core

@@ -91,6 +91,9 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
         (["decompress", "a.png", "--output", "o", "--model", "M"], "not an .omega file"),
         (["info", "a.png"], "not a model"),
         (["info", "none"], "cannot read none"),
+        (["info", "empty.omega"], "not an .omega file"),
+        (["info", "n" * 300], f"cannot reach {'n' * 300}: File name too long"),
+        (["truncate", "n" * 300, "--output", "o", "--max-bytes", "9"], "File name too long"),
         (["train", "mnist-omga-8"], "Did you mean 'mnist-omega-8'"),
         (["train", "mnist-omega-8", "--channels", "9:3"], "the fewest cannot be more"),
         (["train", "mnist-omega-8", "--lambda", "0.9:1.1"], "between 0 and 1"),
@@ -128,6 +131,7 @@ def test_a_mistake_gets_one_line_that_says_what_to_do(
     monkeypatch.chdir(tmp_path)
     Image.new("L", (28, 28)).save("a.png")
     Path("empty").mkdir()
+    Path("empty.omega").touch()
     before = sorted(path.name for path in tmp_path.iterdir())
     done = omega(*(str(MODEL) if argument == "M" else argument for argument in arguments))
     assert says in complaint(done)

@@ -225,3 +225,13 @@ def test_a_quality_takes_no_more_bytes_than_it_needs(model: Model, painted: Pain
     data = model.compress(picture, psnr=wanted, effort=effort)
     assert quality(model, picture, data) >= wanted
     assert quality(model, picture, truncate(data, max_bytes=len(data) * 97 // 100)) < wanted + 0.02
+
+
+def test_the_default_type_of_torch_changes_nothing(painted: Painter) -> None:
+    image = painted(3, 48, 64)
+    expected = load_model("compact").compress(image, effort=1)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert load_model("compact").compress(image, effort=1) == expected
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -491,3 +491,24 @@ def test_what_is_there_is_not_made_a_folder(tmp_path: Path, what: str) -> None:
     with pytest.raises(TargetExistsError), whole_folder(path):
         pass
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b"])
+def test_what_cannot_be_a_path_cannot_be_read(name):
+    with pytest.raises(OmegaError, match="cannot read"):
+        read_whole(Path(name))
+
+
+def test_bytes_of_any_type_are_read_and_none_are_told_from_text():
+    class Gives:
+        def __init__(self, data):
+            self.data = data
+
+        def read(self):
+            return self.data
+
+    assert bytes_of(Gives(bytearray(b"ab"))) == bytes_of(memoryview(b"ab")) == b"ab"
+    with pytest.raises(OmegaError, match="no bytes yet"):
+        bytes_of(Gives(None))
+    with pytest.raises(OmegaError, match="gives text"):
+        bytes_of(Gives("ab"))

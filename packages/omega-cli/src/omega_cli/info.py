@@ -67,7 +67,8 @@ def about(file: Place) -> dict[str, Any]:
     if file == STANDARD_INPUT:
         return describe(standard_input().read())
     first = read_whole(file, first=len(MAGIC))
-    return describe(read_whole(file)) if is_pack(first) or first == MAGIC else _about_model(file)
+    is_coded = is_pack(first) or first == MAGIC or file.suffix.lower() == ".omega"
+    return describe(read_whole(file)) if is_coded else _about_model(file)
 
 
 def _about_folder(folder: Place, as_json: bool) -> None:

@@ -151,12 +151,12 @@ def is_standard_output(path: Place) -> bool:
 @contextmanager
 def opened(path: Place) -> Iterator[BinaryIO]:
     """Open a file for reading. Raises OmegaError if it cannot be read."""
-    if isinstance(path, Path) and path.exists() and not path.is_file() and not path.is_dir():
-        raise OmegaError(f"{path} is neither a file nor a folder.")  # reading a named pipe could block for ever
     try:
+        if isinstance(path, Path) and path.exists() and not path.is_file() and not path.is_dir():
+            raise OmegaError(f"{path} is neither a file nor a folder.")  # reading a named pipe could block for ever
         file = path.open("rb")
-    except OSError as problem:
-        raise OmegaError(f"cannot read {path}: {problem.strerror or problem}.") from problem
+    except (OSError, ValueError) as problem:  # a path with a null character is a ValueError of its own
+        raise OmegaError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}.") from problem
     with file:
         yield file
 
@@ -176,8 +176,8 @@ def read_whole(path: Place, *, first: int | None = None) -> bytes:
 
 def bytes_of(source: Source) -> bytes:
     """Read all bytes of a source. Raises OmegaError if it cannot be read, is closed, gives text or has another type."""
-    if isinstance(source, bytes):
-        return source
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
     if isinstance(source, (str, PathLike, Url)):
         return read_whole(place_of(source))
     if not hasattr(source, "read"):
@@ -189,9 +189,11 @@ def bytes_of(source: Source) -> bytes:
         data = None if isinstance(source, io.TextIOBase) else source.read()
     except (OSError, ValueError) as problem:  # a file for writing is a ValueError of its own
         raise OmegaError(f"cannot read {name}: {getattr(problem, 'strerror', None) or problem}.") from problem
-    if not isinstance(data, bytes):
+    if data is None and not isinstance(source, io.TextIOBase):
+        raise OmegaError(f"{name} gives no bytes yet: it does not wait for them.")
+    if not isinstance(data, (bytes, bytearray, memoryview)):
         raise OmegaError(f"{name} gives text, not bytes; open it in binary mode, such as 'rb'.")
-    return data
+    return bytes(data)
 
 
 _ABOUT_ONE_NAME = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EOPNOTSUPP}

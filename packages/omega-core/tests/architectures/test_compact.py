@@ -175,7 +175,8 @@ def test_the_synthesis_scales_latents_and_features_by_the_fineness_of_each_sampl
         ({"gain": 0.0}, "gain has to be above 0"),
         ({"nets": "some"}, "'both' sides, in the 'synthesis' or 'none', not 'some'"),
         ({"width": 0}, "at least 1 channel"),
-        ({"detail_depth": -1}, "0 blocks or more"),
+        ({"detail_depth": -1}, "0 to 256 blocks"),
+        ({"synthesis_depth": 10**9}, "0 to 256 blocks"),
     ],
 )
 def test_nets_that_cannot_be_are_refused(options, message):

@@ -70,6 +70,24 @@ def test_numbers_that_do_not_fit_the_components_are_a_named_error(model_file, ch
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    "change", [lambda array: array.astype(np.int32), lambda array: np.full_like(array, np.nan)], ids=["integers", "nan"]
+)
+def test_weights_that_are_no_real_numbers_are_a_named_error(model_file, change):
+    path = model_file()
+    file = read_model(path)
+    name = next(name for name, array in file.arrays.items() if array.dtype.kind == "f")
+    write_model(path, file.description, {**file.arrays, name: change(file.arrays[name])})
+    with pytest.raises(ModelFileError, match="does not fit its components"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b"])
+def test_what_cannot_be_a_path_is_no_model(name):
+    with pytest.raises(ModelFileError, match="no model"):
+        load_model(name)
+
+
 def test_a_model_that_is_not_there_is_a_named_error(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ModelFileError):

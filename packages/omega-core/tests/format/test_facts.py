@@ -1,9 +1,10 @@
 import json
+from io import BytesIO
 
 import pytest
 from file_samples import ALIKE, ALL, HANDWRITTEN, SMALL, SMALL_FILE, changed
 
-from omega_core.errors import DamagedFileError, FileFormatError
+from omega_core.errors import DamagedFileError, FileFormatError, OmegaError
 from omega_core.format.facts import describe
 from omega_core.format.packs import Pack
 
@@ -20,6 +21,15 @@ def test_a_file_is_described_by_what_it_has():
         "stream bytes": 20,
         "bpp": round(8 * 35 / 784, 4),
     }
+
+
+def test_a_file_is_described_wherever_it_is(tmp_path):
+    path = tmp_path / "a.omega"
+    path.write_bytes(SMALL)
+    for source in (path, str(path), bytearray(SMALL), memoryview(SMALL), BytesIO(SMALL)):
+        assert describe(source) == describe(SMALL)
+    with pytest.raises(OmegaError, match="needed, not NoneType"):
+        describe(None)
 
 
 def test_what_only_some_files_have_is_described_of_them_alone():

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from file_samples import any_files
 from hypothesis import given
@@ -114,3 +115,8 @@ def test_a_damaged_file_is_not_truncated(file):
     data = file.to_bytes()
     with pytest.raises(DamagedFileError):
         truncate(data[:-1] + bytes([data[-1] ^ 1]), max_bytes=90)
+
+
+def test_numbers_of_any_size_and_type_are_rates():
+    assert Rate(bpp=np.float16(0.05)).budget(1 << 24) == Rate(bpp=float(np.float16(0.05))).budget(1 << 24)
+    assert Rate(max_bytes=10**400).budget(1) == 10**400

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from omega_core.errors import ImageError
+from omega_core.images.arrays import picture_of_tensor
 from omega_core.images.pictures import Picture
 from omega_core.images.reading import is_batch, pictures_of, read_picture
 
@@ -92,3 +93,11 @@ def test_arrays_and_tensors_of_different_shapes_are_no_batch():
     ):
         with pytest.raises(ImageError, match=r"one shape, not \[\("):
             pictures_of(batch)
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.zeros(3, 4, 4, device="meta"), torch.zeros(3, 4, 4).to_sparse()], ids=["meta", "sparse"]
+)
+def test_a_tensor_without_values_in_a_row_is_refused(tensor):
+    with pytest.raises(ImageError, match="give a dense one"):
+        picture_of_tensor(tensor, 100)

@@ -582,7 +582,7 @@ class OmegaQuantizer(Quantizer):
             numbers.index_copy_(1, axes, torch.where(known, _refined(before, level), before))
             of_here = here.to(last.dtype)[:, None, None]
             last.index_copy_(1, axes, torch.where(known, of_here, last.index_select(1, axes)))
-        sizes = (1 / self.slope[:, zero + 1, 0].double()).to(self.slope.dtype)
+        sizes = (1 / self.slope[:, zero + 1, 0].double()).float()
         steps = torch.cat([sizes, torch.full_like(sizes[:1], torch.inf)])[last.long()]
         lower = torch.where(numbers > 0, numbers, numbers - 1) * steps
         return lower, torch.where(numbers < 0, numbers, numbers + 1) * steps

@@ -25,6 +25,7 @@ _COEFFICIENTS = 3 * SIDE**2
 _PER_POSITION = 4  # pixels of the detail, at a quarter of the resolution, along a side of a latent position
 _WIDEST = 3.0  # the greatest deviation of a latent that has a gain
 _HALF = 0.5  # brings latents to the deviation that layers are made for
+_MOST_BLOCKS = 256  # of a net: a forged model file could ask for any number
 _FINENESSES = 8  # between which the scales of the synthesis are interpolated
 
 
@@ -87,8 +88,9 @@ class CompactArchitecture(LocalArchitecture):
             raise ComponentError(f"nets are on 'both' sides, in the 'synthesis' or 'none', not {nets!r}.")
         if min(width, synthesis_width, detail_width) < 1:
             raise ComponentError(f"nets have at least 1 channel, not {width}, {synthesis_width} and {detail_width}.")
-        if min(depth, synthesis_depth, detail_depth) < 0:
-            raise ComponentError(f"nets have 0 blocks or more, not {depth}, {synthesis_depth} and {detail_depth}.")
+        if not all(0 <= blocks <= _MOST_BLOCKS for blocks in (depth, synthesis_depth, detail_depth)):
+            given = f"{depth}, {synthesis_depth} and {detail_depth}"
+            raise ComponentError(f"nets have 0 to {_MOST_BLOCKS} blocks, not {given}.")
         self.latent_channels = latent_channels
         # each block and the last convolution look one position or pixel further, the lapped transform one position
         self.analysis_halo, self.refine_halo = depth + 1, synthesis_depth

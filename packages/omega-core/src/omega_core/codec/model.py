@@ -591,6 +591,8 @@ class Model:
     def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
         """Return the picture that `decompress` would return after `compress`, without entropy coding.
 
+        The last byte of a truncated file may determine a few symbols more than those of the channels.
+
         picture: one picture, as for `compress`.
         channels: the number of channels to keep; all if None.
 

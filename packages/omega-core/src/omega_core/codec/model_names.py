@@ -40,7 +40,7 @@ def model_path(name: str | PathLike[str] | Url, *, watch: Watch | None = None) -
     place = place_of(bare)
     if isinstance(place, Url):
         path = cached_model(place, fingerprint, watch=watch)
-    elif place.suffix == ".safetensors" or place.exists():
+    elif place.suffix == ".safetensors" or _exists(place):
         path = place
     else:
         try:
@@ -68,12 +68,20 @@ def split_fingerprint(name: str | PathLike[str] | Url) -> tuple[str | PathLike[s
     """
     text = name.text if isinstance(name, Url) else os.fspath(name)
     found = _PINNED.fullmatch(text)
-    if found is None or (not isinstance(place_of(text), Url) and Path(text).exists()):
+    if found is None or (not isinstance(place_of(text), Url) and _exists(Path(text))):
         return name, ""
     if len(found["fingerprint"]) not in _DIGITS:
         digits = f"{_DIGITS[0]} to {_DIGITS[-1]} hexadecimal digits"
         raise ModelFileError(f"{text}: after # come {digits} of a fingerprint, as `omega info` shows it.")
     return found["name"], found["fingerprint"].lower()
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is something at a path; not if it cannot be one, such as a name that is too long."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def check_fingerprint(name: object, found: str, wanted: str) -> None:

@@ -64,7 +64,7 @@ class ModelParts:
             density = nn.Module() if prior.relaxation is None else prior.relaxation
             state = {name.removeprefix("prior."): torch.from_numpy(array) for name, array in of_prior.items()}
             density.load_state_dict(state)
-        density.requires_grad_(False).eval().to(codec.device)
+        density.requires_grad_(False).eval().to(codec.device, torch.float32)
         return SymbolSearch(codec, prior)
 
     def _new_prior(self) -> Prior:
@@ -111,10 +111,19 @@ def _fitting(said: str) -> Iterator[None]:
 
 
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
-    """A component with the arrays of a model file, for use without gradients."""
+    """A component with the arrays of a model file, for use without gradients.
+
+    Raises ValueError for arrays with values that are not finite, or integers in the place of real numbers.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} has values that are not finite")
     state = {name: torch.from_numpy(np.require(array, requirements="W")) for name, array in arrays.items()}
     module = _without_memory(lambda: _made(kind, description))
     if module is not None:
+        for name, own in module.state_dict().items():
+            if name in state and own.is_floating_point() != state[name].is_floating_point():
+                raise ValueError(f"{name} is of {state[name].dtype}, not of {own.dtype}")
         module.load_state_dict(state, assign=True)
     if module is None or any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
         module = _made(kind, description)

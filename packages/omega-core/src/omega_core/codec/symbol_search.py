@@ -186,7 +186,7 @@ class _Problem:
         return best.latent
 
     def _drawn(self, like: Tensor, share: float) -> Tensor:
-        return (torch.rand(like.shape, generator=self.random) < share).to(like.device)
+        return (torch.rand(like.shape, generator=self.random, dtype=torch.float32) < share).to(like.device)
 
     def _symbols(self, latent: Tensor) -> Tensor:
         """The symbols of values (B, D, h, w) as the file has them."""

@@ -24,7 +24,8 @@ def product(left: Floats, right: Floats, added: Floats | None = None) -> Floats:
     """
     found: Floats
     if torch := sys.modules.get("torch"):
-        with torch.inference_mode():
+        # callers may compute with 16 bits, which do not hold all integers
+        with torch.inference_mode(), torch.autocast("cpu", enabled=False):
             factors = torch.from_numpy(left), torch.from_numpy(right)
             if added is None:
                 found = (factors[0] @ factors[1]).numpy()
@@ -60,7 +61,7 @@ def convolved(weights: Floats, bias: Floats, numbers: Floats) -> Floats:
     """
     found: Floats
     if torch := sys.modules.get("torch"):
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", enabled=False):
             channels = torch.from_numpy(numbers)[None].permute(0, 3, 1, 2)  # last in memory, which is quickest
             kernels, offsets = torch.from_numpy(weights[:, None]), torch.from_numpy(bias)
             summed = torch.nn.functional.conv2d(channels, kernels, offsets, padding=1, groups=len(weights))

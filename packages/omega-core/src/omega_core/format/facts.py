@@ -2,21 +2,23 @@
 
 from typing import Any
 
+from omega_core.file_io import Source, bytes_of
 from omega_core.format.file import OmegaFile
 from omega_core.format.packs import Pack, parse
 
 
-def describe(data: bytes) -> dict[str, Any]:
+def describe(source: Source) -> dict[str, Any]:
     """Describe an `.omega` file or a pack, as a dictionary for JSON.
 
-    data: the bytes of a complete file or pack.
+    source: a complete file or pack: its bytes, path, URL or open file.
 
     Both have `kind` ("file" or "pack"), `mode`, `model` (the first 8 hexadecimal digits of its fingerprint), `coder`,
     `complete` (False if it was truncated), `bytes`, `stream bytes` and `bpp`. A file also has its `size` and, if they
     apply, `pictures`, `tiles`, `alpha bytes` and `profile bytes`. A pack also has `pictures`, `blocks` and `names`.
 
-    Raises FileFormatError if the bytes are neither, or are damaged or truncated.
+    Raises FileFormatError if the bytes are neither, or are damaged or truncated, OmegaError if they cannot be read.
     """
+    data = bytes_of(source)
     whole = parse(data)
     return _of_pack(whole, len(data)) if isinstance(whole, Pack) else _of_file(whole, len(data))
 

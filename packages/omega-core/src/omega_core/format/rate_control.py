@@ -44,7 +44,7 @@ class Rate:
             raise RateError(f"a fraction of the channels is above 0 and up to 1, not {self.fraction}.")
         for name in ("bpp", "max_bytes", "psnr"):
             value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
+            if value is not None and not 0 < value < math.inf:
                 raise RateError(f"{name.replace('_', '-')} has to be above 0, not {value}.")
 
     def whole_channels(self, of: int) -> int | None:
@@ -57,7 +57,7 @@ class Rate:
 
     def budget(self, pixels: int) -> int | None:
         """Return the most bytes of a file with `pixels` pixels; None without a limit on bytes or bits per pixel."""
-        return self.max_bytes if self.bpp is None else int(min(self.bpp * pixels / 8, 1 << 62))
+        return self.max_bytes if self.bpp is None else int(min(float(self.bpp) * pixels / 8, 1 << 62))
 
 
 def length_within(whole: OmegaFile | Pack, budget: int) -> int:

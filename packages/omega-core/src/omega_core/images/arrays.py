@@ -43,6 +43,8 @@ def picture_of_tensor(tensor: "Tensor", max_pixels: int) -> Picture:
 
     Raises ImageError for another type, shape or value, or for more pixels.
     """
+    if tensor.is_meta or str(tensor.layout) != "torch.strided" or tensor.is_nested:
+        raise ImageError("a tensor without values, a sparse or a nested one is not a picture; give a dense one.")
     if not tensor.is_floating_point():
         raise ImageError(f"a tensor of {tensor.dtype} is not a picture; give floating-point values from 0 to 1.")
     image = tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor

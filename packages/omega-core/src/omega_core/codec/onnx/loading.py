@@ -21,8 +21,11 @@ CODING = "coding.bin"
 
 
 def is_exported(path: Path) -> bool:
-    """Return whether a path is the folder of an exported model."""
-    return (path / CODING).is_file()
+    """Return whether a path is the folder of an exported model; not if it cannot be reached."""
+    try:
+        return (path / CODING).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def load_exported(folder: Path, *, device: str | torch.device, max_pixels: int, max_memory: int | None) -> Model:
