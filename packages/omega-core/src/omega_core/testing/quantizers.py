@@ -58,10 +58,11 @@ class QuantizerSubject(ModuleSubject):
         return cast(Quantized, made)
 
     def outputs(self, module: Quantizer, inputs: Tensor) -> Outputs:
-        """Latent, bits and symbols of a forward pass, and of coding."""
+        """Latent, bits and symbols of a forward pass, also of one without a prior, and of coding."""
         made = self.quantized(module, inputs)
         symbols = module.symbols(inputs)
         coded = {"symbols(…)": symbols, "latent(…)": module.latent(symbols)}
+        coded["bits without a prior"] = cast(Quantized, module(inputs, None, None)).bits
         return {"latent": made.latent, "bits": made.bits, "symbols": cast(Tensor, made.symbols), **coded}
 
 

@@ -264,7 +264,7 @@ def test_the_difference_from_torch_is_told(written, exports):
         (Uncentered, "Uncentered cannot be exported: it has a method margins of its own"),
         (Reflected, "Reflected cannot be exported: it pads neither with a color nor by repeating edges"),
         (ManySymbols, "symbols of 4294967296 values, as this quantizer has, cannot be exported"),
-        (Undecided, "the synthesis of this model cannot be exported: Could not guard"),
+        (Undecided, "the dequantization and synthesis of this model cannot be exported: Could not guard"),
         (Deceiving, "differs from torch's by up to [56] levels"),
     ],
 )

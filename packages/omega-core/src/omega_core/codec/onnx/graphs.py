@@ -119,8 +119,11 @@ def _graph(
             assert exported is not None  # noqa: S101 (it is None only where a file is written)
             return _compact(exported.model)
     except Exception as problem:  # torch has many, and raises those of modules
-        reason = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
-        raise ModelFileError(f"the {name} of this model cannot be exported: {reason.strip()}") from problem
+        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+        # where a size was fixed, the first line says only that one was
+        reason = next((line for line in lines if "specialized" in line), lines[0] if lines else type(problem).__name__)
+        graph = "dequantization and synthesis" if name == "synthesis" else name
+        raise ModelFileError(f"the {graph} of this model cannot be exported: {reason}") from problem
 
 
 def _compact(model: ir.Model) -> bytes:
