@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from measure import Row, times
-from omega_core.coding.order import Latents, in_order
+from omega_core.coding.order import SymbolArrays, in_order
 from omega_core.coding.tables import TOTAL, FrozenTables
 from omega_core.plugins.registry import build
 
@@ -23,7 +23,7 @@ def rows() -> Iterator[Row]:
     random = np.random.default_rng(0)
     steep = random.uniform(0.2, 3, (CHANNELS, 1, 1))
     frozen = FrozenTables.from_probabilities(np.exp(-np.abs(np.arange(ALPHABET) - 15) * steep))
-    tables = in_order(frozen, Latents(CHANNELS, [SIZE]))[1]
+    tables = in_order(frozen, SymbolArrays(CHANNELS, [SIZE]))[1]
     shares = np.diff(frozen.cumulative) / TOTAL
     positions = SIZE[0] * SIZE[1]
     channels = [random.choice(ALPHABET, positions, p=row).astype(np.int32) for row in shares]

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 import omega_core
 from omega_core import ImageCodec
-from omega_core.coding.order import Latents, in_order
+from omega_core.coding.order import SymbolArrays, in_order
 from omega_core.plugins.registry import resolve
 from omega_train import load_recipe, train
 
@@ -74,7 +74,7 @@ def fail_to_read():
 
 def code_symbols():
     prior = omega_core.load_model("mnist-omega-16").files.prior
-    tables = in_order(prior, Latents.of([np.zeros((16, 3, 3), np.int64)]))[1]
+    tables = in_order(prior, SymbolArrays.of([np.zeros((16, 3, 3), np.int64)]))[1]
     symbols = np.zeros(tables.size, np.int64)
     coder = resolve("coder", "range")()
     coder.decode(coder.encode(symbols, tables, [tables.size])[0], tables)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omega_core.coding.order import Latents, coding_steps, even_counts, in_order
+from omega_core.coding.order import SymbolArrays, coding_steps, even_counts, in_order
 from omega_core.coding.tables import MISSING, FrozenPrior, FrozenTables, NoPrior, Step
 
 C = 3
@@ -58,32 +58,32 @@ def by_hand(symbols):
 @pytest.mark.parametrize("sizes", [SIZES[:1], SIZES[1:2], SIZES[2:3], SIZES])
 def test_steps_follow_each_other_and_their_symbols_the_rows(sizes):
     symbols = pictures(*sizes)
-    latents = Latents.of(symbols)
-    places, tables = in_order(ByColumn(), latents)
+    arrays = SymbolArrays.of(symbols)
+    places, tables = in_order(ByColumn(), arrays)
     wanted = list(by_hand(symbols))
-    assert latents.flat[places].tolist() == [symbol for symbol, _ in wanted]
+    assert arrays.flat[places].tolist() == [symbol for symbol, _ in wanted]
     assert tables.rows.tolist() == [row for _, row in wanted]
     assert sorted(places.tolist()) == list(range(sum(each.size for each in symbols)))
 
 
 @pytest.mark.parametrize("sizes", [SIZES[:1], SIZES[1:2], SIZES])
 def test_a_decoder_that_lacks_later_symbols_has_the_same_steps(sizes):
-    latents = Latents.of(pictures(*sizes))
-    places, tables = in_order(ByColumn(), latents)
-    decoded, done = Latents(C, sizes), 0
+    arrays = SymbolArrays.of(pictures(*sizes))
+    places, tables = in_order(ByColumn(), arrays)
+    decoded, done = SymbolArrays(C, sizes), 0
     for step in coding_steps(ByColumn(), decoded):
         end = done + step.tables.size
         assert np.array_equal(step.places, places[done:end])
         assert np.array_equal(step.tables.rows, tables.rows[done:end])
-        decoded.flat[step.places] = latents.flat[step.places]
+        decoded.flat[step.places] = arrays.flat[step.places]
         done = end
     assert done == tables.size
-    assert np.array_equal(decoded.flat, latents.flat)
+    assert np.array_equal(decoded.flat, arrays.flat)
 
 
 def test_tables_of_steps_are_those_of_the_prior():
     prior = ByColumn()
-    _, tables = in_order(prior, Latents.of(pictures((2, 3))))
+    _, tables = in_order(prior, SymbolArrays.of(pictures((2, 3))))
     assert tables.cumulative is prior.cumulative
     assert tables.cache is prior.cache
     assert tables.alphabet == 6
@@ -92,49 +92,49 @@ def test_tables_of_steps_are_those_of_the_prior():
 def test_all_channels_are_one_step_where_the_rows_of_each_come_after_those_before():
     prior = FrozenTables(CUMULATIVE, np.arange(C)[:, None])
     symbols = pictures((2, 3), (1, 1))
-    [step] = coding_steps(prior, Latents.of(symbols))
+    [step] = coding_steps(prior, SymbolArrays.of(symbols))
     wanted = np.concatenate([each.reshape(C, -1) for each in symbols], axis=1)
-    assert np.array_equal(Latents.of(symbols).flat[step.places], wanted.reshape(-1))
+    assert np.array_equal(SymbolArrays.of(symbols).flat[step.places], wanted.reshape(-1))
     assert np.array_equal(step.tables.rows, np.repeat(np.arange(C), 7))
 
 
 def test_channels_whose_rows_do_not_rise_are_steps_of_their_own():
     prior = FrozenTables(CUMULATIVE, np.array([[5], [5], [1]]))
-    steps = list(coding_steps(prior, Latents.of(pictures((2, 3), (1, 1)))))
+    steps = list(coding_steps(prior, SymbolArrays.of(pictures((2, 3), (1, 1)))))
     assert [step.tables.rows.tolist() for step in steps] == [[5] * 7, [5] * 7, [1] * 7]
 
 
 def test_symbols_without_probabilities_are_in_the_order_of_pictures():
-    places, tables = in_order(NoPrior(), Latents.of(pictures((2, 3), (1, 1))))
+    places, tables = in_order(NoPrior(), SymbolArrays.of(pictures((2, 3), (1, 1))))
     assert places.tolist() == list(range(21))
     assert (tables.cumulative, tables.size) == (None, 21)
 
 
-def test_latents_are_missing_until_they_are_known():
-    latents = Latents(C, SIZES)
-    assert [each.shape for each in latents.pictures] == [(C, *size) for size in SIZES]
-    assert all((each == MISSING).all() for each in latents.pictures)
-    latents.flat[:] = np.arange(len(latents.flat))
-    assert latents.pictures[1].reshape(-1).tolist() == [18, 19, 20]
+def test_symbol_arrays_are_missing_until_they_are_known():
+    arrays = SymbolArrays(C, SIZES)
+    assert [each.shape for each in arrays.pictures] == [(C, *size) for size in SIZES]
+    assert all((each == MISSING).all() for each in arrays.pictures)
+    arrays.flat[:] = np.arange(len(arrays.flat))
+    assert arrays.pictures[1].reshape(-1).tolist() == [18, 19, 20]
 
 
-def test_latents_over_a_single_picture_are_its_symbols_and_else_a_copy():
+def test_symbol_arrays_over_a_single_picture_are_its_symbols_and_else_a_copy():
     [one] = pictures(SIZES[0])
-    latents = Latents.over([one])
-    assert np.shares_memory(latents.flat, one)
-    assert latents.flat.tolist() == one.reshape(-1).tolist()
-    assert latents.starts == Latents.of([one]).starts
+    arrays = SymbolArrays.over([one])
+    assert np.shares_memory(arrays.flat, one)
+    assert arrays.flat.tolist() == one.reshape(-1).tolist()
+    assert arrays.starts == SymbolArrays.of([one]).starts
     for given_symbols in ([one.transpose(0, 2, 1)], [one, one]):
-        latents = Latents.over(given_symbols)
-        assert not np.shares_memory(latents.flat, one)
-        assert all(np.array_equal(own, given) for own, given in zip(latents.pictures, given_symbols, strict=True))
+        arrays = SymbolArrays.over(given_symbols)
+        assert not np.shares_memory(arrays.flat, one)
+        assert all(np.array_equal(own, given) for own, given in zip(arrays.pictures, given_symbols, strict=True))
 
 
-def test_latents_are_a_copy_of_the_symbols_given():
+def test_symbol_arrays_are_a_copy_of_the_symbols_given():
     given_symbols = pictures(*SIZES)
-    latents = Latents.of(given_symbols)
-    assert all(np.array_equal(one, other) for one, other in zip(latents.pictures, given_symbols, strict=True))
-    latents.flat[:] = MISSING
+    arrays = SymbolArrays.of(given_symbols)
+    assert all(np.array_equal(one, other) for one, other in zip(arrays.pictures, given_symbols, strict=True))
+    arrays.flat[:] = MISSING
     assert all((each >= 0).all() for each in given_symbols)
 
 
@@ -160,6 +160,6 @@ def test_places_of_later_pictures_do_not_wrap_in_the_type_that_holds_those_of_on
         def steps(self, symbols):
             yield Step(np.arange(symbols.size, dtype=np.uint16), np.zeros(symbols.size, np.int64))
 
-    latents = Latents.of([np.zeros((4, 100, 100), np.int16)] * 3)
-    places, _ = in_order(Narrow(), latents)
+    arrays = SymbolArrays.of([np.zeros((4, 100, 100), np.int16)] * 3)
+    places, _ = in_order(Narrow(), arrays)
     assert np.array_equal(places, np.arange(120_000))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omega_core.coding import exact_products, net_arithmetic
 from omega_core.coding.context_tables import ContextTables
 from omega_core.coding.net_arithmetic import TABLES, NetArithmetic
-from omega_core.coding.order import Latents, coding_steps, in_order
+from omega_core.coding.order import SymbolArrays, coding_steps, in_order
 from omega_core.coding.specified_priors import specified_prior
 from omega_core.coding.symbol_order import SymbolOrder
 from omega_core.coding.tables import TOTAL, FrozenTables
@@ -81,9 +81,9 @@ def frozen(trained):
 
 def cost(prior, symbols):
     """Bits of a picture (C, h, w)."""
-    latents = Latents.of([symbols])
-    places, tables = in_order(prior, latents)
-    return tables.bits(latents.flat[places])
+    arrays = SymbolArrays.of([symbols])
+    places, tables = in_order(prior, arrays)
+    return tables.bits(arrays.flat[places])
 
 
 def random_net(seed):
@@ -137,7 +137,7 @@ def test_symbols_have_the_places_that_they_have_in_files(trained, frozen):
         bits, places = trained.coding_order(symbols)
     said = meant = 0.0
     for picture, cost_, place in zip(symbols.numpy(), bits.numpy(), places.numpy(), strict=True):
-        in_file, tables = in_order(frozen, Latents.of([picture]))
+        in_file, tables = in_order(frozen, SymbolArrays.of([picture]))
         costs = tables.bits_of_each(picture.reshape(-1)[in_file])
         for count in (24, 100, 201):
             # the net tells nearly the same tables before it is rounded
@@ -239,28 +239,28 @@ SIZES = [(6, 8), (1, 1), (1, 5), (7, 3)]
 
 @pytest.mark.parametrize("sizes", [SIZES[:1], SIZES[1:2], SIZES])
 def test_pictures_of_any_sizes_come_back(frozen, sizes):
-    latents = Latents.of([pictures(n, size, batch=1)[0].numpy() for n, size in enumerate(sizes)])
-    places, tables = in_order(frozen, latents)
-    data, _ = RangeCoder().encode(latents.flat[places], tables, [tables.size])
-    decoder, decoded = RangeCoder().decoder(data, complete=True), Latents(C, sizes)
+    arrays = SymbolArrays.of([pictures(n, size, batch=1)[0].numpy() for n, size in enumerate(sizes)])
+    places, tables = in_order(frozen, arrays)
+    data, _ = RangeCoder().encode(arrays.flat[places], tables, [tables.size])
+    decoder, decoded = RangeCoder().decoder(data, complete=True), SymbolArrays(C, sizes)
     for step in coding_steps(frozen, decoded):
         decoded.flat[step.places] = decoder.decode(step.tables)
-    assert np.array_equal(decoded.flat, latents.flat)
+    assert np.array_equal(decoded.flat, arrays.flat)
 
 
 def test_of_the_first_bytes_come_the_first_symbols(frozen):
-    latents = Latents.of([pictures(n, size, batch=1)[0].numpy() for n, size in enumerate(SIZES)])
-    places, tables = in_order(frozen, latents)
-    data, lengths = RangeCoder().encode(latents.flat[places], tables, list(range(tables.size + 1)))
+    arrays = SymbolArrays.of([pictures(n, size, batch=1)[0].numpy() for n, size in enumerate(SIZES)])
+    places, tables = in_order(frozen, arrays)
+    data, lengths = RangeCoder().encode(arrays.flat[places], tables, list(range(tables.size + 1)))
     for length in range(len(data)):
-        decoder, decoded = RangeCoder().decoder(data[:length]), Latents(C, SIZES)
+        decoder, decoded = RangeCoder().decoder(data[:length]), SymbolArrays(C, SIZES)
         for step in coding_steps(frozen, decoded):
             found = decoder.decode(step.tables)
             decoded.flat[step.places[: len(found)]] = found
             if len(found) < len(step.places):
                 break
         known = sum(each <= length for each in lengths) - 1
-        assert np.array_equal(decoded.flat[places[:known]], latents.flat[places[:known]])
+        assert np.array_equal(decoded.flat[places[:known]], arrays.flat[places[:known]])
         assert (decoded.flat[places[known:]] == -1).all()
 
 
@@ -611,13 +611,6 @@ def test_arrays_that_are_no_such_prior_are_refused(frozen, name, spoiled, compla
         ContextTables.from_arrays(arrays | {name: spoiled(arrays[name])})
 
 
-def bits_of(frozen, symbols):
-    """The bits of a picture (C, h, w) by a frozen prior."""
-    latents = Latents.over([symbols.numpy()])
-    places, tables = in_order(frozen, latents)
-    return tables.bits(latents.flat[places])
-
-
 def test_training_goes_on_from_the_tables_of_a_model(trained):
     frozen, seen = trained.freeze(), pictures(7)
     prior = untrained(width=16)
@@ -633,9 +626,9 @@ def test_training_goes_on_from_the_tables_of_a_model(trained):
     torch.testing.assert_close(bits, wanted, rtol=0.01, atol=0)
     # rounded again it is the same net, but for what is clipped
     again = ContextTables(rounded(prior.net), frozen.table, frozen.order)
-    assert bits_of(again, seen[0]) == pytest.approx(bits_of(frozen, seen[0]), rel=1e-3)
+    assert cost(again, seen[0].numpy()) == pytest.approx(cost(frozen, seen[0].numpy()), rel=1e-3)
     refrozen = shown(prior, pictures(0), pictures(1)).freeze()
-    assert bits_of(refrozen, seen[0]) == pytest.approx(bits_of(frozen, seen[0]), rel=0.01)
+    assert cost(refrozen, seen[0].numpy()) == pytest.approx(cost(frozen, seen[0].numpy()), rel=0.01)
 
 
 def test_a_net_that_began_with_tables_is_trained(trained):

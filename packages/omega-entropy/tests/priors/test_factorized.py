@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from omega_core.coding.order import Latents, in_order
+from omega_core.coding.order import SymbolArrays, in_order
 from omega_entropy import FactorizedPrior
 
 C, S, LOWEST = 3, 16, -7
@@ -220,9 +220,9 @@ def test_counting_at_the_end_replaces_the_density_and_estimates_agree(latent_siz
     frozen = prior.freeze()
     for one in symbols[:5]:
         likelihood = prior.likelihood(one[None].float() - 3)
-        latents = Latents.of([one.numpy()])
-        places, tables = in_order(frozen, latents)
-        assert float(-likelihood.log2().sum()) == pytest.approx(tables.bits(latents.flat[places]), rel=2e-3)
+        arrays = SymbolArrays.of([one.numpy()])
+        places, tables = in_order(frozen, arrays)
+        assert float(-likelihood.log2().sum()) == pytest.approx(tables.bits(arrays.flat[places]), rel=2e-3)
 
 
 def test_without_counting_the_tables_are_the_densitys():

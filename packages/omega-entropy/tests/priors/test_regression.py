@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from omega_core.coding.order import Latents, coding_steps, in_order
+from omega_core.coding.order import SymbolArrays, coding_steps, in_order
 from omega_core.coding.regression_tables import RegressionTables
 from omega_core.coding.tables import FrozenTables
 from omega_core.errors import ComponentError
@@ -38,9 +38,9 @@ def trained(*shown, prior=RegressionPrior, size=None, **options):
 
 def cost(frozen, symbols):
     """Bits of a picture (C, h, w)."""
-    latents = Latents.of([symbols])
-    places, tables = in_order(frozen, latents)
-    return tables.bits(latents.flat[places])
+    arrays = SymbolArrays.of([symbols])
+    places, tables = in_order(frozen, arrays)
+    return tables.bits(arrays.flat[places])
 
 
 def halves(size):
@@ -129,13 +129,13 @@ def test_steps_do_not_depend_on_what_is_decoded_later(frozen):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 3)])
 def test_streams_come_back_in_any_size(frozen, size):
-    latents = Latents.of([pictures(5, size, batch=1)[0].numpy(), pictures(6, (4, 4), batch=1)[0].numpy()])
-    places, tables = in_order(frozen, latents)
-    data, _ = RangeCoder().encode(latents.flat[places], tables, [tables.size])
-    decoder, decoded = RangeCoder().decoder(data), Latents(C, [size, (4, 4)])
+    arrays = SymbolArrays.of([pictures(5, size, batch=1)[0].numpy(), pictures(6, (4, 4), batch=1)[0].numpy()])
+    places, tables = in_order(frozen, arrays)
+    data, _ = RangeCoder().encode(arrays.flat[places], tables, [tables.size])
+    decoder, decoded = RangeCoder().decoder(data), SymbolArrays(C, [size, (4, 4)])
     for step in coding_steps(frozen, decoded):
         decoded.flat[step.places] = decoder.decode(step.tables)
-    assert np.array_equal(decoded.flat, latents.flat)
+    assert np.array_equal(decoded.flat, arrays.flat)
 
 
 def test_positions_of_a_fixed_size_have_their_own_tables():

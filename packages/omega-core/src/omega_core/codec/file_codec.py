@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.codec.pixel_codec import BATCH_PIXELS, PixelCodec
-from omega_core.coding.order import CodingStep, Latents, coding_steps, in_order, taken
+from omega_core.coding.order import CodingStep, SymbolArrays, coding_steps, in_order, taken
 from omega_core.coding.tables import MISSING, FrozenPrior, Symbols, Tables, symbol_type
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, ImageError, ModelFileError
@@ -101,11 +101,11 @@ class FileCodec:
         """Return the symbols (C, h, w) of pictures in the order of coding. Raises ModelFileError if the prior does not
         fit.
         """
-        latents = Latents.over(pictures)
+        arrays = SymbolArrays.over(pictures)
         with _fitting():
-            places, tables = in_order(self.prior, latents)
+            places, tables = in_order(self.prior, arrays)
         self._check_alphabet(tables)
-        return CodedSymbols(latents, places, tables)
+        return CodedSymbols(arrays, places, tables)
 
     def decode(self, stream: bytes, coder: Coder, sizes: Sequence[tuple[int, int]], *, complete: bool) -> list[Symbols]:
         """Decode a stream to the symbols (C, h, w) of each picture; those that it does not determine are MISSING.
@@ -121,10 +121,10 @@ class FileCodec:
         decoder.decode(stream, complete=complete)
         return decoder.pictures
 
-    def steps(self, latents: Latents) -> Iterator[CodingStep]:
+    def steps(self, arrays: SymbolArrays) -> Iterator[CodingStep]:
         """Yield the steps in which symbols are coded. Raises ModelFileError if the prior does not fit."""
         with _fitting():
-            for step in coding_steps(self.prior, latents):
+            for step in coding_steps(self.prior, arrays):
                 self._check_alphabet(step.tables)
                 yield step
 
@@ -137,19 +137,19 @@ class FileCodec:
 class CodedSymbols:
     """The symbols of pictures in the order of coding.
 
-    latents: the symbols of each picture.
-    places: of all symbols in `latents.flat`, in the order of coding.
+    arrays: the symbols of each picture.
+    places: of all symbols in `arrays.flat`, in the order of coding.
     tables: of the symbols, in that order.
     """
 
-    latents: Latents
+    arrays: SymbolArrays
     places: Symbols
     tables: Tables
 
     @cached_property
     def symbols(self) -> Symbols:
         """The symbols, flat, in the order of coding."""
-        return taken(self.latents.flat, self.places)
+        return taken(self.arrays.flat, self.places)
 
     @property
     def bits(self) -> float:
@@ -162,7 +162,7 @@ class CodedSymbols:
         The first so many in the order of coding are the symbols of the first channels, if the prior codes one channel
         after the other. If it does not, they are of more channels, of which some are not complete.
         """
-        return int(count) * sum(picture.size // len(picture) for picture in self.latents.pictures)
+        return int(count) * sum(picture.size // len(picture) for picture in self.arrays.pictures)
 
     def encode(self, coder: Coder, ends: Sequence[int]) -> tuple[bytes, list[int]]:
         """Encode all symbols to one stream, and return it with the fewest bytes that determine some of the first.
@@ -174,9 +174,9 @@ class CodedSymbols:
 
     def first(self, count: int) -> list[Symbols]:
         """Return the symbols (C, h, w) of each picture; only the first `count` in the order of coding are known."""
-        latents = Latents.of(self.latents.pictures)
-        latents.flat[self.places[count:]] = MISSING
-        return latents.pictures
+        arrays = SymbolArrays.of(self.arrays.pictures)
+        arrays.flat[self.places[count:]] = MISSING
+        return arrays.pictures
 
 
 class SymbolDecoder:
@@ -188,8 +188,8 @@ class SymbolDecoder:
     """
 
     def __init__(self, files: FileCodec, coder: Coder, sizes: Sequence[tuple[int, int]]) -> None:
-        self._latents = Latents(files.codec.channels, sizes, symbol_type(files.codec.alphabet))
-        self._steps = files.steps(self._latents)
+        self._arrays = SymbolArrays(files.codec.channels, sizes, symbol_type(files.codec.alphabet))
+        self._steps = files.steps(self._arrays)
         self._coder, self._decoder = coder, coder.decoder(b"")
         self._step: CodingStep | None = None
         self._done = 0  # symbols of the step
@@ -199,7 +199,7 @@ class SymbolDecoder:
     @property
     def pictures(self) -> list[Symbols]:
         """The symbols (C, h, w) of each picture, with MISSING for those that are not decoded."""
-        return self._latents.pictures
+        return self._arrays.pictures
 
     def decode(self, data: bytes, *, complete: bool = False) -> None:
         """Decode the symbols that further bytes determine.
@@ -220,7 +220,7 @@ class SymbolDecoder:
                     return
             places, tables = self._step.places[self._done :], self._step.tables
             found = self._decoder.decode(tables.part(self._done) if self._done else tables)
-            self._latents.flat[places[: len(found)]] = found
+            self._arrays.flat[places[: len(found)]] = found
             self._done += len(found)
             self.count += len(found)
             if len(found) < len(places):

@@ -83,7 +83,7 @@ class Encoded:
     @property
     def symbols(self) -> Symbols:
         """The symbols (C, h, w) of the first picture."""
-        return self.coded.latents.pictures[0]
+        return self.coded.arrays.pictures[0]
 
     def file(self, channels: int) -> bytes:
         """Return the bytes of the file truncated to `channels`. Raises RateError if these are not in `lengths`."""

@@ -16,7 +16,7 @@ MAX_COUNTS = 32
 _AT_ONCE = 1 << 20  # symbols
 
 
-class Latents:
+class SymbolArrays:
     """The symbols of the pictures of one stream, in one array.
 
     flat: (N,): those of each picture (C, h, w), row after row, one picture after the other.
@@ -38,29 +38,29 @@ class Latents:
         ]
 
     @classmethod
-    def of(cls, pictures: Sequence[Symbols]) -> "Latents":
+    def of(cls, pictures: Sequence[Symbols]) -> "SymbolArrays":
         """Return a copy of the symbols (C, h, w) of each picture, in their type."""
-        latents = cls(len(pictures[0]), [(each.shape[1], each.shape[2]) for each in pictures], pictures[0].dtype)
-        for own, given in zip(latents.pictures, pictures, strict=True):
+        arrays = cls(len(pictures[0]), [(each.shape[1], each.shape[2]) for each in pictures], pictures[0].dtype)
+        for own, given in zip(arrays.pictures, pictures, strict=True):
             own[:] = given
-        return latents
+        return arrays
 
     @classmethod
-    def over(cls, pictures: Sequence[Symbols]) -> "Latents":
+    def over(cls, pictures: Sequence[Symbols]) -> "SymbolArrays":
         """Return the symbols (C, h, w) of each picture: those of a single one where they are, else a copy."""
         if len(pictures) > 1 or not pictures[0].flags.c_contiguous:
             return cls.of(pictures)
-        latents = cls.__new__(cls)
-        latents.flat, latents.pictures = pictures[0].reshape(-1), [pictures[0]]
-        latents.starts = [0, pictures[0].size]
-        return latents
+        arrays = cls.__new__(cls)
+        arrays.flat, arrays.pictures = pictures[0].reshape(-1), [pictures[0]]
+        arrays.starts = [0, pictures[0].size]
+        return arrays
 
 
 @dataclass(frozen=True)
 class CodingStep:
     """The symbols that are coded at once.
 
-    places: (N,), their places in `Latents.flat`, in the order of coding.
+    places: (N,), their places in `SymbolArrays.flat`, in the order of coding.
     tables: for the symbols, in that order.
     """
 
@@ -68,20 +68,20 @@ class CodingStep:
     tables: Tables
 
 
-def coding_steps(prior: FrozenPrior, latents: Latents) -> Iterator[CodingStep]:
+def coding_steps(prior: FrozenPrior, arrays: SymbolArrays) -> Iterator[CodingStep]:
     """Yield the steps in which pictures are coded. The symbols of a step are needed when the next one is taken.
 
     prior: gives the tables.
-    latents: the symbols of the pictures; those of steps to come are not used.
+    arrays: the symbols of the pictures; those of steps to come are not used.
 
     Raises ValueError if the prior does not fit.
     """
-    for parts in zip(*(prior.steps(picture) for picture in latents.pictures), strict=True):
+    for parts in zip(*(prior.steps(picture) for picture in arrays.pictures), strict=True):
         if len(parts) == 1:
             places, rows = parts[0].places, parts[0].rows
         else:
             # in 64 bits, as a sum may not fit the type that holds the places of one picture
-            pairs = zip(latents.starts, parts, strict=False)
+            pairs = zip(arrays.starts, parts, strict=False)
             places = np.concatenate([start + part.places.astype(np.int64) for start, part in pairs])
             rows = np.concatenate([part.rows for part in parts])
         if len(rows) and (rows[1:] < rows[:-1]).any():
@@ -95,19 +95,19 @@ def _narrow(rows: Symbols) -> Symbols:
     return rows.astype(index_type(int(rows.max()) + 1), copy=False)
 
 
-def in_order(prior: FrozenPrior, latents: Latents) -> tuple[Symbols, Tables]:
-    """Return the places in `Latents.flat` of all symbols in the order of coding, and their tables.
+def in_order(prior: FrozenPrior, arrays: SymbolArrays) -> tuple[Symbols, Tables]:
+    """Return the places in `SymbolArrays.flat` of all symbols in the order of coding, and their tables.
 
     prior: gives the tables.
-    latents: the symbols of the pictures, all of them known.
+    arrays: the symbols of the pictures, all of them known.
 
     Raises ValueError if the prior does not fit.
     """
-    size = latents.flat.size
+    size = arrays.flat.size
     places: Symbols = np.empty(size, index_type(size))
     rows: Symbols = np.empty(size, index_type(0 if prior.cumulative is None else len(prior.cumulative)))
     done = 0
-    for step in coding_steps(prior, latents):
+    for step in coding_steps(prior, arrays):
         some = slice(done, done := done + len(step.places))
         places[some], rows[some] = step.places, step.tables.rows
     return places, Tables(prior.cumulative, rows, prior.alphabet, prior.cache)

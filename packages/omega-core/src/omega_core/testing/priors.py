@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import load, save
 from torch import Tensor
 
-from omega_core.coding.order import Latents, in_order
+from omega_core.coding.order import SymbolArrays, in_order
 from omega_core.coding.tables import MISSING, TOTAL, Integers, Symbols, Tables, symbol_type
 from omega_core.contracts import implements
 from omega_core.contracts.prior import FrozenPrior, Prior
@@ -455,4 +455,4 @@ def selects_channels(subject: PriorSubject) -> None:
 
 def _in_order(frozen: FrozenPrior, symbols: Symbols) -> tuple[Symbols, Tables]:
     """The places of the symbols (C, h, w) of a picture in the order of coding, and their tables."""
-    return in_order(frozen, Latents.of([symbols]))
+    return in_order(frozen, SymbolArrays.of([symbols]))

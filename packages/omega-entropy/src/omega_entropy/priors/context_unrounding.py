@@ -27,11 +27,8 @@ _FIT_STEPS = 200
 
 def fits(net: ContextNet, integers: IntegerNet) -> bool:
     """Whether a net has the sizes of one in integers."""
-    return (net.channels, net.alphabet, net.width) == (
-        integers.channels,
-        integers.alphabet,
-        integers.bias.shape[1],
-    ) and len(integers.bias) <= net.most_groups
+    sizes = integers.channels, integers.alphabet, integers.bias.shape[1]
+    return (net.channels, net.alphabet, net.width) == sizes and len(integers.bias) <= net.most_groups
 
 
 def unround(net: ContextNet, tables: ContextTables) -> None:
