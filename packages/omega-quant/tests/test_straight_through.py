@@ -174,6 +174,16 @@ def test_symbols_are_whole_numbers_in_every_precision(precision):
     assert nearest(z, weight, bias)[:, 0].tolist() == wanted
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_symbols_are_the_same_where_the_caller_computes_with_shorter_numbers(normal, dtype):
+    z, weight, bias = normal(50, D, seed=1), normal(3, 700, D, seed=2), normal(3, 700, seed=3)
+    wanted = nearest(z, weight, bias)
+    given = z[None], weight, bias, torch.ones(3), normal(3, 700, D, seed=4), torch.ones(3, 1, 700), torch.tensor([3])
+    with torch.autocast("cpu", dtype=dtype):
+        assert torch.equal(nearest(z, weight, bias), wanted)
+        assert torch.equal(one_hot_max(*given)[2][0].T, wanted)
+
+
 @pytest.mark.parametrize("stored", [0, 100 * S])
 def test_what_is_compiled_computes_the_same(arguments, monkeypatch, stored):
     monkeypatch.setattr(block_plan, "BLOCK", {"cpu": 2 * P * S})

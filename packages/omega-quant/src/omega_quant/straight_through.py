@@ -83,7 +83,9 @@ def nearest(z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor) -> Tensor:
     channels, symbols, _ = weight_CSD.shape
     if is_traced():
         return _nearest_to_zero(torch.tensordot(z_RD, weight_CSD, dims=([1], [2])) + bias_CS)
-    return _nearest(BlockPlan.of(z_RD, symbols, [len(z_RD)] * channels), z_RD, weight_CSD, bias_CS)[0]
+    plan = BlockPlan.of(z_RD, symbols, [len(z_RD)] * channels)
+    with torch.autocast(z_RD.device.type, enabled=False):  # sums of `_nearest` do not fit 16 bits
+        return _nearest(plan, z_RD, weight_CSD, bias_CS)[0]
 
 
 def _nearest(
@@ -298,7 +300,8 @@ class _OneHotMax(torch.autograd.Function):
         _, tables, symbols = inputs.code_lengths_CTS.shape
         plan = BlockPlan.of(z_RD, symbols, row_counts, multiple=tables)
         store = STORED_ACTIVATIONS if z_RD.shape[1] >= MANY_LATENT_CHANNELS and any(ctx.needs_input_grad[2:6]) else 0
-        symbols_RC, least_RC, stored = _nearest(plan, z_RD, inputs.weight_CSD, inputs.bias_CS, store, compiled)
+        with torch.autocast(z_RD.device.type, enabled=False):
+            symbols_RC, least_RC, stored = _nearest(plan, z_RD, inputs.weight_CSD, inputs.bias_CS, store, compiled)
         kept_RC = is_kept(row_counts, slice(0, len(z_RD)), z_RD.device)
         symbols_RC *= kept_RC
         latent_RD = sum_of_rows(inputs.table_CSD, symbols_RC, row_counts)
