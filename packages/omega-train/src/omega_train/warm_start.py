@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from omega_core.codec.model_file import read_model
+from omega_core.codec.model_file import ModelFile, read_model
 from omega_core.codec.model_names import model_path
 from omega_core.errors import ModelFileError, TrainingError
 from omega_core.plugins.registry import resolve
@@ -34,8 +34,12 @@ def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
     if Path(source).is_dir():
         found = weights_of(read_checkpoint(Path(source)))
         return {name.removeprefix(_CODEC): tensor for name, tensor in found.items() if name.startswith(_CODEC)}
-    arrays = read_model(model_path(source)).arrays
-    taken = {name: torch.from_numpy(array) for name, array in arrays.items() if not name.startswith(_PRIOR)}
+    return _weights(read_model(model_path(source)))
+
+
+def _weights(file: ModelFile) -> dict[str, Tensor]:
+    """The weights of a model file: see `collect`."""
+    taken = {name: torch.from_numpy(array) for name, array in file.arrays.items() if not name.startswith(_PRIOR)}
     return {_in_codec(name): tensor for name, tensor in taken.items()}
 
 
@@ -54,13 +58,14 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
 
     Raises ModelFileError or TrainingError if the source is neither a model nor a run, or if no array fits.
     """
-    given = collect(source)
+    file = None if Path(source).is_dir() else read_model(model_path(source))
+    given = collect(source) if file is None else _weights(file)
     own = task.codec.state_dict()
     fitting = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
     if not fitting:
         raise TrainingError(f"no array of {source} fits this recipe by name and shape: leave out --init.")
     task.codec.load_state_dict(fitting, strict=False)
-    prior_taken = _begin_prior(task, source)
+    prior_taken = file is not None and _begin_prior(task, file, source)
     others = [
         f"{name} {tuple(given[name].shape)} here {tuple(own[name].shape)}"
         for name in given
@@ -73,21 +78,18 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
     said += ["the prior begins with its tables"] if prior_taken else []
     fresh = [name for name in own if name not in fitting and not (prior_taken and name.startswith(_PRIOR))]
     said += [f"not initialized from it: {_listed(fresh)}"] if fresh else []
-    if task.prior is not None and not any(name.startswith(_PRIOR) for name in fitting) and not prior_taken:
+    if task.prior is not None and file is not None and not prior_taken:
         said.append("the prior begins anew: files are larger until it is trained")
     return "; ".join(said)
 
 
-def _begin_prior(task: CodecTask, source: str | PathLike[str]) -> bool:
+def _begin_prior(task: CodecTask, file: ModelFile, source: str | PathLike[str]) -> bool:
     """Let the prior of a task begin with the frozen one of a model file; return whether it does.
 
-    Raises ModelFileError if this is damaged.
+    source: of the file, for the error. Raises ModelFileError if this is damaged.
     """
-    if task.prior is None or Path(source).is_dir():
-        return False
-    file = read_model(model_path(source))
     choice = file.description.prior
-    if choice is None or resolve("prior", choice.name) is not type(task.prior):
+    if task.prior is None or choice is None or resolve("prior", choice.name) is not type(task.prior):
         return False
     arrays = {name.removeprefix(_PRIOR): each for name, each in file.arrays.items() if name.startswith(_PRIOR)}
     try:
