@@ -34,7 +34,6 @@ from omega_cli.train import train
 from omega_cli.truncate import truncate
 from omega_cli.view import view
 from omega_core.errors import OmegaError, OmegaWarning
-from omega_core.names import printable
 
 # click's, of which newer versions of typer bring their own
 UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
@@ -113,7 +112,7 @@ def run() -> None:
         if debug:
             traceback.print_exc()
         if isinstance(problem, OSError) and problem.filename is not None:
-            problem = OmegaError(f"cannot reach {printable(str(problem.filename))}: {problem.strerror or problem}.")
+            problem = OmegaError(f"cannot reach {problem.filename}: {problem.strerror or problem}.")
         elif isinstance(problem, OSError):
             standard_streams.discard_output()
             problem = OmegaError(f"cannot write to standard output: {problem.strerror or problem}.")

@@ -300,9 +300,8 @@ class OmegaQuantizer(Quantizer):
         """The channels of a stage so that they are along the first latents; as they are if they are not along these."""
         if self.rank is None:
             return members
-        order = torch.argsort(self.direction[members, 0].abs().argmax(dim=1))
-        latents = self.direction[members[order], 0].abs().argmax(dim=1)
-        return members[order] if torch.equal(latents, torch.arange(len(members), device=latents.device)) else members
+        latents, order = torch.sort(torch.tensor(self._latents(), device=members.device)[members])
+        return members[order] if torch.equal(latents, torch.arange(len(members), device=members.device)) else members
 
     def fineness(self, kept: Tensor) -> Tensor:
         """See `Quantizer.fineness`; in the factored form, the values of `set_fineness`, linearly interpolated."""
@@ -567,7 +566,7 @@ class OmegaQuantizer(Quantizer):
                 "the quantizer omega has cells, which a search for better symbols needs, with dead zones, rank 1 and"
                 " channels along single latents only."
             )
-        channels_of = zip(self._parents(), self.stage.tolist(), self._latents(), strict=True)
+        channels_of = zip(self._parents(), self.stage.tolist(), axis_C.tolist(), strict=True)
         if any(parent < 0 < stage and latent < self._sizes[stage - 1] for parent, stage, latent in channels_of):
             raise ComponentError("the quantizer omega has no cells, as channels are missing that others refine.")
         batch, channels, height, width = symbols.shape

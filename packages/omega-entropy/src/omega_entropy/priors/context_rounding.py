@@ -17,6 +17,19 @@ SCORE_BITS = 6
 LAYERS = ("spatial", 1, ((0, 1), (2, 3), (5, 4))), ("mixing", 4, ((1, 2), (3, 4), (4, 6)))
 """The layers of a group: their name, the place of the shifts of the first, and the activations before and after each,
 by their place in `ContextNet.ranges`."""
+OUTPUTS = ("first", 4), ("second", 6)
+"""The layers of scores, and the activation before each."""
+SCORE_UNIT = -SCORE_BITS - int(np.log2(OUTPUT_SCALE))
+"""The power of two of the unit of what these layers make."""
+_FINE = 2.0 ** (SCORE_BITS + LOCAL_BITS)
+LOCAL_SCALES = {
+    "base": 2.0**SCORE_BITS,
+    "of_kind": 2.0**SCORE_BITS,
+    "in_second": 2.0**SCORE_BITS,
+    "around": _FINE / 12,
+    "beside": _FINE / 8,
+}
+"""What is added to scores without the net, and what each is multiplied with before it is rounded."""
 
 
 @torch.no_grad()
@@ -51,12 +64,10 @@ def rounded(net: ContextNet) -> IntegerNet:
             shifts[g, first_shift + layer] = layer_bits - units[g, given] + units[g, made]
     of_channel = torch.repeat_interleave(torch.arange(count), 2 * torch.tensor(bounds).diff())
     scores = []
-    for outputs, given in ((net.first, 4), (net.second, 6)):
-        unit, made_unit = units[of_channel, given], -SCORE_BITS - int(np.log2(OUTPUT_SCALE))
-        bias_of = _double(cast(Tensor, outputs.bias))
-        weight, rounded_bias, score_bits = _in_units(_flat(outputs), bias_of, unit, made_unit)
-        scores.append((weight, rounded_bias, score_bits - unit + made_unit))
-    whole, fine = 2.0**SCORE_BITS, 2.0 ** (SCORE_BITS + LOCAL_BITS)
+    for name, given in OUTPUTS:
+        outputs, unit = getattr(net, name), units[of_channel, given]
+        weight, rounded_bias, score_bits = _in_units(_flat(outputs), _double(outputs.bias), unit, SCORE_UNIT)
+        scores.append((weight, rounded_bias, score_bits - unit + SCORE_UNIT))
     arrays = {
         "bounds": torch.tensor(bounds),
         "parents": net.parents.cpu(),
@@ -74,11 +85,7 @@ def rounded(net: ContextNet) -> IntegerNet:
         "second_bias": scores[1][1],
         "shifts": shifts,
         "score_shifts": torch.stack([scores[0][2], scores[1][2]]),
-        "base": torch.round(_double(net.base) * whole),
-        "of_kind": torch.round(_double(net.of_kind) * whole),
-        "in_second": torch.round(_double(net.in_second) * whole),
-        "around": torch.round(_double(net.around) * (fine / 12)),
-        "beside": torch.round(_double(net.beside) * (fine / 8)),
+        **{name: torch.round(_double(getattr(net, name)) * scale) for name, scale in LOCAL_SCALES.items()},
     }
     return IntegerNet(**{name: tensor.long().numpy() for name, tensor in arrays.items()})
 

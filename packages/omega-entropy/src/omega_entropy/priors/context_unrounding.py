@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from omega_core.coding.context_tables import ContextTables
-from omega_core.coding.integer_net import KINDS, LARGEST, LOCAL_BITS, IntegerNet
+from omega_core.coding.integer_net import KINDS, LARGEST, IntegerNet
 from omega_core.coding.tables import TOTAL, Integers
-from omega_entropy.priors.context_net import OUTPUT_SCALE, RANGES, ContextNet, Group
+from omega_entropy.priors.context_net import RANGES, ContextNet, Group
 from omega_entropy.priors.context_order import log_odds_of_tables
-from omega_entropy.priors.context_rounding import LAYERS, SCORE_BITS
+from omega_entropy.priors.context_rounding import LAYERS, LOCAL_SCALES, OUTPUTS, SCORE_UNIT
 
 _UNIT = -4
 """The power of two of the units of activations: 127 of them are about 8."""
@@ -60,14 +60,11 @@ def unround(net: ContextNet, tables: ContextTables) -> None:
                     bits = integers.shifts[g, first_shift + layer] + of_layer[given] - of_layer[made]
                     _set_layer(getattr(group, name)[layer], weights[layer], biases[layer], bits, of_layer[given])
         of_channel = np.repeat(np.arange(count), 2 * np.diff(integers.bounds))
-        made = -SCORE_BITS - int(np.log2(OUTPUT_SCALE))
-        for place, (name, given) in enumerate((("first", 4), ("second", 6))):
+        for place, (name, given) in enumerate(OUTPUTS):
             unit = units[of_channel, given]
-            bits = integers.score_shifts[place] + unit - made
+            bits = integers.score_shifts[place] + unit - SCORE_UNIT
             _set_layer(getattr(net, name), getattr(integers, name), getattr(integers, f"{name}_bias"), bits, unit)
-        whole, fine = 2.0**SCORE_BITS, 2.0 ** (SCORE_BITS + LOCAL_BITS)
-        scales = {"base": whole, "of_kind": whole, "in_second": whole, "around": fine / 12, "beside": fine / 8}
-        for name, scale in scales.items():
+        for name, scale in LOCAL_SCALES.items():
             _set(getattr(net, name), getattr(integers, name) / scale)
     _fit_probabilities(net, np.diff(tables.table) / TOTAL)
     net.ready.fill_(True)
