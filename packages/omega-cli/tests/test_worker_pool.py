@@ -233,6 +233,17 @@ def test_ctrl_c_ends_soon_and_leaves_nothing_behind(
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".begun"}
 
 
+@needs_signals
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_signal_during_a_finalizer_stops_a_process_all_the_same(tmp_path: Path, processes: int) -> None:
+    paths = [tmp_path / str(number) / "be stopped.png" for number in range(2)]
+    command = [sys.executable, HERE / "toil.py", str(processes), *paths]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=50)
+    assert done.returncode == (143 if processes == 1 else 0)
+    assert "Traceback" not in done.stdout
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".begun"}
+
+
 def test_a_signal_ends_a_run_in_this_process_and_is_no_error_of_a_picture(toil: ModuleType) -> None:
     class Signaled:
         def start(self) -> None:

@@ -79,14 +79,26 @@ class Toiler:
             sys.exit(3)
         if deed == "wait":
             take_long(job.source)
+        if deed == "be stopped":
+            take_long(job.source, [StopsAtItsEnd()])
         return Done(self.started, 1, 2, 3, made=(job.source.name, os.getpid()))
 
 
-def take_long(path: Path) -> None:
-    """Begin to write a file, say so in another, and take a minute over it."""
+class StopsAtItsEnd:
+    """Its process is told to stop while Python drops exceptions."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(1000))  # by now the handler has been called
+
+
+def take_long(path: Path, held: list[object] | None = None) -> None:
+    """Begin to write a file, say so in another, let go of what is held, and take a minute over it."""
     with replacing(path) as temporary:
         temporary.write_text("not all of it")
         path.with_suffix(f".{os.getpid()}.begun").touch()
+        if held is not None:
+            held.clear()
         time.sleep(60)
 
 

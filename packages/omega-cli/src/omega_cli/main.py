@@ -30,6 +30,7 @@ from omega_cli.messages import say, say_error, say_warning
 from omega_cli.models import models
 from omega_cli.new import new
 from omega_cli.shards import shards
+from omega_cli.signal_handlers import raise_from_handler
 from omega_cli.train import train
 from omega_cli.truncate import truncate
 from omega_cli.view import view
@@ -141,7 +142,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
         return
     signal.signal(number, signal.SIG_IGN)
     say_error("stopped.")
-    raise Terminated(128 + number)
+    raise_from_handler(Terminated(128 + number))
 
 
 def _show(

@@ -20,6 +20,7 @@ from typing import Any, Generic, cast
 from omega_cli.executors.slots import Slot
 from omega_cli.jobs import Done, TaskType, Worker, do_job
 from omega_cli.logs import Shown, print_logs, shown
+from omega_cli.signal_handlers import raise_from_handler
 
 _GRACE = 3.0  # seconds that a worker has to remove partial output
 
@@ -121,7 +122,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the removal of partial output
     if not _busy:
         os._exit(1)
-    raise _Stopped
+    raise_from_handler(_Stopped())
 
 
 def _start() -> None:
