@@ -9,8 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from omega_core.codec.model_file import read_model, write_model
-from omega_train.model_writing import RELAXATION
+from omega_core.codec.model_file import RELAXATION, read_model, write_model
 
 CARDS = Path(__file__).parent
 TRAINED_ON = ("compact",)

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from omega_core.codec.loading import decompress_picture as decompress_picture
     from omega_core.codec.loading import load_model as load_model
     from omega_core.codec.model import Model as Model
+    from omega_core.codec.model_parts import load_codec as load_codec
     from omega_core.codec.onnx.export import export_onnx as export_onnx
     from omega_core.codec.progressive import ProgressiveDecoder as ProgressiveDecoder
+    from omega_core.codec.saving import save_model as save_model
     from omega_core.format.facts import describe as describe
     from omega_core.format.rate_control import truncate as truncate
     from omega_core.images.pictures import Picture as Picture

@@ -7,12 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from omega_core.codec.model_file import ModelFile, read_model
+from omega_core.codec.model_file import ModelFile, name_in_codec, read_model
 from omega_core.codec.model_names import model_path
 from omega_core.errors import ModelFileError, TrainingError
 from omega_core.plugins.registry import resolve
 from omega_train.checkpoint_reading import read_checkpoint, weights_of
-from omega_train.model_writing import RELAXATION
 from omega_train.task import CodecTask
 
 _CODEC = "codec."  # the prefix of names in the state of a task
@@ -40,15 +39,7 @@ def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
 def _weights(file: ModelFile) -> dict[str, Tensor]:
     """The weights of a model file: see `collect`."""
     taken = {name: torch.from_numpy(array) for name, array in file.arrays.items() if not name.startswith(_PRIOR)}
-    return {_in_codec(name): tensor for name, tensor in taken.items()}
-
-
-def _in_codec(name: str) -> str:
-    """The name in the state of a codec of an array in a model file."""
-    if not name.startswith(RELAXATION):
-        return name
-    part, _, rest = name.removeprefix(RELAXATION).partition(".")
-    return f"{part}.{RELAXATION}{rest}"
+    return {name_in_codec(name): tensor for name, tensor in taken.items()}
 
 
 def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:

@@ -17,6 +17,20 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Components:
+    """What a codec was made of by name.
+
+    architecture, quantizer, prior: the components; the prior is None if the quantizer needs none.
+    alphabet: S, as it was asked for; the quantizer may have replaced it.
+    """
+
+    architecture: Choice
+    quantizer: Choice
+    prior: Choice | None
+    alphabet: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Description:
     """A model without its arrays.
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from omega_core.codec.description import Choice, Components
 from omega_core.codec.devices import is_quick
 from omega_core.codec.memory import DecodingMemory
 from omega_core.codec.memory_measurement import measured
@@ -26,7 +27,7 @@ from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantized, Quantizer
 from omega_core.errors import ComponentError, ModelFileError
 from omega_core.images.pictures import Pixels
-from omega_core.plugins.registry import build
+from omega_core.plugins.registry import build, registry
 
 _AT_ONCE = 1 << 22  # symbols that are counted at once, as torch makes numbers of 64 bits of them
 
@@ -66,10 +67,13 @@ class ImageCodec(nn.Module):
     """
 
     prior: Prior | None
+    components: Components | None
+    """What `from_names` made it of; None for a codec of other instances, which cannot be saved."""
 
     def __init__(self, architecture: Architecture, quantizer: Quantizer, prior: Prior | None = None) -> None:
         super().__init__()
         self.architecture, self.quantizer, self.prior = architecture, quantizer, prior
+        self.components = None
         if prior is not None:
             _check_fit(quantizer, prior)
             prior.follow(quantizer.refinement())
@@ -112,19 +116,26 @@ class ImageCodec(nn.Module):
             channels=channels,
             alphabet=alphabet,
         )
-        if not made.needs_prior:
-            return cls(transforms, made)
-        size = transforms.image_size
-        probabilities: Prior = build(
-            "prior",
-            prior,
-            prior_options or {},
-            channels=channels,
-            alphabet=made.alphabet,
-            lowest=made.lowest,
-            latent_size=size and transforms.latent_size(*size),
+        probabilities: Prior | None = None
+        if made.needs_prior:
+            size = transforms.image_size
+            probabilities = build(
+                "prior",
+                prior,
+                prior_options or {},
+                channels=channels,
+                alphabet=made.alphabet,
+                lowest=made.lowest,
+                latent_size=size and transforms.latent_size(*size),
+            )
+        codec = cls(transforms, made, probabilities)
+        codec.components = Components(
+            architecture=_choice("architecture", architecture, architecture_options),
+            quantizer=_choice("quantizer", quantizer, quantizer_options),
+            prior=_choice("prior", prior, prior_options) if made.needs_prior else None,
+            alphabet=alphabet,
         )
-        return cls(transforms, made, probabilities)
+        return codec
 
     @property
     def colors(self) -> int:
@@ -471,6 +482,10 @@ def image_tiles(
         rows, above, below = inside(down.first, down.last, architecture.stride, whole.top, height)
         columns, left, right = inside(across.first, across.last, architecture.stride, whole.left, width)
         yield down, across, rows, columns, Margins(above, below, left, right)
+
+
+def _choice(kind: str, name: str, options: Mapping[str, Any] | None) -> Choice:
+    return Choice(name=registry().find(kind, name).qualified_name, options=dict(options or {}))
 
 
 def _check_fit(quantizer: Quantizer, prior: Prior) -> None:

@@ -24,6 +24,10 @@ from omega_core.places import Place, Url
 FORMAT = 1
 Arrays = dict[str, NDArray[Any]]
 
+RELAXATION = "relaxation."
+"""Before names in the state of a component that only the relaxed phase of training and the search for better symbols
+need; in a model file, before the name of the component."""
+
 MAX_HEADER = 100_000_000
 """The most bytes of the header of a .safetensors file, as its library has it."""
 
@@ -35,6 +39,20 @@ class ModelFile:
     description: Description
     fingerprint: str
     arrays: Arrays
+
+
+def name_in_file(name: str) -> str:
+    """Return the name in a model file of an array in the state of an `ImageCodec`."""
+    part, _, rest = name.partition(".")
+    return f"{RELAXATION}{part}.{rest.removeprefix(RELAXATION)}" if rest.startswith(RELAXATION) else name
+
+
+def name_in_codec(name: str) -> str:
+    """The inverse of `name_in_file`."""
+    if not name.startswith(RELAXATION):
+        return name
+    part, _, rest = name.removeprefix(RELAXATION).partition(".")
+    return f"{part}.{RELAXATION}{rest}"
 
 
 def fingerprint(description: Description, arrays: Mapping[str, NDArray[Any]]) -> str:

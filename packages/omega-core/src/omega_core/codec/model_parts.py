@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -14,13 +15,16 @@ from torch import nn
 
 from omega_core.codec.devices import device_of
 from omega_core.codec.image_codec import ImageCodec
-from omega_core.codec.model_file import Choice, Description, read_model
+from omega_core.codec.model_file import RELAXATION, Choice, Description, name_in_codec, read_model
+from omega_core.codec.model_names import model_path
+from omega_core.codec.onnx.loading import is_exported
 from omega_core.codec.symbol_search import SymbolSearch
 from omega_core.coding.tables import MISSING, NoPrior
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import ComponentError, ModelFileError
+from omega_core.places import Url
 from omega_core.plugins.registry import build, resolve
 
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
@@ -96,6 +100,46 @@ def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Pre
             prior = resolve("prior", file.description.prior.name).thaw(arrays.get("prior", {}))
     codec = ImageCodec(architecture, quantizer).to(place)
     return ModelParts(codec, prior, file.description, file.fingerprint, arrays.get("relaxation", {}))
+
+
+def load_codec(name_or_path: str | PathLike[str] | Url, *, device: str | torch.device = "cpu") -> ImageCodec:
+    """Load a model as a codec to train further, in training mode and float32.
+
+    name_or_path, device: as for `load_model`, but for models that onnxruntime computes.
+
+    A prior that can (`Prior.begin_with`), such as `context`, begins with the tables of the model. Others begin anew:
+    they have to observe or learn before their bits mean something. So has a density of latents that the file lacks.
+
+    Raises what `load_model` raises.
+    """
+    path = model_path(name_or_path)
+    if is_exported(path):
+        raise ModelFileError(f"{path} is for onnxruntime, which does not train: name a .safetensors model.")
+    parts = load_parts(path, precision="float32")  # checked: its arrays are those of its components
+    description, state = parts.description, parts.codec.state_dict()
+    prior = description.prior or Choice(name="")  # the quantizer needs none then
+    codec = ImageCodec.from_names(
+        description.architecture.name,
+        description.quantizer.name,
+        prior.name,
+        latent_channels=description.latent_channels,
+        channels=description.channels,
+        alphabet=description.alphabet,
+        architecture_options=description.architecture.options,
+        quantizer_options=description.quantizer.options,
+        prior_options=prior.options,
+    )
+    if parts.relaxation:
+        codec.relax()
+        state |= {name_in_codec(RELAXATION + name): torch.from_numpy(a) for name, a in parts.relaxation.items()}
+    with _fitting(f"the model {path} does not fit its components, which may have changed since"):
+        missing = codec.load_state_dict(state, strict=False).missing_keys
+        lacking = [name for name in missing if not name.startswith("prior.")]
+        if lacking:
+            raise ValueError(f"it lacks {lacking[0]}")
+        if codec.prior is not None:
+            codec.prior.begin_with(parts.prior)
+    return codec.to(device_of(device))
 
 
 @contextmanager
