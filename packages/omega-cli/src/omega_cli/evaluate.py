@@ -30,13 +30,12 @@ from omega_cli.options import (
     SkipExisting,
     Verbose,
     WorkersForPictures,
-    local_path,
     omega_train_for,
     parsed_options,
 )
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError
-from omega_core.places import Place, place_of
+from omega_core.places import Place, local_path, place_of
 from omega_core.processes import share
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ import typer
 
 from omega_cli.logs import show
 from omega_cli.messages import say
-from omega_cli.options import Overwrite, Quiet, SkipExisting, Verbose, local_path, omega_train_for
+from omega_cli.options import Overwrite, Quiet, SkipExisting, Verbose, omega_train_for
 from omega_cli.output_files import Existing
+from omega_core.places import local_path
 
 
 def export(

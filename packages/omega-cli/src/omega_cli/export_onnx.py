@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from omega_cli.messages import say
-from omega_cli.options import local_path
 from omega_cli.output_files import check_new_folder
+from omega_core.places import local_path
 
 
 def export_onnx(

@@ -7,9 +7,9 @@ import typer
 
 from omega_cli import completions
 from omega_cli.messages import say
-from omega_cli.options import local_path
 from omega_cli.output_files import check_new_folder
 from omega_cli.view import Runtime
+from omega_core.places import local_path
 
 
 def export_web(

@@ -11,8 +11,8 @@ import typer
 import omega_cli
 from omega_cli import completions
 from omega_cli.messages import say, say_warning
-from omega_cli.options import local_path
 from omega_core.errors import ComponentError, OutputError
+from omega_core.places import local_path
 from omega_core.plugins.components import KINDS
 
 SUMMARIES = {

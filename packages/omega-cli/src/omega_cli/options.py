@@ -12,7 +12,6 @@ from omega_cli import completions
 from omega_cli.executors.cluster import Executor
 from omega_cli.progress import arrival
 from omega_core.errors import ComponentError, OmegaError
-from omega_core.places import Url, place_of
 
 if TYPE_CHECKING:
     from omega_core.codec.model import Model
@@ -80,17 +79,6 @@ Overwrite = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only: no progress, no summary.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print what is loaded, made and measured, too.")]
-
-
-def local_path(text: str) -> Path:
-    """The value of an option that is a file or folder of this machine. Raises OmegaError for the URL of a store.
-
-    As a path, `s3://bucket` would be a folder `s3:` in the current one.
-    """
-    place = place_of(text)
-    if isinstance(place, Url):
-        raise OmegaError(f"{place} is a URL; here, only a path of this machine will do.")
-    return place
 
 
 def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, Any]:

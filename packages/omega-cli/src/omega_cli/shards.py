@@ -10,9 +10,10 @@ from omega_cli.failures import reason_of
 from omega_cli.input_files import Input, find_files, input_place
 from omega_cli.jobs import Done
 from omega_cli.messages import many
-from omega_cli.options import Quiet, local_path, omega_train_for
+from omega_cli.options import Quiet, omega_train_for
 from omega_cli.progress import Progress
 from omega_core.errors import ImageError, OutputError
+from omega_core.places import local_path
 
 
 def shards(

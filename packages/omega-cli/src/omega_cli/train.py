@@ -11,8 +11,9 @@ from omega_cli.evaluate import evaluate_on
 from omega_cli.input_files import find_files
 from omega_cli.logs import show
 from omega_cli.messages import say
-from omega_cli.options import ComponentOptions, Quiet, Verbose, local_path, omega_train_for, parsed_options
+from omega_cli.options import ComponentOptions, Quiet, Verbose, omega_train_for, parsed_options
 from omega_core.errors import OmegaError
+from omega_core.places import local_path
 from omega_core.processes import launch_rank
 
 

@@ -13,8 +13,9 @@ from omega_cli.account import Account
 from omega_cli.failures import reason_of
 from omega_cli.input_files import find_files
 from omega_cli.messages import many, say, say_error, say_warning
-from omega_cli.options import Model_, ModelOnce, local_path
+from omega_cli.options import Model_, ModelOnce
 from omega_core.errors import OmegaError
+from omega_core.places import local_path
 
 if TYPE_CHECKING:
     from omega_cli.viewer.pictures import Shown

@@ -180,6 +180,17 @@ def place_of(text: str | PathLike[str] | Url) -> Place:
     return Url(f"{scheme}://{rest.rstrip('/')}")
 
 
+def local_path(text: str | PathLike[str]) -> Path:
+    """A file or folder of this machine as a path. Raises OmegaError for the URL of a store.
+
+    As a path, `s3://bucket` would be a folder `s3:` in the current one.
+    """
+    place = place_of(text)
+    if isinstance(place, Url):
+        raise OmegaError(f"{place} is a URL; here, only a path of this machine will do.")
+    return place
+
+
 def _local(text: str) -> Path:
     from urllib.request import url2pathname  # which imports much
 

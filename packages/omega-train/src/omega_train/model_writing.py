@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from omega_core.codec.model_file import Description
-from omega_core.codec.saving import describe_codec, round_weights, write_codec
+from omega_core.codec.model_file import Description, write_model
+from omega_core.codec.saving import arrays_of, describe_codec, round_weights
 from omega_core.contracts.dataset import Images
 from omega_train.channel_order import sort_channels
 from omega_train.distributed import rank
@@ -22,10 +22,11 @@ def export(task: CodecTask, path: Path) -> str:
 
     task: the trained task. path: the path of the model file.
 
-    Raises OutputError, and TrainingError for weights that exceed half precision.
+    Raises OutputError, and TrainingError for weights that are not finite, or exceed half precision.
     """
     frozen = None if task.prior is None else task.prior.freeze()
-    return write_codec(task.codec, frozen, path, describe(task), half_precision=task.recipe.half_precision)
+    arrays = arrays_of(task.codec, frozen, half_precision=task.recipe.half_precision)
+    return write_model(path, describe(task), arrays)
 
 
 def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:

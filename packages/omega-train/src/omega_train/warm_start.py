@@ -83,6 +83,7 @@ def _begin_prior(task: CodecTask, file: ModelFile, source: str | PathLike[str]) 
     if task.prior is None or choice is None or resolve("prior", choice.name) is not type(task.prior):
         return False
     arrays = {name.removeprefix(_PRIOR): each for name, each in file.arrays.items() if name.startswith(_PRIOR)}
+    task.prior.follow(task.quantizer.refinement())  # of the weights that are loaded
     try:
         return task.prior.begin_with(task.prior.thaw(arrays))
     except (KeyError, ValueError) as problem:

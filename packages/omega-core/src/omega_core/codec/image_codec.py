@@ -9,6 +9,7 @@ Shapes: B images of H×W pixels, D latent channels, C symbol channels of which t
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Any, cast
 
 import numpy as np
@@ -75,12 +76,16 @@ class ImageCodec(nn.Module):
         self.architecture, self.quantizer, self.prior = architecture, quantizer, prior
         self.components = None
         if prior is not None:
-            _check_fit(quantizer, prior)
+            check_fit(quantizer, prior)
             prior.follow(quantizer.refinement())
         # both transforms take half the time on a CPU, backward too
         architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("_place", torch.empty(0), persistent=False)  # for `device` without parameters
         self._compiled: dict[str, Callable[..., Tensor]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy` and `pickle`: without compiled transforms, which are those of this codec."""
+        return {**self.__dict__, "_compiled": {}}
 
     @classmethod
     def from_names(
@@ -105,6 +110,7 @@ class ImageCodec(nn.Module):
 
         Raises ComponentError if a component is unknown, refuses its options or does not fit the others.
         """
+        latent_channels, channels, alphabet = map(index, (latent_channels, channels, alphabet))  # Python's own
         transforms: Architecture = build(
             "architecture", architecture, architecture_options or {}, latent_channels=latent_channels
         )
@@ -488,7 +494,7 @@ def _choice(kind: str, name: str, options: Mapping[str, Any] | None) -> Choice:
     return Choice(name=registry().find(kind, name).qualified_name, options=dict(options or {}))
 
 
-def _check_fit(quantizer: Quantizer, prior: Prior) -> None:
+def check_fit(quantizer: Quantizer, prior: Prior) -> None:
     """Raise ComponentError if a prior cannot have probabilities of a quantizer's symbols."""
     if quantizer.alphabet > MAX_ALPHABET:
         raise ComponentError(f"{quantizer.alphabet} symbols are more than the {MAX_ALPHABET} of a table.")

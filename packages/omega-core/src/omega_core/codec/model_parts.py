@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from omega_core.codec.description import Choice, Components, Description
 from omega_core.codec.devices import device_of
 from omega_core.codec.image_codec import ImageCodec
-from omega_core.codec.model_file import RELAXATION, Choice, Description, name_in_codec, read_model
+from omega_core.codec.model_file import RELAXATION, ModelFile, name_in_codec, read_model
 from omega_core.codec.model_names import model_path
 from omega_core.codec.onnx.loading import is_exported
 from omega_core.codec.symbol_search import SymbolSearch
@@ -84,13 +85,23 @@ class ModelParts:
         return cast(Prior, make() if made is None else made)
 
 
-@torch.inference_mode(False)  # where callers are in it: the search for better symbols needs gradients
 def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Precision | None = None) -> ModelParts:
     """Load the parts of a `.safetensors` file. Arguments and errors are those of `load_model`."""
     place = device_of(device)
-    file = read_model(path)
+    said = f"the model {path} does not fit its components, which may have changed since"
+    return parts_of(read_model(path), said, device=place, precision=precision)
+
+
+@torch.inference_mode(False)  # where callers are in it: the search for better symbols needs gradients
+def parts_of(
+    file: ModelFile, said: str, *, device: torch.device | None = None, precision: Precision | None = None
+) -> ModelParts:
+    """Return the parts of a model. device, precision: as for `load_model`, on the CPU if None.
+
+    Raises ModelFileError, which begins with what is said, if its arrays do not fit its components; and ComponentError.
+    """
     arrays = _by_part(file.arrays)
-    with _fitting(f"the model {path} does not fit its components, which may have changed since"):
+    with _fitting(said):
         architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
         quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
         architecture.to(architecture.precision if precision is None else getattr(torch, precision))
@@ -98,21 +109,24 @@ def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Pre
         prior: FrozenPrior = NoPrior()
         if file.description.prior is not None:
             prior = resolve("prior", file.description.prior.name).thaw(arrays.get("prior", {}))
-    codec = ImageCodec(architecture, quantizer).to(place)
+    codec = ImageCodec(architecture, quantizer).to(device)
     return ModelParts(codec, prior, file.description, file.fingerprint, arrays.get("relaxation", {}))
 
 
+@torch.inference_mode(False)  # parameters that were made in it cannot be trained
 def load_codec(name_or_path: str | PathLike[str] | Url, *, device: str | torch.device = "cpu") -> ImageCodec:
     """Load a model as a codec to train further, in training mode and float32.
 
     name_or_path, device: as for `load_model`, but for models that onnxruntime computes.
 
     A prior that can (`Prior.begin_with`), such as `context`, begins with the tables of the model. Others begin anew:
-    they have to observe or learn before their bits mean something. So has a density of latents that the file lacks.
+    they have to observe or learn before their bits mean something, as a model file has the prior in integers only. To
+    interrupt a training, keep the `state_dict` of the codec instead. With a model that went through a relaxed phase,
+    `ImageCodec.relax` is done; a density of latents that the file lacks begins anew.
 
     Raises what `load_model` raises.
     """
-    path = model_path(name_or_path)
+    path, place = model_path(name_or_path), device_of(device)
     if is_exported(path):
         raise ModelFileError(f"{path} is for onnxruntime, which does not train: name a .safetensors model.")
     parts = load_parts(path, precision="float32")  # checked: its arrays are those of its components
@@ -129,6 +143,12 @@ def load_codec(name_or_path: str | PathLike[str] | Url, *, device: str | torch.d
         quantizer_options=description.quantizer.options,
         prior_options=prior.options,
     )
+    codec.components = replace(
+        cast(Components, codec.components),
+        coder=description.coder,
+        channels_min=description.channels_min,
+        text=description.text,
+    )
     if parts.relaxation:
         codec.relax()
         state |= {name_in_codec(RELAXATION + name): torch.from_numpy(a) for name, a in parts.relaxation.items()}
@@ -138,8 +158,9 @@ def load_codec(name_or_path: str | PathLike[str] | Url, *, device: str | torch.d
         if lacking:
             raise ValueError(f"it lacks {lacking[0]}")
         if codec.prior is not None:
+            codec.prior.follow(codec.quantizer.refinement())
             codec.prior.begin_with(parts.prior)
-    return codec.to(device_of(device))
+    return codec.to(place, torch.float32)
 
 
 @contextmanager

@@ -1,101 +1,117 @@
 """From a trained codec to a model file."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from omega_core.codec.image_codec import ImageCodec
-from omega_core.codec.model_file import Arrays, Description, name_in_file, write_model
+from omega_core.codec.image_codec import ImageCodec, check_fit
+from omega_core.codec.model_file import RELAXATION, Arrays, Description, ModelFile, name_in_file, write_model
+from omega_core.codec.model_parts import parts_of
 from omega_core.contracts.prior import FrozenPrior, Prior
-from omega_core.errors import ComponentError, TrainingError
-from omega_core.plugins.registry import registry
+from omega_core.errors import ComponentError, ModelFileError, OutputError, TrainingError
+from omega_core.places import local_path
+from omega_core.plugins.registry import registry, resolve
 
 _PACKAGES = ("omega-core", "torch")
+_LEAST_BYTES = 4  # of numbers that count symbols
 
 
 def save_model(
     codec: ImageCodec,
     path: str | PathLike[str],
-    images: Tensor | Iterable[Tensor] = (),
+    images: Tensor | Iterable[Any] = (),
     *,
-    coder: str = "range",
-    channels_min: int = 0,
+    coder: str | None = None,
+    channels_min: int | None = None,
     half_precision: bool = False,
-    text: str = "",
+    text: str | None = None,
 ) -> str:
     """Write a trained codec as a model file, for `load_model` and the command, and return its fingerprint.
 
-    codec: made by `ImageCodec.from_names`, or by `load_codec`; it stays as it is.
-    path: of the `.safetensors` file, which may be there already.
-    images: the training images, over which the prior counts symbols: a batch or batches (B, colors, H, W), as for
-        `ImageCodec.encode_symbols`. Needed for priors that observe (`Prior.observes`).
-    coder: of files, by its name; codecs without a prior take `raw`.
-    channels_min: it was trained for more channels than these; C for a model of one rate.
+    codec: made by `ImageCodec.from_names` or by `load_codec`; it stays as it is, as a copy of it is written.
+    path: of the `.safetensors` file on this machine, which may be there already.
+    images: the training images, over which the prior counts symbols: a batch (B, colors, H, W), or an iterable of
+        batches, such as a DataLoader, as for `ImageCodec.encode_symbols`. Of a batch that is a tuple or a list, the
+        first entry counts. Needed for priors that observe (`Prior.observes`).
+    coder: of files, by its name; that of the model that was loaded, else `range`. Codecs without a prior take `raw`.
+    channels_min: it was trained for more channels than these: C for a model of one rate. That of the model that was
+        loaded, else 0.
     half_precision: whether weights are rounded to 16 bits, which halves the file. The prior counts the symbols of the
         rounded codec.
-    text: one line about the model.
+    text: one line about the model; that of the model that was loaded, else empty.
 
-    In several processes of torch.distributed, all of them call it, each with its share of the images and as many
-    batches, and write the same file.
+    After a relaxed phase, the quantizer has to be fitted before: `codec.quantizer.fit()`, and
+    `codec.prior.follow(codec.quantizer.refinement())`. In several processes of torch.distributed, all of them call it,
+    each with its share of the images and as many batches, and write the same file.
 
-    Raises ComponentError for a codec of components without names, or of options that JSON does not have, and for an
-    unknown coder; TrainingError without images where the prior needs some, and for weights that are too large for 16
-    bits; OutputError if the file cannot be written.
+    Raises ComponentError for a codec of components without names, or that does not fit those any more, for options that
+    JSON does not have, and for an unknown coder; TrainingError without images where the prior needs some, and for
+    weights that are not finite, or too large for 16 bits; OutputError if the file cannot be written; TypeError and
+    ValueError for images of another kind, shape or range; ImageError for a size that the architecture does not take.
     """
+    if not isinstance(codec, ImageCodec):
+        raise TypeError(f"{type(codec).__name__} is no ImageCodec, which a wrapper has as `.module`")
+    path = local_path(path)
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: name a .safetensors file.")
     description = describe_codec(codec, coder, channels_min=channels_min, text=text)
-    batches = [images] if isinstance(images, Tensor) else images
-    was_training = codec.training
-    codec.eval()
+    if codec.prior is not None:
+        check_fit(codec.quantizer, codec.prior)
+    codec = deepcopy(codec).eval()
+    with torch.no_grad():
+        if half_precision:
+            round_weights(codec)
+        if codec.prior is not None and codec.prior.observes:
+            _count(codec, codec.prior, [images] if isinstance(images, Tensor) else images)
+        frozen = None if codec.prior is None else codec.prior.freeze()
+        arrays = arrays_of(codec, frozen, half_precision=half_precision)
     try:
-        with _rounded(codec) if half_precision else torch.no_grad():
-            frozen = None if codec.prior is None else _counted(codec, codec.prior, batches).freeze()
-            return write_codec(codec, frozen, Path(path), description, half_precision=half_precision)
-    finally:
-        codec.train(was_training)
+        parts_of(ModelFile(description, "", arrays), "the codec does not fit the components that it was made of")
+    except ModelFileError as problem:
+        raise ComponentError(str(problem)) from problem
+    return write_model(path, description, arrays)
 
 
-def _counted(codec: ImageCodec, prior: Prior, batches: Iterable[Tensor]) -> Prior:
-    """A copy of the prior of a codec that counted the symbols of images; the prior itself if it does not count.
+def _count(codec: ImageCodec, prior: Prior, batches: Iterable[Any]) -> None:
+    """Have the prior of a codec count the symbols of images.
 
-    Raises TrainingError without images.
+    Raises TrainingError without images, ComponentError if the prior is one for other symbols.
     """
-    if not prior.observes:
-        return prior
-    counted, some = deepcopy(prior), False
-    counted.recount()
-    for image in batches:
+    for tensor in (*prior.parameters(), *prior.buffers()):  # 16 bits would not hold the counts
+        if tensor.is_floating_point() and tensor.dtype.itemsize < _LEAST_BYTES:
+            tensor.data = tensor.data.float()
+    prior.recount()
+    some = False
+    for image in map(_checked, batches):
+        codec.latent_size(*image.shape[2:])
         symbols = codec.encode_symbols(image.to(codec.device))
-        counted.observe(symbols, torch.full((len(image),), codec.channels, device=symbols.device))
+        kept = torch.full((len(image),), codec.channels, device=symbols.device)
+        try:
+            prior.observe(symbols, kept)
+        except (RuntimeError, IndexError) as problem:
+            raise ComponentError(f"the prior does not fit the symbols of the quantizer: {problem}") from problem
         some = some or len(image) > 0
     if not some:
         raise TrainingError("the prior of this codec counts the symbols of training images: give some.")
-    return counted
 
 
-@contextmanager
-def _rounded(codec: ImageCodec) -> Iterator[None]:
-    """Have the weights of a codec rounded to 16 bits within the context. Raises TrainingError if they are too large."""
-    tensors = coding_state(codec)
-    before = [tensor.clone() for tensor in tensors]
-    with torch.no_grad():
-        try:
-            round_weights(codec)
-            yield
-        finally:
-            for tensor, old in zip(tensors, before, strict=True):
-                tensor.copy_(old)
-
-
-def coding_state(codec: ImageCodec) -> list[Tensor]:
-    """The tensors of architecture and quantizer, which decide on symbols and pixels."""
-    return [*codec.architecture.state_dict().values(), *codec.quantizer.state_dict().values()]
+def _checked(batch: Any) -> Tensor:
+    """The images of a batch. Raises TypeError for a batch of another kind, ValueError for values out of range."""
+    image = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+    if not isinstance(image, Tensor):
+        raise TypeError(f"a batch of images is {type(image).__name__}; it is a tensor (B, colors, H, W)")
+    if image.ndim != 4:
+        raise ValueError(f"images of shape {tuple(image.shape)}; this codec takes (B, colors, H, W)")
+    if image.is_floating_point() and image.numel() and not 0 <= float(image.min()) <= float(image.max()) <= 1:
+        raise ValueError("images of floating-point numbers have values from 0 to 1")
+    return image
 
 
 @torch.no_grad()
@@ -104,36 +120,40 @@ def round_weights(codec: ImageCodec) -> None:
 
     The tables of a prior have to fit the symbols of the weights that a file has.
     """
-    for tensor, half in [(tensor, _halved(tensor)) for tensor in coding_state(codec)]:
-        tensor.copy_(half)
+    for tensor in (*codec.architecture.state_dict().values(), *codec.quantizer.state_dict().values()):
+        tensor.copy_(_halved(tensor))
 
 
-def write_codec(
-    codec: ImageCodec, frozen: FrozenPrior | None, path: Path, description: Description, *, half_precision: bool
-) -> str:
-    """Write the model file of a codec and return its fingerprint.
+def arrays_of(codec: ImageCodec, frozen: FrozenPrior | None, *, half_precision: bool) -> Arrays:
+    """Return the arrays of the model file of a codec.
 
     frozen: its prior in integers; None without one.
     half_precision: whether weights are stored in 16 bits, to which those of architecture and quantizer were rounded.
 
-    Raises OutputError, and TrainingError for weights that are too large for 16 bits.
+    Raises TrainingError for weights that are not finite, or too large for 16 bits.
     """
     arrays: Arrays = {}
     for name, tensor in codec.state_dict().items():
         stored = name_in_file(name)
-        if stored.startswith("prior."):  # of training; `frozen` takes its place
-            continue
-        kept = _without_subnormals(tensor.detach().cpu())
-        arrays[stored] = (_halved(kept) if half_precision else kept).contiguous().numpy()
+        # of the prior, `frozen` takes the place of what training needs; modules beside the three parts are others'
+        if stored.startswith(("architecture.", "quantizer.", RELAXATION)):
+            kept = _finite(stored, tensor.detach().cpu())
+            arrays[stored] = (_halved(kept) if half_precision else kept).contiguous().numpy()
     if frozen is not None:
         arrays |= {f"prior.{name}": array for name, array in frozen.arrays().items()}
-    return write_model(path, description, arrays)
+    return arrays
 
 
-def _without_subnormals(tensor: Tensor) -> Tensor:
-    """Set subnormal numbers to 0: weight decay makes them of unused weights, and processors multiply them slowly."""
+def _finite(name: str, tensor: Tensor) -> Tensor:
+    """A tensor of a type that NumPy has, with 0 for subnormal numbers. Raises TrainingError if some are not finite.
+
+    Weight decay makes subnormal numbers of unused weights, and processors multiply them slowly.
+    """
     if not tensor.is_floating_point():
         return tensor
+    if not tensor.isfinite().all():
+        raise TrainingError(f"{name} has values that are not finite: training has failed.")
+    tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
     return tensor.masked_fill(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0)
 
 
@@ -148,7 +168,12 @@ def _halved(tensor: Tensor) -> Tensor:
 
 
 def describe_codec(
-    codec: ImageCodec, coder: str, *, channels_min: int = 0, text: str = "", packages: Sequence[str] = ()
+    codec: ImageCodec,
+    coder: str | None,
+    *,
+    channels_min: int | None = None,
+    text: str | None = None,
+    packages: Sequence[str] = (),
 ) -> Description:
     """Describe the model file of a codec.
 
@@ -160,18 +185,12 @@ def describe_codec(
     made_of = codec.components
     if made_of is None:
         raise ComponentError("only a codec that ImageCodec.from_names made of components by name can be saved.")
-    named = registry().find("coder", coder if codec.prior is not None else "raw").qualified_name
+    coder = "raw" if codec.prior is None else coder or made_of.coder
+    resolve("coder", coder)  # is it installed, with what it needs?
+    named = registry().find("coder", coder).qualified_name
     choices = [made_of.architecture, made_of.quantizer, *([made_of.prior] if made_of.prior else [])]
-    for choice in choices:
-        try:
-            json.dumps(choice.options, allow_nan=False)
-        except (TypeError, ValueError) as problem:
-            raise ComponentError(
-                f"the options of {choice.name} cannot be stored in a model file ({problem}): take numbers, texts,"
-                " lists and dictionaries."
-            ) from problem
     names = [choice.name.partition("/")[0] for choice in choices] + [named.partition("/")[0]]
-    return Description(
+    found = Description(
         architecture=made_of.architecture,
         quantizer=made_of.quantizer,
         prior=made_of.prior,
@@ -179,10 +198,14 @@ def describe_codec(
         latent_channels=codec.architecture.latent_channels,
         channels=codec.channels,
         alphabet=made_of.alphabet,
-        channels_min=min(channels_min, codec.channels),
-        text=text,
+        channels_min=min(made_of.channels_min if channels_min is None else channels_min, codec.channels),
+        text=made_of.text if text is None else text,
         versions=_versions([*_PACKAGES, *packages, *names]),
     )
+    try:
+        return Description.from_json(json.dumps(asdict(found), allow_nan=False))
+    except (TypeError, ValueError) as problem:
+        raise ComponentError(f"the model cannot be described so: {problem}.") from problem
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:
