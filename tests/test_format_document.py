@@ -394,8 +394,8 @@ class ModelFile:
 
     def chosen(self, some: Places, scores: NDArray[np.int64], kind: NDArray[np.int64]) -> NDArray[np.int64]:
         p = np.clip(scores[:, 0] // 16 + 32, 0, 39)
-        q = np.clip((scores[:, 1] + 16) // 32, -3, 3) * np.isin(kind, (3, 7))
-        tables = (kind * 40 + p) * 7 + q + 3
+        q = np.clip((scores[:, 1] + 16) // 32, -12, 12)
+        tables = 40 * kind + 960 * (kind > 3) + np.where(np.isin(kind, (3, 7)), 25 * p + q + 12, p)
         found: NDArray[np.int64] = self.net["ranks"][self.net["classes"][some][:, None, None], tables]
         return found
 
@@ -435,15 +435,15 @@ def read_model(path: Path) -> ModelFile:
     check(digest.hexdigest() == metadata["fingerprint"], "the fingerprint is another")
     own = {name.removeprefix("prior."): array for name, array in arrays.items() if name.startswith("prior.")}
     wide = {name: array.astype(np.int64) for name, array in own.items()}
-    for name in ("cumulative", "table"):
+    for name in ("cumulative", "tables"):
         if name in own and own[name].dtype.itemsize == 2:
             wide[name][:, -1] = 2**16
     contexts = {name: array.tolist() for name, array in wide.items()} if "marks" in own else {}
-    net = {name.removeprefix("net."): array for name, array in wide.items()} if "table" in own else {}
+    net = {name.removeprefix("net."): array for name, array in wide.items()} if "tables" in own else {}
     if net:
-        net["ordered"] = np.zeros((net["ranks"].size, net["table"].shape[1]), np.int64)
+        net["ordered"] = np.zeros((net["ranks"].size, net["tables"].shape[1]), np.int64)
         for ranks in net["ranks"]:
-            net["ordered"][ranks] = net["table"]
+            net["ordered"][ranks] = net["tables"]
     cumulative = wide["cumulative"].tolist() if "cumulative" in wide else []
     rows = wide.get("rows", np.zeros((0, 1), np.int64))
     name, channels = said["architecture"]["name"], said["channels"]

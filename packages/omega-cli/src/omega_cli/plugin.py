@@ -11,13 +11,13 @@ def omega_register_models() -> list[BundledModel]:
             name="compact",
             file="omega_cli:bundled/compact.safetensors",
             summary="photos of any size, in color or gray",
-            fingerprint="8481caa5cd515e731ea925e39997dcab9779e388b5d761a6d594c1671becd5d8",
+            fingerprint="33780cd5951c16cd0d0080548d9252fda8d0f7dd7596d646e83cf6998aaea54a",
         ),
         BundledModel(
             name="compact-small",
             file="omega_cli:bundled/compact-small.safetensors",
             summary="photos at low rates, for thumbnails and phones: a quarter of the work and of the size",
-            fingerprint="081fd223424f8247d4a8424d48f85942b77e695537e63066f03967a85bfca550",
+            fingerprint="dabfa0b0f6c36170a6b987c0fcb4ea0f229f031a7aceaeb6771047bce82687e8",
         ),
         BundledModel(
             name="mnist-omega-16",

@@ -1,5 +1,6 @@
 """The prior whose tables a small net of integers chooses."""
 
+import copy
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from omega_core.coding import exact_products, net_arithmetic
 from omega_core.coding.context_tables import ContextTables
-from omega_core.coding.net_arithmetic import TABLES, NetArithmetic
+from omega_core.coding.net_arithmetic import TABLES, NetArithmetic, parts_of_tables
 from omega_core.coding.order import SymbolArrays, coding_steps, in_order
 from omega_core.coding.specified_priors import specified_prior
 from omega_core.coding.symbol_order import SymbolOrder
@@ -18,7 +19,7 @@ from omega_core.coding.tables import TOTAL, FrozenTables
 from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import ComponentError
 from omega_entropy import ContextPrior, RangeCoder, StaticPrior
-from omega_entropy.priors.context_net import ContextNet, divide_channels
+from omega_entropy.priors.context_net import RANGES, ContextNet, divide_channels
 from omega_entropy.priors.context_rounding import rounded
 
 C, S, MIDDLE = 6, 7, 3
@@ -211,7 +212,7 @@ def test_what_is_worth_most_is_coded_first_in_a_step(frozen):
 def test_rows_are_those_of_the_tables_in_their_order(frozen):
     symbols = pictures(6, batch=1)[0].numpy()
     assert np.array_equal(
-        frozen.cumulative[frozen.order.ranks], np.broadcast_to(frozen.table, (5, *frozen.table.shape))
+        frozen.cumulative[frozen.order.ranks], np.broadcast_to(frozen.tables, (5, *frozen.tables.shape))
     )
     for step, (places, ranks) in zip(
         frozen.steps(symbols), NetArithmetic(frozen.net, frozen.order).steps(symbols), strict=True
@@ -224,9 +225,9 @@ def test_rows_are_those_of_the_tables_in_their_order(frozen):
 
 def test_rows_of_many_classes_of_channels_are_told_apart(frozen):
     """40 · 2240 ranks are more than 16 bits hold."""
-    ranks = np.arange(40 * len(frozen.table)).reshape(40, -1)
+    ranks = np.arange(40 * len(frozen.tables)).reshape(40, -1)
     order = SymbolOrder(np.array([0, 39, 29, 30, 1, 38]), ranks, frozen.order.latest)
-    many = ContextTables(frozen.net, frozen.table, order)
+    many = ContextTables(frozen.net, frozen.tables, order)
     symbols = pictures(6, batch=1)[0].numpy()
     for step, few in zip(many.steps(symbols), frozen.steps(symbols), strict=True):
         assert np.array_equal(step.places, few.places)
@@ -316,6 +317,13 @@ def marks_after(before, after):
     return np.stack([signed, np.abs(signed)])
 
 
+def test_parts_of_tables_are_those_that_scores_choose():
+    kind, first, second = parts_of_tables()
+    scores = np.stack([16 * (first - 32) + 7, 32 * (second - 12) - 16]).astype(np.float32)
+    chosen = NetArithmetic._tables(kind.astype(np.int8), *scores)
+    assert chosen.tolist() == list(range(TABLES))
+
+
 def levels_before(net, symbols):
     """The levels (C, h, w) of the parents of all symbols."""
     before, after = np.zeros_like(symbols), np.zeros_like(symbols)
@@ -365,8 +373,9 @@ def tables_by_hand(net, symbols):
             more[0] += net.in_second[c]
             scores = np.where(first, scores, scores + more)
             part = np.clip((scores[0] >> 4) + 32, 0, 39)
-            lean = np.where((kind == 3) | (kind == 7), np.clip(scores[1] + 16 >> 5, -3, 3), 0)
-            found[c] = (kind * 40 + part) * 7 + lean + 3
+            lean = np.clip(scores[1] + 16 >> 5, -12, 12)
+            within = np.where((kind == 3) | (kind == 7), 25 * part + lean + 12, part)
+            found[c] = 40 * kind + 960 * (kind > 3) + within
         total = total + np.einsum("rc,chw->rhw", net.inputs[:, of_group], marks)
     return found
 
@@ -441,12 +450,12 @@ def test_pictures_that_are_recounted_in_parts_give_what_they_give_at_once(traine
 def test_tables_are_frequencies_of_symbols_where_the_net_tells_them(trained):
     symbols = pictures(2)
     frozen = shown(trained, symbols).freeze()
-    counts = np.zeros((len(frozen.table), S))
+    counts = np.zeros((len(frozen.tables), S))
     for each in symbols.numpy():
         np.add.at(counts, (tables_of(frozen.net, each), each), 1)
     often = np.flatnonzero(counts.sum(1) > 400)
     assert len(often) > 3
-    found = np.diff(frozen.table, axis=1)[often] / TOTAL
+    found = np.diff(frozen.tables, axis=1)[often] / TOTAL
     np.testing.assert_allclose(found, counts[often] / counts[often].sum(1, keepdims=True), atol=16 / 400)
 
 
@@ -455,8 +464,8 @@ def test_only_whole_pictures_are_counted_for_tables(trained):
     kept[::2] = C - 1
     trained.recount()
     trained.observe(symbols, kept)
-    some = trained.freeze().arrays()["table"]
-    assert np.array_equal(some, shown(trained, symbols[1::2]).freeze().arrays()["table"])
+    some = trained.freeze().arrays()["tables"]
+    assert np.array_equal(some, shown(trained, symbols[1::2]).freeze().arrays()["tables"])
 
 
 def test_without_a_decoder_phase_it_is_frozen_as_static():
@@ -544,12 +553,12 @@ def test_arrays_are_thawed_to_the_same_tables(frozen, thaw):
 
 def test_arrays_have_as_few_bits_as_they_need(frozen):
     arrays = frozen.arrays()
-    assert arrays["table"].dtype == np.uint16
+    assert arrays["tables"].dtype == np.uint16
     assert {arrays[f"net.{name}"].dtype for name in ("inputs", "spatial", "mixing", "first")} == {np.dtype(np.int8)}
 
 
 @pytest.mark.parametrize(
-    "name", ["table", "classes", "ranks", "latest", "net.bounds", "net.levels", "net.score_shifts"]
+    "name", ["tables", "classes", "ranks", "latest", "net.bounds", "net.levels", "net.score_shifts"]
 )
 def test_an_array_that_is_missing_is_named(frozen, name):
     arrays = {key: array for key, array in frozen.arrays().items() if key != name}
@@ -590,8 +599,8 @@ def full(value):
         ("net.bounds", lambda array: array[::-1].copy(), "do not divide"),
         ("net.bounds", lambda array: array + 1, "do not divide"),
         ("net.bounds", lambda array: np.array([0, 0, 3, *array[3:]]), "do not divide"),
-        ("table", lambda array: array[1:], "tables of 7 symbols"),
-        ("table", lambda array: array[:, ::-1].copy(), "every row of cumulative"),
+        ("tables", lambda array: array[1:], "tables of 7 symbols"),
+        ("tables", lambda array: array[:, ::-1].copy(), "every row of cumulative"),
         ("classes", full(5), "not from 0 to 4"),
         ("classes", full(-1), "not from 0 to 4"),
         ("classes", lambda array: array[1:], "every channel has a class"),
@@ -625,7 +634,7 @@ def test_training_goes_on_from_the_tables_of_a_model(trained):
     assert fresh > 1.05 * wanted
     torch.testing.assert_close(bits, wanted, rtol=0.01, atol=0)
     # rounded again it is the same net, but for what is clipped
-    again = ContextTables(rounded(prior.net), frozen.table, frozen.order)
+    again = ContextTables(rounded(prior.net), frozen.tables, frozen.order)
     assert cost(again, seen[0].numpy()) == pytest.approx(cost(frozen, seen[0].numpy()), rel=1e-3)
     refrozen = shown(prior, pictures(0), pictures(1)).freeze()
     assert cost(refrozen, seen[0].numpy()) == pytest.approx(cost(frozen, seen[0].numpy()), rel=0.01)
@@ -650,3 +659,33 @@ def test_tables_of_another_net_are_not_begun_with(trained, options):
     assert not prior.begin_with(StaticPrior(channels=C, alphabet=S).freeze())
     assert not prior.knows_channels
     assert all(torch.equal(before[name], now) for name, now in prior.state_dict().items())
+
+
+@pytest.mark.parametrize("smallest", [0.0, 1e-40, 1e-5])
+@pytest.mark.parametrize("place", range(RANGES))
+def test_activations_that_are_nearly_always_0_do_not_make_sums_inexact(smallest, place):
+    """As their range is forgotten in training."""
+    many = 600
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        net = ContextNet(channels=many, alphabet=S, groups=3, width=64)
+        net.follow(refinement([-1] * many))
+        for parameter in net.parameters():
+            parameter.add_(0.4 * torch.randn_like(parameter))
+        net.train()(torch.randint(0, S, (2, many, 4, 4)))
+    net.ranges[0, place] = smallest
+    rounded(net)
+
+
+@pytest.mark.parametrize("place", [0, 5])
+def test_a_group_of_small_activations_does_not_set_the_units_of_the_others(trained, frozen, place):
+    prior = copy.deepcopy(trained)
+    prior.net.ranges[0, place] = 0.0
+    small = ContextTables(rounded(prior.net), frozen.tables, frozen.order)
+    begun = [untrained(width=16) for _ in range(2)]
+    for each, tables in zip(begun, (small, frozen), strict=True):
+        each.follow(refinement())
+        assert each.begin_with(tables)
+    one, other = (each.net.state_dict() for each in begun)
+    for name in ("inputs.weight", "own.weight"):
+        assert 0.25 <= float(one[name].abs().max() / other[name].abs().max()) <= 4

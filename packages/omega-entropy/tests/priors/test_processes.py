@@ -71,4 +71,4 @@ def test_two_processes_count_what_one_does(prior, tmp_path):
     assert one.keys() == two.keys()
     assert all(np.array_equal(one[name], two[name]) for name in one)
     if isinstance(prior(), ContextPrior):
-        assert "table" in one  # and not the tables of `static`
+        assert "tables" in one  # and not the tables of `static`

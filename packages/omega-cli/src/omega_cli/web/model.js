@@ -164,7 +164,7 @@ export class Arrays {
  */
 function priorOf(arrays, channels, alphabet) {
   if (arrays.none) return new NoPrior(channels, alphabet);
-  if (arrays.has("table")) return new NetPrior(netArrays(arrays, channels, alphabet));
+  if (arrays.has("tables")) return new NetPrior(netArrays(arrays, channels, alphabet));
   return new (arrays.has("marks") ? RegressionPrior : StaticPrior)(arrays, channels, alphabet);
 }
 

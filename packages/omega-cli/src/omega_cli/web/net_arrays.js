@@ -4,7 +4,7 @@ import { OmegaError } from "./errors.js";
 import { pack, packedRows } from "./kernel.js";
 
 const KINDS = 8;
-const TABLES = KINDS * 40 * 7;
+const TABLES = 40 * (KINDS - 2 + 2 * 25);
 const MOST_LEVEL = 31;
 const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
 
@@ -37,7 +37,7 @@ const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
  * @property {number} channels C
  * @property {number} alphabet S
  * @property {number} stride F
- * @property {Int32Array} table (2240, S + 1)
+ * @property {Int32Array} tables (2240, S + 1)
  * @property {Int32Array} classes (C,)
  * @property {Int32Array} ranks (K, 2240)
  * @property {Int32Array} parents (C,)
@@ -91,7 +91,7 @@ export function netArrays(arrays, channels, alphabet) {
     channels,
     alphabet,
     stride: packedRows(width),
-    table: arrays.get("table", [TABLES, alphabet + 1]),
+    tables: arrays.get("tables", [TABLES, alphabet + 1]),
     classes,
     ranks,
     parents,

@@ -15,8 +15,8 @@ const KINDS = 8;
 const [ZERO_KIND, ROOT_KIND] = [3, 7];
 const KIND_BORDERS = [-3, -1, 0, 1, 2, 4];
 const LARGEST_MARK = 6;
-const [PARTS, PARTS_BELOW, LEANS, MOST_LEAN] = [40, 32, 7, 3];
-const TABLES = KINDS * PARTS * LEANS;
+const [PARTS, PARTS_BELOW, LEANS, MOST_LEAN] = [40, 32, 25, 12];
+const TABLES = PARTS * (KINDS - 2 + 2 * LEANS);
 const LOCAL_BITS = 6;
 
 /** The numbers of parents, from level −31 on, whose sums are weighted: the size in the upper 16 bits, and the signed. */
@@ -53,7 +53,7 @@ export class NetPrior {
   constructor(net) {
     this.#net = net;
     this.alphabet = net.alphabet;
-    this.bounds = intervals(net.table, net.alphabet);
+    this.bounds = intervals(net.tables, net.alphabet);
     this.ranks = net.ranks.length;
   }
 
@@ -229,16 +229,14 @@ export class NetPrior {
         const kind = isRoot ? ROOT_KIND : KIND_OF_PARENT[before[(channel - start) * positions + position] + MOST_LEVEL];
         const score = scores[i * rows + column] + local[column * positions + position];
         const part = Math.max(0, Math.min(PARTS - 1, (score >> 4) + PARTS_BELOW));
-        let lean = 0;
-        if (isRoot || kind === ZERO_KIND) {
-          const second = scores[i * rows + column + 1] + local[(column + 1) * positions + position];
-          lean = Math.max(-MOST_LEAN, Math.min(MOST_LEAN, (second + 16) >> 5));
-        }
-        const table = (kind * PARTS + part) * LEANS + lean + MOST_LEAN;
+        const first = PARTS * (kind + (kind > ZERO_KIND ? LEANS - 1 : 0));
         if (!isRoot && kind !== ZERO_KIND) {
-          waiting[channel * positions + position] = table;
+          waiting[channel * positions + position] = first + part;
           continue;
         }
+        const second = scores[i * rows + column + 1] + local[(column + 1) * positions + position];
+        const lean = Math.max(-MOST_LEAN, Math.min(MOST_LEAN, (second + 16) >> 5));
+        const table = first + part * LEANS + lean + MOST_LEAN;
         places[found] = channel * positions + position;
         tables[found] = table;
         ranks[found++] = rankOf[classes[channel] * TABLES + table];

@@ -21,27 +21,27 @@ class ContextTables(FrozenPrior):
     """A frozen prior whose tables an `IntegerNet` chooses.
 
     net: tells the number of the table of each symbol, from 0 to TABLES − 1.
-    table: (TABLES, S+1), the tables, as `Tables.cumulative`.
+    tables: (TABLES, S+1), as `Tables.cumulative`.
     order: of the symbols.
 
     Raises ValueError for arrays that do not fit each other.
     """
 
     net: IntegerNet
-    table: Integers
+    tables: Integers
     order: SymbolOrder
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_cumulative(self.table)
-        if self.table.shape != (TABLES, self.net.alphabet + 1):
-            raise ValueError(f"there are {TABLES} tables of {self.net.alphabet} symbols, not {self.table.shape}")
+        check_cumulative(self.tables)
+        if self.tables.shape != (TABLES, self.net.alphabet + 1):
+            raise ValueError(f"there are {TABLES} tables of {self.net.alphabet} symbols, not {self.tables.shape}")
         self.order.check(self.net, TABLES)
 
     @cached_property
     def cumulative(self) -> Integers:  # type: ignore[override]
         """The tables in the order of ranks, (K·TABLES, S+1)."""
-        return self.table[self.order.tables]
+        return self.tables[self.order.tables]
 
     @cached_property
     def _arithmetic(self) -> NetArithmetic:
@@ -58,7 +58,7 @@ class ContextTables(FrozenPrior):
         """Return the arrays of a model file."""
         net = {f"net.{name}": array for name, array in self.net.arrays().items()}
         # tables in 16 bits, in which 2¹⁶ is 0: there are many
-        return net | {"table": self.table.astype(np.uint16)} | self.order.arrays()
+        return net | {"tables": self.tables.astype(np.uint16)} | self.order.arrays()
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> ContextTables:
@@ -66,7 +66,7 @@ class ContextTables(FrozenPrior):
         if any(array.dtype.kind not in "iu" for array in arrays.values()):
             raise ValueError("the arrays of a context prior are integers")
         numbers = {name: array.astype(np.int64) for name, array in arrays.items()}
-        numbers["table"][:, -1:] += TOTAL
+        numbers["tables"][:, -1:] += TOTAL
         net = IntegerNet(**{entry.name: numbers[f"net.{entry.name}"] for entry in fields(IntegerNet)})
         order = SymbolOrder(**{entry.name: numbers[entry.name] for entry in fields(SymbolOrder)})
-        return cls(net, numbers["table"], order)
+        return cls(net, numbers["tables"], order)

@@ -32,14 +32,28 @@ from omega_core.coding.tables import Integers, Symbols, index_type
 
 FIRST_BITS, FIRST_PARTS, FIRST_BEFORE = 4, 40, 32
 """Parts of the first score: of 2⁴ units, 32 of them below 0."""
-SECOND_BITS, SECOND_PARTS = 5, 7
-"""Parts of the second score: of 2⁵ units, the middle one around 0."""
-TABLES = KINDS * FIRST_PARTS * SECOND_PARTS
+SECOND_BITS, SECOND_PARTS = 5, 25
+"""Parts of the second score, which counts for fresh symbols alone: of 2⁵ units, the middle one around 0."""
+TABLES = FIRST_PARTS * (KINDS - 2 + 2 * SECOND_PARTS)
 _BLOCK = 1 << 16
 """Symbols that are computed at once."""
 
 Small = NDArray[np.int8]
 Flags = NDArray[np.bool_]
+
+
+def parts_of_tables() -> tuple[Integers, Integers, Integers]:
+    """Return the kind of each table (TABLES,), its part of the first score, and that of the second.
+
+    Tables of one kind follow each other, in it those of one part of the first score. Kinds of symbols that refine have
+    one table for each of these, and the middle part of the second score.
+    """
+    kinds = np.arange(KINDS)
+    sides = np.where((kinds == ZERO_KIND) | (kinds == ROOT_KIND), SECOND_PARTS, 1)
+    kind = np.repeat(kinds, FIRST_PARTS * sides)
+    place = np.arange(TABLES) - (np.cumsum(FIRST_PARTS * sides) - FIRST_PARTS * sides)[kind]
+    second = np.where(sides[kind] > 1, place % sides[kind], SECOND_PARTS // 2)
+    return kind, place // sides[kind], second
 
 
 class NetArithmetic:
@@ -134,23 +148,29 @@ class NetArithmetic:
 
     @staticmethod
     def _tables(kind: Small, first: Floats, second: Floats) -> Floats:
-        """The tables (n, P) of symbols of these kinds with these scores, which are overwritten."""
+        """The tables (n, P), as `parts_of_tables` has them, of symbols of these kinds with these scores.
+
+        The scores are overwritten.
+        """
         first *= 2.0**-FIRST_BITS
         np.floor(first, out=first)
         first += FIRST_BEFORE
         np.clip(first, 0, FIRST_PARTS - 1, out=first)
         second *= 2.0**-SECOND_BITS
-        second += 0.5
+        second += SECOND_PARTS // 2 + 0.5
         np.floor(second, out=second)
-        middle = SECOND_PARTS // 2
-        np.clip(second, -middle, middle, out=second)
-        second *= (kind == ZERO_KIND) | (kind == ROOT_KIND)
+        np.clip(second, 0, SECOND_PARTS - 1, out=second)
         table = kind.astype(np.float32)
         table *= FIRST_PARTS
         table += first
-        table *= SECOND_PARTS
+        # what the tables of fresh symbols are farther apart; by products, as NumPy takes three times as long to choose
+        first *= SECOND_PARTS - 1
+        second += first
+        second *= (kind == ZERO_KIND) | (kind == ROOT_KIND)
         table += second
-        table += middle
+        # the tables for a kind of fresh symbols lie before
+        np.multiply(kind > ZERO_KIND, np.float32(FIRST_PARTS * (SECOND_PARTS - 1)), out=first)
+        table += first
         return table
 
     def _write_levels(self, known: Small, symbols: Symbols, start: int, end: int) -> None:

@@ -18,6 +18,6 @@ def specified_prior(arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
     """
     if not arrays:
         return NoPrior()
-    if "table" in arrays:
+    if "tables" in arrays:
         return ContextTables.from_arrays(arrays)
     return (RegressionTables if "marks" in arrays else FrozenTables).from_arrays(arrays)

@@ -178,4 +178,4 @@ class ContextPrior(ConditionalPrior):
     @classmethod
     def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
         """See `Prior.thaw`."""
-        return ContextTables.from_arrays(arrays) if "table" in arrays else super().thaw(arrays)
+        return ContextTables.from_arrays(arrays) if "tables" in arrays else super().thaw(arrays)

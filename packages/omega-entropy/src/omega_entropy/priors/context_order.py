@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omega_core.coding.integer_net import KINDS, MOST_LEVEL, ROOT_KIND, ZERO_KIND
+from omega_core.coding.integer_net import MOST_LEVEL, ROOT_KIND, ZERO_KIND
 from omega_core.coding.net_arithmetic import (
     FIRST_BEFORE,
     FIRST_BITS,
@@ -14,6 +14,7 @@ from omega_core.coding.net_arithmetic import (
     SECOND_BITS,
     SECOND_PARTS,
     TABLES,
+    parts_of_tables,
 )
 from omega_core.coding.symbol_order import SymbolOrder
 from omega_entropy.priors.context_net import ContextNet, Told, first_half
@@ -35,12 +36,9 @@ def log_odds_of_tables(offset: Tensor, slope: Tensor, lean: Tensor) -> Tensor:
 
     offset, slope, lean: (KINDS, S), of a `ContextNet`.
     """
-    device = offset.device
-    kind = torch.arange(KINDS, device=device).repeat_interleave(FIRST_PARTS * SECOND_PARTS)
-    part = torch.arange(FIRST_PARTS, device=device).repeat_interleave(SECOND_PARTS).repeat(KINDS)
-    side = torch.arange(SECOND_PARTS, device=device).repeat(KINDS * FIRST_PARTS) - SECOND_PARTS // 2
+    kind, part, side = (torch.from_numpy(each).to(offset.device) for each in parts_of_tables())
     first = (part + 0.5 - FIRST_BEFORE) * 2.0 ** (FIRST_BITS - SCORE_BITS)
-    second = side * 2.0 ** (SECOND_BITS - SCORE_BITS)
+    second = (side - SECOND_PARTS // 2) * 2.0 ** (SECOND_BITS - SCORE_BITS)
     return offset[kind] + first[:, None] * slope[kind] + second[:, None] * lean[kind]
 
 
@@ -76,11 +74,12 @@ def places_of(net: ContextNet, told: Told) -> Tensor:
 def _tables(told: Told) -> Tensor:
     """The tables (B, C, h, w) that the scores of a net tell, as `NetArithmetic` finds them."""
     part = (told.first * 2.0 ** (SCORE_BITS - FIRST_BITS)).floor() + FIRST_BEFORE
+    part = part.clamp(0, FIRST_PARTS - 1).long()
     middle = SECOND_PARTS // 2
-    lean = (told.second * 2.0 ** (SCORE_BITS - SECOND_BITS) + 0.5).floor().clamp(-middle, middle)
-    lean = lean * ((told.kinds == ZERO_KIND) | (told.kinds == ROOT_KIND))
-    places = part.clamp(0, FIRST_PARTS - 1) * SECOND_PARTS + lean + middle
-    return told.kinds * (FIRST_PARTS * SECOND_PARTS) + places.long()
+    side = (told.second * 2.0 ** (SCORE_BITS - SECOND_BITS) + 0.5).floor().clamp(-middle, middle).long() + middle
+    fresh = (told.kinds == ZERO_KIND) | (told.kinds == ROOT_KIND)
+    start = told.kinds * FIRST_PARTS + (told.kinds > ZERO_KIND) * (FIRST_PARTS * (SECOND_PARTS - 1))
+    return start + torch.where(fresh, part * SECOND_PARTS + side, part)
 
 
 @torch.no_grad()
@@ -93,7 +92,7 @@ def _slopes(net: ContextNet) -> tuple[Tensor, Tensor]:
     classes = (steps.max() - steps).clamp_max(_MOST_CLASSES - 1)
     chances = probabilities(net)
     levels = net.levels[MOST_LEVEL].double()
-    kind = torch.arange(KINDS, device=levels.device).repeat_interleave(FIRST_PARTS * SECOND_PARTS)
+    kind = torch.from_numpy(parts_of_tables()[0]).to(levels.device)
     changes = (chances * levels.square()).sum(dim=1)  # a change of a number by 1 removes 1
     fresh = (kind == ZERO_KIND) | (kind == ROOT_KIND)
     bits = -(chances * chances.clamp_min(1e-300).log2()).sum(dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import cast
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from omega_core.coding.integer_net import LARGEST, LOCAL_BITS, MOST_SHIFT, IntegerNet
+from omega_core.coding.integer_net import LARGEST, LARGEST_MARK, LOCAL_BITS, MOST_SHIFT, IntegerNet
 from omega_entropy.priors.context_net import OUTPUT_SCALE, ContextNet, Group
 
 SCORE_BITS = 6
@@ -21,6 +22,7 @@ OUTPUTS = ("first", 4), ("second", 6)
 """The layers of scores, and the activation before each."""
 SCORE_UNIT = -SCORE_BITS - int(np.log2(OUTPUT_SCALE))
 """The power of two of the unit of what these layers make."""
+_EXACT_BITS = 22  # of the sums that a unit may have: two less than float32 holds, as weights are rounded
 _FINE = 2.0 ** (SCORE_BITS + LOCAL_BITS)
 LOCAL_SCALES = {
     "base": 2.0**SCORE_BITS,
@@ -30,6 +32,10 @@ LOCAL_SCALES = {
     "beside": _FINE / 8,
 }
 """What is added to scores without the net, and what each is multiplied with before it is rounded."""
+
+
+_IN_ORDER = [(name, layer, *pairs[layer]) for layer in range(3) for name, _, pairs in LAYERS]
+"""The layers of a group, as (name, number, activation before, activation after), each after what it is given."""
 
 
 @torch.no_grad()
@@ -42,9 +48,8 @@ def rounded(net: ContextNet) -> IntegerNet:
     count, width = len(bounds) - 1, net.width
     ranges_of = net.ranges[:count].double().cpu()
     units = _exponents(ranges_of)  # (G, RANGES), the power of two of each activation
-    # features of the first group, which is told nothing, may be 0: with the least unit, sums might not be exact
-    units[:, 0] = torch.where(ranges_of[:, 0] > 0, units[:, 0], units[:, 0].max())
     of_group = [cast(Group, net.groups[g]) for g in range(count)]
+    _coarsen(units, net, of_group)
     largest_bias = torch.stack([_double(group.bias).abs() for group in of_group]).amax(dim=0)
     inputs, _, bits = _in_units(_flat(net.inputs), largest_bias, 0, units[:, 0].max())
     own, _, own_bits = _in_units(_flat(net.own), torch.zeros(width), 0, units[:, 5].max())
@@ -88,6 +93,27 @@ def rounded(net: ContextNet) -> IntegerNet:
         **{name: torch.round(_double(getattr(net, name)) * scale) for name, scale in LOCAL_SCALES.items()},
     }
     return IntegerNet(**{name: tensor.long().numpy() for name, tensor in arrays.items()})
+
+
+def _coarsen(units: Tensor, net: ContextNet, of_group: Sequence[Group]) -> None:
+    """Make units (G, RANGES) of activations as coarse as sums below 2²⁴ of them demand, in place.
+
+    They are too fine where activations were 0 or nearly so in training, as those of the first group, which is told
+    nothing, may be.
+    """
+
+    def exact(reached: Tensor) -> Tensor:
+        return torch.ceil(torch.log2(reached.amax().clamp_min(1e-9))).long() - _EXACT_BITS
+
+    bias = torch.stack([_double(group.bias).abs() for group in of_group]).amax(dim=0)
+    units[:, 0].clamp_(min=exact(_flat(net.inputs).abs().sum(dim=1) * LARGEST_MARK + bias))
+    units[:, 5].clamp_(min=exact(_flat(net.own).abs().sum(dim=1) * LARGEST_MARK))
+    for group, of_activation in zip(of_group, units, strict=True):
+        for name, layer, given, made in _IN_ORDER:
+            convolution = getattr(group, name)[layer]
+            largest = LARGEST * 2.0 ** of_activation[given]
+            reached = _flat(convolution).abs().sum(dim=1) * largest + _double(convolution.bias).abs()
+            of_activation[made] = torch.maximum(of_activation[made], exact(reached))
 
 
 def _double(tensor: Tensor) -> Tensor:

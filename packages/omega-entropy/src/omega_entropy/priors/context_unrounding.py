@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from omega_core.coding.context_tables import ContextTables
 from omega_core.coding.integer_net import KINDS, LARGEST, IntegerNet
+from omega_core.coding.net_arithmetic import parts_of_tables
 from omega_core.coding.tables import TOTAL, Integers
 from omega_entropy.priors.context_net import RANGES, ContextNet, Group
 from omega_entropy.priors.context_order import log_odds_of_tables
@@ -39,8 +40,9 @@ def unround(net: ContextNet, tables: ContextTables) -> None:
     integers = tables.net
     bounds = [*integers.bounds.tolist(), *[net.channels] * (net.most_groups - len(integers.bias))]
     count = len(integers.bias)
-    # what two layers share fixes the units of two activations but for a constant
-    input_bits, own_bits = (integers.shifts[0, place] - _UNIT for place in (0, 7))
+    # what two layers share fixes the units of two activations but for a constant: that of the group with the coarsest
+    gathered, own = (int(integers.shifts[:, place, 0].argmax()) for place in (0, 7))
+    input_bits, own_bits = integers.shifts[gathered, 0] - _UNIT, integers.shifts[own, 7] - _UNIT
     units = np.full((count, RANGES), _UNIT)
     units[:, 0] = integers.shifts[:, 0, 0] - input_bits[0]
     units[:, 5] = integers.shifts[:, 7, 0] - own_bits[0]
@@ -66,7 +68,7 @@ def unround(net: ContextNet, tables: ContextTables) -> None:
             _set_layer(getattr(net, name), getattr(integers, name), getattr(integers, f"{name}_bias"), bits, unit)
         for name, scale in LOCAL_SCALES.items():
             _set(getattr(net, name), getattr(integers, name) / scale)
-    _fit_probabilities(net, np.diff(tables.table) / TOTAL)
+    _fit_probabilities(net, np.diff(tables.tables) / TOTAL)
     net.ready.fill_(True)
 
 
@@ -98,4 +100,5 @@ def _fit_probabilities(net: ContextNet, chances: NDArray[np.float64]) -> None:
         for parameter, fitted in zip((net.offset, net.slope, net.lean), parameters, strict=True):
             parameter.copy_(fitted)
         # others have the least probability that a table can have
-        net.used.copy_((wanted > 1 / TOTAL).view(KINDS, -1, net.alphabet).any(dim=1))
+        of_kind = torch.from_numpy(parts_of_tables()[0])
+        net.used.copy_(torch.stack([(wanted[of_kind == kind] > 1 / TOTAL).any(dim=0) for kind in range(KINDS)]))
