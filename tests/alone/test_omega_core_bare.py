@@ -20,7 +20,7 @@ PACK = Path("golden/any-size/pack.omega")
 FILES = [*Path("golden").rglob("*.omega")]
 NEED_A_MODEL = (
     *("ImageCodec", "Model", "Picture", "ProgressiveDecoder", "compress", "decode_progressively", "decompress"),
-    *("decompress_picture", "export_onnx", "load_model"),
+    *("decompress_picture", "export_onnx", "load_codec", "load_model", "save_model"),
 )
 
 
