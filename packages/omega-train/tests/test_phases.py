@@ -1,6 +1,7 @@
-"""Training in phases: relaxed, joint, decoder."""
+"""Training in phases: relaxed, joint, decoder, prior."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from omega_core.errors import ComponentError, RecipeError
 from omega_train import export_run, train
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch
+from omega_train.data.glyphs import glyphs
 from omega_train.fit_quantizer import _entropies, fit_quantizer
 from omega_train.phases import Phase, Phases
 from omega_train.rate_sampling import draw_rates, draw_shares
@@ -71,13 +73,70 @@ def trained(task: CodecTask) -> set[str]:
 
 
 def test_phases_follow_each_other(phased: Make) -> None:
-    phases = Phases.of(phased(), 12)
-    assert [phases.at(step) for step in (0, 5, 6, 8, 9, 11)] == [
+    phases = Phases.of(phased(prior_share=0.125), 16)
+    assert [phases.at(step) for step in (0, 7, 8, 9, 10, 13, 14, 15)] == [
         *(Phase.RELAXED, Phase.RELAXED),
         *(Phase.JOINT, Phase.JOINT),
         *(Phase.DECODER, Phase.DECODER),
+        *(Phase.PRIOR, Phase.PRIOR),
     ]
-    assert [phases.progress(step) for step in (0, 3, 6, 9)] == [0.0, 0.5, 0.0, 0.5]
+
+
+def test_relaxed_and_prior_phase_have_schedules_of_their_own(phased: Make) -> None:
+    phases = Phases.of(phased(prior_share=0.125), 16)
+    assert [phases.schedule(step) for step in (0, 7, 8, 13, 14, 16)] == [
+        *((0, 8), (0, 8)),
+        *((8, 14), (8, 14)),
+        *((14, 16), (14, 16)),
+    ]
+    task = CodecTask(phased(prior_share=0.125, schedule="cosine"))
+    task.steps = 16
+    factors = [task._learning_rate_factor(step) for step in (0, 4, 8, 11, 14, 15)]
+    assert factors == pytest.approx([1.0, 0.5, 1.0, 0.5, 1.0, 0.5])
+
+
+def test_a_prior_step_trains_the_prior_alone_on_all_symbols_of_files(phased: Make) -> None:
+    task = CodecTask(phased(prior_share=0.25, decoder_share=0.0))
+    fit_quantizer(task, images())
+    task.recipe = phased(prior_share=1.0, relaxed_share=0.0, decoder_share=0.0)
+    step_of(task, 0).backward()
+    names = trained(task)
+    assert names
+    assert all(name.startswith("prior.net.") for name in names)
+    loss = float(step_of(task, 1).detach())
+    with torch.no_grad():
+        symbols = task.codec.encode_symbols(torch.from_numpy(images().pixels) / 255)
+        bits = task.codec.channel_bits(symbols).sum() / images().pixels.size
+    assert loss == pytest.approx(float(bits), rel=1e-5)
+
+
+def test_the_prior_of_a_model_is_adapted_to_other_pictures(phased: Make, tmp_path: Path) -> None:
+    """Files have fewer bytes, and the pixels that they had."""
+    path = train(phased(), tmp_path / "run", **CPU)
+    shares = {"prior_share": 1.0, "relaxed_share": 0.0, "decoder_share": 0.0}
+    recipe = phased(**shares, steps=30, learning_rate=0.01, dataset_options={"training": 40, "validation": 20})
+    adapted = train(recipe, tmp_path / "adapted", init=str(path), **CPU)
+    before, after = load_model(path), load_model(adapted)
+    pixels = glyphs(8, seed=3)[:, 0]
+    sizes = [sum(len(model.compress(each)) for each in pixels) for model in (before, after)]
+    assert sizes[1] < 0.99 * sizes[0]
+    for each in pixels:
+        np.testing.assert_array_equal(
+            *(model.decompress_picture(model.compress(each)).pixels for model in (before, after))
+        )
+
+
+def test_prior_steps_go_on_from_the_average(phased: Make, tmp_path: Path) -> None:
+    train(phased(decoder_share=0.25, prior_share=0.25, ema=0.9), tmp_path / "run", **CPU)
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    [average] = [each["average"] for each in state["callbacks"].values() if "average" in each]
+    for name, weights in average.items():
+        torch.testing.assert_close(weights, state["state_dict"][name], rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_a_prior_without_parameters_is_not_trained(phased: Make) -> None:
+    with pytest.raises(ComponentError, match="the prior static has no parameters, which prior-share would train"):
+        CodecTask(phased(prior="static", prior_options={}, prior_share=0.25))
 
 
 def test_a_relaxed_step_trains_transforms_and_what_is_relaxed_alone(phased: Make) -> None:
@@ -248,7 +307,7 @@ PHASED = [name for name in recipe_names() if load_recipe(name).relaxed_share]
 def test_a_shipped_recipe_goes_through_its_phases(name: str) -> None:
     torch.manual_seed(0)
     task = CodecTask(load_recipe(name))
-    task.steps = 10
+    task.steps = 20
     coarse = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8)).astype(np.uint8)
     photos = ArrayImages(np.ascontiguousarray(coarse.repeat(8, 2).repeat(8, 3)))
     batch = Batch(torch.from_numpy(photos.pixels), torch.arange(2), 1)
@@ -256,12 +315,13 @@ def test_a_shipped_recipe_goes_through_its_phases(name: str) -> None:
     assert any("relaxation" in name for name in trained(task))
     fit_quantizer(task, photos)
     assert 0 < float(task.prefix_rates[-1]) < 24
-    task.zero_grad()
-    batch.step = 9
-    loss = task.training_step(batch, 0)
-    loss.backward()
-    assert bool(loss.isfinite())
-    assert "quantizer.correction" in trained(task)
+    for step, name in ((task.phases.decoder_from, "quantizer.correction"), (task.steps - 1, "prior.net.")):
+        task.zero_grad()
+        batch.step = step
+        loss = task.training_step(batch, 0)
+        loss.backward()
+        assert bool(loss.isfinite())
+        assert any(each.startswith(name) for each in trained(task))
 
 
 def test_recipes_for_photos_in_phases_weigh_rate_and_pixels_alike() -> None:
@@ -276,11 +336,12 @@ def test_recipes_for_photos_in_phases_weigh_rate_and_pixels_alike() -> None:
     assert published < most_of_published < most_of_ours  # which goes on to higher rates
 
 
-@pytest.mark.parametrize("stop", [3, 7, 10], ids=["relaxed", "joint", "decoder"])
+@pytest.mark.parametrize("stop", [3, 7, 9, 11], ids=["relaxed", "joint", "decoder", "prior"])
 def test_stopped_in_any_phase_a_run_goes_on_exactly(phased: Make, tmp_path: Path, stop: int) -> None:
     class Stop(Exception):
         pass
 
+    phased = partial(phased, decoder_share=1 / 6, prior_share=1 / 6)
     whole = train(phased(), tmp_path / "whole", **CPU)
     step_before = CodecTask.training_step
 
@@ -322,6 +383,8 @@ def test_a_run_in_its_relaxed_phase_can_be_made_a_model_of(phased: Make, tmp_pat
     ("settings", "message"),
     [
         ({"relaxed_share": 0.6, "decoder_share": 0.5}, "are 1.1 of the steps together, more than all"),
+        ({"relaxed_share": 0.6, "prior_share": 0.2}, "are 1.05 of the steps together, more than all"),
+        ({"prior_share": -0.1}, "prior-share is a share from 0 to 1, not -0.1"),
         ({"channels_min": 10, "lambda_min": 0.999}, "for models of many rates"),
         ({"lambda_max": 1.0}, "lambda lies between 0 and 1"),
     ],
@@ -331,9 +394,10 @@ def test_phases_that_cannot_be_are_refused(phased: Make, settings: dict[str, obj
         phased(**settings)
 
 
-def test_a_phase_that_no_steps_are_left_for_is_named(phased: Make, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"2 steps leave none for the decoder phase, whose share is 0\.1: take more"):
-        train(phased(steps=2, decoder_share=0.1), tmp_path / "run", **CPU)
+@pytest.mark.parametrize("phase", ["decoder", "prior"])
+def test_a_phase_that_no_steps_are_left_for_is_named(phased: Make, tmp_path: Path, phase: str) -> None:
+    with pytest.raises(RecipeError, match=rf"2 steps leave none for the {phase} phase, whose share is 0\.1: take more"):
+        train(phased(steps=2, **{"decoder_share": 0.0, f"{phase}_share": 0.1}), tmp_path / "run", **CPU)
     assert not (tmp_path / "run" / "last.ckpt").exists()
 
 

@@ -77,7 +77,7 @@ def test_a_run_of_minutes_ends_with_them_and_with_its_schedule(tiny: Make, clock
 @pytest.mark.parametrize(
     ("settings", "options", "message"),
     [
-        ({"decoder_share": 0.1}, {"minutes": 1.0}, "take a relaxed-share of 1 or 0"),
+        ({"decoder_share": 0.1}, {"minutes": 1.0}, "take shares of 0 or 1 only"),
         ({}, {"minutes": 0.0}, "minutes have to be above 0"),
         ({}, {"counted": 0}, "over 1 picture or more, not 0"),
     ],

@@ -31,7 +31,7 @@ OMEGA = {"reset_dead_every": 4, "sort_channels": True, "decoder_share": 0.25, "e
 RELAXED = {"relaxed_share": 0.5, "decoder_share": 0.25, "lambda_min": 0.8, "ema": 0.9}
 VARIANTS: dict[str, dict[str, Any]] = {
     "omega": OMEGA,
-    "integer": {"quantizer": "integer", "prior": "factorized", "latent_channels": 3},
+    "integer": {"quantizer": "integer", "prior": "factorized", "latent_channels": 3, "prior_share": 0.25},
     "muon": {**OMEGA, "optimizer": "muon", "architecture_options": {"width": 64}},
     "phases": {
         **RELAXED, "channels": 10, "alphabet": 16, "quantizer_options": {**STAGES, "relaxed_steps": [0.5, 0.05]}

@@ -5,6 +5,7 @@ relaxed     transforms, and gains and steps of a scalar quantizer at any rate, w
 joint       the whole codec, with the gradients of its quantizer (`Quantizer.forward`)
 decoder     synthesis, the quantizer's table or corrections, and the prior, on the symbols that files hold
             (`ImageCodec.with_frozen_symbols`)
+prior       the prior alone, on all symbols of files: no synthesis, so that a step takes a third of the time
 """
 
 from dataclasses import dataclass
@@ -20,11 +21,13 @@ class Phase(Enum):
     RELAXED = "relaxed"
     JOINT = "joint"
     DECODER = "decoder"
+    PRIOR = "prior"
 
 
 @dataclass(frozen=True)
 class Phases:
-    """Where phases begin: steps before `joint_from` are relaxed, steps from `decoder_from` on decoder steps.
+    """Where phases begin: steps before `joint_from` are relaxed, those from `decoder_from` and `prior_from` on decoder
+    and prior steps.
 
     steps: the number of steps of the run.
     """
@@ -32,17 +35,24 @@ class Phases:
     steps: int
     joint_from: int
     decoder_from: int
+    prior_from: int
 
     @classmethod
     def of(cls, recipe: Recipe, steps: int) -> "Phases":
         """The phases of a recipe in a run of `steps` steps. Raises RecipeError if a phase of it has no steps."""
-        phases = cls(steps, round(steps * recipe.relaxed_share), round(steps * (1 - recipe.decoder_share)))
+        phases = cls(
+            steps,
+            round(steps * recipe.relaxed_share),
+            round(steps * (1 - recipe.decoder_share - recipe.prior_share)),
+            round(steps * (1 - recipe.prior_share)),
+        )
         lengths = {
             Phase.RELAXED: (recipe.relaxed_share, phases.joint_from),
-            Phase.DECODER: (recipe.decoder_share, steps - phases.decoder_from),
+            Phase.DECODER: (recipe.decoder_share, phases.prior_from - phases.decoder_from),
+            Phase.PRIOR: (recipe.prior_share, steps - phases.prior_from),
         }
         for phase, (share, length) in lengths.items():
-            if recipe.relaxed_share and share and not length:
+            if (recipe.relaxed_share or phase is Phase.PRIOR) and share and not length:
                 raise RecipeError(
                     f"{steps} steps leave none for the {phase.value} phase, whose share is {share}: take more."
                 )
@@ -52,9 +62,15 @@ class Phases:
         """The phase of a step, which counts from 0."""
         if step < self.joint_from:
             return Phase.RELAXED
+        if step >= self.prior_from:
+            return Phase.PRIOR
         return Phase.DECODER if step >= self.decoder_from else Phase.JOINT
 
-    def progress(self, step: int) -> float:
-        """The share, from 0 to 1, that is done at a step of the relaxed phase, or of the phases after it."""
-        first, end = (0, self.joint_from) if step < self.joint_from else (self.joint_from, self.steps)
-        return min(1.0, (step - first) / max(1, end - first))
+    def schedule(self, step: int) -> tuple[int, int]:
+        """The first step, and the one after the last, of the schedule of learning rates that a step belongs to.
+
+        The relaxed and the prior phase have schedules of their own; the joint and the decoder phase share one.
+        """
+        last = min(step, self.steps - 1)
+        first = max(each for each in (0, self.joint_from, self.prior_from) if each <= last)
+        return first, min(each for each in (self.joint_from, self.prior_from, self.steps) if each > first)

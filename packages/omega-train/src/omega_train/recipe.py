@@ -51,8 +51,10 @@ class Recipe:
         interpolated geometrically over the fineness of quantization, and finenesses are drawn uniformly; after the
         relaxed phase, `draw_exponent` says how the share of the bits is drawn. With 1 all steps are relaxed, and the
         quantizer is fitted when the model is written.
-    decoder_share: the share of the steps, at the end, in which only the synthesis, the table of the quantizer and the
+    decoder_share: the share of the steps, near the end, in which only the synthesis, the table of the quantizer and the
         prior are trained, on the symbols that files hold; with `ema`, beginning with the average.
+    prior_share: the share of the steps, after these, in which the prior alone is trained, on all symbols of files; for
+        priors with parameters. With 1 and `--init`, the prior of a model is adapted to other pictures.
     reset_dead_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
         (`Quantizer.reset_dead_symbols`).
     sort_channels: whether channels are sorted by the distortion that each removes per bit, after training, and
@@ -93,6 +95,7 @@ class Recipe:
     ema: float = 0.0
     relaxed_share: float = 0.0
     decoder_share: float = 0.0
+    prior_share: float = 0.0
     reset_dead_every: int | None = None
     sort_channels: bool = False
     half_precision: bool = False
@@ -146,12 +149,13 @@ class Recipe:
         for setting in ("ema", "decoder_share", "rate_warmup"):
             value = getattr(self, setting)
             _check(0 <= value < 1, f"{_key(setting)} is a share, at least 0 and below 1, not {value}")
-        share = self.relaxed_share
-        _check(0 <= share <= 1, f"relaxed-share is a share from 0 to 1, not {share}")
-        shares = (self.relaxed_share, self.decoder_share)
+        for setting in ("relaxed_share", "prior_share"):
+            value = getattr(self, setting)
+            _check(0 <= value <= 1, f"{_key(setting)} is a share from 0 to 1, not {value}")
+        total = self.relaxed_share + self.decoder_share + self.prior_share
         _check(
-            sum(shares) <= 1 + 1e-9,
-            f"relaxed-share and decoder-share are {sum(shares):g} of the steps together, more than all",
+            total <= 1 + 1e-9,
+            f"relaxed-share, decoder-share and prior-share are {total:g} of the steps together, more than all",
         )
         if self.relaxed_share:
             _check(self.adaptive, "a relaxed phase is for models of many rates, with channels such as 0:16")

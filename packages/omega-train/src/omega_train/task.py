@@ -87,6 +87,8 @@ class CodecTask(LightningModule):
                     name = getattr(self.recipe, kind)
                     asked = settings[method]
                     raise ComponentError(f"the {kind} {name} has no `{method}`, which {asked} needs.")
+        if self.recipe.prior_share and (self.prior is None or not any(True for _ in self.prior.parameters())):
+            raise ComponentError(f"the prior {self.recipe.prior} has no parameters, which prior-share would train.")
 
     @property
     def architecture(self) -> Architecture:
@@ -138,6 +140,8 @@ class CodecTask(LightningModule):
         self.quantizer.sample_seeds = noise_seeds(self.recipe, batch)
         self.quantizer.progress = min(1.0, batch.step / self.steps)
         image = (batch.pixels.to(self.dtype) / 255).contiguous(memory_format=torch.channels_last)
+        if phase is Phase.PRIOR:
+            return self._prior_step(image)
         if phase is Phase.RELAXED:
             output = self.codec.relaxed(image, rates.kept, rates.fineness)
         elif phase is Phase.JOINT:
@@ -152,6 +156,15 @@ class CodecTask(LightningModule):
         if output.symbols is not None:
             self._observe(output.symbols, rates.kept)
         self.last = {"loss": loss.detach(), "mse": mse.detach().mean(), "bpp": bpp.detach().mean()}
+        return loss
+
+    def _prior_step(self, image: Tensor) -> Tensor:
+        """The mean bits per pixel of all symbols of images (B, colors, H, W), as the prior learns from them."""
+        symbols = self.codec.encode_symbols(image)
+        self._observe(symbols, torch.full((len(image),), self.quantizer.channels, device=self.device))
+        with torch.autocast(image.device.type, enabled=False):
+            loss = self.codec.channel_bits(symbols).sum(dim=1).mean() / image[0, 0].numel()
+        self.last = {"loss": loss.detach(), "bpp": loss.detach()}
         return loss
 
     def _draw_rates(self, batch: Batch) -> Rates:
@@ -195,12 +208,13 @@ class CodecTask(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _learning_rate_factor(self, step: int) -> float:
-        """The factor of the learning rates at a step; the schedule begins again after a relaxed phase."""
-        first = self.phases.joint_from
-        rising = min(1.0, (step - (first if step >= first else 0) + 1) / (self.recipe.warmup + 1))
+        """The factor of the learning rates at a step, by the schedule of its phase."""
+        first, end = self.phases.schedule(step)
+        rising = min(1.0, (step - first + 1) / (self.recipe.warmup + 1))
         if self.recipe.schedule == "constant":
             return rising
-        return rising * (0.5 + 0.5 * math.cos(math.pi * self.phases.progress(step)))
+        done = min(1.0, (step - first) / max(1, end - first))
+        return rising * (0.5 + 0.5 * math.cos(math.pi * done))
 
 
 def symbol_counts(symbols: Tensor, kept: Tensor, alphabet: int) -> Tensor:

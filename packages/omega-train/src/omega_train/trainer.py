@@ -80,10 +80,11 @@ class LightningTrainer:
             raise TrainingError(f"a prior is counted over 1 picture or more, not {counted}.")
         if minutes is not None and not minutes > 0:
             raise TrainingError(f"minutes have to be above 0, not {minutes}.")
-        if minutes is not None and (0 < recipe.relaxed_share < 1 or recipe.decoder_share):
+        shares = (recipe.relaxed_share, recipe.decoder_share, recipe.prior_share)
+        if minutes is not None and any(0 < share < 1 for share in shares):
             raise TrainingError(
-                "steps of different phases take different times, and minutes cannot be planned: take a relaxed-share of"
-                " 1 or 0 and no decoder-share, or give steps instead."
+                "steps of different phases take different times, and minutes cannot be planned: take shares of 0 or 1"
+                " only, or give steps instead."
             )
         self.time_limit = None if minutes is None else TimeLimit(began + 60 * minutes)
         self.counted, self.changed_data = counted, changed_data
@@ -196,8 +197,10 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
             warnings.filterwarnings("error", ".*not supported.*")  # Lightning would use another precision
             trainer = _quiet_trainer(**settings)
         if trainer.num_devices * trainer.num_nodes > 1:
-            # the analysis has no gradients in the decoder phase, the quantizer's own parameters in the relaxed phase
-            strategy = DDPStrategy(find_unused_parameters=recipe.decoder_share + recipe.relaxed_share > 0)
+            # some parameters have no gradients: the analysis in the decoder phase, transforms in the prior phase, and
+            # the quantizer's own in the relaxed phase
+            shares = (recipe.relaxed_share, recipe.decoder_share, recipe.prior_share)
+            strategy = DDPStrategy(find_unused_parameters=any(shares))
             trainer = _quiet_trainer(**settings, strategy=strategy)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, UserWarning) as problem:
         raise TrainingError(f"cannot train with these settings: {str(problem).splitlines()[0]}") from problem

@@ -12,9 +12,13 @@ from omega_train.fit_quantizer import fit_quantizer
 from omega_train.phases import Phase
 from omega_train.task import CodecTask
 
+AVERAGED = (Phase.DECODER, Phase.PRIOR)
+"""The phases that begin with the average of the weights, whose symbols files hold."""
+
 
 class PhaseChange(Callback):
-    """Fits the quantizer at the end of the relaxed phase; there and at the decoder phase, weights become their average.
+    """Fits the quantizer at the end of the relaxed phase; there, and at the beginning of the decoder and the prior
+    phase, weights become their average.
 
     images: the training images, to which the quantizer is fitted. workers: the number of processes that read them.
     average: the moving average of the weights, if there is one: files hold its symbols.
@@ -25,21 +29,21 @@ class PhaseChange(Callback):
     ) -> None:
         self.images, self.workers = images, workers
         self.average, self.best, self.progress = average, best, progress
-        self.decoder = False  # whether the last step was in this phase: the length of a resumed run may differ
+        self.phase = ""  # of the last step: the length of a resumed run may differ
 
     def state_dict(self) -> dict[str, Any]:
-        return {"decoder": self.decoder}
+        return {"phase": self.phase}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.decoder = state_dict["decoder"]
+        self.phase = state_dict["phase"]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         task, step = cast(CodecTask, pl_module), trainer.global_step
         phase = task.phase(step)
-        decoder, relaxed_ends = phase is Phase.DECODER, phase is not Phase.RELAXED and not task.fitted
-        if self.average and self.average.steps and (relaxed_ends or (decoder and not self.decoder)):
+        begins, relaxed_ends = phase.value != self.phase, phase is not Phase.RELAXED and not task.fitted
+        if self.average and self.average.steps and (relaxed_ends or (begins and phase in AVERAGED)):
             self.average.replace()
-        self.decoder = decoder
+        self.phase = phase.value
         if relaxed_ends:
             said = fit_quantizer(task, self.images, self.workers)
             if self.average:
