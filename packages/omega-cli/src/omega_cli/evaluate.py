@@ -104,7 +104,7 @@ class Evaluating:
 
     models: by name, each with the coder of its files; None is the coder of the model.
     against: codecs to compare with, by name.
-    channels: the numbers of channels to measure; up to 32, evenly spaced, if empty.
+    channels: the numbers of channels to measure; those of `Model.channel_counts` if empty.
     effort: of the models, for a file at each number of channels; 0 for prefixes of one file.
     metrics: the metrics to measure.
     max_pixels: the largest number of pixels of a picture.
@@ -286,7 +286,7 @@ def evaluate_on(
 
     The arguments are those of the command `evaluate`, after parsing.
 
-    counts: numbers of channels to measure; up to 32, evenly spaced, if empty.
+    counts: numbers of channels to measure; those of `Model.channel_counts` if empty.
     effort: of the models, from 0 to 3; above 0 every number of channels has a file of its own.
     codecs: names of codecs to compare with.
     codec_options: their options, such as "webp.method=4".

@@ -1,11 +1,13 @@
 """The order of coding, with a prior that has several steps."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omega_core.coding.order import SymbolArrays, coding_steps, even_counts, in_order
+from omega_core.coding.order import SymbolArrays, coding_steps, even_counts, geometric_counts, in_order
 from omega_core.coding.tables import MISSING, FrozenPrior, FrozenTables, NoPrior, Step
 
 C = 3
@@ -153,6 +155,21 @@ def test_up_to_32_counts_are_taken():
     assert even_counts(32) == list(range(1, 33))
     assert even_counts(33) == [*range(2, 33, 2), 33]
     assert len(even_counts(480)) == 32
+
+
+@given(st.integers(33, 5000))
+def test_many_channels_are_counted_in_a_constant_ratio(channels):
+    counts = geometric_counts(channels)
+    assert 16 <= len(counts) <= 24
+    assert counts == sorted(set(counts))
+    assert (counts[0], counts[-1]) == (max(1, round(channels / 40)), channels)
+    for one, next_one in itertools.pairwise(counts):
+        assert next_one <= one * 40 ** (1 / 23) + 1.5  # of rounding
+
+
+def test_up_to_32_channels_are_all_counted():
+    assert geometric_counts(1) == [1]
+    assert geometric_counts(32) == list(range(1, 33))
 
 
 def test_places_of_later_pictures_do_not_wrap_in_the_type_that_holds_those_of_one():

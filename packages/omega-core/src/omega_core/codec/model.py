@@ -21,7 +21,7 @@ from omega_core.codec.file_codec import CodedSymbols, FileCodec
 from omega_core.codec.memory import DecodingMemory, default_max_memory
 from omega_core.codec.pixel_codec import BATCH_PIXELS
 from omega_core.coders import specified_coder, specified_name
-from omega_core.coding.order import even_counts
+from omega_core.coding.order import geometric_counts
 from omega_core.coding.tables import Symbols
 from omega_core.contracts.coder import Coder
 from omega_core.errors import (
@@ -187,8 +187,8 @@ class Model:
 
     @property
     def channel_counts(self) -> list[int]:
-        """Up to 32 numbers of channels, evenly spaced, of which the last is C; C alone for a model with one rate."""
-        return even_counts(self.channels) if self.description.adaptive else [self.channels]
+        """The numbers of channels by which a curve is measured: see `geometric_counts`; C for a model with one rate."""
+        return geometric_counts(self.channels) if self.description.adaptive else [self.channels]
 
     def encode_together(
         self, pictures: Sequence[Picture], *, channels: int | None = None, coder: str | None = None

@@ -13,6 +13,7 @@ import numpy as np
 from omega_core.coding.tables import MISSING, FrozenPrior, Symbols, Tables, index_type
 
 MAX_COUNTS = 32
+_GEOMETRIC, _LEAST_SHARE = 24, 1 / 40
 _AT_ONCE = 1 << 20  # symbols
 
 
@@ -126,3 +127,15 @@ def even_counts(channels: int, most: int = MAX_COUNTS) -> list[int]:
     """Return up to `most` rising numbers of channels, evenly spaced, of which the last is `channels`."""
     step = -(-channels // most)
     return [*range(step, channels, step), channels]
+
+
+def geometric_counts(channels: int) -> list[int]:
+    """Return rising numbers of channels, of which the last is `channels`: up to 32 all of them, or else about 24 in a
+    constant ratio, from a 40th of all on.
+
+    PSNR rises about evenly with the logarithm of the rate: so spaced, few numbers are enough for its curve.
+    """
+    if channels <= MAX_COUNTS:
+        return list(range(1, channels + 1))
+    shares = np.geomspace(_LEAST_SHARE, 1, _GEOMETRIC)
+    return np.unique(np.maximum(1, np.round(channels * shares)).astype(int)).tolist()
