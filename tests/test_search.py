@@ -124,7 +124,7 @@ def test_large_pictures_are_searched_in_tiles(model: Model, painted: Painter, mo
     assert quality(model, picture, searched) > quality(model, picture, quick) + 0.08
     whole = model.decode(model.compress(picture))[0]
     pixels = model.read(picture).pixels
-    nearest = model._search().symbols_of(pixels, np.full_like(whole, -1), 0.0, 1)
+    nearest = model._search.symbols_of(pixels, np.full_like(whole, -1), 0.0, 1)
     assert (nearest != whole).mean() < 1e-3  # where nothing is known, nothing moves
 
 

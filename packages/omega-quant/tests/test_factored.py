@@ -44,20 +44,20 @@ def scalar(channels=D, **options):
 def dense(omega, latent, lengths_CTS, kept):
     """One sample after the other: stages see everything that those before say, on their grid, kept or not."""
     rectify = torch.relu if omega.rectified else lambda x: x
-    stage = omega.stage if omega.stages > 1 else torch.zeros(omega.channels, dtype=torch.int64)
+    stage = omega.stage if omega.stage_count > 1 else torch.zeros(omega.channels, dtype=torch.int64)
     weight_CSD = torch.einsum("csk,ckd->csd", omega.slope, omega.direction)
     table_CSD = torch.einsum("csk,ckd->csd", omega.table_point, omega.table_direction)
     latents, bits = [], []
     for sample, n in zip(latent, kept.tolist(), strict=True):
         rest = rectify(sample.flatten(1).T[None])
         y, cost = torch.zeros_like(rest), rest.new_zeros(1)
-        for number in range(omega.stages):
+        for number in range(omega.stage_count):
             members = (stage == number).nonzero()[:, 0]
             given = weight_CSD[members], omega.bias[members], omega.log_temperature.exp()[members], table_CSD[members]
             own = dense_one_hot_max(rest, *given, lengths_CTS[members], (members < n).sum()[None])
             whole, _, chosen = dense_one_hot_max(rest, *given, lengths_CTS[members], torch.tensor([len(members)]))
             y, cost = y + own[0], cost + own[1]
-            if omega.stages > 1:
+            if omega.stage_count > 1:
                 rest = rest - (whole + (on_the_grid(omega, members, chosen[0]) - whole).detach())
         latents.append(rectify(y + omega.table_bias)[0].T.unflatten(1, latent.shape[2:]))
         bits.append(cost)

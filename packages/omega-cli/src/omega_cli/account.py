@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import typer
 
@@ -73,8 +74,8 @@ class Account:
         if self.left_out:
             say_warning(f"left out: {self.remainder()}.")
 
-    def close(self, *, rate: bool, quiet: bool, where: str = "") -> None:
-        """Print the summary and what was left out, and raise Exit: see `exit_status`.
+    def close(self, *, rate: bool, quiet: bool, where: str = "") -> NoReturn:
+        """Print the summary and what was left out, and end the command by raising Exit: see `exit_status`.
 
         rate: whether to show sizes and bits per pixel.
         quiet: whether to print no summary. What was left out is a warning, which is always printed.
@@ -83,10 +84,9 @@ class Account:
         if (self.done or self.skipped) and not quiet:
             say(self.summary(rate=rate) + where)
         self.say_left_out()
-        exit_status(len(self.failed), len(self.failed) + len(self.done) + len(self.skipped))
+        raise typer.Exit(exit_status(len(self.failed), len(self.failed) + len(self.done) + len(self.skipped)))
 
 
-def exit_status(failed: int, of: int) -> None:
-    """Raise Exit with status 1 if some of the inputs failed, 2 if all did."""
-    if failed:
-        raise typer.Exit(1 if failed < of else 2)
+def exit_status(failed: int, of: int) -> int:
+    """The exit status of a command: 0 if no input failed, 1 if some did, 2 if all did."""
+    return 0 if not failed else 1 if failed < of else 2

@@ -96,6 +96,10 @@ def compress(
         raise OmegaError("a picture of a pack has a name, which standard input does not give.")
     if pack and effort:
         raise OmegaError("symbols are searched for a picture in a file of its own: leave out --effort or --pack.")
+    if pack and psnr is not None:
+        raise RateError("a pack has one number of channels: use another limit than --psnr.")
+    if pack and launch_size() > 1:
+        raise OmegaError("several processes cannot make one pack; start one.")
     account = Account()
     found = find_files(inputs, is_picture_file, account)
     if pack:
@@ -109,12 +113,9 @@ def compress(
     loaded().check_rate(rate)
     loaded().check_coder(coder)
     loaded().check_effort(effort)
-    worker = Compressing(loaded, coder, rate, effort, alpha is Keep.drop, icc is Keep.drop, existing)
+    drops = {"drop_alpha": alpha is Keep.drop, "drop_icc": icc is Keep.drop}
+    worker = Compressing(loaded, coder, rate, effort, **drops, existing=existing)
     if pack:
-        if rate.psnr is not None:
-            raise RateError("a pack has one number of channels: use another limit than --psnr.")
-        if launch_size() > 1:
-            raise OmegaError("several processes cannot make one pack; start one.")
         folder = output.folder(".omega")
         target = output.path if output.is_file(".omega") else folder / f"{_name(inputs[0])}.omega"
         if existing.keeps(target):

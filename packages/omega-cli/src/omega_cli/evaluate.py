@@ -33,9 +33,10 @@ from omega_cli.options import (
     omega_train_for,
     parsed_options,
 )
+from omega_cli.output_files import local_output_option
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError
-from omega_core.places import Place, local_path, place_of
+from omega_core.places import Place, place_of
 from omega_core.processes import share
 
 if TYPE_CHECKING:
@@ -173,9 +174,7 @@ def evaluate(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", parser=local_path, metavar="PATH", help="The folder for tables, plots and report.html."
-        ),
+        local_output_option("The folder for tables, plots and report.html."),
     ],
     model: Annotated[
         list[str] | None,
@@ -256,7 +255,7 @@ def evaluate(
         together=True,
         cluster=cluster_of(executor, executor_address, workers, [images, output]),
     )
-    exit_status(failed, of)
+    raise typer.Exit(exit_status(failed, of))
 
 
 def evaluate_on(

@@ -8,7 +8,7 @@ import typer
 from omega_cli.logs import show
 from omega_cli.messages import say
 from omega_cli.options import Overwrite, Quiet, SkipExisting, Verbose, omega_train_for
-from omega_cli.output_files import Existing
+from omega_cli.output_files import Existing, local_output_option
 from omega_core.places import local_path
 
 
@@ -16,9 +16,7 @@ def export(
     run: Annotated[
         Path, typer.Argument(parser=local_path, metavar="RUN", help="The folder of a run, which may be going on.")
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", parser=local_path, metavar="PATH", help="The model file to write.")
-    ],
+    output: Annotated[Path, local_output_option("The model file to write.")],
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="PATH[=SHARE]", help="The folder of the pictures that it trains on; or several."),

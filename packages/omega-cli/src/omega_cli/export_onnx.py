@@ -6,15 +6,14 @@ from typing import Annotated
 import typer
 
 from omega_cli.messages import say
-from omega_cli.output_files import check_new_folder
-from omega_core.places import local_path
+from omega_cli.output_files import check_new_folder, local_output_option
 
 
 def export_onnx(
     model: Annotated[str, typer.Argument(help="A model of `omega models`, or a file that `omega train` wrote.")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", parser=local_path, metavar="PATH", help="The folder to make, or an empty one."),
+        local_output_option("The folder to make, or an empty one."),
     ],
 ) -> None:
     """Write a model as files for onnxruntime, which needs no torch, and check them against torch."""

@@ -7,9 +7,8 @@ import typer
 
 from omega_cli import completions
 from omega_cli.messages import say
-from omega_cli.output_files import check_new_folder
+from omega_cli.output_files import check_new_folder, local_output_option
 from omega_cli.view import Runtime
-from omega_core.places import local_path
 
 
 def export_web(
@@ -22,7 +21,7 @@ def export_web(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", parser=local_path, metavar="PATH", help="The folder to make, or an empty one."),
+        local_output_option("The folder to make, or an empty one."),
     ],
     runtime: Runtime = None,
 ) -> None:

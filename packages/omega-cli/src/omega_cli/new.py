@@ -1,8 +1,7 @@
 """`omega new`: a plugin of one's own, ready to install and test."""
 
 import re
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,8 @@ import typer
 import omega_cli
 from omega_cli import completions
 from omega_cli.messages import say, say_warning
-from omega_core.errors import ComponentError, OutputError
-from omega_core.places import local_path
+from omega_cli.output_files import check_new_folder, local_output_option
+from omega_core.errors import ComponentError
 from omega_core.plugins.components import KINDS
 
 SUMMARIES = {
@@ -38,9 +37,7 @@ def new(
     name: Annotated[str, typer.Argument(help="What users will call it, such as mine.")],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", parser=local_path, metavar="PATH", help="The folder to make; omega-NAME if not given."
-        ),
+        local_output_option("The folder to make; omega-NAME if not given."),
     ] = None,
     summary: Annotated[str | None, typer.Option(help="What `omega list` says of it, in one line.")] = None,
 ) -> None:
@@ -58,8 +55,7 @@ def new(
     if summary and any(each in summary for each in ("\n", '"', "\\")):
         raise ComponentError("a summary is one line without quotation marks.")
     folder = output or Path(distribution)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"{folder} is there already; name another --output.")
+    check_new_folder(folder)
     words = {
         "__DISTRIBUTION__": distribution,
         "__PACKAGE__": distribution.replace("-", "_"),
@@ -83,20 +79,15 @@ def new(
 
 def _files(kind: str) -> list[tuple[str, str]]:
     """The paths and texts of a new distribution, with the words still to be filled in."""
-    templates = files("omega_cli") / "templates"
-    found = [(path, entry.read_text("utf-8")) for path, entry in _walk(templates / "common", "")]
+    templates = Path(__file__).parent / "templates"
     own = {"test.py": "tests/test___PACKAGE__.py", f"{kind}.py": "src/__PACKAGE__/__KIND__.py"}
-    return found + [(own[path], entry.read_text("utf-8")) for path, entry in _walk(templates / kind, "")]
+    return [*_texts(templates / "common"), *((own[path], text) for path, text in _texts(templates / kind))]
 
 
-def _walk(folder: Traversable, before: str) -> list[tuple[str, Traversable]]:
-    found = []
-    for entry in sorted(folder.iterdir(), key=lambda each: each.name):
-        if entry.is_dir() and entry.name != "__pycache__":
-            found += _walk(entry, f"{before}{entry.name}/")
-        elif entry.is_file():
-            found.append((before + entry.name, entry))
-    return found
+def _texts(folder: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(folder).as_posix(), path.read_text("utf-8")
 
 
 def _filled(text: str, words: dict[str, str]) -> str:

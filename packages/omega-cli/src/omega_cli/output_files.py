@@ -15,7 +15,7 @@ from omega_cli.input_files import Found
 from omega_cli.output_names import Job, is_one_of, plan_jobs
 from omega_core.errors import OmegaError, OutputError, TargetExistsError
 from omega_core.file_io import is_standard_output, is_written, write_whole
-from omega_core.places import Place, Url, place_of
+from omega_core.places import Place, Url, local_path, place_of
 
 STANDARD_OUTPUT = Path("-")
 
@@ -132,6 +132,11 @@ class Output:
 def output_option(text: str) -> Any:
     """The option `--output` of a command, whose value is an `Output`. text: its help."""
     return typer.Option("--output", "-o", parser=Output.parse, metavar="PATH", help=text)
+
+
+def local_output_option(text: str) -> Any:
+    """The option `--output` of a command that writes to this machine, whose value is a Path. text: its help."""
+    return typer.Option("--output", "-o", parser=local_path, metavar="PATH", help=text)
 
 
 def write_output(target: Place, data: bytes, existing: Existing) -> None:

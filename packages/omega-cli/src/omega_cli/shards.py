@@ -11,9 +11,9 @@ from omega_cli.input_files import Input, find_files, input_place
 from omega_cli.jobs import Done
 from omega_cli.messages import many
 from omega_cli.options import Quiet, omega_train_for
+from omega_cli.output_files import check_new_folder, local_output_option
 from omega_cli.progress import Progress
-from omega_core.errors import ImageError, OutputError
-from omega_core.places import local_path
+from omega_core.errors import ImageError
 
 
 def shards(
@@ -23,13 +23,7 @@ def shards(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=local_path,
-            metavar="PATH",
-            help="The folder for the tar files: a new or empty one.",
-        ),
+        local_output_option("The folder for the tar files: a new or empty one."),
     ],
     size: Annotated[int, typer.Option(min=1, help="The most MiB of a tar file that has several pictures.")] = 256,
     quiet: Quiet = False,
@@ -40,8 +34,7 @@ def shards(
 
     with omega_train_for("making shards"):
         from omega_train.data.shard_writing import ShardWriter
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise OutputError(f"{output} is there already; name another --output.")
+    check_new_folder(output)
     account = Account()
     found = find_files(inputs, is_picture_name, account)
     if not found:

@@ -12,6 +12,7 @@ from omega_cli.input_files import find_files
 from omega_cli.logs import show
 from omega_cli.messages import say
 from omega_cli.options import ComponentOptions, Quiet, Verbose, omega_train_for, parsed_options
+from omega_cli.output_files import local_output_option
 from omega_core.errors import OmegaError
 from omega_core.places import local_path
 from omega_core.processes import launch_rank
@@ -34,9 +35,7 @@ def train(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", parser=local_path, metavar="PATH", help="The run folder; runs/RECIPE if not given."
-        ),
+        local_output_option("The run folder; runs/RECIPE if not given."),
     ] = None,
     description: Annotated[str | None, typer.Option(help="A description, stored in the model file.")] = None,
     test_images: Annotated[

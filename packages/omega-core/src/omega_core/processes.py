@@ -1,10 +1,14 @@
-"""The rank and number of processes that torchrun, srun or Lightning launched, from the environment.
+"""Processes: which of those that torchrun, srun or Lightning launched this is, and its signal handlers.
 
-No process group of torch is needed; once there is one, it has ranks of its own.
+Rank and number are from the environment. No process group of torch is needed; once there is one, it has ranks of its
+own.
 """
 
 import os
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -27,6 +31,18 @@ def launch_rank() -> int:
 def share(items: Sequence[Item]) -> Sequence[Item]:
     """Return the items for this process: every item goes to exactly one process."""
     return items[launch_rank() :: launch_size()]
+
+
+@contextmanager
+def kept_signal_handlers() -> Iterator[None]:
+    """A context after which SIGINT and SIGTERM have the handlers that they had before: libraries leave their own."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _number(*variables: str, default: int) -> int:

@@ -229,32 +229,6 @@ def test_missing_arrays_are_named(frozen):
         RegressionTables.from_arrays(arrays)
 
 
-def staged(seed, batch=60, size=(6, 8)):
-    """Symbols (B, 3, h, w): the last is 0 or 1 where the first is 0 and 2 or 3 elsewhere, whatever the second."""
-    chance = np.random.default_rng(seed)
-    first = (chance.random((batch, 1, *size)) < 0.3) * chance.integers(1, S, (batch, 1, *size))
-    last = np.where(first == 0, chance.integers(0, 2, first.shape), chance.integers(2, 4, first.shape))
-    return torch.from_numpy(np.concatenate([first, chance.integers(0, S, first.shape), last], 1).astype(np.int64))
-
-
-def test_a_given_parent_tells_what_an_earlier_stage_said_of_the_same_latent():
-    """The last channel then costs the bit that is left of it: two of its four symbols are ruled out."""
-    costs = {}
-    for given in (False, True):
-        prior = RegressionPrior(channels=3, alphabet=S, levels=2, directions=1, given=given, weight=1.0)
-        prior.recount()
-        prior.observe(staged(0), torch.full((60,), 3))
-        frozen = prior.freeze()
-        costs[given] = np.mean([cost(frozen, each) for each in staged(1).numpy()]) / 48
-        assert frozen.scores.contexts == (6 if given else 2)
-        thawed = RegressionPrior.thaw(frozen.arrays())
-        assert cost(thawed, staged(1)[0].numpy()) == cost(frozen, staged(1)[0].numpy())
-    first_two = -0.7 * np.log2(0.7) - 0.3 * np.log2(0.3 / 8) + np.log2(S)
-    assert costs[True] < first_two + 1.05
-    assert (frozen.scores.parents[2, :, -1] == 0).all()
-    assert costs[True] < costs[False] - 0.02
-
-
 def test_sizes_of_latents_that_were_decoded_do_not_stay_in_memory(frozen):
     taken = []
     tracemalloc.start()

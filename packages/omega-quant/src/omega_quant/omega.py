@@ -165,12 +165,12 @@ class OmegaQuantizer(Quantizer):
         # the logarithm is learned, so that a temperature stays positive
         self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
         self._thresholds: dict[int, Thresholds] = {}  # of each stage, while its parameters are the same
-        self.stages = len(stages)
+        self.stage_count = len(stages)
         bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
         self._sizes = [end - first for first, end in pairwise(bounds)]
-        if self.stages > 1:  # a buffer, as channels of a stage can be dropped after training
+        if self.stage_count > 1:  # a buffer, as channels of a stage can be dropped after training
             self.register_buffer("stage", torch.empty(channels, dtype=torch.int64))
-            self.register_load_state_dict_post_hook(_sort_again)  # type: ignore[no-untyped-call]
+            self.register_load_state_dict_post_hook(_index_after_load)  # type: ignore[no-untyped-call]
             if rank is not None:
                 self.register_buffer("grid", torch.empty(channels, alphabet, rank))
         if rank is not None:
@@ -180,7 +180,7 @@ class OmegaQuantizer(Quantizer):
 
     def _start(self, start: str) -> None:
         """Initialize the parameters as the option `start` says, and the buffers."""
-        stage = torch.arange(self.stages).repeat_interleave(torch.tensor(self._sizes))
+        stage = torch.arange(self.stage_count).repeat_interleave(torch.tensor(self._sizes))
         if self.rank is not None:
             self.prefix_fineness.copy_(torch.arange(self.channels + 1) / self.channels)
         if start == "random":
@@ -189,9 +189,9 @@ class OmegaQuantizer(Quantizer):
         for number, size in enumerate(self._sizes):
             gain = torch.full((size,), self.finer**number)
             self._start_as_scalar_quantizer(number, (stage == number).nonzero()[:, 0], gain, 1 / gain)
-        if self.stages > 1:
+        if self.stage_count > 1:
             self.stage.copy_(stage)
-            self._sort_by_stage()
+            self._index_stages()
 
     def _start_randomly(self) -> None:
         """Initialize as torch does 1×1 convolutions, with C as the fan-in of the second: C of its S·C inputs are not 0.
@@ -234,7 +234,7 @@ class OmegaQuantizer(Quantizer):
         self.slope[members, :, 0] = gain_C[:, None] * cells.slope.to(gain_C)
         self.bias[members] = cells.bias.to(gain_C)
         self.table_point[members, :, 0] = step_C[:, None] * cells.point.to(gain_C)
-        if self.stages > 1:
+        if self.stage_count > 1:
             self.grid[members] = 0.0
             lengths_C1 = direction_CKD[:, :1].square().sum(dim=2)
             self.grid[members, :, 0] = cells.grid.to(gain_C) / gain_C[:, None] * lengths_C1
@@ -290,11 +290,11 @@ class OmegaQuantizer(Quantizer):
             return
         gain_D, step_D = (each[0, :, 0, 0] for each in self.relaxation(torch.ones(1, device=self.bias.device)))
         everything = [(0, torch.arange(self.channels, device=self.bias.device))]
-        for number, members in self._members() if self.stages > 1 else everything:
-            size = self.finer ** (self.stages - 1 - number) * (_DEAD_ZONE_STEP if self.dead_zone else 1.0)
+        for number, members in self._members() if self.stage_count > 1 else everything:
+            size = self.finer ** (self.stage_count - 1 - number) * (_DEAD_ZONE_STEP if self.dead_zone else 1.0)
             count, members = len(members), self._in_order_of_latents(members)
             self._start_as_scalar_quantizer(number, members, gain_D[:count] / size, step_D[:count] * size)
-        self._sort_by_stage()
+        self._index_stages()
 
     def _in_order_of_latents(self, members: Tensor) -> Tensor:
         """The channels of a stage so that they are along the first latents; as they are if they are not along these."""
@@ -319,7 +319,7 @@ class OmegaQuantizer(Quantizer):
     def _scalar_directions(self, channels: int, rows: int) -> Tensor:
         """Directions (rows, D) for a stage with `channels` channels: unit vectors, or random orthogonal ones."""
         directions_CD = torch.empty(rows, self.latent_channels)
-        if channels == self.latent_channels or (self.stages > 1 and channels < self.latent_channels):
+        if channels == self.latent_channels or (self.stage_count > 1 and channels < self.latent_channels):
             nn.init.eye_(directions_CD)
         else:
             nn.init.orthogonal_(directions_CD)
@@ -344,7 +344,7 @@ class OmegaQuantizer(Quantizer):
                 lengths = rest.new_zeros(self.channels, 1, self.alphabet)
             else:
                 lengths = prior.code_lengths(height, width).to(rest.dtype)
-            if self.stages == 1:
+            if self.stage_count == 1:
                 y, bits, symbols = self._one_hot_max(rest, slice(None), lengths, kept)
             else:
                 y, bits, symbols = self._in_stages(rest, lengths, kept)
@@ -372,7 +372,7 @@ class OmegaQuantizer(Quantizer):
             own = here[:, members].sum(dim=1)
             y, stage_bits, symbols[:, members] = self._one_hot_max(rest, members, lengths, own)
             total, bits = total + y, bits + stage_bits
-            if number + 1 < self.stages:
+            if number + 1 < self.stage_count:
                 # the residual must not depend on the number of kept channels
                 needed = torch.where(deepest > number, len(members), own)
                 seen = symbols[:, members]
@@ -415,15 +415,15 @@ class OmegaQuantizer(Quantizer):
         return sum_of_points(along_CKD, self.grid[members], symbols_CR)
 
     @torch.no_grad()
-    def _sort_by_stage(self) -> None:
+    def _index_stages(self) -> None:
         """Store the channels of each stage as integers of Python, which neither wait for a GPU nor change a trace.
 
         With dead zones, also the channel that refines each.
         """
-        if self.stages > 1 and not self.stage.is_meta:
+        if self.stage_count > 1 and not self.stage.is_meta:
             of_channels = self.stage.tolist()
             stages = (
-                (number, [c for c, of in enumerate(of_channels) if of == number]) for number in range(self.stages)
+                (number, [c for c, of in enumerate(of_channels) if of == number]) for number in range(self.stage_count)
             )
             self._channels_of_stages = [(number, members) for number, members in stages if members]
             if self.dead_zone:
@@ -446,12 +446,12 @@ class OmegaQuantizer(Quantizer):
     def symbols(self, latent: Tensor) -> Tensor:
         """The symbols (B, C, h, w), int64, of a latent (B, D, h, w). Raises ValueError for another shape."""
         self._check(latent)
-        axes = self._axes(self.direction) if self.rank == 1 and self.stages > 1 else None
+        axes = self._axes(self.direction) if self.rank == 1 and self.stage_count > 1 else None
         with torch.autocast(latent.device.type, enabled=False):
             rest = self._rectify(latent.to(self.bias.dtype))
             if axes is not None:
                 found = self._find_along_axes(rearrange(rest, "n d h w -> d (n h w)"), axes)
-            elif self.stages == 1:
+            elif self.stage_count == 1:
                 found = self._find(rearrange(rest, "n d h w -> (n h w) d"), 0, slice(None))
             else:
                 rest = rearrange(rest, "n d h w -> (n h w) d")
@@ -466,7 +466,7 @@ class OmegaQuantizer(Quantizer):
         for number, members in self._members():
             of_stage = self._find(rest, number, members)
             found_CR.index_copy_(0, members, of_stage)
-            if number + 1 < self.stages:
+            if number + 1 < self.stage_count:
                 rest = rest - self._rows_of_stage(members, of_stage)
         return found_CR
 
@@ -482,7 +482,7 @@ class OmegaQuantizer(Quantizer):
             of_stage = axis_C[members]
             symbols_CR = self._thresholds_of(number, members).find(rest_DR[of_stage])
             found_CR.index_copy_(0, members, symbols_CR)
-            if number + 1 < self.stages:
+            if number + 1 < self.stage_count:
                 rest_DR.index_add_(0, of_stage, self.grid[members, :, 0].gather(1, symbols_CR), alpha=-1)
         return found_CR
 
@@ -663,7 +663,7 @@ class OmegaQuantizer(Quantizer):
                 spread = _NEAR * parameter[c].detach().std().cpu()
                 nearby = rows + spread * torch.randn(rows.shape, generator=random)
                 parameter[c, dead.to(parameter.device)] = nearby.to(parameter)
-            if self.rank is not None and self.stages > 1:
+            if self.rank is not None and self.stage_count > 1:
                 self.grid[c, dead.to(self.grid.device)] = self.grid[c, parents.to(self.grid.device)]
             if self.dead_zone:
                 self.correction[c, dead.to(self.grid.device)] = self.correction[c, parents.to(self.grid.device)]
@@ -685,7 +685,7 @@ class OmegaQuantizer(Quantizer):
             of_prefixes = name == "prefix_fineness"
             setattr(self, name, buffer[[0, *(c + 1 for c in order)]] if of_prefixes else buffer[list(order)])
         self.channels = len(order)
-        self._sort_by_stage()
+        self._index_stages()
 
     def _rectify(self, x: Tensor) -> Tensor:
         return torch.relu(x) if self.rectified else x
@@ -706,6 +706,6 @@ def _refined(before: Tensor, number: Tensor) -> Tensor:
     return torch.where(before == 0, number, 2 * before + half)
 
 
-def _sort_again(module: nn.Module, _: object) -> None:
+def _index_after_load(module: nn.Module, _: object) -> None:
     """A hook for `load_state_dict`, at module level so that quantizers can be pickled."""
-    cast(OmegaQuantizer, module)._sort_by_stage()
+    cast(OmegaQuantizer, module)._index_stages()

@@ -1,8 +1,6 @@
 """Training with PyTorch Lightning."""
 
 import logging
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from omega_core.contracts.dataset import Dataset as OmegaDataset
 from omega_core.errors import DataError, RecipeError, TrainingError
 from omega_core.plugins.registry import build
-from omega_core.processes import launch_size
+from omega_core.processes import kept_signal_handlers, launch_size
 from omega_train.callbacks.all_callbacks import run_callbacks
 from omega_train.data.loader import TrainingData
 from omega_train.data.reader_processes import reading_workers
@@ -147,7 +145,7 @@ class LightningTrainer:
         if self.trainer.is_global_zero:
             log.info(self._setting(workers))
         data = TrainingData(self.dataset, recipe, workers)
-        with _without_advice(), _restored_signals(), _short_errors(), closing(data):
+        with _without_advice(), kept_signal_handlers(), _short_errors(), closing(data):
             self.trainer.fit(
                 self.task,
                 datamodule=data,
@@ -240,18 +238,6 @@ def _short_errors() -> Iterator[None]:
             raise
         reason = " ".join(str(problem).split())[:300]
         raise TrainingError(f"torch.compile does not work here; leave out --compile. {reason}") from problem
-
-
-@contextmanager
-def _restored_signals() -> Iterator[None]:
-    """Restore the signal handlers: Lightning leaves one that ignores SIGTERM."""
-    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.getsignal(number) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

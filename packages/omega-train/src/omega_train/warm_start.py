@@ -19,38 +19,19 @@ _PRIOR = "prior."
 _SHOWN = 3
 
 
-def collect(source: str | PathLike[str]) -> dict[str, Tensor]:
-    """The weights of a model or a run, with names as in `ImageCodec.state_dict()`.
-
-    source: a model file, the name of a bundled model, or a run folder, whose last checkpoint gives the moving average
-        if there is one, else the weights.
-
-    The frozen tables of a model's prior are left out: see `Prior.begin_with`. Arrays under "relaxation.prior." are
-    the state of the `relaxation` of the prior, and likewise for the other parts.
-
-    Raises ModelFileError or TrainingError if the source is neither.
-    """
-    if Path(source).is_dir():
-        found = weights_of(read_checkpoint(Path(source)))
-        return {name.removeprefix(_CODEC): tensor for name, tensor in found.items() if name.startswith(_CODEC)}
-    return _weights(read_model(model_path(source)))
-
-
-def _weights(file: ModelFile) -> dict[str, Tensor]:
-    """The weights of a model file: see `collect`."""
-    taken = {name: torch.from_numpy(array) for name, array in file.arrays.items() if not name.startswith(_PRIOR)}
-    return {name_in_codec(name): tensor for name, tensor in taken.items()}
-
-
 def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
     """Load all arrays of a model or a run that fit a task by name and shape; return text for the log.
 
-    task: changed in place; arrays are converted to its precision. source: as for `collect`.
+    task: changed in place; arrays are converted to its precision.
+    source: a model file, the name of a bundled model, or a run folder, whose last checkpoint gives the moving average
+        if there is one, else the weights.
+
+    A prior begins with the frozen tables of a model if it can: see `Prior.begin_with`.
 
     Raises ModelFileError or TrainingError if the source is neither a model nor a run, or if no array fits.
     """
     file = None if Path(source).is_dir() else read_model(model_path(source))
-    given = collect(source) if file is None else _weights(file)
+    given = _of_run(Path(source)) if file is None else _of_model(file)
     own = task.codec.state_dict()
     fitting = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
     if not fitting:
@@ -72,6 +53,18 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
     if task.prior is not None and file is not None and not prior_taken:
         said.append("the prior begins anew: files are larger until it is trained")
     return "; ".join(said)
+
+
+def _of_run(folder: Path) -> dict[str, Tensor]:
+    """The weights of a run, with names as in `ImageCodec.state_dict()`."""
+    found = weights_of(read_checkpoint(folder))
+    return {name.removeprefix(_CODEC): tensor for name, tensor in found.items() if name.startswith(_CODEC)}
+
+
+def _of_model(file: ModelFile) -> dict[str, Tensor]:
+    """The weights of a model file without its frozen prior, with names as in `ImageCodec.state_dict()`."""
+    taken = {name: torch.from_numpy(array) for name, array in file.arrays.items() if not name.startswith(_PRIOR)}
+    return {name_in_codec(name): tensor for name, tensor in taken.items()}
 
 
 def _begin_prior(task: CodecTask, file: ModelFile, source: str | PathLike[str]) -> bool:

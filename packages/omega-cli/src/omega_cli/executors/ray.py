@@ -1,7 +1,6 @@
 """Clusters of Ray: actors, which are processes of our own there, do jobs."""
 
 import logging
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from omega_cli.executors.slots import ClusterError, LostClusterError, Slot, cann
 from omega_cli.jobs import Done, TaskType
 from omega_cli.messages import say_warning
 from omega_core.errors import OmegaError
+from omega_core.processes import kept_signal_handlers
 
 _TIMEOUT = 10.0  # seconds to find the head of the cluster
 _PATIENCE = 60.0  # seconds to connect to it, of which a busy machine takes some
@@ -50,7 +50,7 @@ def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -
             wait([slot.future for slot in slots if slot.future is not None], _GRACE)
             raise
     finally:
-        with _same_signals():
+        with kept_signal_handlers():
             ray.shutdown()
 
 
@@ -73,7 +73,7 @@ def _connect(address: str) -> None:
 
     threading.Thread(target=connect, daemon=True).start()
     try:
-        with _same_signals():
+        with kept_signal_handlers():
             done.result(_PATIENCE)
     except Exception as problem:
         reason = " ".join(str(problem).split()) or f"nothing of Ray answered in {_PATIENCE:.0f} s."
@@ -149,15 +149,3 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), _TIMEOUT).close()
     except OSError as problem:
         raise ClusterError(f"there is no Ray cluster at {address}: {problem.strerror or problem}.") from problem
-
-
-@contextmanager
-def _same_signals() -> Iterator[None]:
-    """Keep the signal handlers of the command, in whose place Ray puts its own, those in C even from another thread."""
-    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.getsignal(number) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -334,7 +334,7 @@ class ImageCodec(nn.Module):
         return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
-    def analyzed(self, image: Tensor) -> Tensor:
+    def latent_for_files(self, image: Tensor) -> Tensor:
         """Transform an image as `analyze` does, but as for files: in the quicker type, if there is one.
 
         image: (B, colors, H, W), floating-point in [0, 1], or gray for an architecture for RGB.
@@ -347,7 +347,7 @@ class ImageCodec(nn.Module):
         with self.quickly():
             return self.analyze(image).to(_dtype(self.quantizer))
 
-    def synthesized(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
+    def image_for_files(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
         """Transform a latent as `synthesize` does, as for files, with a gradient to it. The result is float32."""
         latent = latent.to(_dtype(self.architecture))
         with self.quickly():

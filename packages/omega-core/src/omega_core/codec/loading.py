@@ -142,7 +142,7 @@ def compress(
         file, a Pillow image, an array, a tensor, a batch.
     model: a loaded model, which saves loading it for each call, or its name, path or URL; the default of
         `omega compress` if None.
-    options: channels, fraction, bpp, max_bytes or psnr, and coder, as `Model.compress` takes them.
+    options: channels, fraction, bpp, max_bytes or psnr, coder, and effort, as `Model.compress` takes them.
 
     Raises ModelFileError for the model, and as `Model.compress` does.
     """

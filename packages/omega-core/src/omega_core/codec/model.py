@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from numbers import Integral
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +42,15 @@ from omega_core.format.rate_control import Rate, length_within
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.alpha_and_profile import compress_planes, compress_profile
 from omega_core.images.metrics import psnr
-from omega_core.images.pictures import MAX_PIXELS, Picture, Pixels, check_size
+from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
 from omega_core.images.reading import Batch, FileOrArray, PictureLike, is_batch, pictures_of, read_picture
 from omega_core.places import Url, place_of
 from omega_core.plugins.registry import registry, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from omega_core.codec.symbol_search import SymbolSearch
 
 Item = TypeVar("Item")
 
@@ -93,13 +95,6 @@ class Encoded:
         return self.whole.truncated(self.lengths[channels]).to_bytes()
 
 
-class BetterSymbols(Protocol):
-    """A search for better symbols: `SymbolSearch`, which needs torch."""
-
-    def symbols_of(self, pixels: Pixels, known: Symbols, slope: float, steps: int) -> Symbols:
-        """See `SymbolSearch.symbols_of`."""
-
-
 class CompressOptions(TypedDict, total=False):
     """The options of `Model.compress`, for type checkers."""
 
@@ -136,10 +131,10 @@ class Model:
         *,
         max_pixels: int = MAX_PIXELS,
         max_memory: int | None = None,
-        search: Callable[[], BetterSymbols] | None = None,
+        search: Callable[[], SymbolSearch] | None = None,
     ) -> None:
         self.files, self.codec = files, files.codec
-        self._make_search, self._made_search = search or _no_search, cast(BetterSymbols | None, None)
+        self._make_search = search
         self.description = description
         self.fingerprint = fingerprint
         self.max_pixels = max_pixels
@@ -343,7 +338,7 @@ class Model:
         if effort:
             known, slope = self._at_end(encoded, read, length)
             del encoded  # of a large picture, it takes as much memory as the search
-            symbols = self._search().symbols_of(read.pixels, known, slope, EFFORTS[effort])
+            symbols = self._search.symbols_of(read.pixels, known, slope, EFFORTS[effort])
             searched = self._encoded([read], [symbols], coder, [] if exact is None else [exact])
             length, after = self._cut(searched, rate, read)
             # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays
@@ -377,18 +372,19 @@ class Model:
         errors = [10 ** (-psnr(picture.pixels, pixels) / 10) for pixels in decoded]
         return coded.first(here)[0], max(0.0, errors[0] - errors[1]) * encoded.whole.pixels / max(apart, 1.0)
 
-    def _search(self) -> BetterSymbols:
-        """The search for better symbols, made at the first call. Raises ComponentError if there is none."""
-        if self._made_search is None:
-            self._made_search = self._make_search()
-        return self._made_search
+    @cached_property
+    def _search(self) -> SymbolSearch:
+        """The search for better symbols. Raises ComponentError if there is none."""
+        if self._make_search is None:
+            raise ComponentError("an exported model has no search: take the effort 0, or the .safetensors file.")
+        return self._make_search()
 
     def check_effort(self, effort: int) -> None:
         """Raise RateError for an effort that there is not, ComponentError for one that the model lacks."""
         if not isinstance(effort, Integral) or isinstance(effort, bool) or effort not in range(len(EFFORTS)):
             raise RateError(f"the effort is a whole number from 0 to {len(EFFORTS) - 1}, not {effort!r}.")
         if effort:
-            self._search()
+            _ = self._search
 
     def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
         """Return the fewest bytes of the stream that reach a PSNR, or else all of them, and the PSNR there.
@@ -579,7 +575,7 @@ class Model:
                 raise DamagedFileError(
                     f"the file is damaged: {side} pixels a side need tiles of {limits}. Get it again."
                 )
-        if ("RGB" in header.mode) > (self.codec.colors == 3):
+        if "RGB" in header.mode and self.codec.colors != 3:
             raise DamagedFileError("the file is damaged: its mode is RGB, its model is for gray. Get it again.")
         latent_sizes = [self.codec.latent_size(*shape) for shape in shapes]
         self.memory.check(shapes, header.tile, self.max_memory)
@@ -607,16 +603,7 @@ class Model:
 
     def _coder_name(self, name: str | None) -> str:
         wanted = name or self.description.coder
-        try:
-            return registry().find("coder", wanted).qualified_name
-        except ComponentError:
-            if specified := specified_name(wanted):
-                return specified
-            raise
-
-
-def _no_search() -> BetterSymbols:
-    raise ComponentError("an exported model has no search: take the effort 0, or the .safetensors file.")
+        return specified_name(wanted) or registry().find("coder", wanted).qualified_name
 
 
 def _single(each: Sequence[Item]) -> Sequence[Item]:
@@ -652,9 +639,5 @@ def _growing_lengths(length: int, growth: float) -> Iterator[int]:
 
 @cache
 def _coder(name: str) -> Coder:
-    try:
-        return cast(Coder, resolve("coder", name)())
-    except ComponentError:
-        if specified := specified_coder(name):
-            return specified()
-        raise
+    made = specified_coder(name) or resolve("coder", name)
+    return cast(Coder, made())

@@ -164,7 +164,7 @@ class _Problem:
 
     def searched(self, steps: int) -> Tensor:
         """The latent (1, D, h, w) after the search, whose J is not above that of the beginning."""
-        best = self._state(self.codec.analyzed(self.part.image))
+        best = self._state(self.codec.latent_for_files(self.part.image))
         loss, moves = best.loss(self.price), self._moves(best)
         curvature, damping = self._curvature(best, moves), _DAMPING
         for step in range(steps):
@@ -217,7 +217,7 @@ class _Problem:
     def _synthesized(self, latent: Tensor) -> Tensor:
         """The picture, float32, of a dequantized latent; gray if the part is."""
         height, width = self.part.image.shape[2:]
-        image = self.codec.synthesized(latent, height, width, self.fineness)
+        image = self.codec.image_for_files(latent, height, width, self.fineness)
         return image.mean(dim=1, keepdim=True) if self.part.image.shape[1] < image.shape[1] else image
 
     def _bits(self, centers: Tensor, halves: Tensor, known: Tensor) -> Tensor:

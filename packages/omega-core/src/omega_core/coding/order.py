@@ -138,4 +138,5 @@ def geometric_counts(channels: int) -> list[int]:
     if channels <= MAX_COUNTS:
         return list(range(1, channels + 1))
     shares = np.geomspace(_LEAST_SHARE, 1, _GEOMETRIC)
-    return np.unique(np.maximum(1, np.round(channels * shares)).astype(int)).tolist()
+    counts: list[int] = np.unique(np.maximum(1, np.round(channels * shares)).astype(int)).tolist()
+    return counts

@@ -47,7 +47,7 @@ class Prior(nn.Module, ABC):
     def channel_bits(self, symbols: Tensor) -> Tensor:
         """Return the bits (B, C) of each channel of symbols (B, C, h, w); those of `code_lengths`, unless overridden.
 
-        A prior that depends on other symbols learns from their gradient in the decoder phase.
+        A prior that depends on other symbols learns from their gradient in the decoder and the prior phase.
         """
         lengths_CTS = self.code_lengths(symbols.shape[2], symbols.shape[3])
         flat_CPB = symbols.flatten(2).permute(1, 2, 0)

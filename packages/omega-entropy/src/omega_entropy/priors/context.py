@@ -1,15 +1,15 @@
-"""Tables that depend on earlier symbols: conditional probabilities, told by a small net whose arithmetic is exact.
+"""Tables that depend on earlier symbols: conditional probabilities, from a small net whose arithmetic is exact.
 
 Where other symbols are unlikely, the next will be: a hyperprior (Ballé et al. 2018) sends side information for that; a
 channel-conditional prior (Minnen and Singh 2020, "Channel-wise Autoregressive Entropy Models for Learned Image
 Compression", ICIP) and one in the pattern of a checkerboard (He et al. 2021, "Checkerboard Context Model for Efficient
-Learned Image Compression", CVPR) have networks that are told what was decoded. So it is here:
+Learned Image Compression", CVPR) have networks whose input is what was decoded. So it is here:
 
     earlier symbols ─net→ two scores for each symbol ─rounded→ the number of a table ─→ probabilities
 
-The net (`omega_entropy.priors.context_net`) is trained in the decoder phase, on the symbols that files hold. Then its
-weights are rounded (`omega_entropy.priors.context_rounding`), so that every machine finds the same tables, and these
-are counted over the training set: how often each symbol followed where the net told their numbers.
+The net (`omega_entropy.priors.context_net`) is trained in the decoder and the prior phase, on symbols of files. Then
+its weights are rounded (`omega_entropy.priors.context_rounding`), so that every machine finds the same tables, and
+these are counted over the training set: how often each symbol followed where the net chose each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from omega_core.coding.tables import FrozenPrior, cumulative_counts
 from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import ComponentError
 from omega_entropy.priors.conditional import ConditionalPrior
-from omega_entropy.priors.context_net import ContextNet, Told
+from omega_entropy.priors.context_net import ContextNet, SymbolStatistics
 from omega_entropy.priors.context_order import places_of, probabilities, symbol_order
 from omega_entropy.priors.context_rounding import rounded
 from omega_entropy.priors.context_unrounding import fits, unround
@@ -46,7 +46,7 @@ class ContextPrior(ConditionalPrior):
         conditions (`omega_entropy.priors.latent_density`).
     per_position, decay, smoothing: of the frequencies that are counted before the net is trained: see `StaticPrior`.
 
-    Without a decoder phase in training, it is frozen as `static` is. Raises ComponentError for options out of range.
+    Without such a phase in training, it is frozen as `static` is. Raises ComponentError for options out of range.
     """
 
     def __init__(
@@ -114,8 +114,8 @@ class ContextPrior(ConditionalPrior):
         """See `Prior.coding_order`: as the net tells before it is rounded, once it is trained."""
         if not self.net.ready:
             return super().coding_order(symbols)
-        told: Told = self.net(symbols)
-        return told.bits, places_of(self.net, told)
+        statistics: SymbolStatistics = self.net(symbols)
+        return statistics.bits, places_of(self.net, statistics)
 
     @torch.no_grad()
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
@@ -138,7 +138,7 @@ class ContextPrior(ConditionalPrior):
 
     def _start(self, symbols: Tensor) -> None:
         """Begin to train the net: from frequencies of symbols."""
-        before, after = self.net.told(symbols)
+        before, after = self.net.levels_of(symbols)
         seen = self.net.kinds(before) * self.net.alphabet + symbols
         of_kinds = torch.bincount(seen.flatten(), minlength=KINDS * self.net.alphabet)
         at_zero = before == 0

@@ -90,8 +90,8 @@ class Group(nn.Module):
         self.mixing = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(3))
 
 
-class Told(NamedTuple):
-    """What a net says of symbols; all are (B, C, h, w).
+class SymbolStatistics(NamedTuple):
+    """What a net predicts of symbols; all are (B, C, h, w).
 
     bits: what each costs. kinds: see `kinds_of`. fresh: whether it does not refine a number. first, second: its scores.
     """
@@ -204,7 +204,7 @@ class ContextNet(nn.Module):
         return found[: found.index(self.channels) + 1]
 
     @torch.no_grad()
-    def told(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
+    def levels_of(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
         """Return the levels of the parents of symbols (B, C, h, w), and those after the symbols."""
         before, after = torch.zeros_like(symbols), torch.zeros_like(symbols)
         bounds = self.group_bounds
@@ -219,9 +219,9 @@ class ContextNet(nn.Module):
         """Return the kinds of symbols from the levels (B, C, h, w) of their parents."""
         return kinds_of(before, (self.parents < 0)[:, None, None])
 
-    def forward(self, symbols: Tensor) -> Told:
-        """Return what symbols (B, C, h, w), int64, cost, and what the net says of them."""
-        before, _ = self.told(symbols)
+    def forward(self, symbols: Tensor) -> SymbolStatistics:
+        """Return what symbols (B, C, h, w), int64, cost, and what the net predicts of them."""
+        before, _ = self.levels_of(symbols)
         of_symbols = torch.from_numpy(marks_of(self.levels.cpu().numpy())).to(self.base)
         marks = (of_symbols[symbols] * (before == 0)[..., None]).movedim(-1, 2)  # (B, C, 2, h, w)
         first, second = self._scores(marks, before)
@@ -232,7 +232,7 @@ class ContextNet(nn.Module):
             if len(at):
                 of_kind = self._nats(kind, symbols.flatten()[at], first.flatten()[at], second.flatten()[at])
                 nats = nats.index_copy(0, at, of_kind)
-        return Told(nats.view_as(first) / math.log(2), kinds.view_as(before), before == 0, first, second)
+        return SymbolStatistics(nats.view_as(first) / math.log(2), kinds.view_as(before), before == 0, first, second)
 
     def _nats(self, kind: int, symbols: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """−ln of the probability of symbols (N,) of one kind with these scores (N,)."""
@@ -247,34 +247,36 @@ class ContextNet(nn.Module):
     def _scores(self, marks: Tensor, before: Tensor) -> Tensor:
         """The two scores (2, B, C, h, w) of each symbol, float32."""
         height, width = marks.shape[-2:]
-        first = first_half(height, width).to(marks.device)
-        shown = marks * first
+        in_first_half = first_half(height, width).to(marks.device)
+        shown = marks * in_first_half
         inputs, bounds = self.inputs.weight, self.group_bounds
         total = marks.new_zeros(len(marks), self.width, height, width)
         parts = []
         for number, (start, end) in enumerate(pairwise(bounds)):
             group, both = cast(Group, self.groups[number]), slice(2 * start, 2 * end)
             z = functional.relu(total + group.bias[:, None, None])
-            self._look(number, 0, z)
+            self._track_range(number, 0, z)
             for layer in range(2):
                 z = group.spatial[layer](z)
-                self._look(number, 1 + 2 * layer, z)
+                self._track_range(number, 1 + 2 * layer, z)
                 z = functional.relu(group.mixing[layer](z))
-                self._look(number, 2 + 2 * layer, z)
+                self._track_range(number, 2 + 2 * layer, z)
             at_first = _outputs(self.first, both, z)
             own = functional.conv2d(shown[:, start:end].flatten(1, 2), self.own.weight[:, both])
-            self._look(number, 5, own)
+            self._track_range(number, 5, own)
             z = functional.relu(z + group.spatial[2](own))
-            self._look(number, 4, z)
+            self._track_range(number, 4, z)
             z = functional.relu(group.mixing[2](z))
-            self._look(number, 6, z)
+            self._track_range(number, 6, z)
             at_second = at_first + _outputs(self.second, both, z)
-            parts.append(torch.where(first, at_first, at_second).float().view(len(z), end - start, 2, height, width))
+            parts.append(
+                torch.where(in_first_half, at_first, at_second).float().view(len(z), end - start, 2, height, width)
+            )
             total = total + functional.conv2d(marks[:, start:end].flatten(1, 2), inputs[:, both])
-        local = self._local(shown, before, first)
+        local = self._local(shown, before, in_first_half)
         return torch.cat(parts, dim=1).movedim(2, 0) * OUTPUT_SCALE + local
 
-    def _local(self, shown: Tensor, before: Tensor, first: Tensor) -> Tensor:
+    def _local(self, shown: Tensor, before: Tensor, in_first_half: Tensor) -> Tensor:
         """What is added to the scores (2, B, C, h, w) without the net."""
         sizes, signs = before.abs().clamp_max(LARGEST_MARK), before.clamp(-LARGEST_MARK, LARGEST_MARK)
         around = around_sum(torch.stack([sizes, signs]).float()) / 12
@@ -282,13 +284,13 @@ class ContextNet(nn.Module):
         own = torch.stack([self.in_second, torch.zeros_like(self.in_second)])[:, None, :, None, None]
         own = own + self.beside.T[:, None, :, None, None] * beside
         local = self.base.T[:, None, :, None, None] + self.around.T[:, None, :, None, None] * around
-        local = local + torch.where(first, 0.0, own)
+        local = local + torch.where(in_first_half, 0.0, own)
         of_kind = self.of_kind.gather(1, self.kinds(before).transpose(0, 1).flatten(1))
         of_kind = of_kind.view(before.shape[1], before.shape[0], *before.shape[2:]).transpose(0, 1)
         return torch.stack([local[0] + of_kind, local[1]])
 
     @torch.no_grad()
-    def _look(self, group: int, number: int, activations: Tensor) -> None:
+    def _track_range(self, group: int, number: int, activations: Tensor) -> None:
         """Follow the range of activations in training, for their rounding to integers."""
         if self.training:
             found = activations.detach().abs().flatten()[::_SAMPLE].amax().float()

@@ -17,7 +17,7 @@ from omega_core.coding.net_arithmetic import (
     parts_of_tables,
 )
 from omega_core.coding.symbol_order import SymbolOrder
-from omega_entropy.priors.context_net import ContextNet, Told, first_half
+from omega_entropy.priors.context_net import ContextNet, SymbolStatistics, first_half
 from omega_entropy.priors.context_rounding import SCORE_BITS
 
 _WIDEST = 60.0  # octaves of slopes, up and down, within a step
@@ -52,33 +52,35 @@ def symbol_order(net: ContextNet) -> SymbolOrder:
 
 
 @torch.no_grad()
-def places_of(net: ContextNet, told: Told) -> Tensor:
+def places_of(net: ContextNet, statistics: SymbolStatistics) -> Tensor:
     """The places (B, C, h, w) in the order of coding, int64, of symbols of which a net says this.
 
     They are nearly those in files, for which the net is rounded, and where symbols with equal slopes are by table.
     """
-    channels, height, width = told.kinds.shape[1:]
+    channels, height, width = statistics.kinds.shape[1:]
     classes, slopes = _slopes(net)
-    octaves = slopes.log2().clamp(-_WIDEST, _WIDEST).float().flatten()[classes[:, None, None] * TABLES + _tables(told)]
+    octaves = (
+        slopes.log2().clamp(-_WIDEST, _WIDEST).float().flatten()[classes[:, None, None] * TABLES + _tables(statistics)]
+    )
     # the step of each symbol, and within a step the falling order of slopes
     device = octaves.device
     bounds, latest = (torch.tensor(each, device=device) for each in (net.group_bounds, net.latest_groups))
     group = torch.bucketize(torch.arange(channels, device=device), bounds, right=True) - 1
     own, late = (2 * group)[:, None, None] + ~first_half(height, width).to(device), (2 * latest + 1)[:, None, None]
-    key = torch.where(told.fresh, own, late) - octaves / (2.5 * _WIDEST)
+    key = torch.where(statistics.fresh, own, late) - octaves / (2.5 * _WIDEST)
     order = key.flatten(1).argsort(dim=1, stable=True)
     places = torch.arange(order.shape[1], device=device).expand(order.shape)
-    return torch.empty_like(order).scatter(1, order, places).view(told.kinds.shape)
+    return torch.empty_like(order).scatter(1, order, places).view(statistics.kinds.shape)
 
 
-def _tables(told: Told) -> Tensor:
+def _tables(statistics: SymbolStatistics) -> Tensor:
     """The tables (B, C, h, w) that the scores of a net tell, as `NetArithmetic` finds them."""
-    part = (told.first * 2.0 ** (SCORE_BITS - FIRST_BITS)).floor() + FIRST_BEFORE
+    part = (statistics.first * 2.0 ** (SCORE_BITS - FIRST_BITS)).floor() + FIRST_BEFORE
     part = part.clamp(0, FIRST_PARTS - 1).long()
     middle = SECOND_PARTS // 2
-    side = (told.second * 2.0 ** (SCORE_BITS - SECOND_BITS) + 0.5).floor().clamp(-middle, middle).long() + middle
-    fresh = (told.kinds == ZERO_KIND) | (told.kinds == ROOT_KIND)
-    start = told.kinds * FIRST_PARTS + (told.kinds > ZERO_KIND) * (FIRST_PARTS * (SECOND_PARTS - 1))
+    side = (statistics.second * 2.0 ** (SCORE_BITS - SECOND_BITS) + 0.5).floor().clamp(-middle, middle).long() + middle
+    fresh = (statistics.kinds == ZERO_KIND) | (statistics.kinds == ROOT_KIND)
+    start = statistics.kinds * FIRST_PARTS + (statistics.kinds > ZERO_KIND) * (FIRST_PARTS * (SECOND_PARTS - 1))
     return start + torch.where(fresh, part * SECOND_PARTS + side, part)
 
 

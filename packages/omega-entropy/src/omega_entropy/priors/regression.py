@@ -33,7 +33,6 @@ _UNIT = 1 << 14  # of the largest weight of a score
 _BITS_UNIT = 16  # marks to a bit
 _RIDGE = 1e-3  # of the mean variance
 _AT_ONCE = 1 << 15  # positions
-_CANDIDATES = 16  # for the parent that tells a context by itself
 _LEAST_GAIN = 1e-3  # of a channel's variance, below which a parent is not worth its time
 Floats = NDArray[np.floating[Any]]
 
@@ -44,9 +43,6 @@ class RegressionPrior(ConditionalPrior):
     levels: how many contexts differ in how many bits a symbol probably costs.
     directions: how many differ in where in its alphabet it probably lies.
     parents: how many earlier channels tell the context of one.
-    given: whether one of them also tells it by itself: by whether its symbol there is its most frequent one, one before
-        or one after. It is that which tells most about the symbol, such as the digit that an earlier stage of a
-        quantizer gave the same latent. There are three times as many contexts then.
     weight: as how many symbols the frequencies without contexts count in each context.
     marginal_share: of the rate in the relaxed phase of training, from 0 to 1, the part that is measured without
         conditions (`omega_entropy.priors.latent_density`).
@@ -63,7 +59,6 @@ class RegressionPrior(ConditionalPrior):
         levels: int = 8,
         directions: int = 3,
         parents: int = 8,
-        given: bool = False,
         weight: float = 16.0,
         marginal_share: float = 0.0,
         per_position: bool = True,
@@ -86,7 +81,7 @@ class RegressionPrior(ConditionalPrior):
             decay=decay,
             smoothing=smoothing,
         )
-        self.contexts, self.parents, self.given = (levels, directions), parents, given
+        self.contexts, self.parents = (levels, directions), parents
         self._pictures: list[NDArray[np.int16]] = []
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
@@ -145,14 +140,12 @@ def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: Re
     channels = len(probabilities)
     bits = np.minimum(np.rint(-_BITS_UNIT * np.log2(probabilities)), 255)
     places = np.arange(probabilities.shape[1]) - probabilities.argmax(1)[:, None]
-    sides = np.where(places < 0, 1, np.where(places > 0, 2, 0))
-    marks = np.stack([bits, places, *([sides] if prior.given else [])]).astype(np.int64)
-    regressed = len(prior.contexts)
+    marks = np.stack([bits, places]).astype(np.int64)
     some = list(_some(pictures, _MOST_NUMBERS // (3 * channels)))
-    parents = np.full((channels, 2, prior.parents + prior.given), -1, np.int64)
+    parents = np.full((channels, 2, prior.parents), -1, np.int64)
     weights, own = np.zeros((len(marks), *parents.shape, 2), np.int64), np.zeros((len(marks), channels), np.int64)
     for stage in (0, 1):
-        covariances = [_covariance(some, each, stage) for each in marks[:regressed]]
+        covariances = [_covariance(some, each, stage) for each in marks]
         for c in range(channels):
             chosen, solutions = _regress(covariances, c, stage, prior.parents)
             parents[c, stage, : len(chosen)] = chosen
@@ -160,17 +153,11 @@ def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: Re
                 whole = _integers(solution)
                 weights[score, c, stage, : len(chosen)] = whole[: 2 * len(chosen)].reshape(2, -1).T
                 own[score, c] += whole[2 * len(chosen) :].sum()
-            if prior.given and c:
-                candidates = sorted({*chosen, *_likeliest(covariances, c)})
-                parents[c, stage, -1] = _most_telling(some, sides, c, stage, candidates)
-                weights[-1, c, stage, -1, 0] = 1
     scores = Scores(marks, parents, weights, own, tuple(np.zeros((channels, 2, 0), np.int64) for _ in marks))
     thresholds = [np.zeros((channels, 2, count - 1), np.int64) for count in prior.contexts]
-    if prior.given:
-        thresholds.append(np.broadcast_to(np.array([1, 2]), (channels, 2, 2)).copy())
     for c, stage in product(range(channels), (0, 1)):
         found = np.concatenate([scores.of(c, stage, each).reshape(len(marks), -1) for each in some], axis=1)
-        for borders, each in zip(thresholds[:regressed], found, strict=False):
+        for borders, each in zip(thresholds, found, strict=True):
             if each.size:
                 shares = np.arange(1, borders.shape[2] + 1) / (borders.shape[2] + 1)
                 borders[c, stage] = np.quantile(each, shares, method="higher")
@@ -246,42 +233,6 @@ def _regress(covariances: Sequence[Floats], channel: int, stage: int, most: int)
         chosen.append(int(gain.argmax()))
 
 
-def _likeliest(covariances: Sequence[Floats], channel: int) -> list[int]:
-    """Some earlier channels whose marks vary most with those of a channel."""
-    channels = len(covariances[0]) // 3
-    shared = np.zeros(channel)
-    for each in covariances:
-        variances = each.diagonal()[:channels]
-        shared += each[:channel, channel] ** 2 / (variances[:channel] * variances[channel])
-    found: list[int] = np.argsort(-shared, kind="stable")[:_CANDIDATES].tolist()
-    return found
-
-
-def _most_telling(
-    pictures: Sequence[NDArray[np.int16]], sides: Integers, channel: int, stage: int, candidates: Sequence[int]
-) -> int:
-    """The candidate whose side, at the same place, has the most information about the symbol of a channel."""
-    alphabet = sides.shape[1]
-    tables = np.zeros((len(candidates), 3 * alphabet))
-    for each in pictures:
-        places = colors(each.shape[2:])[stage]
-        symbols = each[:, channel].reshape(len(each), -1)[:, places].astype(np.int64)
-        for table, candidate in zip(tables, candidates, strict=True):
-            seen = sides[candidate][each[:, candidate].reshape(len(each), -1)[:, places]]
-            table += np.bincount((seen * alphabet + symbols).reshape(-1), minlength=len(table))
-    counts = tables.reshape(-1, 3, alphabet)
-    # of H(side) + H(symbol) − H(both) the second is the same for all
-    entropies = [-(p * np.log2(np.maximum(p, 1e-12))).sum(-1) for p in _shared_out(counts)]
-    return candidates[int(np.argmax(entropies[0] - entropies[1]))]
-
-
-def _shared_out(counts: Floats) -> tuple[Floats, Floats]:
-    """Of counts (N, sides, S), the probabilities of sides (N, sides) and of both together (N, sides·S)."""
-    both = counts.reshape(len(counts), -1)
-    total = np.maximum(both.sum(1, keepdims=True), 1)
-    return counts.sum(2) / total, both / total
-
-
 def _integers(weights: Floats) -> Integers:
     """Weights as integers, the largest of which is `_UNIT`."""
     largest = np.abs(weights).max(initial=0)
@@ -297,7 +248,6 @@ def _frequencies(
     Columns are those of `RegressionTables.rows`.
     """
     columns, alphabet = plain.shape
-    last = scores.thresholds[-1].shape[2] + 1 if len(scores.marks) > 2 else 1
     counts = np.zeros(columns * scores.contexts * alphabet)
     for each, stage in product(pictures, (0, 1)):
         places = colors(each.shape[2:])[stage]
@@ -305,11 +255,6 @@ def _frequencies(
         rows = column * scores.contexts + scores.context(channel, stage, each)
         found = rows * alphabet + each[:, channel].reshape(len(each), -1)[:, places]
         counts += np.bincount(found.reshape(-1), minlength=len(counts))
-    of_contexts = counts.reshape(columns, -1, last, alphabet)
-    general = np.broadcast_to(plain[:, None], (columns, last, alphabet))
-    if last > 1:  # contexts that are rare lean on all of the same side of the given parent, and these on all together
-        of_sides = of_contexts.sum(1) + weight * general
-        general = of_sides / of_sides.sum(2, keepdims=True)
-    shared = of_contexts + weight * general[:, None]
-    frequencies: Floats = (shared / shared.sum(3, keepdims=True)).reshape(-1, alphabet)
+    shared = counts.reshape(columns, -1, alphabet) + weight * plain[:, None]
+    frequencies: Floats = (shared / shared.sum(2, keepdims=True)).reshape(-1, alphabet)
     return frequencies
