@@ -40,7 +40,7 @@ def test_what_is_left_out_is_counted_by_reason_and_detail() -> None:
 @pytest.mark.parametrize("quiet", [False, True])
 def test_what_is_left_out_is_always_said(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
     account = Account({"a"}, left_out={"b": ("file of another kind", ".txt")})
-    with pytest.raises(typer.Exit) as caught:
+    with pytest.raises(Exit) as caught:
         account.close(rate=False, quiet=quiet, where=" in d")
     assert caught.value.exit_code == 0
     said = capsys.readouterr()
