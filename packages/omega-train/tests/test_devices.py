@@ -39,6 +39,7 @@ def batch_for(task: CodecTask, step: int) -> Batch:
         ({"reset_dead_every": 5}, 0, Phase.JOINT),
         ({"prior": "context", "optimizer": "muon"}, 3, Phase.JOINT),
         ({"decoder_share": 0.5}, 11, Phase.DECODER),
+        ({"prior": "context", "prior_share": 0.5}, 11, Phase.PRIOR),
         ({"quantizer": "integer", "prior": "factorized", "latent_channels": 3}, 0, Phase.JOINT),
         ({"quantizer": "identity", "channels": 4, "channels_min": 4, "lambda_min": 0.999}, 0, Phase.JOINT),
         (PHASED, 0, Phase.RELAXED),
@@ -57,7 +58,7 @@ def test_a_step_on_another_device_is_that_of_the_cpu(
         task = CodecTask(tiny(**settings))
         task.steps = 12
         if phase is not Phase.RELAXED and len(task.prefix_rates):
-            task.prefix_rates.copy_(torch.linspace(0, 1, len(task.prefix_rates)))
+            task.set_prefix_rates(torch.linspace(0, 1, len(task.prefix_rates)))
         assert task.phase(step) is phase
         batch = batch_for(task, step)
         with elsewhere() as device:

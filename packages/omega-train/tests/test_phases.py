@@ -217,7 +217,7 @@ def test_after_that_prefixes_are_drawn_by_their_share_of_the_bits(
     phased: Make, exponent: float, below_half: float
 ) -> None:
     task = CodecTask(phased(draw_exponent=exponent))
-    task.prefix_rates.copy_(torch.arange(11) ** 2)
+    task.set_prefix_rates(torch.arange(11) ** 2)
     kept = task._draw_rates(Batch(torch.zeros(2000, 1, 28, 28, dtype=torch.uint8), torch.arange(2000), 0)).kept
     reached = task.prefix_rates[kept] / task.prefix_rates[-1]
     assert float((reached <= 0.5).float().mean()) == pytest.approx(below_half, abs=0.1)

@@ -53,7 +53,7 @@ def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
         task.prior.follow(task.quantizer.refinement())
     rates = np.concatenate([[0.0], found.bits[order].cumsum()])
     errors = found.error - np.concatenate([[0.0], found.gains[order].cumsum()])
-    task.prefix_rates.copy_(torch.from_numpy(rates))
+    task.set_prefix_rates(torch.from_numpy(rates))
     task.quantizer.set_fineness(torch.from_numpy(_fineness_of(errors, found.relaxed_errors)).float().to(task.device))
     task.train(was_training)
     moved = int((order != np.arange(len(order))).sum())

@@ -7,6 +7,7 @@ The phase of a step says which parts are trained, and how the quantizer takes pa
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -42,6 +43,9 @@ class CodecTask(LightningModule):
     prefix_rates: Tensor
     """(C + 1,), bits per pixel of the first 0 to C channels, measured when the quantizer is fitted, and 0 before.
     Empty in recipes without a relaxed phase."""
+    fitted: bool
+    """Whether the quantizer is fitted, or needs no fit as the recipe has no relaxed phase. A bool of Python, as a
+    step on a GPU would wait for one in `prefix_rates`."""
     steps: int
     """The number of steps of the whole training."""
 
@@ -69,6 +73,7 @@ class CodecTask(LightningModule):
         self.register_buffer("chosen", torch.zeros(shape, dtype=torch.int64))
         prefixes = recipe.channels + 1 if recipe.relaxed_share else 0
         self.register_buffer("prefix_rates", torch.zeros(prefixes, dtype=torch.float64))
+        self.fitted = not prefixes
 
     def _check_options(self) -> None:
         """Raise ComponentError if a component lacks a method that the recipe needs."""
@@ -115,10 +120,16 @@ class CodecTask(LightningModule):
         """The phases of the training."""
         return Phases.of(self.recipe, self.steps)
 
-    @property
-    def fitted(self) -> bool:
-        """Whether the quantizer is fitted, or needs no fit as the recipe has no relaxed phase."""
-        return not len(self.prefix_rates) or bool(self.prefix_rates[-1] > 0)
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load the state of a task, as of `torch.nn.Module`."""
+        loaded = super().load_state_dict(state_dict, strict, assign)
+        self.fitted = not len(self.prefix_rates) or bool(self.prefix_rates[-1] > 0)
+        return loaded
+
+    def set_prefix_rates(self, rates: Tensor) -> None:
+        """Take note that the quantizer is fitted. rates: (C + 1,), see `prefix_rates`."""
+        self.prefix_rates.copy_(rates)
+        self.fitted = True
 
     def phase(self, step: int) -> Phase:
         """The phase of a step, which counts from 0. Once the quantizer is fitted, no step is relaxed."""

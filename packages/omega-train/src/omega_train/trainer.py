@@ -245,6 +245,7 @@ def _without_advice() -> Iterator[None]:
     """Ignore warnings of Lightning and torch that users cannot act on."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # of 1×1 weights, channels last
         warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # of torch.compile
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)` is deprecated.*")
         yield
