@@ -181,8 +181,8 @@ def test_what_is_no_codec_of_components_by_name_is_refused(path: Path) -> None:
         save_model(ImageCodec(codec.architecture, codec.quantizer, codec.prior), path, IMAGES)
     with pytest.raises(ComponentError):
         save_model(codec, path, IMAGES, coder="nowhere")
-    assert codec.components is not None
-    codec.components.prior.options["decay"] = torch.ones(1)  # type: ignore[union-attr]
+    assert codec.made_of is not None
+    codec.made_of.prior.options["decay"] = torch.ones(1)  # type: ignore[union-attr]
     with pytest.raises(ComponentError):
         save_model(codec, path, IMAGES)
     for wrapped in (torch.nn.Sequential(codec), None):

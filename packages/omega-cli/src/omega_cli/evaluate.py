@@ -184,7 +184,7 @@ def evaluate(
             help="As of `omega compress`; several times for several. [env var: OMEGA_MODEL, for one]",
         ),
     ] = None,
-    channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; all up to 32, or 24 of more, if not given.")] = None,
+    channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; all or 24 if not given.")] = None,
     coder: Annotated[
         list[str] | None,
         typer.Option(

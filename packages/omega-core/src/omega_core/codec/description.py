@@ -17,24 +17,6 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Components:
-    """What a codec was made of by name.
-
-    architecture, quantizer, prior: the components; the prior is None if the quantizer needs none.
-    alphabet: S, as it was asked for; the quantizer may have replaced it.
-    coder, channels_min, text: of the model that it was loaded from, as in its `Description`.
-    """
-
-    architecture: Choice
-    quantizer: Choice
-    prior: Choice | None
-    alphabet: int
-    coder: str = "range"
-    channels_min: int = 0
-    text: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Description:
     """A model without its arrays.
 

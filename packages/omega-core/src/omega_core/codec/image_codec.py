@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from omega_core.codec.description import Choice, Components
+from omega_core.codec.description import Choice, Description
 from omega_core.codec.devices import is_quick
 from omega_core.codec.memory import DecodingMemory
 from omega_core.codec.memory_measurement import measured
@@ -68,13 +68,14 @@ class ImageCodec(nn.Module):
     """
 
     prior: Prior | None
-    components: Components | None
-    """What `from_names` made it of; None for a codec of other instances, which cannot be saved."""
+    made_of: Description | None
+    """What `from_names` made it of, or of the model it was loaded from; None for a codec of other instances, which
+    cannot be saved."""
 
     def __init__(self, architecture: Architecture, quantizer: Quantizer, prior: Prior | None = None) -> None:
         super().__init__()
         self.architecture, self.quantizer, self.prior = architecture, quantizer, prior
-        self.components = None
+        self.made_of = None
         if prior is not None:
             check_fit(quantizer, prior)
             prior.follow(quantizer.refinement())
@@ -135,11 +136,15 @@ class ImageCodec(nn.Module):
                 latent_size=size and transforms.latent_size(*size),
             )
         codec = cls(transforms, made, probabilities)
-        codec.components = Components(
+        codec.made_of = Description(
             architecture=_choice("architecture", architecture, architecture_options),
             quantizer=_choice("quantizer", quantizer, quantizer_options),
             prior=_choice("prior", prior, prior_options) if made.needs_prior else None,
+            coder="range",
+            latent_channels=latent_channels,
+            channels=channels,
             alphabet=alphabet,
+            channels_min=0,
         )
         return codec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from omega_core.codec.description import Choice, Components, Description
+from omega_core.codec.description import Choice, Description
 from omega_core.codec.devices import device_of
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.model_file import RELAXATION, ModelFile, name_in_codec, read_model
@@ -143,12 +143,7 @@ def load_codec(name_or_path: str | PathLike[str] | Url, *, device: str | torch.d
         quantizer_options=description.quantizer.options,
         prior_options=prior.options,
     )
-    codec.components = replace(
-        cast(Components, codec.components),
-        coder=description.coder,
-        channels_min=description.channels_min,
-        text=description.text,
-    )
+    codec.made_of = description
     if parts.relaxation:
         codec.relax()
         state |= {name_in_codec(RELAXATION + name): torch.from_numpy(a) for name, a in parts.relaxation.items()}

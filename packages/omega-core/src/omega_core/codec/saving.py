@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from typing import Any
@@ -182,7 +182,7 @@ def describe_codec(
 
     Raises ComponentError as `save_model` does.
     """
-    made_of = codec.components
+    made_of = codec.made_of
     if made_of is None:
         raise ComponentError("only a codec that ImageCodec.from_names made of components by name can be saved.")
     coder = "raw" if codec.prior is None else coder or made_of.coder
@@ -190,16 +190,14 @@ def describe_codec(
     named = registry().find("coder", coder).qualified_name
     choices = [made_of.architecture, made_of.quantizer, *([made_of.prior] if made_of.prior else [])]
     names = [choice.name.partition("/")[0] for choice in choices] + [named.partition("/")[0]]
-    found = Description(
-        architecture=made_of.architecture,
-        quantizer=made_of.quantizer,
-        prior=made_of.prior,
+    found = replace(
+        made_of,
         coder=named,
-        latent_channels=codec.architecture.latent_channels,
         channels=codec.channels,
-        alphabet=made_of.alphabet,
         channels_min=min(made_of.channels_min if channels_min is None else channels_min, codec.channels),
         text=made_of.text if text is None else text,
+        card="",
+        recipe={},
         versions=_versions([*_PACKAGES, *packages, *names]),
     )
     try:
