@@ -14,6 +14,7 @@ from omega_core.codec.model_file import read_model
 from omega_core.contracts.prior import Prior
 from omega_core.errors import ComponentError, RecipeError
 from omega_train import export_run, train
+from omega_train.callbacks.best import BestModel
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch
 from omega_train.data.glyphs import glyphs
@@ -132,6 +133,22 @@ def test_prior_steps_go_on_from_the_average(phased: Make, tmp_path: Path) -> Non
     [average] = [each["average"] for each in state["callbacks"].values() if "average" in each]
     for name, weights in average.items():
         torch.testing.assert_close(weights, state["state_dict"][name], rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_the_best_model_is_one_of_the_last_phase(phased: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if its loss is not the least."""
+    offered, offer = [], BestModel.offer
+
+    def rising(best: BestModel, task: CodecTask, loss: float) -> bool:
+        offered.append(loss)
+        return offer(best, task, float(len(offered)))
+
+    monkeypatch.setattr(BestModel, "offer", rising)
+    train(phased(decoder_share=0.25, prior_share=0.25, validate_every=1), tmp_path / "run", **CPU)
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    [best] = [each for each in state["callbacks"].values() if "weights" in each]
+    assert len(offered) == 12
+    assert best["loss"] == 10.0  # of the first step of the prior phase
 
 
 def test_a_prior_without_parameters_is_not_trained(phased: Make) -> None:

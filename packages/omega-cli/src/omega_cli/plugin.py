@@ -17,7 +17,7 @@ def omega_register_models() -> list[BundledModel]:
             name="compact-small",
             file="omega_cli:bundled/compact-small.safetensors",
             summary="photos at low rates, for thumbnails and phones: a quarter of the work and of the size",
-            fingerprint="dabfa0b0f6c36170a6b987c0fcb4ea0f229f031a7aceaeb6771047bce82687e8",
+            fingerprint="3251cecb1c0e3507fca6444f44967de8ffd813052d47c33b9f74c0c27c2b0752",
         ),
         BundledModel(
             name="mnist-omega-16",
