@@ -5,7 +5,7 @@ relaxed     transforms, and gains and steps of a scalar quantizer at any rate, w
 joint       the whole codec, with the gradients of its quantizer (`Quantizer.forward`)
 decoder     synthesis, the quantizer's table or corrections, and the prior, on the symbols that files hold
             (`ImageCodec.with_frozen_symbols`)
-prior       the prior alone, on all symbols of files: no synthesis, so that a step takes a third of the time
+prior       the prior alone, on all symbols of files; without the synthesis, steps are shorter
 """
 
 from dataclasses import dataclass
