@@ -87,12 +87,12 @@ def test_a_shortened_file_is_the_file_of_fewer_channels(
     model: Model, encoded: dict[tuple[int, int], Encoded], size: tuple[int, int]
 ) -> None:
     files = {channels: encoded[size].file(channels) for channels in encoded[size].lengths}
-    assert list(files) == list(range(2, 65, 2))
+    assert list(files) == model.channel_counts
     for data in files.values():
         assert omega_core.truncate(files[64], max_bytes=len(data)) == data
     with pytest.raises(RateError):
         omega_core.truncate(files[64], max_bytes=12)
-    for channels in (2, 30, 64):
+    for channels in (min(files), sorted(files)[10], 64):
         assert model.compress(photo(*size), channels=channels) == files[channels]
 
 
