@@ -87,12 +87,12 @@ def test_a_shortened_file_is_the_file_of_fewer_channels(
     model: Model, encoded: dict[tuple[int, int], Encoded], size: tuple[int, int]
 ) -> None:
     files = {channels: encoded[size].file(channels) for channels in encoded[size].lengths}
-    assert list(files) == model.channel_counts
+    assert list(files) == [2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 18, 21, 24, 29, 34, 40, 46, 55, 64]
     for data in files.values():
         assert omega_core.truncate(files[64], max_bytes=len(data)) == data
     with pytest.raises(RateError):
         omega_core.truncate(files[64], max_bytes=12)
-    for channels in (min(files), sorted(files)[10], 64):
+    for channels in (2, 29, 64):
         assert model.compress(photo(*size), channels=channels) == files[channels]
 
 

@@ -113,8 +113,8 @@ def compress(
     loaded().check_rate(rate)
     loaded().check_coder(coder)
     loaded().check_effort(effort)
-    drops = {"drop_alpha": alpha is Keep.drop, "drop_icc": icc is Keep.drop}
-    worker = Compressing(loaded, coder, rate, effort, **drops, existing=existing)
+    drop_alpha, drop_icc = alpha is Keep.drop, icc is Keep.drop
+    worker = Compressing(loaded, coder, rate, effort, drop_alpha=drop_alpha, drop_icc=drop_icc, existing=existing)
     if pack:
         folder = output.folder(".omega")
         target = output.path if output.is_file(".omega") else folder / f"{_name(inputs[0])}.omega"

@@ -23,7 +23,7 @@ from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantizer
 from omega_train.distributed import all_reduce_sum
 from omega_train.task import CodecTask, symbol_counts
-from omega_train.validation import FINENESSES, all_of, batches
+from omega_train.validation import FINENESSES, batches
 
 PICTURES = 48  # the most that are measured
 _SIDES = 3
@@ -89,11 +89,11 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
         latent = task.codec.analyze(image)
         symbols = quantizer.symbols(latent)
         seen.append(symbols)
-        counts += symbol_counts(symbols, all_of(task, image), quantizer.alphabet)
+        counts += symbol_counts(symbols, task.all_channels(image), quantizer.alphabet)
         restored = [quantizer.latent(symbols[:, :n]) for n in range(channels + 1)]
         for fineness in finenesses:
             told = torch.full((len(image),), fineness, device=task.device)
-            restored.append(quantizer.relaxed(latent, task.prior, all_of(task, image), told).latent)
+            restored.append(quantizer.relaxed(latent, task.prior, task.all_channels(image), told).latent)
         for number, each in enumerate(restored):
             squares[number] += each.double().square().sum((0, 2, 3))
             products[number] += (each.double() * latent.double()).sum((0, 2, 3))

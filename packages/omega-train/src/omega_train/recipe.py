@@ -152,7 +152,7 @@ class Recipe:
         for setting in ("relaxed_share", "prior_share"):
             value = getattr(self, setting)
             _check(0 <= value <= 1, f"{_key(setting)} is a share from 0 to 1, not {value}")
-        total = self.relaxed_share + self.decoder_share + self.prior_share
+        total = sum(self.phase_shares)
         _check(
             total <= 1 + 1e-9,
             f"relaxed-share, decoder-share and prior-share are {total:g} of the steps together, more than all",
@@ -171,6 +171,11 @@ class Recipe:
     def adaptive(self) -> bool:
         """Whether the model is trained for several channel counts."""
         return self.channels_min < self.channels
+
+    @property
+    def phase_shares(self) -> tuple[float, float, float]:
+        """The shares of the steps of the relaxed, the decoder and the prior phase; the joint phase has the rest."""
+        return self.relaxed_share, self.decoder_share, self.prior_share
 
     def to_toml(self) -> str:
         """The recipe as the text of a TOML file for `load_recipe`."""

@@ -92,7 +92,7 @@ class CodecTask(LightningModule):
                     name = getattr(self.recipe, kind)
                     asked = settings[method]
                     raise ComponentError(f"the {kind} {name} has no `{method}`, which {asked} needs.")
-        if self.recipe.prior_share and (self.prior is None or not any(True for _ in self.prior.parameters())):
+        if self.recipe.prior_share and (self.prior is None or not list(self.prior.parameters())):
             raise ComponentError(f"the prior {self.recipe.prior} has no parameters, which prior-share would train.")
 
     @property
@@ -147,12 +147,13 @@ class CodecTask(LightningModule):
         batch: the images of the step `batch.step`.
         index: not used.
         """
-        phase, rates = self.phase(batch.step), self._draw_rates(batch)
+        phase = self.phase(batch.step)
         self.quantizer.sample_seeds = noise_seeds(self.recipe, batch)
         self.quantizer.progress = min(1.0, batch.step / self.steps)
         image = (batch.pixels.to(self.dtype) / 255).contiguous(memory_format=torch.channels_last)
         if phase is Phase.PRIOR:
             return self._prior_step(image)
+        rates = self._draw_rates(batch)
         if phase is Phase.RELAXED:
             output = self.codec.relaxed(image, rates.kept, rates.fineness)
         elif phase is Phase.JOINT:
@@ -172,7 +173,7 @@ class CodecTask(LightningModule):
     def _prior_step(self, image: Tensor) -> Tensor:
         """The mean bits per pixel of all symbols of images (B, colors, H, W), as the prior learns from them."""
         symbols = self.codec.encode_symbols(image)
-        self._observe(symbols, torch.full((len(image),), self.quantizer.channels, device=self.device))
+        self._observe(symbols, self.all_channels(image))
         with torch.autocast(image.device.type, enabled=False):
             loss = self.codec.channel_bits(symbols).sum(dim=1).mean() / image[0, 0].numel()
         self.last = {"loss": loss.detach(), "bpp": loss.detach()}
@@ -192,6 +193,10 @@ class CodecTask(LightningModule):
     def rates_of(self, kept: Tensor) -> Rates:
         """The rates of `kept` channels (B,), once the quantizer is fitted."""
         return balanced_rates(self.recipe, kept, self.quantizer.fineness(kept))
+
+    def all_channels(self, image: Tensor) -> Tensor:
+        """The number of kept channels (B,) of a batch of images if all are kept."""
+        return torch.full((len(image),), self.quantizer.channels, device=image.device)
 
     def distortion(self, restored: Tensor, image: Tensor) -> Tensor:
         """MSE (B,) of restored images and images (B, colors, H, W), normalized by the architecture."""

@@ -78,8 +78,7 @@ class LightningTrainer:
             raise TrainingError(f"a prior is counted over 1 picture or more, not {counted}.")
         if minutes is not None and not minutes > 0:
             raise TrainingError(f"minutes have to be above 0, not {minutes}.")
-        shares = (recipe.relaxed_share, recipe.decoder_share, recipe.prior_share)
-        if minutes is not None and any(0 < share < 1 for share in shares):
+        if minutes is not None and any(0 < share < 1 for share in recipe.phase_shares):
             raise TrainingError(
                 "steps of different phases take different times, and minutes cannot be planned: take shares of 0 or 1"
                 " only, or give steps instead."
@@ -197,8 +196,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         if trainer.num_devices * trainer.num_nodes > 1:
             # some parameters have no gradients: the analysis in the decoder phase, transforms in the prior phase, and
             # the quantizer's own in the relaxed phase
-            shares = (recipe.relaxed_share, recipe.decoder_share, recipe.prior_share)
-            strategy = DDPStrategy(find_unused_parameters=any(shares))
+            strategy = DDPStrategy(find_unused_parameters=any(recipe.phase_shares))
             trainer = _quiet_trainer(**settings, strategy=strategy)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, UserWarning) as problem:
         raise TrainingError(f"cannot train with these settings: {str(problem).splitlines()[0]}") from problem

@@ -82,7 +82,7 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
         symbols = task.codec.encode_symbols(image)
         totals += _sums(task, image, symbols, counts)
         if has_alphabet:
-            chosen += symbol_counts(symbols, all_of(task, image), task.quantizer.alphabet)
+            chosen += symbol_counts(symbols, task.all_channels(image), task.quantizer.alphabet)
     task.train(was_training)
     means = all_reduce_sum(totals) / len(images)
     used = all_reduce_sum(chosen) > 0
@@ -158,11 +158,6 @@ def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) ->
     return torch.stack(sums)
 
 
-def all_of(task: CodecTask, image: Tensor) -> Tensor:
-    """The number of kept channels (B,) if all are kept."""
-    return torch.full((len(image),), task.quantizer.channels, device=image.device)
-
-
 def batches(task: CodecTask, images: Images, *, most: int | None = None, workers: int = 0) -> Iterator[Tensor]:
     """Batches of images as floats in [0, 1] (B, colors, H, W) on the device of the task, in order.
 
@@ -216,10 +211,10 @@ def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None 
     task.prior.recount()
     rounds = 0
     for image in batches(task, images, most=most, workers=workers):
-        task.prior.observe(task.codec.encode_symbols(image), all_of(task, image))
+        task.prior.observe(task.codec.encode_symbols(image), task.all_channels(image))
         rounds += 1
     each = -(-len(_chosen(images, most)) // world_size())
     if rounds < -(-each // _batch_size(images)):  # other processes have one more batch, and `observe` may wait for all
         image = _floats(task, torch.from_numpy(images.load(0, 0)[None]))
-        task.prior.observe(task.codec.encode_symbols(image)[:0], all_of(task, image)[:0])
+        task.prior.observe(task.codec.encode_symbols(image)[:0], task.all_channels(image)[:0])
     task.train(was_training)

@@ -603,7 +603,12 @@ class Model:
 
     def _coder_name(self, name: str | None) -> str:
         wanted = name or self.description.coder
-        return specified_name(wanted) or registry().find("coder", wanted).qualified_name
+        try:
+            return registry().find("coder", wanted).qualified_name
+        except ComponentError:
+            if specified := specified_name(wanted):
+                return specified
+            raise
 
 
 def _single(each: Sequence[Item]) -> Sequence[Item]:
@@ -639,5 +644,9 @@ def _growing_lengths(length: int, growth: float) -> Iterator[int]:
 
 @cache
 def _coder(name: str) -> Coder:
-    made = specified_coder(name) or resolve("coder", name)
-    return cast(Coder, made())
+    try:
+        return cast(Coder, resolve("coder", name)())
+    except ComponentError:
+        if specified := specified_coder(name):
+            return specified()
+        raise

@@ -3,8 +3,10 @@
 import io
 import struct
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from itertools import accumulate
+from typing import Any, BinaryIO, NamedTuple
 
 from omega_core.format.limits import MAX_READ_PROFILE_BYTES
 
@@ -40,14 +42,13 @@ def reduced(file: BinaryIO) -> BinaryIO:
                 left_out.append(chunk)
         elif chunk.kind == b"iCCP":
             left_out.append(chunk)
+    end = file.seek(0, io.SEEK_END)
     file.seek(0)
     if not left_out:
         return file
-    parts = []
-    for chunk in left_out:
-        parts.append(file.read(chunk.start - file.tell()))
-        file.seek(chunk.length + _BESIDES, io.SEEK_CUR)
-    return io.BytesIO(b"".join([*parts, file.read()]))
+    starts = [0, *(chunk.start + chunk.length + _BESIDES for chunk in left_out)]
+    stops = [*(chunk.start for chunk in left_out), end]
+    return io.BufferedReader(_Excerpt(file, list(zip(starts, stops, strict=True))))
 
 
 def colors_of(file: BinaryIO) -> dict[str, bytes]:
@@ -113,3 +114,38 @@ def _inflated(packed: bytes, most: int) -> bytes | None:
     except zlib.error:
         return None
     return data if len(data) <= most and inflater.eof else None
+
+
+class _Excerpt(io.RawIOBase):
+    """Parts of a file, joined.
+
+    file: open for reading, seekable.
+    parts: (start, stop) of each, in bytes.
+    """
+
+    def __init__(self, file: BinaryIO, parts: list[tuple[int, int]]) -> None:
+        self._file = file
+        self._parts = [(start, max(start, stop)) for start, stop in parts]
+        self._offsets = list(accumulate((stop - start for start, stop in self._parts), initial=0))
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._offsets[-1]}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        part = bisect_right(self._offsets, self._position) - 1
+        if part == len(self._parts):
+            return 0
+        self._file.seek(self._parts[part][0] + self._position - self._offsets[part])
+        data = self._file.read(min(len(buffer), self._offsets[part + 1] - self._position))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
