@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from omega_core.codec import devices
 from omega_core.codec.devices import device_of
 from omega_core.codec.loading import load_model
 from omega_core.errors import DeviceError
@@ -33,3 +34,20 @@ def test_a_model_is_loaded_to_a_device_or_not_at_all(model_file):
     assert load_model(path, device="cpu").codec.device.type == "cpu"
     with pytest.raises(DeviceError):
         load_model(path, device=ABSENT)
+
+
+@pytest.mark.parametrize(
+    ("able", "quick"),
+    [({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({"avx2": True}, False), (None, False)],
+)
+def test_processors_with_instructions_for_bfloat16_are_quick_with_it(monkeypatch, able, quick):
+    if able is None:  # as in older versions of torch
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    devices._multiplies_bfloat16.cache_clear()
+    try:
+        assert devices.is_quick(torch.device("cpu"), torch.bfloat16) == quick
+        assert not devices.is_quick(torch.device("cpu"), torch.float16)
+    finally:
+        devices._multiplies_bfloat16.cache_clear()

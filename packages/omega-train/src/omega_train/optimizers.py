@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from omega_core.codec.devices import is_quick
 from omega_train.recipe import Recipe
 
 MATRIX_LEARNING_RATE = 0.01
@@ -175,13 +176,5 @@ def orthogonal(stack_NRC: Tensor) -> Tensor:
 
 
 def quick_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 if a device has instructions to multiply matrices of it, else float32.
-
-    Devices without them take up to fifty times as long for bfloat16.
-    """
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type != "cpu":
-        return torch.bfloat16
-    able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch lack it
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+    """bfloat16 if a device is quicker with matrices of it (`omega_core.codec.devices.is_quick`), else float32."""
+    return torch.bfloat16 if is_quick(device, torch.bfloat16) else torch.float32
