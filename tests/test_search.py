@@ -106,7 +106,7 @@ def test_small_pictures_are_searched_too(model: Model, painted: Painter, size: t
     picture = painted(8, *size)
     quick, searched = (model.compress(picture, effort=effort) for effort in (0, 2))
     assert omega_core.decompress(searched, model).size == size[::-1]
-    assert searched != quick
+    assert searched != quick or size == (1, 1)  # a pixel may have no better symbols
     assert quality(model, picture, searched) >= quality(model, picture, quick)
 
 
@@ -124,7 +124,8 @@ def test_large_pictures_are_searched_in_tiles(model: Model, painted: Painter, mo
     assert quality(model, picture, searched) > quality(model, picture, quick) + 0.08
     whole = model.decode(model.compress(picture))[0]
     pixels = model.read(picture).pixels
-    nearest = model._search.symbols_of(pixels, np.full_like(whole, -1), 0.0, 1)
+    nothing = np.full_like(whole, -1)
+    nearest = model._search.symbols_of(pixels, nothing, nothing, 0.0, 1)
     assert (nearest != whole).mean() < 1e-3  # where nothing is known, nothing moves
 
 

@@ -115,7 +115,7 @@ def test_a_quality_is_reached_by_decoding_few_pictures(model, picture, monkeypat
         decoded.append(psnr(original, pixels))
         return decoded[-1]
 
-    monkeypatch.setattr("omega_core.codec.model.psnr", quality)
+    monkeypatch.setattr("omega_core.codec.encoding.psnr", quality)
     data = model.compress(picture, psnr=wanted)
     assert len(decoded) <= 12
     pixels = read_picture(picture).pixels
@@ -126,7 +126,7 @@ def test_a_quality_is_reached_by_decoding_few_pictures(model, picture, monkeypat
 
 
 def test_a_quality_that_is_not_reached_warns_and_keeps_the_whole_file(model, picture, monkeypatch):
-    monkeypatch.setattr("omega_core.codec.model.psnr", lambda *_: 31.5)
+    monkeypatch.setattr("omega_core.codec.encoding.psnr", lambda *_: 31.5)
     with pytest.warns(OmegaWarning, match=r"99.0 dB are not reached, the whole file has 31.50 dB"):
         data = model.compress(picture, psnr=99.0)
     assert OmegaFile.parse(data).header.complete

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.codec.pixel_codec import BATCH_PIXELS, PixelCodec
-from omega_core.coding.order import CodingStep, SymbolArrays, coding_steps, in_order, taken
-from omega_core.coding.tables import MISSING, FrozenPrior, Symbols, Tables, symbol_type
+from omega_core.coding.order import CodingStep, Enough, SymbolArrays, coding_steps, in_order, taken
+from omega_core.coding.tables import FrozenPrior, Symbols, Tables, symbol_type
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images.pictures import Pixels
@@ -97,13 +97,16 @@ class FileCodec:
             found |= zip(places, pixels, strict=True)
         return [found[place] for place in range(len(pictures))]
 
-    def coded(self, pictures: Sequence[Symbols]) -> "CodedSymbols":
-        """Return the symbols (C, h, w) of pictures in the order of coding. Raises ModelFileError if the prior does not
-        fit.
+    def coded(self, pictures: Sequence[Symbols], enough: Enough | None = None) -> "CodedSymbols":
+        """Return the symbols (C, h, w) of pictures in the order of coding.
+
+        enough: how much of them is wanted; all if None.
+
+        Raises ModelFileError if the prior does not fit.
         """
         arrays = SymbolArrays.over(pictures)
         with _fitting():
-            places, tables = in_order(self.prior, arrays)
+            places, tables = in_order(self.prior, arrays, enough)
         self._check_alphabet(tables)
         return CodedSymbols(arrays, places, tables)
 
@@ -135,12 +138,17 @@ class FileCodec:
 
 @dataclass(frozen=True)
 class CodedSymbols:
-    """The symbols of pictures in the order of coding.
+    """The symbols of pictures in the order of coding, all of them or the first.
 
     arrays: the symbols of each picture.
-    places: of all symbols in `arrays.flat`, in the order of coding.
-    tables: of the symbols, in that order.
+    places: of the symbols that are coded in `arrays.flat`, in the order of coding.
+    tables: of these symbols, in that order.
     """
+
+    @property
+    def complete(self) -> bool:
+        """Whether all symbols of the pictures are coded."""
+        return len(self.places) == self.arrays.flat.size
 
     arrays: SymbolArrays
     places: Symbols
@@ -165,17 +173,22 @@ class CodedSymbols:
         return int(count) * sum(picture.size // len(picture) for picture in self.arrays.pictures)
 
     def encode(self, coder: Coder, ends: Sequence[int]) -> tuple[bytes, list[int]]:
-        """Encode all symbols to one stream, and return it with the fewest bytes that determine some of the first.
+        """Encode the symbols to one stream, and return it with the fewest bytes that determine some of the first.
 
         coder: to encode with.
-        ends: rising numbers of symbols; the last is that of all.
+        ends: rising numbers of symbols. The last is that of all.
+
+        If not all symbols of the pictures are coded, the stream is the beginning of theirs, and the ends that it does
+        not determine have no number: see `Coder.encode_start`.
         """
-        return coder.encode(self.symbols, self.tables, list(ends))
+        encode = coder.encode if self.complete else coder.encode_start
+        return encode(self.symbols, self.tables, list(ends))
 
     def first(self, count: int) -> list[Symbols]:
         """Return the symbols (C, h, w) of each picture; only the first `count` in the order of coding are known."""
-        arrays = SymbolArrays.of(self.arrays.pictures)
-        arrays.flat[self.places[count:]] = MISSING
+        sizes = [picture.shape[1:] for picture in self.arrays.pictures]
+        arrays = SymbolArrays(len(self.arrays.pictures[0]), sizes, self.arrays.flat.dtype)
+        arrays.flat[self.places[:count]] = self.symbols[:count]
         return arrays.pictures
 
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
 from numbers import Integral
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from omega_core.codec.decoding import GrowingPicture, PictureMaker
 from omega_core.codec.description import Description
-from omega_core.codec.file_codec import CodedSymbols, FileCodec
+from omega_core.codec.encoding import Encoded, RateEncoder
+from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.memory import DecodingMemory, default_max_memory
 from omega_core.codec.pixel_codec import BATCH_PIXELS
 from omega_core.coders import specified_coder, specified_name
-from omega_core.coding.order import geometric_counts
+from omega_core.coding.order import Enough, geometric_counts
 from omega_core.coding.tables import Symbols
 from omega_core.contracts.coder import Coder
 from omega_core.errors import (
@@ -38,10 +35,9 @@ from omega_core.format.binary import Stream
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import FINGERPRINT, Header
 from omega_core.format.limits import MAX_PICTURES, MAX_SHARED_PIXELS
-from omega_core.format.rate_control import Rate, length_within
+from omega_core.format.rate_control import Rate
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.alpha_and_profile import compress_planes, compress_profile
-from omega_core.images.metrics import psnr
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
 from omega_core.images.reading import Batch, FileOrArray, PictureLike, is_batch, pictures_of, read_picture
 from omega_core.places import Url, place_of
@@ -64,35 +60,7 @@ EFFORTS = (0, 1, 4, 16)
 
 GROWTH = 1.25
 """By default, a picture is decoded again when its stream has grown by this factor."""
-_AROUND = 0.15  # share of the bits of a file: two files shorter and longer by it tell how the error falls with the rate
-_FEWEST_BITS = 16  # of symbols, below which no PSNR is looked for
 _FIRST_BYTES = 100  # of the stream, below which no picture is decoded while a file arrives
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Encoded pictures, whose file can be truncated to any number of bytes.
-
-    coded: the symbols of the pictures, in the order of coding.
-    whole: the file with all symbols.
-    lengths: the fewest bytes of the stream that determine as many symbols as n channels have, by n.
-    """
-
-    coded: CodedSymbols
-    whole: OmegaFile
-    lengths: Mapping[int, int]
-
-    @property
-    def symbols(self) -> Symbols:
-        """The symbols (C, h, w) of the first picture."""
-        return self.coded.arrays.pictures[0]
-
-    def file(self, channels: int) -> bytes:
-        """Return the bytes of the file truncated to `channels`. Raises RateError if these are not in `lengths`."""
-        if channels not in self.lengths:
-            counts = list(self.lengths)
-            raise RateError(f"the length of {channels} channels is not known, only of {counts}.", channels=counts)
-        return self.whole.truncated(self.lengths[channels]).to_bytes()
 
 
 class CompressOptions(TypedDict, total=False):
@@ -220,13 +188,16 @@ class Model:
 
     def _encode(self, pictures: Sequence[Picture], coder: str | None, counts: Sequence[int] = ()) -> Encoded:
         """Encode all channels of pictures. counts: rising numbers of channels, for `Encoded.lengths`."""
+        return self._encoded(pictures, self._symbols(pictures), coder, counts)
+
+    def _symbols(self, pictures: Sequence[Picture]) -> list[Symbols]:
+        """Return the nearest symbols (C, h, w) of each picture. Raises as `encode` does."""
         shapes = [picture.size for picture in pictures]
         tile = self._tile(shapes)
         for picture in pictures:
             self.files.check(picture.pixels)
         self.memory.check(shapes, tile, self.max_memory)
-        symbols = self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile)
-        return self._encoded(pictures, symbols, coder, counts)
+        return self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile)
 
     def _encoded(
         self,
@@ -234,12 +205,13 @@ class Model:
         symbols: Sequence[Symbols],
         coder: str | None,
         counts: Sequence[int],
+        enough: Enough | None = None,
     ) -> Encoded:
-        """Encode pictures to these symbols. Other arguments: see `_encode`."""
+        """Encode pictures to these symbols, or to the first that are enough. Other arguments: see `_encode`."""
         first, shapes = pictures[0], [picture.size for picture in pictures]
-        coded, name = self.files.coded(symbols), self._coder_name(coder)
-        counts = [*counts, *([] if counts and counts[-1] == self.channels else [self.channels])]
-        stream, lengths = coded.encode(_coder(name), [coded.end_of(count) for count in counts])
+        coded, name = self.files.coded(symbols, enough), self._coder_name(coder)
+        fewer = [count for count in counts if count < self.channels]
+        stream, lengths = coded.encode(_coder(name), [*map(coded.end_of, fewer), coded.tables.size])
         planes = [picture.alpha for picture in pictures if picture.alpha is not None]
         header = Header(
             fingerprint=bytes.fromhex(self.fingerprint)[:FINGERPRINT],
@@ -247,11 +219,13 @@ class Model:
             mode=first.mode,
             sizes=tuple(shapes),
             length=len(stream),
+            complete=coded.complete,
             tile=self._tile(shapes),
             alpha=compress_planes(planes) if planes else None,
             profile=compress_profile(first.profile) if first.profile else b"",
         )
-        return Encoded(coded, OmegaFile(header, stream), dict(zip(counts, lengths, strict=True)))
+        known = [*fewer, self.channels] if coded.complete else fewer
+        return Encoded(coded, OmegaFile(header, stream), dict(zip(known, lengths, strict=False)))
 
     def _tile(self, shapes: Sequence[tuple[int, int]]) -> int | None:
         """The side of tiles, in pixels; None for pictures that need no tiles, or an architecture that is not local."""
@@ -331,46 +305,25 @@ class Model:
         self.check_rate(rate)
         self.check_effort(effort)
         read = self.read(picture)
-        exact = rate.whole_channels(self.channels)
-        encoded = self._encode([read], coder, [] if exact is None else [exact])
-        length, reached = self._cut(encoded, rate, read)
-        file = encoded.whole.truncated(length)
+
+        def encode(symbols: Symbols, counts: Sequence[int], enough: Enough | None) -> Encoded:
+            return self._encoded([read], [symbols], coder, counts, enough)
+
+        encoder = RateEncoder(self.files, _coder(self._coder_name(coder)), read, rate, encode)
+        cut = encoder.cut(self._symbols([read])[0])
+        file, reached = cut.file, cut.psnr
         if effort:
-            known, slope = self._at_end(encoded, read, length)
-            del encoded  # of a large picture, it takes as much memory as the search
-            symbols = self._search.symbols_of(read.pixels, known, slope, EFFORTS[effort])
-            searched = self._encoded([read], [symbols], coder, [] if exact is None else [exact])
-            length, after = self._cut(searched, rate, read)
+            known = cut.known()
+            del cut  # of a large picture, it takes as much memory as the search
+            symbols = self._search.symbols_of(read.pixels, *known, EFFORTS[effort])
+            found = encoder.cut(symbols)
             # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays
-            if rate.psnr is None or (after >= min(reached, rate.psnr) and length <= file.header.length):
-                file, reached = searched.whole.truncated(length), after
+            if rate.psnr is None or (found.psnr >= min(reached, rate.psnr) and found.length <= file.header.length):
+                file, reached = found.file, found.psnr
         if rate.psnr is not None and reached < rate.psnr:
             message = f"{name}: {rate.psnr} dB are not reached, the whole file has {reached:.2f} dB."
             warnings.warn(message, OmegaWarning, stacklevel=2)
         return file
-
-    def _cut(self, encoded: Encoded, rate: Rate, picture: Picture) -> tuple[int, float]:
-        """Return the bytes of the stream of an encoded picture at a rate, and the PSNR there if the rate is one."""
-        budget = rate.budget(encoded.whole.pixels)
-        if budget is not None:
-            return length_within(encoded.whole, budget), math.inf
-        if rate.psnr is not None:
-            return self._reaching(encoded, picture, rate.psnr)
-        return encoded.lengths[rate.whole_channels(self.channels) or self.channels], math.inf
-
-    def _at_end(self, encoded: Encoded, picture: Picture, length: int) -> tuple[Symbols, float]:
-        """Return about the symbols that `length` bytes of the stream determine, and the slope of the MSE there: by how
-        much a bit per pixel more lowers it.
-        """
-        coded, maker = encoded.coded, PictureMaker(self.files, encoded.whole.header)
-        bits = _bits_until(coded)
-        total = min(8 * length, float(bits[-1]))
-        apart = min(total * (1 + _AROUND), float(bits[-1])) - total * (1 - _AROUND)
-        here, *around = (1 + int(np.searchsorted(bits, total * (1 + by))) for by in (0, -_AROUND, _AROUND))
-        del bits
-        decoded = (maker.picture(coded.first(count)[0]).pixels for count in around)
-        errors = [10 ** (-psnr(picture.pixels, pixels) / 10) for pixels in decoded]
-        return coded.first(here)[0], max(0.0, errors[0] - errors[1]) * encoded.whole.pixels / max(apart, 1.0)
 
     @cached_property
     def _search(self) -> SymbolSearch:
@@ -385,35 +338,6 @@ class Model:
             raise RateError(f"the effort is a whole number from 0 to {len(EFFORTS) - 1}, not {effort!r}.")
         if effort:
             _ = self._search
-
-    def _reaching(self, encoded: Encoded, picture: Picture, wanted: float) -> tuple[int, float]:
-        """Return the fewest bytes of the stream that reach a PSNR, or else all of them, and the PSNR there.
-
-        By bisection, to a hundredth of these bytes, as the PSNR hardly ever falls with more of them.
-        """
-        coded, maker = encoded.coded, PictureMaker(self.files, encoded.whole.header)
-
-        def quality(count: int) -> float:
-            return psnr(picture.pixels, maker.picture(coded.first(count)[0]).pixels)
-
-        ends = _growing_in_bits(coded)
-        reached = of_all = quality(ends[-1])
-        below, place = -1, len(ends) - 1
-        while reached >= wanted and place - below > 1:
-            middle = (below + place) // 2
-            found = quality(ends[middle])
-            if found >= wanted:
-                place, reached = middle, found
-            else:
-                below = middle
-        _, lengths = coded.encode(_coder(encoded.whole.header.coder), ends)
-        while place < len(ends) - 1:  # the last byte may determine more symbols, with which the PSNR is lower
-            file = encoded.whole.truncated(lengths[place]).to_bytes()
-            reached = psnr(picture.pixels, self.decompress_picture(file).pixels)
-            if reached >= wanted:
-                break
-            place, reached = place + 1, of_all
-        return lengths[place], reached
 
     def check_rate(self, rate: Rate) -> None:
         """Raise RateError for a rate that the model lacks; warn (OmegaWarning) of one that it was not trained for."""
@@ -616,20 +540,6 @@ def _single(each: Sequence[Item]) -> Sequence[Item]:
     if len(each) > 1:
         raise ImageError(f"this file has {len(each)} pictures, not one.")
     return each
-
-
-def _growing_in_bits(coded: CodedSymbols, growth: float = 1.01) -> list[int]:
-    """Rising numbers of symbols, the last that of all, each with so many times the bits of the one before."""
-    bits = _bits_until(coded)
-    steps = np.arange(1, 1 + int(np.log(max(bits[-1] / _FEWEST_BITS, 1)) / np.log(growth)))
-    found = np.searchsorted(bits, bits[-1] * growth ** -steps[::-1], side="right")
-    return [*np.unique(found[(found > 0) & (found < len(bits))]).tolist(), len(bits)]
-
-
-def _bits_until(coded: CodedSymbols) -> NDArray[np.float64]:
-    """The bits of the first symbols up to each, in the order of coding."""
-    bits: NDArray[np.float64] = coded.tables.bits_of_each(coded.symbols)
-    return np.cumsum(bits, out=bits)
 
 
 def _growing_lengths(length: int, growth: float) -> Iterator[int]:

@@ -17,9 +17,10 @@ Neural Image Compression" (NeurIPS, arXiv 2006.04240), who move it by gradients 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ from torch import Tensor
 from omega_core.codec.image_codec import ImageCodec, image_tiles
 from omega_core.codec.tiling import Span
 from omega_core.coding.tables import MISSING, Symbols
-from omega_core.contracts.architecture import LocalArchitecture
+from omega_core.contracts.architecture import LocalArchitecture, Margins
 from omega_core.images.pictures import Pixels
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
 _PART = 0.7  # of the moves are made in a step: neighbors that move together would correct the same error
 _PRICE = 0.8  # of the slope: of .65, .8, 1 and 1.25 this gave the fewest bits at a PSNR, for files of photos
-_PROBED = 1 / 64  # of all values move to measure κ
+_PROBED, _MIDDLE = 1 / 64, 12  # share of the values that move to measure κ, in so many positions a side
 _BEYOND = 1e-3  # of a cell, by which a move goes beyond its end
 
 
@@ -55,27 +56,34 @@ class SymbolSearch:
         self.codec, self.prior = codec, prior
 
     @torch.inference_mode(False)  # where callers are in it: gradients are needed
-    def symbols_of(self, pixels: Pixels, known: Symbols, slope: float, steps: int) -> Symbols:
+    def symbols_of(self, pixels: Pixels, known: Symbols, before: Symbols, bits: float, steps: int) -> Symbols:
         """Return better symbols (C, h, w) of a picture for a file that ends where the known ones do.
 
         pixels: (colors, H, W), uint8.
         known: (C, h, w), the nearest symbols as the file has them, MISSING where it ends before them.
-        slope: by how much one bit per pixel more lowers the MSE of the picture there, for pixels from 0 to 1.
+        before: (C, h, w), those of a file that is a little shorter.
+        bits: by how many. What they bring there is what a bit has to bring.
         steps: of the search, 1 or more.
 
         Large pictures are searched in tiles, one after the other. Raises ComponentError if the quantizer has no cells.
         """
-        codec = self.codec
-        nearest = torch.from_numpy(known)[None]
-        found, fineness = nearest.clone(), codec.fineness(nearest).to(codec.device)
-        image = torch.from_numpy(pixels)[None]
-        price = _PRICE * slope * len(pixels)  # of a bit, in squared error of the picture
-        for part in _parts(codec, image):
-            there = nearest[:, :, part.down.outer, part.across.outer] != MISSING
-            problem = _Problem(codec, self.prior, part, there.to(codec.device), fineness, price)
-            symbols = codec.quantizer.symbols(problem.searched(steps))
+        codec, image = self.codec, torch.from_numpy(pixels)[None]
+        nearest, shorter = torch.from_numpy(known)[None], torch.from_numpy(before)[None]
+        fineness, coarser = (codec.fineness(each).to(codec.device) for each in (nearest, shorter))
+        parts = _parts(codec, *pixels.shape[1:])
+        problems = [_Problem(codec, self.prior, part, image, nearest, fineness) for part in parts]
+        brought = 0.0
+        for problem in problems:
+            brought += problem.brought(shorter, coarser)
+            if len(problems) > 1:
+                problem.forget()
+        price = _PRICE * max(brought, 0.0) / max(bits, 1.0)
+        found = nearest.clone()
+        for problem in problems:
+            symbols, part = codec.quantizer.symbols(problem.searched(steps, price)), problem.part
             inner = symbols[:, :, part.down.within, part.across.within]
             found[:, :, part.down.inner, part.across.inner] = inner.to(found)
+            problem.forget()
         result: Symbols = found[0].numpy()
         return result
 
@@ -84,29 +92,26 @@ class SymbolSearch:
 class _Part:
     """A tile of a picture with its halo, or all of it.
 
-    image: (1, colors, H, W), in [0, 1]. down, across: its positions.
+    down, across: its positions. rows, columns: its pixels. margins: what is added to these.
     """
 
-    image: Tensor
     down: Span
     across: Span
+    rows: slice
+    columns: slice
+    margins: Margins | None = None
 
 
-def _parts(codec: ImageCodec, image: Tensor) -> Iterator[_Part]:
-    """Yield a picture (1, colors, H, W) as it is, or in tiles if it is large and the architecture local."""
-    height, width = image.shape[2:]
+def _parts(codec: ImageCodec, height: int, width: int) -> Iterator[_Part]:
+    """Yield a picture as it is, or in tiles if it is large and the architecture local."""
     h, w = codec.latent_size(height, width)
     architecture = codec.architecture
     if height * width <= _PIXELS or not isinstance(architecture, LocalArchitecture):
-        yield _Part(_scaled(image, codec), Span(0, 0, h, h), Span(0, 0, w, w))
+        yield _Part(Span(0, 0, h, h), Span(0, 0, w, w), slice(height), slice(width))
         return
     halo = max(architecture.analysis_halo, architecture.refine_halo + architecture.render_halo)
-    for down, across, rows, columns, margins in image_tiles(architecture, height, width, _SIDE, halo):
-        yield _Part(architecture.pad(_scaled(image[:, :, rows, columns], codec), margins), down, across)
-
-
-def _scaled(image: Tensor, codec: ImageCodec) -> Tensor:
-    return image.to(codec.device, torch.float32) / 255
+    for tile in image_tiles(architecture, height, width, _SIDE, halo):
+        yield _Part(*tile)
 
 
 @dataclass(frozen=True)
@@ -148,41 +153,89 @@ class _Moves:
 
 
 class _Problem:
-    """The search in a part of a picture. The arguments are those of `SymbolSearch`.
+    """The search in a part of a picture. Arrays are made when they are needed.
 
-    there: (1, C, h, w), which symbols the file has. price: of a bit.
+    image: (1, colors, H, W), uint8, of the picture.
+    nearest: (1, C, h, w), its symbols, MISSING where the file ends before them. fineness: of these.
     """
 
     def __init__(
-        self, codec: ImageCodec, prior: Prior, part: _Part, there: Tensor, fineness: Tensor, price: float
+        self, codec: ImageCodec, prior: Prior, part: _Part, image: Tensor, nearest: Tensor, fineness: Tensor
     ) -> None:
         self.codec, self.prior, self.part = codec, prior, part
-        self.there, self.fineness, self.price = there, fineness, price
+        self._whole, self._nearest = image, nearest
+        self.fineness = fineness
         self.random = torch.Generator().manual_seed(0)
-        self.movable = torch.zeros((1, 1, *there.shape[2:]), dtype=torch.bool, device=there.device)
-        self.movable[:, :, part.down.within, part.across.within] = True
 
-    def searched(self, steps: int) -> Tensor:
-        """The latent (1, D, h, w) after the search, whose J is not above that of the beginning."""
-        best = self._state(self.codec.latent_for_files(self.part.image))
-        loss, moves = best.loss(self.price), self._moves(best)
+    @cached_property
+    def image(self) -> Tensor:
+        """(1, colors, H, W), in [0, 1], with margins."""
+        part, architecture = self.part, self.codec.architecture
+        own = self._whole[:, :, part.rows, part.columns].to(self.codec.device, torch.float32) / 255
+        return own if part.margins is None else cast(LocalArchitecture, architecture).pad(own, part.margins)
+
+    @cached_property
+    def there(self) -> Tensor:
+        """(1, C, h, w), which symbols the file has."""
+        return (self._outer(self._nearest) != MISSING).to(self.codec.device)
+
+    @cached_property
+    def start(self) -> _State:
+        """Before the search."""
+        return self._state(self.codec.latent_for_files(self.image))
+
+    def forget(self) -> None:
+        """Free the memory of the arrays."""
+        for name in ("image", "there", "start"):
+            self.__dict__.pop(name, None)
+
+    def _outer(self, whole: Tensor) -> Tensor:
+        return whole[:, :, self.part.down.outer, self.part.across.outer]
+
+    def brought(self, shorter: Tensor, fineness: Tensor) -> float:
+        """By how much the squared error of the part, without its halo, is lower than in a file that is shorter.
+
+        shorter: (1, C, h, w), its symbols. fineness: of these.
+        """
+        symbols = self._outer(shorter).to(self.codec.device, torch.int64)
+        with torch.no_grad():
+            image = self._synthesized(self.codec.quantizer.latent(symbols), self.image.shape[2:], fineness)
+        errors = [self._inner(each - self.image).square().sum() for each in (image, self.start.image)]
+        return float(errors[0] - errors[1])
+
+    def _inner(self, image: Tensor) -> Tensor:
+        """The pixels of an image of the part without those of the halo."""
+        if self.part.margins is None:
+            return image
+        stride = cast(LocalArchitecture, self.codec.architecture).stride
+        rows, columns = (
+            slice(each.start * stride, each.stop * stride) for each in (self.part.down.within, self.part.across.within)
+        )
+        return image[:, :, rows, columns]
+
+    def searched(self, steps: int, price: float) -> Tensor:
+        """The latent (1, D, h, w) after the search, whose J is not above that of the beginning. price: of a bit."""
+        best = self.start
+        movable = torch.zeros((1, 1, *best.latent.shape[2:]), dtype=torch.bool, device=best.latent.device)
+        movable[:, :, self.part.down.within, self.part.across.within] = True
+        loss, moves = best.loss(price), self._moves(best, price)
         curvature, damping = self._curvature(best, moves), _DAMPING
         for step in range(steps):
             gains = moves.linear + damping * curvature * moves.changes.square()
             gain, way = gains.masked_fill(moves.changes == 0, 0.0).min(dim=0, keepdim=True)
-            chosen = (gain < 0) & self.movable & self._drawn(gain, _PART)
+            chosen = (gain < 0) & movable & self._drawn(gain, _PART)
             if not chosen.any():
                 damping *= _LESS
                 continue
             last = step == steps - 1
             state = self._state(torch.where(chosen, moves.latent.gather(0, way), best.latent), last=last)
-            reached = state.loss(self.price)
+            reached = state.loss(price)
             share = (reached - loss) / float(gain[chosen].sum())
             damping *= _LESS if share > _GOOD else _MORE if share < _POOR else 1.0
             if reached < loss:
                 best, loss = state, reached
                 if not last:
-                    moves = self._moves(best)
+                    moves = self._moves(best, price)
         return best.latent
 
     def _drawn(self, like: Tensor, share: float) -> Tensor:
@@ -198,11 +251,11 @@ class _Problem:
         center, half = _middle(*self.codec.quantizer.cells(symbols))
         bits = self._bits(center, half, center)
         with torch.set_grad_enabled(not last):
-            image = self._synthesized(decoded)
-            error = (image - self.part.image).square().sum()
+            image = self._synthesized(decoded, self.image.shape[2:], self.fineness)
+            error = (image - self.image).square().sum()
         return _State(latent, decoded, center, half, bits, image.detach(), error)
 
-    def _moves(self, state: _State) -> _Moves:
+    def _moves(self, state: _State, price: float) -> _Moves:
         [gradient] = torch.autograd.grad(state.error, state.decoded)
         reach = (1 + _BEYOND) * state.half
         ways = torch.cat([state.center - reach, state.center + reach])
@@ -212,13 +265,12 @@ class _Problem:
         changes = self.codec.quantizer.latent(symbols) - state.decoded.detach()
         changes = torch.where(half.isfinite(), changes, 0.0)  # a cell without an end has no bits that could be counted
         bits = self._bits(center, half, state.center)
-        return _Moves(latent, changes, gradient * changes + self.price * (bits - state.bits))
+        return _Moves(latent, changes, gradient * changes + price * (bits - state.bits))
 
-    def _synthesized(self, latent: Tensor) -> Tensor:
-        """The picture, float32, of a dequantized latent; gray if the part is."""
-        height, width = self.part.image.shape[2:]
-        image = self.codec.image_for_files(latent, height, width, self.fineness)
-        return image.mean(dim=1, keepdim=True) if self.part.image.shape[1] < image.shape[1] else image
+    def _synthesized(self, latent: Tensor, size: Sequence[int], fineness: Tensor) -> Tensor:
+        """The pictures (B, colors, H, W), float32, of dequantized latents; gray if the part is. size: (H, W)."""
+        image = self.codec.image_for_files(latent, size[0], size[1], fineness)
+        return image.mean(dim=1, keepdim=True) if self.image.shape[1] < image.shape[1] else image
 
     def _bits(self, centers: Tensor, halves: Tensor, known: Tensor) -> Tensor:
         """The bits (B, D, h, w) of cells; 0 where nothing is known. known: (1, D, h, w), what the decoder has."""
@@ -228,13 +280,22 @@ class _Problem:
         return torch.where(there, bits, 0.0)
 
     def _curvature(self, state: _State, moves: _Moves) -> float:
-        """κ, measured by moves of a few values up."""
+        """κ, measured by moves of a few values up, in the middle of the part."""
         change = moves.changes[1:] * self._drawn(state.decoded, _PROBED)
+        latents = torch.cat([state.decoded.detach(), state.decoded.detach() + change])
+        size: Sequence[int] = self.image.shape[2:]
+        if isinstance(self.codec.architecture, LocalArchitecture):  # which takes any other size, too
+            h, w = latents.shape[2:]
+            down, across = ((each - min(each, _MIDDLE)) // 2 for each in (h, w))
+            middle = (..., slice(down, down + _MIDDLE), slice(across, across + _MIDDLE))
+            latents, change = latents[middle], change[middle]
+            stride = self.codec.architecture.stride
+            size = [latents.shape[2] * stride, latents.shape[3] * stride]
         if not change.any():
             return 1.0
         with torch.no_grad():
-            apart = self._synthesized(state.decoded + change) - state.image
-        return float(apart.square().sum() / change.square().sum())
+            one, other = self._synthesized(latents, size, self.fineness.expand(2))
+        return float((other - one).square().sum() / change.square().sum())
 
 
 def _middle(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,12 @@ class FixedCoder(Coder):
         bits = np.unpackbits(octets, axis=1)[:, 32 - width :]
         return np.packbits(bits.reshape(-1)).tobytes(), [-(-end * width // 8) for end in ends]
 
+    def encode_start(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+        """See `Coder.encode_start`."""
+        data, lengths = self.encode(symbols, tables, ends)
+        whole = symbols.size * _width(tables) // 8
+        return data[:whole], [length for length in lengths if length <= whole]
+
     def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         """See `Coder.decoder`."""
         return _FixedDecoder(data)

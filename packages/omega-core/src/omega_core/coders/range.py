@@ -35,21 +35,15 @@ class RangeCoder(Coder):
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`."""
-        check_symbols(symbols, tables)
-        models, wanted = _models(tables), set(ends)
-        encoder = constriction.stream.queue.RangeEncoder()
-        # constriction takes 32 bits, in which those of a large picture are converted part by part
-        whole = symbols.astype(np.int32, copy=False) if symbols.size <= _MOST_NUMBERS else None
-        states = {0: encoder.pos()}
-        for start, stop, model, numbers in _parts(tables, models, ends):
-            part = symbols[start:stop].astype(np.int32) if whole is None else whole[start:stop]
-            encoder.encode(part, model, *numbers)
-            if stop in wanted:
-                states[stop] = encoder.pos()
-        if not tables.size:
-            return b"", [0] * len(ends)
-        data = _shortest(encoder.get_compressed(), states[ends[-1]])
-        return data, [_determining(data, states[end]) if end else 0 for end in ends]
+        words, states = _states(symbols, tables, ends)
+        data = _shortest(words, states[-1]) if tables.size else b""
+        return data, _lengths(data, ends, states)
+
+    def encode_start(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+        """See `Coder.encode_start`."""
+        words, states = _states(symbols, tables, ends)
+        data = _in_common(words, states[-1]) if tables.size else b""
+        return data, _lengths(data, ends, states)
 
     def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         """See `Coder.decoder`."""
@@ -152,6 +146,22 @@ def _decoded(decoder: Any, tables: Tables) -> Integers:
     return np.concatenate(parts, dtype=np.int64)
 
 
+def _states(symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[Any, list[State]]:
+    """Encode symbols with constriction, and return its words and the state of its encoder at each end."""
+    check_symbols(symbols, tables)
+    models, wanted = _models(tables), set(ends)
+    encoder = constriction.stream.queue.RangeEncoder()
+    # constriction takes 32 bits, in which those of a large picture are converted part by part
+    whole = symbols.astype(np.int32, copy=False) if symbols.size <= _MOST_NUMBERS else None
+    states = {0: encoder.pos()}
+    for start, stop, model, numbers in _parts(tables, models, ends):
+        part = symbols[start:stop].astype(np.int32) if whole is None else whole[start:stop]
+        encoder.encode(part, model, *numbers)
+        if stop in wanted:
+            states[stop] = encoder.pos()
+    return encoder.get_compressed(), [states[end] for end in ends]
+
+
 def _encoded(encoder: Any, symbols: Integers, tables: Tables) -> Any:
     """Encode symbols with constriction, and return the encoder."""
     small = symbols.astype(np.int32)
@@ -240,10 +250,33 @@ def _determines(data: bytes, state: State, length: int) -> bool:
     return length > position * _WORD and (smallest - low) % (1 << 8 * _STATE) + others < width
 
 
-def _determining(data: bytes, state: State) -> int:
-    """The fewest bytes of a stream that determine the symbols up to a state of its encoder."""
-    start = state[0] * _WORD
-    return next(length for length in range(start, len(data) + 1) if _determines(data, state, length))
+def _lengths(data: bytes, ends: list[int], states: list[State]) -> list[int]:
+    """The fewest bytes of a stream that determine the symbols up to each end, of those that `data` determines.
+
+    data: the stream, or its first bytes. states: of its encoder, at each end.
+    """
+    lengths: list[int] = []
+    for end, state in zip(ends, states, strict=True):
+        possible = range(state[0] * _WORD, len(data) + 1) if end else [0]
+        length = next((each for each in possible if not end or _determines(data, state, each)), None)
+        if length is None:
+            break
+        lengths.append(length)
+    return lengths
+
+
+def _in_common(words: Any, state: State) -> bytes:
+    """The bytes that all streams begin with whose symbols begin with those of an encoder.
+
+    words: its output.
+    state: of it, after these symbols.
+    """
+    position, (low, width) = state
+    size = position * _WORD + _STATE
+    number = int.from_bytes(words.astype(">u4").tobytes().ljust(size, b"\0")[:size], "big")
+    lowest = number - (number - low) % (1 << 8 * _STATE)
+    apart = (lowest ^ lowest + width - 1).bit_length()  # all bits before these are those of every number between
+    return lowest.to_bytes(size, "big")[: size - -(-apart // 8)]
 
 
 def _shortest(words: Any, state: State) -> bytes:

@@ -14,6 +14,10 @@ class RawCoder(Coder):
         check_symbols(symbols, tables)
         return symbols.astype("<u4").tobytes(), [4 * end for end in ends]
 
+    def encode_start(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+        """See `Coder.encode_start`."""
+        return self.encode(symbols, tables, ends)
+
     def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         """See `Coder.decoder`."""
         return _RawDecoder(data)

@@ -96,22 +96,35 @@ def _narrow(rows: Symbols) -> Symbols:
     return rows.astype(index_type(int(rows.max()) + 1), copy=False)
 
 
-def in_order(prior: FrozenPrior, arrays: SymbolArrays) -> tuple[Symbols, Tables]:
-    """Return the places in `SymbolArrays.flat` of all symbols in the order of coding, and their tables.
+@dataclass(frozen=True)
+class Enough:
+    """How much of a stream is wanted: at least so many symbols and bits, from its beginning on."""
+
+    symbols: int = 0
+    bits: float = 0.0
+
+
+def in_order(prior: FrozenPrior, arrays: SymbolArrays, enough: Enough | None = None) -> tuple[Symbols, Tables]:
+    """Return the places in `SymbolArrays.flat` of symbols in the order of coding, (N,), and their tables.
 
     prior: gives the tables.
     arrays: the symbols of the pictures, all of them known.
+    enough: of the symbols, those of the first steps that have as much; all if None, or if all have less.
 
     Raises ValueError if the prior does not fit.
     """
     size = arrays.flat.size
     places: Symbols = np.empty(size, index_type(size))
     rows: Symbols = np.empty(size, index_type(0 if prior.cumulative is None else len(prior.cumulative)))
-    done = 0
+    done, bits = 0, 0.0
     for step in coding_steps(prior, arrays):
         some = slice(done, done := done + len(step.places))
         places[some], rows[some] = step.places, step.tables.rows
-    return places, Tables(prior.cumulative, rows, prior.alphabet, prior.cache)
+        if enough is not None:
+            bits += step.tables.bits(taken(arrays.flat, step.places))
+            if done >= enough.symbols and bits >= enough.bits:
+                break
+    return places[:done], Tables(prior.cumulative, rows[:done], prior.alphabet, prior.cache)
 
 
 def taken(flat: Symbols, places: Symbols) -> Symbols:

@@ -78,11 +78,13 @@ class Tables:
         """Return −log2 p of each of N symbols, flat in coding order, in bits: (N,)."""
         if self.cumulative is None:
             return np.full(self.size, 32.0)
+        of_tables = self.cache.get("bits")
+        if of_tables is None:
+            of_tables = self.cache["bits"] = PRECISION - np.log2(np.diff(self.cumulative))
         bits = np.empty(self.size)
         for first in range(0, self.size, _AT_ONCE):  # indices are of 64 bits: at once, they would take most memory
             part = slice(first, first + _AT_ONCE)
-            rows, own = self.rows[part], symbols[part]
-            bits[part] = PRECISION - np.log2(self.cumulative[rows, own + 1] - self.cumulative[rows, own])
+            bits[part] = of_tables[self.rows[part], symbols[part]]
         return bits
 
     def bits(self, symbols: Symbols) -> float:

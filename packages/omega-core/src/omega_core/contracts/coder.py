@@ -47,6 +47,20 @@ class Coder(ABC):
         Raises CoderError for symbols that do not fit the tables.
         """
 
+    def encode_start(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+        """Encode the first symbols of a stream of which more may follow. With it, files of low rates take less time, as
+        symbols that they lack are not coded.
+
+        The arguments are those of `encode`.
+
+        Of the result (data, lengths), data is what all streams begin with that begin with these symbols. The first
+        `lengths[i]` bytes of it are the fewest that determine the first `ends[i]` symbols; ends are left out from the
+        first on that data does not determine.
+
+        Raises CoderError as `encode` does.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot encode the start of a stream")
+
     @abstractmethod
     def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
         """Return a decoder of a stream.

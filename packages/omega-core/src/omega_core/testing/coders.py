@@ -7,16 +7,19 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import cast
 
 import numpy as np
 
 from omega_core.coding.tables import Integers, Symbols, Tables, cumulative_counts
+from omega_core.contracts import implements
 from omega_core.contracts.coder import Coder
 from omega_core.errors import CoderError
 from omega_core.testing import common
-from omega_core.testing.checking import Checks, Subject, expect, raises
+from omega_core.testing.checking import Checks, Subject, Unclaimed, expect, raises
+
+_LONGEST_TAIL = 64  # bytes of a stream that may depend on symbols that follow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +121,26 @@ def any_length_decodes_to_right_symbols(subject: CoderSubject) -> None:
             wanted = case.symbols[: len(decoded)]
             what = f"{case.name}, {length} of {len(data)} bytes"
             expect(np.array_equal(decoded, wanted), f"{what}: {_difference(wanted, decoded)}")
+
+
+@checks.add
+def starts_are_those_of_all_streams(subject: CoderSubject) -> None:
+    """What `encode_start` gives, if it is there, begins all streams of these symbols, and lengths are the same."""
+    coder = subject.make()
+    if not implements(coder, Coder, "encode_start"):
+        raise Unclaimed("it does not claim to encode the start of a stream")
+    for case in cases(subject):
+        for end, after in product(case.ends, ("as given", "the others", "the first")):
+            first, further = case.symbols[:end], case.symbols[end:]
+            others = {"as given": further, "the others": case.tables.alphabet - 1 - further, "the first": 0 * further}
+            data, lengths = coder.encode(np.concatenate([first, others[after]]), case.tables, case.ends)
+            ends = [each for each in case.ends if each <= end]
+            start, settled = coder.encode_start(first, case.tables.part(0, end), ends)
+            what = f"{case.name}, {end} symbols, with {after} after them"
+            expect(data.startswith(start), f"{what}: the stream has another beginning")
+            expect(settled == lengths[: len(settled)], f"{what}: the lengths are {settled} of {lengths}")
+            if not len(further):
+                expect(len(data) - len(start) <= _LONGEST_TAIL, f"{what}: only {len(start)} bytes are known")
 
 
 @checks.add

@@ -733,6 +733,15 @@ class GuessesOne(SoundCoder):
         return _Guessing(data)
 
 
+@fault("starts_are_those_of_all_streams", "coder")
+class KnowsWhatFollows(SoundCoder):
+    """Takes a symbol to follow that may be another."""
+
+    def encode_start(self, symbols, tables, ends):
+        data, lengths = self.encode(symbols, tables, ends)
+        return data + b"\0", lengths
+
+
 @fault("lengths_rise_to_the_end", "coder")
 class MoreThanItsLengths(SoundCoder):
     """Something after the last length."""

@@ -1,0 +1,198 @@
+"""Encoded pictures, and where their files end for a rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omega_core.codec.decoding import PictureMaker
+from omega_core.codec.file_codec import CodedSymbols, FileCodec
+from omega_core.coding.order import Enough
+from omega_core.coding.tables import Symbols
+from omega_core.contracts import implements
+from omega_core.contracts.coder import Coder
+from omega_core.errors import RateError
+from omega_core.format.file import OmegaFile
+from omega_core.format.rate_control import Rate, length_within
+from omega_core.images.metrics import psnr
+from omega_core.images.pictures import Picture
+
+_SPARE_SYMBOLS = 1 << 12  # after those of the wanted channels: with them, the first bytes hardly ever depend on others
+_SPARE_BITS = 256  # beyond those of the wanted bytes, likewise
+_SHORTER = 0.15  # share of the bits of a file: by one that is shorter by it, the search knows what a bit brings
+_FEWEST_BITS = 16  # of symbols, below which no PSNR is looked for
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encoded pictures, whose file can be truncated to any number of bytes.
+
+    coded: the symbols of the pictures, in the order of coding.
+    whole: the file with all of these symbols.
+    lengths: the fewest bytes of the stream that determine as many symbols as n channels have, by n.
+    """
+
+    coded: CodedSymbols
+    whole: OmegaFile
+    lengths: Mapping[int, int]
+
+    @property
+    def symbols(self) -> Symbols:
+        """The symbols (C, h, w) of the first picture."""
+        return self.coded.arrays.pictures[0]
+
+    def file(self, channels: int) -> bytes:
+        """Return the bytes of the file truncated to `channels`. Raises RateError if these are not in `lengths`."""
+        if channels not in self.lengths:
+            counts = list(self.lengths)
+            raise RateError(f"the length of {channels} channels is not known, only of {counts}.", channels=counts)
+        return self.whole.truncated(self.lengths[channels]).to_bytes()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A file of a picture that ends at a rate.
+
+    encoded: the picture.
+    length: of the file, in bytes of the stream.
+    psnr: of the picture in it, in dB, if the rate is a PSNR; otherwise inf.
+    """
+
+    encoded: Encoded
+    length: int
+    psnr: float = math.inf
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the file is the same whatever symbols are coded after those of `encoded`."""
+        return self.encoded.coded.complete or self.length < self.encoded.whole.stream_bytes
+
+    @property
+    def file(self) -> OmegaFile:
+        """The file."""
+        return self.encoded.whole.truncated(self.length)
+
+    def known(self) -> tuple[Symbols, Symbols, float]:
+        """Return about the symbols (C, h, w) that the file determines, MISSING where it ends before them; those of a
+        file that is a little shorter; and by how many bits.
+        """
+        bits = _bits_until(self.encoded.coded)
+        end = min(8 * self.length, float(bits[-1]))
+        count, fewer = (1 + int(np.searchsorted(bits[:-1], part * end)) for part in (1, 1 - _SHORTER))
+        [symbols], [before] = (self.encoded.coded.first(each) for each in (count, fewer))
+        return symbols, before, float(bits[count - 1] - bits[fewer - 1])
+
+
+class Encode(Protocol):
+    """Encodes the symbols of a picture."""
+
+    def __call__(self, symbols: Symbols, counts: Sequence[int], enough: Enough | None) -> Encoded:
+        """Encode symbols (C, h, w), or the first that are `enough`.
+
+        counts: rising numbers of channels, for `Encoded.lengths`.
+        """
+
+
+@dataclass(frozen=True)
+class RateEncoder:
+    """Encodes a picture for a file of one rate.
+
+    files: the codec.
+    coder: that of the file.
+    picture: as `encode` has it.
+    rate: the number of channels, size or quality of the file.
+    encode: encodes symbols of the picture.
+    """
+
+    files: FileCodec
+    coder: Coder
+    picture: Picture
+    rate: Rate
+    encode: Encode
+
+    def cut(self, symbols: Symbols) -> Cut:
+        """Encode symbols (C, h, w) of the picture, as many as the file needs, and find where it ends.
+
+        Raises RateError for fewer bytes than the smallest file takes.
+        """
+        enough = self._enough(symbols) if implements(self.coder, Coder, "encode_start") else None
+        cut = self._cut(symbols, enough)
+        return cut if cut.is_settled else self._cut(symbols, None)
+
+    @property
+    def channels(self) -> int | None:
+        """The number of channels whose symbols the file has, if it does not depend on the picture."""
+        return self.rate.whole_channels(self.files.codec.channels)
+
+    @cached_property
+    def _budget(self) -> int | None:
+        height, width = self.picture.size
+        return self.rate.budget(height * width)
+
+    def _enough(self, symbols: Symbols) -> Enough | None:
+        """How many of the symbols (C, h, w) are encoded at first; None for all."""
+        if self._budget is not None:
+            return Enough(bits=8.0 * self._budget + _SPARE_BITS)
+        if self.channels is None or self.channels == self.files.codec.channels:
+            return None
+        return Enough(symbols=self.channels * symbols[0].size + _SPARE_SYMBOLS)
+
+    def _cut(self, symbols: Symbols, enough: Enough | None) -> Cut:
+        encoded = self.encode(symbols, [] if self.channels is None else [self.channels], enough)
+        if self._budget is not None:
+            return Cut(encoded, length_within(encoded.whole, self._budget))
+        if self.rate.psnr is not None:
+            return self._reaching(encoded, self.rate.psnr)
+        return Cut(encoded, encoded.lengths.get(self.channels or 0, encoded.whole.stream_bytes))
+
+    def _reaching(self, encoded: Encoded, wanted: float) -> Cut:
+        """The cut with the fewest bytes that reach a PSNR, or else with all of them.
+
+        By bisection, to a hundredth of these bytes, as the PSNR hardly ever falls with more of them.
+        """
+        coded, header = encoded.coded, encoded.whole.header
+        maker = PictureMaker(self.files, header)
+
+        def quality(symbols: Symbols) -> float:
+            return psnr(self.picture.pixels, maker.picture(symbols).pixels)
+
+        ends = _growing_in_bits(coded)
+        reached = of_all = quality(coded.first(ends[-1])[0])
+        below, place = -1, len(ends) - 1
+        while reached >= wanted and place - below > 1:
+            middle = (below + place) // 2
+            found = quality(coded.first(ends[middle])[0])
+            if found >= wanted:
+                place, reached = middle, found
+            else:
+                below = middle
+        _, lengths = coded.encode(self.coder, ends)
+        while place < len(ends) - 1:  # the last byte may determine more symbols, with which the PSNR is lower
+            sizes = [self.files.codec.latent_size(*self.picture.size)]
+            stream = encoded.whole.stream[: lengths[place]]
+            [symbols] = self.files.decode(stream, self.coder, sizes, complete=False)
+            reached = quality(symbols)
+            if reached >= wanted:
+                break
+            place, reached = place + 1, of_all
+        return Cut(encoded, lengths[place], reached)
+
+
+def _growing_in_bits(coded: CodedSymbols, growth: float = 1.01) -> list[int]:
+    """Rising numbers of symbols, the last that of all, each with so many times the bits of the one before."""
+    bits = _bits_until(coded)
+    steps = np.arange(1, 1 + int(np.log(max(bits[-1] / _FEWEST_BITS, 1)) / np.log(growth)))
+    found = np.searchsorted(bits, bits[-1] * growth ** -steps[::-1], side="right")
+    return [*np.unique(found[(found > 0) & (found < len(bits))]).tolist(), len(bits)]
+
+
+def _bits_until(coded: CodedSymbols) -> NDArray[np.float64]:
+    """The bits of the first symbols up to each, in the order of coding."""
+    bits: NDArray[np.float64] = coded.tables.bits_of_each(coded.symbols)
+    return np.cumsum(bits, out=bits)
