@@ -10,6 +10,9 @@ from omega_core import Model, load_model
 from omega_core.codec.encoding import Encoded
 from omega_core.codec.file_codec import CodedSymbols, FileCodec
 from omega_core.coders.range import RangeCoder
+from omega_core.coding.tables import Symbols, Tables
+from omega_core.contracts import implements
+from omega_core.contracts.coder import Coder
 
 RATES: list[dict[str, Any]] = [
     *({"max_bytes": budget} for budget in (60, 61, 400, 1500)),
@@ -71,6 +74,28 @@ def test_symbols_that_a_file_lacks_are_not_coded(
     assert model.compress(picture, **rate) == truncated(model, encoded, rate)
     [size] = coded
     assert size < encoded.coded.tables.size / 2
+
+
+@pytest.mark.parametrize("coder", ["range", "fixed"])
+def test_gray_pictures_with_alpha_are_cut_like_others(model: Model, picture: Image.Image, coder: str) -> None:
+    gray = picture.convert("LA")
+    gray.putalpha(Image.linear_gradient("L").resize(gray.size))
+    encoded = model.encode(gray, coder=coder, counts=[20])
+    assert model.compress(gray, channels=20, coder=coder) == encoded.file(20)
+    rate = {"max_bytes": encoded.whole.least_bytes + 300}
+    assert model.compress(gray, coder=coder, **rate) == truncated(model, encoded, rate)
+
+
+def test_a_coder_of_other_streams_does_not_inherit_how_they_start() -> None:
+    class Other(RangeCoder):
+        def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
+            data, lengths = super().encode(symbols, tables, ends)
+            return bytes(255 - byte for byte in data), lengths
+
+    class Same(RangeCoder):
+        """As the one it is made of."""
+
+    assert [implements(coder(), Coder, "encode_start") for coder in (RangeCoder, Same, Other)] == [True, True, False]
 
 
 @pytest.mark.parametrize("rate", [{"channels": 20}, {"max_bytes": 400}, {}], ids=str)

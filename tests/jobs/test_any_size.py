@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import omega_core
+from omega_core.codec.encoding import Encoded
 from omega_core.codec.file_codec import FileCodec
-from omega_core.codec.model import Encoded, Model
+from omega_core.codec.model import Model
 from omega_core.errors import OmegaWarning, RateError
 from omega_core.images.metrics import psnr
 from omega_core.images.reading import read_picture

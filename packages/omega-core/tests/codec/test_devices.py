@@ -38,16 +38,18 @@ def test_a_model_is_loaded_to_a_device_or_not_at_all(model_file):
 
 @pytest.mark.parametrize(
     ("able", "quick"),
-    [({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({"avx2": True}, False), (None, False)],
+    [("_is_amx_tile_supported", True), ("_is_avx512_bf16_supported", True), ("", False), (None, False)],
 )
 def test_processors_with_instructions_for_bfloat16_are_quick_with_it(monkeypatch, able, quick):
-    if able is None:  # as in older versions of torch
-        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    else:
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        if able is None:  # as in other versions of torch
+            monkeypatch.delattr(torch.cpu, name, raising=False)
+        else:
+            monkeypatch.setattr(torch.cpu, name, lambda name=name: name == able, raising=False)
     devices._multiplies_bfloat16.cache_clear()
     try:
         assert devices.is_quick(torch.device("cpu"), torch.bfloat16) == quick
         assert not devices.is_quick(torch.device("cpu"), torch.float16)
+        assert not devices.is_quick(torch.device("meta"), torch.bfloat16)
     finally:
         devices._multiplies_bfloat16.cache_clear()

@@ -1,6 +1,6 @@
 """Runs: training a recipe into a folder with these files.
 
-model.safetensors   the best model so far
+model.safetensors   the best model so far; what a prior counts at the end of the run is missing until then
 last.ckpt           the checkpoint that `resume` continues from
 metrics.csv         see `omega_train.callbacks.metrics`
 recipe.toml         the recipe with all overrides

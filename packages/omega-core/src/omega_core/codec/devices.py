@@ -1,7 +1,6 @@
 """Devices of torch by name."""
 
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -32,8 +31,8 @@ def device_of(name: str | torch.device) -> torch.device:
 def is_quick(device: torch.device, precision: torch.dtype) -> bool:
     """Whether a device multiplies matrices of bfloat16 at least about twice as fast as of float32.
 
-    GPUs with bfloat16, and processors with instructions for it: AMX, or `avx512_bf16`. Others take up to fifty times as
-    long for bfloat16.
+    GPUs of NVIDIA with bfloat16, and processors with instructions for it: AMX, or `avx512_bf16`. Other processors take
+    up to fifty times as long for bfloat16; other devices count as slow, as nobody has measured them.
     """
     if precision != torch.bfloat16:
         return False
@@ -45,5 +44,5 @@ def is_quick(device: torch.device, precision: torch.dtype) -> bool:
 @cache
 def _multiplies_bfloat16() -> bool:
     """Whether the processor has instructions that multiply matrices of bfloat16, as far as torch tells."""
-    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch lack it
-    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+    names = "_is_amx_tile_supported", "_is_avx512_bf16_supported"  # torch has no public functions before 2.11
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,23 +79,15 @@ class Cut:
 
     def known(self) -> tuple[Symbols, Symbols, float]:
         """Return about the symbols (C, h, w) that the file determines, MISSING where it ends before them; those of a
-        file that is a little shorter; and by how many bits.
+        file that is a little shorter; and how many bits these have less.
         """
         bits = _bits_until(self.encoded.coded)
         end = min(8 * self.length, float(bits[-1]))
         count, fewer = (1 + int(np.searchsorted(bits[:-1], part * end)) for part in (1, 1 - _SHORTER))
+        less = float(bits[count - 1] - bits[fewer - 1])
+        del bits  # of a large picture, it takes as much memory as what follows
         [symbols], [before] = (self.encoded.coded.first(each) for each in (count, fewer))
-        return symbols, before, float(bits[count - 1] - bits[fewer - 1])
-
-
-class Encode(Protocol):
-    """Encodes the symbols of a picture."""
-
-    def __call__(self, symbols: Symbols, counts: Sequence[int], enough: Enough | None) -> Encoded:
-        """Encode symbols (C, h, w), or the first that are `enough`.
-
-        counts: rising numbers of channels, for `Encoded.lengths`.
-        """
+        return symbols, before, less
 
 
 @dataclass(frozen=True)
@@ -107,14 +98,15 @@ class RateEncoder:
     coder: that of the file.
     picture: as `encode` has it.
     rate: the number of channels, size or quality of the file.
-    encode: encodes symbols of the picture.
+    encode: encodes symbols (C, h, w) of the picture, or the first that are enough; with rising numbers of channels, for
+        `Encoded.lengths`.
     """
 
     files: FileCodec
     coder: Coder
     picture: Picture
     rate: Rate
-    encode: Encode
+    encode: Callable[[Symbols, Sequence[int], Enough | None], Encoded]
 
     def cut(self, symbols: Symbols) -> Cut:
         """Encode symbols (C, h, w) of the picture, as many as the file needs, and find where it ends.
@@ -123,10 +115,13 @@ class RateEncoder:
         """
         enough = self._enough(symbols) if implements(self.coder, Coder, "encode_start") else None
         cut = self._cut(symbols, enough)
-        return cut if cut.is_settled else self._cut(symbols, None)
+        if not cut.is_settled:
+            del cut  # of a large picture, it takes much memory
+            cut = self._cut(symbols, None)
+        return cut
 
     @property
-    def channels(self) -> int | None:
+    def _channels(self) -> int | None:
         """The number of channels whose symbols the file has, if it does not depend on the picture."""
         return self.rate.whole_channels(self.files.codec.channels)
 
@@ -136,20 +131,20 @@ class RateEncoder:
         return self.rate.budget(height * width)
 
     def _enough(self, symbols: Symbols) -> Enough | None:
-        """How many of the symbols (C, h, w) are encoded at first; None for all."""
+        """How many of the symbols (C, h, w) are encoded at first: at least those of the file; None for all."""
         if self._budget is not None:
             return Enough(bits=8.0 * self._budget + _SPARE_BITS)
-        if self.channels is None or self.channels == self.files.codec.channels:
+        if self._channels is None or self._channels == self.files.codec.channels:
             return None
-        return Enough(symbols=self.channels * symbols[0].size + _SPARE_SYMBOLS)
+        return Enough(symbols=self._channels * symbols[0].size + _SPARE_SYMBOLS)
 
     def _cut(self, symbols: Symbols, enough: Enough | None) -> Cut:
-        encoded = self.encode(symbols, [] if self.channels is None else [self.channels], enough)
+        encoded = self.encode(symbols, [] if self._channels is None else [self._channels], enough)
         if self._budget is not None:
             return Cut(encoded, length_within(encoded.whole, self._budget))
         if self.rate.psnr is not None:
             return self._reaching(encoded, self.rate.psnr)
-        return Cut(encoded, encoded.lengths.get(self.channels or 0, encoded.whole.stream_bytes))
+        return Cut(encoded, encoded.lengths.get(self._channels or 0, encoded.whole.stream_bytes))
 
     def _reaching(self, encoded: Encoded, wanted: float) -> Cut:
         """The cut with the fewest bytes that reach a PSNR, or else with all of them.

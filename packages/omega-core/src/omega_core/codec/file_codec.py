@@ -145,14 +145,14 @@ class CodedSymbols:
     tables: of these symbols, in that order.
     """
 
+    arrays: SymbolArrays
+    places: Symbols
+    tables: Tables
+
     @property
     def complete(self) -> bool:
         """Whether all symbols of the pictures are coded."""
         return len(self.places) == self.arrays.flat.size
-
-    arrays: SymbolArrays
-    places: Symbols
-    tables: Tables
 
     @cached_property
     def symbols(self) -> Symbols:

@@ -225,7 +225,7 @@ class Model:
             profile=compress_profile(first.profile) if first.profile else b"",
         )
         known = [*fewer, self.channels] if coded.complete else fewer
-        return Encoded(coded, OmegaFile(header, stream), dict(zip(known, lengths, strict=False)))
+        return Encoded(coded, OmegaFile(header, stream), dict(zip(known, lengths, strict=coded.complete)))
 
     def _tile(self, shapes: Sequence[tuple[int, int]]) -> int | None:
         """The side of tiles, in pixels; None for pictures that need no tiles, or an architecture that is not local."""
@@ -290,7 +290,7 @@ class Model:
         effort: int = 0,
         name: str = "the picture",
     ) -> OmegaFile:
-        """Encode a picture once, and truncate its file to a rate.
+        """Encode a picture to a file of a rate: what the file with all symbols is when it is truncated.
 
         picture: one picture, as for `compress`.
         rate: the number of channels, size or quality of the file.
@@ -316,6 +316,7 @@ class Model:
             known = cut.known()
             del cut  # of a large picture, it takes as much memory as the search
             symbols = self._search.symbols_of(read.pixels, *known, EFFORTS[effort])
+            del known
             found = encoder.cut(symbols)
             # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays
             if rate.psnr is None or (found.psnr >= min(reached, rate.psnr) and found.length <= file.header.length):

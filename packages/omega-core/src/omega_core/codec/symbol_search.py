@@ -41,7 +41,8 @@ _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
 _PART = 0.8  # of the moves are made in a step after the first: neighbors that move together correct the same error
 _PRICE = 0.8  # of what a bit brings: .7 to 1 give as many bits at a PSNR, for files of photos
-_PROBED, _MIDDLE = 1 / 64, 12  # share of the values that move to measure κ, in so many positions a side
+_PROBED, _FEWEST_PROBED = 1 / 64, 32  # the share of values that move to measure κ, and the fewest
+_MIDDLE = 12  # positions a side in which it is measured
 _BEYOND = 1e-3  # of a cell, by which a move goes beyond its end
 
 
@@ -62,7 +63,7 @@ class SymbolSearch:
         pixels: (colors, H, W), uint8.
         known: (C, h, w), the nearest symbols as the file has them, MISSING where it ends before them.
         before: (C, h, w), those of a file that is a little shorter.
-        bits: by how many. What they bring there is what a bit has to bring.
+        bits: how many bits less that file has. Its additional error for each of them is the price of a bit.
         steps: of the search, 1 or more.
 
         Large pictures are searched in tiles, one after the other. Raises ComponentError if the quantizer has no cells.
@@ -72,13 +73,15 @@ class SymbolSearch:
         fineness, coarser = (codec.fineness(each).to(codec.device) for each in (nearest, shorter))
         parts = _parts(codec, *pixels.shape[1:])
         problems = [_Problem(codec, self.prior, part, image, nearest, fineness) for part in parts]
-        brought = 0.0
+        alone, brought = len(problems) == 1, 0.0
         for problem in problems:
-            brought += problem.brought(shorter, coarser)
-            if len(problems) > 1:
+            reached = problem.start.error.item() if alone else problem.error_of(nearest, fineness)
+            brought += problem.error_of(shorter, coarser) - reached
+            if not alone:
                 problem.forget()
         price = _PRICE * max(brought, 0.0) / max(bits, 1.0)
         found = nearest.clone()
+        del shorter, before  # of a large picture, symbols take much memory
         for problem in problems:
             symbols, part = codec.quantizer.symbols(problem.searched(steps, price)), problem.part
             inner = symbols[:, :, part.down.within, part.across.within]
@@ -92,7 +95,7 @@ class SymbolSearch:
 class _Part:
     """A tile of a picture with its halo, or all of it.
 
-    down, across: its positions. rows, columns: its pixels. margins: what is added to these.
+    down, across: its positions. rows, columns: its pixels, without margins. margins: what is added to these, of tiles.
     """
 
     down: Span
@@ -103,7 +106,7 @@ class _Part:
 
 
 def _parts(codec: ImageCodec, height: int, width: int) -> Iterator[_Part]:
-    """Yield a picture as it is, or in tiles if it is large and the architecture local."""
+    """Yield one part, the whole picture, or tiles if it is large and the architecture local."""
     h, w = codec.latent_size(height, width)
     architecture = codec.architecture
     if height * width <= _PIXELS or not isinstance(architecture, LocalArchitecture):
@@ -192,30 +195,28 @@ class _Problem:
     def _outer(self, whole: Tensor) -> Tensor:
         return whole[:, :, self.part.down.outer, self.part.across.outer]
 
-    def brought(self, shorter: Tensor, fineness: Tensor) -> float:
-        """By how much the squared error of the part, without its halo, is lower than in a file that is shorter.
-
-        shorter: (1, C, h, w), its symbols. fineness: of these.
-        """
-        symbols = self._outer(shorter).to(self.codec.device, torch.int64)
+    def error_of(self, symbols: Tensor, fineness: Tensor) -> float:
+        """The squared error of the part, without its halo, with these symbols of the picture (1, C, h, w)."""
+        own = self._outer(symbols).to(self.codec.device, torch.int64)
         with torch.no_grad():
-            image = self._synthesized(self.codec.quantizer.latent(symbols), self.image.shape[2:], fineness)
-        errors = [self._inner(each - self.image).square().sum() for each in (image, self.start.image)]
-        return float(errors[0] - errors[1])
+            image = self._synthesized(self.codec.quantizer.latent(own), self.image.shape[2:], fineness)
+        return self._inner(image - self.image).square().sum().item()
 
     def _inner(self, image: Tensor) -> Tensor:
-        """The pixels of an image of the part without those of the halo."""
-        if self.part.margins is None:
+        """The pixels of an image of the part without those of its halo and of its margins."""
+        part, margins = self.part, self.part.margins
+        if margins is None:
             return image
-        stride = cast(LocalArchitecture, self.codec.architecture).stride
-        rows, columns = (
-            slice(each.start * stride, each.stop * stride) for each in (self.part.down.within, self.part.across.within)
-        )
+        (height, width), stride = image.shape[2:], cast(LocalArchitecture, self.codec.architecture).stride
+        down, across = part.down.within, part.across.within
+        rows = slice(max(down.start * stride, margins.top), min(down.stop * stride, height - margins.bottom))
+        columns = slice(max(across.start * stride, margins.left), min(across.stop * stride, width - margins.right))
         return image[:, :, rows, columns]
 
     def searched(self, steps: int, price: float) -> Tensor:
         """The latent (1, D, h, w) after the search, whose J is not above that of the beginning. price: of a bit."""
         best = self.start
+        del self.start  # of which the search frees the memory when it has moved on
         movable = torch.zeros((1, 1, *best.latent.shape[2:]), dtype=torch.bool, device=best.latent.device)
         movable[:, :, self.part.down.within, self.part.across.within] = True
         loss, moves = best.loss(price), self._moves(best, price)
@@ -223,7 +224,9 @@ class _Problem:
         for step in range(steps):
             gains = moves.linear + damping * curvature * moves.changes.square()
             gain, way = gains.masked_fill(moves.changes == 0, 0.0).min(dim=0, keepdim=True)
-            chosen = (gain < 0) & movable & self._drawn(gain, _PART if step else 1.0)
+            chosen = (gain < 0) & movable
+            if step:
+                chosen &= self._drawn(gain, _PART)
             if not chosen.any():
                 damping *= _LESS
                 continue
@@ -281,20 +284,18 @@ class _Problem:
 
     def _curvature(self, state: _State, moves: _Moves) -> float:
         """κ, measured by moves of a few values up, in the middle of the part."""
-        change = moves.changes[1:] * self._drawn(state.decoded, _PROBED)
-        latents = torch.cat([state.decoded.detach(), state.decoded.detach() + change])
-        size: Sequence[int] = self.image.shape[2:]
+        decoded, change, size = state.decoded.detach(), moves.changes[1:], self.image.shape[2:]
         if isinstance(self.codec.architecture, LocalArchitecture):  # which takes any other size, too
-            h, w = latents.shape[2:]
-            down, across = ((each - min(each, _MIDDLE)) // 2 for each in (h, w))
-            middle = (..., slice(down, down + _MIDDLE), slice(across, across + _MIDDLE))
-            latents, change = latents[middle], change[middle]
-            stride = self.codec.architecture.stride
-            size = [latents.shape[2] * stride, latents.shape[3] * stride]
+            first = [(each - min(each, _MIDDLE)) // 2 for each in decoded.shape[2:]]
+            rows, columns = (slice(each, each + _MIDDLE) for each in first)
+            decoded, change = decoded[:, :, rows, columns], change[:, :, rows, columns]
+            size = torch.Size(min(side, _MIDDLE * self.codec.architecture.stride) for side in size)
+        share = max(_PROBED, _FEWEST_PROBED / max(1, int(change.count_nonzero())))
+        change = change * self._drawn(change, share)
         if not change.any():
             return 1.0
         with torch.no_grad():
-            one, other = self._synthesized(latents, size, self.fineness.expand(2))
+            one, other = self._synthesized(torch.cat([decoded, decoded + change]), size, self.fineness.expand(2))
         return float((other - one).square().sum() / change.square().sum())
 
 

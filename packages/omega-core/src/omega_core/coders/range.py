@@ -257,8 +257,8 @@ def _lengths(data: bytes, ends: list[int], states: list[State]) -> list[int]:
     """
     lengths: list[int] = []
     for end, state in zip(ends, states, strict=True):
-        possible = range(state[0] * _WORD, len(data) + 1) if end else [0]
-        length = next((each for each in possible if not end or _determines(data, state, each)), None)
+        possible = range(state[0] * _WORD, len(data) + 1)
+        length = next((each for each in possible if _determines(data, state, each)), None) if end else 0
         if length is None:
             break
         lengths.append(length)

@@ -121,7 +121,8 @@ def in_order(prior: FrozenPrior, arrays: SymbolArrays, enough: Enough | None = N
         some = slice(done, done := done + len(step.places))
         places[some], rows[some] = step.places, step.tables.rows
         if enough is not None:
-            bits += step.tables.bits(taken(arrays.flat, step.places))
+            if enough.bits:
+                bits += step.tables.bits(taken(arrays.flat, step.places))
             if done >= enough.symbols and bits >= enough.bits:
                 break
     return places[:done], Tables(prior.cumulative, rows[:done], prior.alphabet, prior.cache)

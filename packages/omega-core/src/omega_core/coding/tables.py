@@ -50,7 +50,8 @@ class Tables:
         probabilities (`identity`).
     rows: (N,), integers: the row of `cumulative` for each symbol.
     alphabet: S, the number of different symbols.
-    cache: results that coders compute from `cumulative` and keep; shared by all `Tables` of a prior.
+    cache: what coders compute from `cumulative` and keep, each by its name, and "bits"; shared by all `Tables` of a
+        prior.
     """
 
     cumulative: Integers | None
@@ -89,7 +90,9 @@ class Tables:
 
     def bits(self, symbols: Symbols) -> float:
         """Return −Σ log2 p of N symbols, flat in coding order, in bits."""
-        return float(np.sum(self.bits_of_each(symbols)))
+        starts = range(0, self.size, _AT_ONCE)
+        parts = ((self.part(first, first + _AT_ONCE), symbols[first : first + _AT_ONCE]) for first in starts)
+        return sum(float(np.sum(tables.bits_of_each(own))) for tables, own in parts)
 
 
 def cumulative_counts(probabilities: NDArray[np.float64]) -> Integers:

@@ -31,4 +31,5 @@ def implements(component: Any, contract: type, method: str) -> bool:
     contract: a class of this package, such as `Quantizer`.
     method: the name of the method, such as `select_channels` or `likelihood`.
     """
-    return hasattr(contract, method) and getattr(type(component), method) is not getattr(contract, method)
+    own = getattr(contract, method, None)
+    return own is not None and getattr(type(component), method, own) is not own

@@ -1,6 +1,7 @@
 """Coders: symbols to bytes and back, without loss, and without torch."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from omega_core.coding.tables import Integers, Symbols, Tables
 from omega_core.errors import CoderError
@@ -32,6 +33,11 @@ class Coder(ABC):
     Made as `Class()`: a file names its coder and nothing more.
     """
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "encode" in vars(cls) and "encode_start" not in vars(cls):
+            cls.encode_start = Coder.encode_start  # type: ignore[method-assign] # an inherited one is of other streams
+
     @abstractmethod
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """Encode symbols to one stream, and return it with the lengths of some of its prefixes.
@@ -48,14 +54,16 @@ class Coder(ABC):
         """
 
     def encode_start(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """Encode the first symbols of a stream of which more may follow. With it, files of low rates take less time, as
-        symbols that they lack are not coded.
+        """Encode the first symbols of a stream of which more may follow.
+
+        Optional: without it, files of low rates take as long as whole ones, as `encode` codes all symbols for them. A
+        class that overrides `encode` does not inherit it.
 
         The arguments are those of `encode`.
 
-        Of the result (data, lengths), data is what all streams begin with that begin with these symbols. The first
-        `lengths[i]` bytes of it are the fewest that determine the first `ends[i]` symbols; ends are left out from the
-        first on that data does not determine.
+        Of the result (data, lengths), data is what all streams have in common whose symbols begin with these; at most
+        64 bytes less. The first `lengths[i]` bytes of it are the fewest that determine the first `ends[i]` symbols.
+        There are fewer lengths than ends: those that are longer than data are missing.
 
         Raises CoderError as `encode` does.
         """
