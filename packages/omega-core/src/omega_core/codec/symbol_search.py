@@ -34,8 +34,8 @@ from omega_core.images.pictures import Pixels
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
 
-_PIXELS = 1 << 19  # of a picture that is searched at once, as gradients take ten times the memory of decoding
-_SIDE = 512  # pixels of a side of the tiles of larger ones
+_PIXELS = 1 << 20  # of a picture that is searched at once, as gradients take ten times the memory of decoding
+_SIDE = 768  # pixels of a side of the tiles of larger ones
 _DAMPING = 1.8  # μ at the beginning
 _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
