@@ -176,7 +176,7 @@ class CodedSymbols:
         """Encode the symbols to one stream, and return it with the fewest bytes that determine some of the first.
 
         coder: to encode with.
-        ends: rising numbers of symbols. The last is that of all.
+        ends: rising numbers of symbols; the last is that of all that are coded.
 
         If not all symbols of the pictures are coded, the stream is the beginning of theirs, and the ends that it does
         not determine have no number: see `Coder.encode_start`.

@@ -8,11 +8,12 @@ of D with respect to the dequantized latent, a move that changes this by δ chan
 
     g·δ + μ·κ·δ² + λ·ΔR    κ the squared error of the picture for a squared error of 1 in the latent
 
-Each step makes a part of the moves that lower J. The damping μ grows where the steps before lowered J by much less than
-that, and shrinks otherwise, as in the method of Levenberg and Marquardt. Only the encoder does this: files are decoded
-as others are. Refining the latent of each picture is due to Campos et al. 2019, "Content Adaptive Optimization for
-Neural Image Compression" (CVPR Workshops, arXiv 1906.01223), and Yang, Bamler and Mandt 2020, "Improving Inference for
-Neural Image Compression" (NeurIPS, arXiv 2006.04240), who move it by gradients instead of cell by cell.
+The first step makes all moves that lower J, each later one a part of them. The damping μ grows where the steps before
+lowered J by much less than that, and shrinks otherwise, as in the method of Levenberg and Marquardt. Only the encoder
+does this: files are decoded as others are. Refining the latent of each picture is due to Campos et al. 2019, "Content
+Adaptive Optimization for Neural Image Compression" (CVPR Workshops, arXiv 1906.01223), and Yang, Bamler and Mandt 2020,
+"Improving Inference for Neural Image Compression" (NeurIPS, arXiv 2006.04240), who move it by gradients instead of cell
+by cell.
 """
 
 from __future__ import annotations
@@ -81,7 +82,6 @@ class SymbolSearch:
                 problem.forget()
         price = _PRICE * max(brought, 0.0) / max(bits, 1.0)
         found = nearest.clone()
-        del shorter, before  # of a large picture, symbols take much memory
         for problem in problems:
             symbols, part = codec.quantizer.symbols(problem.searched(steps, price)), problem.part
             inner = symbols[:, :, part.down.within, part.across.within]
