@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO
@@ -65,6 +65,14 @@ class Started:
 
     def terminate(self) -> None:
         self.process.terminate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is taken from the cache of whoever runs the tests, and nothing is left in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMEGA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

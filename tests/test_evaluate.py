@@ -241,6 +241,50 @@ def test_codecs_are_measured_with_their_options_and_the_report_tells_them(evalua
     assert all(sizes()[name] != before[name] for name in before)
 
 
+def test_a_second_evaluation_does_not_encode_with_other_codecs_again(
+    omega_here: Run, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMEGA_CACHE", str(tmp_path / "cache"))
+    for number in range(6):  # of which the gallery shows four
+        noise = np.random.default_rng(number).integers(0, 256, (256, 256), np.uint8)
+        Image.fromarray(noise).save(images / f"{number}.png")
+    for name in "abc":
+        (images / f"{name}.png").unlink()
+    seen: list[int] = []
+    original = pillow.JpegCodec.encode
+
+    def encode(self: pillow.JpegCodec, pixels: Any, setting: int) -> bytes:
+        seen.append(setting)
+        return original(self, pixels, setting)
+
+    monkeypatch.setattr(pillow.JpegCodec, "encode", encode)
+    given = ("--images", images, "--output", tmp_path / "out", "--against", "jpeg", "--metrics", "psnr")
+
+    def evaluate(*options: str) -> Any:
+        return omega_here("evaluate", *given, "--workers", 1, *options)
+
+    first = evaluate()
+    assert first.returncode == 0, first.stderr
+    assert "the cache" not in first.stderr
+    rows, settings = measured(tmp_path / "out"), len(pillow.JpegCodec.settings)
+    assert len(seen) == 6 * settings
+    assert len(list((tmp_path / "cache" / "measurements").iterdir())) == 6
+    seen.clear()
+    second = evaluate()
+    assert "note: 2 curves of pictures are from the cache: --no-cache measures them again.\n" in second.stderr
+    assert measured(tmp_path / "out") == rows
+    assert len(seen) == 4 * settings  # of those that the gallery shows, the pixels are needed
+    seen.clear()
+    third = evaluate("--no-cache")
+    assert "the cache" not in third.stderr
+    assert measured(tmp_path / "out") == rows
+    assert len(seen) == 6 * settings
+    seen.clear()
+    assert evaluate("--save-images").returncode == 0
+    assert len(seen) == 6 * settings
+    assert len(list((tmp_path / "out" / "pictures" / "1.png").glob("jpeg-*.png"))) == settings
+
+
 def test_several_processes_make_codecs_of_their_own(evaluate: Run, tmp_path: Path) -> None:
     options = ("--codec-option", "webp.method=0")
     assert evaluate("--against", "jpeg,webp", *options, "--workers", 2).returncode == 0

@@ -17,7 +17,7 @@ from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.input_files import Input, find_files
 from omega_cli.jobs import Done
 from omega_cli.logs import show
-from omega_cli.messages import say
+from omega_cli.messages import many, say
 from omega_cli.options import (
     CodecOnce,
     Device,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from omega_core.codec.model import Model
     from omega_core.images.pictures import Pixels
     from omega_train.evaluation.gallery import Coded
-    from omega_train.evaluation.measurements import Decoded, Point
+    from omega_train.evaluation.measurements import Point
 
 SHOWN = 4
 """Pictures in the gallery of the report."""
@@ -110,6 +110,7 @@ class Evaluating:
     metrics: the metrics to measure.
     max_pixels: the largest number of pixels of a picture.
     pictures: the folder for originals and reconstructions, or None to write none.
+    cache: whether measurements of `against` are kept in the cache, and taken from it where pixels are not needed.
 
     A picture that one of them cannot code is measured with none: their means would be over different pictures.
     """
@@ -121,6 +122,7 @@ class Evaluating:
     metrics: list[str]
     max_pixels: int
     pictures: Path | None
+    cache: bool
 
     def start(self) -> None:
         """Load all models, and make all codecs."""
@@ -130,33 +132,54 @@ class Evaluating:
             codec()
 
     def __call__(self, job: Measuring) -> Done:
-        """Write the measurements of a picture. Raises OmegaError."""
+        """Write the measurements of a picture. `Done.made` tells of how many codecs the cache had them.
+
+        Raises OmegaError.
+        """
         from omega_core.file_io import write_whole
         from omega_core.images.reading import read_picture
         from omega_train.evaluation import measurements
-        from omega_train.evaluation.gallery import Coded, gallery_picture
+        from omega_train.evaluation.gallery import gallery_picture
 
         pixels = read_picture(job.source, max_pixels=self.max_pixels).pixels
-        coded = []
-        for name, decoded in self._coded(pixels):
-            coded.append(Coded(name, decoded, measurements.measure(name, job.image, pixels, decoded, self.metrics)))
+        needed = job.shown or self.pictures is not None
+        coded = [*self._through_models(job.image, pixels), *self._through_codecs(job.image, pixels, needed)]
         if job.shown:
             page = gallery_picture(job.image, pixels, coded)
             write_whole(job.page, json.dumps(page).encode())
         if self.pictures is not None:
             self._save(self.pictures / job.relative, pixels, coded)
         measurements.write_table(job.target, [row for each in coded for row in each.measurements])
-        return Done(pictures=1)
+        return Done(pictures=1, made=sum(not each.decoded for each in coded))
 
-    def _coded(self, pixels: "Pixels") -> "Iterator[tuple[str, list[Decoded]]]":
-        """Yield the name of each codec and what it makes of a picture."""
-        from omega_train.evaluation import measurements
+    def _through_models(self, image: str, pixels: "Pixels") -> "Iterator[Coded]":
+        """Yield what each model makes of a picture."""
+        from omega_train.evaluation.gallery import Coded
+        from omega_train.evaluation.measurements import measure, through_model
 
         for name, (model, coder) in self.models.items():
-            decoded = measurements.through_model(model(), pixels, self.channels, coder=coder, effort=self.effort)
-            yield name, list(decoded)
+            decoded = list(through_model(model(), pixels, self.channels, coder=coder, effort=self.effort))
+            yield Coded(name, decoded, measure(name, image, pixels, decoded, self.metrics))
+
+    def _through_codecs(self, image: str, pixels: "Pixels", needed: bool) -> "Iterator[Coded]":
+        """Yield what each codec to compare with makes of a picture; without pixels if the cache has the rest.
+
+        needed: whether pixels are needed.
+        """
+        from omega_train.evaluation.gallery import Coded
+        from omega_train.evaluation.measurement_cache import CachedMeasurements
+        from omega_train.evaluation.measurements import measure, through_codec
+
         for name, codec in self.against.items():
-            yield name, list(measurements.through_codec(codec(), pixels))
+            cached = CachedMeasurements(codec(), pixels, self.metrics) if self.cache else None
+            if cached and not needed and (found := cached.find(name, image)):
+                yield Coded(name, [], found)
+                continue
+            decoded = list(through_codec(codec(), pixels))
+            measured = measure(name, image, pixels, decoded, self.metrics)
+            if cached:
+                cached.keep(measured)
+            yield Coded(name, decoded, measured)
 
     def _save(self, folder: Path, pixels: "Pixels", coded: "Sequence[Coded]") -> None:
         from omega_core.file_io import write_whole
@@ -216,6 +239,12 @@ def evaluate(
         ),
     ] = "psnr,ssim,ms_ssim",
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
+    no_cache: Annotated[
+        bool,
+        typer.Option(
+            "--no-cache", help="Encode with the codecs to compare with, also where the cache has their measurements."
+        ),
+    ] = False,
     workers: WorkersForPictures = None,
     executor: ExecutorName = Executor.local,
     executor_address: ExecutorAddress = None,
@@ -246,6 +275,7 @@ def evaluate(
         rate=rate.value,
         metrics=[metric for metric in metrics.split(",") if metric],
         save_images=save_images,
+        cache=not no_cache,
         workers=workers,
         max_pixels=max_pixels,
         device=device,
@@ -272,6 +302,7 @@ def evaluate_on(
     rate: str = "file",
     metrics: Sequence[str] = (),
     save_images: bool = False,
+    cache: bool = True,
     workers: int | None = None,
     max_pixels: int | None = None,
     device: str = "auto",
@@ -290,6 +321,7 @@ def evaluate_on(
     codecs: names of codecs to compare with.
     codec_options: their options, such as "webp.method=4".
     metrics: psnr, ssim, ms_ssim, psnr_hvs_m, ssimulacra2; the first three if empty.
+    cache: whether measurements of codecs to compare with are kept in the cache, and taken from it.
     overwrite: whether the report of another evaluation in the folder may be replaced.
     overlays: CSV or JSON files of published points.
     together: whether to share the pictures with the other processes of a launch.
@@ -355,16 +387,17 @@ def evaluate_on(
     made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": [job.image for job in jobs]}
     claim(output, made_with, overwrite=overwrite)
     kept = output / "pictures" if save_images else None
-    worker = Evaluating(models, against, counts, effort, metrics, max_pixels or MAX_PIXELS, kept)
+    worker = Evaluating(models, against, counts, effort, metrics, max_pixels or MAX_PIXELS, kept, cache)
     mine = list(share(jobs)) if together else jobs
     wanted = [job for job in mine if not (skip_existing and job.done)]
     for job in wanted:
         job.failed.unlink(missing_ok=True)
-    total = Done()
+    total, cached = Done(), 0
     shared = len(mine) < len(jobs) or any(_on_gpu(model()) for model, _ in models.values())
     processes = process_count(workers, len(wanted), 1 if shared else _worth(wanted))
     for done in carry_out(worker, wanted, processes, "picture", quiet=quiet, cluster=cluster):
         total.add(done)
+        cached += done.made or 0
     for job in wanted:
         if not job.target.exists():
             write_whole(job.failed, b"")
@@ -372,6 +405,8 @@ def evaluate_on(
     # of several processes, the last one does
     if good and all(job.target.exists() or job.failed.exists() for job in jobs):
         remarks, points = _finish(output, good, worker, published, made_with, rate)
+        if cached:
+            remarks.append(f"{many(cached, 'curve')} of pictures are from the cache: --no-cache measures them again.")
         if not quiet:
             for remark in remarks:
                 say(f"note: {remark}", err=True)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import omega_core
-from omega_core.codec.model_cache import cache_folder
+from omega_core.cache import cache_folder
 from omega_core.codec.model_names import fingerprint_of
 from omega_core.codec.onnx.loading import CODING, is_exported, read_coding
 from omega_core.errors import TargetExistsError

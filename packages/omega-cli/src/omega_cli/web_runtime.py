@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from omega_cli.messages import say
-from omega_core.codec.model_cache import cache_folder
+from omega_core.cache import cache_folder
 from omega_core.errors import OmegaError, TargetExistsError
 from omega_core.file_io import whole_folder
 

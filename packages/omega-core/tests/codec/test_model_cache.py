@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from omega_core.cache import cache_folder
 from omega_core.codec.loading import load_model
-from omega_core.codec.model_cache import cache_folder, cached_model
+from omega_core.codec.model_cache import cached_model
 from omega_core.codec.model_file import read_description
 from omega_core.codec.model_names import model_path
 from omega_core.errors import MissingExtraError, ModelFileError, OutputError

@@ -13,18 +13,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from omega_core.cache import cache_folder
 from omega_core.errors import MissingExtraError, ModelFileError, OutputError
 from omega_core.file_io import replacing, write_whole
 from omega_core.places import Url
 from omega_core.stores import Watch
-
-
-def cache_folder() -> Path:
-    """The folder for copies: OMEGA_CACHE, or `omega` in XDG_CACHE_HOME or else in `.cache` of the home folder."""
-    if own := os.environ.get("OMEGA_CACHE"):
-        return Path(own)
-    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (shared if shared.is_absolute() else Path.home() / ".cache") / "omega"
 
 
 def cached_model(url: Url, fingerprint: str = "", *, watch: Watch | None = None) -> Path:

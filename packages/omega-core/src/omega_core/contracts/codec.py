@@ -16,6 +16,10 @@ class Codec(ABC):
     settings: Sequence[int]
     """The settings at which it is measured, such as qualities."""
 
+    cacheable: bool = False
+    """Whether its files depend only on the pixels, the setting and what `describe` tells, with the versions of all
+    libraries. Then `omega evaluate` encodes a picture once, and finds the measurements in its cache the next time."""
+
     @abstractmethod
     def encode(self, pixels: NDArray[np.uint8], setting: int) -> bytes:
         """Encode a picture to a file: all that a decoder needs, and what it would weigh on a disk.
@@ -36,4 +40,7 @@ class Codec(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """Return in one line which library encodes with which options, for reports."""
+        """Return in one line which library, of which version, encodes with which options.
+
+        Reports show it, and the cache of measurements tells codecs apart by it.
+        """

@@ -36,6 +36,7 @@ class CompressaiCodec(Codec):
         self.model, self.metric = model, metric
         self.settings = range(1, 7 if model.startswith("cheng2020") else 9)
         self.nets = {setting: self._loaded(zoo, setting) for setting in self.settings}
+        self.cacheable = _release() is not None
 
     def _loaded(self, zoo: Any, setting: int) -> Any:
         make = zoo.image_models[self.model]
@@ -77,8 +78,12 @@ class CompressaiCodec(Codec):
 
     def describe(self) -> str:
         """See `Codec.describe`."""
-        try:
-            release = version("compressai")
-        except PackageNotFoundError:  # a checkout on the path
-            release = "of unknown version"
-        return f"CompressAI {release}, model={self.model}, metric={self.metric}"
+        return f"CompressAI {_release() or 'of unknown version'}, model={self.model}, metric={self.metric}"
+
+
+def _release() -> str | None:
+    """The version of CompressAI; None for a checkout on the path."""
+    try:
+        return version("compressai")
+    except PackageNotFoundError:
+        return None

@@ -19,6 +19,7 @@ _PARAMETERS = {"preset": "slow", "tune": "psnr"}
 class HeicCodec(Codec):
     """HEVC still pictures: x265 with 4:4:4, the preset slow, tuned for PSNR; gray without colors."""
 
+    cacheable = True
     settings = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
 
     def __init__(self) -> None:

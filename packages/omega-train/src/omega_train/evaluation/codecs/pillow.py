@@ -21,6 +21,7 @@ class PillowCodec(Codec):
     options: arguments of `Image.save`, beside those for the setting.
     """
 
+    cacheable = True
     name: ClassVar[str]
     """The codec, for messages."""
     format: ClassVar[str]
