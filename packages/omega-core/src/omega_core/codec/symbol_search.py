@@ -8,12 +8,13 @@ of D with respect to the dequantized latent, a move that changes this by δ chan
 
     g·δ + μ·κ·δ² + λ·ΔR    κ the squared error of the picture for a squared error of 1 in the latent
 
-The first step makes all moves that lower J, each later one a part of them. The damping μ grows where the steps before
-lowered J by much less than that, and shrinks otherwise, as in the method of Levenberg and Marquardt. Only the encoder
-does this: files are decoded as others are. Refining the latent of each picture is due to Campos et al. 2019, "Content
-Adaptive Optimization for Neural Image Compression" (CVPR Workshops, arXiv 1906.01223), and Yang, Bamler and Mandt 2020,
-"Improving Inference for Neural Image Compression" (NeurIPS, arXiv 2006.04240), who move it by gradients instead of cell
-by cell.
+Several moves at one position often correct the same error, and each is predicted as if it were alone. So a step makes
+those moves that lower J, but none that lowers it by much less than the best one at its position. The damping μ grows
+where the steps before lowered J by much less than that, and shrinks otherwise, as in the method of Levenberg and
+Marquardt. Only the encoder does this: files are decoded as others are. Refining the latent of each picture is due to
+Campos et al. 2019, "Content Adaptive Optimization for Neural Image Compression" (CVPR Workshops, arXiv 1906.01223), and
+Yang, Bamler and Mandt 2020, "Improving Inference for Neural Image Compression" (NeurIPS, arXiv 2006.04240), who move it
+by gradients instead of cell by cell.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
 
 _PIXELS = 1 << 20  # of a picture that is searched at once, as gradients take ten times the memory of decoding
 _SIDE = 768  # pixels of a side of the tiles of larger ones
-_DAMPING = 1.8  # μ at the beginning
+_DAMPING = 1.4  # μ at the beginning
 _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
-_PART = 0.8  # of the moves are made in a step after the first: neighbors that move together correct the same error
+_FIRST_SHARE, _SHARE = 0.4, 0.7  # of what the best move at a position lowers J, the least of others: first step, later
 _PRICE = 0.8  # of what a bit brings: .7 to 1 give as many bits at a PSNR, for files of photos
 _PROBED, _FEWEST_PROBED = 1 / 64, 32  # the share of values that move to measure κ, and the fewest
 _MIDDLE = 12  # positions a side in which it is measured
@@ -119,27 +120,17 @@ def _parts(codec: ImageCodec, height: int, width: int) -> Iterator[_Part]:
 
 @dataclass(frozen=True)
 class _State:
-    """Values of the latent, and what the file and the decoder have of them: (1, D, h, w) each.
+    """Values of the latent, and what the file and the decoder have of them.
 
-    latent: the values.
-    decoded: what the decoder makes of their symbols.
-    center, half: the middle of the cell of each value, and half of its width; 0 and inf where nothing is known.
-    bits: of each cell.
-    image: what the synthesis makes of `decoded`: (1, colors, H, W).
+    latent: (1, D, h, w), the values. symbols: (1, C, h, w), theirs.
+    decoded: (1, D, h, w), what the decoder makes of the symbols.
     error: the squared error of the picture, (), with a gradient to `decoded` unless it is the last.
     """
 
     latent: Tensor
+    symbols: Tensor
     decoded: Tensor
-    center: Tensor
-    half: Tensor
-    bits: Tensor
-    image: Tensor
     error: Tensor
-
-    def loss(self, price: float) -> float:
-        """J. price: of a bit."""
-        return float(self.error.detach()) + price * float(self.bits.sum())
 
 
 @dataclass(frozen=True)
@@ -147,11 +138,13 @@ class _Moves:
     """The move down and the move up of each value: (2, D, h, w) each.
 
     latent: the values after it. changes: what it changes in the dequantized latent; 0 where there is no next cell.
+    cost: the price of the bits that it adds.
     linear: the predicted change of J, without κ.
     """
 
     latent: Tensor
     changes: Tensor
+    cost: Tensor
     linear: Tensor
 
 
@@ -168,7 +161,6 @@ class _Problem:
         self.codec, self.prior, self.part = codec, prior, part
         self._whole, self._nearest = image, nearest
         self.fineness = fineness
-        self.random = torch.Generator().manual_seed(0)
 
     @cached_property
     def image(self) -> Tensor:
@@ -214,35 +206,34 @@ class _Problem:
         return image[:, :, rows, columns]
 
     def searched(self, steps: int, price: float) -> Tensor:
-        """The latent (1, D, h, w) after the search, whose J is not above that of the beginning. price: of a bit."""
+        """The latent (1, D, h, w) after the search. price: of a bit.
+
+        A step that does not lower J, with the bits that its moves were predicted to add, is not taken.
+        """
         best = self.start
         del self.start  # of which the search frees the memory when it has moved on
         movable = torch.zeros((1, 1, *best.latent.shape[2:]), dtype=torch.bool, device=best.latent.device)
         movable[:, :, self.part.down.within, self.part.across.within] = True
-        loss, moves = best.loss(price), self._moves(best, price)
+        moves = self._moves(best, price)
         curvature, damping = self._curvature(best, moves), _DAMPING
         for step in range(steps):
             gains = moves.linear + damping * curvature * moves.changes.square()
             gain, way = gains.masked_fill(moves.changes == 0, 0.0).min(dim=0, keepdim=True)
-            chosen = (gain < 0) & movable
-            if step:
-                chosen &= self._drawn(gain, _PART)
+            of_best = gain.amin(dim=1, keepdim=True)
+            chosen = (gain < 0) & (gain <= (_SHARE if step else _FIRST_SHARE) * of_best) & movable
             if not chosen.any():
                 damping *= _LESS
                 continue
             last = step == steps - 1
             state = self._state(torch.where(chosen, moves.latent.gather(0, way), best.latent), last=last)
-            reached = state.loss(price)
-            share = (reached - loss) / float(gain[chosen].sum())
+            change = float(state.error.detach() - best.error.detach() + moves.cost.gather(0, way)[chosen].sum())
+            share = change / float(gain[chosen].sum())
             damping *= _LESS if share > _GOOD else _MORE if share < _POOR else 1.0
-            if reached < loss:
-                best, loss = state, reached
+            if change < 0:
+                best = state
                 if not last:
                     moves = self._moves(best, price)
         return best.latent
-
-    def _drawn(self, like: Tensor, share: float) -> Tensor:
-        return (torch.rand(like.shape, generator=self.random, dtype=torch.float32) < share).to(like.device)
 
     def _symbols(self, latent: Tensor) -> Tensor:
         """The symbols of values (B, D, h, w) as the file has them."""
@@ -251,24 +242,23 @@ class _Problem:
     def _state(self, latent: Tensor, *, last: bool = False) -> _State:
         symbols = self._symbols(latent)
         decoded = self.codec.quantizer.latent(symbols).requires_grad_()
-        center, half = _middle(*self.codec.quantizer.cells(symbols))
-        bits = self._bits(center, half, center)
         with torch.set_grad_enabled(not last):
-            image = self._synthesized(decoded, self.image.shape[2:], self.fineness)
-            error = (image - self.image).square().sum()
-        return _State(latent, decoded, center, half, bits, image.detach(), error)
+            error = (self._synthesized(decoded, self.image.shape[2:], self.fineness) - self.image).square().sum()
+        return _State(latent, symbols, decoded, error)
 
     def _moves(self, state: _State, price: float) -> _Moves:
         [gradient] = torch.autograd.grad(state.error, state.decoded)
-        reach = (1 + _BEYOND) * state.half
-        ways = torch.cat([state.center - reach, state.center + reach])
+        center, half = _middle(*self.codec.quantizer.cells(state.symbols))
+        reach = (1 + _BEYOND) * half
+        ways = torch.cat([center - reach, center + reach])
         latent = torch.where(ways.isfinite(), ways, state.latent)
         symbols = self._symbols(latent)
-        center, half = _middle(*self.codec.quantizer.cells(symbols))
+        next_center, next_half = _middle(*self.codec.quantizer.cells(symbols))
         changes = self.codec.quantizer.latent(symbols) - state.decoded.detach()
-        changes = torch.where(half.isfinite(), changes, 0.0)  # a cell without an end has no bits that could be counted
-        bits = self._bits(center, half, state.center)
-        return _Moves(latent, changes, gradient * changes + price * (bits - state.bits))
+        changes = torch.where(next_half.isfinite(), changes, 0.0)  # a cell without an end has no bits to be counted
+        here, *there = self._bits(torch.cat([center, next_center]), torch.cat([half, next_half]), center)
+        cost = price * (torch.stack(there) - here)
+        return _Moves(latent, changes, cost, gradient * changes + cost)
 
     def _synthesized(self, latent: Tensor, size: Sequence[int], fineness: Tensor) -> Tensor:
         """The pictures (B, colors, H, W), float32, of dequantized latents; gray if the part is. size: (H, W)."""
@@ -291,7 +281,8 @@ class _Problem:
             decoded, change = decoded[:, :, rows, columns], change[:, :, rows, columns]
             size = torch.Size(min(side, _MIDDLE * self.codec.architecture.stride) for side in size)
         share = max(_PROBED, _FEWEST_PROBED / max(1, int(change.count_nonzero())))
-        change = change * self._drawn(change, share)
+        drawn = torch.rand(change.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32) < share
+        change = change * drawn.to(change.device)
         if not change.any():
             return 1.0
         with torch.no_grad():
