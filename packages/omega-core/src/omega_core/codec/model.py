@@ -55,7 +55,7 @@ TILE_SIZE = 1024
 TILE_SIZES = range(256, 2049)
 """Accepted sides of tiles, in pixels; a picture with a longer side needs tiles, which bound memory and overlap."""
 
-EFFORTS = (0, 2, 4, 16)
+EFFORTS = (0, 1, 4, 16)
 """The steps of the search for better symbols for each effort from 0 on."""
 
 GROWTH = 1.25

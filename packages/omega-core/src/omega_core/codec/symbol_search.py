@@ -9,12 +9,12 @@ of D with respect to the dequantized latent, a move that changes this by δ chan
     g·δ + μ·κ·δ² + λ·ΔR    κ the squared error of the picture for a squared error of 1 in the latent
 
 Several moves at one position often correct the same error, and each is predicted as if it were alone. So a step makes
-those moves that lower J, but none that lowers it by much less than the best one at its position. The damping μ grows
-where the steps before lowered J by much less than that, and shrinks otherwise, as in the method of Levenberg and
-Marquardt. Only the encoder does this: files are decoded as others are. Refining the latent of each picture is due to
-Campos et al. 2019, "Content Adaptive Optimization for Neural Image Compression" (CVPR Workshops, arXiv 1906.01223), and
-Yang, Bamler and Mandt 2020, "Improving Inference for Neural Image Compression" (NeurIPS, arXiv 2006.04240), who move it
-by gradients instead of cell by cell.
+those moves that lower J, but none that lowers it by much less than the best one at its position: the less the step
+before lowered J of what was predicted, the fewer. Then the damping μ grows, too, and else it shrinks, as in the method
+of Levenberg and Marquardt. Only the encoder does this: files are decoded as others are. Refining the latent of each
+picture is due to Campos et al. 2019, "Content Adaptive Optimization for Neural Image Compression" (CVPR Workshops,
+arXiv 1906.01223), and Yang, Bamler and Mandt 2020, "Improving Inference for Neural Image Compression" (NeurIPS, arXiv
+2006.04240), who move it by gradients instead of cell by cell.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SIDE = 768  # pixels of a side of the tiles of larger ones
 _DAMPING = 1.4  # μ at the beginning
 _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
-_FIRST_SHARE, _SHARE = 0.4, 0.7  # of what the best move at a position lowers J, the least of others: first step, later
+_LEAST, _MOST = 0.4, 0.8  # shares of what the best move at a position lowers J, below which others are not made
 _PRICE = 0.8  # of what a bit brings: .7 to 1 give as many bits at a PSNR, for files of photos
 _PROBED, _FEWEST_PROBED = 1 / 64, 32  # the share of values that move to measure κ, and the fewest
 _MIDDLE = 12  # positions a side in which it is measured
@@ -215,12 +215,12 @@ class _Problem:
         movable = torch.zeros((1, 1, *best.latent.shape[2:]), dtype=torch.bool, device=best.latent.device)
         movable[:, :, self.part.down.within, self.part.across.within] = True
         moves = self._moves(best, price)
-        curvature, damping = self._curvature(best, moves), _DAMPING
+        curvature, damping, least = self._curvature(best, moves), _DAMPING, _LEAST
         for step in range(steps):
             gains = moves.linear + damping * curvature * moves.changes.square()
             gain, way = gains.masked_fill(moves.changes == 0, 0.0).min(dim=0, keepdim=True)
             of_best = gain.amin(dim=1, keepdim=True)
-            chosen = (gain < 0) & (gain <= (_SHARE if step else _FIRST_SHARE) * of_best) & movable
+            chosen = (gain < 0) & (gain <= least * of_best) & movable
             if not chosen.any():
                 damping *= _LESS
                 continue
@@ -229,6 +229,7 @@ class _Problem:
             change = float(state.error.detach() - best.error.detach() + moves.cost.gather(0, way)[chosen].sum())
             share = change / float(gain[chosen].sum())
             damping *= _LESS if share > _GOOD else _MORE if share < _POOR else 1.0
+            least = min(max(_LEAST, 1 - share), _MOST)
             if change < 0:
                 best = state
                 if not last:
