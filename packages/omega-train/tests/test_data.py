@@ -88,7 +88,7 @@ def test_what_is_downloaded_is_checked_and_kept(tmp_path: Path, mirror: str, mon
 def test_without_a_folder_mnist_goes_to_the_users_cache(
     tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("OMEGA_CACHE", str(tmp_path / "omega"))
     monkeypatch.setitem(mnist.SHA256, TRAINING, hashlib.sha256(idx()).hexdigest())
     MnistDataset(mirror=mirror)
     assert (tmp_path / "omega" / "mnist" / f"{TRAINING}.gz").exists()

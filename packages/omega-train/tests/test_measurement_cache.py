@@ -70,16 +70,16 @@ def test_others_are_not_taken_for_it(cache: Path, name: str) -> None:
 
 def test_those_of_another_version_are_not_taken_for_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept(codec(), picture())
-    monkeypatch.setattr(measurement_cache, "version", {"omega-train": "999"}.get)
+    monkeypatch.setattr(measurement_cache, "version", lambda _: "999")
     assert CachedMeasurements(codec(), picture(), ("psnr",)).find("jpeg", "a.png") is None
 
 
-@pytest.mark.parametrize("text", [b"", b"codec\n", b"\xff", None])
-def test_a_damaged_file_counts_as_none_and_is_replaced(cache: Path, text: bytes | None) -> None:
+@pytest.mark.parametrize("text", [b"", b"codec\n", b"codec,image\na,b\n", b"\xff", b"\0", 0.3, 0.6, 0.9])
+def test_a_damaged_file_counts_as_none_and_is_replaced(cache: Path, text: bytes | float) -> None:
     cached = kept(codec(), picture())
     [file] = cache.iterdir()
     whole = file.read_bytes()
-    file.write_bytes(b"\n".join(whole.split(b"\n")[:2]) if text is None else text)
+    file.write_bytes(text if isinstance(text, bytes) else whole[: int(text * len(whole))])
     assert cached.find("jpeg", "a.png") is None
     kept(codec(), picture())
     assert file.read_bytes() == whole

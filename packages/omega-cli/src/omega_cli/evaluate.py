@@ -110,7 +110,7 @@ class Evaluating:
     metrics: the metrics to measure.
     max_pixels: the largest number of pixels of a picture.
     pictures: the folder for originals and reconstructions, or None to write none.
-    cache: whether measurements of `against` are kept in the cache, and taken from it where pixels are not needed.
+    cache: whether measurements of `against` are taken from the cache where pixels are not needed; it keeps them anyway.
 
     A picture that one of them cannot code is measured with none: their means would be over different pictures.
     """
@@ -171,14 +171,13 @@ class Evaluating:
         from omega_train.evaluation.measurements import measure, through_codec
 
         for name, codec in self.against.items():
-            cached = CachedMeasurements(codec(), pixels, self.metrics) if self.cache else None
-            if cached and not needed and (found := cached.find(name, image)):
+            cached = CachedMeasurements(codec(), pixels, self.metrics)
+            if self.cache and not needed and (found := cached.find(name, image)):
                 yield Coded(name, [], found)
                 continue
             decoded = list(through_codec(codec(), pixels))
             measured = measure(name, image, pixels, decoded, self.metrics)
-            if cached:
-                cached.keep(measured)
+            cached.keep(measured)
             yield Coded(name, decoded, measured)
 
     def _save(self, folder: Path, pixels: "Pixels", coded: "Sequence[Coded]") -> None:
@@ -242,7 +241,7 @@ def evaluate(
     no_cache: Annotated[
         bool,
         typer.Option(
-            "--no-cache", help="Encode with the codecs to compare with, also where the cache has their measurements."
+            "--no-cache", help="Encode with other codecs again, instead of taking their measurements from the cache."
         ),
     ] = False,
     workers: WorkersForPictures = None,
@@ -321,7 +320,7 @@ def evaluate_on(
     codecs: names of codecs to compare with.
     codec_options: their options, such as "webp.method=4".
     metrics: psnr, ssim, ms_ssim, psnr_hvs_m, ssimulacra2; the first three if empty.
-    cache: whether measurements of codecs to compare with are kept in the cache, and taken from it.
+    cache: whether measurements of codecs to compare with are taken from the cache.
     overwrite: whether the report of another evaluation in the folder may be replaced.
     overlays: CSV or JSON files of published points.
     together: whether to share the pictures with the other processes of a launch.
@@ -405,8 +404,11 @@ def evaluate_on(
     # of several processes, the last one does
     if good and all(job.target.exists() or job.failed.exists() for job in jobs):
         remarks, points = _finish(output, good, worker, published, made_with, rate)
-        if cached:
-            remarks.append(f"{many(cached, 'curve')} of pictures are from the cache: --no-cache measures them again.")
+        if cached:  # by this process
+            remarks.append(
+                f"other codecs did not encode again {many(cached, 'time')}, as the cache has what was measured:"
+                " --no-cache measures it again."
+            )
         if not quiet:
             for remark in remarks:
                 say(f"note: {remark}", err=True)

@@ -9,12 +9,14 @@ of D with respect to the dequantized latent, a move that changes this by δ chan
     g·δ + μ·κ·δ² + λ·ΔR    κ the squared error of the picture for a squared error of 1 in the latent
 
 Several moves at one position often correct the same error, and each is predicted as if it were alone. So a step makes
-those moves that lower J, but none that lowers it by much less than the best one at its position: the less the step
-before lowered J of what was predicted, the fewer. Then the damping μ grows, too, and else it shrinks, as in the method
-of Levenberg and Marquardt. Only the encoder does this: files are decoded as others are. Refining the latent of each
-picture is due to Campos et al. 2019, "Content Adaptive Optimization for Neural Image Compression" (CVPR Workshops,
-arXiv 1906.01223), and Yang, Bamler and Mandt 2020, "Improving Inference for Neural Image Compression" (NeurIPS, arXiv
-2006.04240), who move it by gradients instead of cell by cell.
+those moves that lower J, but none that lowers it by much less than the best one at its position. After a step that
+lowered J by much less than predicted, the next one makes fewer moves at a position, and the damping μ grows; after one
+as predicted it shrinks, as in the method of Levenberg and Marquardt.
+
+Only the encoder does this: files are decoded as others are. Refining the latent of each picture is due to Campos et al.
+2019, "Content Adaptive Optimization for Neural Image Compression" (CVPR Workshops, arXiv 1906.01223), and Yang, Bamler
+and Mandt 2020, "Improving Inference for Neural Image Compression" (NeurIPS, arXiv 2006.04240), who move it by gradients
+instead of cell by cell.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ _SIDE = 768  # pixels of a side of the tiles of larger ones
 _DAMPING = 1.4  # μ at the beginning
 _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
-_LEAST, _MOST = 0.4, 0.8  # shares of what the best move at a position lowers J, below which others are not made
+_LEAST, _MOST = 0.4, 0.8  # between which a step's least share is, of what the best move at a position lowers J
 _PRICE = 0.8  # of what a bit brings: .7 to 1 give as many bits at a PSNR, for files of photos
 _PROBED, _FEWEST_PROBED = 1 / 64, 32  # the share of values that move to measure κ, and the fewest
 _MIDDLE = 12  # positions a side in which it is measured

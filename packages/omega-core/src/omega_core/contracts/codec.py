@@ -17,8 +17,9 @@ class Codec(ABC):
     """The settings at which it is measured, such as qualities."""
 
     cacheable: bool = False
-    """Whether its files depend only on the pixels, the setting and what `describe` tells, with the versions of all
-    libraries. Then `omega evaluate` encodes a picture once, and finds the measurements in its cache the next time."""
+    """Whether files, and what is decoded from them, depend only on the pixels, the setting, and what `describe` tells,
+    such as the version of a library. Then `omega evaluate` encodes a picture once, and finds the measurements in its
+    cache the next time."""
 
     @abstractmethod
     def encode(self, pixels: NDArray[np.uint8], setting: int) -> bytes:

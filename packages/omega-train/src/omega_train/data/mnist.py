@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 import struct
 import urllib.error
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from omega_core.cache import cache_folder
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import DataError, OutputError
 from omega_core.file_io import write_whole
@@ -37,7 +37,7 @@ class MnistDataset(Dataset):
     def __init__(self, *, data: Path | None = None, seed: int = 0, mirror: str = MIRROR) -> None:
         if data is not None and not data.is_dir():
             raise DataError(f"the data folder {data} does not exist; create it to have MNIST downloaded into it.")
-        pixels = read_idx(find(data or _cache(), TRAINING, mirror))
+        pixels = read_idx(find(data or cache_folder() / "mnist", TRAINING, mirror))
         if pixels.shape[1:] != (28, 28) or len(pixels) < 2:
             raise DataError(f"{TRAINING} has the shape {pixels.shape}; pictures are (N, 28, 28).")
         held_out = min(VALIDATION, max(1, len(pixels) // 10))
@@ -95,7 +95,3 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if values.size != expected:
         raise DataError(f"{path} is damaged or cut short: {values.size} of {expected} bytes. {_AGAIN}")
     return values.reshape(shape)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "omega" / "mnist"

@@ -4,12 +4,13 @@ Encoding with other codecs takes most of the time of an evaluation, and gives th
 `measurements` of the cache there is a CSV file for each picture and codec. Everything in it can be deleted at any time.
 """
 
+import csv
 import json
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from omega_core.cache import cache_folder
@@ -20,7 +21,9 @@ from omega_train.evaluation.measurements import Measurement, read_measurements, 
 from omega_train.evaluation.perceptual import PACKAGES
 
 LEAST_PIXELS = 1 << 16
-"""The least pixels of a picture that is worth a file: smaller ones are encoded about as quickly as it is read."""
+"""The least pixels of a picture that is worth a file: small ones come in thousands, and are encoded quickly."""
+_MEASURES = ("omega-core", "omega-train", "numpy", "pillow", "torch")
+_MEASURING = 1  # is raised when the code that measures changes what it finds
 
 
 class CachedMeasurements:
@@ -46,31 +49,34 @@ class CachedMeasurements:
             return None
         try:
             found = read_measurements(self._path)
-        except (OSError, ValueError, KeyError):  # not there, or damaged
+        except (OSError, ValueError, KeyError, csv.Error):  # not there, or damaged
             return None
         if [each.setting for each in found] != self.settings:
             return None
         return [replace(each, codec=codec, image=image) for each in found]
 
     def keep(self, measurements: list[Measurement]) -> None:
-        """Keep measurements, if the cache can be written."""
+        """Keep measurements, without names, if the cache can be written."""
         if self._path is not None:
             with suppress(OutputError):
-                write_table(self._path, measurements)
+                write_table(self._path, [replace(each, codec="", image="") for each in measurements])
 
 
 def _path(codec: Codec, pixels: Pixels, metrics: Collection[str]) -> Path | None:
-    """Where the measurements of a picture are; None if there is no folder for a cache."""
-    measures = ["omega-train", *(PACKAGES[metric] for metric in metrics if metric in PACKAGES)]
+    """Where the measurements of a picture are; None if there is no folder for a cache, or a version is not known."""
+    measures = [*_MEASURES, *(PACKAGES[metric] for metric in metrics if metric in PACKAGES)]
+    try:
+        versions = {name: version(name) for name in measures}
+        folder = cache_folder() / "measurements"
+    except (PackageNotFoundError, RuntimeError):  # a checkout on the path; no home folder
+        return None
     about = {
+        "measuring": _MEASURING,
         "codec": [f"{type(codec).__module__}.{type(codec).__qualname__}", codec.describe(), list(codec.settings)],
         "metrics": sorted(metrics),
-        "versions": {name: version(name) for name in measures},
+        "versions": versions,
         "shape": pixels.shape,
     }
     key = sha256(json.dumps(about, sort_keys=True).encode())
     key.update(pixels.tobytes())
-    try:
-        return cache_folder() / "measurements" / f"{key.hexdigest()[:32]}.csv"
-    except RuntimeError:  # there is no home folder
-        return None
+    return folder / f"{key.hexdigest()[:32]}.csv"

@@ -184,7 +184,9 @@ def read_measurements(path: Path) -> list[Measurement]:
         ]
 
 
-def _value(entry: Any, text: str) -> Any:
+def _value(entry: Any, text: str | None) -> Any:
+    if text is None:
+        raise ValueError("a row is too short")
     if entry.type is str:
         return text
     if entry.type is int:

@@ -78,7 +78,8 @@ class CompressaiCodec(Codec):
 
     def describe(self) -> str:
         """See `Codec.describe`."""
-        return f"CompressAI {_release() or 'of unknown version'}, model={self.model}, metric={self.metric}"
+        made_by = f"CompressAI {_release() or 'of unknown version'} with torch {torch.__version__}"
+        return f"{made_by}, model={self.model}, metric={self.metric}"
 
 
 def _release() -> str | None:

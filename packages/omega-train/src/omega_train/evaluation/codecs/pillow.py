@@ -21,7 +21,6 @@ class PillowCodec(Codec):
     options: arguments of `Image.save`, beside those for the setting.
     """
 
-    cacheable = True
     name: ClassVar[str]
     """The codec, for messages."""
     format: ClassVar[str]
@@ -62,6 +61,7 @@ class PillowCodec(Codec):
 class _BuiltInCodec(PillowCodec):
     """A codec that Pillow has unless it was built without."""
 
+    cacheable = True
     feature: ClassVar[str]
     """The name in `PIL.features`."""
     library_name: ClassVar[str]
