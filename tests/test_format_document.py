@@ -228,6 +228,7 @@ class ModelFile:
 
     fingerprint: str
     architecture: str
+    block: int
     channels: int
     cumulative: list[list[int]]  # nothing in a model without a prior
     rows: NDArray[np.int64]
@@ -238,7 +239,7 @@ class ModelFile:
         if self.architecture == "omega-core/mnist":
             return 3, 3
         if self.architecture == "omega-core/compact":
-            return -(-height // 16), -(-width // 16)
+            return -(-height // self.block), -(-width // self.block)
         return max(2, -(-height // 16)), max(2, -(-width // 16))
 
     def steps(self, symbols: NDArray[np.int64]) -> Iterator[tuple[Places, Places]]:
@@ -446,8 +447,9 @@ def read_model(path: Path) -> ModelFile:
             net["ordered"][ranks] = net["tables"]
     cumulative = wide["cumulative"].tolist() if "cumulative" in wide else []
     rows = wide.get("rows", np.zeros((0, 1), np.int64))
-    name, channels = said["architecture"]["name"], said["channels"]
-    return ModelFile(metadata["fingerprint"], name, channels, cumulative, rows, contexts, net)
+    architecture, channels = said["architecture"], said["channels"]
+    block = architecture["options"].get("block", 16)
+    return ModelFile(metadata["fingerprint"], architecture["name"], block, channels, cumulative, rows, contexts, net)
 
 
 def to_begins(table: list[int]) -> list[int]:

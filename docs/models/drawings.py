@@ -1,7 +1,7 @@
 """Draws pictures that are no photographs, for training: `python docs/models/drawings.py FOLDER 400`.
 
-They are pages of text, charts, windows of programs, and shapes, as PNG. The same number gives the same picture with the
-same version of Pillow.
+They are pages of text, charts, windows of programs, and shapes, as PNG; with `screens` as a third argument, also tables
+and listings, most of them on white. The same number gives the same picture with the same version of Pillow.
 """
 
 import sys
@@ -13,21 +13,26 @@ from PIL import Image, ImageDraw, ImageFont
 
 Random = np.random.Generator
 Color = tuple[int, int, int]
+Kind = Callable[[Random, ImageDraw.ImageDraw, int, int], None]
 SIDES = (384, 640)
+WHITE = 0.8  # the share of white pages among those of screens that are not dark
 VOWELS, CONSONANTS = "aeiou", "bcdfghklmnprstvw"
 
 
-def main(folder: Path, count: int) -> None:
-    """Draw `count` pictures into a folder."""
+def main(folder: Path, count: int, *, screens: bool = False) -> None:
+    """Draw `count` pictures into a folder. screens: whether they are as those of screens, on white and with tables."""
     folder.mkdir(parents=True, exist_ok=True)
-    kinds: list[Callable[[Random, ImageDraw.ImageDraw, int, int], None]] = [text_page, chart, window, shapes]
+    kinds: list[Kind] = [text_page, chart, window, shapes, *([table, listing] if screens else [])]
     for number in range(count):
         random = np.random.default_rng(number)
         width, height = (int(side) for side in random.integers(*SIDES, 2))
         dark = random.random() < 0.25
-        image = Image.new("RGB", (width, height), shade(random, 0, 40) if dark else shade(random, 215, 256))
+        paper = shade(random, 0, 40) if dark else shade(random, 215, 256)
+        if screens and not dark and random.random() < WHITE:
+            paper = (255, 255, 255)
+        image = Image.new("RGB", (width, height), paper)
         kinds[number % len(kinds)](random, ImageDraw.Draw(image), width, height)
-        image.save(folder / f"drawing-{number:04}.png")
+        image.save(folder / f"{'screen' if screens else 'drawing'}-{number:04}.png")
 
 
 def text_page(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
@@ -107,6 +112,37 @@ def shapes(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -
             draw.text(box[:2], words(random, 2), fill=outline, font=font(int(random.integers(12, 60))))
 
 
+def table(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
+    """Numbers in cells with thin lines, under a heading on a color."""
+    ink, size = contrast(random, draw), int(random.integers(10, 16))
+    line, stripe = mixed(random, ink), tuple(int(0.96 * level) for level in draw.im.getpixel((0, 0)))
+    row, column = size + int(random.integers(5, 14)), int(random.integers(50, 120))
+    draw.rectangle((0, 0, width, row), fill=bright(random))
+    for y in range(row, height, row):
+        if y // row % 2 and random.random() < 0.9:
+            draw.rectangle((0, y, width, y + row), fill=stripe)
+        draw.line((0, y, width, y), fill=line)
+        for right in range(column, width + column, column):
+            number = f"{random.integers(10 ** int(random.integers(1, 7)))}"
+            draw.text((right - 5, y + row // 2), number, fill=ink, font=font(size), anchor="rm")
+    for x in range(column, width, column):
+        draw.line((x, 0, x, height), fill=line)
+
+
+def listing(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
+    """Indented lines with words of several colors, as editors show programs."""
+    ink, size = contrast(random, draw), int(random.integers(10, 18))
+    colors = [ink, *(vivid(random, ink) for _ in range(4))]
+    indent = 0
+    for y in range(6, height, round(size * 1.35)):
+        indent = int(np.clip(indent + random.integers(-1, 2), 0, 5))
+        x = 8.0 + 2 * size * indent
+        while x < width - 60 and random.random() < 0.85:
+            word = words(random, 1) + str(random.choice(list(" :(),.=")))
+            draw.text((x, y), word, fill=colors[int(random.integers(5))], font=font(size))
+            x += draw.textlength(word + " ", font=font(size))
+
+
 def words(random: Random, count: int) -> str:
     """Words of random letters."""
     letters = (VOWELS, CONSONANTS)
@@ -141,6 +177,12 @@ def contrast(random: Random, draw: ImageDraw.ImageDraw) -> Color:
     return shade(random, 0, 70) if sum(draw.im.getpixel((0, 0))) > 382 else shade(random, 190, 256)
 
 
+def vivid(random: Random, ink: Color) -> Color:
+    """A color as dark or as bright as that of text, about."""
+    red, green, blue = ((each + 2 * level) // 3 for each, level in zip(bright(random), ink, strict=True))
+    return red, green, blue
+
+
 def mixed(random: Random, ink: Color) -> Color:
     """A color between that of text and middle gray."""
     share = random.random() * 0.5 + 0.2
@@ -149,4 +191,4 @@ def mixed(random: Random, ink: Color) -> Color:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), screens=sys.argv[3:] == ["screens"])

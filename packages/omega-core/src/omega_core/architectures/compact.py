@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
 
-from omega_core.architectures.lapped import SIDE, cosine_transform, filtered, lap_filter
+from omega_core.architectures.lapped import cosine_transform, filtered, lap_filter
 from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.errors import ComponentError
 from omega_core.layers import ConvBlock, interpolated, near_zero
 
-_COEFFICIENTS = 3 * SIDE**2
-_PER_POSITION = 4  # pixels of the detail, at a quarter of the resolution, along a side of a latent position
+_DETAIL = 4  # pixels of the image along a side of a pixel of the detail
 _WIDEST = 3.0  # the greatest deviation of a latent that has a gain
 _HALF = 0.5  # brings latents to the deviation that layers are made for
 _MOST_BLOCKS = 256  # of a net: a forged model file could ask for any number
@@ -41,9 +40,13 @@ class CompactArchitecture(LocalArchitecture):
     of the rate. The synthesis is told how finely its latent was quantized (`fineness`): by it, it scales each channel
     of the latent, as a coarse quantizer's values are best brought nearer to their mean, and shifts the features.
 
-    Images are normalized to [−1, 1].
+    Images are normalized to an interval of length 2: [−1, 1], if `origin` is 0.5.
 
-    latent_channels: D, up to 768.
+    latent_channels: D, up to 3·block².
+    block: pixels along a side of a block, which one latent position stands for: 16, or 8 for pictures with sharp edges
+        and text, whose coefficients are then nearer to the edge that needs them.
+    lapped: whether the transform of a block overlaps its neighbors; False for the cosine transform alone, as in JPEG.
+    origin: the gray level, from 0 for black to 1 for white, of an image whose latent is 0, which takes the fewest bits.
     gain: what coefficients are multiplied with at the start, for quantizers with steps of 1, but no more than leaves
         their deviation at 3; each channel learns its own. None for coefficients as they are, of an orthonormal
         transform and pixels from −1 to 1, for quantizers that learn gains themselves.
@@ -57,12 +60,11 @@ class CompactArchitecture(LocalArchitecture):
     """
 
     basis: Tensor
-    """(768, 768): the rows of the cosine transform, as on the machine where the model was made."""
-    lap: Tensor
-    """(16, 16): what filters the 16 pixels around each edge of a block, across it; orthogonal."""
+    """(K, K), K = 3·block²: the rows of the cosine transform, as on the machine where the model was made."""
+    lap: Tensor | None
+    """(block, block): what filters the pixels around each edge of a block, across it; orthogonal."""
 
     colors = 3
-    stride = SIDE
     fineness_aware = True
     quick_precision = torch.bfloat16
 
@@ -70,6 +72,9 @@ class CompactArchitecture(LocalArchitecture):
         self,
         *,
         latent_channels: int = 256,
+        block: Literal[8, 16] = 16,
+        lapped: bool = True,
+        origin: float = 0.5,
         gain: float | None = None,
         nets: Literal["both", "synthesis", "none"] = "both",
         width: int = 320,
@@ -80,8 +85,13 @@ class CompactArchitecture(LocalArchitecture):
         detail_depth: int = 3,
     ) -> None:
         super().__init__()
-        if not 1 <= latent_channels <= _COEFFICIENTS:
-            raise ComponentError(f"latent-channels is a number from 1 to {_COEFFICIENTS}, not {latent_channels}.")
+        if block not in (8, 16):
+            raise ComponentError(f"blocks have 8 or 16 pixels a side, not {block}.")
+        coefficients = 3 * block**2
+        if not 1 <= latent_channels <= coefficients:
+            raise ComponentError(f"latent-channels is a number from 1 to {coefficients}, not {latent_channels}.")
+        if not 0 <= origin <= 1:
+            raise ComponentError(f"the origin is a gray level from 0 to 1, not {origin}.")
         if gain is not None and not gain > 0:
             raise ComponentError(f"gain has to be above 0, not {gain}.")
         if nets not in ("both", "synthesis", "none"):
@@ -91,14 +101,15 @@ class CompactArchitecture(LocalArchitecture):
         if not all(0 <= blocks <= _MOST_BLOCKS for blocks in (depth, synthesis_depth, detail_depth)):
             given = f"{depth}, {synthesis_depth} and {detail_depth}"
             raise ComponentError(f"nets have 0 to {_MOST_BLOCKS} blocks, not {given}.")
-        self.latent_channels = latent_channels
+        self.latent_channels, self.stride, self.origin = latent_channels, block, origin
         # each block and the last convolution look one position or pixel further, the lapped transform one position
         self.analysis_halo, self.refine_halo = depth + 1, synthesis_depth
-        self.render_halo = max(1, ceil((detail_depth + 1) / _PER_POSITION))
-        basis, variances = cosine_transform()
+        per_position = block // _DETAIL
+        self.render_halo = max(1, ceil((detail_depth + 1) / per_position))
+        basis, variances = cosine_transform(block)
         order = np.argsort(-variances, kind="stable")
         self.register_buffer("basis", torch.from_numpy(basis[order]))
-        self.register_buffer("lap", torch.from_numpy(lap_filter()))
+        self.register_buffer("lap", torch.from_numpy(lap_filter(block)) if lapped else None)
         log_gain = np.zeros((latent_channels, 1, 1), np.float32)
         if gain is not None:
             log_gain[:, 0, 0] = np.log(np.minimum(_WIDEST / np.sqrt(variances[order[:latent_channels]]), gain))
@@ -109,7 +120,7 @@ class CompactArchitecture(LocalArchitecture):
         self.encoder = self.body = self.detail = None
         if nets == "both":
             self.encoder = nn.Sequential(
-                nn.Conv2d(_COEFFICIENTS, width, 1),
+                nn.Conv2d(coefficients, width, 1),
                 *(ConvBlock(width, nn.GELU("tanh")) for _ in range(depth)),
                 near_zero(nn.Conv2d(width, latent_channels, 1)),
             )
@@ -118,17 +129,19 @@ class CompactArchitecture(LocalArchitecture):
             self.told = nn.Linear(1, synthesis_width)
             self.body = nn.Sequential(*(ConvBlock(synthesis_width, nn.GELU("tanh")) for _ in range(synthesis_depth)))
             self.detail = nn.Sequential(
-                nn.Conv2d(synthesis_width, SIDE * detail_width, 1),
-                nn.PixelShuffle(4),
+                nn.Conv2d(synthesis_width, per_position**2 * detail_width, 1),
+                nn.PixelShuffle(per_position),
                 *(ConvBlock(detail_width, nn.ReLU(inplace=True)) for _ in range(detail_depth)),
-                near_zero(nn.Conv2d(detail_width, 3 * SIDE, 3, padding=1)),
-                nn.PixelShuffle(4),
+                near_zero(nn.Conv2d(detail_width, 3 * _DETAIL**2, 3, padding=1)),
+                nn.PixelShuffle(_DETAIL),
             )
 
     def analysis(self, image: Tensor) -> Tensor:
         """Image (B, 3, H, W) to latent (B, D, h, w)."""
-        lapped = filtered(self.normalize(self.padded(image)), self.lap)
-        blocks = pixel_unshuffle(lapped, SIDE).contiguous(memory_format=torch.channels_last)
+        pixels = self.normalize(self.padded(image))
+        if self.lap is not None:
+            pixels = filtered(pixels, self.lap)
+        blocks = pixel_unshuffle(pixels, self.stride).contiguous(memory_format=torch.channels_last)
         with torch.autocast(image.device.type, enabled=False):  # the basis would lose half of its digits
             coefficients = conv2d(blocks.to(self.basis.dtype), self.basis[:, :, None, None])
         latent = coefficients[:, : self.latent_channels]
@@ -159,11 +172,13 @@ class CompactArchitecture(LocalArchitecture):
         found, latent = features[:, : -self.latent_channels], features[:, -self.latent_channels :]
         basis = self.basis[: self.latent_channels].T[:, :, None, None]
         with torch.autocast(features.device.type, enabled=False):
-            image = filtered(pixel_shuffle(conv2d(latent, basis.to(latent.dtype)), SIDE), self.lap.T)
+            image = pixel_shuffle(conv2d(latent, basis.to(latent.dtype)), self.stride)
+            if self.lap is not None:
+                image = filtered(image, self.lap.T)
         if self.detail is not None:
             image = image + self.detail(found)
-        return image * 0.5 + 0.5
+        return image * 0.5 + self.origin
 
     def normalize(self, image: Tensor) -> Tensor:
-        """From [0, 1] to [−1, 1]."""
-        return (image - 0.5) / 0.5
+        """From [0, 1] to an interval of length 2, in which the origin is 0: [−1, 1] for 0.5."""
+        return (image - self.origin) / 0.5

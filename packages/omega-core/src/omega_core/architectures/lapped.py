@@ -1,4 +1,4 @@
-"""The lapped orthogonal transform (LOT) of 16×16 blocks.
+"""The lapped orthogonal transform (LOT) of blocks.
 
 A filter across the edges of blocks, then a discrete cosine transform of each block, so that quantization leaves no
 visible edges (Malvar and Staelin 1989, "The LOT: Transform Coding Without Blocking Effects", IEEE Trans. ASSP).
@@ -11,9 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SIDE = 16
-"""Pixels a side of a block, which one latent position stands for."""
-
 _POWER = (20.0, 2.2, 0.5)  # of brightness and of two color differences, where black is −1 and white 1
 
 
@@ -25,15 +22,17 @@ def _cosines(n: int) -> NDArray[np.float64]:
     return cosines
 
 
-def lap_filter() -> NDArray[np.float32]:
-    """The filter that makes the DCT of blocks the LOT: by its quick form, a DCT-II and a DCT-IV of half a block."""
-    half = SIDE // 2
+def lap_filter(side: int) -> NDArray[np.float32]:
+    """The filter (side, side) that makes the DCT of blocks of side × side pixels the LOT: by its quick form, a DCT-II
+    and a DCT-IV of half a block.
+    """
+    half = side // 2
     k = np.arange(half) + 0.5
     fourth = (2 / half) ** 0.5 * np.cos(np.pi / half * k * k[:, None])
     odd = (_cosines(half).T @ fourth)[::-1, ::-1]
     one = np.eye(half)
     butterfly = np.block([[one, one[::-1]], [one[::-1], -one]]) / 2**0.5
-    middle = np.eye(SIDE)
+    middle = np.eye(side)
     middle[half:, half:] = odd
     filter_: NDArray[np.float32] = (butterfly @ middle @ butterfly).astype(np.float32)
     return filter_
@@ -43,27 +42,29 @@ def filtered(image: Tensor, lap: Tensor) -> Tensor:
     """An image of whole blocks (B, 3, H, W), filtered across their edges; beyond its own edges it is its mirror image,
     which the filter leaves as it is.
     """
-    half, lap = SIDE // 2, lap.to(image.dtype)
+    side, lap = len(lap), lap.to(image.dtype)
+    half = side // 2
     for dim in (2, 3):
         size = image.shape[dim]
         first, last = image.narrow(dim, 0, half), image.narrow(dim, size - half, half)
         mirrored = torch.cat([first.flip(dim), image, last.flip(dim)], dim)
-        edges = torch.unflatten(mirrored, dim, (-1, SIDE))
+        edges = torch.unflatten(mirrored, dim, (-1, side))
         spread = lap @ edges if dim == 2 else edges @ lap.T  # neither copies the edges into another order
         image = spread.flatten(dim, dim + 1).narrow(dim, half, size)
     return image
 
 
-def cosine_transform() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Orthonormal rows (768, 768) for blocks as PixelUnshuffle lays them out, and the variance of each coefficient.
+def cosine_transform(side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Orthonormal rows (K, K), K = 3·side², for blocks as PixelUnshuffle lays them out, and the variance of each
+    coefficient.
 
     In both directions the type-II DCT; of the colors, brightness and two differences. Variances fall with the third
     power of the frequency, as those of photographs do (Field 1987, "Relations between the statistics of natural images
     and the response properties of cortical cells", JOSA A).
     """
-    n, cosines = np.arange(SIDE), _cosines(SIDE)
+    n, cosines = np.arange(side) * (16 / side), _cosines(side)
     colors = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.array([[3], [2], [6]]) ** 0.5
-    basis = np.einsum("kc,ui,vj->kuvcij", colors, cosines, cosines).reshape(3 * SIDE**2, -1)
+    basis = np.einsum("kc,ui,vj->kuvcij", colors, cosines, cosines).reshape(3 * side**2, -1)
     falling = (n[:, None] ** 2 + n**2 + 0.25) ** -1.5
     variances = np.array(_POWER)[:, None, None] * falling
     return basis.astype(np.float32), variances.ravel().astype(np.float32)
