@@ -319,9 +319,9 @@ def models(session: nox.Session) -> None:
 
     Options after these go to each `omega train`: with `--steps 60` it takes minutes on a few pictures, to try it.
 
-    On a core of a processor with AMX or AVX-512 it takes about 8 hours: 3½ for compact, 3 for compact-small, 1½ for
-    those of digits; each says how far it is. Where there is a GPU, compact is trained on twenty times as many pixels,
-    as the bundled one was: on an H200, the relaxed phase takes 20 minutes.
+    On a core of a processor with AMX or AVX-512 it takes about 9 hours: 3½ for compact, 1 for compact-screen, 3 for
+    compact-small, 1½ for those of digits; each says how far it is. Where there is a GPU, compact is trained on twenty
+    times as many pixels, as the bundled one was: on an H200, the relaxed phase takes 20 minutes.
     """
     install_all(session)
     folders = list(itertools.takewhile(lambda argument: not argument.startswith("-"), session.posargs))
@@ -330,15 +330,18 @@ def models(session: nox.Session) -> None:
     photos, *digits = folders
     more = session.posargs[len(folders) :]
     session.run("python", "docs/models/drawings.py", "runs/drawings", "400")
+    session.run("python", "docs/models/drawings.py", "runs/screens", "600", "screens")
     of_photos = ("--precision", "bf16-mixed", "--data", f"{photos}=0.92", "--data", "runs/drawings=0.08")
+    of_screens = ("--data", f"{photos}=0.3", "--data", "runs/screens=0.7")
     of_digits = ("--data", *digits) if digits else ()
     recipes: dict[str, tuple[str, tuple[str, ...]]] = {
         "compact": ("compact-omega", of_photos),
+        "compact-screen": ("compact-screen-omega", of_screens),
         "compact-small": ("compact-small-omega", of_photos),
         "mnist-omega-16": ("mnist-omega-16-wide", of_digits),
         "mnist-integer-16": ("mnist-integer-16-wide", of_digits),
     }
-    session.log("this takes about 8 hours on a core of a processor with AMX or AVX-512")
+    session.log("this takes about 9 hours on a core of a processor with AMX or AVX-512")
     gpu = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
     if str(gpu).strip() == "True":
         large = ("--batch-size", "128", "--dataset-option", "crop=192", "--steps", "17200")

@@ -55,10 +55,10 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"PYTHONPATH": str(site)}
 
 
-OURS = {"compact": 16, "compact-small": 4, "mnist-omega-16": 4, "mnist-integer-16": 4}
+OURS = {"compact": 16, "compact-screen": 4, "compact-small": 4, "mnist-omega-16": 4, "mnist-integer-16": 4}
 """The models that come with the command, and how many MB each may take."""
 
-OF_PHOTOS = ("compact", "compact-small")
+OF_PICTURES = ("compact", "compact-screen", "compact-small")
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -121,10 +121,10 @@ def test_processors_that_are_quick_with_shorter_numbers_encode_as_well(monkeypat
 @pytest.mark.parametrize("name", OURS)
 def test_a_file_of_a_model_of_ours_is_a_picture_at_any_length_and_a_better_one_at_more(name: str) -> None:
     model = omega_core.load_model(name)
-    with Image.open(GOLDEN / ("bundled/compact.png" if name in OF_PHOTOS else "a.png")) as opened:
+    with Image.open(GOLDEN / ("bundled/compact.png" if name in OF_PICTURES else "a.png")) as opened:
         picture = read_picture(opened)
     whole = model.encode(picture).whole
-    every = max(1, whole.header.length // 12) if name in OF_PHOTOS else 1
+    every = max(1, whole.header.length // 12) if name in OF_PICTURES else 1
     for length in range(0, whole.header.length, every):
         decoded = omega_core.decompress(whole.truncated(length).to_bytes())
         assert decoded.size == (picture.size[1], picture.size[0])

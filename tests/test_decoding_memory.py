@@ -44,9 +44,10 @@ print(json.dumps({"taken": bytes_of("VmHWM") - before, "needed": needed}))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize("model", ["compact", "compact-screen"])
 @pytest.mark.parametrize(("side", "tile"), [(800, 0), (1100, 256)], ids=["whole", "tiles"])
-def test_decoding_takes_no_more_memory_than_was_foretold_nor_far_less(side, tile):
-    arguments = ["compact", str(side), str(tile)]
+def test_decoding_takes_no_more_memory_than_was_foretold_nor_far_less(model, side, tile):
+    arguments = [model, str(side), str(tile)]
     ran = subprocess.run([sys.executable, "-c", DECODE, *arguments], check=True, capture_output=True, text=True)
     found = json.loads(ran.stdout)
     assert found["taken"] <= found["needed"] <= 5 * found["taken"]

@@ -609,7 +609,7 @@ def test_golden_files_are_read() -> None:
         assert len(data) - len(file.stream) == 15
 
 
-@pytest.mark.parametrize("name", ["compact", "compact-small", "mnist-omega-16", "mnist-integer-16"])
+@pytest.mark.parametrize("name", ["compact", "compact-screen", "compact-small", "mnist-omega-16", "mnist-integer-16"])
 def test_files_of_the_bundled_models_are_read(name: str) -> None:
     model, known = omega_core.load_model(name), read_model(model_path(name))
     picture = painted(28, 28, "L") if "mnist" in name else painted(50, 70, "RGB")

@@ -53,12 +53,18 @@ with open(sys.argv[3], "wb") as file:
 """Compresses pictures, and decodes files, where torch cannot be imported and no plugin is."""
 
 
+@pytest.fixture(scope="module", params=["compact", "compact-screen"])
+def name(request: pytest.FixtureRequest) -> str:
+    """Of a bundled model."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def compact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled model `compact`, exported."""
-    folder: Path = tmp_path_factory.mktemp("exported") / "compact"
+def exported(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That model, exported."""
+    folder: Path = tmp_path_factory.mktemp("exported") / name
     python = [sys.executable, "-W", "error::UserWarning", "-m", "omega_cli"]
-    done = subprocess.run([*python, "export-onnx", "compact", "-o", str(folder)], capture_output=True, text=True)
+    done = subprocess.run([*python, "export-onnx", name, "-o", str(folder)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{folder / 'synthesis.onnx'}: {(folder / 'synthesis.onnx').stat().st_size:,} bytes\n" in done.stdout
     assert "decoded pixels differ from torch's by up to 1 of 256 levels, by 0.0" in done.stdout
@@ -72,8 +78,10 @@ def any_picture(painted: Painted, seed: int) -> Image.Image:
     return painted(seed, height, width, ("RGB", "L", "RGBA", "LA")[seed % 4])
 
 
-def test_files_have_the_symbols_and_pixels_that_torch_decodes(compact: Path, painted: Painted, tmp_path: Path) -> None:
-    torchs, cases = load_model("compact", precision="float64"), []  # some processors analyze in bfloat16 otherwise
+def test_files_have_the_symbols_and_pixels_that_torch_decodes(
+    name: str, exported: Path, painted: Painted, tmp_path: Path
+) -> None:
+    torchs, cases = load_model(name, precision="float64"), []  # some processors analyze in bfloat16 otherwise
     for seed in range(20):
         picture = any_picture(painted, seed)
         data = torchs.compress(picture)
@@ -81,7 +89,7 @@ def test_files_have_the_symbols_and_pixels_that_torch_decodes(compact: Path, pai
         shorter = [file.truncated(int(share * file.header.length)).to_bytes() for share in (0.6, 0.1, 0.0)]
         cases.append((picture, [data, *shorter, data[:-7]]))
     (tmp_path / "given").write_bytes(pickle.dumps(cases))
-    arguments = [str(each) for each in (compact, tmp_path / "given", tmp_path / "found")]
+    arguments = [str(each) for each in (exported, tmp_path / "given", tmp_path / "found")]
     environment = {**os.environ, "OMEGA_PLUGINS": "nothing"}
     subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *arguments], check=True, env=environment)
     found = pickle.loads((tmp_path / "found").read_bytes())
@@ -99,41 +107,43 @@ def test_files_have_the_symbols_and_pixels_that_torch_decodes(compact: Path, pai
     assert np.mean(np.concatenate(differ)) < 1e-5
 
 
-def test_an_exported_model_has_no_search_for_better_symbols(compact: Path, painted: Painted) -> None:
-    model, picture = load_model(compact), painted(1, 32, 48)
+def test_an_exported_model_has_no_search_for_better_symbols(exported: Path, painted: Painted) -> None:
+    model, picture = load_model(exported), painted(1, 32, 48)
     assert model.compress(picture, effort=0) == model.compress(picture)
     with pytest.raises(ComponentError):
         model.compress(picture, effort=1)
 
 
-def test_what_a_decoder_needs_is_small(compact: Path) -> None:
-    sizes = {path.name: path.stat().st_size for path in compact.iterdir()}
+def test_what_a_decoder_needs_is_small(exported: Path) -> None:
+    sizes = {path.name: path.stat().st_size for path in exported.iterdir()}
     assert set(sizes) == {"analysis.onnx", "synthesis.onnx", "coding.bin"}
     assert sizes["synthesis.onnx"] + sizes["coding.bin"] < 7e6
 
 
-@pytest.mark.parametrize("name", ["analysis", "synthesis"])
-def test_operators_are_those_of_browsers(compact: Path, name: str) -> None:
-    for folder in (compact, GOLDEN / "exported"):
-        model = onnx.load(folder / f"{name}.onnx")
+@pytest.mark.parametrize("graph", ["analysis", "synthesis"])
+def test_operators_are_those_of_browsers(exported: Path, graph: str) -> None:
+    for folder in (exported, GOLDEN / "exported"):
+        model = onnx.load(folder / f"{graph}.onnx")
         assert {node.op_type for node in model.graph.node} <= OPERATORS
         assert [(each.domain, each.version) for each in model.opset_import] == [("", 18)]
         assert not model.functions
 
 
-def test_graphs_say_nothing_of_the_machine_that_made_them(compact: Path) -> None:
-    for path in compact.iterdir():
+def test_graphs_say_nothing_of_the_machine_that_made_them(exported: Path) -> None:
+    for path in exported.iterdir():
         assert b".py" not in path.read_bytes()
 
 
-def test_a_picture_is_decoded_without_importing_torch(compact: Path, painted: Painted, tmp_path: Path) -> None:
-    (tmp_path / "a.omega").write_bytes(omega_core.compress(any_picture(painted, 4), "compact"))
+def test_a_picture_is_decoded_without_importing_torch(
+    name: str, exported: Path, painted: Painted, tmp_path: Path
+) -> None:
+    (tmp_path / "a.omega").write_bytes(omega_core.compress(any_picture(painted, 4), name))
     program = """
 import sys, omega_core
 omega_core.load_model(sys.argv[1]).decompress(sys.argv[2])
 assert "torch" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", program, compact, tmp_path / "a.omega"], check=True)
+    subprocess.run([sys.executable, "-c", program, exported, tmp_path / "a.omega"], check=True)
 
 
 def test_the_command_takes_an_exported_model(omega: Callable[..., Any], tmp_path: Path) -> None:

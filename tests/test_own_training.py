@@ -138,7 +138,7 @@ def test_numbers_of_numpy_are_numbers(path: Path) -> None:
 
 
 def test_a_prior_follows_the_quantizer_that_is_loaded() -> None:
-    for name in ("compact", "compact-small"):
+    for name in ("compact", "compact-screen", "compact-small"):
         codec, model = load_codec(name), load_model(name)
         refinement = codec.quantizer.refinement()
         net: Any = codec.prior.net  # type: ignore[union-attr]

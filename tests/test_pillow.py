@@ -14,7 +14,7 @@ import omega_core
 import omega_core.pillow  # registers the format
 
 BUNDLED = Path(__file__).parent / "golden" / "bundled"
-NAMES = ("compact", "compact-small", "mnist-omega-16", "mnist-integer-16")
+NAMES = ("compact", "compact-screen", "compact-small", "mnist-omega-16", "mnist-integer-16")
 
 
 @pytest.mark.parametrize("name", NAMES)

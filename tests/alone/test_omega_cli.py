@@ -32,7 +32,7 @@ def test_a_picture_goes_through_a_file_and_back(tmp_path: Path) -> None:
     assert np.abs(decoded - expected).max() <= 1
 
 
-@pytest.mark.parametrize("name", ["compact", "compact-small", "mnist-omega-16", "mnist-integer-16"])
+@pytest.mark.parametrize("name", ["compact", "compact-screen", "compact-small", "mnist-omega-16", "mnist-integer-16"])
 def test_it_brings_models(name: str, tmp_path: Path) -> None:
     done = omega("decompress", f"golden/bundled/{name}.omega", "--output", tmp_path / "first")
     assert done.returncode == 0, done.stderr

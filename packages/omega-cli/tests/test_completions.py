@@ -25,7 +25,7 @@ def test_all_components_of_a_kind_are_known(kind: str) -> None:
 def test_recipes_are_known_where_omega_train_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "omega_train", None)
     assert completions.recipes("") == []
-    assert completions.models_and_recipes("comp") == ["compact", "compact-small"]
+    assert completions.models_and_recipes("comp") == ["compact", "compact-screen", "compact-small"]
 
 
 @pytest.mark.parametrize(

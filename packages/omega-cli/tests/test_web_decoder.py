@@ -21,6 +21,7 @@ from omega_core.codec.loading import load_model, model_path
 from omega_core.codec.model import Model
 from omega_core.codec.model_parts import load_parts
 from omega_core.codec.onnx.coding_file import Blocks, CodingFile, Graph, OneSize
+from omega_core.contracts import LocalArchitecture
 from omega_core.errors import OmegaError
 from omega_core.format.file import OmegaFile
 from omega_core.plugins.registry import registry
@@ -40,7 +41,8 @@ def coding_file(name: str) -> bytes:
     """`coding.bin` of a bundled model, as `omega export-onnx` writes it, but without graphs: symbols need none."""
     parts = load_parts(model_path(name), precision="float32")
     codec = parts.codec
-    blocks = Blocks(stride=16, smallest=1, analysis_halo=5, synthesis_halo=5, padding=None)
+    stride = codec.architecture.stride if isinstance(codec.architecture, LocalArchitecture) else 16
+    blocks = Blocks(stride=stride, smallest=1, analysis_halo=5, synthesis_halo=5, padding=None)
     return CodingFile(
         fingerprint=parts.fingerprint,
         description=parts.description,
@@ -150,10 +152,11 @@ SIZES = [(1, 1), (1, 40), (33, 1), (15, 17), (16, 16), (17, 47), (50, 33), (64, 
 MODES = ["RGB", "L", "RGBA", "LA"]
 
 
-def test_symbols_of_photos_are_those_of_python_at_every_cut(decode: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("model", ["compact", "compact-screen"])
+def test_symbols_of_photos_are_those_of_python_at_every_cut(decode: Callable[..., Any], model: str) -> None:
     pictures = [painted(seed, *SIZES[seed % len(SIZES)], MODES[seed % 4]) for seed in range(18)]
     pictures += [painted(0, 60, 1100), Image.new("RGBA", (70, 50), (200, 10, 30, 255))]
-    decoded = check_symbols("compact", [load("compact").compress(picture) for picture in pictures], decode)
+    decoded = check_symbols(model, [load(model).compress(picture) for picture in pictures], decode)
     for picture, own in zip(pictures, decoded, strict=True):
         assert (own.result["width"], own.result["height"]) == picture.size
         assert own.result["header"]["mode"] == picture.mode

@@ -204,10 +204,13 @@ def one_at_a_time():
 
 @pytest.fixture
 def model_file(tmp_path, toys, codec_parts):
-    """Writes a model file of the toy components and returns its path."""
+    """Writes a model file of the toy components and returns its path. levels: of gray that it tells apart."""
 
-    def write(*, colors: int = 1, block: int = 2, channels_min: int = 0, name: str = "model", **changed) -> Path:
+    def write(
+        *, colors: int = 1, block: int = 2, channels_min: int = 0, name: str = "model", levels: int = 256, **changed
+    ) -> Path:
         architecture, _, tables = codec_parts(colors, block)
+        architecture.peak.data.fill_(levels - 1)
         channels = colors * block**2
         values = {
             "architecture": Choice(name="omega-toys/blocks", options={"colors": colors, "block": block}),

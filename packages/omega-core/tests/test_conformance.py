@@ -11,6 +11,11 @@ class TestCompact(ArchitectureContract):
     name = "compact"
 
 
+class TestCompactForScreens(ArchitectureContract):
+    name = "compact"
+    options = {"block": 8, "lapped": False, "origin": 1.0, "nets": "none"}
+
+
 class TestOpenImages(ArchitectureContract):
     name = "openimages"
     options = {"width": 4}

@@ -18,8 +18,8 @@ from omega_cli.options import (
     Keep,
     MaxMemory,
     MaxPixels,
-    Model_,
     ModelOnce,
+    ModelOrChoice,
     Overwrite,
     Quiet,
     SkipExisting,
@@ -54,7 +54,7 @@ def compress(
             "The folder for the .omega files, or its URL; for one picture also FILE.omega, or - for standard output."
         ),
     ],
-    model: Model_ = None,
+    model: ModelOrChoice = None,
     coder: Coder = None,
     channels: Annotated[
         int | None, typer.Option(help="Keep as many symbols as these channels have: fewer make smaller files.")
@@ -84,6 +84,7 @@ def compress(
 
     Several processes that torchrun or srun started share the pictures.
     """
+    from omega_core.codec.loading import screen_model
     from omega_core.format.rate_control import Rate
     from omega_core.images.reading import is_picture_file
 
@@ -114,7 +115,17 @@ def compress(
     loaded().check_coder(coder)
     loaded().check_effort(effort)
     drop_alpha, drop_icc = alpha is Keep.drop, icc is Keep.drop
-    worker = Compressing(loaded, coder, rate, effort, drop_alpha=drop_alpha, drop_icc=drop_icc, existing=existing)
+    other = screen_model() if model is None and not pack else None
+    worker = Compressing(
+        loaded,
+        ModelOnce(other, max_pixels, device, max_memory, quiet) if other else None,
+        coder,
+        rate,
+        effort,
+        drop_alpha=drop_alpha,
+        drop_icc=drop_icc,
+        existing=existing,
+    )
     if pack:
         folder = output.folder(".omega")
         target = output.path if output.is_file(".omega") else folder / f"{_name(inputs[0])}.omega"

@@ -11,6 +11,8 @@ from omega_cli.output_names import Job
 from omega_core.places import Place, relative_path
 
 if TYPE_CHECKING:
+    from omega_core.codec.model import Model
+    from omega_core.codec.model_choice import ModelChoice
     from omega_core.file_io import Source
     from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import Picture
@@ -21,9 +23,13 @@ Sized: TypeAlias = "tuple[Job, Picture, int]"
 
 @dataclass(frozen=True)
 class Compressing:
-    """Turns pictures into files."""
+    """Turns pictures into files.
+
+    screens: the model for screenshots, where none was named and it is installed: see `ModelChoice`.
+    """
 
     model: ModelOnce
+    screens: ModelOnce | None
     coder: str | None
     rate: "Rate"
     effort: int
@@ -51,10 +57,15 @@ class Compressing:
         source = standard_input().read() if job.source == STANDARD_INPUT else job.source
         size = len(source) if isinstance(source, bytes) else source.stat().st_size  # before the source can vanish
         picture, name = self.read(source), str(job.source)
-        file = self.model().encode_at_rate(picture, self.rate, coder=self.coder, effort=self.effort, name=name)
+        file = self._encoder().encode_at_rate(picture, self.rate, coder=self.coder, effort=self.effort, name=name)
         data = file.to_bytes()
         write_result(job.target, data, self.existing)
         return Done(1, size, len(data), file.pixels)
+
+    def _encoder(self) -> "Model | ModelChoice":
+        from omega_core.codec.model_choice import ModelChoice
+
+        return self.model() if self.screens is None else ModelChoice(self.model(), self.screens)
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from omega_core.codec.model import Model
     from omega_core.contracts import Codec
 
-Model_ = Annotated[
+_MODELS = (
+    "A model of `omega models`, the path or URL of a file that `omega train` wrote, or a folder of `omega export-onnx`;"
+    " with #FINGERPRINT, no other"
+)
+
+
+def _model_option(about: str) -> Any:
+    return typer.Option("--model", envvar="OMEGA_MODEL", autocompletion=completions.models, help=about)
+
+
+Model_ = Annotated[str | None, _model_option(f"{_MODELS}.")]
+ModelOrChoice = Annotated[
     str | None,
-    typer.Option(
-        "--model",
-        envvar="OMEGA_MODEL",
-        autocompletion=completions.models,
-        help="A model of `omega models`, the path or URL of a file that `omega train` wrote, or a folder of"
-        " `omega export-onnx`; with #FINGERPRINT, no other.",
-    ),
+    _model_option(f"{_MODELS}. If not given, compact or, for pictures that it is better for, compact-screen."),
 ]
 Workers = Annotated[
     int | None,

@@ -14,6 +14,12 @@ def omega_register_models() -> list[BundledModel]:
             fingerprint="33780cd5951c16cd0d0080548d9252fda8d0f7dd7596d646e83cf6998aaea54a",
         ),
         BundledModel(
+            name="compact-screen",
+            file="omega_cli:bundled/compact-screen.safetensors",
+            summary="screenshots, drawings and text, and photos at the highest quality",
+            fingerprint="dac1c0536f53f0fe28b41a75ef12e4d49624b1e9b29c214fc4042192f1274462",
+        ),
+        BundledModel(
             name="compact-small",
             file="omega_cli:bundled/compact-small.safetensors",
             summary="photos at low rates, for thumbnails and phones: a quarter of the work and of the size",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from omega_core.codec.loading import decompress_picture as decompress_picture
     from omega_core.codec.loading import load_model as load_model
     from omega_core.codec.model import Model as Model
+    from omega_core.codec.model_choice import ModelChoice as ModelChoice
     from omega_core.codec.model_parts import load_codec as load_codec
     from omega_core.codec.onnx.export import export_onnx as export_onnx
     from omega_core.codec.progressive import ProgressiveDecoder as ProgressiveDecoder

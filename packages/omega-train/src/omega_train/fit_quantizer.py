@@ -8,9 +8,10 @@ which is an input of the synthesis.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -90,11 +91,8 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
         symbols = quantizer.symbols(latent)
         seen.append(symbols)
         counts += symbol_counts(symbols, task.all_channels(image), quantizer.alphabet)
-        restored = [quantizer.latent(symbols[:, :n]) for n in range(channels + 1)]
-        for fineness in finenesses:
-            told = torch.full((len(image),), fineness, device=task.device)
-            restored.append(quantizer.relaxed(latent, task.prior, task.all_channels(image), told).latent)
-        for number, each in enumerate(restored):
+        by_prefix = (quantizer.latent(symbols[:, :n]) for n in range(channels + 1))
+        for number, each in enumerate(chain(by_prefix, _relaxed(task, latent, finenesses))):
             squares[number] += each.double().square().sum((0, 2, 3))
             products[number] += (each.double() * latent.double()).sum((0, 2, 3))
         power += latent.double().square().sum((0, 2, 3))
@@ -109,6 +107,14 @@ def _measure(task: CodecTask, images: Images, workers: int) -> _Measured:
     joint = all_reduce_sum(joint)
     bits = _entropies(joint) * float(joint[0, :, 0].sum()) / float(all_reduce_sum(pixels))
     return _Measured(bits, -np.diff(errors[: channels + 1]), float(errors[0]), errors[channels + 1 :])
+
+
+def _relaxed(task: CodecTask, latent: Tensor, finenesses: Sequence[float]) -> Iterator[Tensor]:
+    """Yield a latent (B, D, h, w) as the relaxed quantizer restores it at each fineness, one by one to save memory."""
+    kept = torch.full((len(latent),), task.quantizer.channels, device=latent.device)
+    for fineness in finenesses:
+        told = torch.full((len(latent),), fineness, device=latent.device)
+        yield task.quantizer.relaxed(latent, task.prior, kept, told).latent
 
 
 def _joint_counts(symbols: Tensor, modes: Tensor, alphabet: int) -> Tensor:

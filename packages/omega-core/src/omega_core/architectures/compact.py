@@ -29,7 +29,8 @@ _FINENESSES = 8  # between which the scales of the synthesis are interpolated
 
 
 class CompactArchitecture(LocalArchitecture):
-    """One latent position for 16×16 pixels, 10.1 kMAC a pixel for the analysis and 13.6 for the synthesis (D 256).
+    """One latent position for 16×16 pixels, 10.1 kMAC a pixel for the analysis and 13.6 for the synthesis (D 256, and
+    what else is the default; this drawing, too).
 
         image ─lap─ ─unshuffle 16─ 768 ─cosines─ first D ─────────────────────────────────┐
                                        └─ 1×1 ─ 320 ─4 blocks─ 1×1 ─ D ──────────────────(+)─ latent
@@ -61,8 +62,10 @@ class CompactArchitecture(LocalArchitecture):
 
     basis: Tensor
     """(K, K), K = 3·block²: the rows of the cosine transform, as on the machine where the model was made."""
+    mean: Tensor
+    """(D, 1, 1): what the synthesis adds to a latent; 0 without nets."""
     lap: Tensor | None
-    """(block, block): what filters the pixels around each edge of a block, across it; orthogonal."""
+    """(block, block): what filters the pixels around each edge of a block, across it, if it is lapped; orthogonal."""
 
     colors = 3
     fineness_aware = True
@@ -103,9 +106,10 @@ class CompactArchitecture(LocalArchitecture):
             raise ComponentError(f"nets have 0 to {_MOST_BLOCKS} blocks, not {given}.")
         self.latent_channels, self.stride, self.origin = latent_channels, block, origin
         # each block and the last convolution look one position or pixel further, the lapped transform one position
-        self.analysis_halo, self.refine_halo = depth + 1, synthesis_depth
         per_position = block // _DETAIL
-        self.render_halo = max(1, ceil((detail_depth + 1) / per_position))
+        self.analysis_halo = lapped + (depth if nets == "both" else 0)
+        self.refine_halo = synthesis_depth if nets != "none" else 0
+        self.render_halo = max(int(lapped), ceil((detail_depth + 1) / per_position) if nets != "none" else 0)
         basis, variances = cosine_transform(block)
         order = np.argsort(-variances, kind="stable")
         self.register_buffer("basis", torch.from_numpy(basis[order]))
@@ -115,7 +119,10 @@ class CompactArchitecture(LocalArchitecture):
             log_gain[:, 0, 0] = np.log(np.minimum(_WIDEST / np.sqrt(variances[order[:latent_channels]]), gain))
         self.log_gain = nn.Parameter(torch.from_numpy(log_gain))
         self.log_step = nn.Parameter(torch.from_numpy(-log_gain))
-        self.mean = nn.Parameter(torch.zeros(latent_channels, 1, 1))
+        if nets == "none":  # it could only add one picture to each block, and what is white would be less so
+            self.register_buffer("mean", torch.zeros(latent_channels, 1, 1))
+        else:
+            self.mean = nn.Parameter(torch.zeros(latent_channels, 1, 1))
         self.log_scale = nn.Parameter(torch.zeros(_FINENESSES, latent_channels))
         self.encoder = self.body = self.detail = None
         if nets == "both":
@@ -168,7 +175,7 @@ class CompactArchitecture(LocalArchitecture):
         return interpolated(self.log_scale, fineness).exp()[:, :, None, None]
 
     def render(self, features: Tensor) -> Tensor:
-        """Features and latent (B, F + D, h, w) to an image (B, 3, 16·h, 16·w)."""
+        """Features and latent (B, F + D, h, w) to an image (B, 3, block·h, block·w)."""
         found, latent = features[:, : -self.latent_channels], features[:, -self.latent_channels :]
         basis = self.basis[: self.latent_channels].T[:, :, None, None]
         with torch.autocast(features.device.type, enabled=False):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast, overload
 
 from PIL import Image
 
+from omega_core.codec.batches import CompressOptions
 from omega_core.codec.file_codec import FileCodec
-from omega_core.codec.model import GROWTH, CompressOptions, Model
+from omega_core.codec.model import GROWTH, Model
+from omega_core.codec.model_choice import ModelChoice
 from omega_core.codec.model_names import model_path
 from omega_core.codec.onnx.loading import is_exported, load_exported
 from omega_core.errors import ModelFileError, WrongModelError
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from omega_core.codec.model_parts import Precision
 
 DEFAULT_MODEL = "compact"
+SCREEN_MODEL = "omega-cli/compact-screen"
+Encoder: TypeAlias = Model | ModelChoice
+"""What encodes pictures."""
 AnyModel = Model | str | PathLike[str] | Url | None
 """A loaded model, its name, path or URL; None for a default or, in decoding, for the model of the file."""
 
@@ -93,6 +99,11 @@ def default_model() -> str:
     return DEFAULT_MODEL
 
 
+def screen_model() -> str | None:
+    """Return the name, with its fingerprint, of the model for screenshots and drawings; None if it is not installed."""
+    return next((f"{SCREEN_MODEL}#{each.model.fingerprint}" for each in registry().models(SCREEN_MODEL)), None)
+
+
 def load_model_by_fingerprint(
     prefix: bytes,
     *,
@@ -119,37 +130,52 @@ def load_model_by_fingerprint(
 
 @overload
 def compress(
-    picture: torch.Tensor, model: AnyModel = None, **options: Unpack[CompressOptions]
+    picture: torch.Tensor, model: AnyModel | Encoder = None, **options: Unpack[CompressOptions]
 ) -> bytes | list[bytes]: ...
 
 
 @overload
 def compress(
-    picture: list[Any] | tuple[Any, ...], model: AnyModel = None, **options: Unpack[CompressOptions]
+    picture: list[Any] | tuple[Any, ...], model: AnyModel | Encoder = None, **options: Unpack[CompressOptions]
 ) -> list[bytes]: ...
 
 
 @overload
-def compress(picture: FileOrArray | Picture, model: AnyModel = None, **options: Unpack[CompressOptions]) -> bytes: ...
+def compress(
+    picture: FileOrArray | Picture, model: AnyModel | Encoder = None, **options: Unpack[CompressOptions]
+) -> bytes: ...
 
 
 def compress(
-    picture: PictureLike | Picture | Batch, model: AnyModel = None, **options: Unpack[CompressOptions]
+    picture: PictureLike | Picture | Batch, model: AnyModel | Encoder = None, **options: Unpack[CompressOptions]
 ) -> bytes | list[bytes]:
     """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
     picture: one picture, or several, in any of the forms that `Model.compress` takes: a path or URL, bytes, an open
         file, a Pillow image, an array, a tensor, a batch.
-    model: a loaded model, which saves loading it for each call, or its name, path or URL; the default of
-        `omega compress` if None.
+    model: a loaded model or a `ModelChoice`, which saves loading it for each call, or its name, path or URL; if None,
+        as in `omega compress`, the choice between the default for photographs and the one for screens.
     options: channels, fraction, bpp, max_bytes or psnr, coder, and effort, as `Model.compress` takes them.
 
     Raises ModelFileError for the model, and as `Model.compress` does.
     """
-    if not isinstance(model, Model):
-        model = load_model(default_model() if model is None else model)
-    files: bytes | list[bytes] = model.compress(cast(Any, picture), **options)
+    files: bytes | list[bytes] = encoder_for(model, load_model).compress(cast(Any, picture), **options)
     return files
+
+
+def encoder_for(model: AnyModel | Encoder, load: Callable[[str | PathLike[str] | Url], Model]) -> Encoder:
+    """Return what encodes pictures: a model or, where none is named, the choice between two, if both are installed.
+
+    model: loaded, its name, path or URL, or a choice; None for the choice between the bundled ones.
+    load: loads a model by its name, path or URL.
+
+    Raises ModelFileError if the default model is not installed, and whatever `load` does.
+    """
+    if isinstance(model, (Model, ModelChoice)):
+        return model
+    if model is None and (screens := screen_model()):
+        return ModelChoice(load(default_model()), partial(load, screens))
+    return load(default_model() if model is None else model)
 
 
 def decompress(source: Source, model: AnyModel = None) -> Image.Image:

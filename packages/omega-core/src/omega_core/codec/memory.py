@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from omega_core.codec.pixel_codec import BATCH_PIXELS, PixelCodec
-from omega_core.coding.tables import symbol_type
+from omega_core.coding.tables import FrozenPrior, symbol_type
 from omega_core.errors import NotEnoughMemoryError, OmegaError
 
 MAX_MEMORY = 4 << 30
@@ -16,9 +16,6 @@ MAX_MEMORY = 4 << 30
 VARIABLE = "OMEGA_MAX_MEMORY"
 """The environment variable of another default, in MiB."""
 
-_INDICES = 4 * 8
-"""Bytes of a symbol beside those in the picture and in its batch: as the coder returns it, its place and row, and where
-runs begin. Priors with few steps have them for many symbols at once."""
 _PIXEL = 16
 """Bytes of a pixel: colors in the batch, the picture and the Pillow image; alpha inflated, summed and copied."""
 _FIXED = 64 << 20
@@ -42,11 +39,13 @@ class DecodingMemory:
     codec: what decodes.
     transformed: at the peak of dequantization and synthesis, for each position that is transformed at once.
     kept: between the parts of the synthesis in tiles, for each position of a picture.
+    coding: in entropy decoding, for each symbol: see `FrozenPrior.coding_memory`.
     """
 
     codec: PixelCodec
     transformed: float
     kept: float
+    coding: int = FrozenPrior.coding_memory
 
     def needed(self, sizes: Sequence[tuple[int, int]], tile: int | None) -> int:
         """Return an upper bound of the bytes that decoding a file takes.
@@ -65,7 +64,7 @@ class DecodingMemory:
             at_once = min(at_once, self.codec.positions_at_once(tile))
         pixels = sum(height * width for height, width in sizes)
         symbols = positions * self.codec.channels
-        symbol = 2 * np.dtype(symbol_type(self.codec.alphabet)).itemsize + _INDICES
+        symbol = 2 * np.dtype(symbol_type(self.codec.alphabet)).itemsize + self.coding
         return int(_FIXED + symbols * symbol + pixels * _PIXEL + positions * self.kept + at_once * self.transformed)
 
     def check(self, sizes: Sequence[tuple[int, int]], tile: int | None, allowed: int) -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, cached_property
+from dataclasses import replace
+from functools import cache, cached_property, partial
 from numbers import Integral
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from PIL import Image
 
+from omega_core.codec.batches import CompressOptions, files_of
 from omega_core.codec.decoding import GrowingPicture, PictureMaker
 from omega_core.codec.description import Description
-from omega_core.codec.encoding import Encoded, RateEncoder
+from omega_core.codec.encoding import Cut, Encoded, RateEncoder
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.memory import DecodingMemory, default_max_memory
 from omega_core.codec.pixel_codec import BATCH_PIXELS
 from omega_core.coders import specified_coder, specified_name
 from omega_core.coding.order import Enough, geometric_counts
-from omega_core.coding.tables import Symbols
+from omega_core.coding.tables import FrozenPrior, Symbols
 from omega_core.contracts.coder import Coder
 from omega_core.errors import (
     CoderError,
@@ -39,7 +41,7 @@ from omega_core.format.rate_control import Rate
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.alpha_and_profile import compress_planes, compress_profile
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
-from omega_core.images.reading import Batch, FileOrArray, PictureLike, is_batch, pictures_of, read_picture
+from omega_core.images.reading import Batch, FileOrArray, PictureLike, read_picture
 from omega_core.places import Url, place_of
 from omega_core.plugins.registry import registry, resolve
 
@@ -61,18 +63,6 @@ EFFORTS = (0, 1, 4, 16)
 GROWTH = 1.25
 """By default, a picture is decoded again when its stream has grown by this factor."""
 _FIRST_BYTES = 100  # of the stream, below which no picture is decoded while a file arrives
-
-
-class CompressOptions(TypedDict, total=False):
-    """The options of `Model.compress`, for type checkers."""
-
-    channels: int | None
-    fraction: float | None
-    bpp: float | None
-    max_bytes: int | None
-    psnr: float | None
-    coder: str | None
-    effort: int
 
 
 class Model:
@@ -125,7 +115,8 @@ class Model:
     @cached_property
     def memory(self) -> DecodingMemory:
         """What decoding takes."""
-        return self.codec.decoding_memory()
+        prior = self.files.prior
+        return replace(self.codec.decoding_memory(), coding=(prior or FrozenPrior).coding_memory)
 
     @property
     def _most_pixels(self) -> int:
@@ -270,16 +261,7 @@ class Model:
         the file is then whole.
         """
         rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-        if not is_batch(picture):
-            return self.encode_at_rate(cast(PictureLike, picture), rate, coder=coder, effort=effort).to_bytes()
-        files = []
-        for number, each in enumerate(pictures_of(picture)):
-            try:
-                name = f"picture {number}"
-                files.append(self.encode_at_rate(each, rate, coder=coder, effort=effort, name=name).to_bytes())
-            except ImageError as problem:
-                raise ImageError(f"picture {number} of the batch: {problem}") from problem
-        return files
+        return files_of(picture, partial(self.encode_at_rate, rate=rate, coder=coder, effort=effort))
 
     def encode_at_rate(
         self,
@@ -304,27 +286,34 @@ class Model:
         """
         self.check_rate(rate)
         self.check_effort(effort)
-        read = self.read(picture)
+        cut = self.cut(self.read(picture), rate, coder=coder, effort=effort)
+        cut.warn_if_missed(rate, name)
+        return cut.file
+
+    def cut(self, picture: Picture, rate: Rate, *, coder: str | None = None, effort: int = 0) -> Cut:
+        """Encode a picture as `encode_at_rate` does, without a warning; rate and effort are those of the model.
+
+        picture, rate, coder, effort: as there.
+
+        Returns the file with the symbols that it is made of. Raises as there.
+        """
 
         def encode(symbols: Symbols, counts: Sequence[int], enough: Enough | None) -> Encoded:
-            return self._encoded([read], [symbols], coder, counts, enough)
+            return self._encoded([picture], [symbols], coder, counts, enough)
 
-        encoder = RateEncoder(self.files, _coder(self._coder_name(coder)), read, rate, encode)
-        cut = encoder.cut(self._symbols([read])[0])
-        file, reached = cut.file, cut.psnr
-        if effort:
-            known = cut.known()
-            del cut  # of a large picture, it takes as much memory as the search
-            symbols = self._search.symbols_of(read.pixels, *known, EFFORTS[effort])
-            del known
-            found = encoder.cut(symbols)
-            # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays
-            if rate.psnr is None or (found.psnr >= min(reached, rate.psnr) and found.length <= file.header.length):
-                file, reached = found.file, found.psnr
-        if rate.psnr is not None and reached < rate.psnr:
-            message = f"{name}: {rate.psnr} dB are not reached, the whole file has {reached:.2f} dB."
-            warnings.warn(message, OmegaWarning, stacklevel=2)
-        return file
+        encoder = RateEncoder(self.files, _coder(self._coder_name(coder)), picture, rate, encode)
+        cut = encoder.cut(self._symbols([picture])[0])
+        if not effort:
+            return cut
+        first, known = None if rate.psnr is None else cut, cut.known()
+        del cut  # of a large picture, it takes as much memory as the search
+        symbols = self._search.symbols_of(picture.pixels, *known, EFFORTS[effort])
+        del known
+        found = encoder.cut(symbols)
+        # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays
+        if first and (found.psnr < min(first.psnr, rate.psnr or 0) or found.length > first.length):
+            return first
+        return found
 
     @cached_property
     def _search(self) -> SymbolSearch:

@@ -30,6 +30,7 @@ class ContextTables(FrozenPrior):
     net: IntegerNet
     tables: Integers
     order: SymbolOrder
+    coding_memory = 20  # of places and ranks that wait for their step, at most of all symbols; 16 were measured
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:

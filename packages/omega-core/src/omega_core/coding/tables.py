@@ -148,6 +148,9 @@ class FrozenPrior(Protocol):
     """(T, S+1), the tables of all symbols, as in `Tables`; None for symbols without probabilities."""
     cache: dict[str, Any]
     """As in `Tables`."""
+    coding_memory: int = 4 * 8
+    """The most bytes that decoding takes for each symbol of a picture, beside those of the symbol itself: as the coder
+    returns it, its place and row, and where runs begin, which one step may have for all symbols."""
 
     @property
     def alphabet(self) -> int:

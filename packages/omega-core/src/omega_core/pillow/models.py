@@ -9,36 +9,40 @@ from omega_core.errors import WrongModelError
 from omega_core.format.header import FINGERPRINT
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from omega_core.codec.loading import AnyModel
     from omega_core.codec.model import Model
+    from omega_core.codec.model_choice import ModelChoice
+    from omega_core.places import Url
 
 _KEPT = 4  # models that are kept, of those that are loaded here
 _added: dict[bytes, "Model"] = {}
 
 
-def add_model(model: "AnyModel") -> None:
+def add_model(model: "Model | str | PathLike[str] | Url") -> None:
     """Let Pillow decode the files of a model, for this process. Those of bundled models need no call.
 
     model: loaded, its path or its name; loaded, it decodes on its device and within its limits.
 
     Raises ModelFileError or ComponentError if it cannot be loaded.
     """
-    loaded = encoding_model(model)
+    from omega_core.codec.model import Model
+
+    loaded = model if isinstance(model, Model) else _by_name(model)
     _added[bytes.fromhex(loaded.fingerprint)[:FINGERPRINT]] = loaded
 
 
-def encoding_model(model: "AnyModel") -> "Model":
-    """Return a model to encode with.
+def encoder(model: "AnyModel | ModelChoice") -> "Model | ModelChoice":
+    """Return what encodes pictures, as in `omega_core.compress`, from models that stay loaded.
 
-    model: loaded, its path or its name; None for the default of `omega_core.compress`.
+    model: loaded, its path or its name, or a choice; None for what `omega_core.compress` takes.
 
     Raises ModelFileError or ComponentError if it cannot be loaded.
     """
-    from omega_core.codec.loading import default_model
-    from omega_core.codec.model import Model
-    from omega_core.codec.model_names import model_path
+    from omega_core.codec.loading import encoder_for
 
-    return model if isinstance(model, Model) else _of_file(model_path(default_model() if model is None else model))
+    return encoder_for(model, _by_name)
 
 
 def decoding_model(prefix: bytes) -> "Model":
@@ -66,6 +70,12 @@ def name_of(prefix: bytes) -> str | None:
 
     found = registry().find_model_by_fingerprint(prefix)
     return None if found is None else found.name
+
+
+def _by_name(name: "str | PathLike[str] | Url") -> "Model":
+    from omega_core.codec.model_names import model_path
+
+    return _of_file(model_path(name))
 
 
 def _of_file(path: Path) -> "Model":

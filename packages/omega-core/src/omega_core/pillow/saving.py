@@ -7,7 +7,7 @@ from PIL import Image
 
 from omega_core.errors import ComponentError, ModelFileError, OmegaError, RateError
 from omega_core.format.rate_control import Rate
-from omega_core.pillow.models import encoding_model
+from omega_core.pillow.models import encoder
 
 _RATES = ("channels", "fraction", "bpp", "max_bytes", "psnr")
 
@@ -29,10 +29,10 @@ def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         image.info["icc_profile"] = options["icc_profile"] or None
     try:
         rate = Rate(**{name: options.get(name) for name in _RATES})
-        model = encoding_model(options.get("model"))
         name = os.fsdecode(filename) or "the picture"
         coder, effort = options.get("coder"), options.get("effort", 0)
-        data = model.encode_at_rate(image, rate, coder=coder, effort=effort, name=name).to_bytes()
+        encode = encoder(options.get("model")).encode_at_rate
+        data = encode(image, rate, coder=coder, effort=effort, name=name).to_bytes()
     except (RateError, ComponentError, ModelFileError) as problem:
         raise ValueError(str(problem)) from problem
     except OmegaError as problem:

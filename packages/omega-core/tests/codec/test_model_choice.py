@@ -1,0 +1,173 @@
+"""Which of two models `ModelChoice` encodes with. Of the toys here, the one with more levels is better at any size."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import omega_core
+from omega_core.codec import loading
+from omega_core.codec.loading import load_model
+from omega_core.codec.model_choice import ModelChoice, looks_drawn
+from omega_core.errors import ImageError, OmegaWarning, RateError
+from omega_core.format.file import OmegaFile
+from omega_core.images.metrics import psnr
+
+
+@pytest.fixture
+def models(model_file):
+    """Two models: one that tells 16 levels of gray apart, and one that tells all."""
+    return [load_model(model_file(block=4, levels=levels, name=f"levels{levels}")) for levels in (16, 256)]
+
+
+@pytest.fixture
+def drawn():
+    """A white picture (32, 48) with gray marks."""
+    picture = np.full((32, 48), 255, np.uint8)
+    picture[4:20:3, 5:30:4] = 100
+    return picture
+
+
+@pytest.fixture
+def photo(noise_picture):
+    return noise_picture(32, 48)
+
+
+def made_with(data):
+    return OmegaFile.parse(data).header.fingerprint.hex()
+
+
+def is_of(data, model):
+    return model.fingerprint.startswith(made_with(data))
+
+
+def choice_of(photos, screens):
+    return ModelChoice(photos, lambda: screens)
+
+
+def never():
+    raise AssertionError("the second model is not needed")
+
+
+def test_drawn_pictures_have_many_blocks_of_one_color(drawn, photo):
+    assert looks_drawn(drawn[None])
+    assert not looks_drawn(photo[None])
+    assert looks_drawn(np.full((3, 9, 17), 7, np.uint8))
+    assert not looks_drawn(np.full((3, 7, 100), 7, np.uint8)), "it has no whole block"
+    third = np.concatenate([photo, photo, np.zeros_like(photo)])
+    assert looks_drawn(third[None])
+    colors = np.stack([drawn, photo, drawn])
+    assert not looks_drawn(colors), "a block of one color has it in all three"
+
+
+@pytest.mark.parametrize("limit", [{}, {"max_bytes": 700}, {"bpp": 3.0}, {"psnr": 20.0}])
+def test_a_photo_is_encoded_with_the_first_model_alone(models, photo, limit):
+    coarse, _ = models
+    assert ModelChoice(coarse, never).compress(photo, **limit) == coarse.compress(photo, **limit)
+
+
+@pytest.mark.parametrize("limit", [{"max_bytes": 700}, {"bpp": 3.6}])
+def test_a_drawn_picture_is_encoded_with_the_better_model(models, drawn, limit):
+    coarse, fine = models
+    for photos, screens in (models, models[::-1]):
+        data = choice_of(photos, screens).compress(drawn, **limit)
+        assert data == fine.compress(drawn, **limit)
+        assert psnr(drawn[None], fine.decompress_picture(data).pixels) > psnr(
+            drawn[None], coarse.decompress_picture(coarse.compress(drawn, **limit)).pixels
+        )
+
+
+def test_without_a_limit_the_other_model_has_the_bytes_of_the_first(models, drawn):
+    coarse, fine = models
+    size = len(coarse.compress(drawn))
+    data = choice_of(coarse, fine).compress(drawn)
+    assert is_of(data, fine)
+    assert len(data) <= size
+    assert is_of(choice_of(fine, coarse).compress(drawn), fine)
+
+
+def test_of_files_that_reach_a_psnr_the_smaller_one_is_taken(models, drawn):
+    for photos, screens in (models, models[::-1]):
+        data = choice_of(photos, screens).compress(drawn, psnr=12.0)
+        assert len(data) == min(len(model.compress(drawn, psnr=12.0)) for model in models)
+
+
+def test_what_the_first_model_does_not_reach_is_encoded_with_the_other(models, photo):
+    coarse, fine = models
+    choice = choice_of(coarse, fine)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert is_of(choice.compress(photo, psnr=45.0), fine)
+        assert is_of(choice.compress(photo, max_bytes=1 << 20), fine)
+        assert is_of(choice_of(fine, coarse).compress(photo, max_bytes=1 << 20), fine)
+    assert is_of(choice.compress(photo, psnr=25.0), coarse)
+
+
+def test_a_psnr_that_no_model_reaches_warns_once_with_the_better_one(model_file, photo):
+    coarse, finer = (load_model(model_file(block=4, levels=levels, name=f"at{levels}")) for levels in (8, 16))
+    for photos, screens in ((coarse, finer), (finer, coarse)):
+        with pytest.warns(OmegaWarning, match=r"picture 0: 90.0 dB are not reached") as caught:
+            [data] = choice_of(photos, screens).compress([photo], psnr=90.0)
+        assert len(caught) == 1
+        assert is_of(data, finer)
+
+
+@pytest.mark.parametrize("limit", [{"channels": 5}, {"fraction": 0.5}])
+def test_channels_are_those_of_the_first_model(models, drawn, limit):
+    coarse, _ = models
+    assert ModelChoice(coarse, never).compress(drawn, **limit) == coarse.compress(drawn, **limit)
+
+
+def test_the_first_model_is_taken_where_the_other_has_no_file_so_small(models, drawn, monkeypatch):
+    coarse, fine = models
+
+    def refused(*_, **__):
+        raise RateError("the smallest file is larger")
+
+    monkeypatch.setattr(fine, "cut", refused)
+    assert choice_of(coarse, fine).compress(drawn, max_bytes=300) == coarse.compress(drawn, max_bytes=300)
+
+
+@pytest.mark.parametrize("limit", [{}, {"max_bytes": 700}, {"psnr": 12.0}])
+def test_an_effort_is_for_the_first_model(models, drawn, photo, monkeypatch, limit):
+    asked = []
+    for name, model in zip(("coarse", "fine"), models, strict=True):
+        original = model.cut
+
+        def encode(picture, rate, *, coder=None, effort=0, name=name, original=original):
+            asked.append((name, effort))
+            return original(picture, rate, coder=coder)
+
+        monkeypatch.setattr(model, "cut", encode)
+        monkeypatch.setattr(model, "check_effort", lambda _: None)
+    coarse, fine = models
+    choice_of(coarse, fine).compress(drawn, effort=2, **limit)
+    assert asked == [("coarse", 2), ("fine", 0)]
+    asked.clear()
+    choice_of(coarse, fine).compress(photo, effort=2, **limit)
+    assert asked == [("coarse", 2)]
+
+
+def test_errors_are_those_of_a_model(models, drawn):
+    choice = choice_of(*models)
+    with pytest.raises(RateError):
+        choice.compress(drawn, bpp=1.0, psnr=30.0)
+    with pytest.raises(RateError):
+        choice.compress(drawn, max_bytes=3)
+    with pytest.raises(RateError, match="effort"):
+        choice.compress(drawn, effort=9)
+    with pytest.raises(ImageError, match="picture 0 of the batch"):
+        choice.compress([np.zeros((3, 3), np.uint8)])
+
+
+def test_compress_chooses_where_no_model_is_named(models, drawn, photo, monkeypatch):
+    coarse, fine = models
+    by_name = {"photos": coarse, "screens": fine}
+    monkeypatch.setattr(loading, "load_model", by_name.__getitem__)
+    monkeypatch.setattr(loading, "default_model", lambda: "photos")
+    monkeypatch.setattr(loading, "screen_model", lambda: "screens")
+    found = omega_core.compress([photo, drawn], max_bytes=700)
+    assert found == [coarse.compress(photo, max_bytes=700), fine.compress(drawn, max_bytes=700)]
+    assert omega_core.compress(drawn, coarse, max_bytes=700) == coarse.compress(drawn, max_bytes=700)
+    monkeypatch.setattr(loading, "screen_model", lambda: None)
+    assert omega_core.compress(drawn, max_bytes=700) == coarse.compress(drawn, max_bytes=700)
