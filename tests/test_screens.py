@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 import omega_core
+from omega_core.codec import loading
+from omega_core.codec.loading import screen_model
 from omega_core.format.file import OmegaFile
 from omega_core.images.metrics import psnr
 from omega_core.images.reading import read_picture
-from omega_core.plugins.registry import registry
+from omega_core.plugins.registry import Registry, registry
 
 DRAWINGS = Path(__file__).parents[1] / "docs" / "models" / "drawings.py"
 KINDS = ("text_page", "chart", "window", "shapes", "table", "listing")
@@ -114,6 +117,25 @@ def test_the_command_takes_compact_where_it_is_named_or_meant(
     assert done.returncode == 0, done.stderr
     done = omega("decompress", tmp_path / "out" / "page.omega", "-o", tmp_path / "out", "--model", "compact")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_model_in_the_environment_is_named(omega: Any, page: Image.Image, tmp_path: Path) -> None:
+    page.save(tmp_path / "page.png")
+    done = omega("compress", tmp_path / "page.png", "-o", tmp_path, OMEGA_MODEL="compact")
+    assert done.returncode == 0, done.stderr
+    assert model_of((tmp_path / "page.omega").read_bytes()) == "compact"
+
+
+def test_other_processes_have_the_same_models() -> None:
+    """A cluster of other machines refuses another model of the same name."""
+    found = registry().find_model("compact-screen")
+    assert screen_model() == f"{found.qualified_name}#{found.model.fingerprint}"
+
+
+def test_a_model_of_another_distribution_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [replace(plugin, models=()) for plugin in registry().plugins]
+    monkeypatch.setattr(loading, "registry", lambda: Registry(others))
+    assert screen_model() is None
 
 
 def test_pillow_saves_as_compress_does(page: Image.Image, tmp_path: Path) -> None:

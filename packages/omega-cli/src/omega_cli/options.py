@@ -30,7 +30,7 @@ def _model_option(about: str) -> Any:
 Model_ = Annotated[str | None, _model_option(f"{_MODELS}.")]
 ModelOrChoice = Annotated[
     str | None,
-    _model_option(f"{_MODELS}. If not given, compact or, for pictures that it is better for, compact-screen."),
+    _model_option(f"{_MODELS}. If not given, compact, or compact-screen where that is better."),
 ]
 Workers = Annotated[
     int | None,

@@ -16,7 +16,7 @@ def omega_register_models() -> list[BundledModel]:
         BundledModel(
             name="compact-screen",
             file="omega_cli:bundled/compact-screen.safetensors",
-            summary="screenshots, drawings and text, and photos at the highest quality",
+            summary="screenshots, drawings and text, and photos from 38 to 48 dB",
             fingerprint="dac1c0536f53f0fe28b41a75ef12e4d49624b1e9b29c214fc4042192f1274462",
         ),
         BundledModel(

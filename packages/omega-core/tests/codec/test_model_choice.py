@@ -118,14 +118,50 @@ def test_channels_are_those_of_the_first_model(models, drawn, limit):
     assert ModelChoice(coarse, never).compress(drawn, **limit) == coarse.compress(drawn, **limit)
 
 
-def test_the_first_model_is_taken_where_the_other_has_no_file_so_small(models, drawn, monkeypatch):
+@pytest.mark.parametrize("limit", [{}, {"max_bytes": 300}, {"psnr": 12.0}])
+@pytest.mark.parametrize(("name", "value"), [("max_memory", 1), ("max_pixels", 100), ("tile_size", 3)])
+def test_the_first_model_is_taken_where_the_other_refuses(models, drawn, monkeypatch, caplog, limit, name, value):
+    coarse, fine = models
+    monkeypatch.setattr(fine, name, value)
+    with caplog.at_level("INFO"):
+        assert ModelChoice(coarse, fine).compress(drawn, **limit) == coarse.compress(drawn, **limit)
+    assert "not encoded with the model for screens: " in caplog.text
+
+
+def test_the_first_model_is_taken_where_the_smallest_file_of_the_other_is_larger(models, drawn, monkeypatch):
     coarse, fine = models
 
     def refused(*_, **__):
         raise RateError("the smallest file is larger")
 
     monkeypatch.setattr(fine, "cut", refused)
-    assert choice_of(coarse, fine).compress(drawn, max_bytes=300) == coarse.compress(drawn, max_bytes=300)
+    assert ModelChoice(coarse, fine).compress(drawn, max_bytes=300) == coarse.compress(drawn, max_bytes=300)
+
+
+def test_the_second_model_is_loaded_once_and_only_if_needed(models, drawn, photo):
+    coarse, fine = models
+    loaded = []
+
+    def load():
+        loaded.append(fine)
+        return fine
+
+    choice = ModelChoice(coarse, load)
+    choice.compress(photo)
+    assert loaded == []
+    assert choice.compress([drawn, drawn]) == [ModelChoice(coarse, fine).compress(drawn)] * 2
+    assert loaded == [fine]
+    assert omega_core.compress(drawn, choice, max_bytes=700) == choice.compress(drawn, max_bytes=700)
+
+
+@pytest.mark.parametrize("mode", ["LA", "L"])
+def test_alpha_is_kept_by_either_model(models, drawn, mode):
+    alpha = np.arange(drawn.size, dtype=np.uint8).reshape(drawn.shape)
+    picture = np.stack([drawn, alpha], axis=-1) if mode == "LA" else drawn
+    for photos, screens in (models, models[::-1]):
+        data = ModelChoice(photos, screens).compress(picture, max_bytes=1500)
+        assert is_of(data, models[1])
+        assert OmegaFile.parse(data).header.mode == mode
 
 
 @pytest.mark.parametrize("limit", [{}, {"max_bytes": 700}, {"psnr": 12.0}])

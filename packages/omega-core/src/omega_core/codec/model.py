@@ -286,28 +286,29 @@ class Model:
         """
         self.check_rate(rate)
         self.check_effort(effort)
-        cut = self.cut(self.read(picture), rate, coder=coder, effort=effort)
+        cut = self.cut(picture, rate, coder=coder, effort=effort)
         cut.warn_if_missed(rate, name)
         return cut.file
 
-    def cut(self, picture: Picture, rate: Rate, *, coder: str | None = None, effort: int = 0) -> Cut:
+    def cut(self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, effort: int = 0) -> Cut:
         """Encode a picture as `encode_at_rate` does, without a warning; rate and effort are those of the model.
 
         picture, rate, coder, effort: as there.
 
         Returns the file with the symbols that it is made of. Raises as there.
         """
+        read = self.read(picture)
 
         def encode(symbols: Symbols, counts: Sequence[int], enough: Enough | None) -> Encoded:
-            return self._encoded([picture], [symbols], coder, counts, enough)
+            return self._encoded([read], [symbols], coder, counts, enough)
 
-        encoder = RateEncoder(self.files, _coder(self._coder_name(coder)), picture, rate, encode)
-        cut = encoder.cut(self._symbols([picture])[0])
+        encoder = RateEncoder(self.files, _coder(self._coder_name(coder)), read, rate, encode)
+        cut = encoder.cut(self._symbols([read])[0])
         if not effort:
             return cut
         first, known = None if rate.psnr is None else cut, cut.known()
         del cut  # of a large picture, it takes as much memory as the search
-        symbols = self._search.symbols_of(picture.pixels, *known, EFFORTS[effort])
+        symbols = self._search.symbols_of(read.pixels, *known, EFFORTS[effort])
         del known
         found = encoder.cut(symbols)
         # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays

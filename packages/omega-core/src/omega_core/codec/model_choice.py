@@ -64,6 +64,8 @@ class ModelChoice:
     ) -> OmegaFile:
         """Encode a picture to a file of a rate. Arguments, errors and warnings are those of `Model.encode_at_rate`.
 
+        The file is that of one of the models. Without a limit, that of the second one is truncated.
+
         Numbers and fractions of channels are of one model: with them, the first one is taken. An effort is for the
         first one, too: files of the other have the nearest symbols.
         """
