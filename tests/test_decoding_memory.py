@@ -3,8 +3,12 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
+
+from omega_core import load_model
 
 DECODE = """
 import ctypes, gc, json, sys
@@ -51,3 +55,10 @@ def test_decoding_takes_no_more_memory_than_was_foretold_nor_far_less(model, sid
     ran = subprocess.run([sys.executable, "-c", DECODE, *arguments], check=True, capture_output=True, text=True)
     found = json.loads(ran.stdout)
     assert found["taken"] <= found["needed"] <= 5 * found["taken"]
+
+
+def test_steps_with_more_symbols_take_more_memory():
+    prior = load_model("compact-small").files.prior
+    sizes = np.diff(prior.net.bounds)
+    early = replace(prior, order=replace(prior.order, latest=np.repeat(np.arange(len(sizes)), sizes)), cache={})
+    assert early.coding_memory + 5 < prior.coding_memory < 90

@@ -191,4 +191,6 @@ def mixed(random: Random, ink: Color) -> Color:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), screens=sys.argv[3:] == ["screens"])
+    if sys.argv[3:] not in ([], ["screens"]):
+        raise SystemExit(f"the third argument is screens or nothing, not {' '.join(sys.argv[3:])}.")
+    main(Path(sys.argv[1]), int(sys.argv[2]), screens=len(sys.argv) > 3)

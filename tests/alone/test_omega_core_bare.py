@@ -19,7 +19,16 @@ FILE = Path("golden/4-channels.omega")
 PACK = Path("golden/any-size/pack.omega")
 FILES = [*Path("golden").rglob("*.omega")]
 NEED_A_MODEL = (
-    *("ImageCodec", "Model", "Picture", "ProgressiveDecoder", "compress", "decode_progressively", "decompress"),
+    *(
+        "ImageCodec",
+        "Model",
+        "ModelChoice",
+        "Picture",
+        "ProgressiveDecoder",
+        "compress",
+        "decode_progressively",
+        "decompress",
+    ),
     *("decompress_picture", "export_onnx", "load_codec", "load_model", "save_model"),
 )
 

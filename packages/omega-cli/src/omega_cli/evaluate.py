@@ -203,7 +203,7 @@ def evaluate(
         typer.Option(
             metavar="MODEL",
             autocompletion=completions.models,
-            help="A model, by what `omega compress` takes; several times for several. [env var: OMEGA_MODEL, for one]",
+            help="A model, named as for `omega compress`; several times for several. [env var: OMEGA_MODEL, for one]",
         ),
     ] = None,
     channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; all or 24 if not given.")] = None,

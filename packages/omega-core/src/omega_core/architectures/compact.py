@@ -119,7 +119,7 @@ class CompactArchitecture(LocalArchitecture):
             log_gain[:, 0, 0] = np.log(np.minimum(_WIDEST / np.sqrt(variances[order[:latent_channels]]), gain))
         self.log_gain = nn.Parameter(torch.from_numpy(log_gain))
         self.log_step = nn.Parameter(torch.from_numpy(-log_gain))
-        if nets == "none":  # it could only add one picture to each block, and what is white would be less so
+        if nets == "none":  # the same constant in every block would make white gray
             self.register_buffer("mean", torch.zeros(latent_channels, 1, 1))
         else:
             self.mean = nn.Parameter(torch.zeros(latent_channels, 1, 1))

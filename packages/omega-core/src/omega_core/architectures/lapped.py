@@ -62,10 +62,8 @@ def cosine_transform(side: int) -> tuple[NDArray[np.float32], NDArray[np.float32
     power of the frequency, as those of photographs do (Field 1987, "Relations between the statistics of natural images
     and the response properties of cortical cells", JOSA A).
     """
-    n, cosines = (
-        np.arange(side) * (16 / side),
-        _cosines(side),
-    )  # frequencies as in 16 pixels, as in _POWER
+    cosines = _cosines(side)
+    n = np.arange(side) * (16 / side)  # frequencies as in 16 pixels, for which _POWER is
     colors = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.array([[3], [2], [6]]) ** 0.5
     basis = np.einsum("kc,ui,vj->kuvcij", colors, cosines, cosines).reshape(3 * side**2, -1)
     falling = (n[:, None] ** 2 + n**2 + 0.25) ** -1.5

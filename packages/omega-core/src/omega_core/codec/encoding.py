@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from omega_core.coding.order import Enough
 from omega_core.coding.tables import Symbols
 from omega_core.contracts import implements
 from omega_core.contracts.coder import Coder
-from omega_core.errors import OmegaWarning, RateError
+from omega_core.errors import RateError
 from omega_core.format.file import OmegaFile
 from omega_core.format.rate_control import Rate, length_within
 from omega_core.images.metrics import psnr
@@ -78,32 +77,17 @@ class Cut:
         """The file."""
         return self.encoded.whole.truncated(self.length)
 
-    def quality(self, files: FileCodec, picture: Picture) -> float:
-        """Return about the PSNR in dB of the picture in the file. files: the codec. picture: the original."""
-        [symbols] = self.encoded.coded.first(self._count(_bits_until(self.encoded.coded), 1.0))
-        return psnr(picture.pixels, PictureMaker(files, self.encoded.whole.header).picture(symbols).pixels)
-
-    def warn_if_missed(self, rate: Rate, name: str) -> None:
-        """Warn (OmegaWarning) if the file, a whole one, does not reach the PSNR of its rate. name: of the picture."""
-        if rate.psnr is not None and self.psnr < rate.psnr:
-            message = f"{name}: {rate.psnr} dB are not reached, the whole file has {self.psnr:.2f} dB."
-            warnings.warn(message, OmegaWarning, stacklevel=3)
-
     def known(self) -> tuple[Symbols, Symbols, float]:
         """Return about the symbols (C, h, w) that the file determines, MISSING where it ends before them; those of a
         file that is a little shorter; and how many bits these have less.
         """
         bits = _bits_until(self.encoded.coded)
-        count, fewer = (self._count(bits, part) for part in (1, 1 - _SHORTER))
+        end = min(8 * self.length, float(bits[-1]))
+        count, fewer = (1 + int(np.searchsorted(bits[:-1], part * end)) for part in (1, 1 - _SHORTER))
         less = float(bits[count - 1] - bits[fewer - 1])
         del bits  # of a large picture, it takes as much memory as what follows
         [symbols], [before] = (self.encoded.coded.first(each) for each in (count, fewer))
         return symbols, before, less
-
-    def _count(self, bits: NDArray[np.float64], part: float) -> int:
-        """About how many symbols a part of the file determines; bits: of the first symbols up to each."""
-        share = self.length / max(1, self.encoded.whole.stream_bytes)  # of bits, whatever the coder makes of them
-        return 1 + int(np.searchsorted(bits[:-1], part * share * float(bits[-1])))
 
 
 @dataclass(frozen=True)

@@ -130,24 +130,24 @@ def load_model_by_fingerprint(
 
 @overload
 def compress(
-    picture: torch.Tensor, model: AnyModel | Encoder = None, **options: Unpack[CompressOptions]
+    picture: torch.Tensor, model: AnyModel | ModelChoice = None, **options: Unpack[CompressOptions]
 ) -> bytes | list[bytes]: ...
 
 
 @overload
 def compress(
-    picture: list[Any] | tuple[Any, ...], model: AnyModel | Encoder = None, **options: Unpack[CompressOptions]
+    picture: list[Any] | tuple[Any, ...], model: AnyModel | ModelChoice = None, **options: Unpack[CompressOptions]
 ) -> list[bytes]: ...
 
 
 @overload
 def compress(
-    picture: FileOrArray | Picture, model: AnyModel | Encoder = None, **options: Unpack[CompressOptions]
+    picture: FileOrArray | Picture, model: AnyModel | ModelChoice = None, **options: Unpack[CompressOptions]
 ) -> bytes: ...
 
 
 def compress(
-    picture: PictureLike | Picture | Batch, model: AnyModel | Encoder = None, **options: Unpack[CompressOptions]
+    picture: PictureLike | Picture | Batch, model: AnyModel | ModelChoice = None, **options: Unpack[CompressOptions]
 ) -> bytes | list[bytes]:
     """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
@@ -163,7 +163,7 @@ def compress(
     return files
 
 
-def encoder_for(model: AnyModel | Encoder, load: Callable[[str | PathLike[str] | Url], Model]) -> Encoder:
+def encoder_for(model: AnyModel | ModelChoice, load: Callable[[str | PathLike[str] | Url], Model]) -> Encoder:
     """Return what encodes pictures: a model or, where none is named, the choice between two, if both are installed.
 
     model: loaded, its name, path or URL, or a choice; None for the choice between the bundled ones.

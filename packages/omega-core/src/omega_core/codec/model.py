@@ -15,13 +15,13 @@ from PIL import Image
 from omega_core.codec.batches import CompressOptions, files_of
 from omega_core.codec.decoding import GrowingPicture, PictureMaker
 from omega_core.codec.description import Description
-from omega_core.codec.encoding import Cut, Encoded, RateEncoder
+from omega_core.codec.encoding import Encoded, RateEncoder
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.memory import DecodingMemory, default_max_memory
 from omega_core.codec.pixel_codec import BATCH_PIXELS
 from omega_core.coders import specified_coder, specified_name
 from omega_core.coding.order import Enough, geometric_counts
-from omega_core.coding.tables import FrozenPrior, Symbols
+from omega_core.coding.tables import Symbols
 from omega_core.contracts.coder import Coder
 from omega_core.errors import (
     CoderError,
@@ -115,8 +115,7 @@ class Model:
     @cached_property
     def memory(self) -> DecodingMemory:
         """What decoding takes."""
-        prior = self.files.prior
-        return replace(self.codec.decoding_memory(), coding=(prior or FrozenPrior).coding_memory)
+        return replace(self.codec.decoding_memory(), coding=self.files.prior.coding_memory)
 
     @property
     def _most_pixels(self) -> int:
@@ -286,16 +285,18 @@ class Model:
         """
         self.check_rate(rate)
         self.check_effort(effort)
-        cut = self.cut(picture, rate, coder=coder, effort=effort)
-        cut.warn_if_missed(rate, name)
-        return cut.file
+        file, reached = self.encode_towards(picture, rate, coder=coder, effort=effort)
+        warn_if_missed(rate, reached, name)
+        return file
 
-    def cut(self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, effort: int = 0) -> Cut:
-        """Encode a picture as `encode_at_rate` does, without a warning; rate and effort are those of the model.
+    def encode_towards(
+        self, picture: PictureLike | Picture, rate: Rate, *, coder: str | None = None, effort: int = 0
+    ) -> tuple[OmegaFile, float]:
+        """Encode a picture as `encode_at_rate` does, without a warning, and without `check_rate` and `check_effort`.
 
         picture, rate, coder, effort: as there.
 
-        Returns the file with the symbols that it is made of. Raises as there.
+        Returns the file, and the PSNR of its picture in dB if the rate is one; otherwise inf.
         """
         read = self.read(picture)
 
@@ -304,17 +305,17 @@ class Model:
 
         encoder = RateEncoder(self.files, _coder(self._coder_name(coder)), read, rate, encode)
         cut = encoder.cut(self._symbols([read])[0])
-        if not effort:
-            return cut
-        first, known = None if rate.psnr is None else cut, cut.known()
-        del cut  # of a large picture, it takes as much memory as the search
-        symbols = self._search.symbols_of(read.pixels, *known, EFFORTS[effort])
-        del known
-        found = encoder.cut(symbols)
-        # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays
-        if first and (found.psnr < min(first.psnr, rate.psnr or 0) or found.length > first.length):
-            return first
-        return found
+        file, reached = cut.file, cut.psnr
+        if effort:
+            known = cut.known()
+            del cut  # of a large picture, it takes as much memory as the search
+            symbols = self._search.symbols_of(read.pixels, *known, EFFORTS[effort])
+            del known
+            found = encoder.cut(symbols)
+            # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays
+            if rate.psnr is None or (found.psnr >= min(reached, rate.psnr) and found.length <= file.header.length):
+                file, reached = found.file, found.psnr
+        return file, reached
 
     @cached_property
     def _search(self) -> SymbolSearch:
@@ -524,6 +525,17 @@ class Model:
             if specified := specified_name(wanted):
                 return specified
             raise
+
+
+def warn_if_missed(rate: Rate, reached: float, name: str) -> None:
+    """Warn (OmegaWarning) if a whole file does not reach the PSNR of its rate.
+
+    reached: the PSNR of its picture, in dB.
+    name: of the picture.
+    """
+    if rate.psnr is not None and reached < rate.psnr:
+        message = f"{name}: {rate.psnr} dB are not reached, the whole file has {reached:.2f} dB."
+        warnings.warn(message, OmegaWarning, stacklevel=3)
 
 
 def _single(each: Sequence[Item]) -> Sequence[Item]:

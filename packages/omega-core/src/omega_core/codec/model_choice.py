@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from omega_core.codec.batches import CompressOptions, files_of
-from omega_core.codec.encoding import Cut
-from omega_core.codec.model import Model
+from omega_core.codec.model import Model, warn_if_missed
 from omega_core.errors import ImageError, NotEnoughMemoryError, RateError
 from omega_core.format.file import OmegaFile
 from omega_core.format.rate_control import Rate
+from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Picture, Pixels
-from omega_core.images.reading import Batch, PictureLike
+from omega_core.images.reading import Batch, FileOrArray, PictureLike
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SIDE = 8  # pixels, of the blocks that are looked at
 _SAMPLED = 4  # one row of blocks of so many
@@ -45,6 +48,15 @@ class ModelChoice:
         """The other model."""
         return self._given if isinstance(self._given, Model) else self._given()
 
+    @overload
+    def compress(self, picture: Tensor, **options: Unpack[CompressOptions]) -> bytes | list[bytes]: ...
+
+    @overload
+    def compress(self, picture: list[Any] | tuple[Any, ...], **options: Unpack[CompressOptions]) -> list[bytes]: ...
+
+    @overload
+    def compress(self, picture: FileOrArray | Picture, **options: Unpack[CompressOptions]) -> bytes: ...
+
     def compress(
         self, picture: PictureLike | Picture | Batch, **options: Unpack[CompressOptions]
     ) -> bytes | list[bytes]:
@@ -72,33 +84,40 @@ class ModelChoice:
         self.photos.check_rate(rate)
         self.photos.check_effort(effort)
         read = self.photos.read(picture)
-        cut = self.photos.cut(read, rate, coder=coder, effort=effort)
+        file, reached = self.photos.encode_towards(read, rate, coder=coder, effort=effort)
         of_any_model = rate.channels is None and rate.fraction is None
-        if of_any_model and (looks_drawn(read.pixels) or _ends_below(rate, cut)):
-            limit = Rate(max_bytes=len(cut.file.to_bytes())) if rate == Rate() else rate
-            cut = self._better_for_screens(read, limit, cut, coder, name) or cut
-        cut.warn_if_missed(rate, name)
-        return cut.file
+        if of_any_model and (looks_drawn(read.pixels) or _ends_below(rate, file, reached)):
+            limit = Rate(max_bytes=len(file.to_bytes())) if rate == Rate() else rate
+            better = self._better_for_screens(read, limit, file, reached, coder, name)
+            file, reached = better or (file, reached)
+        warn_if_missed(rate, reached, name)
+        return file
 
     def _better_for_screens(
-        self, picture: Picture, limit: Rate, first: Cut, coder: str | None, name: str
-    ) -> Cut | None:
-        """The file of the model for screens; None if that of the first one is better, or the other refuses."""
+        self, picture: Picture, limit: Rate, first: OmegaFile, reached: float, coder: str | None, name: str
+    ) -> tuple[OmegaFile, float] | None:
+        """The file of the model for screens, and what it reaches; None if the first one is better, or it refuses."""
         try:
-            found = self.screens.cut(picture, limit, coder=coder)
+            self.screens.check_rate(limit)
+            found, of_found = self.screens.encode_towards(picture, limit, coder=coder)
         except (RateError, ImageError, NotEnoughMemoryError) as problem:
             _log.info("%s: not encoded with the model for screens: %s", name, problem)
             return None
         if limit.psnr is None:
-            before = first.quality(self.photos.files, picture)
-            better = found.quality(self.screens.files, picture) > before
-        elif min(first.psnr, found.psnr) < limit.psnr:
-            better = found.psnr > first.psnr
+            before, after = (_quality(*each, picture) for each in ((self.photos, first), (self.screens, found)))
+            better = after > before
+        elif min(reached, of_found) < limit.psnr:
+            better = of_found > reached
         else:
-            better = found.length < first.length
+            better = len(found.to_bytes()) < len(first.to_bytes())
         if better:
             _log.info("%s: encoded with the model for screens", name)
-        return found if better else None
+        return (found, of_found) if better else None
+
+
+def _quality(model: Model, file: OmegaFile, picture: Picture) -> float:
+    """The PSNR of a file of a picture, in dB."""
+    return psnr(picture.pixels, model.decompress_picture(file.to_bytes()).pixels)
 
 
 def looks_drawn(pixels: Pixels) -> bool:
@@ -112,8 +131,8 @@ def looks_drawn(pixels: Pixels) -> bool:
     return float(flat.mean()) >= _FLAT
 
 
-def _ends_below(rate: Rate, cut: Cut) -> bool:
+def _ends_below(rate: Rate, file: OmegaFile, reached: float) -> bool:
     """Whether a file has all symbols of its model, but less than a rate asks for."""
     if rate.psnr is not None:
-        return cut.psnr < rate.psnr
-    return cut.file.header.complete and rate.budget(cut.file.pixels) is not None
+        return reached < rate.psnr
+    return file.header.complete and rate.budget(file.pixels) is not None

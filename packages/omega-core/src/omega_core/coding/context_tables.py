@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,6 @@ class ContextTables(FrozenPrior):
     net: IntegerNet
     tables: Integers
     order: SymbolOrder
-    coding_memory = 20  # of places and ranks that wait for their step, at most of all symbols; 16 were measured
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +43,16 @@ class ContextTables(FrozenPrior):
     def cumulative(self) -> Integers:  # type: ignore[override]
         """The tables in the order of ranks, (K·TABLES, S+1)."""
         return self.tables[self.order.tables]
+
+    @cached_property
+    def coding_memory(self) -> int:  # type: ignore[override]
+        """See `FrozenPrior`: of the largest half of a group for the net, of the largest step for the coder, and of all
+        symbols that refine, as they may wait; each measured with random symbols, and a fifth more.
+        """
+        refining = self.net.parents >= 0
+        halves = np.diff(self.net.bounds) / 2
+        step = halves + np.bincount(self.order.latest[refining], minlength=len(halves))
+        return ceil(float(90 * halves.max() + 46 * step.max() + 9 * refining.sum()) / self.net.channels)
 
     @cached_property
     def _arithmetic(self) -> NetArithmetic:
