@@ -40,9 +40,9 @@ def page(drawings: Any) -> Image.Image:
 
 
 def drawn(drawings: Any, kind: str) -> Image.Image:
-    """A white picture (240, 320) of a kind, that training has not had."""
-    picture = Image.new("RGB", (320, 240), "white")
-    getattr(drawings, kind)(np.random.default_rng(10_000), ImageDraw.Draw(picture), 320, 240)
+    """A white picture (192, 256) of a kind, that training has not had."""
+    picture = Image.new("RGB", (256, 192), "white")
+    getattr(drawings, kind)(np.random.default_rng(10_000), ImageDraw.Draw(picture), 256, 192)
     return picture
 
 
@@ -65,7 +65,7 @@ def quality(picture: Image.Image, data: bytes) -> float:
     return psnr(read_picture(picture).pixels, omega_core.decompress_picture(data).pixels)
 
 
-@pytest.mark.parametrize("level", [20, 60, 95])
+@pytest.mark.parametrize("level", [20, 95])
 @pytest.mark.parametrize("kind", KINDS)
 def test_drawn_pictures_are_at_least_as_good_as_by_jpeg_of_the_same_size(drawings: Any, kind: str, level: int) -> None:
     picture = drawn(drawings, kind)
