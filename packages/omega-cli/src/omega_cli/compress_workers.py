@@ -11,8 +11,7 @@ from omega_cli.output_names import Job
 from omega_core.places import Place, relative_path
 
 if TYPE_CHECKING:
-    from omega_core.codec.model import Model
-    from omega_core.codec.model_choice import ModelChoice
+    from omega_core.codec.picture_encoder import PictureEncoder
     from omega_core.file_io import Source
     from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import Picture
@@ -62,7 +61,7 @@ class Compressing:
         write_result(job.target, data, self.existing)
         return Done(1, size, len(data), file.pixels)
 
-    def _encoder(self) -> "Model | ModelChoice":
+    def _encoder(self) -> "PictureEncoder":
         from omega_core.codec.model_choice import ModelChoice
 
         return self.model() if self.screens is None else ModelChoice(self.model(), self.screens)

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
 from PIL import Image
 
-from omega_core.codec.batches import CompressOptions
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.model import GROWTH, Model
 from omega_core.codec.model_choice import ModelChoice
 from omega_core.codec.model_names import model_path
 from omega_core.codec.onnx.loading import is_exported, load_exported
+from omega_core.codec.picture_encoder import CompressOptions, PictureEncoder
 from omega_core.errors import ModelFileError, WrongModelError
 from omega_core.extras import TORCH, require
 from omega_core.file_io import Source, bytes_of
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "compact"
 SCREEN_MODEL = "omega-cli/compact-screen"
-Encoder: TypeAlias = Model | ModelChoice
-"""What encodes pictures."""
 AnyModel = Model | str | PathLike[str] | Url | None
 """A loaded model, its name, path or URL; None for a default or, in decoding, for the model of the file."""
 
@@ -130,24 +128,24 @@ def load_model_by_fingerprint(
 
 @overload
 def compress(
-    picture: torch.Tensor, model: AnyModel | ModelChoice = None, **options: Unpack[CompressOptions]
+    picture: torch.Tensor, model: AnyModel | PictureEncoder = None, **options: Unpack[CompressOptions]
 ) -> bytes | list[bytes]: ...
 
 
 @overload
 def compress(
-    picture: list[Any] | tuple[Any, ...], model: AnyModel | ModelChoice = None, **options: Unpack[CompressOptions]
+    picture: list[Any] | tuple[Any, ...], model: AnyModel | PictureEncoder = None, **options: Unpack[CompressOptions]
 ) -> list[bytes]: ...
 
 
 @overload
 def compress(
-    picture: FileOrArray | Picture, model: AnyModel | ModelChoice = None, **options: Unpack[CompressOptions]
+    picture: FileOrArray | Picture, model: AnyModel | PictureEncoder = None, **options: Unpack[CompressOptions]
 ) -> bytes: ...
 
 
 def compress(
-    picture: PictureLike | Picture | Batch, model: AnyModel | ModelChoice = None, **options: Unpack[CompressOptions]
+    picture: PictureLike | Picture | Batch, model: AnyModel | PictureEncoder = None, **options: Unpack[CompressOptions]
 ) -> bytes | list[bytes]:
     """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
 
@@ -163,7 +161,7 @@ def compress(
     return files
 
 
-def encoder_for(model: AnyModel | ModelChoice, load: Callable[[str | PathLike[str] | Url], Model]) -> Encoder:
+def encoder_for(model: AnyModel | PictureEncoder, load: Callable[[str | PathLike[str] | Url], Model]) -> PictureEncoder:
     """Return what encodes pictures: a model or, where none is named, the choice between two, if both are installed.
 
     model: loaded, its name, path or URL, or a choice; None for the choice between the bundled ones.
@@ -171,7 +169,7 @@ def encoder_for(model: AnyModel | ModelChoice, load: Callable[[str | PathLike[st
 
     Raises ModelFileError if the default model is not installed, and whatever `load` does.
     """
-    if isinstance(model, (Model, ModelChoice)):
+    if isinstance(model, PictureEncoder):
         return model
     if model is None and (screens := screen_model()):
         return ModelChoice(load(default_model()), partial(load, screens))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from numbers import Integral
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from PIL import Image
 
-from omega_core.codec.batches import CompressOptions, files_of
 from omega_core.codec.decoding import GrowingPicture, PictureMaker
 from omega_core.codec.description import Description
 from omega_core.codec.encoding import Encoded, RateEncoder
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.memory import DecodingMemory, default_max_memory
+from omega_core.codec.picture_encoder import PictureEncoder
 from omega_core.codec.pixel_codec import BATCH_PIXELS
 from omega_core.coders import specified_coder, specified_name
 from omega_core.coding.order import Enough, geometric_counts
@@ -41,13 +41,11 @@ from omega_core.format.rate_control import Rate
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.alpha_and_profile import compress_planes, compress_profile
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
-from omega_core.images.reading import Batch, FileOrArray, PictureLike, read_picture
+from omega_core.images.reading import PictureLike, read_picture
 from omega_core.places import Url, place_of
 from omega_core.plugins.registry import registry, resolve
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from omega_core.codec.symbol_search import SymbolSearch
 
 Item = TypeVar("Item")
@@ -65,7 +63,7 @@ GROWTH = 1.25
 _FIRST_BYTES = 100  # of the stream, below which no picture is decoded while a file arrives
 
 
-class Model:
+class Model(PictureEncoder):
     """A trained architecture, quantizer and frozen prior, for use without gradients. `load_model` makes it.
 
     files: codes pictures for files with the model's components.
@@ -222,45 +220,6 @@ class Model:
         if self.tile_size not in TILE_SIZES:
             raise ImageError(f"tiles have {TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels a side, not {self.tile_size}.")
         return self.tile_size if self.codec.takes_tiles and max(map(max, shapes)) > self.tile_size else None
-
-    @overload
-    def compress(self, picture: Tensor, **options: Unpack[CompressOptions]) -> bytes | list[bytes]: ...
-
-    @overload
-    def compress(self, picture: list[Any] | tuple[Any, ...], **options: Unpack[CompressOptions]) -> list[bytes]: ...
-
-    @overload
-    def compress(self, picture: FileOrArray | Picture, **options: Unpack[CompressOptions]) -> bytes: ...
-
-    def compress(
-        self,
-        picture: PictureLike | Picture | Batch,
-        *,
-        channels: int | None = None,
-        fraction: float | None = None,
-        bpp: float | None = None,
-        max_bytes: int | None = None,
-        psnr: float | None = None,
-        coder: str | None = None,
-        effort: int = 0,
-    ) -> bytes | list[bytes]:
-        """Compress a picture to the bytes of an `.omega` file, or several pictures to a list of files.
-
-        picture: a path or URL, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8
-            (H, W) or (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W)
-            of floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors
-            have one shape, or a tensor (B, colors, H, W) with B other than 1.
-        channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`; without any, all channels are kept.
-        coder: the name of a coder; that of the model if None.
-        effort: from 0 to 3, how long better symbols for this rate are searched for; see `encode_at_rate`.
-
-        Raises ImageError for the picture, ComponentError or CoderError for the coder, RateError for several limits, for
-        a number of channels or an effort that there is not, or for fewer bytes than the smallest file takes;
-        ComponentError for an effort above 0 if the model has no search. Warns (OmegaWarning) if a PSNR is not reached;
-        the file is then whole.
-        """
-        rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-        return files_of(picture, partial(self.encode_at_rate, rate=rate, coder=coder, effort=effort))
 
     def encode_at_rate(
         self,

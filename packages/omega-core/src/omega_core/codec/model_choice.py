@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from functools import cached_property
 
-from omega_core.codec.batches import CompressOptions, files_of
 from omega_core.codec.model import Model, warn_if_missed
+from omega_core.codec.picture_encoder import PictureEncoder
 from omega_core.errors import ImageError, NotEnoughMemoryError, RateError
 from omega_core.format.file import OmegaFile
 from omega_core.format.rate_control import Rate
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Picture, Pixels
-from omega_core.images.reading import Batch, FileOrArray, PictureLike
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from omega_core.images.reading import PictureLike
 
 _SIDE = 8  # pixels, of the blocks that are looked at
 _SAMPLED = 4  # one row of blocks of so many
@@ -26,7 +22,7 @@ _FLAT = 0.15  # share of blocks of one color, which 2 % of photographs have, and
 _log = logging.getLogger(__name__)
 
 
-class ModelChoice:
+class ModelChoice(PictureEncoder):
     """Encodes pictures with a model for photographs or, where that is better, with one for screens.
 
     A picture is encoded with both if much of it has a single color, as screenshots and drawings do, or if the file of
@@ -47,23 +43,6 @@ class ModelChoice:
     def screens(self) -> Model:
         """The other model."""
         return self._given if isinstance(self._given, Model) else self._given()
-
-    @overload
-    def compress(self, picture: Tensor, **options: Unpack[CompressOptions]) -> bytes | list[bytes]: ...
-
-    @overload
-    def compress(self, picture: list[Any] | tuple[Any, ...], **options: Unpack[CompressOptions]) -> list[bytes]: ...
-
-    @overload
-    def compress(self, picture: FileOrArray | Picture, **options: Unpack[CompressOptions]) -> bytes: ...
-
-    def compress(
-        self, picture: PictureLike | Picture | Batch, **options: Unpack[CompressOptions]
-    ) -> bytes | list[bytes]:
-        """Compress a picture to the bytes of an `.omega` file, or several to a list: see `Model.compress`."""
-        limits: dict[str, Any] = {**options}
-        others = {name: limits.pop(name) for name in ("coder", "effort") if name in limits}
-        return files_of(picture, partial(self.encode_at_rate, rate=Rate(**limits), **others))
 
     def encode_at_rate(
         self,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from omega_core.codec.loading import AnyModel
     from omega_core.codec.model import Model
-    from omega_core.codec.model_choice import ModelChoice
+    from omega_core.codec.picture_encoder import PictureEncoder
     from omega_core.places import Url
 
 _KEPT = 4  # models that are kept, of those that are loaded here
@@ -33,7 +33,7 @@ def add_model(model: "Model | str | PathLike[str] | Url") -> None:
     _added[bytes.fromhex(loaded.fingerprint)[:FINGERPRINT]] = loaded
 
 
-def encoder(model: "AnyModel | ModelChoice") -> "Model | ModelChoice":
+def encoder(model: "AnyModel | PictureEncoder") -> "PictureEncoder":
     """Return what encodes pictures, as in `omega_core.compress`, from models that stay loaded.
 
     model: loaded, its path or its name, or a choice; None for what `omega_core.compress` takes.
