@@ -123,10 +123,11 @@ def test_large_pictures_are_searched_in_tiles(model: Model, painted: Painter, mo
     quick, searched = (model.compress(picture, bpp=0.3, effort=effort) for effort in (0, 2))
     assert quality(model, picture, searched) > quality(model, picture, quick) + 0.08
     whole = model.decode(model.compress(picture))[0]
-    pixels = model.read(picture).pixels
-    nothing = np.full_like(whole, -1)
-    nearest = model._search.symbols_of(pixels, nothing, nothing, 0.0, 1)
-    assert (nearest != whole).mean() < 1e-3  # where nothing is known, nothing moves
+    pixels, search = model.read(picture).pixels, model._search
+    latent, nothing = search.latent_of(pixels, tile=64), np.full_like(whole, -1)
+    unmoved = search.symbols_of(pixels, latent, nothing, nothing, 0.0, 1)  # where nothing is known, nothing moves
+    assert (unmoved == search.nearest(latent)).all()
+    assert (unmoved != whole).mean() < 1e-3
 
 
 @pytest.mark.parametrize("precision", [None, "float64", "bfloat16"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,9 @@ from omega_core.coding.tables import Symbols
 from omega_core.contracts import implements
 from omega_core.contracts.coder import Coder
 from omega_core.errors import RateError
+from omega_core.format.binary import CHECKSUM
 from omega_core.format.file import OmegaFile
+from omega_core.format.header import Header
 from omega_core.format.rate_control import Rate, length_within
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Picture
@@ -53,6 +56,21 @@ class Encoded:
             raise RateError(f"the length of {channels} channels is not known, only of {counts}.", channels=counts)
         return self.whole.truncated(self.lengths[channels]).to_bytes()
 
+    @classmethod
+    def of(cls, coded: CodedSymbols, coder: Coder, header: Header, counts: Sequence[int] = ()) -> Encoded:
+        """Encode the symbols of pictures.
+
+        coder: of the file.
+        header: of the file, but for the length of its stream.
+        counts: rising numbers of channels, for `lengths`.
+        """
+        channels = len(coded.arrays.pictures[0])
+        fewer = [count for count in counts if count < channels]
+        stream, lengths = coded.encode(coder, [*map(coded.end_of, fewer), coded.tables.size])
+        whole = OmegaFile(replace(header, length=len(stream), complete=coded.complete), stream)
+        known = [*fewer, channels] if coded.complete else fewer
+        return cls(coded, whole, dict(zip(known, lengths, strict=coded.complete)))
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -77,17 +95,22 @@ class Cut:
         """The file."""
         return self.encoded.whole.truncated(self.length)
 
-    def known(self) -> tuple[Symbols, Symbols, float]:
-        """Return about the symbols (C, h, w) that the file determines, MISSING where it ends before them; those of a
-        file that is a little shorter; and how many bits these have less.
-        """
-        bits = _bits_until(self.encoded.coded)
-        end = min(8 * self.length, float(bits[-1]))
-        count, fewer = (1 + int(np.searchsorted(bits[:-1], part * end)) for part in (1, 1 - _SHORTER))
-        less = float(bits[count - 1] - bits[fewer - 1])
-        del bits  # of a large picture, it takes as much memory as what follows
-        [symbols], [before] = (self.encoded.coded.first(each) for each in (count, fewer))
-        return symbols, before, less
+    def known(self) -> KnownSymbols:
+        """Return about the symbols that the file determines."""
+        return _known_until(self.encoded.coded, 8 * self.length)
+
+
+class KnownSymbols(NamedTuple):
+    """What a file of a picture knows of its symbols.
+
+    symbols: (C, h, w), MISSING where the file ends before them.
+    before: (C, h, w), those of a file that is a little shorter.
+    bits: how many bits less these have.
+    """
+
+    symbols: Symbols
+    before: Symbols
+    bits: float
 
 
 @dataclass(frozen=True)
@@ -96,17 +119,16 @@ class RateEncoder:
 
     files: the codec.
     coder: that of the file.
-    picture: as `encode` has it.
+    header: that of the file, but for the length of its stream.
+    picture: as it was read.
     rate: the number of channels, size or quality of the file.
-    encode: encodes symbols (C, h, w) of the picture, or the first that are enough; with rising numbers of channels, for
-        `Encoded.lengths`.
     """
 
     files: FileCodec
     coder: Coder
+    header: Header
     picture: Picture
     rate: Rate
-    encode: Callable[[Symbols, Sequence[int], Enough | None], Encoded]
 
     def cut(self, symbols: Symbols) -> Cut:
         """Encode symbols (C, h, w) of the picture, as many as the file needs, and find where it ends.
@@ -119,6 +141,21 @@ class RateEncoder:
             del cut  # of a large picture, it takes much memory
             cut = self._cut(symbols, None)
         return cut
+
+    def known(self, symbols: Symbols) -> KnownSymbols:
+        """Return about the symbols that the file of the symbols (C, h, w) of the picture determines.
+
+        Without encoding them; for a rate that is a PSNR, take those of a `Cut`.
+        """
+        coded = self.files.coded([symbols], self._enough(symbols))
+        if self._budget is not None:
+            return _known_until(coded, 8 * (self._budget - self._overhead))
+        return _known_until(coded, math.inf, coded.end_of(self._channels or self.files.codec.channels))
+
+    @property
+    def _overhead(self) -> int:
+        """About the bytes of the file without its stream."""
+        return len(self.header.to_bytes()) + CHECKSUM
 
     @property
     def _channels(self) -> int | None:
@@ -139,7 +176,8 @@ class RateEncoder:
         return Enough(symbols=self._channels * symbols[0].size + _SPARE_SYMBOLS)
 
     def _cut(self, symbols: Symbols, enough: Enough | None) -> Cut:
-        encoded = self.encode(symbols, [] if self._channels is None else [self._channels], enough)
+        counts = [] if self._channels is None else [self._channels]
+        encoded = Encoded.of(self.files.coded([symbols], enough), self.coder, self.header, counts)
         if self._budget is not None:
             return Cut(encoded, length_within(encoded.whole, self._budget))
         if self.rate.psnr is not None:
@@ -177,6 +215,17 @@ class RateEncoder:
                 break
             place, reached = place + 1, of_all
         return Cut(encoded, lengths[place], reached)
+
+
+def _known_until(coded: CodedSymbols, end: float, most: int | None = None) -> KnownSymbols:
+    """The first symbols with so many bits. most: of them, if there is a limit."""
+    bits = _bits_until(coded)[:most]
+    end = min(end, float(bits[-1]))
+    count, fewer = (1 + int(np.searchsorted(bits[:-1], part * end)) for part in (1, 1 - _SHORTER))
+    less = float(bits[count - 1] - bits[fewer - 1])
+    del bits  # of a large picture, it takes as much memory as what follows
+    [symbols], [before] = (coded.first(each) for each in (count, fewer))
+    return KnownSymbols(symbols, before, less)
 
 
 def _growing_in_bits(coded: CodedSymbols, growth: float = 1.01) -> list[int]:

@@ -315,17 +315,33 @@ class ImageCodec(nn.Module):
         The size has to be one of the architecture (`Architecture.latent_size`); it is checked for files, not here.
         Raises ModelFileError for tiles of an architecture that is not local, ValueError for images of another shape.
         """
+        return self._analyzed(image, tile, self._symbols, self.quantizer.channels, dtype)
+
+    @torch.no_grad()
+    def latent_for_files(self, image: Tensor, *, tile: int | None = None) -> Tensor:
+        """Transform images as `analyze` does, but as for files: in the quicker type, if there is one.
+
+        image, tile: as for `encode_symbols`, which raises the same errors.
+
+        Returns the latent (B, D, h, w) in the type of the quantizer, on the device of the images.
+        """
+        return self._analyzed(image, tile, self._latent_of, self.architecture.latent_channels, _dtype(self.quantizer))
+
+    def _analyzed(
+        self, image: Tensor, tile: int | None, found: Callable[[Tensor], Tensor], channels: int, dtype: torch.dtype
+    ) -> Tensor:
+        """What is found (B, channels, h, w) in whole images, or in tiles of them."""
         height, width = image.shape[-2:]
         if tile is None:
-            return self._symbols(self._taken(image)).to(image.device, dtype)
+            return found(self._taken(image)).to(image.device, dtype)
         architecture = _local(self.architecture)
         h, w = architecture.latent_size(height, width)
-        symbols = torch.zeros((len(image), self.quantizer.channels, h, w), dtype=dtype, device=image.device)
+        result = torch.zeros((len(image), channels, h, w), dtype=dtype, device=image.device)
         parts = image_tiles(architecture, height, width, tile, architecture.analysis_halo)
         for down, across, rows, columns, margins in parts:
             part = architecture.pad(self._taken(image[:, :, rows, columns]), margins)
-            symbols[:, :, down.inner, across.inner] = self._symbols(part)[:, :, down.within, across.within]
-        return symbols
+            result[:, :, down.inner, across.inner] = found(part)[:, :, down.within, across.within]
+        return result
 
     def _taken(self, image: Tensor) -> Tensor:
         """Convert an image to the colors, type and device of the architecture, with values in [0, 1].
@@ -337,16 +353,6 @@ class ImageCodec(nn.Module):
         given = image.to(self.device, _dtype(self.architecture))
         given = given if image.is_floating_point() else given / 255
         return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)
-
-    @torch.no_grad()
-    def latent_for_files(self, image: Tensor) -> Tensor:
-        """Transform an image as `analyze` does, but as for files: in the quicker type, if there is one.
-
-        image: (B, colors, H, W), floating-point in [0, 1], or gray for an architecture for RGB.
-
-        The latent is in the type of the quantizer.
-        """
-        return self._latent_of(self._taken(image))
 
     def _latent_of(self, image: Tensor) -> Tensor:
         with self.quickly():

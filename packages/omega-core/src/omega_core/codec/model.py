@@ -20,7 +20,7 @@ from omega_core.codec.memory import DecodingMemory, default_max_memory
 from omega_core.codec.picture_encoder import PictureEncoder
 from omega_core.codec.pixel_codec import BATCH_PIXELS
 from omega_core.coders import specified_coder, specified_name
-from omega_core.coding.order import Enough, geometric_counts
+from omega_core.coding.order import geometric_counts
 from omega_core.coding.tables import Symbols
 from omega_core.contracts.coder import Coder
 from omega_core.errors import (
@@ -176,44 +176,32 @@ class Model(PictureEncoder):
 
     def _encode(self, pictures: Sequence[Picture], coder: str | None, counts: Sequence[int] = ()) -> Encoded:
         """Encode all channels of pictures. counts: rising numbers of channels, for `Encoded.lengths`."""
-        return self._encoded(pictures, self._symbols(pictures), coder, counts)
+        self._check_pictures(pictures)
+        header = self._header(pictures, coder)
+        symbols = self.files.symbols_of_all([picture.pixels for picture in pictures], tile=header.tile)
+        return Encoded.of(self.files.coded(symbols), _coder(header.coder), header, counts)
 
-    def _symbols(self, pictures: Sequence[Picture]) -> list[Symbols]:
-        """Return the nearest symbols (C, h, w) of each picture. Raises as `encode` does."""
+    def _check_pictures(self, pictures: Sequence[Picture]) -> None:
+        """Raise as `encode` does for pictures that cannot be encoded."""
         shapes = [picture.size for picture in pictures]
-        tile = self._tile(shapes)
         for picture in pictures:
             self.files.check(picture.pixels)
-        self.memory.check(shapes, tile, self.max_memory)
-        return self.files.symbols_of_all([picture.pixels for picture in pictures], tile=tile)
+        self.memory.check(shapes, self._tile(shapes), self.max_memory)
 
-    def _encoded(
-        self,
-        pictures: Sequence[Picture],
-        symbols: Sequence[Symbols],
-        coder: str | None,
-        counts: Sequence[int],
-        enough: Enough | None = None,
-    ) -> Encoded:
-        """Encode pictures to these symbols, or to the first that are enough. Other arguments: see `_encode`."""
+    def _header(self, pictures: Sequence[Picture], coder: str | None) -> Header:
+        """Return the header of the file of pictures, but for the length of its stream."""
         first, shapes = pictures[0], [picture.size for picture in pictures]
-        coded, name = self.files.coded(symbols, enough), self._coder_name(coder)
-        fewer = [count for count in counts if count < self.channels]
-        stream, lengths = coded.encode(_coder(name), [*map(coded.end_of, fewer), coded.tables.size])
         planes = [picture.alpha for picture in pictures if picture.alpha is not None]
-        header = Header(
+        return Header(
             fingerprint=bytes.fromhex(self.fingerprint)[:FINGERPRINT],
-            coder=name,
+            coder=self._coder_name(coder),
             mode=first.mode,
             sizes=tuple(shapes),
-            length=len(stream),
-            complete=coded.complete,
+            length=0,
             tile=self._tile(shapes),
             alpha=compress_planes(planes) if planes else None,
             profile=compress_profile(first.profile) if first.profile else b"",
         )
-        known = [*fewer, self.channels] if coded.complete else fewer
-        return Encoded(coded, OmegaFile(header, stream), dict(zip(known, lengths, strict=coded.complete)))
 
     def _tile(self, shapes: Sequence[tuple[int, int]]) -> int | None:
         """The side of tiles, in pixels; None for pictures that need no tiles, or an architecture that is not local."""
@@ -258,23 +246,24 @@ class Model(PictureEncoder):
         Returns the file, and the PSNR of its picture in dB if the rate is one; otherwise inf.
         """
         read = self.read(picture)
-
-        def encode(symbols: Symbols, counts: Sequence[int], enough: Enough | None) -> Encoded:
-            return self._encoded([read], [symbols], coder, counts, enough)
-
-        encoder = RateEncoder(self.files, _coder(self._coder_name(coder)), read, rate, encode)
-        cut = encoder.cut(self._symbols([read])[0])
-        file, reached = cut.file, cut.psnr
-        if effort:
-            known = cut.known()
-            del cut  # of a large picture, it takes as much memory as the search
-            symbols = self._search.symbols_of(read.pixels, *known, EFFORTS[effort])
-            del known
-            found = encoder.cut(symbols)
-            # where a PSNR is wanted, the searched file may miss it, or be larger: then the first one stays
-            if rate.psnr is None or (found.psnr >= min(reached, rate.psnr) and found.length <= file.header.length):
-                file, reached = found.file, found.psnr
-        return file, reached
+        self._check_pictures([read])
+        header = self._header([read], coder)
+        encoder = RateEncoder(self.files, _coder(header.coder), header, read, rate)
+        if not effort:
+            cut = encoder.cut(self.files.symbols(read.pixels, tile=header.tile))
+            return cut.file, cut.psnr
+        latent = self._search.latent_of(read.pixels, tile=header.tile)
+        nearest = self._search.nearest(latent)
+        if rate.psnr is None:
+            cut = encoder.cut(self._search.symbols_of(read.pixels, latent, *encoder.known(nearest), EFFORTS[effort]))
+            return cut.file, cut.psnr
+        first = encoder.cut(nearest)
+        known, file, reached = first.known(), first.file, first.psnr
+        del first  # of a large picture, it takes as much memory as the search
+        cut = encoder.cut(self._search.symbols_of(read.pixels, latent, *known, EFFORTS[effort]))
+        # the file of the searched symbols may miss the PSNR, or be larger
+        better = cut.psnr >= min(reached, rate.psnr) and cut.length <= file.header.length
+        return (cut.file, cut.psnr) if better else (file, reached)
 
     @cached_property
     def _search(self) -> SymbolSearch:
