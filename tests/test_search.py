@@ -12,6 +12,7 @@ from PIL import Image
 import omega_core
 from omega_core import Model, load_model
 from omega_core.codec import image_codec, symbol_search
+from omega_core.codec.encoding import KnownSymbols
 from omega_core.codec.model_file import read_model, write_model
 from omega_core.codec.model_names import model_path
 from omega_core.errors import ComponentError, ModelFileError, RateError
@@ -125,12 +126,12 @@ def test_large_pictures_are_searched_in_tiles(model: Model, painted: Painter, mo
     whole = model.decode(model.compress(picture))[0]
     pixels, search = model.read(picture).pixels, model._search
     latent, nothing = search.latent_of(pixels, tile=64), np.full_like(whole, -1)
-    unmoved = search.symbols_of(pixels, latent, nothing, nothing, 0.0, 1)  # where nothing is known, nothing moves
+    unmoved = search.symbols_of(pixels, latent, KnownSymbols(nothing, nothing, 0.0), 1)  # nothing moves there
     assert (unmoved == search.nearest(latent)).all()
     assert (unmoved != whole).mean() < 1e-3
 
 
-@pytest.mark.parametrize("precision", [None, "float64", "bfloat16"])
+@pytest.mark.parametrize("precision", [None, "float64", "bfloat16", "float16"])
 @pytest.mark.parametrize("quick", [False, True])
 def test_the_search_works_in_any_precision_and_without_gradients(
     painted: Painter, monkeypatch: pytest.MonkeyPatch, quick: bool, precision: Any
@@ -141,6 +142,27 @@ def test_the_search_works_in_any_precision_and_without_gradients(
         model = load_model("compact", precision=precision)
         files = [model.compress(picture, bpp=0.35, effort=effort) for effort in (0, 2)]
     assert quality(model, picture, files[1]) > quality(model, picture, files[0])
+
+
+def test_an_empty_middle_of_a_picture_does_not_tell_what_errors_are_worth(model: Model, painted: Painter) -> None:
+    pixels = np.array(painted(12, 640, 640))
+    curvatures = []
+    for middle in (slice(0), slice(192, 448)):
+        pixels[middle, middle] = 0
+        symbols = torch.from_numpy(model.files.symbols(model.read(Image.fromarray(pixels)).pixels))[None]
+        curvatures.append(model._search._curvature(symbols, (1, 3, 640, 640), torch.ones(1)))
+    assert 0.6 < curvatures[0] / curvatures[1] < 1.6
+
+
+def test_a_budget_below_the_smallest_file_is_refused_before_the_search(
+    model: Model, painted: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(symbol_search.SymbolSearch, "symbols_of", None)
+    with pytest.raises(RateError) as refused:
+        model.compress(painted(13, 40, 48), max_bytes=10, effort=1)
+    with pytest.raises(RateError) as without:
+        model.compress(painted(13, 40, 48), max_bytes=10)
+    assert refused.value.least_bytes == without.value.least_bytes
 
 
 def test_a_search_repeats(model: Model, painted: Painter) -> None:

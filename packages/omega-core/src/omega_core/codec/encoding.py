@@ -18,7 +18,6 @@ from omega_core.coding.tables import Symbols
 from omega_core.contracts import implements
 from omega_core.contracts.coder import Coder
 from omega_core.errors import RateError
-from omega_core.format.binary import CHECKSUM
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import Header
 from omega_core.format.rate_control import Rate, length_within
@@ -60,6 +59,7 @@ class Encoded:
     def of(cls, coded: CodedSymbols, coder: Coder, header: Header, counts: Sequence[int] = ()) -> Encoded:
         """Encode the symbols of pictures.
 
+        coded: the symbols, in the order of coding.
         coder: of the file.
         header: of the file, but for the length of its stream.
         counts: rising numbers of channels, for `lengths`.
@@ -96,16 +96,16 @@ class Cut:
         return self.encoded.whole.truncated(self.length)
 
     def known(self) -> KnownSymbols:
-        """Return about the symbols that the file determines."""
+        """Return which symbols the file has, to within a few."""
         return _known_until(self.encoded.coded, 8 * self.length)
 
 
 class KnownSymbols(NamedTuple):
-    """What a file of a picture knows of its symbols.
+    """The symbols of a picture that its file has.
 
     symbols: (C, h, w), MISSING where the file ends before them.
-    before: (C, h, w), those of a file that is a little shorter.
-    bits: how many bits less these have.
+    before: (C, h, w), those that a file has which is a little shorter.
+    bits: of the symbols that this lacks.
     """
 
     symbols: Symbols
@@ -143,19 +143,19 @@ class RateEncoder:
         return cut
 
     def known(self, symbols: Symbols) -> KnownSymbols:
-        """Return about the symbols that the file of the symbols (C, h, w) of the picture determines.
+        """Return which of the symbols (C, h, w) of the picture its file has, estimated by the tables.
 
-        Without encoding them; for a rate that is a PSNR, take those of a `Cut`.
+        They are not encoded, unless the rate is a PSNR. Raises RateError as `cut` does.
         """
+        if self.rate.psnr is not None:
+            return self.cut(symbols).known()
+        if self._budget is None:
+            coded = self.files.coded([symbols], self._enough(symbols))
+            return _known_until(coded, math.inf, coded.end_of(self._channels or self.files.codec.channels))
+        smallest = OmegaFile(replace(self.header, length=1, complete=False), b"\0")
+        length_within(smallest, self._budget)
         coded = self.files.coded([symbols], self._enough(symbols))
-        if self._budget is not None:
-            return _known_until(coded, 8 * (self._budget - self._overhead))
-        return _known_until(coded, math.inf, coded.end_of(self._channels or self.files.codec.channels))
-
-    @property
-    def _overhead(self) -> int:
-        """About the bytes of the file without its stream."""
-        return len(self.header.to_bytes()) + CHECKSUM
+        return _known_until(coded, 8 * (1 + self._budget - smallest.least_bytes))
 
     @property
     def _channels(self) -> int | None:

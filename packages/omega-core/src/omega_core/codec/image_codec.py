@@ -328,19 +328,19 @@ class ImageCodec(nn.Module):
         return self._analyzed(image, tile, self._latent_of, self.architecture.latent_channels, _dtype(self.quantizer))
 
     def _analyzed(
-        self, image: Tensor, tile: int | None, found: Callable[[Tensor], Tensor], channels: int, dtype: torch.dtype
+        self, image: Tensor, tile: int | None, transform: Callable[[Tensor], Tensor], channels: int, dtype: torch.dtype
     ) -> Tensor:
-        """What is found (B, channels, h, w) in whole images, or in tiles of them."""
+        """Apply a transform to (B, channels, h, w) to whole images, or tile by tile."""
         height, width = image.shape[-2:]
         if tile is None:
-            return found(self._taken(image)).to(image.device, dtype)
+            return transform(self._taken(image)).to(image.device, dtype)
         architecture = _local(self.architecture)
         h, w = architecture.latent_size(height, width)
         result = torch.zeros((len(image), channels, h, w), dtype=dtype, device=image.device)
         parts = image_tiles(architecture, height, width, tile, architecture.analysis_halo)
         for down, across, rows, columns, margins in parts:
             part = architecture.pad(self._taken(image[:, :, rows, columns]), margins)
-            result[:, :, down.inner, across.inner] = found(part)[:, :, down.within, across.within]
+            result[:, :, down.inner, across.inner] = transform(part)[:, :, down.within, across.within]
         return result
 
     def _taken(self, image: Tensor) -> Tensor:

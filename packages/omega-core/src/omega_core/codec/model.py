@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -225,7 +226,8 @@ class Model(PictureEncoder):
         coder: the name of a coder; that of the model if None.
         effort: from 0 to 3. At 0, each symbol is the nearest one. Above, as many steps as `EFFORTS` says change symbols
             where that makes the picture at this rate better for its bits. With a number of channels, the file may be
-            larger then. Truncated to lower rates, it is about as good as with effort 0. It is decoded as any other.
+            larger then. Truncated to lower rates, it is about as good as with effort 0. It is decoded as any other. On
+            pictures other than photos, more effort is not always better.
         name: of the picture, for warnings.
 
         Raises as `compress` does. Warns (OmegaWarning) if the whole file does not reach the PSNR of the rate.
@@ -252,18 +254,29 @@ class Model(PictureEncoder):
         if not effort:
             cut = encoder.cut(self.files.symbols(read.pixels, tile=header.tile))
             return cut.file, cut.psnr
-        latent = self._search.latent_of(read.pixels, tile=header.tile)
+        symbols, file, reached = self._searched(encoder, EFFORTS[effort])
+        cut = encoder.cut(symbols)
+        # where a PSNR is wanted, the file of the searched symbols may miss it, or be larger: then the first one stays
+        if file is not None and (cut.psnr < min(reached, rate.psnr or 0.0) or cut.length > file.header.length):
+            return file, reached
+        return cut.file, cut.psnr
+
+    def _searched(self, encoder: RateEncoder, steps: int) -> tuple[Symbols, OmegaFile | None, float]:
+        """Search for better symbols (C, h, w) of a picture.
+
+        Returns them and, where a PSNR is wanted, the file of the nearest symbols and its PSNR in dB.
+        """
+        pixels, file, reached = encoder.picture.pixels, None, math.inf
+        latent = self._search.latent_of(pixels, tile=encoder.header.tile)
         nearest = self._search.nearest(latent)
-        if rate.psnr is None:
-            cut = encoder.cut(self._search.symbols_of(read.pixels, latent, *encoder.known(nearest), EFFORTS[effort]))
-            return cut.file, cut.psnr
-        first = encoder.cut(nearest)
-        known, file, reached = first.known(), first.file, first.psnr
-        del first  # of a large picture, it takes as much memory as the search
-        cut = encoder.cut(self._search.symbols_of(read.pixels, latent, *known, EFFORTS[effort]))
-        # the file of the searched symbols may miss the PSNR, or be larger
-        better = cut.psnr >= min(reached, rate.psnr) and cut.length <= file.header.length
-        return (cut.file, cut.psnr) if better else (file, reached)
+        if encoder.rate.psnr is None:
+            known = encoder.known(nearest)
+        else:
+            cut = encoder.cut(nearest)
+            known, file, reached = cut.known(), cut.file, cut.psnr
+            del cut  # of a large picture, it takes as much memory as the search, as the symbols do
+        del nearest
+        return self._search.symbols_of(pixels, latent, known, steps), file, reached
 
     @cached_property
     def _search(self) -> SymbolSearch:

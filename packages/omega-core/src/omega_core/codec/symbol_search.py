@@ -11,8 +11,9 @@ of D with respect to the dequantized latent, a move that changes this by δ chan
 Several moves at one position often correct the same error, and each is predicted as if it were alone. So a step makes
 those moves that lower J, but none that lowers it by much less than the best one at its position. After a step that
 lowered J by much less than predicted, the next one makes fewer moves at a position, and the damping μ grows; after one
-as predicted it shrinks, as in the method of Levenberg and Marquardt. The last step is usually not checked, and so it is
-a careful one. A search of one step, which is to be quick, makes only moves by which D falls.
+as predicted it shrinks, as in the method of Levenberg and Marquardt. The last step makes fewer moves the fewer symbols
+the file has, as predictions are then worse. Where a file has few symbols, a search of one step looks at both ways, and
+the last step is checked; otherwise only at moves by which D falls, and it is not, which photos do not miss.
 
 Only the encoder does this: files are decoded as others are. Refining the latent of each picture is due to Campos et al.
 2019, "Content Adaptive Optimization for Neural Image Compression" (CVPR Workshops, arXiv 1906.01223), and Yang, Bamler
@@ -36,6 +37,7 @@ from omega_core.contracts.architecture import LocalArchitecture, Margins
 from omega_core.images.pictures import Pixels
 
 if TYPE_CHECKING:
+    from omega_core.codec.encoding import KnownSymbols
     from omega_core.contracts.prior import Prior
     from omega_core.contracts.quantizer import Quantizer
 
@@ -46,11 +48,12 @@ _DAMPING = 1.4  # μ at the beginning
 _LESS, _MORE = 0.85, 1.5  # factors of μ
 _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrinks, and below which it grows
 _LEAST, _MOST = 0.4, 0.7  # between which a step's least share is, of what the best move at a position lowers J
-_COARSE, _FINE = 0.85, 0.35  # the least share of the last step is not below these, at a fineness of 0 and of 1
-_RELIABLE = 0.35  # fineness above which the last step is not checked
-_PRICE = 0.45  # of what a bit brings by the errors of the latent, which are about twice as much worth as in the picture
+_LAST = 0.85, 0.35  # the last step's least share is not below these, at a fineness of 0 and of 1
+_COARSE = 0.35  # fineness, of `compact` at about .1 bits per pixel, below which predictions of moves are often wrong
+_PRICE = 0.45  # κ times the error of the latent is about twice the error of photos; the factor that files are best with
 _PROBED, _FEWEST_PROBED = 1 / 64, 32  # the share of values that move to measure κ, and the fewest
-_MIDDLE = 12  # positions a side in which it is measured
+_AREA = 8  # positions a side of the areas in which it is measured
+_USUAL_CURVATURE = 0.6  # κ where nothing can move: photos have .2 to 1.2
 _BEYOND = 1e-3  # of a cell, by which a move goes beyond its end
 
 
@@ -65,44 +68,41 @@ class SymbolSearch:
         self.codec, self.prior = codec, prior
 
     def latent_of(self, pixels: Pixels, *, tile: int | None = None) -> Tensor:
-        """Return the latent (1, D, h, w) of a picture, on the device of the codec.
+        """Return the latent (1, D, h, w) of a picture, on the processor.
 
         pixels: (colors, H, W), uint8.
         tile: as for `ImageCodec.encode_symbols`.
         """
-        return self.codec.latent_for_files(torch.from_numpy(pixels)[None], tile=tile).to(self.codec.device)
+        return self.codec.latent_for_files(_image_of(pixels), tile=tile)
 
     @torch.no_grad()
     def nearest(self, latent: Tensor) -> Symbols:
         """Return the nearest symbols (C, h, w) of a latent (1, D, h, w), in `ImageCodec.symbol_type`."""
         symbols = torch.empty((self.codec.quantizer.channels, *latent.shape[2:]), dtype=self.codec.symbol_type)
         for rows in _rows(*latent.shape[2:]):
-            symbols[:, rows] = self.codec.quantizer.symbols(latent[:, :, rows])[0].to(symbols)
+            symbols[:, rows] = self.codec.quantizer.symbols(latent[:, :, rows].to(self.codec.device))[0].to(symbols)
         result: Symbols = symbols.numpy()
         return result
 
     @torch.no_grad()
     @torch.inference_mode(False)  # where callers are in it: gradients are needed
-    def symbols_of(
-        self, pixels: Pixels, latent: Tensor, known: Symbols, before: Symbols, bits: float, steps: int
-    ) -> Symbols:
-        """Return better symbols (C, h, w) of a picture for a file that ends where the known ones do.
+    def symbols_of(self, pixels: Pixels, latent: Tensor, known: KnownSymbols, steps: int) -> Symbols:
+        """Return better symbols (C, h, w) of a picture for a file of about the size of that of its nearest symbols.
 
         pixels: (colors, H, W), uint8.
         latent: (1, D, h, w), its latent: see `latent_of`.
-        known: (C, h, w), the nearest symbols as the file has them, MISSING where it ends before them.
-        before: (C, h, w), those of a file that is a little shorter.
-        bits: how many bits less that file has. Its additional error for each of them is the price of a bit.
+        known: which of its nearest symbols the file has. The additional error of the shorter file, divided by the bits
+            that this lacks, is the price of a bit.
         steps: of the search, 1 or more.
 
         Large pictures are searched in tiles, one after the other. Raises ComponentError if the quantizer has no cells.
         """
-        codec, image = self.codec, torch.from_numpy(pixels)[None]
-        nearest, shorter = torch.from_numpy(known)[None], torch.from_numpy(before)[None]
+        codec, image = self.codec, _image_of(pixels)
+        nearest, shorter = (torch.from_numpy(each)[None] for each in (known.symbols, known.before))
         fineness = codec.fineness(nearest).to(codec.device)
         curvature = self._curvature(nearest, image.shape, fineness)
         brought = curvature * (self._error(latent, shorter) - self._error(latent, nearest))
-        price = _PRICE * max(brought, 0.0) / max(bits, 1.0)
+        price = _PRICE * max(brought, 0.0) / max(known.bits, 1.0)
         found = torch.empty((codec.quantizer.channels, *nearest.shape[2:]), dtype=codec.symbol_type)
         for part in _parts(codec, *image.shape[2:]):
             problem = _Problem(codec, self.prior, part, image, latent, nearest, fineness)
@@ -115,21 +115,24 @@ class SymbolSearch:
         """The squared error of what is known of a latent (1, D, h, w) by symbols (1, C, h, w)."""
         error = 0.0
         for rows in _rows(*latent.shape[2:]):
-            decoded = self.codec.quantizer.latent(symbols[:, :, rows].to(latent.device, torch.int64))
-            error += (decoded - latent[:, :, rows]).square().sum().item()
+            decoded = self.codec.quantizer.latent(symbols[:, :, rows].to(self.codec.device, torch.int64))
+            difference = decoded.float() - latent[:, :, rows].to(decoded.device, torch.float32)
+            error += difference.square().sum(dtype=torch.float64).item()
         return error
 
     def _curvature(self, symbols: Tensor, shape: Sequence[int], fineness: Tensor) -> float:
-        """κ, measured by moves of a few values up, in the middle of a picture.
+        """κ, measured by moves of a few values up, in some areas of a picture.
 
         symbols: (1, C, h, w), as the file has them. shape: (1, colors, H, W), of the picture.
         """
         codec, (_, colors, height, width) = self.codec, shape
         if isinstance(codec.architecture, LocalArchitecture):  # which takes any other size, too
-            first = [(each - min(each, _MIDDLE)) // 2 for each in symbols.shape[2:]]
-            rows, columns = (slice(each, each + _MIDDLE) for each in first)
-            symbols, side = symbols[:, :, rows, columns], _MIDDLE * codec.architecture.stride
-            height, width = min(height, side), min(width, side)
+            down, across = (_areas(length) for length in symbols.shape[2:])
+            symbols = torch.cat([symbols[:, :, rows, columns] for rows in down for columns in across])
+            height, width = (
+                min(side, codec.architecture.stride * length)
+                for side, length in zip((height, width), symbols.shape[2:], strict=True)
+            )
         symbols = symbols.to(codec.device, torch.int64)
         decoded = codec.quantizer.latent(symbols)
         change = _moves(codec.quantizer, symbols, decoded, torch.ones_like(decoded)).changes
@@ -137,10 +140,23 @@ class SymbolSearch:
         drawn = torch.rand(change.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32) < share
         change = change * drawn.to(change.device)
         if not change.any():
-            return 1.0
+            return _USUAL_CURVATURE
         both = torch.cat([decoded, decoded + change])
-        one, other = _synthesized(codec, both, (2, colors, height, width), fineness.expand(2))
-        return float((other - one).square().sum() / change.square().sum())
+        images = _synthesized(codec, both, (len(both), colors, height, width), fineness.expand(len(both)))
+        one, other = images.chunk(2)
+        return float((other - one).square().sum() / change.float().square().sum())
+
+
+def _image_of(pixels: Pixels) -> Tensor:
+    """Pixels (colors, H, W) as a tensor (1, colors, H, W)."""
+    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())[None]
+
+
+def _areas(length: int) -> list[slice]:
+    """Two pieces of an axis of so many positions, or one of a short axis."""
+    if length <= 2 * _AREA:
+        return [slice(0, length)]
+    return [slice(first, first + _AREA) for first in (length // 4 - _AREA // 2, 3 * length // 4 - _AREA // 2)]
 
 
 def _rows(height: int, width: int) -> Iterator[slice]:
@@ -181,7 +197,7 @@ class _State:
 
     latent: (1, D, h, w), the values. symbols: (1, C, h, w), theirs, as the file has them.
     decoded: (1, D, h, w), what the decoder makes of the symbols.
-    error: the squared error of the picture, (), with a gradient to `decoded`.
+    error: the squared error of the picture, (), with a gradient to `decoded` unless it is the last.
     """
 
     latent: Tensor
@@ -258,23 +274,24 @@ class _Problem:
         own = image[:, :, part.rows, part.columns].to(codec.device, torch.float32) / 255
         architecture = codec.architecture
         self.image = own if part.margins is None else cast(LocalArchitecture, architecture).pad(own, part.margins)
-        self.latent, of_part = (each[:, :, part.down.outer, part.across.outer] for each in (latent, symbols))
-        self.symbols = of_part.to(codec.device, torch.int64)
+        own_latent, own_symbols = (each[:, :, part.down.outer, part.across.outer] for each in (latent, symbols))
+        self.latent, self.symbols = own_latent.to(codec.device), own_symbols.to(codec.device, torch.int64)
         self.movable = torch.zeros((1, 1, *self.latent.shape[2:]), dtype=torch.bool, device=codec.device)
         self.movable[:, :, part.down.within, part.across.within] = True
 
     def searched(self, steps: int, price: float, curvature: float) -> Tensor:
         """The latent (1, D, h, w) after the search. price: of a bit. curvature: κ.
 
-        A step that does not lower J, with the bits that its moves were predicted to add, is not taken. But the last one
-        is not checked, which takes a synthesis, unless the file has so few symbols that predictions are often wrong.
+        A step that does not lower J, with the bits that its moves were predicted to add, is not taken. The last one is
+        not checked, to save a synthesis, unless the file has few symbols.
         """
         best, damping, least = self._state(self.latent, self.symbols), _DAMPING, _LEAST
-        moves, cost, linear = self._predicted(best, price, both=steps > 1)
+        is_coarse = bool(self.fineness < _COARSE)
+        moves, cost, linear = self._predicted(best, price, both=steps > 1 or is_coarse)
         for step in range(steps):
             is_last = step == steps - 1
             if is_last:
-                least = max(least, _COARSE + (_FINE - _COARSE) * float(self.fineness))
+                least = max(least, _LAST[0] + (_LAST[1] - _LAST[0]) * float(self.fineness))
             gains = linear + damping * curvature * moves.changes.square()
             gain, way = torch.where(moves.changes == 0, 0.0, gains).min(dim=0, keepdim=True)
             chosen = (gain < 0) & (gain <= least * gain.amin(dim=1, keepdim=True)) & self.movable
@@ -282,9 +299,9 @@ class _Problem:
                 damping *= _LESS
                 continue
             latent = torch.where(chosen, moves.latent.gather(0, way), best.latent)
-            if is_last and self.fineness > _RELIABLE:
+            if is_last and not is_coarse:
                 return latent
-            state = self._state(latent, _known(self.codec.quantizer, latent, self.symbols))
+            state = self._state(latent, _known(self.codec.quantizer, latent, self.symbols), gradient=not is_last)
             change = float(state.error.detach() - best.error.detach() + cost.gather(0, way)[chosen].sum())
             share = change / float(gain[chosen].sum())
             damping *= _LESS if share > _GOOD else _MORE if share < _POOR else 1.0
@@ -295,11 +312,12 @@ class _Problem:
                     moves, cost, linear = self._predicted(best, price, both=True)
         return best.latent
 
-    @torch.enable_grad()
-    def _state(self, latent: Tensor, symbols: Tensor) -> _State:
+    def _state(self, latent: Tensor, symbols: Tensor, *, gradient: bool = True) -> _State:
         decoded = self.codec.quantizer.latent(symbols).requires_grad_()
-        image = _synthesized(self.codec, decoded, self.image.shape, self.fineness)
-        return _State(latent, symbols, decoded, (image - self.image).square().sum())
+        with torch.set_grad_enabled(gradient):
+            image = _synthesized(self.codec, decoded, self.image.shape, self.fineness)
+            error = (image - self.image).square().sum()
+        return _State(latent, symbols, decoded, error)
 
     def _predicted(self, state: _State, price: float, *, both: bool) -> tuple[_Moves, Tensor, Tensor]:
         """Moves of all values, the price of the bits that each adds, and the change of J without κ: (W, D, h, w).
@@ -315,7 +333,7 @@ class _Problem:
         return moves, cost, gradient * moves.changes + cost
 
     def _bits(self, centers: Tensor, halves: Tensor) -> Tensor:
-        """The bits (B, D, h, w) of cells, given the first ones; 0 where nothing is known."""
+        """The bits (B, D, h, w) of cells, the first of which the decoder knows; 0 where a cell has no end."""
         there = halves.isfinite()
         with self.codec.quickly():
             bits = self.prior.interval_bits(centers, torch.where(there, halves, 1.0), centers[:1], self.fineness)
