@@ -33,7 +33,7 @@ def trained(omega: Any, recipe: Any, tmp_path_factory: pytest.TempPathFactory) -
     for name, options in QUANTIZERS.items():
         run = tmp_path_factory.mktemp("runs") / name
         chosen = [part for option in options for part in ("--quantizer-option", option)]
-        done = omega("train", recipe(), "--quantizer", name, *chosen, "--steps", 400, "--output", run)
+        done = omega("train", recipe(), "--quantizer", name, *chosen, "--steps", 200, "--output", run)
         assert done.returncode == 0, done.stderr
         models[name] = run / "model.safetensors"
     return models
