@@ -12,8 +12,9 @@ Several moves at one position often correct the same error, and each is predicte
 those moves that lower J, but none that lowers it by much less than the best one at its position. After a step that
 lowered J by much less than predicted, the next one makes fewer moves at a position, and the damping μ grows; after one
 as predicted it shrinks, as in the method of Levenberg and Marquardt. The last step makes fewer moves the fewer symbols
-the file has, as predictions are then worse. Where a file has few symbols, a search of one step looks at both ways, and
-the last step is checked; otherwise only at moves by which D falls, and it is not, which photos do not miss.
+the file has, as predictions are then worse. With few symbols, moves in both directions are considered and the last step
+is checked. With more, a search of one step considers only the moves by which D falls, and the last step is not checked,
+which saves a synthesis and makes files of photos no worse.
 
 Only the encoder does this: files are decoded as others are. Refining the latent of each picture is due to Campos et al.
 2019, "Content Adaptive Optimization for Neural Image Compression" (CVPR Workshops, arXiv 1906.01223), and Yang, Bamler
@@ -50,7 +51,7 @@ _GOOD, _POOR = 0.5, 0.2  # shares of the predicted change, above which μ shrink
 _LEAST, _MOST = 0.4, 0.7  # between which a step's least share is, of what the best move at a position lowers J
 _LAST = 0.85, 0.35  # the last step's least share is not below these, at a fineness of 0 and of 1
 _COARSE = 0.35  # fineness, of `compact` at about .1 bits per pixel, below which predictions of moves are often wrong
-_PRICE = 0.45  # κ times the error of the latent is about twice the error of photos; the factor that files are best with
+_PRICE = 0.45  # the factor with which files of photos are best: κ times the latent's error is about twice the picture's
 _PROBED, _FEWEST_PROBED = 1 / 64, 32  # the share of values that move to measure κ, and the fewest
 _AREA = 8  # positions a side of the areas in which it is measured
 _USUAL_CURVATURE = 0.6  # κ where nothing can move: photos have .2 to 1.2
@@ -208,7 +209,7 @@ class _State:
 
 @dataclass(frozen=True)
 class _Moves:
-    """Moves of each value into the next cell in W ways.
+    """Moves of each value into the next cell in W directions.
 
     latent: (W, D, h, w), the values after them.
     changes: (W, D, h, w), what they change in the dequantized latent; 0 where there is no next cell.
@@ -322,7 +323,7 @@ class _Problem:
     def _predicted(self, state: _State, price: float, *, both: bool) -> tuple[_Moves, Tensor, Tensor]:
         """Moves of all values, the price of the bits that each adds, and the change of J without κ: (W, D, h, w).
 
-        both: whether moves are in both ways, or in the one in which D falls.
+        both: whether moves are in both directions, or in that in which D falls.
         """
         [gradient] = torch.autograd.grad(state.error, state.decoded)
         signs = gradient.new_tensor([-1, 1])[:, None, None, None] if both else -gradient.sign()
