@@ -149,13 +149,13 @@ class RateEncoder:
         """
         if self.rate.psnr is not None:
             return self.cut(symbols).known()
-        if self._budget is None:
-            coded = self.files.coded([symbols], self._enough(symbols))
-            return _known_until(coded, math.inf, coded.end_of(self._channels or self.files.codec.channels))
-        smallest = OmegaFile(replace(self.header, length=1, complete=False), b"\0")
-        length_within(smallest, self._budget)
+        stream_bytes = math.inf
+        if self._budget is not None:
+            smallest = OmegaFile(replace(self.header, length=1, complete=False), b"\0")
+            length_within(smallest, self._budget)  # raises if it is too large
+            stream_bytes = 1 + self._budget - smallest.least_bytes
         coded = self.files.coded([symbols], self._enough(symbols))
-        return _known_until(coded, 8 * (1 + self._budget - smallest.least_bytes))
+        return _known_until(coded, 8 * stream_bytes, None if self._channels is None else coded.end_of(self._channels))
 
     @property
     def _channels(self) -> int | None:

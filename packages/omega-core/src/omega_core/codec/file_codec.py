@@ -64,7 +64,7 @@ class FileCodec:
             self.check(pixels)
         found: dict[int, Symbols] = {}
         for places in _batches([pixels.shape for pixels in pictures]):
-            pixels = _stacked([pictures[place] for place in places])
+            pixels = stacked([pictures[place] for place in places])
             found |= zip(places, self.codec.symbols_of(pixels, tile=tile), strict=True)
         return [found[place] for place in range(len(pictures))]
 
@@ -92,7 +92,7 @@ class FileCodec:
         """
         found: dict[int, Pixels] = {}
         for places in _batches(sizes):
-            symbols = _stacked([pictures[place] for place in places])
+            symbols = stacked([pictures[place] for place in places])
             pixels = self.codec.pixels_of(symbols, *sizes[places[0]], tile=tile, colors=colors)
             found |= zip(places, pixels, strict=True)
         return [found[place] for place in range(len(pictures))]
@@ -243,7 +243,7 @@ class SymbolDecoder:
             self._step = None
 
 
-def _stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Stack arrays of one shape; a single one is not copied if torch takes it as it is."""
     flags = arrays[0].flags
     return arrays[0][None] if len(arrays) == 1 and flags.c_contiguous and flags.writeable else np.stack(arrays)

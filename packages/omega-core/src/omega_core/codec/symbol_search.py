@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from omega_core.codec.file_codec import stacked
 from omega_core.codec.image_codec import ImageCodec, image_tiles
 from omega_core.codec.tiling import Span
 from omega_core.coding.tables import MISSING, Symbols
@@ -74,7 +75,7 @@ class SymbolSearch:
         pixels: (colors, H, W), uint8.
         tile: as for `ImageCodec.encode_symbols`.
         """
-        return self.codec.latent_for_files(_image_of(pixels), tile=tile)
+        return self.codec.latent_for_files(torch.from_numpy(stacked([pixels])), tile=tile)
 
     @torch.no_grad()
     def nearest(self, latent: Tensor) -> Symbols:
@@ -98,7 +99,7 @@ class SymbolSearch:
 
         Large pictures are searched in tiles, one after the other. Raises ComponentError if the quantizer has no cells.
         """
-        codec, image = self.codec, _image_of(pixels)
+        codec, image = self.codec, torch.from_numpy(stacked([pixels]))
         nearest, shorter = (torch.from_numpy(each)[None] for each in (known.symbols, known.before))
         fineness = codec.fineness(nearest).to(codec.device)
         curvature = self._curvature(nearest, image.shape, fineness)
@@ -146,11 +147,6 @@ class SymbolSearch:
         images = _synthesized(codec, both, (len(both), colors, height, width), fineness.expand(len(both)))
         one, other = images.chunk(2)
         return float((other - one).square().sum() / change.float().square().sum())
-
-
-def _image_of(pixels: Pixels) -> Tensor:
-    """Pixels (colors, H, W) as a tensor (1, colors, H, W)."""
-    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())[None]
 
 
 def _areas(length: int) -> list[slice]:
