@@ -18,7 +18,7 @@ from omega_core.format.file import OmegaFile
 from omega_core.format.rate_control import truncate
 
 COUNT = 200
-KILLS = int(os.environ.get("OMEGA_KILLS", "2"))
+KILLS = int(os.environ.get("OMEGA_KILLS", "3"))
 Omega = Callable[..., subprocess.CompletedProcess[str]]
 
 
