@@ -37,6 +37,7 @@ And where the machine says otherwise, too, what one has compiled is kept for all
 """
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
+TYPES = ("mypy", "nox", "types-tqdm")
 ORACLES = ("pytorch-msssim", "scikit-image")
 METRICS = ("psnr-hvsm", "ssimulacra2")
 """What the extra of omega-train for perceptual metrics installs."""
@@ -116,7 +117,7 @@ def together(session: nox.Session) -> None:
 
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
-    tools = ("hatchling", "mypy", NODE, "playwright", "ruff", "tensorboard", "types-tqdm")
+    tools = ("hatchling", NODE, "playwright", "ruff", "tensorboard", *TYPES)
     install_all(session, *tools, *SITE, *EXTRAS, *CLUSTERS, *ORACLES, *TESTING, evaluation=True, onnx=True)
     install_torchac(session)
     check_types(session)
@@ -365,13 +366,15 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """A strict look at types, and at both style and types of what `omega new` makes."""
-    install_all(session, "mypy", "ruff", "types-tqdm", evaluation=True, onnx=True)
+    install_all(session, *TYPES, *ORACLES, "ruff", evaluation=True, onnx=True)
     check_types(session)
 
 
 def check_types(session: nox.Session) -> None:
-    """mypy on the packages; mypy and ruff on a new plugin of each kind."""
+    """mypy on the packages and scripts; mypy and ruff on a new plugin of each kind."""
     session.run("mypy")
+    session.run("mypy", "benchmarks")
+    session.run("mypy", "examples", "docs", "noxfile.py")
     made = Path(session.create_tmp()) / "made"
     shutil.rmtree(made, ignore_errors=True)
     for kind in ("architecture", "quantizer", "prior", "coder", "dataset", "trainer", "codec"):

@@ -33,7 +33,8 @@ def rows() -> Iterator[Row]:
         encoder = constriction.stream.queue.RangeEncoder()
         for share, mine in zip(shares, channels, strict=True):
             encoder.encode(mine, constriction.stream.model.Categorical(share, perfect=False))
-        return encoder.get_compressed()
+        words: np.ndarray = encoder.get_compressed()
+        return words
 
     def decode_directly() -> None:
         decoder = constriction.stream.queue.RangeDecoder(words)

@@ -63,8 +63,8 @@ def times(*functions: Callable[[], Any], rounds: int = 7, least: float = 0.05) -
 def peak_memory() -> float:
     """The peak memory of this process in MiB; on Linux only."""
     # getrusage would begin with the memory of the parent process
-    status = Path("/proc/self/status").read_text("utf-8")
-    return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
+    [peak] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text("utf-8"))
+    return int(peak) / 1024
 
 
 def in_a_process(module: str, *arguments: str) -> str:
@@ -82,10 +82,10 @@ def commands(
     """
 
     def running(command: list[str], environment: dict[str, str] | None) -> Callable[[], Any]:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         own = {**(os.environ if environment is None else environment)}
         own.pop("PYTHONDONTWRITEBYTECODE", None)
-        return lambda: subprocess.run(command, check=True, env=own, **quiet)
+        silent = subprocess.DEVNULL
+        return lambda: subprocess.run(command, check=True, env=own, stdout=silent, stderr=silent)
 
     each = zip(several, environments or [None] * len(several), strict=True)
     return times(*(running(*one) for one in each), rounds=rounds, least=0)

@@ -5,6 +5,7 @@ Its factored form is relative to the matrix products of that form, and to the fu
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
@@ -23,7 +24,7 @@ SIZES = {
 TEMPERATURE = 100.0
 """The quantizer's default, at which most of a softmax is smaller than the smallest normal number."""
 RANK = 1
-STAGES = {"channels": 576, "stages": [96, 224, 256]}
+STAGES = (96, 224, 256)
 WAYS = {"dense": dense_one_hot_max, "blocked": one_hot_max}
 
 
@@ -106,10 +107,12 @@ def factored_rows() -> Iterator[Row]:
     yield Row(f"Ω of rank {RANK}, {name}", "products", ours, bare, 4.0)
     yield Row(f"Ω of rank {RANK}, {name}", "flushed", ours, without, 1.1)
     yield Row(f"Ω of rank {RANK}, {name}", "full form", ours, other, 0.5)
-    quantizer = OmegaQuantizer(latent_channels=256, alphabet=16, start="scalar", rank=RANK, **STAGES)
+    quantizer = OmegaQuantizer(
+        channels=sum(STAGES), latent_channels=256, alphabet=16, start="scalar", rank=RANK, stages=STAGES
+    )
     latent = torch.randn(1, 256, 32, 48)
     z, direction, slope = latent.flatten(2)[0], quantizer.direction.detach()[:, 0], quantizer.slope.detach()
-    subtracted = quantizer.channels - sum(quantizer.stage == quantizer.stages - 1)
+    subtracted = sum(STAGES[:-1])
     with torch.inference_mode():
 
         def bare_symbols() -> None:
@@ -131,10 +134,10 @@ def rows() -> Iterator[Row]:
     for name, (size, limit) in SIZES.items():
         given = inputs(*size)
         dense, ours, without, bare = times(
-            lambda given=given: step(dense_one_hot_max, given),
-            lambda given=given: step(one_hot_max, given),
-            lambda given=given: flushed(one_hot_max, given),
-            lambda given=given: products(given),
+            partial(step, dense_one_hot_max, given),
+            partial(step, one_hot_max, given),
+            partial(flushed, one_hot_max, given),
+            partial(products, given),
         )
         yield Row(f"Ω, {name}", "products", ours, bare, limit)
         yield Row(f"Ω, {name}", "flushed", ours, without, 1.1)

@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 import omega_core
 from measure import Row, in_a_process, peak_memory, times
 from models import photo, untrained
+from omega_core.contracts.quantizer import Quantizer
+from omega_quant import OmegaQuantizer
 
 RECIPES = {"Ω": "openimages-omega-480", "integer": "openimages-integer-480"}
 MOST_MEMORY = 900.0  # MiB
@@ -54,14 +57,16 @@ def rows() -> Iterator[Row]:
         for kind, recipe in RECIPES.items():
             path = untrained(Path(name), recipe)
             model = omega_core.load_model(path)
-            architecture, quantizer, watch = model.codec.architecture, model.codec.quantizer, Watch()
+            codec, watch = model.codec, Watch()
+            assert isinstance(codec, omega_core.ImageCodec)
+            architecture, quantizer = codec.architecture, codec.quantizer
             for owner, method in ((architecture, "analysis"), (architecture, "synthesis"), (quantizer, "symbols")):
                 setattr(owner, method, watch.over(method, getattr(owner, method)))
-            encoding = watch.medians(lambda model=model: model.compress(picture))
+            encoding = watch.medians(partial(model.compress, picture))
             data = model.compress(picture)
-            decoding = watch.medians(lambda model=model, data=data: model.decompress(data))
+            decoding = watch.medians(partial(model.decompress, data))
             if kind == "Ω":
-                yield symbols_over_product(model)
+                yield symbols_over_product(quantizer)
             yield Row(f"encoding 768×512, {kind}, the rest", "analysis", encoding["rest"], encoding["analysis"], 0.05)
             yield Row(f"decoding 768×512, {kind}, the rest", "synthesis", decoding["rest"], decoding["synthesis"], 0.05)
             file = Path(name) / f"{kind}.omega"
@@ -71,9 +76,9 @@ def rows() -> Iterator[Row]:
                 yield Row(f"memory to {way} 768×512, {kind}", "900 MiB", memory, MOST_MEMORY, 1.0, "MiB")
 
 
-def symbols_over_product(model: omega_core.Model) -> Row:
+def symbols_over_product(quantizer: Quantizer) -> Row:
     """Finding the symbols of a latent of 48×32, over z·W."""
-    quantizer = model.codec.quantizer
+    assert isinstance(quantizer, OmegaQuantizer)
     latent = torch.randn(1, 480, 32, 48)
     z, w = latent.flatten(2)[0].T.contiguous(), quantizer.weight.detach().flatten(0, 1)
     with torch.inference_mode():

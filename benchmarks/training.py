@@ -53,7 +53,7 @@ def rows() -> Iterator[Row]:
 
     def our_step() -> None:
         ours.zero_grad()
-        task.training_step(batch, 0).backward()
+        torch.autograd.backward(task.training_step(batch, 0))
         ours.step()
 
     def their_step() -> None:
@@ -61,7 +61,7 @@ def rows() -> Iterator[Row]:
         rates, image = draw_rates(task.recipe, batch), pixels / 255
         restored, bits = research(image, rates.kept)
         mse = ((restored - image) / 0.5).square().mean(dim=(1, 2, 3))
-        (rates.lambda_ * mse + (1 - rates.lambda_) * bits / 784).mean().backward()
+        torch.autograd.backward((rates.lambda_ * mse + (1 - rates.lambda_) * bits / 784).mean())
         theirs.step()
 
     mine, others = times(our_step, their_step, rounds=5)

@@ -11,6 +11,7 @@ from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import omega_train
 from omega_core.coding import tables
@@ -117,12 +118,12 @@ def _method(name: str, function: object) -> str:
     return f"- `{name}{_signature(function)}`:{needed} {text}"
 
 
-def _signature(function: object) -> str:
+def _signature(function: Any) -> str:
     """As it is written in the source: that of `__init__` for a class."""
     made_by = function.__init__ if inspect.isclass(function) else function
     [written] = ast.parse(textwrap.dedent(inspect.getsource(made_by))).body
-    returns = getattr(written, "returns", None)
-    result = f" -> {ast.unparse(returns)}" if returns and not inspect.isclass(function) else ""
+    assert isinstance(written, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 (for mypy)
+    result = f" -> {ast.unparse(written.returns)}" if written.returns and not inspect.isclass(function) else ""
     return f"({ast.unparse(written.args)}){result}".replace("'", "")
 
 

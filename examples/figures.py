@@ -87,10 +87,11 @@ def main() -> None:
         return [f"--{name}={value}" for name in ("epochs", "steps") if (value := getattr(asked, name)) is not None]
 
     def trained(recipe: str, data: Path) -> Path:
-        given = asked.models / recipe / "model.safetensors" if asked.models else None
-        if given and given.exists():
-            return given
-        run = asked.output / "runs" / recipe
+        folders: list[Path] = [asked.models] if asked.models else []
+        for folder in folders:
+            if (given := folder / recipe / "model.safetensors").exists():
+                return given
+        run: Path = asked.output / "runs" / recipe
         if not (run / "model.safetensors").exists():
             omega("train", recipe, "--data", data, "--output", run, *length_of(recipe))
         return run / "model.safetensors"

@@ -89,7 +89,8 @@ def cat() -> Pixels:
     """The photo that comes with scikit-image."""
     from skimage.data import chelsea
 
-    return np.ascontiguousarray(chelsea().transpose(2, 0, 1))
+    pixels: Pixels = chelsea()  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 if __name__ == "__main__":
