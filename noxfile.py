@@ -112,8 +112,8 @@ def torchac(session: nox.Session) -> None:
 
 
 @nox.session
-def together(session: nox.Session) -> None:
-    """What continuous integration does with all packages in one environment, beside `built`.
+def ci_checkout(session: nox.Session) -> None:
+    """What continuous integration does with all packages in one environment, beside `ci_wheels`.
 
     Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
     """
@@ -193,13 +193,13 @@ def wheels(session: nox.Session) -> None:
 def plugins(session: nox.Session) -> None:
     """Plugins of third parties against our wheels: four, those that `omega new` makes, and the guide's."""
     outside = install_wheels(session, *(f"./tests/plugins/{name}" for name in THIRD_PARTIES))
-    shutil.copytree(ROOT / "tests" / "authors", outside / "authors")
+    shutil.copytree(ROOT / "tests" / "plugin_authors", outside / "plugin_authors")
     shutil.copytree(ROOT / "docs", outside / "docs")
     for name in THIRD_PARTIES:
         shutil.copytree(ROOT / "tests" / "plugins" / name / "tests", outside / name)
     shutil.copy(ROOT / "tests" / "conftest.py", outside)
     with session.chdir(outside):
-        run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "authors", *THIRD_PARTIES)
+        run_tests(session, "-c", str(ROOT / "pyproject.toml"), "--rootdir", ".", "plugin_authors", *THIRD_PARTIES)
 
 
 @nox.session
@@ -238,7 +238,7 @@ def lowest_versions(wheels: Iterable[str]) -> dict[str, str]:
 
 
 @nox.session
-def built(session: nox.Session) -> None:
+def ci_wheels(session: nox.Session) -> None:
     """What continuous integration does with wheels in one environment: `alone`, `wheels` and `plugins`."""
     for package in PACKAGES:
         test_alone(session, package)

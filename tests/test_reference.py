@@ -34,7 +34,7 @@ def test_every_hook_is_documented_and_tested(hook: str) -> None:
         return
     assert kind in KINDS
     assert len(list(checks_of(kind))) >= 8
-    tests = (Path(__file__).parent / "authors" / "test_new.py").read_text("utf-8")
+    tests = (Path(__file__).parent / "plugin_authors" / "test_new.py").read_text("utf-8")
     assert re.search(rf'^KINDS = .*"{kind}"', tests, re.MULTILINE)  # a plugin with this hook is made and used
 
 

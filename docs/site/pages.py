@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "benchmarks/README.md",
     "docs/*.md",
     "docs/models/*.md",
     "packages/*/*.md",

@@ -1,4 +1,4 @@
-"""What `omega new` makes, and what it does not. That it works is shown by tests/authors."""
+"""What `omega new` makes, and what it does not. That it works is shown by tests/plugin_authors."""
 
 import re
 import subprocess
