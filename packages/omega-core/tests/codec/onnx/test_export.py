@@ -8,8 +8,9 @@ import torch
 from torch.nn import functional as F
 
 import omega_core
+from omega_core.architectures.compact import CompactArchitecture
 from omega_core.codec.loading import load_model
-from omega_core.codec.model_file import Choice
+from omega_core.codec.model_file import Choice, read_model, write_model
 from omega_core.codec.onnx.session_codec import session_of
 from omega_core.contracts import Architecture, LocalArchitecture
 from omega_core.contracts.quantizer import Quantizer
@@ -46,6 +47,16 @@ class Smooth(LocalArchitecture):
 
     def render(self, features):
         return F.pixel_shuffle(self.smooth(features), self.stride)
+
+
+class OfBlocks(CompactArchitecture):
+    """The transform of `compact`, with latents from 0 to 255."""
+
+    def analysis(self, image):
+        return 128 + 16 * super().analysis(image)
+
+    def refine(self, latent, fineness=None):
+        return super().refine((latent - 128) / 16, fineness)
 
 
 class OneSize(Architecture):
@@ -170,6 +181,26 @@ def test_any_picture_has_the_same_symbols_and_pixels(smooth, shape):
         symbols = [model.decode(shorter)[0] for model in smooth]
         assert np.array_equal(*symbols)
         assert_alike(*(model.decompress_picture(shorter) for model in smooth))
+
+
+@pytest.mark.parametrize("nets", ["none", "synthesis"])
+def test_transforms_of_blocks_are_exported(nets, add_toy, model_file, exports):
+    widths = {"synthesis_width": 8, "detail_width": 4, "synthesis_depth": 1, "detail_depth": 1}
+    options = {"block": 8, "lapped": False, "origin": 1.0, "nets": nets, **widths}  # as in the model for screenshots
+    compact = Choice(name=add_toy("architecture", OfBlocks), options=options)
+    torch.manual_seed(0)
+    state = OfBlocks(latent_channels=12, **options).state_dict()
+    path = model_file(colors=3, architecture=compact)
+    model = read_model(path)
+    weights = {f"architecture.{name}": array.numpy() for name, array in state.items()}
+    write_model(
+        path, model.description, {name: array for name, array in model.arrays.items() if "prior" in name} | weights
+    )
+    torchs, own = load_model(path), load_model(exports(nets, path).folder)
+    for shape in ((40, 27, 3), (9, 70)):
+        data = torchs.compress(photo(*shape))
+        assert own.compress(photo(*shape)) == data
+        assert_alike(*(model.decompress_picture(data) for model in (torchs, own)))
 
 
 def test_large_pictures_are_coded_in_tiles(smooth):
