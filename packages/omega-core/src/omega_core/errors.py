@@ -3,11 +3,17 @@
 Every message says in one sentence what was found and, if it helps, in another what to do.
 """
 
+import copyreg
 from collections.abc import Sequence
+from typing import Any
 
 
 class OmegaError(Exception):
     """Base class of the errors that Omega raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # not by calling the class with the message, as it may take other arguments
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ComponentError(OmegaError):
@@ -72,9 +78,6 @@ class TargetExistsError(TargetError):
         super().__init__(f"{path} exists already; --overwrite replaces it, --skip-existing keeps it.")
         self.path = path
 
-    def __reduce__(self) -> tuple[type["TargetExistsError"], tuple[object]]:
-        return TargetExistsError, (self.path,)  # exceptions are pickled with their messages as arguments
-
 
 class TrainingError(OmegaError):
     """Training cannot start or continue."""
@@ -120,7 +123,7 @@ class OmegaDeprecationWarning(OmegaWarning):
     """A deprecated hook or argument is used; the message names its replacement."""
 
 
-class MissingExtraError(OmegaError, ImportError):
+class MissingExtraError(ImportError, OmegaError):  # in this order, it is copied with what an ImportError has besides
     """An imported package needs an extra of its distribution that is not installed."""
 
 

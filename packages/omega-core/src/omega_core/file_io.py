@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -42,15 +42,16 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     Raises TargetExistsError if the file exists and may not be replaced, TargetError if nothing can be written under
     this name, and OutputError if the folder or the file cannot be written, or the disk is full.
     """
-    temporary: Path | None = None
-    try:
+    with _naming(path), ExitStack() as cleaning:
         target = _checked_target(path, overwrite)
         if target.folder is None:
             handle, name = tempfile.mkstemp()
             temporary = Path(name)
+            cleaning.callback(temporary.unlink, missing_ok=True)
         else:
             _make_folder(target.folder)
             temporary = target.folder / temporary_name()
+            cleaning.callback(temporary.unlink, missing_ok=True)
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the umask leaves; asking for the umask would change it
         os.close(handle)
@@ -64,14 +65,6 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
                 os.fsync(file.fileno())
             _rename(temporary, target.path, overwrite)
             _sync_folder(target.folder)
-    except FileExistsError as problem:
-        raise TargetExistsError(path) from problem
-    except OSError as problem:
-        error = TargetError if problem.errno in _ABOUT_ONE_NAME else OutputError
-        raise error(f"cannot write {path}: {problem.strerror or problem}.") from problem
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def write_whole(path: Place, data: bytes, *, overwrite: bool = True) -> None:
@@ -80,20 +73,11 @@ def write_whole(path: Place, data: bytes, *, overwrite: bool = True) -> None:
     Raises the same errors, and StoreError for a store that takes no files.
     """
     if isinstance(path, Url):
-        _write_to_store(path, data, overwrite)
-        return
-    with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(data)
-
-
-def _write_to_store(url: Url, data: bytes, overwrite: bool) -> None:
-    try:
-        url.write_bytes(data, overwrite=overwrite)
-    except FileExistsError as problem:
-        raise TargetExistsError(url) from problem
-    except OSError as problem:
-        error = TargetError if problem.errno in _ABOUT_ONE_NAME else StoreError
-        raise error(f"cannot write {url}: {problem.strerror}.") from problem
+        with _naming(path, StoreError):
+            path.write_bytes(data, overwrite=overwrite)
+    else:
+        with replacing(path, overwrite=overwrite) as temporary:
+            temporary.write_bytes(data)
 
 
 @contextmanager
@@ -104,8 +88,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     Raises TargetExistsError if something is there already, and OutputError if the folder cannot be written.
     """
-    temporary: Path | None = None
-    try:
+    with _naming(path), ExitStack() as cleaning:
         target = Path(os.path.realpath(path))
         fill = target.is_dir()
         if os.path.lexists(target) and not (fill and not any(target.iterdir())):
@@ -113,6 +96,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         where = target if fill else target.parent  # a folder that is there may be a mounted disk, or the current one
         _make_folder(where)
         temporary = where / temporary_name()
+        cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
         temporary.mkdir()
         yield temporary
         if fill:
@@ -120,13 +104,6 @@ def whole_folder(path: Path) -> Iterator[Path]:
         else:
             temporary.rename(target)
         _sync_folder(where)
-    except FileExistsError as problem:
-        raise TargetExistsError(path) from problem
-    except OSError as problem:
-        raise OutputError(f"cannot write {path}: {problem.strerror or problem}.") from problem
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def is_written(path: Place) -> bool:
@@ -198,6 +175,18 @@ def bytes_of(source: Source) -> bytes:
 
 _ABOUT_ONE_NAME = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EOPNOTSUPP}
 """Errors that tell about one name and not about the disk: other files can still be written."""
+
+
+@contextmanager
+def _naming(path: Place, otherwise: type[OutputError] = OutputError) -> Iterator[None]:
+    """Turn an OSError into TargetExistsError, TargetError or `otherwise`; path: of what is written, for the message."""
+    try:
+        yield
+    except FileExistsError as problem:
+        raise TargetExistsError(path) from problem
+    except OSError as problem:
+        error = TargetError if problem.errno in _ABOUT_ONE_NAME else otherwise
+        raise error(f"cannot write {path}: {problem.strerror or problem}.") from problem
 
 
 @dataclass(frozen=True)

@@ -222,9 +222,6 @@ class _Parts(io.RawIOBase):
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
 
-    def tell(self) -> int:
-        return self._at
-
     def readinto(self, buffer: Any) -> int:
         data = self._fetch(self._at + len(buffer))
         buffer[: len(data)] = data

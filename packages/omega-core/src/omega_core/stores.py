@@ -63,8 +63,7 @@ class Stored:
         """What the store says of it now: its `type`, "file" or "directory", its `size` in bytes or None, and more."""
         with _plainly():
             self.system.invalidate_cache(self.path)
-            found: dict[str, Any] = self.system.info(self.path)
-        return found
+            return self.system.info(self.path)
 
     def version(self) -> str | None:
         """A text that another version of the file does not have; None if the store says nothing of the kind."""
@@ -76,8 +75,7 @@ class Stored:
         """The bytes from `start` to `end`; all bytes if the server knows no parts."""
         part = {} if (start, end) == (0, None) else {"start": start, "end": end}
         with _plainly():
-            data: bytes = self.system.cat_file(self.path, **part)
-        return data
+            return self.system.cat_file(self.path, **part)
 
     def download(self, target: Path, watch: Watch | None = None) -> None:
         """Write the content to a local file, piece by piece."""

@@ -1,3 +1,4 @@
+import io
 import tracemalloc
 from io import BytesIO
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from omega_core.errors import CutOffError, DamagedFileError
+from omega_core.errors import CutOffError, DamagedFileError, OmegaError
 from omega_core.format.binary import Reader, varint
 
 VARINTS = pytest.mark.parametrize(
@@ -68,6 +69,15 @@ def test_a_stream_that_has_ended_is_not_asked_again_within_a_read():
     stream = Slow(b"ab")
     assert Reader(stream).read_up_to(4) == b"ab"
     assert stream.asked == [4, 3, 2]
+
+
+def test_a_file_that_is_open_as_text_is_refused(tmp_path):
+    path = tmp_path / "a.omega"
+    path.write_bytes(b"\xff\xfe")
+    with path.open() as file, pytest.raises(OmegaError, match=r"the file .*a\.omega gives text.* such as 'rb'\.$"):
+        Reader(file)
+    with pytest.raises(OmegaError, match="the file StringIO gives text, not bytes"):
+        Reader(io.StringIO("a"))
 
 
 @pytest.mark.parametrize("count", [1, 3, 1 << 27])

@@ -471,8 +471,8 @@ def test_a_truncated_pack_has_the_same_share_of_every_stream_and_at_least_a_byte
         assert names == same
     assert pack.truncated_size(length) == len(short.to_bytes())
     assert Pack.parse(short.to_bytes()) == short
-    assert short.stream_bytes <= max(length, len(pack.blocks))
-    assert pack.least_bytes == len(pack.truncated(0).to_bytes())
+    assert short.stream_bytes <= length + len(pack.blocks)
+    assert pack.truncated_size(1) == len(pack.truncated(0).to_bytes())
 
 
 @given(packs())
@@ -485,11 +485,11 @@ def test_a_pack_with_all_bytes_of_its_streams_is_as_it_was(pack):
 
 @given(packs(), st.integers(-30, 900))
 def test_no_budget_of_a_pack_is_exceeded_and_none_is_wasted(pack, more):
-    whole, budget = pack.to_bytes(), max(1, pack.least_bytes + more)
+    whole, budget = pack.to_bytes(), max(1, pack.truncated_size(1) + more)
     if more < 0:
         with pytest.raises(RateError) as caught:
             truncate(whole, max_bytes=budget)
-        assert caught.value.least_bytes == pack.least_bytes
+        assert caught.value.least_bytes == pack.truncated_size(1)
         return
     data = truncate(whole, max_bytes=budget)
     length = length_within(pack, budget)
@@ -501,7 +501,7 @@ def test_no_budget_of_a_pack_is_exceeded_and_none_is_wasted(pack, more):
 def test_the_bytes_that_a_pack_leaves_of_its_budget_are_few():
     pack = Pack(tuple((block(100 + 50 * seed, seed=seed), (f"{seed}",)) for seed in range(5)))
     whole = pack.to_bytes()
-    for budget in range(pack.least_bytes, len(whole)):
+    for budget in range(pack.truncated_size(1), len(whole)):
         assert 0 <= budget - len(truncate(whole, max_bytes=budget)) <= len(pack.blocks)
 
 

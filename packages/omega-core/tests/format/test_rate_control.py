@@ -65,10 +65,10 @@ def test_no_budget_is_exceeded_and_each_is_used_to_the_last_byte(file):
     """But for one: with 256 bytes of stream, the header has a byte more."""
     whole = file.to_bytes()
     for budget in range(1, len(whole) + 9):
-        if budget < file.least_bytes:
+        if budget < file.truncated_size(1):
             with pytest.raises(RateError) as caught:
                 truncate(whole, max_bytes=budget)
-            assert caught.value.least_bytes == file.least_bytes
+            assert caught.value.least_bytes == file.truncated_size(1)
             continue
         found = truncate(whole, max_bytes=budget)
         unused = min(budget, len(whole)) - len(found)
@@ -79,7 +79,7 @@ def test_no_budget_is_exceeded_and_each_is_used_to_the_last_byte(file):
 
 @given(any_files(), st.integers(0, 300))
 def test_the_longest_stream_that_fits_is_taken(file, more):
-    budget = file.least_bytes + more
+    budget = file.truncated_size(1) + more
     length = length_within(file, budget)
     assert file.truncated_size(length) <= budget
     assert length == file.stream_bytes or file.truncated_size(length + 1) > budget
@@ -91,7 +91,7 @@ def test_bits_per_pixel_are_a_budget_too(file):
 
 @given(any_files(), st.integers(0, 300), st.integers(0, 300))
 def test_truncating_twice_is_truncating_once(file, more, fewer):
-    fewer, more = sorted((file.least_bytes + fewer, file.least_bytes + more))
+    fewer, more = sorted((file.truncated_size(1) + fewer, file.truncated_size(1) + more))
     data = file.to_bytes()
     assert truncate(truncate(data, max_bytes=more), max_bytes=fewer) == truncate(data, max_bytes=fewer)
 

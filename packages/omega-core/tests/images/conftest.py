@@ -38,6 +38,7 @@ def failing_format(monkeypatch, file_of):
             def load(self):
                 raise error
 
+        Image.init()  # now, as what it adds to Image.ID below would be lost
         monkeypatch.setattr(omega_core.images.reading, "FORMATS", ("PNG", "FAILING"))
         monkeypatch.setitem(Image.OPEN, "FAILING", (Failing, lambda start: start.startswith(b"FAILING")))
         monkeypatch.setattr(Image, "ID", [*Image.ID, "FAILING"])

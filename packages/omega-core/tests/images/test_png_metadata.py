@@ -69,6 +69,19 @@ def test_a_profile_that_inflates_without_end_takes_little_memory(monkeypatch):
     assert read_picture(png_of(2, 1, 8, 0, [b"\1\2"], (b"iCCP", b"name\0\0" + bomb))).profile == b""
 
 
+def test_what_a_png_says_of_its_colors_after_its_pixels_does_not_count():
+    chunks = [(b"cICP", bytes([12, 13, 0, 1])), (b"iCCP", b"name\0\0" + zlib.compress(SRGB))]
+    before = png_of(2, 1, 8, 0, [b"\1\2"], *chunks)
+    plain = png_of(2, 1, 8, 0, [b"\1\2"])
+    added = before[33 : 33 + len(before) - len(plain)]
+    file, colors = reduced(io.BytesIO(before))
+    assert colors == {"icc_profile": SRGB, "cicp": bytes([12, 13, 0, 1])}
+    assert b"iCCP" not in file.read()
+    file, colors = reduced(io.BytesIO(plain[:-12] + added + plain[-12:]))
+    assert colors == {}
+    assert b"iCCP" not in file.read()
+
+
 @pytest.mark.parametrize("length", [1 << 31, 0xFFFFFFFF])
 def test_a_chunk_longer_than_its_file_is_a_named_error(length):
     whole = png_of(2, 1, 8, 0, [b"\1\2"])
@@ -82,7 +95,7 @@ def test_an_excerpt_has_the_bytes_of_the_file_without_the_texts():
     texts = [text_of("tEXt", b"a", bytes(number)) for number in (0, 5, 70_000)]
     plain = png_of(2, 1, 8, 0, [b"\1\2"], (b"pHYs", bytes(9)))
     data = png_of(2, 1, 8, 0, [b"\1\2"], texts[0], texts[1], (b"pHYs", bytes(9)), texts[2])
-    file = reduced(io.BytesIO(data))
+    file, _ = reduced(io.BytesIO(data))
     assert file.read() == plain
     assert file.seek(-4, io.SEEK_END) == len(plain) - 4
     assert file.read(100) == plain[-4:]

@@ -1,6 +1,7 @@
 """Damaged, incomplete and foreign files."""
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from image_samples import read_or_refused, saved
 from PIL import Image
 
 import omega_core.images.reading
-from omega_core.errors import ImageError, NotEnoughMemoryError
+from omega_core.errors import ImageError, MissingExtraError, NotEnoughMemoryError
 from omega_core.images.reading import is_picture_name, read_picture
 from omega_core.images.writing import png
 
@@ -82,6 +83,27 @@ def test_a_missing_file_and_a_folder_are_named_errors(tmp_path):
         read_picture(tmp_path / "missing.png")
     with pytest.raises(ImageError, match="cannot be read: Is a directory"):
         read_picture(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("https://host/", "https://host/ names no file"),
+        ("odd://host/a.png", "there is no store whose URLs begin with odd://"),
+        ("file://host/a.png", "is no file of this machine"),
+        ("a\0b.png", r"cannot be read: no file can have its name \(embedded null byte\)\.$"),
+        ("a\ud800b.png", "cannot be read: no file can have its name .*surrogates not allowed"),
+    ],
+)
+def test_what_names_no_file_is_a_named_error(source, said):
+    with pytest.raises(ImageError, match=said):
+        read_picture(source)
+
+
+def test_a_missing_library_of_a_store_is_not_taken_for_an_error_of_the_picture(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(MissingExtraError, match="memory:// needs fsspec"):
+        read_picture("memory://folder/a.png")
 
 
 @pytest.mark.filterwarnings("ignore::omega_core.errors.OmegaWarning")

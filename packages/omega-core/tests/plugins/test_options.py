@@ -145,6 +145,22 @@ def test_whole_numbers_are_numbers_and_lists_become_tuples(fancy: Options) -> No
     assert type(checked["share"]) is float
 
 
+@pytest.mark.parametrize(
+    ("options", "keys"),
+    [
+        ({"any_of": [], "any-of": []}, "as any_of and as any-of"),
+        ({"any-of": [], "any_of": []}, "as any-of and as any_of"),
+    ],
+)
+def test_an_option_under_two_names_is_given_twice(fancy: Options, options: dict[str, Any], keys: str) -> None:
+    with pytest.raises(ComponentError) as raised:
+        fancy.checked(options)
+    assert str(raised.value) == f"the option any-of of the quantizer 'fancy' is given twice: {keys}."
+    with pytest.raises(ComponentError, match=f"is given twice: {keys}"):
+        fancy.parsed([f"{key}=a" for key in options])
+    assert fancy.parsed(["any-of=a", "any-of=b"]) == {"any_of": ["b"]}
+
+
 def test_a_former_name_of_an_option_works_and_warns() -> None:
     class Renamed:
         @renamed("steps", "levels", since="0.3")
@@ -155,6 +171,9 @@ def test_a_former_name_of_an_option_works_and_warns() -> None:
     assert list(options.known) == ["levels"]
     with pytest.warns(OmegaDeprecationWarning, match="the option steps of the quantizer 'mine' is deprecated since"):
         assert options.checked({"steps": 5}) == {"levels": 5}
+    for both in ({"steps": 5, "levels": 4}, {"levels": 4, "steps": 5}):
+        with pytest.warns(OmegaDeprecationWarning), pytest.raises(ComponentError, match=r"levels .* is given twice"):
+            options.checked(both)
     with pytest.warns(
         OmegaDeprecationWarning, match=r"steps is deprecated since omega-core 0\.3; use levels\."
     ) as type_name:

@@ -4,7 +4,7 @@ from importlib.metadata import distributions, entry_points
 import pytest
 
 import omega_core.plugins.registry
-from omega_core.errors import ComponentError, OmegaDeprecationWarning
+from omega_core.errors import ComponentError, DataError, OmegaDeprecationWarning
 from omega_core.plugins.components import KINDS, BundledModel, Component
 from omega_core.plugins.registry import (
     FIRST_PARTY,
@@ -414,6 +414,56 @@ def test_a_component_that_does_not_take_what_the_codec_gives_is_named(install, i
     install("omega-fancy", quantizers("anvil"))
     with pytest.raises(ComponentError, match=r"the quantizer 'anvil' cannot be made: .*'channels'"):
         build("quantizer", "anvil", {}, channels=8)
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (ValueError("no handle\nof any kind"), "no handle"),
+        (KeyError("handle"), "KeyError('handle')"),
+        (AttributeError("no handle"), "no handle"),
+        (FileNotFoundError(2, "No such file", "handle"), "[Errno 2] No such file: 'handle'"),
+        (AssertionError(), "AssertionError()"),
+        (MemoryError(), "MemoryError()"),
+        (ZeroDivisionError("by 0"), "by 0"),
+    ],
+)
+def test_whatever_a_constructor_raises_is_a_named_error(install, installed, monkeypatch, problem, said):
+    install("omega-fancy", quantizers("hammer"))
+
+    def broken(self, *, channels):
+        raise problem
+
+    monkeypatch.setattr(resolve("quantizer", "hammer"), "__init__", broken)
+    with pytest.raises(ComponentError) as caught:
+        build("quantizer", "hammer", {}, channels=8)
+    assert str(caught.value) == f"the quantizer 'hammer' cannot be made with {{}}: {said}"
+    assert caught.value.__cause__ is problem
+
+
+def test_an_error_for_the_user_that_a_constructor_raises_stays_what_it_is(install, installed, monkeypatch):
+    install("omega-fancy", quantizers("hammer"))
+
+    def without_pictures(self, *, channels):
+        raise DataError("there are no pictures.")
+
+    monkeypatch.setattr(resolve("quantizer", "hammer"), "__init__", without_pictures)
+    with pytest.raises(DataError, match=r"^there are no pictures\.$"):
+        build("quantizer", "hammer", {}, channels=8)
+
+
+def test_models_of_a_plugin_are_checked_as_its_components_are(install, loaded):
+    model = "BundledModel(name='mine', file='mine:a.safetensors', summary='x', fingerprint='a' * 64)"
+    for number, returned in enumerate((f"[{model}]", f"[{model}, {model}]", "['mine']")):
+        install(
+            f"omega-{number}",
+            "from omega_core import BundledModel, hookimpl\n"
+            f"@hookimpl\ndef omega_register_models():\n    return {returned}\n",
+        )
+    sound, twice, wrong = loaded().plugins
+    assert [each.qualified_name for each in sound.models] == ["omega-0/mine"]
+    assert twice.error == "ValueError: the model 'mine' is registered twice"
+    assert wrong.error == "TypeError: the model hook returned 'mine' instead of a BundledModel"
 
 
 def test_arguments_without_a_name_are_no_options(install, installed):

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from omega_core.codec.decoding import PictureMaker
 from omega_core.codec.file_codec import CodedSymbols, FileCodec
@@ -56,7 +55,7 @@ class Encoded:
         return self.whole.truncated(self.lengths[channels]).to_bytes()
 
     @classmethod
-    def of(cls, coded: CodedSymbols, coder: Coder, header: Header, counts: Sequence[int] = ()) -> Encoded:
+    def of(cls, coded: CodedSymbols, coder: Coder, header: Header, counts: Sequence[int]) -> Encoded:
         """Encode the symbols of pictures.
 
         coded: the symbols, in the order of coding.
@@ -153,7 +152,7 @@ class RateEncoder:
         if self._budget is not None:
             smallest = OmegaFile(replace(self.header, length=1, complete=False), b"\0")
             length_within(smallest, self._budget)  # raises if it is too large
-            stream_bytes = 1 + self._budget - smallest.least_bytes
+            stream_bytes = 1 + self._budget - smallest.truncated_size(1)
         coded = self.files.coded([symbols], self._enough(symbols))
         return _known_until(coded, 8 * stream_bytes, None if self._channels is None else coded.end_of(self._channels))
 
@@ -219,7 +218,7 @@ class RateEncoder:
 
 def _known_until(coded: CodedSymbols, end: float, most: int | None = None) -> KnownSymbols:
     """The first symbols with so many bits. most: of them, if there is a limit."""
-    bits = _bits_until(coded)[:most]
+    bits = coded.bits_until()[:most]
     end = min(end, float(bits[-1]))
     count, fewer = (1 + int(np.searchsorted(bits[:-1], part * end)) for part in (1, 1 - _SHORTER))
     less = float(bits[count - 1] - bits[fewer - 1])
@@ -230,13 +229,7 @@ def _known_until(coded: CodedSymbols, end: float, most: int | None = None) -> Kn
 
 def _growing_in_bits(coded: CodedSymbols, growth: float = 1.01) -> list[int]:
     """Rising numbers of symbols, the last that of all, each with so many times the bits of the one before."""
-    bits = _bits_until(coded)
+    bits = coded.bits_until()
     steps = np.arange(1, 1 + int(np.log(max(bits[-1] / _FEWEST_BITS, 1)) / np.log(growth)))
     found = np.searchsorted(bits, bits[-1] * growth ** -steps[::-1], side="right")
     return [*np.unique(found[(found > 0) & (found < len(bits))]).tolist(), len(bits)]
-
-
-def _bits_until(coded: CodedSymbols) -> NDArray[np.float64]:
-    """The bits of the first symbols up to each, in the order of coding."""
-    bits: NDArray[np.float64] = coded.tables.bits_of_each(coded.symbols)
-    return np.cumsum(bits, out=bits)

@@ -55,8 +55,7 @@ class Architecture(nn.Module, ABC):
         """
         if not self.fineness_aware:
             return self.synthesis(latent, height, width)
-        image: Tensor = cast(Any, self.synthesis)(latent, height, width, fineness)
-        return image
+        return cast(Any, self.synthesis)(latent, height, width, fineness)
 
     def normalize(self, image: Tensor) -> Tensor:
         """Scale an image (B, colors, H, W) from [0, 1] to the values whose MSE is the distortion; unchanged here."""

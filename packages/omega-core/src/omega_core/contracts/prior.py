@@ -83,7 +83,6 @@ class Prior(nn.Module, ABC):
 
         frozen: of a prior of this class, for as many channels and symbols. What it lacks stays as it is here.
         """
-        del frozen
         return False
 
     def likelihood(self, values: Tensor) -> Tensor:

@@ -149,8 +149,7 @@ class Quantizer(nn.Module, ABC):
 
         The symbols of the result may be None.
         """
-        quantized: Quantized = self(latent, prior, kept)
-        return quantized
+        return self(latent, prior, kept)
 
     def fit(self) -> None:
         """Set up quantization to symbols at the end of the relaxed phase. Does nothing unless overridden.
@@ -178,8 +177,7 @@ class Quantizer(nn.Module, ABC):
         below = flat_CPB.detach().floor().clamp(0, self.alphabet - 2).long()
         share = flat_CPB - below
         bits_CPB = lengths_CPS.gather(2, below) * (1 - share) + lengths_CPS.gather(2, below + 1) * share
-        bits: Tensor = (bits_CPB.sum(dim=1).T * self.mask(kept, places)[:, :, 0, 0]).sum(dim=1)
-        return bits
+        return (bits_CPB.sum(dim=1).T * self.mask(kept, places)[:, :, 0, 0]).sum(dim=1)
 
     def expected_rate(self, chances: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
         """Return the bits (B,) of the kept channels of symbols without an order, such as indices of a codebook.
@@ -192,8 +190,7 @@ class Quantizer(nn.Module, ABC):
         lengths_CPS = prior.code_lengths(chances.shape[3], chances.shape[4]).to(chances.dtype)
         lengths_CSP = lengths_CPS.expand(-1, chances.shape[3] * chances.shape[4], -1).transpose(1, 2)
         bits_BC = (chances.flatten(3) * lengths_CSP).sum(dim=(2, 3))
-        bits: Tensor = (bits_BC * self.mask(kept, bits_BC)[:, :, 0, 0]).sum(dim=1)
-        return bits
+        return (bits_BC * self.mask(kept, bits_BC)[:, :, 0, 0]).sum(dim=1)
 
     def temperature(self) -> Tensor | None:
         """Return the temperature of each channel, (C,), for the log; None for quantizers without temperatures."""

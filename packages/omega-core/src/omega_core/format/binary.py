@@ -1,7 +1,7 @@
 """A reader of bytes, varints and checksums."""
 
+import io
 import zlib
-from io import BytesIO
 from typing import Protocol
 
 from omega_core.errors import CutOffError, DamagedFileError, OmegaError
@@ -24,13 +24,16 @@ class Reader:
 
     taken: all bytes that were read so far.
 
-    Raises OmegaError for another source, such as a path.
+    Raises OmegaError for another source, such as a path, or a file that is open as text.
     """
 
     def __init__(self, source: Stream | bytes) -> None:
         if not isinstance(source, bytes) and not hasattr(source, "read"):
             raise OmegaError(f"bytes or an open file are needed, not {type(source).__name__}.")
-        self.source = BytesIO(source) if isinstance(source, bytes) else source
+        if isinstance(source, io.TextIOBase):
+            name = getattr(source, "name", type(source).__name__)
+            raise OmegaError(f"the file {name} gives text, not bytes; open it in binary mode, such as 'rb'.")
+        self.source = io.BytesIO(source) if isinstance(source, bytes) else source
         self.taken = bytearray()
 
     def read_up_to(self, count: int) -> bytes:

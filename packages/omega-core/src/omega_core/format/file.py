@@ -58,11 +58,6 @@ class OmegaFile:
         """The bytes of the stream."""
         return self.header.length
 
-    @property
-    def least_bytes(self) -> int:
-        """The size of the file when it is truncated to one byte of its stream."""
-        return self.truncated_size(1)
-
     def truncated_size(self, length: int) -> int:
         """Return the size of the file with up to `length` bytes of the stream."""
         header = self.header.truncated(min(length, self.header.length))

@@ -154,28 +154,25 @@ class Header:
             raise FileFormatError(message)
         coder = CODERS[coder_number] or reader.bytes(reader.varint()).decode(errors="replace")
         fields = _read_fields(reader) if flags & _FIELDS else {}
+        length = int.from_bytes(reader.bytes((flags >> _LENGTH & 3) + 1), "little")
         try:
             header = cls(
                 fingerprint=fingerprint,
                 coder=coder,
                 mode=MODES[flags & 3],
                 sizes=_sizes(first, fields.pop(_PICTURES, b"\1")),
-                length=int.from_bytes(reader.bytes((flags >> _LENGTH & 3) + 1), "little"),
+                length=length,
                 complete=bool(flags & _COMPLETE),
-                tile=_tile(fields.pop(_TILE, None)),
+                tile=Reader(fields.pop(_TILE)).varint() if _TILE in fields else None,
                 alpha=fields.pop(_ALPHA, None),
                 profile=fields.pop(_PROFILE, b""),
                 unknown=fields,
             )
-            if header.to_bytes() == bytes(reader.taken):  # the only valid encoding
-                return header
-        except ValueError as problem:
-            raise _contradiction() from problem
-        raise _contradiction()
-
-
-def _contradiction() -> DamagedFileError:
-    return DamagedFileError("the file is damaged: its header contradicts itself. Get it again.")
+            if header.to_bytes() != bytes(reader.taken):
+                raise ValueError("this is not the only valid encoding of the header")
+        except (FileFormatError, ValueError) as problem:
+            raise DamagedFileError("the file is damaged: its header contradicts itself. Get it again.") from problem
+        return header
 
 
 def _read_fields(reader: Reader) -> dict[int, bytes]:
@@ -191,20 +188,9 @@ def _read_fields(reader: Reader) -> dict[int, bytes]:
 
 
 def _sizes(first: tuple[int, int], payload: bytes) -> tuple[tuple[int, int], ...]:
-    """(height, width) of each picture, from the first and the field of the others. Raises ValueError."""
+    """(height, width) of each picture, from the first and the field of the others. Raises FileFormatError."""
     reader = Reader(payload)
-    try:
-        count = reader.byte()
-        if len(payload) == 1:
-            return (first,) * count
-        return (first, *((reader.varint(), reader.varint()) for _ in range(count - 1)))
-    except FileFormatError as problem:
-        raise ValueError(f"the field of pictures is not what it has to be: {problem}") from problem
-
-
-def _tile(payload: bytes | None) -> int | None:
-    """The side of tiles from their field. Raises ValueError."""
-    try:
-        return None if payload is None else Reader(payload).varint()
-    except FileFormatError as problem:
-        raise ValueError(f"the field of tiles is not what it has to be: {problem}") from problem
+    count = reader.byte()
+    if len(payload) == 1:
+        return (first,) * count
+    return (first, *((reader.varint(), reader.varint()) for _ in range(count - 1)))

@@ -150,14 +150,11 @@ class Pack:
         """The number of pixels of all pictures."""
         return sum(block.pixels for block, _ in self.blocks)
 
-    @property
-    def least_bytes(self) -> int:
-        """The size of the pack when every block is truncated to one byte of its stream."""
-        return self._size([1] * len(self.blocks))
-
     def truncated_size(self, length: int) -> int:
-        """Return the size of the pack truncated to up to `length` bytes of all streams together."""
-        return self._size(self._lengths(length))
+        """Return the size of the pack truncated to up to `length` bytes of all streams together, at least 1 of each."""
+        lengths = self._lengths(length)
+        sizes = [block.truncated_size(own) for own, (block, _) in zip(lengths, self.blocks, strict=True)]
+        return len(self._before_blocks(sizes)) + sum(sizes)
 
     def truncated(self, length: int) -> "Pack":
         """Return the pack with up to `length` bytes of all streams together, of each the same share."""
@@ -169,10 +166,6 @@ class Pack:
         """The bytes of the stream of each block, at least 1, if the pack is truncated."""
         whole = [block.header.length for block, _ in self.blocks]
         return [max(1, own * min(length, sum(whole)) // max(1, sum(whole))) for own in whole]
-
-    def _size(self, lengths: Sequence[int]) -> int:
-        sizes = [block.truncated_size(own) for own, (block, _) in zip(lengths, self.blocks, strict=True)]
-        return len(self._before_blocks(sizes)) + sum(sizes)
 
     @property
     def stream_bytes(self) -> int:

@@ -65,9 +65,9 @@ def length_within(whole: OmegaFile | Pack, budget: int) -> int:
 
     Raises RateError if it is larger with a byte for each stream.
     """
-    if whole.least_bytes > budget:
-        message = f"{budget} bytes are not enough: the smallest file takes {whole.least_bytes}."
-        raise RateError(message, least_bytes=whole.least_bytes)
+    least = whole.truncated_size(1)
+    if least > budget:
+        raise RateError(f"{budget} bytes are not enough: the smallest file takes {least}.", least_bytes=least)
     fitting, above = 0, whole.stream_bytes + 1
     while above - fitting > 1:
         middle = (fitting + above) // 2

@@ -30,17 +30,11 @@ class StreamingFile:
         """
         end = self.start + self.header.length
         wanted = min(self.start + length, end)
-        self._read_to(wanted + CHECKSUM if wanted == end else wanted)
+        needed = wanted + CHECKSUM if wanted == end else wanted
+        self._reader.read_up_to(needed - len(self._reader.taken))
         taken = bytes(self._reader.taken)
+        if len(taken) < needed:
+            raise cut_off(self.header, end + CHECKSUM - len(taken), min(self.header.length, len(taken) - self.start))
         if wanted == end:
             check(taken[:end], taken[end:])
         return taken[self.start : wanted]
-
-    def _read_to(self, end: int) -> None:
-        """Read the bytes before offset `end`. Raises CutOffError if there are fewer."""
-        self._reader.read_up_to(end - len(self._reader.taken))
-        missing = end - len(self._reader.taken)
-        if missing > 0:
-            there = min(self.header.length, len(self._reader.taken) - self.start)
-            whole = self.start + self.header.length + CHECKSUM - len(self._reader.taken)
-            raise cut_off(self.header, whole, there)

@@ -10,7 +10,7 @@ from omega_core.errors import ImageError
 from omega_core.format.header import MAGIC as FILE
 from omega_core.format.packs import MAGIC as PACK
 from omega_core.images.pictures import check_size
-from omega_core.images.png_metadata import colors_of, reduced
+from omega_core.images.png_metadata import reduced
 
 _FIRST = 16  # bytes, as Pillow's plugins expect them
 _UNREADABLE = (SyntaxError, IndexError, TypeError, struct.error)  # a plugin that does not take a file
@@ -51,8 +51,7 @@ def open_image(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image
         factory, accept = Image.OPEN[name]
         if accept is not None and accept(first) is not True:
             continue
-        colors = colors_of(file) if name == "PNG" else {}
-        plain = reduced(file) if name == "PNG" else file
+        plain, colors = reduced(file) if name == "PNG" else (file, {})
         if name == "WEBP":
             _check_canvas(file, max_pixels)
         plain.seek(0)

@@ -25,14 +25,15 @@ class _Chunk(NamedTuple):
     length: int
 
 
-def reduced(file: BinaryIO) -> BinaryIO:
+def reduced(file: BinaryIO) -> tuple[BinaryIO, dict[str, bytes]]:
     """Return a PNG file without its texts, except for those with an orientation, and without its ICC profile.
 
-    A PNG without such chunks is returned as it is. `colors_of` reads the profile.
+    file: open for reading, seekable; it is returned as it is if it has no such chunks.
 
-    file: open for reading, seekable.
+    Also returns what it says about its colors that is left out or that Pillow does not keep, if it is there: the ICC
+    profile, of up to 64 MiB, as "icc_profile", and the 4 bytes of the chunk cICP as "cicp".
     """
-    left_out, oriented = [], set[bytes]()
+    left_out, oriented, colors, before_pixels = list[_Chunk](), set[bytes](), dict[str, bytes](), True
     for chunk in _chunks(file):
         if chunk.kind in _TEXTS:
             keyword = _payload(file, chunk, _LONGEST_NAME).split(b"\0")[0]
@@ -42,33 +43,20 @@ def reduced(file: BinaryIO) -> BinaryIO:
                 left_out.append(chunk)
         elif chunk.kind == b"iCCP":
             left_out.append(chunk)
+            if before_pixels:
+                packed = _payload(file, chunk).partition(b"\0")[2][1:]
+                colors["icc_profile"] = _inflated(packed, MAX_READ_PROFILE_BYTES) or b""
+        elif chunk.kind == b"cICP" and chunk.length == 4 and before_pixels:
+            colors["cicp"] = _payload(file, chunk)
+        elif chunk.kind == b"IDAT":
+            before_pixels = False
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
     if not left_out:
-        return file
+        return file, colors
     starts = [0, *(chunk.start + chunk.length + _BESIDES for chunk in left_out)]
     stops = [*(chunk.start for chunk in left_out), end]
-    return io.BufferedReader(_Excerpt(file, list(zip(starts, stops, strict=True))))
-
-
-def colors_of(file: BinaryIO) -> dict[str, bytes]:
-    """Return what a PNG file says about its colors that `reduced` leaves out or Pillow does not keep.
-
-    file: open for reading, seekable.
-
-    Returns, if they are there, the ICC profile, of up to 64 MiB, as "icc_profile", and the 4 bytes of the chunk cICP as
-    "cicp".
-    """
-    found = dict[str, bytes]()
-    for chunk in _chunks(file):
-        if chunk.kind == b"iCCP":
-            packed = _payload(file, chunk).partition(b"\0")[2][1:]
-            found |= {"icc_profile": _inflated(packed, MAX_READ_PROFILE_BYTES) or b""}
-        elif chunk.kind == b"cICP" and chunk.length == 4:
-            found |= {"cicp": _payload(file, chunk)}
-        elif chunk.kind == b"IDAT":
-            break
-    return found
+    return io.BufferedReader(_Excerpt(file, list(zip(starts, stops, strict=True)))), colors
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:

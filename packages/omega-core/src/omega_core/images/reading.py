@@ -5,16 +5,16 @@ import struct
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from omega_core.errors import ImageError, NotEnoughMemoryError, OmegaError, OmegaWarning
+from omega_core.errors import ImageError, MissingExtraError, NotEnoughMemoryError, OmegaError, OmegaWarning
 from omega_core.file_io import Readable, Source, bytes_of
 from omega_core.images.arrays import picture_of_array, picture_of_tensor
 from omega_core.images.color import check_numbers, is_deep, is_gray, to_eight_bits, with_plain_colors
@@ -36,6 +36,8 @@ PictureLike: TypeAlias = "FileOrArray | Tensor"
 
 Batch: TypeAlias = "list[Any] | tuple[Any, ...] | Tensor"
 """Several pictures: a list or tuple of them, or a tensor (B, colors, H, W)."""
+
+Value = TypeVar("Value")
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 """The file formats that are read, by their names in Pillow. HEIF is one that pillow-heif adds to it."""
@@ -79,7 +81,7 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
         else:
             # from an open file: of a path, Pillow maps some TIFF files into memory with their sides exchanged
             with (
-                picture if isinstance(picture, io.BytesIO) else _opened(place_of(picture)) as file,
+                picture if isinstance(picture, io.BytesIO) else _opened(picture) as file,
                 open_image(file, _formats(), max_pixels) as image,
             ):
                 read, remarks = _from_pillow(image, max_pixels)
@@ -151,12 +153,21 @@ def _formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _opened(place: Place) -> BinaryIO:
-    if isinstance(place, Url):
-        return io.BytesIO(place.read_bytes())
-    if place.exists() and not place.is_file() and not place.is_dir():
-        raise ImageError("this is neither a file nor a folder.")  # a named pipe would be waited for
-    return place.open("rb")
+def _opened(text: str | PathLike[str] | Url) -> BinaryIO:
+    """Open a file for reading. Raises OSError, ImageError, and MissingExtraError without the library of its store."""
+    try:
+        place = place_of(text)
+        if isinstance(place, Url):
+            return io.BytesIO(place.read_bytes())
+        if place.exists() and not place.is_file() and not place.is_dir():
+            raise OmegaError("this is neither a file nor a folder.")  # a named pipe would be waited for
+        return place.open("rb")
+    except MissingExtraError:
+        raise
+    except OmegaError as problem:
+        raise ImageError(str(problem)) from problem
+    except ValueError as problem:
+        raise ImageError(f"the picture cannot be read: no file can have its name ({problem}).") from problem
 
 
 def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str]]:
@@ -164,7 +175,7 @@ def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str
     check_size(image.width, image.height, max_pixels)
     check_numbers(image)
     remarks = []
-    if _has_several(image):
+    if _told(lambda: _has_several(image), False):
         remarks.append("only the first of its several pictures is taken.")
     if is_deep(image):
         remarks.append("its 16 bits are reduced to 8.")
@@ -175,10 +186,10 @@ def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str
         image,
         found if isinstance(found, bytes) and image.mode not in ("LAB", "HSV") else b"",
         gray=is_gray(image),
-        adobe_rgb=_is_adobe_rgb(image),
+        adobe_rgb=_told(lambda: is_adobe_rgb(image.getexif()), False),
     )
     remarks.append(remark)
-    turn = _UPRIGHT.get(_orientation(image))
+    turn = _UPRIGHT.get(_told(lambda: int(image.getexif().get(ExifTags.Base.Orientation, 1)), 1))
     image = to_eight_bits(image)
     if turn is not None:
         turned = image.transpose(turn)
@@ -192,25 +203,16 @@ def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str
 
 def _has_several(image: Image.Image) -> bool:
     """Whether an image is the first of several, so that the caller has not chosen one of them."""
+    several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"  # whose others are previews
+    return several and image.tell() == 0
+
+
+def _told(ask: Callable[[], Value], otherwise: Value) -> Value:
+    """What `ask` returns of metadata, or of what comes after the first picture; `otherwise` if that cannot be read."""
     try:
-        several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"  # whose others are previews
-        return several and image.tell() == 0
-    except (*_FAILURES, OSError):  # of what comes after the first
-        return False
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except (*_FAILURES, OSError):  # metadata that cannot be read says nothing
-        return 1
-
-
-def _is_adobe_rgb(image: Image.Image) -> bool:
-    try:
-        return is_adobe_rgb(image.getexif())
+        return ask()
     except (*_FAILURES, OSError):
-        return False
+        return otherwise
 
 
 def is_picture_name(path: Place) -> bool:

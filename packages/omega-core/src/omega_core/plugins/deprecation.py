@@ -40,8 +40,7 @@ def renamed(old: str, new: str, *, since: str) -> Callable[[Function], Function]
 def renamed_arguments(target: Any) -> Mapping[str, tuple[str, str]]:
     """Return (current name, version of the change) by former name, for the arguments of a function or class."""
     made_by = target.__init__ if inspect.isclass(target) else target
-    found: Mapping[str, tuple[str, str]] = getattr(made_by, "renamed_arguments", {})
-    return found
+    return getattr(made_by, "renamed_arguments", {})
 
 
 def warn_of(old: str, new: str, since: str, *, stacklevel: int) -> None:

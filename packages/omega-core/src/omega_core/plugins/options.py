@@ -106,23 +106,26 @@ class Options:
 
         values: by argument name or recipe key. Renamed options still work under their former names, with a warning.
 
-        Raises ComponentError for unknown options and for values of another type.
+        Raises ComponentError for unknown options, for one that is given under two names, and for values of another
+        type.
         """
-        checked = {}
+        checked, keys = dict[str, Any](), dict[str, str]()
         for key, value in values.items():
             option = self._option(key)
+            self._check_once(option, key, keys)
             with self._naming(option):
                 checked[option.name] = option.checked(value)
         return checked
 
     def parsed(self, texts: Sequence[str]) -> dict[str, Any]:
         """Parse strings such as "levels=8" to options by argument name. Raises ComponentError as `checked` does."""
-        parsed = {}
+        parsed, keys = dict[str, Any](), dict[str, str]()
         for text in texts:
             key, equals, value = text.partition("=")
             if not equals:
                 raise ComponentError(f"an option is name=value, such as levels=8, not {text!r}.")
             option = self._option(key.strip())
+            self._check_once(option, key.strip(), keys)
             with self._naming(option):
                 parsed[option.name] = option.parsed(value.strip())
         return parsed
@@ -142,6 +145,14 @@ class Options:
         guess = f" Did you mean {near[0]!r}?" if near else ""
         available = ", ".join(keys) or "none"
         raise ComponentError(f"the {self.kind} {self.name!r} has no option {key!r}.{guess} Its options: {available}.")
+
+    def _check_once(self, option: Option, key: str, keys: dict[str, str]) -> None:
+        """Raise ComponentError if an option has another key among those so far, by argument name; add its key."""
+        other = keys.setdefault(option.name, key)
+        if other != key:
+            raise ComponentError(
+                f"the option {option.key} of the {self.kind} {self.name!r} is given twice: as {other} and as {key}."
+            )
 
     @contextmanager
     def _naming(self, option: Option) -> Iterator[None]:

@@ -122,6 +122,7 @@ class Plugin:
 
 
 Named = TypeVar("Named", Registered, RegisteredModel)
+Entry = TypeVar("Entry", Component, BundledModel)
 
 
 class Registry:
@@ -223,28 +224,26 @@ def _registered(module: object, distribution: str) -> dict[str, Any]:
         warnings.simplefilter("always")
         manager.register(module)
     manager.check_pending()
-    found: dict[tuple[str, str], Registered] = {}
-    for kind in KINDS:
-        for components in getattr(manager.hook, f"omega_register_{kind}s")():
-            for component in components:
-                if not isinstance(component, Component):
-                    raise TypeError(f"the {kind} hook returned {component!r} instead of a Component")
-                if (kind, component.name) in found:
-                    raise ValueError(f"the {kind} {component.name!r} is registered twice")
-                found[kind, component.name] = Registered(kind, component, distribution)
-    models: dict[str, RegisteredModel] = {}
-    for several in manager.hook.omega_register_models():
-        for model in several:
-            if not isinstance(model, BundledModel):
-                raise TypeError(f"the hook for models returned {model!r} instead of a BundledModel")
-            if model.name in models:
-                raise ValueError(f"the model {model.name!r} is registered twice")
-            models[model.name] = RegisteredModel(model, distribution)
     return {
-        "components": tuple(found.values()),
-        "models": tuple(models.values()),
+        "components": tuple(
+            Registered(kind, each, distribution) for kind in KINDS for each in _returned(manager, kind, Component)
+        ),
+        "models": tuple(RegisteredModel(each, distribution) for each in _returned(manager, "model", BundledModel)),
         "remarks": tuple(str(each.message) for each in caught),
     }
+
+
+def _returned(manager: pluggy.PluginManager, kind: str, entry_type: type[Entry]) -> Iterable[Entry]:
+    """What the hook for a kind returned. Raises TypeError for another type, ValueError for two entries of one name."""
+    found = dict[str, Entry]()
+    for entries in getattr(manager.hook, f"omega_register_{kind}s")():
+        for entry in entries:
+            if not isinstance(entry, entry_type):
+                raise TypeError(f"the {kind} hook returned {entry!r} instead of a {entry_type.__name__}")
+            if entry.name in found:
+                raise ValueError(f"the {kind} {entry.name!r} is registered twice")
+            found[entry.name] = entry
+    return found.values()
 
 
 def _normalized(name: str) -> str:
@@ -316,6 +315,9 @@ def make(kind: str, name: str, target: Any, options: Mapping[str, Any], **requir
         raise ComponentError(f"the {kind} {name!r} cannot be made: {problem}.") from problem
     try:
         return target(**required, **chosen)
-    except (TypeError, ValueError, OverflowError, MemoryError, RuntimeError) as problem:
-        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+    except OmegaError:
+        raise
+    except Exception as problem:  # a plugin may raise anything
+        said = "" if isinstance(problem, KeyError) else str(problem).strip()  # of which it would be the key alone
+        reason = said.splitlines()[0] if said else repr(problem)
         raise ComponentError(f"the {kind} {name!r} cannot be made with {chosen}: {reason}") from problem

@@ -1,7 +1,6 @@
 """Checks of architectures (`omega_core.contracts.Architecture`)."""
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -13,8 +12,8 @@ from omega_core.coding.tables import NoPrior
 from omega_core.contracts.architecture import Architecture, LocalArchitecture
 from omega_core.errors import ImageError
 from omega_core.testing import modules
-from omega_core.testing.checking import Checks, expect, raises
-from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
+from omega_core.testing.checking import Checks, expect, need, raises
+from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, seeded
 from omega_core.testing.reference import Millionths
 
 
@@ -34,7 +33,7 @@ class ArchitectureSubject(ModuleSubject):
 
     def make(self) -> Architecture:
         """A new one."""
-        return cast(Architecture, self.made_with(latent_channels=self.latent_channels))
+        return self.made_with(latent_channels=self.latent_channels)
 
     def sizes_of(self, module: Architecture) -> tuple[tuple[int, int], ...]:
         """Sizes of images to check with."""

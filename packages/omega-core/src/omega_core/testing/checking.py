@@ -1,6 +1,5 @@
 """Subjects, checks, and the messages of failures."""
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -69,7 +68,6 @@ class Check(Generic[AnySubject]):
     """A function of a subject that raises ContractError, and whose docstring says what the contract asks."""
 
     def __init__(self, function: Callable[[AnySubject], None]) -> None:
-        functools.update_wrapper(self, function)
         self.function = function
         self.name: str = function.__name__
         self.asks = " ".join((function.__doc__ or "").split())
@@ -81,14 +79,11 @@ class Check(Generic[AnySubject]):
             self.function(subject)
         except Unclaimed:
             raise
-        except _Seen as seen:
-            raise self.failure(subject, str(seen)) from None
         except Exception as problem:  # whatever a stranger's component raises
-            raise self.failure(subject, f"{type(problem).__name__}: {problem}") from problem
-
-    def failure(self, subject: AnySubject, seen: str) -> ContractError:
-        """What is raised where the component does something else."""
-        return ContractError(f"{subject.kind} {subject.name}, {self.name}. The contract asks: {self.asks} Seen: {seen}")
+            told = isinstance(problem, _Seen)
+            seen = str(problem) if told else f"{type(problem).__name__}: {problem}"
+            asked = f"{subject.kind} {subject.name}, {self.name}. The contract asks: {self.asks}"
+            raise ContractError(f"{asked} Seen: {seen}") from (None if told else problem)
 
 
 class Checks(Generic[AnySubject]):
@@ -142,6 +137,12 @@ def expect(holds: object, seen: str) -> None:
     """Say what was seen, unless the condition holds."""
     if not holds:
         raise _Seen(seen)
+
+
+def need(claimed: bool, what: str) -> None:
+    """Leave a check out where the component does not claim what it is about."""
+    if not claimed:
+        raise Unclaimed(f"it does not claim to {what}")
 
 
 def raises(error: type[Exception], action: Callable[[], object]) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ class CodecSubject(Subject):
 
     def make(self) -> Codec:
         """A new one."""
-        return cast(Codec, self.made_with())
+        return self.made_with()
 
 
 checks: Checks[CodecSubject] = Checks(common.checks)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from omega_core.testing import common
-from omega_core.testing.checking import Checks, Subject, Unclaimed, expect
+from omega_core.testing.checking import Checks, Subject, expect
 from omega_core.testing.simulated_device import elsewhere
 
 Outputs = Mapping[str, Tensor]
@@ -193,8 +193,7 @@ def expect_derivative(function: Any, at: Tensor, name: str) -> None:
         value = function(point)
         if weights is None:
             weights = torch.randn(value.shape, dtype=value.dtype, generator=torch.Generator().manual_seed(6))
-        total: Tensor = (value * weights).sum()
-        return total
+        return (value * weights).sum()
 
     point = at.clone().requires_grad_()
     value = projected(point)
@@ -211,9 +210,3 @@ def expect_derivative(function: Any, at: Tensor, name: str) -> None:
         error < 1e-3,
         f"along a direction the gradient of {name} is {claimed:.6g}, the difference quotient {found[1]:.6g}",
     )
-
-
-def need(claimed: bool, what: str) -> None:
-    """Leave a check out where the component does not claim what it is about."""
-    if not claimed:
-        raise Unclaimed(f"it does not claim to {what}")

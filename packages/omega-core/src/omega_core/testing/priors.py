@@ -15,8 +15,8 @@ from omega_core.contracts import implements
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.contracts.quantizer import MOST_LEVEL, Refinement
 from omega_core.testing import modules
-from omega_core.testing.checking import Checks, expect
-from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
+from omega_core.testing.checking import Checks, expect, need
+from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, seeded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class PriorSubject(ModuleSubject):
         """A new one."""
         size = self.latent_size if self.fixed else None
         sizes = {"channels": self.channels, "alphabet": self.alphabet, "lowest": self.lowest, "latent_size": size}
-        return cast(Prior, self.made_with(**sizes))
+        return self.made_with(**sizes)
 
     def made(self, seed: int = 0) -> Prior:
         """A new one that has seen some symbols, others for another seed; one that is conditional, to be frozen."""
@@ -54,7 +54,7 @@ class PriorSubject(ModuleSubject):
 
     def following(self, seed: int = 0) -> Prior:
         """A new one that took note of how symbols refine each other: those of each channel those of the one before."""
-        prior = cast(Prior, super().made(seed))
+        prior: Prior = super().made(seed)
         before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
         number = torch.arange(self.alphabet) + self.lowest
         levels = torch.where(before == 0, number, 2 * before + number % 2).clamp(-MOST_LEVEL, MOST_LEVEL)
@@ -267,7 +267,7 @@ def freezing_does_not_depend_on_the_machine(subject: PriorSubject) -> None:
 @checks.add
 def observing_makes_what_is_frequent_cheap(subject: PriorSubject) -> None:
     """A prior that `observes` charges less for symbols it saw often: less than the same bits for all would be."""
-    prior = cast(Prior, ModuleSubject.made(subject))
+    prior: Prior = ModuleSubject.made(subject)
     need(prior.observes, "observe")
     symbols, kept = subject.symbols(), torch.full((64,), subject.channels)
     prior.recount()
@@ -282,7 +282,7 @@ def observing_makes_what_is_frequent_cheap(subject: PriorSubject) -> None:
 @checks.add
 def only_kept_channels_are_observed(subject: PriorSubject) -> None:
     """`observe` counts the first kept channels of each sample: the symbols of the others change nothing."""
-    priors = [cast(Prior, ModuleSubject.made(subject)) for _ in range(2)]
+    priors: list[Prior] = [ModuleSubject.made(subject) for _ in range(2)]
     need(priors[0].observes and subject.channels > 1, "observe")
     symbols, kept = subject.symbols(), torch.ones(64, dtype=torch.int64)
     others = symbols.clone()
@@ -297,7 +297,7 @@ def only_kept_channels_are_observed(subject: PriorSubject) -> None:
 @checks.add
 def recounting_forgets(subject: PriorSubject) -> None:
     """After `recount` a prior that `observes` has only what it is shown from then on."""
-    priors = [cast(Prior, ModuleSubject.made(subject)) for _ in range(2)]
+    priors: list[Prior] = [ModuleSubject.made(subject) for _ in range(2)]
     need(priors[0].observes, "observe")
     kept = torch.full((64,), subject.channels)
     priors[0].observe(subject.alphabet - 1 - subject.symbols(5), kept)
@@ -406,7 +406,7 @@ _LATENTS = 10  # channels of latents whose density is checked
 
 
 def _relaxed(subject: PriorSubject) -> Prior:
-    prior = cast(Prior, ModuleSubject.made(subject))
+    prior: Prior = ModuleSubject.made(subject)
     need(implements(prior, Prior, "interval_bits"), "have a density of latents")
     with seeded():
         prior.relax(_LATENTS)

@@ -11,8 +11,8 @@ from omega_core.contracts import implements
 from omega_core.contracts.quantizer import MOST_LEVEL, Quantized, Quantizer
 from omega_core.errors import ComponentError
 from omega_core.testing import modules
-from omega_core.testing.checking import Checks, Unclaimed, expect
-from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, need, seeded
+from omega_core.testing.checking import Checks, Unclaimed, expect, need
+from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, seeded
 from omega_core.testing.reference import ReferencePrior
 
 
@@ -36,7 +36,7 @@ class QuantizerSubject(ModuleSubject):
     def make(self) -> Quantizer:
         """A new one."""
         sizes = {"latent_channels": self.latent_channels, "channels": self.channels, "alphabet": self.alphabet}
-        return cast(Quantizer, self.made_with(**sizes))
+        return self.made_with(**sizes)
 
     def inputs(self, batch: int = 3, size: tuple[int, int] = (3, 5)) -> Tensor:
         """Latents (B, D, h, w)."""
@@ -54,15 +54,14 @@ class QuantizerSubject(ModuleSubject):
         """What it makes of latents (B, D, h, w), of whose samples so many channels are kept."""
         counts = None if kept is None else torch.tensor(kept, device=latent.device)
         prior = self.prior_of(quantizer)
-        made = quantizer(latent, prior if prior is None else prior.to(latent.device), counts)
-        return cast(Quantized, made)
+        return quantizer(latent, prior if prior is None else prior.to(latent.device), counts)
 
     def outputs(self, module: Quantizer, inputs: Tensor) -> Outputs:
         """Latent, bits and symbols of a forward pass, also of one without a prior, and of coding."""
         made = self.quantized(module, inputs)
         symbols = module.symbols(inputs)
         coded = {"symbols(…)": symbols, "latent(…)": module.latent(symbols)}
-        coded["bits without a prior"] = cast(Quantized, module(inputs, None, None)).bits
+        coded["bits without a prior"] = module(inputs, None, None).bits
         return {"latent": made.latent, "bits": made.bits, "symbols": cast(Tensor, made.symbols), **coded}
 
 

@@ -45,8 +45,7 @@ class ReferencePrior(Prior):
 
     def interval_bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
         """See `Prior.interval_bits`."""
-        bits: Tensor = cast(_Laplacian, self.relaxation)(values.abs(), half_width)
-        return bits
+        return cast(_Laplacian, self.relaxation)(values.abs(), half_width)
 
     def freeze(self) -> FrozenTables:
         """The tables as integers."""

@@ -12,18 +12,15 @@ component need not pass are left out by `exempt = {"name_of_the_check": "the rea
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar
 
 from omega_core.testing.checking import MADE, Check, Checks, ContractError, Subject, Unclaimed, checked_exemptions
 
 
-@lru_cache
 def checks_of(kind: str) -> Checks[Any]:
     """The checks of a kind."""
-    found: Checks[Any] = import_module(f"omega_core.testing.{kind}s").checks
-    return found
+    return import_module(f"omega_core.testing.{kind}s").checks
 
 
 class _Contract:

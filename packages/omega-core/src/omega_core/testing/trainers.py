@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class TrainerSubject(Subject):
 
     def make(self, recipe: Any = None) -> Trainer:
         """A new one."""
-        return cast(Trainer, self.made_with(recipe=recipe or self.recipe, data=self.data))
+        return self.made_with(recipe=recipe or self.recipe, data=self.data)
 
     @contextmanager
     def trained(self) -> Iterator[tuple[Path, Path]]:
