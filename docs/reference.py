@@ -8,6 +8,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from dataclasses import is_dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -101,7 +102,7 @@ def _contract(module: ModuleType, name: str) -> str:
     if not is_dataclass(contract):
         lines += [f"- `{attribute}`" + (f": {told}" if told else "") for attribute, told in _attributes(contract)]
     for method, function in vars(contract).items():
-        if isinstance(function, property) and _is_public(method, function):
+        if isinstance(function, property | cached_property) and _is_public(method, function):
             lines.append(f"- `{method}`: {_text(function)}")
         elif inspect.isroutine(getattr(function, "__func__", function)) and _is_public(method, function):
             lines.append(_method(method, getattr(function, "__func__", function)))

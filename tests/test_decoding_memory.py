@@ -61,5 +61,5 @@ def test_decoding_takes_no_more_memory_than_was_foretold_nor_far_less(model, sid
 def test_steps_with_more_symbols_take_more_memory():
     prior = load_model("compact-small").files.prior
     sizes = np.diff(prior.net.bounds)
-    early = replace(prior, order=replace(prior.order, latest=np.repeat(np.arange(len(sizes)), sizes)), cache={})
+    early = replace(prior, order=replace(prior.order, latest=np.repeat(np.arange(len(sizes)), sizes)))
     assert early.coding_memory + 5 < prior.coding_memory < 90

@@ -25,6 +25,8 @@ def test_a_model_makes_no_file_that_it_would_not_read(model_file, noise_picture,
     for picture in (large, large.to_pillow()):
         with pytest.raises(ImageError, match="10×10 pixels are more than 99"):
             model.compress(picture)
+    with pytest.raises(ImageError, match="10×10 pixels are more than 99"):
+        model.encode_together([small, large])
     monkeypatch.setattr("omega_core.codec.model.MAX_SHARED_PIXELS", 200)
     model.decompress_all(model.encode_together([small, small]).to_bytes())
     with pytest.raises(ImageError, match="one file has at most 200 pixels, not 288"):

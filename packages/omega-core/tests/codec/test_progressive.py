@@ -100,6 +100,8 @@ def test_the_model_may_be_a_path_and_has_to_be_that_of_the_file(model, model_fil
         with pytest.raises(WrongModelError) as caught:
             decoder.feed(data)
         assert (caught.value.made_with, caught.value.given) == (load_model(path).fingerprint[:8], given)
+        with pytest.raises(WrongModelError):
+            decoder.feed(b"more")
 
 
 def test_what_is_no_file_of_one_picture_is_refused(model, noise_picture):

@@ -11,6 +11,7 @@ from omega_core.errors import (
     ImageError,
     OmegaWarning,
     RateError,
+    WrongModelError,
 )
 from omega_core.format.file import OmegaFile
 from omega_core.format.rate_control import truncate
@@ -112,6 +113,16 @@ def test_a_file_of_several_pictures_is_not_one_picture(model, several):
     for ask in (model.decompress, lambda given: next(model.decompress_progressively(given))):
         with pytest.raises(ImageError, match="this file has 3 pictures, not one"):
             ask(data)
+
+
+def test_a_file_of_several_pictures_is_refused_before_it_is_decoded(model, model_file, several, monkeypatch):
+    data = model.encode_together(several).to_bytes()
+    other = load_model(model_file(block=8, channels_min=2, name="other"))
+    monkeypatch.setattr(type(model.files), "decode", lambda *_, **__: pytest.fail("it was decoded"))
+    with pytest.raises(ImageError, match="this file has 3 pictures, not one"):
+        model.decompress(data)
+    with pytest.raises(WrongModelError):
+        other.decompress(data)
 
 
 def test_files_of_several_modes_and_cuts_are_decompressed_together(model_file, noise_picture):

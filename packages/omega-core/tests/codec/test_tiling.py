@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omega_core.architectures.openimages import OpenImagesArchitecture
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.image_codec import ImageCodec
-from omega_core.codec.tiling import spans, tiles
+from omega_core.codec.tiling import Grid, spans, tiles
 from omega_core.errors import ModelFileError
 
 LENGTHS, SIZES, HALOS = st.integers(1, 300), st.integers(1, 80), st.integers(0, 40)
@@ -51,6 +51,24 @@ def test_tiles_cover_an_area_once_and_row_by_row(height, width, size, halo):
         corners.append((down.start, across.start))
     assert (count == 1).all()
     assert all(before < after for before, after in pairwise(corners))
+
+
+def test_tiles_of_a_picture_are_cut_by_hand():
+    """37×16 pixels in 10×4 blocks of 4 pixels, 1 row of pixels added above and 2 below."""
+    grid = Grid(4, (37, 16), (10, 4), (1, 0))
+    across, columns = (0, 0, 4, 4), slice(0, 16)
+    assert list(grid.to_analyze(21, 2)) == [
+        ((0, 0, 5, 7), across, slice(0, 27), columns, (1, 0, 0, 0)),
+        ((3, 5, 10, 10), across, slice(11, 37), columns, (0, 2, 0, 0)),
+    ]
+    found = list(grid.to_render(21, 2))
+    assert found == [
+        ((0, 0, 5, 7), across, slice(0, 19), columns, (1, 8, 0, 0)),
+        ((3, 5, 10, 10), across, slice(19, 37), columns, (8, 2, 0, 0)),
+    ]
+    assert [tile.within for tile in found] == [(slice(1, 20), columns), (slice(8, 26), columns)]
+    [whole] = grid.to_analyze(None, 2)
+    assert whole == ((0, 0, 10, 10), across, slice(0, 37), columns, (1, 2, 0, 0))
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,31 @@ def test_arrays_tell_which_prior_it_is(prior):
     for one, other in zip(found.steps(symbols), prior.steps(symbols), strict=True):
         assert np.array_equal(one.places, other.places)
         assert np.array_equal(one.rows, other.rows)
+
+
+@pytest.mark.parametrize(
+    ("of", "changed", "message"),
+    [
+        (TABLES, {"cumulative": np.zeros(5, np.uint16)}, "are integers"),
+        (TABLES, {"rows": np.zeros((), np.int32)}, "are integers"),
+        (REGRESSION, {"cumulative": np.zeros(5, np.uint16)}, "are integers"),
+        (REGRESSION, {"marks": np.zeros((), np.int32)}, "are integers"),
+        (REGRESSION, {"thresholds.0": np.zeros((3, 2), np.int32)}, "do not fit each other"),
+        (REGRESSION, {"thresholds.0": np.zeros((3, 2, 1, 1), np.int32)}, "do not fit each other"),
+        (NoPrior(), {"tables": np.zeros(5, np.uint16)}, "are integers"),
+        (NoPrior(), {"tables": np.zeros((), np.uint16)}, "are integers"),
+        (NoPrior(), {"tables": np.zeros((1, 3), np.uint16), "net.parents": np.zeros((), np.int8)}, "are integers"),
+    ],
+)
+def test_arrays_with_other_axes_are_refused(of, changed, message):
+    with pytest.raises(ValueError, match=message):
+        specified_prior(of.arrays() | changed)
+
+
+def test_scores_with_other_weights_are_other_scores():
+    symbols = np.random.default_rng(1).integers(0, 4, (1, 3, 3, 5))
+    known = SCORES.of(1, 0, symbols)
+    assert np.array_equal(replace(SCORES, weights=2 * SCORES.weights).of(1, 0, symbols), 2 * known)
 
 
 def test_other_arrays_are_refused():

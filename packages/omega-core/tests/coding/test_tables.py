@@ -1,5 +1,6 @@
 import heapq
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -234,6 +235,19 @@ def test_arrays_of_a_model_file_that_are_no_integers_or_are_missing_are_refused(
         FrozenTables.from_arrays(arrays | {"rows": arrays["rows"].astype(np.float32)})
     with pytest.raises(KeyError, match="rows"):
         FrozenTables.from_arrays({"cumulative": arrays["cumulative"]})
+
+
+def test_tables_of_16_bits_have_0_for_their_total():
+    arrays = frozen(2, 1).arrays()
+    again = FrozenTables.from_arrays(arrays | {"cumulative": arrays["cumulative"].astype(np.uint16)})
+    assert np.array_equal(again.cumulative, arrays["cumulative"])
+
+
+def test_tables_in_the_place_of_others_have_nothing_of_what_coders_derived():
+    prior = frozen(2, 1)
+    prior.cache["bits"] = "of these"
+    other = replace(prior, cumulative=frozen(2, 1, 5).cumulative)
+    assert (other.cache, prior.cache) == ({}, {"bits": "of these"})
 
 
 def test_without_a_prior_every_symbol_is_32_bits():

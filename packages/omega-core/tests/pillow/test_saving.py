@@ -9,7 +9,7 @@ from PIL import Image
 
 import omega_core.pillow.models
 from omega_core.errors import ImageError, OmegaWarning, RateError
-from omega_core.pillow.models import encoder
+from omega_core.pillow.models import model_by_name
 
 PROFILE = bytes(16) + b"RGB " + bytes(20)
 
@@ -136,14 +136,13 @@ def test_saving_warns_of_nothing(through, path):
 
 def test_a_model_file_is_loaded_once_and_again_when_it_has_changed(model_file, add_toy):
     path = model_file(block=2)
-    first = encoder(path)
-    assert encoder(str(path)) is first
-    assert encoder(first) is first
-    assert encoder(model_file(block=4)).fingerprint != first.fingerprint
+    first = model_by_name(path)
+    assert model_by_name(str(path)) is first
+    assert model_by_name(model_file(block=4)).fingerprint != first.fingerprint
 
 
 def test_pictures_may_have_as_many_pixels_as_pillow_lets_them(model_file, toys):
-    assert encoder(model_file()).max_pixels > 1 << 40
+    assert model_by_name(model_file()).max_pixels > 1 << 40
 
 
 def test_an_added_model_is_kept(model):

@@ -6,12 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omega_core.codec.model_names import fingerprint_of, model_path
+from omega_core.codec.model_names import fingerprint_of, installed_model, model_path
+from omega_core.errors import WrongModelError
 from omega_core.file_io import opened
 from omega_core.format.header import Header
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.reading import is_picture_name
-from omega_core.plugins.registry import registry
 
 
 @dataclass(frozen=True)
@@ -71,28 +71,26 @@ def _pictures_in(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in reversed(found)} | {path.name: path for path in found}
 
 
-class ModelPaths:
-    """Finds the models of files.
+def model_paths(name: str | None, pictures: Iterable[Shown]) -> dict[str, Path | str]:
+    """The paths of the models of pictures, or why one is not there, by the fingerprints in the files.
 
     name: of the model of all files, or its path or URL; None for the bundled models.
 
     Raises ModelFileError for a model that is not there or cannot be read.
     """
+    marks = {picture.mark for picture in pictures}
+    if name is None:
+        return {mark: _installed(mark) for mark in marks}
+    given = model_path(name)
+    own = fingerprint_of(given)
+    return {
+        mark: given if own.startswith(mark) else f"this file was made with the model {mark}, not with {own[:8]}."
+        for mark in marks
+    }
 
-    def __init__(self, name: str | None) -> None:
-        self._given = None if name is None else model_path(name)
-        self._fingerprint = "" if self._given is None else fingerprint_of(self._given)
 
-    def of_all(self, pictures: Iterable[Shown]) -> dict[str, Path | str]:
-        """The paths of the models of pictures, or why one is not there, by the fingerprints in the files."""
-        return {mark: self._of(mark) for mark in {picture.mark for picture in pictures}}
-
-    def _of(self, mark: str) -> Path | str:
-        if self._given is not None and self._fingerprint.startswith(mark):
-            return self._given
-        if self._given is not None:
-            return f"this file was made with the model {mark}, not with {self._fingerprint[:8]}."
-        found = registry().find_model_by_fingerprint(bytes.fromhex(mark))
-        if found is not None:
-            return found.path()
-        return f"this file was made with the model {mark}, which is not installed. Name its file with --model."
+def _installed(mark: str) -> Path | str:
+    try:
+        return installed_model(bytes.fromhex(mark), "Name its file with --model.")
+    except WrongModelError as problem:
+        return str(problem)

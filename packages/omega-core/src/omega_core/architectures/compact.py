@@ -163,16 +163,13 @@ class CompactArchitecture(LocalArchitecture):
         """
         if fineness is None:
             fineness = latent.new_ones(len(latent))
-        scaled = latent * self.log_step.exp() * self._scales(fineness.to(latent)) + self.mean
+        scales = interpolated(self.log_scale, fineness.to(latent)).exp()[:, :, None, None]
+        scaled = latent * self.log_step.exp() * scales + self.mean
         if self.body is None:
             return scaled
         told = self.told(2 * fineness.to(latent)[:, None] - 1)[:, :, None, None]
         features = self.body(self.entry(scaled * _HALF) + told)
         return torch.cat([features.to(scaled.dtype), scaled], dim=1)
-
-    def _scales(self, fineness: Tensor) -> Tensor:
-        """What each latent channel is multiplied with at a fineness (B,): (B, D, 1, 1)."""
-        return interpolated(self.log_scale, fineness).exp()[:, :, None, None]
 
     def render(self, features: Tensor) -> Tensor:
         """Features and latent (B, F + D, h, w) to an image (B, 3, block·h, block·w)."""

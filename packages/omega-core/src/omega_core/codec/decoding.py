@@ -1,6 +1,7 @@
 """Decoded symbols of a file to pictures, at once or while its bytes arrive."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 from omega_core.codec.file_codec import FileCodec, SymbolDecoder
 from omega_core.coding.tables import Symbols
@@ -26,24 +27,21 @@ class PictureMaker:
         self.profile = decompress_profile(header.profile) if header.profile else b""
 
     def pictures(self, symbols: Sequence[Symbols]) -> list[Picture]:
-        """Return the first pictures of the file; symbols: (C, h, w) of each, also MISSING ones."""
-        sizes = self.sizes[: len(symbols)]
+        """Return the first pictures of the file or, of a file with one picture, any number of versions of it.
+
+        symbols: (C, h, w) of each, also MISSING ones.
+        """
+        sizes = [size for size, _ in zip(cycle(self.sizes), symbols, strict=False)]
         return self.completed(self.files.pixels_of_all(symbols, sizes, tile=self.tile, colors=self.colors))
 
     def picture(self, symbols: Symbols) -> Picture:
         """Return the first picture of the file; symbols: (C, h, w), also MISSING ones."""
         return self.pictures([symbols])[0]
 
-    def several(self, symbols: Sequence[Symbols]) -> list[Picture]:
-        """Return several versions of the first picture of the file; symbols: (C, h, w) of each, also MISSING ones."""
-        sizes = [self.sizes[0]] * len(symbols)
-        pixels = self.files.pixels_of_all(symbols, sizes, tile=self.tile, colors=self.colors)
-        return [self.completed([own])[0] for own in pixels]
-
     def completed(self, pixels: Sequence[Pixels]) -> list[Picture]:
-        """Add alpha and profile to the pixels (colors, H, W) of the first pictures of the file."""
-        planes = self.planes[: len(pixels)] if self.planes else [None] * len(pixels)
-        return [Picture(own, plane, self.profile) for own, plane in zip(pixels, planes, strict=True)]
+        """Add alpha and profile to the pixels (colors, H, W) of what `pictures` returns."""
+        planes = cycle(self.planes or [None])
+        return [Picture(own, plane, self.profile) for own, plane in zip(pixels, planes, strict=False)]
 
 
 class GrowingPicture:

@@ -35,16 +35,14 @@ class FileCodec:
     codec: PixelCodec
     prior: FrozenPrior
 
-    def check(self, pixels: Pixels) -> tuple[int, int]:
-        """Return (h, w) of the symbols of a picture.
+    def check(self, pixels: Pixels) -> None:
+        """Raise ImageError for a picture of a size that the architecture does not take, or RGB if it takes gray only.
 
         pixels: (colors, H, W).
-
-        Raises ImageError for a size that the architecture does not take, or for RGB if it takes gray only.
         """
         if len(pixels) > self.codec.colors:
             raise ImageError(f"the picture is {_color(len(pixels))}, the model is for {_color(self.codec.colors)}.")
-        return self.codec.latent_size(pixels.shape[1], pixels.shape[2])
+        self.codec.latent_size(pixels.shape[1], pixels.shape[2])
 
     def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Symbols:
         """Encode the pixels (colors, H, W) of one picture to symbols (C, h, w): see `symbols_of_all`."""
@@ -104,7 +102,7 @@ class FileCodec:
 
         Raises ModelFileError if the prior does not fit.
         """
-        arrays = SymbolArrays.over(pictures)
+        arrays = SymbolArrays.of(pictures)
         with _fitting():
             places, tables = in_order(self.prior, arrays, enough)
         self._check_alphabet(tables)
@@ -159,10 +157,10 @@ class CodedSymbols:
         """The symbols, flat, in the order of coding."""
         return taken(self.arrays.flat, self.places)
 
-    @property
-    def bits(self) -> float:
-        """−Σ log2 p of all symbols, in bits."""
-        return self.tables.bits(self.symbols)
+    def bits_until(self) -> NDArray[np.float64]:
+        """Return −Σ log2 p of the first symbols up to each, in bits, in the order of coding."""
+        bits = self.tables.bits_of_each(self.symbols)
+        return np.cumsum(bits, out=bits)
 
     def end_of(self, count: int) -> int:
         """Return how many symbols `count` channels of all pictures have.

@@ -7,7 +7,7 @@
 Shapes: B images of H×W pixels, D latent channels, C symbol channels of which the first n are kept, h×w positions.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import index
 from typing import Any, cast
@@ -20,7 +20,7 @@ from omega_core.codec.description import Choice, Description
 from omega_core.codec.devices import is_quick
 from omega_core.codec.memory import DecodingMemory
 from omega_core.codec.memory_measurement import measured
-from omega_core.codec.tiling import Span, inside, tiles
+from omega_core.codec.tiling import Grid, positions
 from omega_core.coding.tables import MAX_ALPHABET, MISSING, Symbols, symbol_type
 from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture, LocalArchitecture, Margins
@@ -75,6 +75,8 @@ class ImageCodec(nn.Module):
     def __init__(self, architecture: Architecture, quantizer: Quantizer, prior: Prior | None = None) -> None:
         super().__init__()
         self.architecture, self.quantizer, self.prior = architecture, quantizer, prior
+        self.colors, self.image_size = architecture.colors, architecture.image_size
+        self.takes_tiles = isinstance(architecture, LocalArchitecture)
         self.made_of = None
         if prior is not None:
             check_fit(quantizer, prior)
@@ -149,11 +151,6 @@ class ImageCodec(nn.Module):
         return codec
 
     @property
-    def colors(self) -> int:
-        """The number of colors of the architecture: 1 for gray, 3 for RGB."""
-        return self.architecture.colors
-
-    @property
     def channels(self) -> int:
         """C, the number of symbol channels."""
         return self.quantizer.channels
@@ -162,16 +159,6 @@ class ImageCodec(nn.Module):
     def alphabet(self) -> int:
         """S, the number of different symbols."""
         return self.quantizer.alphabet
-
-    @property
-    def takes_tiles(self) -> bool:
-        """See `PixelCodec`."""
-        return isinstance(self.architecture, LocalArchitecture)
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """See `PixelCodec`."""
-        return self.architecture.image_size
 
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         """See `PixelCodec`."""
@@ -315,7 +302,7 @@ class ImageCodec(nn.Module):
         The size has to be one of the architecture (`Architecture.latent_size`); it is checked for files, not here.
         Raises ModelFileError for tiles of an architecture that is not local, ValueError for images of another shape.
         """
-        return self._analyzed(image, tile, self._symbols, self.quantizer.channels, dtype)
+        return self._analyzed(image, tile, self._symbols, dtype)
 
     @torch.no_grad()
     def latent_for_files(self, image: Tensor, *, tile: int | None = None) -> Tensor:
@@ -325,23 +312,23 @@ class ImageCodec(nn.Module):
 
         Returns the latent (B, D, h, w) in the type of the quantizer, on the device of the images.
         """
-        return self._analyzed(image, tile, self._latent_of, self.architecture.latent_channels, _dtype(self.quantizer))
+        return self._analyzed(image, tile, self._latent_of, _dtype(self.quantizer))
 
     def _analyzed(
-        self, image: Tensor, tile: int | None, transform: Callable[[Tensor], Tensor], channels: int, dtype: torch.dtype
+        self, image: Tensor, tile: int | None, transform: Callable[[Tensor], Tensor], dtype: torch.dtype
     ) -> Tensor:
-        """Apply a transform to (B, channels, h, w) to whole images, or tile by tile."""
-        height, width = image.shape[-2:]
+        """Apply a transform to (B, …, h, w) to whole images, or tile by tile."""
         if tile is None:
             return transform(self._taken(image)).to(image.device, dtype)
         architecture = _local(self.architecture)
-        h, w = architecture.latent_size(height, width)
-        result = torch.zeros((len(image), channels, h, w), dtype=dtype, device=image.device)
-        parts = image_tiles(architecture, height, width, tile, architecture.analysis_halo)
-        for down, across, rows, columns, margins in parts:
-            part = architecture.pad(self._taken(image[:, :, rows, columns]), margins)
-            result[:, :, down.inner, across.inner] = transform(part)[:, :, down.within, across.within]
-        return result
+        grid = grid_of(architecture, *image.shape[-2:])
+
+        def parts() -> Iterator[tuple[slice, slice, Tensor]]:
+            for down, across, rows, columns, around in grid.to_analyze(tile, architecture.analysis_halo):
+                part = architecture.pad(self._taken(image[:, :, rows, columns]), Margins(*around))
+                yield down.inner, across.inner, transform(part)[:, :, down.within, across.within].to(dtype)
+
+        return _assembled(parts(), grid.latent, image.device)
 
     def _taken(self, image: Tensor) -> Tensor:
         """Convert an image to the colors, type and device of the architecture, with values in [0, 1].
@@ -416,7 +403,7 @@ class ImageCodec(nn.Module):
         """See `PixelCodec`. Raises ModelFileError for an architecture that is not local."""
         architecture = _local(self.architecture)
         halo = max(architecture.refine_halo, architecture.render_halo)
-        return (_positions(tile, architecture) + 2 * halo) ** 2
+        return (positions(tile, architecture.stride) + 2 * halo) ** 2
 
     def decoding_memory(self) -> DecodingMemory:
         """See `PixelCodec`."""
@@ -436,14 +423,9 @@ class ImageCodec(nn.Module):
             if tile is None:
                 image = self.synthesize(self._latent(symbols), height, width, fineness)
                 return finish(image).to(symbols.device)
-            whole: Tensor | None = None
-            for rows, columns, image in self._tiles(symbols, height, width, tile, fineness):
-                part = finish(image)
-                if whole is None:
-                    whole = part.new_empty((len(part), part.shape[1], height, width), device=symbols.device)
-                whole[:, :, rows, columns] = part
-            assert whole is not None  # noqa: S101 (there is at least one tile)
-            return whole
+            parts = self._tiles(symbols, height, width, tile, fineness)
+            finished = ((rows, columns, finish(image)) for rows, columns, image in parts)
+            return _assembled(finished, (height, width), symbols.device)
 
     def quickly(self) -> torch.autocast:
         """Autocast to the shorter type of the architecture, if it has one and the device is quicker with it."""
@@ -456,26 +438,18 @@ class ImageCodec(nn.Module):
     ) -> Iterator[tuple[slice, slice, Tensor]]:
         """Yield the rows, columns and pixels of each tile of an image."""
         architecture = _local(self.architecture)
-        h, w = symbols.shape[2:]
-        step, stride = _positions(tile, architecture), architecture.stride
-        features: Tensor | None = None
-        for down, across in tiles(h, w, step, architecture.refine_halo):
-            refined = architecture.refine_with_fineness(self._latent(symbols[:, :, down.outer, across.outer]), fineness)
-            if features is None:
-                features = refined.new_empty((*refined.shape[:2], h, w))
-            features[:, :, down.inner, across.inner] = refined[:, :, down.within, across.within]
-        assert features is not None  # noqa: S101 (there is at least one tile)
-        margins = architecture.margins(height, width)
-        for down, across in tiles(h, w, step, architecture.render_halo):
-            image = architecture.render(features[:, :, down.outer, across.outer])
-            rows, above, _ = inside(down.start, down.stop, stride, margins.top, height)
-            columns, left, _ = inside(across.start, across.stop, stride, margins.left, width)
-            top, first = above + (down.start - down.first) * stride, left + (across.start - across.first) * stride
-            yield (
-                rows,
-                columns,
-                image[:, :, top : top + rows.stop - rows.start, first : first + columns.stop - columns.start],
-            )
+        grid = grid_of(architecture, height, width)
+
+        def refined() -> Iterator[tuple[slice, slice, Tensor]]:
+            for down, across, *_ in grid.to_render(tile, architecture.refine_halo):
+                latent = self._latent(symbols[:, :, down.outer, across.outer])
+                part = architecture.refine_with_fineness(latent, fineness)
+                yield down.inner, across.inner, part[:, :, down.within, across.within]
+
+        features = _assembled(refined(), grid.latent)
+        for part in grid.to_render(tile, architecture.render_halo):
+            image = architecture.render(features[:, :, part.down.outer, part.across.outer])
+            yield part.rows, part.columns, image[:, :, *part.within]
 
     def _latent(self, symbols: Tensor) -> Tensor:
         """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w) in the type and on the device of the synthesis."""
@@ -485,20 +459,24 @@ class ImageCodec(nn.Module):
             return torch.cat(each).to(_dtype(self.architecture))
 
 
-def image_tiles(
-    architecture: LocalArchitecture, height: int, width: int, tile: int, halo: int
-) -> Iterator[tuple[Span, Span, slice, slice, Margins]]:
-    """Yield the tiles of an image of height × width pixels, for the analysis.
+def grid_of(architecture: LocalArchitecture, height: int, width: int) -> Grid:
+    """Return the blocks of an image of height × width pixels."""
+    margins = architecture.margins(height, width)
+    latent_size = architecture.latent_size(height, width)
+    return Grid(architecture.stride, (height, width), latent_size, (margins.top, margins.left))
 
-    tile: their side, in pixels. halo: in positions of the latent.
 
-    Each is its positions down and across, the rows and columns of its pixels, and the margins to add to these.
-    """
-    whole, (h, w) = architecture.margins(height, width), architecture.latent_size(height, width)
-    for down, across in tiles(h, w, _positions(tile, architecture), halo):
-        rows, above, below = inside(down.first, down.last, architecture.stride, whole.top, height)
-        columns, left, right = inside(across.first, across.last, architecture.stride, whole.left, width)
-        yield down, across, rows, columns, Margins(above, below, left, right)
+def _assembled(
+    parts: Iterable[tuple[slice, slice, Tensor]], size: tuple[int, int], device: torch.device | None = None
+) -> Tensor:
+    """The tensor (B, n, *size) of parts, one or more, each with its rows and columns; on their device if None."""
+    whole: Tensor | None = None
+    for rows, columns, part in parts:
+        if whole is None:
+            whole = part.new_empty((*part.shape[:2], *size), device=device)
+        whole[:, :, rows, columns] = part
+    assert whole is not None  # noqa: S101 (there is at least one)
+    return whole
 
 
 def _choice(kind: str, name: str, options: Mapping[str, Any] | None) -> Choice:
@@ -514,10 +492,6 @@ def check_fit(quantizer: Quantizer, prior: Prior) -> None:
             f"{type(quantizer).__name__} needs a prior with a likelihood of real values, such as factorized;"
             f" {type(prior).__name__} has none."
         )
-
-
-def _positions(tile: int, architecture: LocalArchitecture) -> int:
-    return max(1, tile // architecture.stride)
 
 
 def _local(architecture: Architecture) -> LocalArchitecture:

@@ -14,10 +14,10 @@ from PIL import Image
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.model import GROWTH, Model
 from omega_core.codec.model_choice import ModelChoice
-from omega_core.codec.model_names import model_path
+from omega_core.codec.model_names import installed_model, model_path
 from omega_core.codec.onnx.loading import is_exported, load_exported
 from omega_core.codec.picture_encoder import CompressOptions, PictureEncoder
-from omega_core.errors import ModelFileError, WrongModelError
+from omega_core.errors import ModelFileError
 from omega_core.extras import TORCH, require
 from omega_core.file_io import Source, bytes_of
 from omega_core.format.binary import Stream
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import torch
 
     from omega_core.codec.model_parts import Precision
+    from omega_core.codec.symbol_search import SymbolSearch
 
 DEFAULT_MODEL = "compact"
 SCREEN_MODEL = "omega-cli/compact-screen"
@@ -66,24 +67,20 @@ def load_model(
     installed, and MissingExtraError for a URL without the library of its store.
     """
     began, path = time.monotonic(), model_path(name_or_path)
+    search: Callable[[], SymbolSearch] | None = None
     if is_exported(path):
         if precision is not None:
             raise ModelFileError(f"{path} is for onnxruntime, which computes in float32 only: leave out the precision.")
-        place, model = "onnxruntime", load_exported(path, device=device, max_pixels=max_pixels, max_memory=max_memory)
+        files, contents = load_exported(path, device=device)
+        place, description, fingerprint = "onnxruntime", contents.description, contents.fingerprint
     else:
         require("a .safetensors model", *TORCH)
         from omega_core.codec.model_parts import load_parts
 
         parts = load_parts(path, device=device, precision=precision)
-        place, files = str(parts.codec.device), FileCodec(parts.codec, parts.prior)
-        model = Model(
-            files,
-            parts.description,
-            parts.fingerprint,
-            max_pixels=max_pixels,
-            max_memory=max_memory,
-            search=parts.search,
-        )
+        files, search = FileCodec(parts.codec, parts.prior), parts.search
+        place, description, fingerprint = str(parts.codec.device), parts.description, parts.fingerprint
+    model = Model(files, description, fingerprint, max_pixels=max_pixels, max_memory=max_memory, search=search)
     _log.info("%s: %s on %s, loaded in %.2f s", printable(str(path)), model, place, time.monotonic() - began)
     return model
 
@@ -100,30 +97,6 @@ def default_model() -> str:
 def screen_model() -> str | None:
     """Return the name, with its fingerprint, of the model for screenshots and drawings; None if it is not installed."""
     return next((f"{SCREEN_MODEL}#{each.model.fingerprint}" for each in registry().models(SCREEN_MODEL)), None)
-
-
-def load_model_by_fingerprint(
-    prefix: bytes,
-    *,
-    device: str | torch.device = "cpu",
-    max_pixels: int = MAX_PIXELS,
-    max_memory: int | None = None,
-) -> Model:
-    """Load the bundled model of a file.
-
-    prefix: the first 4 bytes of the model's fingerprint, from the header of the file.
-    device, max_pixels, max_memory: as for `load_model`.
-
-    Raises WrongModelError if no bundled model has the fingerprint, DeviceError if the device is not available.
-    """
-    found = registry().find_model_by_fingerprint(prefix)
-    if found is None:
-        raise WrongModelError(
-            f"this file was made with the model {prefix.hex()}, which is not installed."
-            " Give the model that it was made with.",
-            made_with=prefix.hex(),
-        )
-    return load_model(found.path(), device=device, max_pixels=max_pixels, max_memory=max_memory)
 
 
 @overload
@@ -215,6 +188,6 @@ def model_for(model: AnyModel, prefix: bytes) -> Model:
 
     Raises ModelFileError for a model that cannot be loaded, WrongModelError if no bundled model has the fingerprint.
     """
-    if model is None:
-        return load_model_by_fingerprint(prefix)
-    return model if isinstance(model, Model) else load_model(model)
+    if isinstance(model, Model):
+        return model
+    return load_model(installed_model(prefix) if model is None else model)

@@ -1,6 +1,7 @@
 """The memory that decoding takes, in bytes, which is known before any of it is allocated."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ def default_max_memory() -> int:
     told = os.environ.get(VARIABLE)
     if told is None:
         return MAX_MEMORY
-    if not (told.isascii() and told.isdecimal() and int(told)):
+    if not re.fullmatch("0*[1-9][0-9]{,17}", told):  # which Python converts; not so thousands of digits
         raise OmegaError(f"{VARIABLE} is a number of MiB, 1 or more, not {told!r}.")
     return int(told) << 20
 

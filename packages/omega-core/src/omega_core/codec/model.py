@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache, cached_property
 from numbers import Integral
 from os import PathLike
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 
@@ -155,6 +155,7 @@ class Model(PictureEncoder):
         """
         if not 1 <= len(pictures) <= MAX_PICTURES or len({(each.mode, each.profile) for each in pictures}) > 1:
             raise ImageError(f"one file has 1 to {MAX_PICTURES} pictures, all of one mode and color profile.")
+        pictures = [self.read(picture) for picture in pictures]
         pixels, most = sum(height * width for height, width in (each.size for each in pictures)), self._most_pixels
         if pixels > most:
             raise ImageError(f"one file has at most {most} pixels, not {pixels}: take fewer pictures.")
@@ -175,23 +176,24 @@ class Model(PictureEncoder):
         check_size(width, height, self.max_pixels)
         return picture
 
-    def _encode(self, pictures: Sequence[Picture], coder: str | None, counts: Sequence[int] = ()) -> Encoded:
+    def _encode(self, pictures: Sequence[Picture], coder: str | None, counts: Sequence[int]) -> Encoded:
         """Encode all channels of pictures. counts: rising numbers of channels, for `Encoded.lengths`."""
-        self._check_pictures(pictures)
         header = self._header(pictures, coder)
         symbols = self.files.symbols_of_all([picture.pixels for picture in pictures], tile=header.tile)
         return Encoded.of(self.files.coded(symbols), _coder(header.coder), header, counts)
 
-    def _check_pictures(self, pictures: Sequence[Picture]) -> None:
-        """Raise as `encode` does for pictures that cannot be encoded."""
-        shapes = [picture.size for picture in pictures]
+    def _header(self, pictures: Sequence[Picture], coder: str | None) -> Header:
+        """Return the header of the file of pictures, but for the length of its stream.
+
+        It has tiles if a picture has a longer side than them, and the architecture is local. Raises as `encode` does.
+        """
+        first, shapes = pictures[0], [picture.size for picture in pictures]
         for picture in pictures:
             self.files.check(picture.pixels)
-        self.memory.check(shapes, self._tile(shapes), self.max_memory)
-
-    def _header(self, pictures: Sequence[Picture], coder: str | None) -> Header:
-        """Return the header of the file of pictures, but for the length of its stream."""
-        first, shapes = pictures[0], [picture.size for picture in pictures]
+        if self.tile_size not in TILE_SIZES:
+            raise ImageError(f"tiles have {TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels a side, not {self.tile_size}.")
+        tile = self.tile_size if self.codec.takes_tiles and max(map(max, shapes)) > self.tile_size else None
+        self.memory.check(shapes, tile, self.max_memory)
         planes = [picture.alpha for picture in pictures if picture.alpha is not None]
         return Header(
             fingerprint=bytes.fromhex(self.fingerprint)[:FINGERPRINT],
@@ -199,16 +201,10 @@ class Model(PictureEncoder):
             mode=first.mode,
             sizes=tuple(shapes),
             length=0,
-            tile=self._tile(shapes),
+            tile=tile,
             alpha=compress_planes(planes) if planes else None,
             profile=compress_profile(first.profile) if first.profile else b"",
         )
-
-    def _tile(self, shapes: Sequence[tuple[int, int]]) -> int | None:
-        """The side of tiles, in pixels; None for pictures that need no tiles, or an architecture that is not local."""
-        if self.tile_size not in TILE_SIZES:
-            raise ImageError(f"tiles have {TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels a side, not {self.tile_size}.")
-        return self.tile_size if self.codec.takes_tiles and max(map(max, shapes)) > self.tile_size else None
 
     def encode_at_rate(
         self,
@@ -248,7 +244,6 @@ class Model(PictureEncoder):
         Returns the file, and the PSNR of its picture in dB if the rate is one; otherwise inf.
         """
         read = self.read(picture)
-        self._check_pictures([read])
         header = self._header([read], coder)
         encoder = RateEncoder(self.files, _coder(header.coder), header, read, rate)
         if not effort:
@@ -331,16 +326,19 @@ class Model(PictureEncoder):
 
     def decompress_picture(self, source: Source, *, partial: bool = False) -> Picture:
         """Decompress as `decompress` does, to a `Picture` with `pixels`, `to_array()` and `to_tensor()`."""
-        [found] = _single(self._decompressed(source, partial))
+        file = OmegaFile.parse(bytes_of(source), partial=partial)
+        _single(self._checked(file.header))  # of several, all would be decoded
+        [found] = self._decompressed(file)
         return found
 
     def decompress_all(self, source: Source, *, partial: bool = False) -> list[Image.Image]:
         """Decompress all pictures of an `.omega` file. Arguments and errors are those of `decompress`."""
-        return [picture.to_pillow() for picture in self._decompressed(source, partial)]
-
-    def _decompressed(self, source: Source, partial: bool) -> list[Picture]:
         file = OmegaFile.parse(bytes_of(source), partial=partial)
-        return self._pictures(self._decode(file), file.header)
+        return [picture.to_pillow() for picture in self._decompressed(file)]
+
+    def _decompressed(self, file: OmegaFile) -> list[Picture]:
+        symbols = self._decode(file)
+        return PictureMaker(self.files, file.header).pictures(symbols)
 
     def decompress_each(self, files: Sequence[bytes]) -> list[Picture]:
         """Decompress several files; pictures of one size go through the synthesis in batches.
@@ -399,7 +397,7 @@ class Model(PictureEncoder):
                 growing.decoder.decode(file.stream[done:length])
                 symbols.append(growing.decoder.pictures[0].copy())
                 done = length
-            yield from growing.maker.several(symbols)
+            yield from growing.maker.pictures(symbols)
 
     def growing_picture(self, header: Header) -> GrowingPicture:
         """Return a decoder of a file with one picture while its bytes arrive. Raises as `decompress` does.
@@ -458,9 +456,6 @@ class Model(PictureEncoder):
         self.memory.check(shapes, header.tile, self.max_memory)
         return latent_sizes
 
-    def _pictures(self, symbols: Sequence[Symbols], header: Header) -> list[Picture]:
-        return PictureMaker(self.files, header).pictures(symbols)
-
     def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
         """Return the picture that `decompress` would return after `compress`, without entropy coding.
 
@@ -475,8 +470,8 @@ class Model(PictureEncoder):
         self.check_rate(rate)
         count = rate.whole_channels(self.channels) or self.channels
         encoded = self.encode(picture, counts=[count])
-        symbols = encoded.coded.first(encoded.coded.end_of(count))
-        return self._pictures(symbols, encoded.whole.header)[0].to_pillow()
+        [symbols] = encoded.coded.first(encoded.coded.end_of(count))
+        return PictureMaker(self.files, encoded.whole.header).picture(symbols).to_pillow()
 
     def _coder_name(self, name: str | None) -> str:
         wanted = name or self.description.coder
@@ -518,9 +513,5 @@ def _growing_lengths(length: int, growth: float) -> Iterator[int]:
 
 @cache
 def _coder(name: str) -> Coder:
-    try:
-        return cast(Coder, resolve("coder", name)())
-    except ComponentError:
-        if specified := specified_coder(name):
-            return specified()
-        raise
+    made: Coder = (specified_coder(name) or resolve("coder", name))()
+    return made

@@ -6,8 +6,6 @@ the model that was found there. Everything in it can be deleted at any time.
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,7 +15,7 @@ from omega_core.cache import cache_folder
 from omega_core.errors import MissingExtraError, ModelFileError, OutputError
 from omega_core.file_io import replacing, write_whole
 from omega_core.places import Url
-from omega_core.stores import Watch
+from omega_core.stores import Watch, temporary_name
 
 
 def cached_model(url: Url, fingerprint: str = "", *, watch: Watch | None = None) -> Path:
@@ -73,9 +71,7 @@ class _Note:
 
 def _fetch(url: Url, folder: Path, watch: Watch | None) -> str:
     """Make a copy of a model, and return its fingerprint. Raises OSError and ModelFileError."""
-    handle, name = tempfile.mkstemp(".part", ".omega-", folder)
-    os.close(handle)
-    arriving = Path(name)
+    arriving = folder / temporary_name()
     from omega_core.codec.model_file import read_model
 
     try:
@@ -83,7 +79,7 @@ def _fetch(url: Url, folder: Path, watch: Watch | None) -> str:
         try:
             fingerprint = read_model(arriving).fingerprint
         except ModelFileError as problem:
-            raise ModelFileError(str(problem).replace(name, str(url))) from problem
+            raise ModelFileError(str(problem).replace(str(arriving), str(url))) from problem
         with replacing(folder / f"{fingerprint}.safetensors") as temporary:
             arriving.replace(temporary)
     finally:

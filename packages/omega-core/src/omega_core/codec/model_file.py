@@ -17,12 +17,12 @@ from safetensors.numpy import save_file
 
 from omega_core.codec.description import Choice as Choice
 from omega_core.codec.description import Description as Description
+from omega_core.coding.tables import Arrays
 from omega_core.errors import ModelFileError
 from omega_core.file_io import replacing
 from omega_core.places import Place, Url
 
 FORMAT = 1
-Arrays = dict[str, NDArray[Any]]
 
 RELAXATION = "relaxation."
 """Before names in the state of a component that only the relaxed phase of training and the search for better symbols

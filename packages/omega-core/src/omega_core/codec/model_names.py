@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omega_core.codec.model_cache import cached_model
 from omega_core.codec.onnx.loading import is_exported, read_coding
-from omega_core.errors import ModelFileError
+from omega_core.errors import ModelFileError, WrongModelError
 from omega_core.places import Url, place_of
 from omega_core.plugins.registry import registry
 from omega_core.stores import Watch
@@ -47,9 +47,26 @@ def model_path(name: str | PathLike[str] | Url, *, watch: Watch | None = None) -
             path = registry().find_model(str(bare)).path()
         except ModelFileError as problem:
             raise ModelFileError(f"{problem} Or name a .safetensors file that `omega train` wrote.") from problem
-    if fingerprint:
-        check_fingerprint(bare, fingerprint_of(path), fingerprint)
+    if fingerprint and not (found := fingerprint_of(path)).startswith(fingerprint):
+        raise ModelFileError(f"the model {bare} has the fingerprint {found}, not {fingerprint}, which it has to have.")
     return path
+
+
+def installed_model(prefix: bytes, advice: str = "Give the model that it was made with.") -> Path:
+    """Return the path of the bundled model of a file.
+
+    prefix: the first 4 bytes of the model's fingerprint, from the header of the file.
+    advice: the last sentence of the error: how another model is named.
+
+    Raises WrongModelError if no bundled model has the fingerprint, ModelFileError if its distribution lacks it.
+    """
+    found = registry().find_model_by_fingerprint(prefix)
+    if found is None:
+        raise WrongModelError(
+            f"this file was made with the model {prefix.hex()}, which is not installed. {advice}",
+            made_with=prefix.hex(),
+        )
+    return found.path()
 
 
 def fingerprint_of(path: Path) -> str:
@@ -82,9 +99,3 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
-
-
-def check_fingerprint(name: object, found: str, wanted: str) -> None:
-    """Raise ModelFileError unless the fingerprint of a model begins with the digits that are wanted."""
-    if not found.startswith(wanted):
-        raise ModelFileError(f"the model {name} has the fingerprint {found}, not {wanted}, which it has to have.")

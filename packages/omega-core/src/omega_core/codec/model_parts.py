@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -20,7 +21,7 @@ from omega_core.codec.model_file import RELAXATION, ModelFile, name_in_codec, re
 from omega_core.codec.model_names import model_path
 from omega_core.codec.onnx.loading import is_exported
 from omega_core.codec.symbol_search import SymbolSearch
-from omega_core.coding.tables import MISSING, NoPrior
+from omega_core.coding.tables import MISSING, Arrays, NoPrior
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.contracts.quantizer import Quantizer
@@ -29,7 +30,6 @@ from omega_core.places import Url
 from omega_core.plugins.registry import build, resolve
 
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
-Arrays = dict[str, np.ndarray[Any, Any]]
 _LONGEST = 400  # characters of a reason from torch or a component
 
 
@@ -77,10 +77,7 @@ class ModelParts:
         choice, quantizer = cast(Choice, self.description.prior), self.codec.quantizer
         sizes: dict[str, Any] = {"channels": quantizer.channels, "alphabet": quantizer.alphabet}
         sizes |= {"lowest": quantizer.lowest, "latent_size": None}
-
-        def make() -> nn.Module:
-            return cast(nn.Module, build("prior", choice.name, choice.options, **sizes))
-
+        make = partial(build, "prior", choice.name, choice.options, **sizes)
         made = _without_memory(make)
         return cast(Prior, make() if made is None else made)
 

@@ -19,9 +19,12 @@ class PixelCodec(Protocol):
     Shapes: B pictures of H×W pixels, C symbol channels, h×w positions.
     """
 
-    @property
-    def colors(self) -> int:
-        """The number of colors: 1 for gray, 3 for RGB."""
+    colors: int
+    """The number of colors: 1 for gray, 3 for RGB."""
+    takes_tiles: bool
+    """Whether it takes pictures of any size, in tiles where they are large."""
+    image_size: tuple[int, int] | None
+    """(H, W) if it takes pictures of one size only."""
 
     @property
     def channels(self) -> int:
@@ -30,14 +33,6 @@ class PixelCodec(Protocol):
     @property
     def alphabet(self) -> int:
         """S, the number of different symbols."""
-
-    @property
-    def takes_tiles(self) -> bool:
-        """Whether it takes pictures of any size, in tiles where they are large."""
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """(H, W) if it takes pictures of one size only."""
 
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         """Return (h, w) of the symbols of a picture. Raises ImageError for a size that it does not take."""

@@ -7,8 +7,8 @@ from omega_core.codec.loading import AnyModel, model_for
 from omega_core.codec.model import GROWTH
 from omega_core.errors import CutOffError
 from omega_core.format.binary import CHECKSUM
-from omega_core.format.header import MAGIC
-from omega_core.format.streaming import StreamingFile
+from omega_core.format.file import check
+from omega_core.format.header import MAGIC, Header
 
 
 class ProgressiveDecoder:
@@ -28,8 +28,8 @@ class ProgressiveDecoder:
 
     def __init__(self, model: AnyModel = None, *, growth: float = GROWTH) -> None:
         self._model, self._growth = model, growth
-        self._source = _Fed()
-        self._arriving: StreamingFile | None = None
+        self._data = bytearray()  # of the file, so far
+        self._start = self._end = 0  # of the stream, in the file
         self._picture: GrowingPicture | None = None
 
     @property
@@ -40,7 +40,7 @@ class ProgressiveDecoder:
     @property
     def complete(self) -> bool:
         """Whether the whole file is decoded and its checksum matches."""
-        return self._arriving is not None and self.stream_bytes == self._arriving.header.length > 0
+        return self.stream_bytes == self._end - self._start > 0
 
     def feed(self, data: bytes) -> Image.Image | None:
         """Append bytes of the file and return a better picture, if they are enough for one.
@@ -52,41 +52,27 @@ class ProgressiveDecoder:
 
         Raises FileFormatError for damaged bytes or another format, and OmegaError as `decompress` does.
         """
-        self._source.data += data
-        if self._arriving is None:
-            if MAGIC.startswith(self._source.data):
+        self._data += data
+        if self._picture is None:
+            if MAGIC.startswith(self._data):
                 return None
-            self._source.place = 0
             try:
-                self._arriving = StreamingFile(self._source)
+                header = Header.parse(bytes(self._data))
             except CutOffError:  # the header has not arrived yet
                 return None
-            header = self._arriving.header
             self._picture = model_for(self._model, header.fingerprint).growing_picture(header)
-        return self._better(self._arriving)
+            self._start = len(header.to_bytes())
+            self._end = self._start + header.length
+        return self._better(self._picture)
 
-    def _better(self, arriving: StreamingFile) -> Image.Image | None:
-        length = arriving.header.length
-        there = len(self._source.data) - arriving.start
-        whole = there >= length + CHECKSUM
-        usable = length if whole else min(there, length - 1)
-        if self._picture is None or usable <= self.stream_bytes:
+    def _better(self, growing: GrowingPicture) -> Image.Image | None:
+        whole = len(self._data) >= self._end + CHECKSUM
+        stop = self._end if whole else min(len(self._data), self._end - 1)
+        usable = stop - self._start
+        if usable <= growing.length or (not whole and usable < self._growth * growing.length):
             return None
-        if not whole and usable < self._growth * self.stream_bytes:
-            return None
-        picture = self._picture.decode(arriving.up_to(usable)).to_pillow()
+        if whole:
+            check(bytes(self._data[:stop]), bytes(self._data[stop : stop + CHECKSUM]))
+        picture = growing.decode(bytes(self._data[self._start : stop])).to_pillow()
         picture.info["stream_bytes"] = usable
         return picture
-
-
-class _Fed:
-    """A stream of the bytes so far."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.place = 0
-
-    def read(self, count: int, /) -> bytes:
-        taken = bytes(self.data[self.place : self.place + count])
-        self.place += len(taken)
-        return taken

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from omega_core.codec.image_codec import ImageCodec, check_fit
-from omega_core.codec.model_file import RELAXATION, Arrays, Description, ModelFile, name_in_file, write_model
+from omega_core.codec.model_file import RELAXATION, Description, ModelFile, name_in_file, write_model
 from omega_core.codec.model_parts import parts_of
+from omega_core.coding.tables import Arrays
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.errors import ComponentError, ModelFileError, OutputError, TrainingError
 from omega_core.places import local_path

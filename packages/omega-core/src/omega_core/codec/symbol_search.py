@@ -32,8 +32,8 @@ import torch
 from torch import Tensor
 
 from omega_core.codec.file_codec import stacked
-from omega_core.codec.image_codec import ImageCodec, image_tiles
-from omega_core.codec.tiling import Span
+from omega_core.codec.image_codec import ImageCodec, grid_of
+from omega_core.codec.tiling import Span, Tile
 from omega_core.coding.tables import MISSING, Symbols
 from omega_core.contracts.architecture import LocalArchitecture, Margins
 from omega_core.images.pictures import Pixels
@@ -162,30 +162,15 @@ def _rows(height: int, width: int) -> Iterator[slice]:
     yield from (slice(first, first + at_once) for first in range(0, height, at_once))
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A tile of a picture with its halo, or all of it.
-
-    down, across: its positions. rows, columns: its pixels, without margins. margins: what is added to these, of tiles.
-    """
-
-    down: Span
-    across: Span
-    rows: slice
-    columns: slice
-    margins: Margins | None = None
-
-
-def _parts(codec: ImageCodec, height: int, width: int) -> Iterator[_Part]:
+def _parts(codec: ImageCodec, height: int, width: int) -> Iterator[Tile]:
     """Yield one part, the whole picture, or tiles if it is large and the architecture local."""
     h, w = codec.latent_size(height, width)
     architecture = codec.architecture
     if height * width <= _PIXELS or not isinstance(architecture, LocalArchitecture):
-        yield _Part(Span(0, 0, h, h), Span(0, 0, w, w), slice(height), slice(width))
+        yield Tile(Span(0, 0, h, h), Span(0, 0, w, w), slice(height), slice(width))
         return
     halo = architecture.refine_halo + architecture.render_halo
-    for tile in image_tiles(architecture, height, width, _SIDE, halo):
-        yield _Part(*tile)
+    yield from grid_of(architecture, height, width).to_analyze(_SIDE, halo)
 
 
 @dataclass(frozen=True)
@@ -261,7 +246,7 @@ class _Problem:
         self,
         codec: ImageCodec,
         prior: Prior,
-        part: _Part,
+        part: Tile,
         image: Tensor,
         latent: Tensor,
         symbols: Tensor,
@@ -270,7 +255,8 @@ class _Problem:
         self.codec, self.prior, self.fineness = codec, prior, fineness
         own = image[:, :, part.rows, part.columns].to(codec.device, torch.float32) / 255
         architecture = codec.architecture
-        self.image = own if part.margins is None else cast(LocalArchitecture, architecture).pad(own, part.margins)
+        margins = Margins(*part.around)
+        self.image = cast(LocalArchitecture, architecture).pad(own, margins) if any(margins) else own
         own_latent, own_symbols = (each[:, :, part.down.outer, part.across.outer] for each in (latent, symbols))
         self.latent, self.symbols = own_latent.to(codec.device), own_symbols.to(codec.device, torch.int64)
         self.movable = torch.zeros((1, 1, *self.latent.shape[2:]), dtype=torch.bool, device=codec.device)

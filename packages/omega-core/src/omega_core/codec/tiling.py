@@ -1,4 +1,4 @@
-"""Division of an area into overlapping tiles."""
+"""Division of an area into overlapping tiles, and of a picture into those of its latent."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -44,13 +44,75 @@ def tiles(height: int, width: int, size: int, halo: int) -> Iterator[tuple[Span,
             yield down, across
 
 
-def inside(first: int, last: int, stride: int, margin: int, length: int) -> tuple[slice, int, int]:
-    """Return the pixels of positions [first, last) of a padded axis, without its padding, and the padding at both ends.
+def positions(side: int, stride: int) -> int:
+    """Return the positions along a side of a tile. side: in pixels. stride: the pixels of a position."""
+    return max(1, side // stride)
 
-    stride: the pixels of a position.
-    margin: the pixels of padding before the axis.
-    length: of the axis without its padding, in pixels.
+
+class Tile(NamedTuple):
+    """A tile of a picture.
+
+    down, across: its positions in the latent, with a halo.
+    rows, columns: its pixels in the picture.
+    around: how many more pixels its positions with their halo stand for: above, below, to the left and to the right.
     """
-    start, stop = first * stride - margin, last * stride - margin
-    there = slice(max(0, start), min(length, stop))
-    return there, there.start - start, stop - there.stop
+
+    down: Span
+    across: Span
+    rows: slice
+    columns: slice
+    around: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def within(self) -> tuple[slice, slice]:
+        """The rows and columns of its pixels in those that its positions with their halo stand for."""
+        above, _, left, _ = self.around
+        height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+        return slice(above, above + height), slice(left, left + width)
+
+
+class Grid(NamedTuple):
+    """The blocks of a picture, each of which a position of its latent stands for.
+
+    stride: the side of a block, in pixels.
+    size: (H, W) of the picture, in pixels.
+    latent: (h, w), in positions.
+    start: the pixels that are added above and to the left of the picture, to fill its blocks.
+    """
+
+    stride: int
+    size: tuple[int, int]
+    latent: tuple[int, int]
+    start: tuple[int, int]
+
+    def to_analyze(self, side: int | None, halo: int) -> Iterator[Tile]:
+        """Yield tiles for the analysis, with the pixels of their halos; `around` them is what has to be added.
+
+        side: of the tiles, in pixels; None for the whole picture as one tile.
+        halo: in positions.
+        """
+        for down, across in self._tiles(side, halo):
+            yield self._tile(down, across, down.outer, across.outer)
+
+    def to_render(self, side: int | None, halo: int) -> Iterator[Tile]:
+        """Yield tiles for the synthesis, without the pixels of their halos: `around` them is what has to be cut off.
+
+        side, halo: as for `to_analyze`.
+        """
+        for down, across in self._tiles(side, halo):
+            yield self._tile(down, across, down.inner, across.inner)
+
+    def _tiles(self, side: int | None, halo: int) -> Iterator[tuple[Span, Span]]:
+        return tiles(*self.latent, max(self.latent) if side is None else positions(side, self.stride), halo)
+
+    def _tile(self, down: Span, across: Span, rows: slice, columns: slice) -> Tile:
+        """A tile with the pixels of some rows and columns of positions."""
+        vertical, above, below = self._pixels(0, down, rows)
+        horizontal, left, right = self._pixels(1, across, columns)
+        return Tile(down, across, vertical, horizontal, (above, below, left, right))
+
+    def _pixels(self, axis: int, span: Span, own: slice) -> tuple[slice, int, int]:
+        """The pixels of some positions of an axis, and how many more a span with its halo has before and after them."""
+        stride, start = self.stride, self.start[axis]
+        pixels = slice(max(0, own.start * stride - start), min(self.size[axis], own.stop * stride - start))
+        return pixels, pixels.start - (span.first * stride - start), span.last * stride - start - pixels.stop

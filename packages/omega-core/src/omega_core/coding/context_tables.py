@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import ceil
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from omega_core.coding.integer_net import IntegerNet
 from omega_core.coding.net_arithmetic import TABLES, NetArithmetic
 from omega_core.coding.symbol_order import SymbolOrder
-from omega_core.coding.tables import TOTAL, FrozenPrior, Integers, Step, Symbols, check_cumulative
+from omega_core.coding.tables import Arrays, FrozenPrior, Integers, Step, Symbols, check_cumulative, stored_integers
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,6 @@ class ContextTables(FrozenPrior):
     net: IntegerNet
     tables: Integers
     order: SymbolOrder
-    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_cumulative(self.tables)
@@ -65,19 +62,16 @@ class ContextTables(FrozenPrior):
         for places, ranks in self._arithmetic.steps(symbols):
             yield Step(places, ranks)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """Return the arrays of a model file."""
         net = {f"net.{name}": array for name, array in self.net.arrays().items()}
         # tables in 16 bits, in which 2¹⁶ is 0: there are many
         return net | {"tables": self.tables.astype(np.uint16)} | self.order.arrays()
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> ContextTables:
+    def from_arrays(cls, arrays: Arrays) -> ContextTables:
         """The inverse of `arrays`. Raises ValueError or KeyError if they are no such tables."""
-        if any(array.dtype.kind not in "iu" for array in arrays.values()):
-            raise ValueError("the arrays of a context prior are integers")
-        numbers = {name: array.astype(np.int64) for name, array in arrays.items()}
-        numbers["tables"][:, -1:] += TOTAL
+        numbers = stored_integers(arrays, "tables")
         net = IntegerNet(**{entry.name: numbers[f"net.{entry.name}"] for entry in fields(IntegerNet)})
         order = SymbolOrder(**{entry.name: numbers[entry.name] for entry in fields(SymbolOrder)})
         return cls(net, numbers["tables"], order)

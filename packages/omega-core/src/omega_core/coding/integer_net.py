@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omega_core.coding.tables import Integers
+from omega_core.coding.tables import Arrays, Integers
 
 MOST_LEVEL = 31
 """The largest level: larger numbers have this one."""
@@ -89,7 +89,7 @@ class IntegerNet:
         """S."""
         return int(self.levels.shape[1])
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """Return the arrays that a model file stores, by name, each with as few bits as it needs."""
         return {entry.name: small(getattr(self, entry.name)) for entry in fields(self)}
 

@@ -27,12 +27,17 @@ class SymbolArrays:
     def __init__(
         self,
         channels: int,
-        sizes: Sequence[tuple[int, int]],
+        sizes: Sequence[tuple[int, ...]],
         dtype: "np.dtype[Any] | type[np.signedinteger[Any]]" = np.int64,
+        *,
+        flat: Symbols | None = None,
     ) -> None:
-        """Make symbols that are all MISSING. channels: C. sizes: (h, w) of each picture. dtype: of the symbols."""
+        """Take symbols, or make such as are all MISSING.
+
+        channels: C. sizes: (h, w) of each picture. dtype: of the symbols that are made. flat: those that are taken.
+        """
         self.starts = np.cumsum([0, *(channels * h * w for h, w in sizes)]).tolist()
-        self.flat: Symbols = np.full(self.starts[-1], MISSING, dtype)
+        self.flat: Symbols = np.full(self.starts[-1], MISSING, dtype) if flat is None else flat
         self.pictures = [
             self.flat[start : start + channels * h * w].reshape(channels, h, w)
             for start, (h, w) in zip(self.starts, sizes, strict=False)
@@ -40,21 +45,10 @@ class SymbolArrays:
 
     @classmethod
     def of(cls, pictures: Sequence[Symbols]) -> "SymbolArrays":
-        """Return a copy of the symbols (C, h, w) of each picture, in their type."""
-        arrays = cls(len(pictures[0]), [(each.shape[1], each.shape[2]) for each in pictures], pictures[0].dtype)
-        for own, given in zip(arrays.pictures, pictures, strict=True):
-            own[:] = given
-        return arrays
-
-    @classmethod
-    def over(cls, pictures: Sequence[Symbols]) -> "SymbolArrays":
-        """Return the symbols (C, h, w) of each picture: those of a single one where they are, else a copy."""
-        if len(pictures) > 1 or not pictures[0].flags.c_contiguous:
-            return cls.of(pictures)
-        arrays = cls.__new__(cls)
-        arrays.flat, arrays.pictures = pictures[0].reshape(-1), [pictures[0]]
-        arrays.starts = [0, pictures[0].size]
-        return arrays
+        """Return the symbols (C, h, w) of each picture, in their type: a copy, but of a single one where it can be."""
+        each = [picture.reshape(-1) for picture in pictures]  # of a contiguous picture, a view
+        flat = each[0] if len(each) == 1 else np.concatenate(each)
+        return cls(len(pictures[0]), [picture.shape[1:] for picture in pictures], flat=flat)
 
 
 @dataclass(frozen=True)

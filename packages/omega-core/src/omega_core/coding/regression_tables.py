@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.coding.neighbors import around_sum_with_edge, beside_sum
-from omega_core.coding.tables import TOTAL, FrozenPrior, FrozenTables, Integers, Step, Symbols
+from omega_core.coding.tables import Arrays, FrozenPrior, FrozenTables, Integers, Step, Symbols, stored_integers
 
 _SIZES = 4  # of latents, for which arrays are kept: whoever sends files chooses sizes
 
@@ -39,14 +39,14 @@ class Scores:
     weights: Integers
     own: Integers
     thresholds: tuple[Integers, ...]
-    cache: dict[tuple[int, int], Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         shapes = [each.shape for each in (self.marks, self.parents, self.weights, self.own)]
         scores, channels, alphabet = (*self.marks.shape, 0, 0, 0)[:3]
         most = (*self.parents.shape, 0, 0, 0)[2]
         wanted = [(scores, channels, alphabet), (channels, 2, most), (scores, channels, 2, most, 2), (scores, channels)]
-        if shapes != wanted or [each.shape[:2] for each in self.thresholds] != [(channels, 2)] * scores:
+        ends = [(each.ndim, *each.shape[:2]) for each in self.thresholds]
+        if shapes != wanted or ends != [(3, channels, 2)] * scores:
             raise ValueError("the shapes of what tells contexts do not fit each other")
         if (self.parents < -1).any() or (self.parents >= np.arange(channels)[:, None, None]).any():
             raise ValueError("the context of a channel can be told by earlier ones only")
@@ -85,15 +85,18 @@ class Scores:
 
     def _numbers(self, channel: int, stage: int) -> tuple[Integers, NDArray[np.int32], Integers]:
         """The parents (N,); for all their symbols (N·S, 2·M) the marks times weights; where those of each begin."""
-        if (channel, stage) not in self.cache:
+        if (channel, stage) not in self._known_numbers:
             parents = self.parents[channel, stage]
             there = parents >= 0
             products = self.weights[:, channel, stage, there, :, None] * self.marks[:, parents[there], None]
             numbers = products.transpose(1, 3, 2, 0).reshape(-1, 2 * len(self.marks)).astype(np.int32)
             firsts = np.arange(there.sum())[:, None, None] * self.marks.shape[2]
-            self.cache[channel, stage] = parents[there], numbers, firsts
-        found: tuple[Integers, NDArray[np.int32], Integers] = self.cache[channel, stage]
-        return found
+            self._known_numbers[channel, stage] = parents[there], numbers, firsts
+        return self._known_numbers[channel, stage]
+
+    @cached_property
+    def _known_numbers(self) -> dict[tuple[int, int], tuple[Integers, NDArray[np.int32], Integers]]:
+        return {}
 
     def context(self, channel: int, stage: int, symbols: Symbols) -> Integers:
         """The contexts (B, P) of the positions of a stage of a channel, of symbols as `of` has them."""
@@ -138,7 +141,6 @@ class RegressionTables(FrozenPrior):
     cumulative: Integers
     rows: Integers
     scores: Scores
-    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         FrozenTables(self.cumulative, self.rows)
@@ -161,7 +163,7 @@ class RegressionTables(FrozenPrior):
             context = self.scores.context(channel, stage, symbols[None, : channel + stage])[0]
             yield Step(channel * positions + places, self.rows[channel, columns] + context)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """What a model file keeps of it."""
         scores = self.scores
         thresholds = {f"thresholds.{number}": each for number, each in enumerate(scores.thresholds)}
@@ -176,13 +178,9 @@ class RegressionTables(FrozenPrior):
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> RegressionTables:
+    def from_arrays(cls, arrays: Arrays) -> RegressionTables:
         """The inverse of `arrays`. Raises ValueError or KeyError if they are no such tables."""
-        if any(array.dtype.kind not in "iu" for array in arrays.values()):
-            raise ValueError("the tables of a frozen prior are integers")
-        numbers = {name: array.astype(np.int64) for name, array in arrays.items()}
-        if arrays["cumulative"].dtype == np.uint16:
-            numbers["cumulative"][:, -1:] += TOTAL
+        numbers = stored_integers(arrays, "cumulative")
         thresholds = tuple(numbers[f"thresholds.{m}"] for m in range(len(numbers["marks"])))
         scores = Scores(numbers["marks"], numbers["parents"], numbers["weights"], numbers["own"], thresholds)
         return cls(numbers["cumulative"], numbers["rows"], scores)

@@ -1,17 +1,13 @@
 """The frozen priors that FORMAT.md specifies, by their arrays: they need no plugin."""
 
-from typing import Any
-
-from numpy.typing import NDArray
-
 from omega_core.coding.context_tables import ContextTables
 from omega_core.coding.regression_tables import RegressionTables
-from omega_core.coding.tables import FrozenPrior, FrozenTables, NoPrior
+from omega_core.coding.tables import Arrays, FrozenPrior, FrozenTables, NoPrior
 
 SPECIFIED = (NoPrior, FrozenTables, RegressionTables, ContextTables)
 
 
-def specified_prior(arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
+def specified_prior(arrays: Arrays) -> FrozenPrior:
     """Return the frozen prior with some arrays of a model file, of which those names tell which one it is.
 
     Raises ValueError or KeyError if they are not the arrays of such a prior.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.coding.integer_net import IntegerNet, small
-from omega_core.coding.tables import Integers, Symbols, index_type
+from omega_core.coding.tables import Arrays, Integers, Symbols, index_type
 
 _MOST_RANKS = 1 << 24  # indices of all are numbers that float32 holds
 
@@ -84,7 +84,7 @@ class SymbolOrder:
         found: Symbols = (self.classes * self.ranks.shape[1]).astype(index_type(self.ranks.size))
         return found
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """Return the arrays that a model file stores, by name."""
         ranks = self._flat.reshape(self.ranks.shape)
         return {"classes": small(self.classes), "ranks": ranks, "latest": small(self.latest)}

@@ -23,6 +23,8 @@ MAX_ALPHABET = 1 << 12
 Integers = NDArray[np.int64]
 Symbols = NDArray[np.signedinteger[Any] | np.unsignedinteger[Any]]
 """Symbols, or indices, of any integer type that holds them."""
+Arrays = dict[str, NDArray[Any]]
+"""The arrays of a model file, or of a part of it, by name."""
 MISSING = -1
 """What stands for a symbol that a truncated file lacks."""
 
@@ -146,11 +148,14 @@ class FrozenPrior(Protocol):
 
     cumulative: Integers | None
     """(T, S+1), the tables of all symbols, as in `Tables`; None for symbols without probabilities."""
-    cache: dict[str, Any]
-    """As in `Tables`."""
     coding_memory: int = 4 * 8
     """The most bytes that decoding takes for each symbol of a picture, beside those of the symbol itself: as the coder
     returns it, its place and row, and where runs begin, which one step may have for all symbols."""
+
+    @cached_property
+    def cache(self) -> dict[str, Any]:
+        """As in `Tables`."""
+        return {}
 
     @property
     def alphabet(self) -> int:
@@ -169,7 +174,7 @@ class FrozenPrior(Protocol):
         Raises ValueError for symbols of another shape than the prior is for.
         """
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """Return the arrays that a model file stores, by name."""
 
 
@@ -179,14 +184,12 @@ class FrozenTables(FrozenPrior):
 
     cumulative: (T, S+1), as in `Tables`.
     rows: (C, 1), or (C, h·w) for a fixed latent size.
-    cache: as in `Tables`.
 
     Channels are coded one after the other. Raises ValueError if these are not valid tables.
     """
 
     cumulative: Integers
     rows: Integers
-    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         rows = self.rows
@@ -214,7 +217,7 @@ class FrozenTables(FrozenPrior):
     def _rising(self) -> bool:
         return bool((self.rows[1:].min(axis=1) > self.rows[:-1].max(axis=1)).all())
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """Return `cumulative` and `rows` as int32."""
         return {"cumulative": self.cumulative.astype(np.int32), "rows": self.rows.astype(np.int32)}
 
@@ -226,11 +229,27 @@ class FrozenTables(FrozenPrior):
         return cls(cumulative_counts(probabilities.reshape(-1, alphabet)), rows)
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> FrozenTables:
+    def from_arrays(cls, arrays: Arrays) -> FrozenTables:
         """Make tables from the arrays of a model file. Raises ValueError or KeyError if they are not tables."""
-        if any(arrays[name].dtype.kind not in "iu" for name in ("cumulative", "rows")):
-            raise ValueError("the tables of a frozen prior are integers")
-        return cls(arrays["cumulative"].astype(np.int64), arrays["rows"].astype(np.int64))
+        numbers = stored_integers(arrays, "cumulative")
+        return cls(numbers["cumulative"], numbers["rows"])
+
+
+def stored_integers(arrays: Arrays, tables: str) -> dict[str, Integers]:
+    """Return the arrays of a frozen prior in a model file in 64 bits.
+
+    tables: the name of those that are as in `Tables`; in 16 bits, they have 0 for 2¹⁶.
+
+    Raises ValueError for arrays that are not integers or have no axis, KeyError without tables.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iu" or array.ndim < (2 if name == tables else 1):
+            found = f"{name} is {array.dtype} of the shape {array.shape}"
+            raise ValueError(f"the tables of a frozen prior are integers, {tables} (T, S+1); {found}")
+    numbers = {name: array.astype(np.int64) for name, array in arrays.items()}
+    if arrays[tables].dtype == np.uint16:
+        numbers[tables][:, -1:] += TOTAL
+    return numbers
 
 
 def check_cumulative(cumulative: Integers) -> None:
@@ -246,13 +265,10 @@ class NoPrior(FrozenPrior):
 
     cumulative = None
 
-    def __init__(self) -> None:
-        self.cache = {}
-
     def steps(self, symbols: Symbols) -> Iterator[Step]:
         """Yield one step with all symbols."""
         yield Step(np.arange(symbols.size), np.zeros(symbols.size, np.int64))
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """Return no arrays."""
         return {}

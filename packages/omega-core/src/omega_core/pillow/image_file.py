@@ -11,7 +11,8 @@ from omega_core.format.file import OmegaFile
 from omega_core.format.header import MAGIC, Header
 from omega_core.format.limits import MAX_KEPT_PROFILE_BYTES
 from omega_core.format.packs import is_pack
-from omega_core.pillow.models import decoding_model, name_of
+from omega_core.pillow.models import decoding_model
+from omega_core.pillow.saving import save
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -121,15 +122,17 @@ class OmegaImageFile(ImageFile.ImageFile):
 
 def _info(header: Header) -> dict[str | tuple[int, int], Any]:
     """What a header says. Raises DamagedFileError if its profile cannot be decompressed."""
+    from omega_core.plugins.registry import registry
+
     info: dict[str | tuple[int, int], Any] = {
         "model": header.fingerprint.hex(),
         "coder": header.coder,
         "complete": header.complete,
         "stream_bytes": header.length,
     }
-    name = name_of(header.fingerprint)
-    if name is not None:
-        info["model_name"] = name
+    bundled = registry().find_model_by_fingerprint(header.fingerprint)
+    if bundled is not None:
+        info["model_name"] = bundled.name
     if header.profile:
         from omega_core.images.alpha_and_profile import decompress_profile
 
@@ -137,3 +140,11 @@ def _info(header: Header) -> dict[str | tuple[int, int], Any]:
         if len(profile) <= MAX_KEPT_PROFILE_BYTES:  # as `Picture.to_pillow` does
             info["icc_profile"] = profile
     return info
+
+
+def register() -> None:
+    """Register the format with Pillow: its name OMEGA, its suffix and its MIME type. Doing it again changes nothing."""
+    Image.register_open(FORMAT, OmegaImageFile, accept)
+    Image.register_save(FORMAT, save)
+    Image.register_extension(FORMAT, ".omega")
+    Image.register_mime(FORMAT, "image/x-omega")

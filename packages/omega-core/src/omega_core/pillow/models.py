@@ -5,15 +5,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omega_core.errors import WrongModelError
 from omega_core.format.header import FINGERPRINT
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from omega_core.codec.loading import AnyModel
     from omega_core.codec.model import Model
-    from omega_core.codec.picture_encoder import PictureEncoder
     from omega_core.places import Url
 
 _KEPT = 4  # models that are kept, of those that are loaded here
@@ -29,20 +26,8 @@ def add_model(model: "Model | str | PathLike[str] | Url") -> None:
     """
     from omega_core.codec.model import Model
 
-    loaded = model if isinstance(model, Model) else _by_name(model)
+    loaded = model if isinstance(model, Model) else model_by_name(model)
     _added[bytes.fromhex(loaded.fingerprint)[:FINGERPRINT]] = loaded
-
-
-def encoder(model: "AnyModel | PictureEncoder") -> "PictureEncoder":
-    """Return what encodes pictures, as in `omega_core.compress`, from models that stay loaded.
-
-    model: loaded, its path or its name, or a choice; None for what `omega_core.compress` takes.
-
-    Raises ModelFileError or ComponentError if it cannot be loaded.
-    """
-    from omega_core.codec.loading import encoder_for
-
-    return encoder_for(model, _by_name)
 
 
 def decoding_model(prefix: bytes) -> "Model":
@@ -50,29 +35,15 @@ def decoding_model(prefix: bytes) -> "Model":
 
     Raises WrongModelError if it was not added and no distribution brings it, ModelFileError if it cannot be loaded.
     """
-    from omega_core.plugins.registry import registry
+    from omega_core.codec.model_names import installed_model
 
     if prefix in _added:
         return _added[prefix]
-    found = registry().find_model_by_fingerprint(prefix)
-    if found is None:
-        raise WrongModelError(
-            f"this file was made with the model {prefix.hex()}, which is not installed."
-            " Give its file to omega_core.pillow.add_model.",
-            made_with=prefix.hex(),
-        )
-    return _of_file(found.path())
+    return _of_file(installed_model(prefix, "Give its file to omega_core.pillow.add_model."))
 
 
-def name_of(prefix: bytes) -> str | None:
-    """Return the name of the bundled model whose fingerprint begins with the 4 bytes; None without one."""
-    from omega_core.plugins.registry import registry
-
-    found = registry().find_model_by_fingerprint(prefix)
-    return None if found is None else found.name
-
-
-def _by_name(name: "str | PathLike[str] | Url") -> "Model":
+def model_by_name(name: "str | PathLike[str] | Url") -> "Model":
+    """Return a model by its name, path or URL. Raises ModelFileError or ComponentError if it cannot be loaded."""
     from omega_core.codec.model_names import model_path
 
     return _of_file(model_path(name))

@@ -7,7 +7,7 @@ from PIL import Image
 
 from omega_core.errors import ComponentError, ModelFileError, OmegaError, RateError
 from omega_core.format.rate_control import Rate
-from omega_core.pillow.models import encoder
+from omega_core.pillow.models import model_by_name
 
 _RATES = ("channels", "fraction", "bpp", "max_bytes", "psnr")
 
@@ -23,6 +23,8 @@ def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 
     Raises ValueError for an option, OSError for an image that the model does not take.
     """
+    from omega_core.codec.loading import encoder_for
+
     options = image.encoderinfo
     if "icc_profile" in options:
         image = image.copy()
@@ -31,7 +33,7 @@ def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         rate = Rate(**{name: options.get(name) for name in _RATES})
         name = os.fsdecode(filename) or "the picture"
         coder, effort = options.get("coder"), options.get("effort", 0)
-        encode = encoder(options.get("model")).encode_at_rate
+        encode = encoder_for(options.get("model"), model_by_name).encode_at_rate
         data = encode(image, rate, coder=coder, effort=effort, name=name).to_bytes()
     except (RateError, ComponentError, ModelFileError) as problem:
         raise ValueError(str(problem)) from problem

@@ -1,4 +1,5 @@
 import json
+import math
 import struct
 import zlib
 from dataclasses import replace
@@ -134,6 +135,19 @@ def forged(change):
         lambda header: header["prior"]["rows"].update(type=None),
         lambda header: header["prior"].update(rows=7),
         lambda header: header.update(transformed="much"),
+        lambda header: header.update(transformed=math.nan),
+        lambda header: header.update(transformed=math.inf),
+        lambda header: header.update(transformed=-1e30),
+        lambda header: header.update(transformed=10**400),
+        lambda header: header.update(fingerprint="xyz"),
+        lambda header: header.update(fingerprint="0F" * 32),
+        lambda header: header.update(fingerprint=5),
+        lambda header: header.update(colors=3.0),
+        lambda header: header["blocks"].update(padding=["a", "b", "c"]),
+        lambda header: header["blocks"].update(padding=[0, math.nan, 0]),
+        lambda header: header["blocks"].update(padding=[0, 10**400, 0]),
+        lambda header: header["prior"]["rows"].update(offset=10**30),
+        lambda header: header["prior"]["rows"].update(shape=[10**30]),
     ],
 )
 def test_a_header_that_cannot_be_is_refused(change):

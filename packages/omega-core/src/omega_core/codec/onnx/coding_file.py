@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_core.codec.description import Description
+from omega_core.coding.tables import Arrays
 from omega_core.errors import ModelFileError
 
 MAGIC = "Ωcoding".encode()
@@ -24,8 +25,6 @@ _START = struct.Struct("<8sII")
 _CHECKSUM = struct.Struct("<I")
 _SIZES = ("latent_channels", "channels", "alphabet", "channels_min")
 _PARTS = ("architecture", "quantizer", "prior")
-
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +50,8 @@ class Blocks:
         numbers = (self.stride, self.smallest, self.analysis_halo + 1, self.synthesis_halo + 1)
         if not all(type(number) is int and number > 0 for number in numbers):
             raise ValueError("stride, smallest and halos of blocks are whole numbers")
+        if not all(type(level) in (int, float) and math.isfinite(level) for level in self.padding or ()):
+            raise ValueError("the color of the padding has numbers only")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,11 @@ class CodingFile:
     prior: Arrays
 
     def __post_init__(self) -> None:
-        if self.colors not in (1, 3):
+        if not re.fullmatch("[0-9a-f]{64}", self.fingerprint):
+            raise ValueError("a fingerprint has 64 hexadecimal digits")
+        if not 0 <= self.transformed < math.inf:
+            raise ValueError(f"a position takes {self.transformed} bytes")
+        if type(self.colors) is not int or self.colors not in (1, 3):
             raise ValueError(f"pictures have 1 or 3 colors, not {self.colors}")
         if isinstance(self.sizes, Blocks) and len(self.sizes.padding or range(self.colors)) != self.colors:
             raise ValueError(f"the color of the padding has other than {self.colors} numbers")
@@ -173,7 +178,7 @@ class CodingFile:
                 synthesis=Graph(**header["synthesis"]),
                 prior={name: _array(content, **entry) for name, entry in header["prior"].items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as problem:
             raise ModelFileError(f"coding.bin cannot be read ({problem}): export the model again.") from problem
 
 

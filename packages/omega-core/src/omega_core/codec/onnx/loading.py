@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omega_core.codec.file_codec import FileCodec
-from omega_core.codec.model import Model
 from omega_core.codec.onnx.coding_file import CodingFile
 from omega_core.codec.onnx.session_codec import OnnxCodec
 from omega_core.coding.specified_priors import specified_prior
@@ -28,8 +27,11 @@ def is_exported(path: Path) -> bool:
         return False
 
 
-def load_exported(folder: Path, *, device: str | torch.device, max_pixels: int, max_memory: int | None) -> Model:
-    """Load an exported model. Arguments and errors are those of `omega_core.load_model`."""
+def load_exported(folder: Path, *, device: str | torch.device) -> tuple[FileCodec, CodingFile]:
+    """Load the codec of an exported model and what it has beside its transforms.
+
+    device and errors: those of `omega_core.load_model`.
+    """
     require("an exported model", *ONNX)
     if str(device) not in ("cpu", "auto"):
         raise DeviceError(f"the exported model {folder} computes on the cpu, not on {device}.")
@@ -41,8 +43,7 @@ def load_exported(folder: Path, *, device: str | torch.device, max_pixels: int, 
             f"the prior in {folder / CODING} cannot be used ({problem}): export it again."
         ) from problem
     codec = OnnxCodec(contents, lambda name: _read(folder / name))
-    files = FileCodec(codec, prior)
-    return Model(files, contents.description, contents.fingerprint, max_pixels=max_pixels, max_memory=max_memory)
+    return FileCodec(codec, prior), contents
 
 
 def read_coding(folder: Path) -> CodingFile:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from omega_core.codec.memory import DecodingMemory
 from omega_core.codec.onnx.coding_file import Blocks, CodingFile, Graph, OneSize
-from omega_core.codec.tiling import inside, tiles
+from omega_core.codec.tiling import Grid, positions
 from omega_core.coding.tables import MISSING, Symbols, symbol_type
 from omega_core.errors import ImageError, ModelFileError, NotEnoughMemoryError
 from omega_core.images.pictures import Pixels
@@ -33,16 +33,8 @@ class OnnxCodec:
         self._contents, self._read = contents, read
         self.colors, self._sizes = contents.colors, contents.sizes
         self.channels, self.alphabet = contents.description.channels, contents.description.alphabet
-
-    @property
-    def takes_tiles(self) -> bool:
-        """See `PixelCodec`."""
-        return isinstance(self._sizes, Blocks)
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """See `PixelCodec`."""
-        return self._sizes.image if isinstance(self._sizes, OneSize) else None
+        self.takes_tiles = isinstance(contents.sizes, Blocks)
+        self.image_size = contents.sizes.image if isinstance(contents.sizes, OneSize) else None
 
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         """See `PixelCodec`."""
@@ -63,11 +55,8 @@ class OnnxCodec:
             return self._analyzed(pixels).astype(symbol_type(self.alphabet))
         blocks = self._blocks()
         symbols = np.empty((len(pixels), self.channels, h, w), symbol_type(self.alphabet))
-        top, left = _margins(blocks, (h, w), (height, width))
-        for down, across in tiles(h, w, _positions(blocks, tile, (h, w)), blocks.analysis_halo):
-            rows, above, below = inside(down.first, down.last, blocks.stride, top, height)
-            columns, before, after = inside(across.first, across.last, blocks.stride, left, width)
-            part = _padded(pixels[:, :, rows, columns], ((above, below), (before, after)), blocks.padding)
+        for down, across, rows, columns, around in self._grid(height, width).to_analyze(tile, blocks.analysis_halo):
+            part = _padded(pixels[:, :, rows, columns], around, blocks.padding)
             symbols[:, :, down.inner, across.inner] = self._analyzed(part)[:, :, down.within, across.within]
         return symbols
 
@@ -80,22 +69,16 @@ class OnnxCodec:
         count = colors or self.colors
         if isinstance(self._sizes, OneSize) and tile is None:
             return _eight_bits(self._synthesized(symbols, known), count)
-        blocks = self._blocks()
         pixels = np.empty((len(symbols), count, height, width), np.uint8)
-        stride, (top, left) = blocks.stride, _margins(blocks, (h, w), (height, width))
-        for down, across in tiles(h, w, _positions(blocks, tile, (h, w)), blocks.synthesis_halo):
-            levels = self._synthesized(symbols[:, :, down.outer, across.outer], known)
-            rows, above, _ = inside(down.start, down.stop, stride, top, height)
-            columns, before, _ = inside(across.start, across.stop, stride, left, width)
-            y, x = above + (down.start - down.first) * stride, before + (across.start - across.first) * stride
-            part = levels[:, :, y : y + rows.stop - rows.start, x : x + columns.stop - columns.start]
-            pixels[:, :, rows, columns] = _eight_bits(part, count)
+        for part in self._grid(height, width).to_render(tile, self._blocks().synthesis_halo):
+            levels = self._synthesized(symbols[:, :, part.down.outer, part.across.outer], known)
+            pixels[:, :, part.rows, part.columns] = _eight_bits(levels[:, :, *part.within], count)
         return pixels
 
     def positions_at_once(self, tile: int) -> int:
         """See `PixelCodec`. Raises ModelFileError for a model of one size."""
         blocks = self._blocks()
-        return (_positions(blocks, tile, (1, 1)) + 2 * blocks.synthesis_halo) ** 2
+        return (positions(tile, blocks.stride) + 2 * blocks.synthesis_halo) ** 2
 
     def decoding_memory(self) -> DecodingMemory:
         """See `PixelCodec`."""
@@ -106,6 +89,11 @@ class OnnxCodec:
         if not isinstance(self._sizes, Blocks):
             raise ModelFileError("this model cannot work in tiles, but the file has them: get or make the file again.")
         return self._sizes
+
+    def _grid(self, height: int, width: int) -> Grid:
+        """The blocks of a picture, which is centered in them. Raises ModelFileError as `_blocks` does."""
+        stride, (h, w) = self._blocks().stride, self.latent_size(height, width)
+        return Grid(stride, (height, width), (h, w), ((h * stride - height) // 2, (w * stride - width) // 2))
 
     def _analyzed(self, pixels: NDArray[Any]) -> NDArray[np.int32]:
         """The symbols of whole blocks of pixels (B, 1 or colors, H, W), from 0 to 255."""
@@ -168,24 +156,11 @@ def _unusable(problem: Exception) -> ModelFileError:
     return ModelFileError(f"onnxruntime cannot use the model: {' '.join(str(problem).split())}")
 
 
-def _positions(blocks: Blocks, tile: int | None, size: tuple[int, int]) -> int:
-    """The positions a side of a tile; those of a whole picture, with a latent of the size (h, w), without tiles."""
-    return max(size) if tile is None else max(1, tile // blocks.stride)
-
-
-def _margins(blocks: Blocks, latent_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """The pixels that are added above and to the left of a picture, which is centered in its blocks."""
-    (h, w), (height, width) = latent_size, size
-    return (h * blocks.stride - height) // 2, (w * blocks.stride - width) // 2
-
-
-def _padded(
-    pixels: Pixels, margins: tuple[tuple[int, int], tuple[int, int]], color: tuple[float, ...] | None
-) -> NDArray[Any]:
-    """Pixels (B, colors, H, W) with margins above, below and on both sides, of a color or by repeating the edges."""
+def _padded(pixels: Pixels, around: tuple[int, int, int, int], color: tuple[float, ...] | None) -> NDArray[Any]:
+    """Pixels (B, colors, H, W) with others around them, as in `Tile`, of a color or by repeating the edges."""
+    above, below, before, after = around
     if color is None:
-        return np.pad(pixels, ((0, 0), (0, 0), *margins), mode="edge")
-    (above, below), (before, after) = margins
+        return np.pad(pixels, ((0, 0), (0, 0), (above, below), (before, after)), mode="edge")
     batch, _, height, width = pixels.shape
     padded = np.empty((batch, len(color), above + height + below, before + width + after), np.float32)
     padded[:] = np.array(color)[:, None, None]
