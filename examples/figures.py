@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from omega_train.data.mnist import find, read_idx
+from omega_train.data.mnist import TEST, find, read_idx
 from omega_train.recipe import Recipe, load_recipe
 
 ONE = [f"mnist-omega-16{which}" for which in ("", "-lambda0.9-0.999", "-lambda0.85-0.9")]
@@ -39,7 +39,7 @@ def omega(*arguments: object) -> None:
 
 def digits(folder: Path, output: Path, count: int) -> Path:
     """The first pictures of MNIST's test set, as PNG files."""
-    pixels = read_idx(find(folder, "t10k-images-idx3-ubyte"))
+    pixels = read_idx(find(folder, TEST))
     output.mkdir(parents=True, exist_ok=True)
     for i, digit in enumerate(pixels[:count]):
         Image.fromarray(digit).save(output / f"{i:05}.png")

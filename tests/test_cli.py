@@ -280,6 +280,16 @@ def test_info_tells_what_is_in_a_file(omega: Run) -> None:
     assert about["model"] == json.loads(omega("info", MODEL, "--json").stdout)["fingerprint"][:8]
 
 
+def test_an_exported_model_is_told_as_one(omega: Run) -> None:
+    folder = GOLDEN / "exported"
+    fingerprint = json.loads(omega("info", GOLDEN / "any-size" / "model.safetensors", "--json").stdout)["fingerprint"]
+    about = json.loads(omega("info", folder, "--json").stdout)
+    assert (about["kind"], about["fingerprint"], about["channels"]) == ("exported model", fingerprint, "1 to 4")
+    [row] = json.loads(omega("models", folder, "--json").stdout)
+    assert (row["is"], row["fingerprint"], row["channels"]) == ("model", fingerprint, "0:4")
+    assert "is for onnxruntime: count the parts of" in complaint(omega("models", folder, "--parameters"))
+
+
 def test_info_of_a_folder_has_a_row_for_each_file_and_names_the_bad_ones(omega: Run, tmp_path: Path) -> None:
     for name in ("model.safetensors", "2-channels.omega", "4-channels.omega"):
         shutil.copy(GOLDEN / name, tmp_path)

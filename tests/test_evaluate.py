@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from omega_core.errors import OutputError
 from omega_train.evaluation import measurements
 from omega_train.evaluation.codecs import pillow
+from omega_train.evaluation.report import claim
 
 Run = Callable[..., Any]
 
@@ -154,7 +156,7 @@ def test_only_the_metrics_that_are_asked_for_are_measured(evaluate: Run, tmp_pat
     assert "is left out" not in done.stderr
     other = evaluate("--metrics", "psnr,ssim")
     assert other.returncode == 2  # another evaluation than the one in the folder
-    assert evaluate("--metrics", "psnr,ssim", "--overwrite").returncode == 0
+    assert evaluate("--metrics", "psnr, ssim,", "--overwrite").returncode == 0
     assert all(row["psnr"] and row["ssim"] and not row["ms_ssim"] for row in measured(tmp_path / "out"))
     wrong = evaluate("--metrics", "psnr,vmaf")
     assert (wrong.returncode, wrong.stderr) == (
@@ -179,6 +181,14 @@ def test_an_evaluation_may_be_repeated_but_its_report_is_replaced_by_another_onl
     assert evaluate("--overwrite").returncode == 0
     assert "jpeg" not in {row["codec"] for row in measured(tmp_path / "out")}
     assert not (tmp_path / "out" / "bd.csv").exists()
+
+
+def test_a_report_with_another_effort_is_another_one(tmp_path: Path) -> None:
+    made_with = {"models": {}, "channels": [2]}
+    claim(tmp_path, made_with, overwrite=False)  # as by versions without an effort
+    claim(tmp_path, {**made_with, "effort": 0}, overwrite=False)
+    with pytest.raises(OutputError, match="--overwrite"):
+        claim(tmp_path, {**made_with, "effort": 1}, overwrite=False)
 
 
 @pytest.mark.parametrize("name", ["images.csv", "summary.csv", "bd.csv", "evaluation.json", "report.html"])
@@ -328,6 +338,13 @@ def test_codecs_and_options_that_cannot_be_are_one_line(
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_estimated_rate_that_a_search_does_not_give_is_refused(evaluate: Run, tmp_path: Path) -> None:
+    done = evaluate("--effort", 1, "--rate", "estimated")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: a search by --effort gives no estimated rate: ")
     assert not (tmp_path / "out").exists()
 
 

@@ -175,7 +175,7 @@ def test_a_limit_of_no_pixels_is_a_mistake(
     omega_here: Run, model: Path, paint: Paint, tmp_path: Path, command: str, limit: int
 ) -> None:
     done = omega_here(command, paint("a.png"), "--output", tmp_path / "o", "--model", model, "--max-pixels", limit)
-    assert f"--max-pixels has to be at least 1, not {limit}" in complaint(done)
+    assert "Invalid value for '--max-pixels'" in complaint(done)
 
 
 @pytest.mark.parametrize("command", ["compress", "decompress"])
@@ -185,7 +185,7 @@ def test_no_worker_at_all_is_a_mistake(
     shutil.copy(paint("a.png"), tmp_path / "a.omega")
     source = tmp_path / ("a.png" if command == "compress" else "a.omega")
     done = omega_here(command, source, "--output", tmp_path / "o", "--model", model, "--workers", 0)
-    assert "--workers has to be at least 1, not 0" in complaint(done)
+    assert "Invalid value for '--workers'" in complaint(done)
     assert not (tmp_path / "o").exists()
 
 

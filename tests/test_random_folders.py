@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from omega_cli.account import Account
-from omega_cli.compress_workers import Compressing
+from omega_cli.compress_workers import CompressWorker
 from omega_core.format.packs import Pack, parse
 from omega_core.names import printable
 
@@ -247,17 +247,17 @@ def walk(seed: int, folder: Path, root: bool, omega: Run, accounts: list[Account
     assert (again.done, again.skipped, again.failed) == (set(), others.done, others.failed)
     assert regular(out / "o") == pictures
 
-    read = Compressing.read
+    read = CompressWorker.read
 
-    def vanishing(self: Compressing, source: Path) -> Any:
+    def vanishing(self: CompressWorker, source: Path) -> Any:
         """Reading, while somebody else removes files."""
         with suppress(OSError):
             chance.choice(list(before)).unlink()
         return read(self, source)
 
-    patch.setattr(Compressing, "read", vanishing)
+    patch.setattr(CompressWorker, "read", vanishing)
     done = omega("compress", *inputs, "-o", out / "v", *model)
-    patch.setattr(Compressing, "read", read)
+    patch.setattr(CompressWorker, "read", read)
     last = accounts.pop()
     check(done, last, inputs)
     assert last.done | last.failed == first.done | first.failed

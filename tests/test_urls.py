@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import omega_core
-from omega_cli.options import ModelOnce
+from omega_cli.options import LazyModel
 from omega_core.codec.model_file import read_description
 from omega_core.places import Url
 from omega_core.plugins.registry import registry
@@ -281,7 +281,7 @@ def test_models_are_pinned_by_the_same_words_everywhere(memory: Any, folder: Pat
 
 
 def test_other_processes_take_the_copy_of_a_model_that_this_one_has(memory: Any, cache: Path) -> None:
-    model = ModelOnce(f"{TOP}/model.safetensors", None)
+    model = LazyModel(f"{TOP}/model.safetensors", None)
     assert pickle.loads(pickle.dumps(model)).name == model.name
     assert model().fingerprint == MARK
     again = pickle.loads(pickle.dumps(model))
@@ -297,7 +297,7 @@ def test_other_processes_take_the_same_model_as_this_one_and_its_limit_of_memory
     shutil.copy(MODEL, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMEGA_MAX_MEMORY", "300")
-    model = ModelOnce(name, None)
+    model = LazyModel(name, None)
     model()
     sent = pickle.dumps(model)
     monkeypatch.chdir("/")

@@ -17,31 +17,31 @@ def test_every_picture_of_a_job_is_done_or_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("account", "rate", "says"),
+    ("account", "says"),
     [
-        (Account({"a"}, bytes_in=100, bytes_out=10, pixels=160), True, "1 picture, 100 → 10 bytes, 0.5000 bpp"),
-        (Account({"a", "b"}, bytes_in=100, bytes_out=10, pixels=160), False, "2 pictures"),
-        (Account({"a"}, {"b", "c"}, {"d"}), True, "1 picture, 2 skipped, 1 failed"),
-        (Account(skipped={"a"}), True, "0 pictures, 1 skipped"),
+        (Account({"a"}, bytes_in=100, bytes_out=10, pixels=160), "1 picture, 100 → 10 bytes, 0.5000 bpp"),
+        (Account({"a", "b"}), "2 pictures"),
+        (Account({"a"}, {"b", "c"}, {"d"}), "1 picture, 2 skipped, 1 failed"),
+        (Account(skipped={"a"}), "0 pictures, 1 skipped"),
     ],
 )
-def test_the_summary_is_one_line(account: Account, rate: bool, says: str) -> None:
-    assert account.summary(rate=rate) == says
+def test_the_summary_is_one_line(account: Account, says: str) -> None:
+    assert account.summary == says
 
 
-def test_what_is_left_out_is_counted_by_reason_and_detail() -> None:
-    account = Account()
-    for name in ("a.txt", "b.txt", "c.heic"):
-        account.leave_out(Path(name), "file of another kind", Path(name).suffix)
-    account.leave_out(Path("d"), "link to a file taken anyway")
-    assert account.remainder() == "3 files of another kind (.txt 2, .heic 1), 1 link to a file taken anyway"
+def test_what_is_left_out_is_counted_by_reason_and_detail(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {name: ("file of another kind", Path(name).suffix) for name in ("a.txt", "b.txt", "c.heic")}
+    Account(left_out={**kinds, "d": ("link to a file taken anyway", "")}).say_left_out()
+    assert capsys.readouterr().err == (
+        "warning: left out: 3 files of another kind (.txt 2, .heic 1), 1 link to a file taken anyway.\n"
+    )
 
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_what_is_left_out_is_always_said(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
     account = Account({"a"}, left_out={"b": ("file of another kind", ".txt")})
     with pytest.raises(Exit) as caught:
-        account.close(rate=False, quiet=quiet, where=" in d")
+        account.close(quiet=quiet, where=" in d")
     assert caught.value.exit_code == 0
     said = capsys.readouterr()
     assert said.out == ("" if quiet else "1 picture in d\n")
@@ -55,11 +55,13 @@ def test_what_is_left_out_is_always_said(quiet: bool, capsys: pytest.CaptureFixt
         (Account(skipped={"a"}, failed={"b"}), 1),
         (Account(failed={"a", "b"}), 2),
         (Account({"a"}, left_out={"b": ("file of another kind", "")}), 0),
+        (Account(), 0),
     ],
 )
 def test_an_input_that_fails_decides_the_exit_status(account: Account, status: int) -> None:
+    assert account.status == status
     with pytest.raises(Exit) as caught:
-        account.close(rate=False, quiet=True)
+        account.close(quiet=True)
     assert caught.value.exit_code == status
 
 

@@ -66,30 +66,30 @@ def cluster(
 
 
 @pytest.fixture
-def toil(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def fake(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(HERE)
-    import toil
+    import fake_worker
 
-    return toil
+    return fake_worker
 
 
 def carried_out(cluster: Any, worker: Any, jobs: list[Any]) -> list[Done]:
     where = Cluster(Executor(cluster.kind), cluster.address)
-    return list(carry_out(worker, jobs, 1, "toil", quiet=True, cluster=where))
+    return list(carry_out(worker, jobs, 1, "job", quiet=True, cluster=where))
 
 
 def test_jobs_on_a_cluster_are_done_as_in_processes_of_this_machine(
-    cluster: Any, toil: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    cluster: Any, fake: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     deeds = [*["well"] * 9, "die", "warn", "fail", "warn", "crowded", *["well"] * 4]
-    jobs = [toil.Toil(tmp_path / f"{number}" / f"{deed}.png") for number, deed in enumerate(deeds)]
+    jobs = [fake.FakeJob(tmp_path / f"{number}" / f"{deed}.png") for number, deed in enumerate(deeds)]
     (tmp_path / "13").mkdir()
-    done = carried_out(cluster, toil.Toiler(), jobs)
+    done = carried_out(cluster, fake.FakeWorker(), jobs)
     assert sorted(each.names for each in done) == sorted(job.names for job in jobs)
     problems = {problem.names: problem.reason for each in done for problem in each.problems}
     killed = "its process was killed, perhaps because memory ran out."
     assert problems == {jobs[9].names: killed, jobs[11].names: "it fails."}
-    assert sum(each.pictures for each in done) == len(deeds) - 2  # each by a worker that was started once
+    assert sum(each.pictures for each in done) == len(deeds) - 2
     assert os.getpid() not in {each.made[1] for each in done if each.pictures}
     said = capfd.readouterr()
     lines = [line for line in said.err.splitlines() if "has no workers yet" not in line]
@@ -99,10 +99,12 @@ def test_jobs_on_a_cluster_are_done_as_in_processes_of_this_machine(
     assert said.out == ""
 
 
-def test_a_disk_that_is_full_on_a_cluster_stops_everything(cluster: Any, toil: ModuleType, tmp_path: Path) -> None:
-    jobs = [toil.Toil(tmp_path / f"{number}" / f"{deed}.png") for number, deed in enumerate(["stop", *["well"] * 50])]
+def test_a_disk_that_is_full_on_a_cluster_stops_everything(cluster: Any, fake: ModuleType, tmp_path: Path) -> None:
+    jobs = [
+        fake.FakeJob(tmp_path / f"{number}" / f"{deed}.png") for number, deed in enumerate(["stop", *["well"] * 50])
+    ]
     with pytest.raises(OutputError, match="cannot write it"):
-        carried_out(cluster, toil.Toiler(), jobs)
+        carried_out(cluster, fake.FakeWorker(), jobs)
 
 
 @pytest.fixture

@@ -59,7 +59,11 @@ def test_special_files_in_a_folder_are_left_out_and_named_ones_are_errors(folder
     (folder / "null.png").symlink_to(os.devnull)
     account = Account()
     assert found(account, folder) == ["a.png", "b.png", "deeper/a.png"]
-    assert account.remainder() == "2 files for a device, pipe or socket, 1 file of another kind (.txt 1)"
+    assert account.left_out == {
+        str(folder / "c.png"): ("file for a device, pipe or socket", ""),
+        str(folder / "null.png"): ("file for a device, pipe or socket", ""),
+        str(folder / "notes.txt"): ("file of another kind", ".txt"),
+    }
     assert found(account, folder / "c.png") == []
     assert account.failed == {str(folder / "c.png")}
 

@@ -85,6 +85,22 @@ def test_what_is_downloaded_is_checked_and_kept(tmp_path: Path, mirror: str, mon
     assert len(MnistDataset(data=tmp_path, mirror=NOWHERE).train) == 36
 
 
+def test_a_file_of_mnist_whose_checksum_is_not_known_is_not_downloaded(tmp_path: Path, mirror: str) -> None:
+    with pytest.raises(DataError, match=r"there is no t10k-labels.* and only .* can be downloaded\. Put t10k-labels"):
+        mnist.find(tmp_path, "t10k-labels-idx1-ubyte", mirror)
+    (tmp_path / "t10k-labels-idx1-ubyte").touch()
+    assert mnist.find(tmp_path, "t10k-labels-idx1-ubyte", mirror).exists()
+
+
+def test_the_test_pictures_of_mnist_are_downloaded(
+    tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError, match="checksum"):
+        mnist.find(tmp_path, mnist.TEST, mirror)
+    monkeypatch.setitem(mnist.SHA256, mnist.TEST, hashlib.sha256(idx()).hexdigest())
+    assert len(read_idx(mnist.find(tmp_path, mnist.TEST, mirror))) == 40
+
+
 def test_without_a_folder_mnist_goes_to_the_users_cache(
     tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from multiprocessing import active_children
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from PIL import Image
 
 import omega_core
 from omega_core.errors import ComponentError, DataError, OmegaWarning, TrainingError
+from omega_core.images import reading
 from omega_train import train, validation
 from omega_train.data import photos as module
 from omega_train.data.folder import FolderDataset
@@ -313,14 +314,14 @@ def test_too_little_memory_for_a_picture_ends_a_run_with_an_error_that_names_it(
 ) -> None:
     recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colors": 1, "memory": 0.0}, batch_size=19, steps=2)
     trainer = LightningTrainer(recipe=recipe, data=photos, accelerator="cpu", workers=workers)
-    original = module.read_picture
+    original = reading.open_image
 
-    def read(path: Path) -> object:
-        if path.name == "07.tiff":
+    def open_image(file: BinaryIO, *arguments: Any) -> object:
+        if Path(file.name).name == "07.tiff":
             raise MemoryError
-        return original(path)
+        return original(file, *arguments)
 
-    monkeypatch.setattr(module, "read_picture", read)  # in reading processes too, which are forked
+    monkeypatch.setattr(reading, "open_image", open_image)  # in reading processes too, which are forked
     trainer.dataset.train.paths = list(photos.rglob("*.tiff")) * 4
     with pytest.raises(DataError, match=r"^there is too little memory to read .*07\.tiff: hold fewer"):
         trainer.train(tmp_path_factory.mktemp("run"))

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+import pytest
 import torch
 
 import omega_core
+from omega_core.errors import RecipeError
 from omega_core.plugins.registry import build
 from omega_train import CodecTask, Recipe, batches_of, save
 from omega_train.data.batches import HeldImages, StepSampler
@@ -24,6 +26,13 @@ def test_batches_are_those_that_our_trainer_takes(tiny: Callable[..., Recipe]) -
         assert torch.equal(one.pixels, other.pixels)
         assert torch.equal(one.samples, other.samples)
     assert [batch.step for batch in batches_of(dataset, recipe, 2, first=5)] == [5, 6]
+
+
+def test_fewer_pictures_than_a_batch_are_refused(tiny: Callable[..., Recipe]) -> None:
+    recipe = tiny(batch_size=81)
+    dataset = build("dataset", recipe.dataset, recipe.dataset_options, data=None, seed=recipe.seed)
+    with pytest.raises(RecipeError, match="a batch of 81 pictures is more than the 80 training pictures"):
+        next(batches_of(dataset, recipe, 1))
 
 
 def test_a_saved_task_is_a_model_with_a_counted_prior(tiny: Callable[..., Recipe], tmp_path: Path) -> None:

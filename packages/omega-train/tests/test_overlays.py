@@ -35,7 +35,7 @@ def test_columns_that_differ_tell_published_curves_apart(tmp_path: Path) -> None
     ]
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "bpp,psnr\nmuch,1\n", "bpp\n1\n"])
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "bpp,psnr\nmuch,1\n", "bpp\n1\n", "bpp,psnr,quality\n1,30,inf\n"])
 def test_what_is_no_published_curve_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "published.csv"
     path.write_text(text)
@@ -88,6 +88,12 @@ def test_rows_below_comments_have_the_metric_that_these_name(tmp_path: Path) -> 
     text = text.replace("27.5", "0.9").replace("29.5", "0.95")
     found = read_overlay(written(tmp_path, text.format("MS-SSIM/sRGB/R'G'B'"), "x-ms-ssim.csv"))
     assert [p.ms_ssim for p in found] == [0.9, 0.95]
+
+
+def test_a_point_without_the_name_that_others_have_is_an_error(tmp_path: Path) -> None:
+    rows = [{"codec": "a", "bpp": 1, "psnr": 30}, {"bpp": 2, "psnr": 31}]
+    with pytest.raises(OmegaError, match=r"published\.json cannot be read .* a point has no codec"):
+        read_overlay(written(tmp_path, rows))
 
 
 def test_similarities_in_decibels_are_converted(tmp_path: Path) -> None:

@@ -170,6 +170,12 @@ def test_none_survives_being_written(tmp_path: Path, tiny: Callable[..., Recipe]
     assert build("quantizer", "omega", again.quantizer_options, latent_channels=2, channels=2, alphabet=4)
 
 
+def test_options_from_python_become_those_that_are_read_again(tmp_path: Path, tiny: Callable[..., Recipe]) -> None:
+    recipe = tiny(quantizer_options={"stages": (1, 2)})
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+    assert load_recipe(str(tmp_path / "recipe.toml")) == recipe
+
+
 def test_options_of_the_trainer_can_be_in_a_recipe(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
     with pytest.raises(
         ComponentError, match="the option workers of the trainer 'lightning' has to be none or an integer"

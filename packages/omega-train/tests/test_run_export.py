@@ -8,7 +8,7 @@ import torch
 
 import omega_core
 from omega_core.codec.model_file import read_model
-from omega_core.errors import OmegaError, OutputError, TrainingError
+from omega_core.errors import DataError, OmegaError, OutputError, TrainingError
 from omega_train import export_run, train
 from omega_train.callbacks import validation
 from omega_train.checkpoint_reading import weights_of
@@ -92,6 +92,8 @@ def test_a_file_is_replaced_only_if_asked(tiny: Make, tmp_path: Path) -> None:
         ("run/model.safetensors", {"overwrite": True}, OutputError, "is in the run folder"),
         (".", {"overwrite": True}, OutputError, "is there already"),
         ("a.safetensors", {"device": "abacus"}, TrainingError, "on the device abacus"),
+        ("a.safetensors", {"data": ["a", "b"]}, DataError, "the dataset glyphs takes one folder of data, not 2"),
+        ("a.safetensors", {"data": "https://x"}, DataError, "the dataset glyphs takes folders, not URLs"),
     ],
 )
 def test_what_cannot_be_exported_is_said(

@@ -19,8 +19,9 @@ class Account:
     done: pictures that were processed.
     skipped: pictures whose output existed.
     failed: inputs with an error, which was printed.
-    left_out: for inputs that were not tried, the reason and a detail, such as ("file of another kind", ".txt").
-    bytes_in, bytes_out, pixels: sums over what was done.
+    left_out: for inputs that were not tried, the reason, a noun in the singular whose first word has a plural with s,
+        and a detail, such as ("file of another kind", ".txt").
+    bytes_in, bytes_out, pixels: sums over what was done; 0 pixels where a rate would mean nothing.
     """
 
     done: set[str] = field(default_factory=set)
@@ -36,10 +37,6 @@ class Account:
         say_error(f"{name}: {reason}")
         self.failed.add(str(name))
 
-    def leave_out(self, name: Place, reason: str, detail: str = "") -> None:
-        """Count an input that is not tried. reason: a noun in the singular, whose first word has a plural with s."""
-        self.left_out[str(name)] = (reason, detail)
-
     def skip(self, names: Iterable[str]) -> None:
         """Count pictures whose output exists."""
         self.skipped.update(names)
@@ -53,10 +50,11 @@ class Account:
         self.bytes_out += done.bytes_out
         self.pixels += done.pixels
 
-    def summary(self, *, rate: bool) -> str:
-        """One line about all pictures. rate: whether to show sizes and bits per pixel."""
+    @property
+    def summary(self) -> str:
+        """One line about all pictures, with sizes and bits per pixel if pixels were counted."""
         parts = [many(len(self.done), "picture")]
-        if rate and self.pixels:
+        if self.pixels:
             parts.append(f"{self.bytes_in} → {self.bytes_out} bytes")
             parts.append(f"{8 * self.bytes_out / self.pixels:.4f} bpp")
         if self.skipped:
@@ -65,28 +63,23 @@ class Account:
             parts.append(f"{len(self.failed)} failed")
         return ", ".join(parts)
 
-    def remainder(self) -> str:
-        """What was left out, such as "3 files of another kind (.heic 2, .txt 1)"; "" if nothing."""
-        return counted_reasons(self.left_out.values())
+    @property
+    def status(self) -> int:
+        """The exit status of a command: 0 if no input failed, 1 if some did, 2 if all did."""
+        return 0 if not self.failed else 1 if self.done or self.skipped else 2
 
     def say_left_out(self) -> None:
         """Print how many inputs were not tried, and why, if there are some."""
         if self.left_out:
-            say_warning(f"left out: {self.remainder()}.")
+            say_warning(f"left out: {counted_reasons(self.left_out.values())}.")
 
-    def close(self, *, rate: bool, quiet: bool, where: str = "") -> NoReturn:
-        """Print the summary and what was left out, and end the command by raising Exit: see `exit_status`.
+    def close(self, *, quiet: bool, where: str = "") -> NoReturn:
+        """Print the summary and what was left out, and end the command by raising Exit with its `status`.
 
-        rate: whether to show sizes and bits per pixel.
         quiet: whether to print no summary. What was left out is a warning, which is always printed.
         where: the end of the summary.
         """
         if (self.done or self.skipped) and not quiet:
-            say(self.summary(rate=rate) + where)
+            say(self.summary + where)
         self.say_left_out()
-        raise typer.Exit(exit_status(len(self.failed), len(self.failed) + len(self.done) + len(self.skipped)))
-
-
-def exit_status(failed: int, of: int) -> int:
-    """The exit status of a command: 0 if no input failed, 1 if some did, 2 if all did."""
-    return 0 if not failed else 1 if failed < of else 2
+        raise typer.Exit(self.status)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omega_cli.account import Account
-from omega_cli.compress_workers import Compressing, Group, Packing, name_in_pack
+from omega_cli.compress_workers import CompressWorker, Group, PackWorker, name_in_pack
 from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place
 from omega_cli.logs import show
@@ -16,9 +16,9 @@ from omega_cli.options import (
     ExecutorAddress,
     ExecutorName,
     Keep,
+    LazyModel,
     MaxMemory,
     MaxPixels,
-    ModelOnce,
     ModelOrChoice,
     Overwrite,
     Quiet,
@@ -108,17 +108,17 @@ def compress(
     else:
         jobs = output.plan(found, inputs, ".omega", account)
     if not jobs:
-        account.close(rate=True, quiet=quiet)
+        account.close(quiet=quiet)
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
-    loaded = ModelOnce(model, max_pixels, device, max_memory, quiet)
+    loaded = LazyModel(model, max_pixels, device, max_memory, quiet)
     loaded().check_rate(rate)
     loaded().check_coder(coder)
     loaded().check_effort(effort)
     drop_alpha, drop_icc = alpha is Keep.drop, icc is Keep.drop
     other = screen_model() if model is None and not pack else None
-    worker = Compressing(
+    worker = CompressWorker(
         loaded,
-        ModelOnce(other, max_pixels, device, max_memory, quiet) if other else None,
+        LazyModel(other, max_pixels, device, max_memory, quiet) if other else None,
         coder,
         rate,
         effort,
@@ -134,13 +134,13 @@ def compress(
         elif is_one_of(target, {file.identity for file in found}):
             raise OutputError(f"{target} is one of the inputs; name another folder.")
         else:
-            _pack(jobs, target, Packing(worker, folder), workers, cluster, quiet, account)
+            _pack(jobs, target, PackWorker(worker, folder), workers, cluster, quiet, account)
     else:
         wanted = [job for job in share(jobs) if not existing.accounted(job.target, str(job.source), account)]
         processes = 1 if STANDARD_INPUT in inputs else process_count(workers, len(wanted))
         for done in carry_out(worker, wanted, processes, "picture", quiet=quiet, cluster=cluster):
             account.add(done)
-    account.close(rate=True, quiet=quiet)
+    account.close(quiet=quiet)
 
 
 def _name(given: Place) -> str:
@@ -176,7 +176,7 @@ def _account_for_kept(target: Place, jobs: list[Job], folder: Place, account: Ac
 def _pack(
     jobs: list[Job],
     target: Place,
-    packing: Packing,
+    packing: PackWorker,
     workers: int | None,
     cluster: Cluster | None,
     quiet: bool,

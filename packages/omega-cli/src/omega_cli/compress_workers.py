@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from omega_cli.input_files import STANDARD_INPUT, standard_input
 from omega_cli.jobs import Done
-from omega_cli.options import ModelOnce
+from omega_cli.options import LazyModel
 from omega_cli.output_files import Existing, write_result
 from omega_cli.output_names import Job
 from omega_core.places import Place, relative_path
@@ -21,24 +21,20 @@ Sized: TypeAlias = "tuple[Job, Picture, int]"
 
 
 @dataclass(frozen=True)
-class Compressing:
+class CompressWorker:
     """Turns pictures into files.
 
     screens: the model for screenshots, where none was named and it is installed: see `ModelChoice`.
     """
 
-    model: ModelOnce
-    screens: ModelOnce | None
+    model: LazyModel
+    screens: LazyModel | None
     coder: str | None
     rate: "Rate"
     effort: int
     drop_alpha: bool
     drop_icc: bool
     existing: Existing
-
-    def start(self) -> None:
-        """Load the model."""
-        self.model()
 
     def read(self, source: "Source") -> "Picture":
         """A picture, without what is to be dropped."""
@@ -84,15 +80,11 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Packing:
+class PackWorker:
     """Turns pictures into blocks of a pack, which are `made`, with the names of their pictures."""
 
-    compressing: Compressing
+    compressing: CompressWorker
     output: Place
-
-    def start(self) -> None:
-        """Load the model."""
-        self.compressing.start()
 
     def __call__(self, group: Group) -> Done:
         """Make one block or, of pictures of different modes and profiles, several."""

@@ -20,10 +20,10 @@ from omega_cli.options import (
     Device,
     ExecutorAddress,
     ExecutorName,
+    LazyModel,
     MaxMemory,
     MaxPixels,
-    Model_,
-    ModelOnce,
+    ModelOption,
     Overwrite,
     Quiet,
     SkipExisting,
@@ -57,7 +57,7 @@ def decompress(
             "The folder for the pictures, as PNG, or its URL; for one picture also FILE.png, or - for standard output."
         ),
     ],
-    model: Model_ = None,
+    model: ModelOption = None,
     partial: Annotated[bool, typer.Option("--partial", help="Decode what is there of files that break off.")] = False,
     preview: Annotated[
         Input | None,
@@ -89,12 +89,13 @@ def decompress(
     if preview is not None and partial:
         raise OmegaError("--preview decodes what is there anyway; use it without --partial.")
     if not files:
-        account.close(rate=False, quiet=quiet)
+        account.close(quiet=quiet)
     folder = output.folder(".png")
     check_folder(folder)
-    models = ModelOnce(model, max_pixels, device, max_memory, quiet)
-    worker = Decompressing(models, partial, preview, folder, existing)
-    worker.start()
+    models = LazyModel(model, max_pixels, device, max_memory, quiet)
+    models.check_device()
+    if model is not None:
+        models()
     jobs = _jobs(files, folder, only, account)
     if output.is_file(".png"):
         jobs = _to_one_file(jobs, output.path)
@@ -104,9 +105,10 @@ def decompress(
         if left:
             wanted.append(replace(job, targets=left))
     processes = 1 if preview is not None or STANDARD_INPUT in inputs else process_count(workers, len(wanted))
+    worker = DecompressWorker(models, partial, preview, folder, existing)
     for done in carry_out(worker, wanted, processes, "file", quiet=quiet, cluster=cluster):
         account.add(done)
-    account.close(rate=False, quiet=quiet, where=f" in {output.path}")
+    account.close(quiet=quiet, where=f" in {output.path}")
 
 
 @dataclass(frozen=True)
@@ -137,45 +139,40 @@ def _jobs(files: list[Found], output: Place, only: str | None, account: Account)
 
     Names in a pack are escaped as far as a system would not allow them, or take them for something else.
     """
-    jobs, possible, unreadable = list[tuple[Found, Unpacking]](), list[list[str]](), set[Found]()
+    jobs, unreadable = list[Unpacking](), set[Found]()
+    pictures = list[tuple[Found, Unpacking, int, list[str]]]()  # with the place in the job, and the possible names
     for file in files:
         blocks = list["Block"]()
         try:
             blocks = _blocks(file.source)
         except Exception as problem:
             account.fail(file.source, reason_of(problem))
-            unreadable.add(file)
+            unreadable.add(file)  # its names stay taken: those of others do not depend on what can be read
         for block in blocks or (None,):
-            names = [candidates(file.relative, ".png")]
-            if block is not None:
-                names = [_candidates_in_pack(file, name) for name in block.names]
-            possible += names
-            jobs.append((file, Unpacking(file.source, block, dict.fromkeys(range(len(names)), output))))
-    chosen = iter(distinct(possible))
-    inputs = {file.identity for file in files}
-    planned, matching = list[Unpacking](), Counter[Found]()
-    for file, job in jobs:
-        targets = {}
-        for place, name in zip(job.targets, chosen, strict=False):
-            if file in unreadable:
-                continue
-            if job.block is not None and only is not None and not fnmatchcase(job.block.names[place], only):
-                continue
-            matching[file] += 1
-            if name is None:
-                account.fail(job.title(place), "another input would become the same file; take it alone.")
-            elif is_one_of(output / name, inputs):
-                message = f"it would replace {output / name}, which is to be read; name another folder."
-                account.fail(job.title(place), message)
+            jobs.append(job := Unpacking(file.source, block, {}))
+            if block is None:
+                pictures.append((file, job, 0, candidates(file.relative, ".png")))
             else:
-                targets[place] = output / name
-        if targets:
-            planned.append(replace(job, targets=targets))
+                pictures += [(file, job, i, _candidates_in_pack(file, name)) for i, name in enumerate(block.names)]
+    inputs, matching = {file.identity for file in files}, Counter[Found]()
+    for (file, job, place, _), name in zip(pictures, distinct([names for *_, names in pictures]), strict=True):
+        if file in unreadable:
+            continue
+        if job.block is not None and only is not None and not fnmatchcase(job.block.names[place], only):
+            continue
+        matching[file] += 1
+        if name is None:
+            account.fail(job.title(place), "another input would become the same file; take it alone.")
+        elif is_one_of(output / name, inputs):
+            message = f"it would replace {output / name}, which is to be read; name another folder."
+            account.fail(job.title(place), message)
+        else:
+            job.targets[place] = output / name
     for file in files:
         if file not in unreadable and not matching[file]:
-            pictures = sum(len(job.targets) for found, job in jobs if found == file)
-            account.fail(file.source, f"none of its {many(pictures, 'picture')} has a name that matches {only!r}.")
-    return planned
+            count = sum(of == file for of, *_ in pictures)
+            account.fail(file.source, f"none of its {many(count, 'picture')} has a name that matches {only!r}.")
+    return [job for job in jobs if job.targets]
 
 
 def _to_one_file(jobs: list[Unpacking], target: Place) -> list[Unpacking]:
@@ -211,7 +208,7 @@ def _candidates_in_pack(pack: Found, name: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Decompressing:
+class DecompressWorker:
     """Decompresses files, as a worker of `carry_out`.
 
     model: the model for all files, or the models that the files name.
@@ -221,17 +218,11 @@ class Decompressing:
     existing: what is done with pictures that exist.
     """
 
-    model: ModelOnce
+    model: LazyModel
     partial: bool
     preview: Place | None
     output: Place
     existing: Existing
-
-    def start(self) -> None:
-        """Check the device, and load the model if one is named for all files. Raises OmegaError."""
-        self.model.check_device()
-        if self.model.name is not None:
-            self.model()
 
     def __call__(self, job: Unpacking) -> Done:
         """Write the pictures of one file, or of one block of a pack. Raises OmegaError."""

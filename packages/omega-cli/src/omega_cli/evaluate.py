@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli import completions
-from omega_cli.account import Account, exit_status
+from omega_cli.account import Account
 from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.input_files import Input, find_files
 from omega_cli.jobs import Done
 from omega_cli.logs import show
 from omega_cli.messages import many, say
 from omega_cli.options import (
-    CodecOnce,
     Device,
     Effort,
     ExecutorAddress,
     ExecutorName,
+    LazyCodec,
+    LazyModel,
     MaxPixels,
-    ModelOnce,
     Quiet,
     SkipExisting,
     Verbose,
@@ -100,7 +100,7 @@ class Measuring:
 
 
 @dataclass
-class Evaluating:
+class EvaluateWorker:
     """Measures pictures with all models and codecs to compare with, as a worker of `carry_out`.
 
     models: by name, each with the coder of its files; None is the coder of the model.
@@ -115,21 +115,14 @@ class Evaluating:
     A picture that one of them cannot code is measured with none: their means would be over different pictures.
     """
 
-    models: dict[str, tuple[ModelOnce, str | None]]
-    against: dict[str, CodecOnce]
+    models: dict[str, tuple[LazyModel, str | None]]
+    against: dict[str, LazyCodec]
     channels: list[int]
     effort: int
     metrics: list[str]
     max_pixels: int
     pictures: Path | None
     cache: bool
-
-    def start(self) -> None:
-        """Load all models, and make all codecs."""
-        for model, coder in self.models.values():
-            model().check_coder(coder)
-        for codec in self.against.values():
-            codec()
 
     def __call__(self, job: Measuring) -> Done:
         """Write the measurements of a picture. `Done.made` tells of how many codecs the cache had them.
@@ -261,18 +254,18 @@ def evaluate(
     Several processes that torchrun or srun started share the pictures.
     """
     show(quiet=quiet, verbose=verbose)
-    failed, of = evaluate_on(
+    account = evaluate_on(
         images,
         output,
         model or [name for name in [os.environ.get("OMEGA_MODEL")] if name],  # typer would split it at spaces
         counts=_numbers(channels),
         coders=coder or (),
         effort=effort,
-        codecs=[codec.strip() for codec in against.split(",") if codec.strip()],
+        codecs=_words(against),
         codec_options=codec_option or (),
         overlays=overlay or [],
         rate=rate.value,
-        metrics=[metric for metric in metrics.split(",") if metric],
+        metrics=_words(metrics),
         save_images=save_images,
         cache=not no_cache,
         workers=workers,
@@ -284,7 +277,7 @@ def evaluate(
         together=True,
         cluster=cluster_of(executor, executor_address, workers, [images, output]),
     )
-    raise typer.Exit(exit_status(failed, of))
+    raise typer.Exit(account.status)
 
 
 def evaluate_on(
@@ -310,8 +303,8 @@ def evaluate_on(
     quiet: bool = False,
     together: bool = False,
     cluster: Cluster | None = None,
-) -> tuple[int, int]:
-    """Evaluate models and codecs to compare with; return the numbers of failed pictures and of all pictures.
+) -> Account:
+    """Evaluate models and codecs to compare with; return the account of this process's pictures.
 
     The arguments are those of the command `evaluate`, after parsing.
 
@@ -342,6 +335,8 @@ def evaluate_on(
         from omega_train.evaluation.perceptual import check_metric
         from omega_train.evaluation.quality import DEFAULT_METRICS, METRICS
         from omega_train.evaluation.report import PARTS, claim
+    if effort and rate == "estimated":
+        raise OmegaError("a search by --effort gives no estimated rate: leave out --effort, or name another --rate.")
     if unknown := [metric for metric in metrics if metric not in METRICS]:
         raise OmegaError(f"there is no metric {unknown[0]!r}, only {', '.join(METRICS)}.")
     metrics = [metric for metric in METRICS if metric in metrics] or list(DEFAULT_METRICS)
@@ -386,16 +381,19 @@ def evaluate_on(
     made_with |= {"command": sys.argv[1:], "images": str(images), "pictures": [job.image for job in jobs]}
     claim(output, made_with, overwrite=overwrite)
     kept = output / "pictures" if save_images else None
-    worker = Evaluating(models, against, counts, effort, metrics, max_pixels or MAX_PIXELS, kept, cache)
+    worker = EvaluateWorker(models, against, counts, effort, metrics, max_pixels or MAX_PIXELS, kept, cache)
     mine = list(share(jobs)) if together else jobs
-    wanted = [job for job in mine if not (skip_existing and job.done)]
-    for job in wanted:
-        job.failed.unlink(missing_ok=True)
-    total, cached = Done(), 0
+    wanted, cached = list[Measuring](), 0
+    for job in mine:
+        if skip_existing and job.done:
+            account.skip(job.names)
+        else:
+            job.failed.unlink(missing_ok=True)
+            wanted.append(job)
     shared = len(mine) < len(jobs) or any(_on_gpu(model()) for model, _ in models.values())
     processes = process_count(workers, len(wanted), 1 if shared else _worth(wanted))
     for done in carry_out(worker, wanted, processes, "picture", quiet=quiet, cluster=cluster):
-        total.add(done)
+        account.add(done)
         cached += done.made or 0
     for job in wanted:
         if not job.target.exists():
@@ -414,7 +412,7 @@ def evaluate_on(
                 say(f"note: {remark}", err=True)
             _print_points(points, metrics)
     account.say_left_out()
-    return len(total.problems) + len(account.failed), len(mine) + len(account.failed)
+    return account
 
 
 def _worth(jobs: list[Measuring]) -> int:
@@ -430,7 +428,7 @@ def _on_gpu(model: "Model") -> bool:
 
 
 def _finish(
-    output: Path, jobs: list[Measuring], worker: Evaluating, published: Any, made_with: dict[str, Any], rate: str
+    output: Path, jobs: list[Measuring], worker: EvaluateWorker, published: Any, made_with: dict[str, Any], rate: str
 ) -> "tuple[list[str], list[Point]]":
     """Write the report of all measurements, and return remarks about them and their means."""
     from omega_train.evaluation.measurements import read_measurements, summarize
@@ -477,7 +475,7 @@ def _print_points(points: "Sequence[Point]", metrics: Sequence[str]) -> None:
         say(row)
 
 
-def _named(paths: Sequence[str], max_pixels: int | None, device: str, quiet: bool) -> dict[str, ModelOnce]:
+def _named(paths: Sequence[str], max_pixels: int | None, device: str, quiet: bool) -> dict[str, LazyModel]:
     """Models by their names: those of their files, or of their folders where a file is called model.safetensors."""
     from omega_core.codec.model_names import split_fingerprint
 
@@ -490,7 +488,7 @@ def _named(paths: Sequence[str], max_pixels: int | None, device: str, quiet: boo
         name if short.count(name) == 1 else other.strip("/").replace("/", "-")
         for name, other in zip(short, long, strict=True)
     ]
-    return {name: ModelOnce(path, max_pixels, device, quiet=quiet) for name, path in zip(names, paths, strict=True)}
+    return {name: LazyModel(path, max_pixels, device, quiet=quiet) for name, path in zip(names, paths, strict=True)}
 
 
 def _text(path: Path) -> str:
@@ -498,7 +496,7 @@ def _text(path: Path) -> str:
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
-def _with_coders(models: dict[str, ModelOnce], coders: Sequence[str]) -> dict[str, tuple[ModelOnce, str | None]]:
+def _with_coders(models: dict[str, LazyModel], coders: Sequence[str]) -> dict[str, tuple[LazyModel, str | None]]:
     """Each model with each coder, whose name is then a part of the model's; with its own coder if none is given."""
     if not coders:
         return {name: (model, None) for name, model in models.items()}
@@ -507,7 +505,7 @@ def _with_coders(models: dict[str, ModelOnce], coders: Sequence[str]) -> dict[st
     return {f"{name}-{coder.replace('/', '-')}": (model, coder) for name, model in models.items() for coder in coders}
 
 
-def _with_options(names: Sequence[str], texts: Sequence[str]) -> dict[str, CodecOnce]:
+def _with_options(names: Sequence[str], texts: Sequence[str]) -> dict[str, LazyCodec]:
     """Codecs to compare with by their names in tables and files, which have a hyphen for the slash.
 
     names: of codecs, bare or qualified. texts: options such as "webp.method=4".
@@ -529,9 +527,14 @@ def _with_options(names: Sequence[str], texts: Sequence[str]) -> dict[str, Codec
             raise OmegaError(f"--codec-option {text} is for a codec that --against does not name.")
         options[meant].append(option)
     return {
-        name.replace("/", "-"): CodecOnce(name, parsed_options("codec", name, options[each]))
+        name.replace("/", "-"): LazyCodec(name, parsed_options("codec", name, options[each]))
         for name, each in qualified.items()
     }
+
+
+def _words(text: str) -> list[str]:
+    """The words of a list such as "jpeg, webp"."""
+    return [word for part in text.split(",") if (word := part.strip())]
 
 
 def _numbers(text: str | None) -> list[int]:

@@ -33,11 +33,8 @@ def export_web(
     from omega_core.codec.model_names import model_path
     from omega_core.file_io import whole_folder
 
-    def ready() -> None:
-        say("exporting the model for browsers, once", err=True)
-
     copied = {f"onnxruntime/{name}": runtime_folder(runtime) / name for name in FILES}
-    copied |= {f"model/{file.name}": file for file in browser_files(exported_folder(model_path(model), before=ready))}
+    copied |= {f"model/{file.name}": file for file in browser_files(exported_folder(model_path(model)))}
     contents = decoder_files() | {name: path.read_bytes() for name, path in copied.items()}
     with whole_folder(output) as unfinished:
         for name, data in contents.items():

@@ -41,7 +41,7 @@ def is_memory(problem: BaseException) -> bool:
         isinstance(each, MemoryError)
         or (isinstance(each, OSError) and each.errno == errno.ENOMEM)
         or (isinstance(each, RuntimeError) and any(words in str(each) for words in _OF_MEMORY))
-        for each in _with_causes(problem)
+        for each in with_causes(problem)
     )
 
 
@@ -50,11 +50,12 @@ def stops_all(problem: BaseException) -> bool:
     if isinstance(problem, (Terminated, StoreError)):
         return True
     return isinstance(problem, OutputError) and any(
-        isinstance(each, OSError) and each.errno in _OF_THE_DEVICE for each in _with_causes(problem)
+        isinstance(each, OSError) and each.errno in _OF_THE_DEVICE for each in with_causes(problem)
     )
 
 
-def _with_causes(problem: BaseException) -> Iterator[BaseException]:
+def with_causes(problem: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, and those that it comes from, the last one first."""
     each: BaseException | None = problem
     for _ in range(10):
         if each is None:

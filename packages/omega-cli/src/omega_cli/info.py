@@ -1,8 +1,8 @@
 """`omega info`: what is in an `.omega` file or a model, without torch."""
 
-import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,9 +10,13 @@ from omega_cli import completions
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
 from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place, standard_input
-from omega_cli.messages import say
+from omega_cli.messages import say, say_json
+from omega_cli.options import AsJson
 from omega_core.names import printable
 from omega_core.places import Place, Url
+
+if TYPE_CHECKING:
+    from omega_core.codec.description import Description
 
 
 def info(
@@ -25,19 +29,19 @@ def info(
             help="An .omega file or a model, or a folder of them, or a URL; a model by its name; - for standard input.",
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what is in an .omega file or a model, or in all those of a folder."""
     if file != STANDARD_INPUT:
         file = _named(file)
-    if file.is_dir():
+    if file.is_dir() and not _is_exported(file):
         _about_folder(file, as_json)
         return
     facts = about(file)
-    card = "" if as_json else facts.pop("card", "")
     if as_json:
-        say(json.dumps(facts, ensure_ascii=False, indent=2))
+        say_json(facts)
         return
+    card = facts.pop("card", "")
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         say(f"{name:<{width}}  {_shown(value)}")
@@ -66,6 +70,8 @@ def about(file: Place) -> dict[str, Any]:
 
     if file == STANDARD_INPUT:
         return describe(standard_input().read())
+    if _is_exported(file):
+        return _about_model(file)
     first = read_whole(file, first=len(MAGIC))
     is_coded = is_pack(first) or first == MAGIC or file.suffix.lower() == ".omega"
     return describe(read_whole(file)) if is_coded else _about_model(file)
@@ -82,24 +88,40 @@ def _about_folder(folder: Place, as_json: bool) -> None:
         except Exception as problem:
             account.fail(found.source, reason_of(problem))
     if as_json:
-        say(json.dumps(rows, ensure_ascii=False, indent=2))
+        say_json(rows)
     else:
         for name, facts in rows.items():
             size = facts["size"] if "size" in facts else f"{facts['pictures']} pictures" if "pictures" in facts else ""
             said = f"{size} {facts['mode']}, {facts['bytes']} bytes" if size else f"channels {facts['channels']}"
             mark = facts.get("model") or facts["fingerprint"][:8]
             say(f"{printable(name)}: {facts['kind']}, {said}, model {mark}")
-    account.close(rate=False, quiet=True)
+    account.close(quiet=True)
+
+
+def _is_exported(place: Place) -> bool:
+    """Whether a place is a folder of `omega export-onnx`."""
+    from omega_core.codec.onnx.loading import is_exported
+
+    return isinstance(place, Path) and is_exported(place)
+
+
+def description_of(path: Place) -> "tuple[Description, str]":
+    """The description and the fingerprint of a model, exported or not. Raises ModelFileError."""
+    from omega_core.codec.model_file import read_description
+    from omega_core.codec.onnx.loading import is_exported, read_coding
+
+    if isinstance(path, Path) and is_exported(path):
+        contents = read_coding(path)
+        return contents.description, contents.fingerprint
+    return read_description(path)
 
 
 def _about_model(path: Place) -> dict[str, Any]:
-    from omega_core.codec.model_file import read_description
-
-    description, fingerprint = read_description(path)
+    description, fingerprint = description_of(path)
     values = asdict(description)
     fewest = description.channels_min + 1 if description.adaptive else description.channels
     return {
-        "kind": "model",
+        "kind": "exported model" if _is_exported(path) else "model",
         "fingerprint": fingerprint,
         "about": values["text"],
         "architecture": values["architecture"],

@@ -99,8 +99,7 @@ def _find(given: Place, wanted: Callable[[Place], bool], account: Account) -> li
     inside = search_store(given, wanted) if isinstance(given, Url) else search_folder(given, wanted)
     for path, reason in inside.unreadable.items():
         account.fail(path, f"{reason}.")
-    for path, why in inside.left_out.items():
-        account.leave_out(path, *why)
+    account.left_out |= {str(path): why for path, why in inside.left_out.items()}
     if not inside.files and not inside.unreadable:
         account.fail(given, "the folder has nothing in it for this command.")
     return [Found(file.source, file.relative, file.identity) for file in inside.files]

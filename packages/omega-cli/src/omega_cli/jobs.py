@@ -5,7 +5,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from omega_cli.failures import is_foreign, is_memory, reason_of, stops_all
 from omega_cli.logs import Line
@@ -22,7 +22,6 @@ class Task(Protocol):
 
 
 TaskType = TypeVar("TaskType", bound=Task)
-TaskType_contra = TypeVar("TaskType_contra", bound=Task, contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -96,28 +95,21 @@ class Done:
             self.traces.append("".join(traceback.format_exception(problem)))
 
 
-class Worker(Protocol[TaskType_contra]):
-    """Does the jobs of `carry_out`. Other processes receive it by pickle, before `start`."""
+Worker: TypeAlias = Callable[[TaskType], Done]
+"""Does a job of `carry_out`. Other processes receive it by pickle, once each; it loads models with its first job.
 
-    def start(self) -> None:
-        """Load models and other data, once in each process."""
-
-    def __call__(self, job: TaskType_contra, /) -> Done:
-        """Do a job.
-
-        Any exception is an error of this job alone, except an OutputError because of a full disk and the like, which
-        stops all jobs.
-        """
+Any exception is an error of this job alone, except an OutputError because of a full disk and the like, which stops all
+jobs.
+"""
 
 
-def do_job(worker: Worker[TaskType], job: TaskType, start: Callable[[], None] = lambda: None) -> Done:
-    """Do a job, and collect its errors and warnings. start: is called before, and its errors are those of the job."""
+def do_job(worker: Worker[TaskType], job: TaskType) -> Done:
+    """Do a job, and collect its errors and warnings."""
     began = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OmegaWarning)
         warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata: of no use to users
         try:
-            start()
             done = worker(job)
         except (Exception, SystemExit) as problem:
             if stops_all(problem):

@@ -1,17 +1,15 @@
 """`omega list` and `omega plugins`: installed components and plugins. Only a component shown in full is imported."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from omega_cli import completions
-from omega_cli.messages import say, say_warning
+from omega_cli.messages import say, say_json, say_warning
+from omega_cli.options import AsJson
 
 if TYPE_CHECKING:
     from omega_core.plugins.registry import Plugin
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _names(context: typer.Context, beginning: str) -> list[str]:
@@ -50,7 +48,7 @@ def list_components(
         for c in found
     ]
     if as_json:
-        say(json.dumps(rows, ensure_ascii=False, indent=2))
+        say_json(rows)
     else:
         print_table(rows)
         _warn_of_failures()
@@ -85,7 +83,7 @@ def _show_in_full(kind: str, name: str, as_json: bool) -> None:
     }
     about = inspect.getdoc(target) or ""
     if as_json:
-        say(json.dumps({**facts, "about": about, "options": options}, ensure_ascii=False, indent=2, default=str))
+        say_json({**facts, "about": about, "options": options})
         return
     for fact, value in facts.items():
         say(f"{fact:<8} {value}")
@@ -124,7 +122,7 @@ def list_plugins(as_json: AsJson = False) -> None:
         for plugin in registry().plugins
     ]
     if as_json:
-        say(json.dumps(rows, ensure_ascii=False, indent=2))
+        say_json(rows)
     else:
         print_table([{**row, "components": ", ".join(row["components"])} for row in rows])
 

@@ -1,5 +1,8 @@
 """What is printed: text whose control characters are escaped, as a terminal would obey them."""
 
+import json
+from typing import Any
+
 import typer
 
 from omega_core.names import printable
@@ -12,6 +15,11 @@ def say(text: str = "", *, err: bool = False) -> None:
     err: whether to print to standard error.
     """
     typer.echo(printable(text, keep="\n\t"), err=err)
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON, in which what JSON does not have is text."""
+    say(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
 def say_error(message: str) -> None:

@@ -1,6 +1,5 @@
 """`omega models`: what models, and the recipes that make them, consist of and cost."""
 
-import json
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omega_cli import completions
-from omega_cli.listing import AsJson, print_table
-from omega_cli.messages import say, say_warning
-from omega_cli.options import omega_train_for
+from omega_cli.info import description_of
+from omega_cli.listing import print_table
+from omega_cli.messages import say_json, say_warning
+from omega_cli.options import AsJson, omega_train_for
 from omega_core.errors import ComponentError, ModelFileError, OmegaError
 from omega_core.places import Url, place_of
 
@@ -35,14 +35,10 @@ def models(
     sides = _sides(size)
     rows: list[dict[str, Any]] = []
     for entry in _named(names) if names else _all():
-        about, cost = _about(entry, sides if parameters else None, counting=parameters)
-        heading = {"model": entry.name, "is": entry.what}
-        if parameters:
-            rows += [{**heading, **part} for part in cost]
-        else:
-            rows.append({**heading, **about})
+        facts = _costs(entry, sides) if parameters else [_about(entry)]
+        rows += [{"model": entry.name, "is": entry.what, **each} for each in facts]
     if as_json:
-        say(json.dumps(rows, ensure_ascii=False, indent=2))
+        say_json(rows)
     else:
         print_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])
 
@@ -80,13 +76,14 @@ def _all() -> list[Entry]:
 def _named(names: list[str]) -> list[Entry]:
     """What has these names; a model and a recipe, where both have one. What nobody knows is taken for a recipe."""
     from omega_core.codec.model_names import model_path, split_fingerprint
+    from omega_core.codec.onnx.loading import is_exported
     from omega_core.plugins.registry import registry
 
     found = []
     for name in names:
         bare, fingerprint = split_fingerprint(name)
         place = place_of(bare)
-        if fingerprint or isinstance(place, Url) or place.suffix == ".safetensors":
+        if fingerprint or isinstance(place, Url) or place.suffix == ".safetensors" or is_exported(place):
             found.append(Entry(name, model_path(name)))
             continue
         known = registry().models(name)
@@ -100,22 +97,16 @@ def _named(names: list[str]) -> list[Entry]:
     return found
 
 
-def _about(
-    entry: Entry, size: tuple[int, int] | None, *, counting: bool
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What a recipe or a model is, and what its parts cost if that is asked for."""
+def _about(entry: Entry) -> dict[str, Any]:
+    """What a recipe or a model is."""
     if entry.path is not None:
-        from omega_core.codec.model_file import read_description
-
-        description, fingerprint = read_description(entry.path)
+        description, fingerprint = description_of(entry.path)
         prior = description.prior.name if description.prior else "none"
-        about = _row(description.architecture.name, description.quantizer.name, prior, description, fingerprint)
-        return about, _costs_of_model(entry.path, size) if counting else []
+        return _row(description.architecture.name, description.quantizer.name, prior, description, fingerprint)
     with omega_train_for("a recipe"):
         import omega_train
     recipe = omega_train.load_recipe(entry.name)
-    about = _row(recipe.architecture, recipe.quantizer, recipe.prior, recipe)
-    return about, _costs_of_recipe(recipe, size) if counting else []
+    return _row(recipe.architecture, recipe.quantizer, recipe.prior, recipe)
 
 
 def _row(architecture: str, quantizer: str, prior: str, source: Any, fingerprint: str = "") -> dict[str, Any]:
@@ -126,19 +117,22 @@ def _row(architecture: str, quantizer: str, prior: str, source: Any, fingerprint
     return {**components, **sizes, "fingerprint": fingerprint}
 
 
-def _costs_of_model(path: Path, size: tuple[int, int] | None) -> list[dict[str, Any]]:
+def _costs(entry: Entry, size: tuple[int, int] | None) -> list[dict[str, Any]]:
+    """What the parts of a recipe or a model cost. Raises ModelFileError for an exported model."""
     from omega_core.codec.complexity import costs
-    from omega_core.codec.model_parts import load_parts
 
-    parts = load_parts(path)
-    return _with_sum(costs(parts.codec, parts.prior, size))
+    if entry.path is not None:
+        from omega_core.codec.model_parts import load_parts
+        from omega_core.codec.onnx.loading import is_exported
 
-
-def _costs_of_recipe(recipe: Any, size: tuple[int, int] | None) -> list[dict[str, Any]]:
-    from omega_core.codec.complexity import costs
-    from omega_train.task import CodecTask
-
-    return _with_sum(costs(CodecTask(recipe).eval().codec, size=size))
+        if is_exported(entry.path):
+            raise ModelFileError(f"{entry.path} is for onnxruntime: count the parts of the model that it was made of.")
+        parts = load_parts(entry.path)
+        return _with_sum(costs(parts.codec, parts.prior, size))
+    with omega_train_for("a recipe"):
+        import omega_train
+        from omega_train.task import CodecTask
+    return _with_sum(costs(CodecTask(omega_train.load_recipe(entry.name)).eval().codec, size=size))
 
 
 def _with_sum(parts: "list[Cost]") -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import typer
 from omega_cli import completions
 from omega_cli.executors.cluster import Executor
 from omega_cli.progress import arrival
-from omega_core.errors import ComponentError, OmegaError
+from omega_core.errors import ComponentError
 
 if TYPE_CHECKING:
     from omega_core.codec.model import Model
@@ -27,18 +27,21 @@ def _model_option(about: str) -> Any:
     return typer.Option("--model", envvar="OMEGA_MODEL", autocompletion=completions.models, help=about)
 
 
-Model_ = Annotated[str | None, _model_option(f"{_MODELS}.")]
+ModelOption = Annotated[str | None, _model_option(f"{_MODELS}.")]
 ModelOrChoice = Annotated[
     str | None,
     _model_option(f"{_MODELS}. If not given, compact, or compact-screen where that is better."),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(help="Processes; one for 256 files if not given, up to one a core. On a cluster all if not given."),
+    typer.Option(
+        min=1, help="Processes; one for 256 files if not given, up to one a core. On a cluster all if not given."
+    ),
 ]
 WorkersForPictures = Annotated[
     int | None,
     typer.Option(
+        min=1,
         help="Processes; one for half a megabyte of pictures if not given, up to one a core, but one where a GPU"
         " computes or a launcher started several. On a cluster all if not given.",
     ),
@@ -68,11 +71,11 @@ Effort = Annotated[
         " quality, or better at the same size, and are decoded as quickly."
     ),
 ]
-MaxPixels = Annotated[int | None, typer.Option(help="Refuse pictures with more pixels; 89478485 if not given.")]
+MaxPixels = Annotated[int | None, typer.Option(min=1, help="Refuse pictures with more pixels; 89478485 if not given.")]
 MaxMemory = Annotated[
     int | None,
     typer.Option(
-        help="Refuse files that may take more MiB of memory to decode; 4096, or OMEGA_MAX_MEMORY, if not given."
+        min=1, help="Refuse files that may take more MiB of memory to decode; 4096, or OMEGA_MAX_MEMORY, if not given."
     ),
 ]
 ComponentOptions = Annotated[
@@ -82,6 +85,7 @@ SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Keep output
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace output that exists, which is an error otherwise.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only: no progress, no summary.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print what is loaded, made and measured, too.")]
 
@@ -126,7 +130,7 @@ class Keep(enum.StrEnum):
     drop = enum.auto()
 
 
-class ModelOnce:
+class LazyModel:
     """A model that is loaded when it is first used, once in each process; pickling copies only the arguments.
 
     name: a path or URL, or the name of a bundled model; None is the default for encoding and the model of a file for
@@ -151,11 +155,11 @@ class ModelOnce:
         self._loaded: dict[bytes, Model] = {}
         self._taken: str | None = None
 
-    def __reduce__(self) -> tuple[type["ModelOnce"], tuple[str | None, int | None, str, int | None, bool]]:
+    def __reduce__(self) -> tuple[type["LazyModel"], tuple[str | None, int | None, str, int | None, bool]]:
         from omega_core.codec.memory import default_max_memory
 
         memory = default_max_memory() >> 20 if self.max_memory is None else self.max_memory
-        return ModelOnce, (self._taken or self.name, self.max_pixels, self.device, memory, self.quiet)
+        return LazyModel, (self._taken or self.name, self.max_pixels, self.device, memory, self.quiet)
 
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
@@ -176,17 +180,11 @@ class ModelOnce:
         if self.name is not None:
             return self()
         if mark not in self._loaded:
-            from omega_core.codec.loading import load_model_by_fingerprint
-            from omega_core.errors import WrongModelError
+            from omega_core.codec.loading import load_model
+            from omega_core.codec.model_names import installed_model
 
-            try:
-                self._loaded[mark] = load_model_by_fingerprint(mark, device=self.device, **self._limits())
-            except WrongModelError as problem:
-                raise WrongModelError(
-                    f"this file was made with the model {problem.made_with}, which is not installed."
-                    " Name its file with --model.",
-                    made_with=problem.made_with,
-                ) from problem
+            path = installed_model(mark, "Name its file with --model.")
+            self._loaded[mark] = load_model(path, device=self.device, **self._limits())
         return self._loaded[mark]
 
     def check_device(self) -> None:
@@ -198,14 +196,11 @@ class ModelOnce:
     def _limits(self) -> dict[str, Any]:
         from omega_core.images.pictures import MAX_PIXELS
 
-        for option, value in (("--max-pixels", self.max_pixels), ("--max-memory", self.max_memory)):
-            if value is not None and value < 1:
-                raise OmegaError(f"{option} has to be at least 1, not {value}.")
         memory = None if self.max_memory is None else self.max_memory << 20
         return {"max_pixels": self.max_pixels or MAX_PIXELS, "max_memory": memory}
 
 
-class CodecOnce:
+class LazyCodec:
     """A codec to compare with that is made when it is first used, once in each process; pickling copies the arguments.
 
     name: bare or qualified.
@@ -216,8 +211,8 @@ class CodecOnce:
         self.name, self.options = name, options
         self._made: Codec | None = None
 
-    def __reduce__(self) -> tuple[type["CodecOnce"], tuple[str, dict[str, Any]]]:
-        return CodecOnce, (self.name, self.options)
+    def __reduce__(self) -> tuple[type["LazyCodec"], tuple[str, dict[str, Any]]]:
+        return LazyCodec, (self.name, self.options)
 
     def __call__(self) -> "Codec":
         """The codec. Raises ComponentError if it cannot be made."""

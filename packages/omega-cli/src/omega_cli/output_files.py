@@ -11,11 +11,11 @@ from typing import Any
 import typer
 
 from omega_cli.account import Account
-from omega_cli.input_files import Found
+from omega_cli.input_files import Found, input_place
 from omega_cli.output_names import Job, is_one_of, plan_jobs
 from omega_core.errors import OmegaError, OutputError, TargetExistsError
 from omega_core.file_io import is_standard_output, is_written, write_whole
-from omega_core.places import Place, Url, local_path, place_of
+from omega_core.places import Place, Url, local_path
 
 STANDARD_OUTPUT = Path("-")
 
@@ -71,25 +71,19 @@ class Output:
     @classmethod
     def parse(cls, text: str) -> "Output":
         """The argument as it was typed, of which `./-` is a file and `-` is not. Raises OutputError for the web."""
-        path = place_of(text)
+        path = input_place(text)
         if isinstance(path, Url) and path.is_of_the_web:
             raise OutputError(f"cannot write {path}: files of the web can only be read.")
-        if isinstance(path, Path) and path == STANDARD_OUTPUT and text != "-":
-            path = path.absolute()
         return cls(path, text.endswith(("/", "\\") if sys.platform == "win32" else "/"))
 
     @property
     def is_standard_output(self) -> bool:
         """Whether the result goes to standard output, which is then free of other text."""
-        return self._is_dash or is_standard_output(self.path)
-
-    @property
-    def _is_dash(self) -> bool:
-        return self.path == STANDARD_OUTPUT and not self.is_folder
+        return self.path == STANDARD_OUTPUT or is_standard_output(self.path)
 
     def is_file(self, ending: str) -> bool:
         """Whether it is one file: by its ending, such as ".omega", or because there is a file and no folder."""
-        if self._is_dash:
+        if self.path == STANDARD_OUTPUT:
             return True
         if self.is_folder or self.path.is_dir():
             return False
@@ -109,7 +103,8 @@ class Output:
 
     def file(self, name: str) -> Place:
         """The target of a command that writes one file: `name` in a folder, or the path itself."""
-        return self.path / name if self.is_folder or (self.path.is_dir() and not self._is_dash) else self.path
+        is_folder = self.is_folder or (self.path != STANDARD_OUTPUT and self.path.is_dir())
+        return self.path / name if is_folder else self.path
 
     def plan(self, found: Sequence[Found], inputs: Sequence[Place], suffix: str, account: Account) -> list[Job]:
         """A job for each file: see `plan_jobs`. If the output is one file, there can be one input.
@@ -124,7 +119,7 @@ class Output:
             return plan_jobs(found, self.folder(suffix), suffix, account)
         if len(inputs) > 1 or len(found) > 1 or any(file.source != inputs[0] for file in found):
             raise OutputError(f"{self.path} is one file; name a folder for the results of several files or a folder.")
-        if not self._is_dash and is_one_of(self.path, {file.identity for file in found}):
+        if self.path != STANDARD_OUTPUT and is_one_of(self.path, {file.identity for file in found}):
             raise OutputError(f"{self.path} is to be read; write to another file.")
         return [Job(file.source, self.path) for file in found]
 

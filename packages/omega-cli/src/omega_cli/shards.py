@@ -8,7 +8,6 @@ import typer
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
 from omega_cli.input_files import Input, find_files, input_place
-from omega_cli.jobs import Done
 from omega_cli.messages import many
 from omega_cli.options import Quiet, omega_train_for
 from omega_cli.output_files import check_new_folder, local_output_option
@@ -38,7 +37,7 @@ def shards(
     account = Account()
     found = find_files(inputs, is_picture_name, account)
     if not found:
-        account.close(rate=False, quiet=quiet)
+        account.close(quiet=quiet)
     with (
         whole_folder(output) as folder,
         ShardWriter(folder, size << 20) as writer,
@@ -54,8 +53,8 @@ def shards(
                 account.fail(file.source, reason_of(problem))
             else:
                 writer.add(file.relative, data)
-                account.add(Done(1, names=(str(file.source),)))
+                account.done.add(str(file.source))
             progress.advance()
         if not account.done:
             raise typer.Exit(2)
-    account.close(rate=False, quiet=quiet, where=f" in {many(writer.shards, 'shard')} in {output}")
+    account.close(quiet=quiet, where=f" in {many(writer.shards, 'shard')} in {output}")

@@ -6,6 +6,8 @@ import os
 import sys
 from contextlib import suppress
 
+from omega_cli.failures import with_causes
+
 
 def prepare() -> None:
     """Take the descriptors of closed streams, and write what an encoding does not have as `?`.
@@ -46,13 +48,9 @@ class _StandardError(io.TextIOWrapper):
             super().flush()
 
 
-def is_broken_pipe(problem: BaseException | None) -> bool:
+def is_broken_pipe(problem: BaseException) -> bool:
     """Whether an error comes from a pipe whose reader has gone."""
-    while problem is not None:
-        if isinstance(problem, OSError) and problem.errno == errno.EPIPE:
-            return True
-        problem = problem.__cause__ or problem.__context__
-    return False
+    return any(isinstance(each, OSError) and each.errno == errno.EPIPE for each in with_causes(problem))
 
 
 def discard_output() -> None:

@@ -161,9 +161,9 @@ def train(
     if first:
         if not quiet:
             say(str(model))
-        failed = 0
+        failed = False
         for folder, images in folders.items():
             measured = model.parent / folder  # perhaps of fewer steps
-            failed += evaluate_on(images, measured, [str(model)], overwrite=True, quiet=quiet)[0]
+            failed |= bool(evaluate_on(images, measured, [str(model)], overwrite=True, quiet=quiet).failed)
         if failed:
             raise typer.Exit(1)

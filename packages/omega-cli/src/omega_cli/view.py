@@ -13,7 +13,7 @@ from omega_cli.account import Account
 from omega_cli.failures import reason_of
 from omega_cli.input_files import find_files
 from omega_cli.messages import many, say, say_error, say_warning
-from omega_cli.options import Model_, ModelOnce
+from omega_cli.options import LazyModel, ModelOption
 from omega_core.errors import OmegaError
 from omega_core.places import local_path
 
@@ -31,7 +31,7 @@ def view(
     file: Annotated[
         Path, typer.Argument(parser=local_path, metavar="FILE", help="An .omega file, or a folder of them.")
     ],
-    model: Model_ = None,
+    model: ModelOption = None,
     originals: Annotated[
         Path | None,
         typer.Option(help="The folder of the originals, for PSNR; if not given, they are beside the files."),
@@ -44,21 +44,21 @@ def view(
 ) -> None:
     """Show .omega files in a browser, as they arrive, and as they are after any number of bytes."""
     from omega_cli.viewer.contents import contents_for, page_contents
-    from omega_cli.viewer.pictures import ModelPaths
+    from omega_cli.viewer.pictures import model_paths
     from omega_cli.viewer.server import Server, Site
     from omega_cli.web_runtime import runtime_folder
 
     if runtime is not None:
         runtime_folder(runtime)
-    models, pictures = ModelPaths(model), _pictures(file, originals)
-    paths = models.of_all(pictures)
+    pictures = _pictures(file, originals)
+    paths = model_paths(model, pictures)
     try:
         decoding, why_not = contents_for(paths, runtime), ""
     except OmegaError as problem:
         say_warning(f"this command decodes, as browsers cannot: {problem}")
         decoding, why_not = {}, str(problem)
     contents = page_contents(pictures, paths, why_not) | decoding
-    loaded, turn = ModelOnce(model, None), Lock()
+    loaded, turn = LazyModel(model, None), Lock()
 
     def decode(picture: "Shown", data: bytes) -> "Picture":
         with turn:

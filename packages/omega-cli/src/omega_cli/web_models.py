@@ -1,21 +1,20 @@
 """Models as browsers load them: exported, once, into the cache."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import omega_core
+from omega_cli.messages import say
 from omega_core.cache import cache_folder
 from omega_core.codec.model_names import fingerprint_of
 from omega_core.codec.onnx.loading import CODING, is_exported, read_coding
 from omega_core.errors import TargetExistsError
 
 
-def exported_folder(path: Path, *, before: Callable[[], None] = lambda: None) -> Path:
+def exported_folder(path: Path) -> Path:
     """Return the folder of an exported model.
 
     path: of a model file, which is exported unless the cache has what this version made of it; or of such a folder.
-    before: is called before an export, which takes some seconds.
 
     Raises ModelFileError for a model that cannot be exported, MissingExtraError without the extra `onnx`, and
     OutputError if the cache cannot be written.
@@ -24,7 +23,7 @@ def exported_folder(path: Path, *, before: Callable[[], None] = lambda: None) ->
         return path
     folder = cache_folder() / "exported" / f"{fingerprint_of(path)}-{omega_core.__version__}"
     if not is_exported(folder):
-        before()
+        say("exporting the model for browsers, once", err=True)  # which takes some seconds
         with suppress(TargetExistsError):  # of another process that was quicker
             omega_core.export_onnx(path, folder)
     return folder

@@ -7,17 +7,15 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from omega_cli.executors.cluster import Cluster
 from omega_cli.executors.slots import LostClusterError, Slot
-from omega_cli.jobs import Done, Problem, TaskType, Worker, do_job
+from omega_cli.jobs import Done, Problem, Task, TaskType, Worker, do_job
 from omega_cli.logs import log_again
 from omega_cli.messages import many, say, say_error, say_warning
 from omega_cli.progress import Progress
-from omega_core.errors import OmegaError
 from omega_core.names import printable
 
 if TYPE_CHECKING:
@@ -52,32 +50,26 @@ def carry_out(
     Raises OutputError if no results can be written any more, and ClusterError if the cluster cannot do the jobs.
     """
     said: set[str] = set()
-    with Progress(len(jobs), unit, quiet=quiet) as progress, _counting(progress):
-        for done in _results(worker, jobs, processes, cluster):
-            log_again(done.logged)
-            for problem in done.problems:
-                say_error(str(problem))
-            for trace in done.traces if "--debug" in sys.argv else ():
-                say(trace, err=True)
-            for remark in done.remarks:
-                if remark not in said:
-                    say_warning(remark)
-                    said.add(remark)
-            if done.pictures:
-                _log.info(printable(done.line))
-            progress.advance()
-            yield done
-
-
-@contextmanager
-def _counting(progress: Progress) -> Iterator[None]:
-    """Add what was done to the error about a cluster that is lost."""
-    try:
-        yield
-    except LostClusterError as problem:
-        done = f"{progress.done} of {many(progress.total, progress.unit)}"
-        hope = "start again with --skip-existing, which keeps what is written."
-        raise LostClusterError(f"{problem}, after {done}; {hope}") from problem
+    with Progress(len(jobs), unit, quiet=quiet) as progress:
+        try:
+            for done in _results(worker, jobs, processes, cluster):
+                log_again(done.logged)
+                for problem in done.problems:
+                    say_error(str(problem))
+                for trace in done.traces if "--debug" in sys.argv else ():
+                    say(trace, err=True)
+                for remark in done.remarks:
+                    if remark not in said:
+                        say_warning(remark)
+                        said.add(remark)
+                if done.pictures:
+                    _log.info(printable(done.line))
+                progress.advance()
+                yield done
+        except LostClusterError as lost:
+            after = f"after {progress.done} of {many(len(jobs), unit)}"
+            hope = "start again with --skip-existing, which keeps what is written."
+            raise LostClusterError(f"{lost}, {after}; {hope}") from lost
 
 
 def process_count(asked: int | None, jobs: int, worth: int | None = None) -> int:
@@ -86,11 +78,7 @@ def process_count(asked: int | None, jobs: int, worth: int | None = None) -> int
     asked: the number that the user gave, or None for as many as are worth their start, at most one per core.
     jobs: the number of jobs.
     worth: how many are worth their start; one per 256 jobs if None.
-
-    Raises OmegaError if `asked` is below 1.
     """
-    if asked is not None and asked < 1:
-        raise OmegaError(f"--workers has to be at least 1, not {asked}.")
     worth = jobs // 256 if worth is None else worth
     return max(1, min(jobs, asked if asked is not None else min(_cores(), worth)))
 
@@ -98,32 +86,26 @@ def process_count(asked: int | None, jobs: int, worth: int | None = None) -> int
 def _results(
     worker: Worker[TaskType], jobs: Sequence[TaskType], processes: int, cluster: Cluster | None
 ) -> Iterator[Done]:
-    if cluster is None and processes == 1:
-        worker.start()
+    if cluster is not None and jobs:
+        with cluster.slots(worker, len(jobs)) as slots:
+            yield from _elsewhere(slots, jobs)
+    elif processes > 1 and jobs:
+        from omega_cli.executors.local import local_slots
+
+        with local_slots(worker, processes, max(1, _cores() // processes)) as slots:
+            yield from _elsewhere(slots, jobs)
+    else:
         for job in jobs:
             yield do_job(worker, job)
-    elif jobs:
-        with _slots(worker, len(jobs), processes, cluster) as slots:
-            yield from _elsewhere(slots, jobs)
 
 
-def _slots(
-    worker: Worker[TaskType], jobs: int, processes: int, cluster: Cluster | None
-) -> AbstractContextManager[list[Slot[TaskType]]]:
-    if cluster is not None:
-        return cluster.slots(worker, jobs)
-    from omega_cli.executors.local import local_slots
-
-    return local_slots(worker, processes, max(1, _cores() // processes))
-
-
-def _elsewhere(slots: Sequence[Slot[TaskType]], jobs: Iterable[TaskType]) -> Iterator[Done]:
+def _elsewhere(slots: Sequence[Slot], jobs: Iterable[Task]) -> Iterator[Done]:
     """Yield results from several slots, in the order in which the jobs end."""
     from concurrent.futures import FIRST_COMPLETED, wait
 
-    left, again = iter(jobs), list[TaskType]()
+    left, again = iter(jobs), list[Task]()
     free = list(slots)
-    busy: dict[Future[Done], tuple[Slot[TaskType], TaskType]] = {}
+    busy: dict[Future[Done], tuple[Slot, Task]] = {}
     while True:
         for slot, job in zip(list(free), islice(left, len(free)), strict=False):
             free.remove(slot)
@@ -143,13 +125,13 @@ def _elsewhere(slots: Sequence[Slot[TaskType]], jobs: Iterable[TaskType]) -> Ite
     yield from _one_by_one(free[0], again)
 
 
-def _one_by_one(slot: Slot[TaskType], jobs: Iterable[TaskType]) -> Iterator[Done]:
+def _one_by_one(slot: Slot, jobs: Iterable[Task]) -> Iterator[Done]:
     """Do jobs while no other one runs, in the end those that a job is made of."""
     slot.end()  # to begin with all memory
     for job in jobs:
         done = slot.result(slot.submit(job))
         if done is None:
-            parts: list[TaskType] = getattr(job, "parts", list)()
+            parts: list[Task] = getattr(job, "parts", list)()
             done = Done(names=tuple(job.names), problems=[] if parts else [Problem(tuple(job.names), _KILLED)])
             for part in _one_by_one(slot, parts):
                 done.add(part)

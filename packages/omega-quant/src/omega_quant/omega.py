@@ -246,16 +246,13 @@ class OmegaQuantizer(Quantizer):
         before = 0 if number == 0 else min(count, self._sizes[number - 1])
         return Cells.halves(self.alphabet).of(before, Cells.dead_zone(self.alphabet), count)
 
-    @property
-    def _quantizes_latents(self) -> bool:
-        """Whether each channel starts along one of the latents themselves."""
-        counts = self._sizes
-        alone = len(counts) == 1
-        return all(count == self.latent_channels or (count < self.latent_channels and not alone) for count in counts)
+    def _along_latents(self, count: int) -> bool:
+        """Whether the channels of a stage of this size start along the latents themselves."""
+        return count == self.latent_channels or (self.stage_count > 1 and count < self.latent_channels)
 
     def relax(self) -> None:
         """See `Quantizer.relax`. Raises ComponentError if scalar quantizers are no special case of this form."""
-        if self.rectified or not self._quantizes_latents:
+        if self.rectified or not all(map(self._along_latents, self._sizes)):
             raise ComponentError(
                 "the relaxed phase of the quantizer omega needs the start 'scalar' and as many channels as latent"
                 " channels or, with several stages, at most as many in each."
@@ -319,7 +316,7 @@ class OmegaQuantizer(Quantizer):
     def _scalar_directions(self, channels: int, rows: int) -> Tensor:
         """Directions (rows, D) for a stage with `channels` channels: unit vectors, or random orthogonal ones."""
         directions_CD = torch.empty(rows, self.latent_channels)
-        if channels == self.latent_channels or (self.stage_count > 1 and channels < self.latent_channels):
+        if self._along_latents(channels):
             nn.init.eye_(directions_CD)
         else:
             nn.init.orthogonal_(directions_CD)

@@ -32,11 +32,6 @@ class Curve:
     mse: Sequence[float]
     bpp: Sequence[float]
 
-    def at(self, counts: Sequence[int]) -> "Curve":
-        """The curve at some of its counts."""
-        places = [self.counts.index(n) for n in counts]
-        return Curve(counts, [self.mse[place] for place in places], [self.bpp[place] for place in places])
-
     def loss(self, recipe: Recipe) -> float:
         """The mean loss over the rates that a recipe trains for, interpolated between channel counts."""
         f = (np.arange(1000) + 0.5) / 1000 if recipe.adaptive else np.ones(1)
@@ -67,7 +62,8 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     worth = int(np.sum(recipe.lambda_max * gains > (1 - recipe.lambda_max) * costs))
     by_gain = ranked[: max(1, worth, recipe.channels_min if recipe.adaptive else 1)]
     kept = sorted(by_gain)
-    first_loss = before.at(_counts(len(everything), POINTS)).loss(recipe)
+    counts = _counts(len(everything), POINTS)  # of those that were measured, which are all
+    first_loss = Curve(counts, [before.mse[n] for n in counts], [before.bpp[n] for n in counts]).loss(recipe)
     best, best_loss = everything, first_loss
     for order in (kept, by_gain):
         loss = _curve(task, images, order, POINTS, workers).loss(recipe)

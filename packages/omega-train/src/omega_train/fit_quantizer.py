@@ -18,10 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omega_core.contracts import implements
 from omega_core.contracts.dataset import Images
-from omega_core.contracts.prior import Prior
-from omega_core.contracts.quantizer import Quantizer
 from omega_train.distributed import all_reduce_sum
 from omega_train.task import CodecTask, symbol_counts
 from omega_train.validation import FINENESSES, batches
@@ -146,10 +143,7 @@ def _entropies(counts: Tensor) -> Floats:
 
 
 def _can_be_ordered(task: CodecTask) -> bool:
-    if task.prior is not None and task.prior.knows_channels:
-        return False
-    parts = ((task.quantizer, Quantizer), (task.prior, Prior))
-    return all(part is None or implements(part, contract, "select_channels") for part, contract in parts)
+    return not (task.prior is not None and task.prior.knows_channels) and not task.lacking("select_channels")
 
 
 def _reorder(task: CodecTask, order: list[int]) -> None:

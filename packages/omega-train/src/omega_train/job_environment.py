@@ -33,13 +33,11 @@ def local_processes() -> int | None:
     """The number of processes of this run on each machine if torchrun or srun started them; else None."""
     if launch_size() == 1:
         return None
-    variables = ("LOCAL_WORLD_SIZE",) if "WORLD_SIZE" in os.environ else ("SLURM_NTASKS_PER_NODE",)
-    for variable in variables:
-        if os.environ.get(variable, "").isdecimal():
-            return int(os.environ[variable])
-    if "WORLD_SIZE" in os.environ:
-        return None
-    nodes = os.environ.get("SLURM_STEP_NUM_NODES", "")
+    by_torchrun = "WORLD_SIZE" in os.environ
+    told = os.environ.get("LOCAL_WORLD_SIZE" if by_torchrun else "SLURM_NTASKS_PER_NODE", "")
+    if told.isdecimal():
+        return int(told)
+    nodes = "" if by_torchrun else os.environ.get("SLURM_STEP_NUM_NODES", "")
     return launch_size() // int(nodes) if nodes.isdecimal() else None
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from omega_core.codec.model_file import Description, write_model
 from omega_core.codec.saving import arrays_of, describe_codec, round_weights
@@ -73,8 +72,4 @@ def describe(task: CodecTask) -> Description:
     found = describe_codec(
         task.codec, task.coder, channels_min=recipe.channels_min, text=recipe.description, packages=_PACKAGES
     )
-    return replace(found, recipe=_plain(asdict(recipe)))
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in (None, "", {})}
+    return replace(found, recipe={name: value for name, value in asdict(recipe).items() if value not in (None, "", {})})

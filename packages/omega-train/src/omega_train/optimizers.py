@@ -47,16 +47,14 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
         {"params": groups[key], "lr": key[1], "weight_decay": key[2], "matrices": key[0]}
         for key in sorted(groups, key=lambda key: key[0])
     ]
-    if recipe.optimizer == "muon":
-        return Muon(settings)
-    return torch.optim.Adam([{name: value for name, value in each.items() if name != "matrices"} for each in settings])
+    return Muon(settings) if recipe.optimizer == "muon" else torch.optim.Adam(settings)
 
 
 def follow_schedule(schedule: torch.optim.lr_scheduler.LambdaLR) -> None:
     """Set the learning rates of a schedule for its current step: a checkpoint may be of a run of another length."""
-    factors = [factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
-    for group, rate, factor in zip(schedule.optimizer.param_groups, schedule.base_lrs, factors, strict=True):
-        group["lr"] = rate * factor
+    groups = schedule.optimizer.param_groups
+    for group, rate, factor in zip(groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
+        group["lr"] = rate * factor(schedule.last_epoch)
 
 
 def matrices_of(model: nn.Module) -> Iterator[str]:
@@ -144,20 +142,17 @@ class Muon(torch.optim.Optimizer):
 
 def _all_orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     """`orthogonal` for matrices of any shapes; matrices of one shape or its transpose are stacked."""
-    places: dict[tuple[int, int], list[int]] = {}
-    for place, matrix in enumerate(matrices):
-        places.setdefault((min(matrix.shape), max(matrix.shape)), []).append(place)
+    # matrices with fewer rows need fewer products
+    wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
+    places: dict[torch.Size, list[int]] = {}
+    for place, matrix in enumerate(wide):
+        places.setdefault(matrix.shape, []).append(place)
     results = list(matrices)
     for together in places.values():
-        stack_NRC = torch.stack([_wide(matrices[place]) for place in together])
+        stack_NRC = torch.stack([wide[place] for place in together])
         for place, made in zip(together, orthogonal(stack_NRC), strict=True):
             results[place] = made if made.shape == matrices[place].shape else made.T.contiguous()
     return results
-
-
-def _wide(matrix: Tensor) -> Tensor:
-    """A matrix or its transpose, the one with fewer rows: it needs fewer products."""
-    return matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
 
 
 def orthogonal(stack_NRC: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ A recipe is validated when it is made; the rest of the package relies on that.
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +18,19 @@ from omega_core.errors import RecipeError
 
 SCHEDULES = ("constant", "cosine")
 OPTIMIZERS = ("adam", "muon")
+
+_RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    # settings; what holds for their values, unless these are None; what the message says after the name
+    ("latent_channels channels alphabet batch_size", lambda x: x >= 1, "has to be at least 1, not {}"),
+    ("epochs steps validate_every reset_dead_every", lambda x: x >= 1, "has to be at least 1, not {}"),
+    ("draw_exponent learning_rate matrix_learning_rate gradient_clip", lambda x: x > 0, "has to be above 0, not {}"),
+    ("quantizer_learning_rate weight_decay warmup", lambda x: x >= 0, "cannot be negative, as {}"),
+    ("ema decoder_share rate_warmup", lambda x: 0 <= x < 1, "is a share, at least 0 and below 1, not {}"),
+    ("relaxed_share prior_share", lambda x: 0 <= x <= 1, "is a share from 0 to 1, not {}"),
+    ("optimizer", lambda x: x in OPTIMIZERS, f"is one of {', '.join(OPTIMIZERS)}, not {{!r}}"),
+    ("schedule", lambda x: x in SCHEDULES, f"is one of {', '.join(SCHEDULES)}, not {{!r}}"),
+    ("seed", lambda x: 0 <= x < 1 << 63, "is a number from 0 to 2⁶³ − 1, not {}"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +75,7 @@ class Recipe:
     half_precision: whether the model file has weights in 16 bits, and half the size.
     validate_every: steps between validations; an epoch if None.
     seed: the seed of all random numbers.
-    ..._options: further arguments of the components; None becomes "none", as TOML has no null.
+    ..._options: further arguments of the components. As in TOML, tuples become lists, and None becomes "none".
     """
 
     name: str
@@ -110,10 +123,11 @@ class Recipe:
     def __post_init__(self) -> None:
         for entry in fields(self):
             if _is_table(entry.name):
-                options = {key: "none" if value is None else value for key, value in getattr(self, entry.name).items()}
-                object.__setattr__(self, entry.name, options)
-        for setting in ("latent_channels", "channels", "alphabet", "batch_size"):
-            _check(getattr(self, setting) >= 1, f"{_key(setting)} has to be at least 1, not {getattr(self, setting)}")
+                object.__setattr__(self, entry.name, _as_in_toml(getattr(self, entry.name)))
+        for settings, holds, complaint in _RANGES:
+            for setting in settings.split():
+                value = getattr(self, setting)
+                _check(value is None or holds(value), f"{_key(setting)} {complaint.format(value)}")
         _check(
             0 <= self.channels_min <= self.channels,
             f"channels {self.channels_min}:{self.channels}: the fewest cannot be more than the most, nor negative",
@@ -127,31 +141,10 @@ class Recipe:
             "a model of one rate takes one lambda; a range of lambda goes with a range of channels, such as 0:16",
         )
         _check((self.epochs is None) != (self.steps is None), "a recipe has either epochs or steps")
-        _check(self.draw_exponent > 0, f"draw-exponent has to be above 0, not {self.draw_exponent}")
-        for setting in ("epochs", "steps", "validate_every", "reset_dead_every"):
-            value = getattr(self, setting)
-            _check(value is None or value >= 1, f"{_key(setting)} has to be at least 1, not {value}")
-        _check(self.learning_rate > 0, f"learning-rate has to be above 0, not {self.learning_rate}")
-        rate = self.quantizer_learning_rate
-        _check(rate is None or rate >= 0, f"quantizer-learning-rate cannot be negative, as {rate}")
-        _check(self.optimizer in OPTIMIZERS, f"optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
-        rate = self.matrix_learning_rate
-        _check(rate is None or rate > 0, f"matrix-learning-rate has to be above 0, not {rate}")
         _check(
-            rate is None or self.optimizer == "muon",
+            self.matrix_learning_rate is None or self.optimizer == "muon",
             f"matrix-learning-rate is for the optimizer muon, not for {self.optimizer}",
         )
-        _check(self.weight_decay >= 0, f"weight-decay cannot be negative, as {self.weight_decay}")
-        _check(self.schedule in SCHEDULES, f"schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
-        _check(self.warmup >= 0, f"warmup cannot be negative, as {self.warmup}")
-        clip = self.gradient_clip
-        _check(clip is None or clip > 0, f"gradient-clip has to be above 0, not {clip}")
-        for setting in ("ema", "decoder_share", "rate_warmup"):
-            value = getattr(self, setting)
-            _check(0 <= value < 1, f"{_key(setting)} is a share, at least 0 and below 1, not {value}")
-        for setting in ("relaxed_share", "prior_share"):
-            value = getattr(self, setting)
-            _check(0 <= value <= 1, f"{_key(setting)} is a share from 0 to 1, not {value}")
         total = sum(self.phase_shares)
         _check(
             total <= 1 + 1e-9,
@@ -163,7 +156,6 @@ class Recipe:
                 self.lambda_min > 0 and self.lambda_max < 1,
                 "with a relaxed phase, lambda lies between 0 and 1, without these",
             )
-        _check(0 <= self.seed < 1 << 63, f"seed is a number from 0 to 2⁶³ − 1, not {self.seed}")
         named = re.fullmatch(r"[\w. -]+", self.name) and self.name.strip(". ")
         _check(bool(named), f"the name of a recipe is letters, digits, dots and hyphens, not {self.name!r}")
 
@@ -305,6 +297,15 @@ def _key(name: str) -> str:
 def _named(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options with the names of Python arguments."""
     return {key.replace("-", "_"): value for key, value in options.items()}
+
+
+def _as_in_toml(value: Any) -> Any:
+    """A value as it is after being written and read again."""
+    if isinstance(value, Mapping):
+        return {key: _as_in_toml(each) for key, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_as_in_toml(each) for each in value]
+    return "none" if value is None else value
 
 
 def _is_table(name: str) -> bool:

@@ -53,7 +53,7 @@ def train(
     already, no run to resume, or a run that goes on in another process.
     """
     folder, pictures = Path(folder), several(data)
-    _check_data(recipe, pictures)
+    check_data(recipe, pictures)
     if init is not None:
         if resume:
             raise TrainingError("a run that is resumed has weights already: leave out --init, or --resume.")
@@ -94,7 +94,7 @@ def without_subnormals() -> Iterator[None]:
         torch.set_flush_denormal(flushed_before)
 
 
-def _check_data(recipe: Recipe, pictures: Path | str | Mapping[Path | str, float] | None) -> None:
+def check_data(recipe: Recipe, pictures: Path | str | Mapping[Path | str, float] | None) -> None:
     """Raise DataError if the dataset of a recipe does not take several folders, or URLs."""
     dataset = resolve("dataset", recipe.dataset)
     if isinstance(pictures, Mapping) and not getattr(dataset, "several_folders", False):

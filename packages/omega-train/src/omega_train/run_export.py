@@ -13,7 +13,7 @@ from omega_train.checkpoint_reading import read_checkpoint, weights_of
 from omega_train.data.folder_shares import Data, several
 from omega_train.model_writing import save
 from omega_train.recipe import load_recipe
-from omega_train.run import without_subnormals
+from omega_train.run import check_data, without_subnormals
 from omega_train.task import CodecTask
 
 
@@ -47,6 +47,7 @@ def export_run(
         raise OutputError(f"{output} is there already: name another --output, or replace a file with --overwrite.")
     checkpoint, pictures = read_checkpoint(folder), several(data)
     recipe = load_recipe(str(folder / "recipe.toml"))
+    check_data(recipe, pictures)
     with without_subnormals():
         dataset: Dataset = build("dataset", recipe.dataset, recipe.dataset_options, data=pictures, seed=recipe.seed)
         task = CodecTask(recipe)

@@ -77,23 +77,21 @@ class CodecTask(LightningModule):
 
     def _check_options(self) -> None:
         """Raise ComponentError if a component lacks a method that the recipe needs."""
-        wanted = {
-            "reset_dead_symbols": self.recipe.reset_dead_every is not None,
-            "select_channels": self.recipe.sort_channels,
-        }
-        settings = {"reset_dead_symbols": "reset-dead-every", "select_channels": "sort-channels"}
-        parts = [
-            ("quantizer", self.quantizer, Quantizer, ("reset_dead_symbols", "select_channels")),
-            ("prior", self.prior, Prior, ("select_channels",)),
-        ]
-        for kind, component, contract, methods in parts:
-            for method in methods:
-                if component is not None and wanted[method] and not implements(component, contract, method):
-                    name = getattr(self.recipe, kind)
-                    asked = settings[method]
-                    raise ComponentError(f"the {kind} {name} has no `{method}`, which {asked} needs.")
+        for setting, method in (("reset_dead_every", "reset_dead_symbols"), ("sort_channels", "select_channels")):
+            if getattr(self.recipe, setting) and (lacking := self.lacking(method)):
+                asked = setting.replace("_", "-")
+                raise ComponentError(f"the {lacking[0]} has no `{method}`, which {asked} needs.")
         if self.recipe.prior_share and (self.prior is None or not list(self.prior.parameters())):
             raise ComponentError(f"the prior {self.recipe.prior} has no parameters, which prior-share would train.")
+
+    def lacking(self, method: str) -> list[str]:
+        """Quantizer and prior with their names, as far as they leave out an optional method of their contracts."""
+        parts = (("quantizer", self.quantizer, Quantizer), ("prior", self.prior, Prior))
+        return [
+            f"{kind} {getattr(self.recipe, kind)}"
+            for kind, part, contract in parts
+            if part is not None and hasattr(contract, method) and not implements(part, contract, method)
+        ]
 
     @property
     def architecture(self) -> Architecture:

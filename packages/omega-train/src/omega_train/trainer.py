@@ -14,10 +14,11 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 
 from omega_core.contracts.dataset import Dataset as OmegaDataset
-from omega_core.errors import DataError, RecipeError, TrainingError
+from omega_core.errors import DataError, TrainingError
 from omega_core.plugins.registry import build
 from omega_core.processes import kept_signal_handlers, launch_size
 from omega_train.callbacks.all_callbacks import run_callbacks
+from omega_train.data.batches import steps_per_epoch
 from omega_train.data.loader import TrainingData
 from omega_train.data.reader_processes import reading_workers
 from omega_train.distributed import shutdown
@@ -97,12 +98,7 @@ class LightningTrainer:
         )
         self._check_pictures()
         batch = recipe.batch_size * self.trainer.num_devices * self.trainer.num_nodes
-        self.epoch = len(self.dataset.train) // batch
-        if self.epoch == 0:
-            raise RecipeError(
-                f"a batch of {batch} pictures is more than the {len(self.dataset.train)} training pictures;"
-                " set a smaller batch-size."
-            )
+        self.epoch = steps_per_epoch(len(self.dataset.train), batch)
 
     def _check_pictures(self) -> None:
         """Raise DataError or ImageError if the architecture does not take the pictures."""
@@ -187,33 +183,29 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         logging.getLogger(name).setLevel(logging.WARNING)
     if accelerator == "auto" and torch.backends.mps.is_available():
         accelerator = "cpu"  # Apple's GPUs have no float64, which priors need
-    settings: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
-    settings |= {"precision": precision, "gradient_clip_val": recipe.gradient_clip}
+    settings: dict[str, Any] = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "num_nodes": nodes,
+        "precision": precision,
+        "gradient_clip_val": recipe.gradient_clip,
+        "max_epochs": -1,  # a run ends after its steps: see `omega_train.callbacks.run_length`
+        "limit_val_batches": 0,
+        "use_distributed_sampler": False,
+        **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
+    }
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", ".*not supported.*")  # Lightning would use another precision
-            trainer = _quiet_trainer(**settings)
+            trainer = Trainer(**settings)
         if trainer.num_devices * trainer.num_nodes > 1:
             # some parameters have no gradients: the analysis in the decoder phase, transforms in the prior phase, and
             # the quantizer's own in the relaxed phase
             strategy = DDPStrategy(find_unused_parameters=any(recipe.phase_shares))
-            trainer = _quiet_trainer(**settings, strategy=strategy)
+            trainer = Trainer(**settings, strategy=strategy)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, UserWarning) as problem:
         raise TrainingError(f"cannot train with these settings: {str(problem).splitlines()[0]}") from problem
     return trainer
-
-
-def _quiet_trainer(**settings: Any) -> Trainer:
-    return Trainer(
-        **settings,
-        max_epochs=-1,  # a run ends after its steps: see `omega_train.callbacks.run_length`
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        use_distributed_sampler=False,
-    )
 
 
 @contextmanager
@@ -242,7 +234,6 @@ def _short_errors() -> Iterator[None]:
 def _without_advice() -> Iterator[None]:
     """Ignore warnings of Lightning and torch that users cannot act on."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # of 1×1 weights, channels last
         warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # of torch.compile
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)` is deprecated.*")

@@ -66,22 +66,23 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
     task: the task; it is in evaluation mode meanwhile. images: the validation images, which several processes share.
     workers: the number of processes that read the images for each; 0 reads them in this process.
     """
-    if not task.fitted:
-        return _validate_relaxed(task, images, workers)
     counts, rates, weights = _points(task)
     was_training = task.training
     task.eval()
     totals = torch.zeros(len(counts), 3, dtype=torch.float64, device=task.device)
-    has_alphabet = task.quantizer.needs_prior
+    counted = task.fitted and task.quantizer.needs_prior  # whether there are symbols of an alphabet
     chosen = torch.zeros(
-        (task.quantizer.channels, task.quantizer.alphabet) if has_alphabet else (1, 1),
+        (task.quantizer.channels, task.quantizer.alphabet) if counted else (1, 1),
         dtype=torch.int64,
         device=task.device,
     )
     for image in batches(task, images, workers=workers):
+        if not task.fitted:
+            totals += _relaxed_sums(task, image, rates)
+            continue
         symbols = task.codec.encode_symbols(image)
         totals += _sums(task, image, symbols, counts)
-        if has_alphabet:
+        if counted:
             chosen += symbol_counts(symbols, task.all_channels(image), task.quantizer.alphabet)
     task.train(was_training)
     means = all_reduce_sum(totals) / len(images)
@@ -90,13 +91,16 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
     return Validation(
         loss=float(np.dot(weights, [score.loss for score in scores])),
         scores=scores,
-        dead_symbols=1 - float(used.float().mean()) if has_alphabet else 0.0,
-        dead_channels=float((used.sum(dim=1) < 2).float().mean()) if has_alphabet else 0.0,
+        dead_symbols=1 - float(used.float().mean()) if counted else 0.0,
+        dead_channels=float((used.sum(dim=1) < 2).float().mean()) if counted else 0.0,
     )
 
 
 def _points(task: CodecTask) -> tuple[list[int], Rates, NDArray[np.float64]]:
     """The channel counts of a validation, their rates, and the weights of their losses."""
+    if not task.fitted:
+        rates = rates_at(task.recipe, torch.linspace(0, 1, FINENESSES, dtype=torch.float64))
+        return rates.kept.tolist(), rates, np.full(FINENESSES, 1 / FINENESSES)
     counts, f, weights = shares(task.recipe)
     if not task.recipe.relaxed_share:
         return counts, rates_at(task.recipe, torch.from_numpy(f)), weights
@@ -110,27 +114,6 @@ def _scores(counts: Sequence[int], rates: Rates, means: Tensor) -> list[Score]:
     losses = rates.losses(means[:, 0], means[:, 1])
     rows = zip(counts, rates.lambda_.tolist(), losses.tolist(), *means.T.tolist(), strict=True)
     return [Score(*row) for row in rows]
-
-
-def _validate_relaxed(task: CodecTask, images: Images, workers: int) -> Validation:
-    """Score a task in its relaxed phase, at finenesses from 0 to 1, with the bits of its density."""
-    finenesses = torch.linspace(0, 1, FINENESSES, dtype=torch.float64)
-    rates = rates_at(task.recipe, finenesses)
-    was_training = task.training
-    task.eval()
-    totals = torch.zeros(FINENESSES, 3, dtype=torch.float64, device=task.device)
-    for image in batches(task, images, workers=workers):
-        latent = task.codec.analyze(image)
-        for point, (fineness, kept) in enumerate(zip(rates.fineness.tolist(), rates.kept.tolist(), strict=True)):
-            finenesses_B = torch.full((len(image),), fineness, device=task.device)
-            kept_B = torch.full((len(image),), kept, device=task.device)
-            output = task.codec.relaxed(image, kept_B, finenesses_B, latent=latent)
-            totals[point] += _sums_of(task, image, output.reconstruction, output.bits)
-    task.train(was_training)
-    scores = _scores(rates.kept.tolist(), rates, all_reduce_sum(totals) / len(images))
-    return Validation(
-        loss=float(np.mean([score.loss for score in scores])), scores=scores, dead_symbols=0.0, dead_channels=0.0
-    )
 
 
 def _sums_of(task: CodecTask, image: Tensor, restored: Tensor, bits: Tensor) -> Tensor:
@@ -158,6 +141,17 @@ def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) ->
     return torch.stack(sums)
 
 
+def _relaxed_sums(task: CodecTask, image: Tensor, rates: Rates) -> Tensor:
+    """MSE, bpp and PSNR at each of some finenesses in the relaxed phase, with the bits of its density, summed."""
+    latent = task.codec.analyze(image)
+    sums = []
+    for fineness, kept in zip(rates.fineness.tolist(), rates.kept.tolist(), strict=True):
+        fineness_B, kept_B = (torch.full((len(image),), each, device=task.device) for each in (fineness, kept))
+        output = task.codec.relaxed(image, kept_B, fineness_B, latent=latent)
+        sums.append(_sums_of(task, image, output.reconstruction, output.bits))
+    return torch.stack(sums)
+
+
 def batches(task: CodecTask, images: Images, *, most: int | None = None, workers: int = 0) -> Iterator[Tensor]:
     """Batches of images as floats in [0, 1] (B, colors, H, W) on the device of the task, in order.
 
@@ -166,9 +160,7 @@ def batches(task: CodecTask, images: Images, *, most: int | None = None, workers
     task: has device, precision and seed. images: the images.
     most: the most images, evenly spaced; all if None. workers: the number of processes that read them.
     """
-    size = _batch_size(images)
-    mine = _chosen(images, most)[rank() :: world_size()]
-    parts = [[(0, i) for i in mine[start : start + size]] for start in range(0, len(mine), size)]
+    parts = [[(0, i) for i in part] for part in _parts(images, most, rank())]
     held = isinstance(images, ArrayImages)
     batched = BatchedImages(images, task.recipe.seed)
     reading = iter(reader(batched, parts, 0 if held else min(workers, len(parts))))
@@ -187,14 +179,11 @@ def _floats(task: CodecTask, pixels: Tensor) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last)
 
 
-def _chosen(images: Images, most: int | None) -> range:
-    """The indices of at most `most` images, evenly spaced; of all if None."""
-    return range(0, len(images), 1 if most is None else -(-len(images) // most))
-
-
-def _batch_size(images: Images) -> int:
-    pixels: int = images.load(0, 0)[0].size
-    return max(1, BATCH_PIXELS // pixels)
+def _parts(images: Images, most: int | None, process: int) -> list[range]:
+    """The indices of the images in the batches of a process. most: the most images of all, evenly spaced, if any."""
+    mine = range(0, len(images), 1 if most is None else -(-len(images) // most))[process :: world_size()]
+    size = max(1, BATCH_PIXELS // images.load(0, 0)[0].size)
+    return [mine[start : start + size] for start in range(0, len(mine), size)]
 
 
 @torch.no_grad()
@@ -209,12 +198,9 @@ def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None 
     was_training = task.training
     task.eval()
     task.prior.recount()
-    rounds = 0
     for image in batches(task, images, most=most, workers=workers):
         task.prior.observe(task.codec.encode_symbols(image), task.all_channels(image))
-        rounds += 1
-    each = -(-len(_chosen(images, most)) // world_size())
-    if rounds < -(-each // _batch_size(images)):  # other processes have one more batch, and `observe` may wait for all
+    if len(_parts(images, most, rank())) < len(_parts(images, most, 0)):  # `observe` may wait for all processes
         image = _floats(task, torch.from_numpy(images.load(0, 0)[None]))
         task.prior.observe(task.codec.encode_symbols(image)[:0], task.all_channels(image)[:0])
     task.train(was_training)

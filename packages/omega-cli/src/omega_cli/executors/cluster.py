@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from omega_cli.executors.remote import RemoteWorker
 from omega_cli.executors.slots import Slot
-from omega_cli.jobs import TaskType, Worker
+from omega_cli.jobs import Worker
 from omega_core.errors import MissingExtraError, OmegaError
 from omega_core.places import Place
 
@@ -40,7 +41,7 @@ class Cluster:
     most: int | None = None
     folder: Path | None = None
 
-    def slots(self, worker: Worker[TaskType], jobs: int) -> AbstractContextManager[list[Slot[TaskType]]]:
+    def slots(self, worker: Worker[Any], jobs: int) -> AbstractContextManager[list[Slot]]:
         """A context with slots for up to `jobs` jobs. Raises ClusterError if the cluster cannot be reached."""
         remote = RemoteWorker(worker, self.folder)
         if self.kind is Executor.dask:
@@ -73,8 +74,6 @@ def cluster_of(
         if address is not None:
             raise OmegaError("--executor-address needs --executor dask or ray.")
         return None
-    if workers is not None and workers < 1:
-        raise OmegaError(f"--workers has to be at least 1, not {workers}.")
     if streams:
         raise OmegaError("standard input and output, and previews, need this process: leave out --executor.")
     if find_spec(_PACKAGES[executor]) is None:

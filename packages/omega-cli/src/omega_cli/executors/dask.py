@@ -4,11 +4,11 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
-from typing import Any, Generic
+from typing import Any
 
 from omega_cli.executors.remote import RemoteWorker
 from omega_cli.executors.slots import ClusterError, LostClusterError, Slot, cannot_do
-from omega_cli.jobs import Done, TaskType
+from omega_cli.jobs import Done, Task
 from omega_cli.messages import say_warning
 from omega_core.errors import OmegaError
 
@@ -18,7 +18,7 @@ _LEAST = 16  # slots, for workers that come later
 
 
 @contextmanager
-def dask_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -> Iterator[list[Slot[Any]]]:
+def dask_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -> Iterator[list[Slot]]:
     """Yield slots for up to `jobs` jobs on a cluster of Dask, `most` at the most.
 
     Raises ClusterError if there is no scheduler at the address.
@@ -55,13 +55,13 @@ async def _reach(address: str) -> None:
     await there.close()
 
 
-class _DaskSlot(Generic[TaskType]):
+class _DaskSlot:
     """Room for a job. A worker may have begun it before another one does it, which finds what the first one wrote."""
 
     def __init__(self, client: Any, worker: RemoteWorker, address: str) -> None:
         self.client, self.worker, self.address = client, worker, address
 
-    def submit(self, job: TaskType) -> "Future[Done]":
+    def submit(self, job: Task) -> "Future[Done]":
         """Give a job to the scheduler."""
         # not `client.get_executor`, whose futures never end if the scheduler dies while a result is on its way
         done = Future[Done]()

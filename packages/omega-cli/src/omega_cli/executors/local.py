@@ -15,10 +15,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 from types import FrameType
-from typing import Any, Generic, cast
+from typing import Any, cast
 
 from omega_cli.executors.slots import Slot
-from omega_cli.jobs import Done, TaskType, Worker, do_job
+from omega_cli.jobs import Done, Task, Worker, do_job
 from omega_cli.logs import Shown, print_logs, shown
 from omega_cli.signal_handlers import raise_from_handler
 
@@ -26,11 +26,11 @@ _GRACE = 3.0  # seconds that a worker has to remove partial output
 
 
 @contextmanager
-def local_slots(worker: Worker[TaskType], count: int, threads: int) -> Iterator[list[Slot[TaskType]]]:
+def local_slots(worker: Worker[Any], count: int, threads: int) -> Iterator[list[Slot]]:
     """Yield slots of as many processes, each of which computes in as many threads."""
     processes = [_Process(worker, threads) for _ in range(count)]
     try:
-        yield list[Slot[TaskType]](processes)
+        yield list[Slot](processes)
     except BaseException:  # do not wait for jobs that are still running
         for child in active_children():
             child.terminate()
@@ -40,14 +40,14 @@ def local_slots(worker: Worker[TaskType], count: int, threads: int) -> Iterator[
             process.end()
 
 
-class _Process(Generic[TaskType]):
+class _Process:
     """A process that does one job after the other, and another one in its place when it is killed."""
 
-    def __init__(self, worker: Worker[TaskType], threads: int) -> None:
+    def __init__(self, worker: Worker[Any], threads: int) -> None:
         self._arguments = worker, threads, shown()
         self._executor: ProcessPoolExecutor | None = None
 
-    def submit(self, job: TaskType) -> "Future[Done]":
+    def submit(self, job: Task) -> "Future[Done]":
         """Start a job. The future raises BrokenProcessPool if the process dies before the end of it."""
         with _no_interrupts():  # nor in the process that starts here: Ctrl-C is its parent's
             if self._executor is None:
@@ -87,20 +87,19 @@ def _no_interrupts() -> Iterator[None]:
 
 
 _worker: Any = None
-_started = False
 _busy = False
 
 
 def _begin(worker: Worker[Any], threads: int, chosen: Shown) -> None:
     """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output."""
-    global _worker, _started
+    global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     print_logs(chosen)
     if "torch" not in sys.modules:
         os.environ["OMP_NUM_THREADS"] = str(threads)
-    _worker, _started = worker, False
+    _worker = worker
 
 
 def _end_with_parent() -> None:
@@ -125,19 +124,11 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise_from_handler(_Stopped())
 
 
-def _start() -> None:
-    """Load what the worker of this process needs, before its first job: a failure is then one of that job."""
-    global _started
-    if not _started:
-        _worker.start()
-        _started = True
-
-
-def _do_next(job: Any) -> Done:
+def _do_next(job: Task) -> Done:
     global _busy
     _busy = True
     try:
-        return do_job(_worker, job, _start)
+        return do_job(_worker, job)
     except _Stopped:
         os._exit(1)
     finally:

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from typing import Any, Generic
+from typing import Any
 
 from omega_cli.executors.remote import RemoteWorker
 from omega_cli.executors.slots import ClusterError, LostClusterError, Slot, cannot_do
-from omega_cli.jobs import Done, TaskType
+from omega_cli.jobs import Done, Task
 from omega_cli.messages import say_warning
 from omega_core.errors import OmegaError
 from omega_core.processes import kept_signal_handlers
@@ -21,7 +21,7 @@ _GRACE = 3.0  # seconds that an actor has to end the file that it writes
 
 
 @contextmanager
-def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -> Iterator[list[Slot[Any]]]:
+def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -> Iterator[list[Slot]]:
     """Yield slots for up to `jobs` jobs on a cluster of Ray: one a GPU if it has some, else one a CPU, or `most`.
 
     Raises ClusterError if there is no cluster at the address.
@@ -43,9 +43,9 @@ def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -
         count = min(jobs, most or gpus or max(1, cpus))
         needs = {"num_cpus": 1, "num_gpus": min(1.0, gpus / count), "max_restarts": 0}
         kind = ray.remote(**needs)(_Actor)
-        slots = [_RaySlot[Any](kind, worker, address) for _ in range(count)]
+        slots = [_RaySlot(kind, worker, address) for _ in range(count)]
         try:
-            yield list[Slot[Any]](slots)
+            yield list[Slot](slots)
         except BaseException:
             wait([slot.future for slot in slots if slot.future is not None], _GRACE)
             raise
@@ -86,11 +86,11 @@ class _Actor:
     def __init__(self, worker: RemoteWorker) -> None:
         self.worker = worker
 
-    def do(self, job: Any) -> Done:
+    def do(self, job: Task) -> Done:
         return self.worker(job)
 
 
-class _RaySlot(Generic[TaskType]):
+class _RaySlot:
     """An actor, and another one in its place when it died."""
 
     def __init__(self, kind: Any, worker: RemoteWorker, address: str) -> None:
@@ -98,7 +98,7 @@ class _RaySlot(Generic[TaskType]):
         self.actor: Any = None
         self.future: Future[Done] | None = None
 
-    def submit(self, job: TaskType) -> "Future[Done]":
+    def submit(self, job: Task) -> "Future[Done]":
         """Give a job to the actor, which is made before its first one."""
         try:
             if self.actor is None:

@@ -1,4 +1,4 @@
-"""What a process of a cluster does: jobs one by one, for a worker that it starts once."""
+"""What a process of a cluster does: jobs one by one, for a worker that it unpickles once."""
 
 import os
 import pickle
@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from omega_cli.executors.slots import ClusterError
-from omega_cli.jobs import Done, TaskType, Worker, do_job
+from omega_cli.jobs import Done, Task, Worker, do_job
 from omega_cli.logs import collected_logs, shown
 
 # warnings, logs and the current folder belong to a process, and models are not for several threads
 _alone = threading.Lock()
+_unpickled = lru_cache(maxsize=2)(pickle.loads)  # from who may run any code here anyway
 
 
 class RemoteWorker:
-    """A worker of `carry_out` as it is sent to processes of a cluster, each of which starts it once.
+    """A worker of `carry_out` as it is sent to processes of a cluster, each of which unpickles it once.
 
     worker: is pickled. folder: that of relative paths; None if there are none.
     """
@@ -26,11 +27,10 @@ class RemoteWorker:
     def __init__(self, worker: Worker[Any], folder: Path | None) -> None:
         self.pickled, self.folder, self.shown = pickle.dumps(worker), folder, shown()
 
-    def __call__(self, job: TaskType) -> Done:
+    def __call__(self, job: Task) -> Done:
         """Do a job. Raises OutputError if nothing can be written any more, and ClusterError without the folder."""
         with _alone, _working_in(self.folder), collected_logs(self.shown) as lines:
-            started = _started(self.pickled)
-            done = do_job(started.worker, job, started.start)
+            done = do_job(_unpickled(self.pickled), job)
         done.logged = lines
         return done
 
@@ -53,19 +53,3 @@ def _working_in(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-
-class _Started:
-    """A worker that is started before its first job: a failure is then one of that job."""
-
-    def __init__(self, pickled: bytes) -> None:
-        self.worker: Worker[Any] = pickle.loads(pickled)  # noqa: S301 (from who may run any code here anyway)
-        self._done = False
-
-    def start(self) -> None:
-        if not self._done:
-            self.worker.start()
-            self._done = True
-
-
-_started = lru_cache(maxsize=2)(_Started)

@@ -3,17 +3,17 @@
 import traceback
 from typing import TYPE_CHECKING, Protocol
 
-from omega_cli.jobs import Done, TaskType_contra
+from omega_cli.jobs import Done, Task
 from omega_core.errors import OmegaError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
-class Slot(Protocol[TaskType_contra]):
+class Slot(Protocol):
     """Room for one job at a time: a process of this machine, or some of the capacity of a cluster."""
 
-    def submit(self, job: TaskType_contra) -> "Future[Done]":
+    def submit(self, job: Task) -> "Future[Done]":
         """Start a job."""
 
     def result(self, future: "Future[Done]") -> Done | None:

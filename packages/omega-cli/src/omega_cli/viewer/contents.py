@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from omega_cli.messages import say
 from omega_cli.viewer.pictures import Shown
 from omega_cli.web_files import decoder_files
 from omega_cli.web_models import browser_files, exported_folder
@@ -43,6 +42,5 @@ def contents_for(models: Mapping[str, Path | str], runtime: Path | None) -> Cont
     contents: Contents = {f"/omega/onnxruntime/{name}": computing / name for name in FILES}
     for mark, path in models.items():
         if isinstance(path, Path):
-            exported = exported_folder(path, before=lambda: say("exporting the model for browsers, once", err=True))
-            contents |= {f"/models/{mark}/{file.name}": file for file in browser_files(exported)}
+            contents |= {f"/models/{mark}/{file.name}": file for file in browser_files(exported_folder(path))}
     return contents

@@ -102,17 +102,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, data, _TYPES.get(PurePosixPath(path).suffix, "application/octet-stream"))
             return
         _, folder, number, *rest = [*path.split("/"), "", ""]
-        if not number.isdecimal() or int(number) >= len(site.pictures) or any(rest):
+        place = _number(number)
+        if place is None or place >= len(site.pictures) or any(rest):
             self._send(404, b"not here")
             return
-        picture = site.pictures[int(number)]
+        picture = site.pictures[place]
         if folder == "pictures":
-            self._send(200, picture.path.read_bytes(), rate=_number(query, "rate"))
+            self._send(200, picture.path.read_bytes(), rate=_number(query.get("rate", "")))
         elif folder == "originals" and (original := _original(picture)) is not None:
             self._send(200, original.tobytes())
         elif folder == "decoded":
             data = picture.path.read_bytes()
-            self._send(200, _rgba(site.decode(picture, data[: _number(query, "bytes") or len(data)])).tobytes())
+            self._send(200, _rgba(site.decode(picture, data[: _number(query.get("bytes", "")) or len(data)])).tobytes())
         else:
             self._send(404, b"not here")
 
@@ -138,8 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the command prints what the user should know."""
 
 
-def _number(query: Mapping[str, str], name: str) -> int | None:
-    text = query.get(name, "")
+def _number(text: str) -> int | None:
+    """A whole number of fewer than ten digits; None for other text."""
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 

@@ -79,9 +79,8 @@ def _tables(statistics: SymbolStatistics) -> Tensor:
     part = part.clamp(0, FIRST_PARTS - 1).long()
     middle = SECOND_PARTS // 2
     side = (statistics.second * 2.0 ** (SCORE_BITS - SECOND_BITS) + 0.5).floor().clamp(-middle, middle).long() + middle
-    fresh = (statistics.kinds == ZERO_KIND) | (statistics.kinds == ROOT_KIND)
     start = statistics.kinds * FIRST_PARTS + (statistics.kinds > ZERO_KIND) * (FIRST_PARTS * (SECOND_PARTS - 1))
-    return start + torch.where(fresh, part * SECOND_PARTS + side, part)
+    return start + torch.where(statistics.fresh, part * SECOND_PARTS + side, part)
 
 
 @torch.no_grad()

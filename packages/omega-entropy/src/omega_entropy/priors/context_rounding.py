@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import product
 from typing import cast
@@ -54,8 +55,7 @@ def rounded(net: ContextNet) -> IntegerNet:
     inputs, _, bits = _in_units(_flat(net.inputs), largest_bias, 0, units[:, 0].max())
     own, _, own_bits = _in_units(_flat(net.own), torch.zeros(width), 0, units[:, 5].max())
     bias = [torch.round(_double(group.bias) * 2.0**bits) for group in of_group]
-    layers: dict[str, list[Tensor]] = {"spatial": [], "mixing": []}
-    biases: dict[str, list[Tensor]] = {"spatial": [], "mixing": []}
+    layers = defaultdict[str, list[Tensor]](list)
     shifts = torch.zeros(count, 8, width, dtype=torch.int64)
     shifts[:, 0], shifts[:, 7] = bits + units[:, :1], own_bits + units[:, 5:6]
     for g, (name, first_shift, activations) in product(range(count), LAYERS):
@@ -65,14 +65,15 @@ def rounded(net: ContextNet) -> IntegerNet:
                 _flat(convolution), _double(convolution.bias), int(units[g, given]), int(units[g, made])
             )
             layers[name].append(weight)
-            biases[name].append(rounded_bias)
+            layers[f"{name}_bias"].append(rounded_bias)
             shifts[g, first_shift + layer] = layer_bits - units[g, given] + units[g, made]
     of_channel = torch.repeat_interleave(torch.arange(count), 2 * torch.tensor(bounds).diff())
-    scores = []
+    scores, score_shifts = dict[str, Tensor](), list[Tensor]()
     for name, given in OUTPUTS:
         outputs, unit = getattr(net, name), units[of_channel, given]
         weight, rounded_bias, score_bits = _in_units(_flat(outputs), _double(outputs.bias), unit, SCORE_UNIT)
-        scores.append((weight, rounded_bias, score_bits - unit + SCORE_UNIT))
+        scores |= {name: weight, f"{name}_bias": rounded_bias}
+        score_shifts.append(score_bits - unit + SCORE_UNIT)
     arrays = {
         "bounds": torch.tensor(bounds),
         "parents": net.parents.cpu(),
@@ -81,15 +82,12 @@ def rounded(net: ContextNet) -> IntegerNet:
         "own": own,
         "bias": torch.stack(bias),
         "spatial": torch.stack(layers["spatial"]).view(count, 3, width, 3, 3),
-        "spatial_bias": torch.stack(biases["spatial"]).view(count, 3, width),
+        "spatial_bias": torch.stack(layers["spatial_bias"]).view(count, 3, width),
         "mixing": torch.stack(layers["mixing"]).view(count, 3, width, width),
-        "mixing_bias": torch.stack(biases["mixing"]).view(count, 3, width),
-        "first": scores[0][0],
-        "first_bias": scores[0][1],
-        "second": scores[1][0],
-        "second_bias": scores[1][1],
+        "mixing_bias": torch.stack(layers["mixing_bias"]).view(count, 3, width),
+        **scores,
         "shifts": shifts,
-        "score_shifts": torch.stack([scores[0][2], scores[1][2]]),
+        "score_shifts": torch.stack(score_shifts),
         **{name: torch.round(_double(getattr(net, name)) * scale) for name, scale in LOCAL_SCALES.items()},
     }
     return IntegerNet(**{name: tensor.long().numpy() for name, tensor in arrays.items()})

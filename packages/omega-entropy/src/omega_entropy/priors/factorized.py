@@ -57,7 +57,7 @@ class FactorizedPrior(Prior):
         self.recounting = False
         positions = latent_size[0] * latent_size[1] if latent_size and per_position else 1
         self.seen = Counts(channels, positions, alphabet)
-        self.alphabet, self.lowest, self.highest = alphabet, lowest, lowest + alphabet - 1
+        self.lowest, self.highest = lowest, lowest + alphabet - 1
         scale = INITIAL_SCALE ** (1 / (len(FILTERS) - 1))
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for inner, outer in pairwise(FILTERS):

@@ -13,7 +13,7 @@ It needs no order among symbols and no training, which the prior `context` does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, product
+from itertools import groupby, product, zip_longest
 from typing import Any
 
 import numpy as np
@@ -131,8 +131,8 @@ def _of_all_processes(pictures: NDArray[np.int16]) -> list[NDArray[np.int16]]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         gathered = [None] * torch.distributed.get_world_size()
         torch.distributed.all_gather_object(gathered, pictures)
-    numbered = [(place, picture[None]) for each in gathered for place, picture in enumerate(each)]
-    return [picture for _, picture in sorted(numbered, key=lambda pair: pair[0])]
+    in_turn = zip_longest(*gathered)  # the last ones of some processes are missing
+    return [picture[None] for each in in_turn for picture in each if picture is not None]
 
 
 def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: RegressionPrior) -> Scores:

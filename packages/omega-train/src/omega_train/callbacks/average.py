@@ -29,7 +29,11 @@ class WeightAverage(RunCallback):
 
     def __init__(self, task: CodecTask, decay: float) -> None:
         self.decay = decay
-        self._own = dict(_averaged_parameters(task))
+        self._own = {
+            name: parameter
+            for name, parameter in task.named_parameters()
+            if not name.startswith("codec.prior.") or name.startswith("codec.prior.relaxation.")
+        }
         self._parameters = nn.ParameterList(self._own.values())
         self._average = AveragedModel(self._parameters, multi_avg_fn=self._update)
 
@@ -94,9 +98,3 @@ class WeightAverage(RunCallback):
         """Update averages in place; `AveragedModel` calls this from the second update on, with the number before."""
         decay = min(self.decay, (int(steps) + 1) / (int(steps) + 11))
         torch._foreach_lerp_(averaged, own, 1 - decay)
-
-
-def _averaged_parameters(task: CodecTask) -> Iterator[tuple[str, nn.Parameter]]:
-    for name, parameter in task.named_parameters():
-        if not name.startswith("codec.prior.") or name.startswith("codec.prior.relaxation."):
-            yield name, parameter

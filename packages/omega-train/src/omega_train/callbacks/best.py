@@ -35,10 +35,6 @@ class BestModel(Callback):
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in task.state_dict().items()}
         return True
 
-    def restore(self, task: CodecTask) -> None:
-        """Load the best weights into a task."""
-        task.load_state_dict(self.weights)
-
     def forget(self) -> None:
         """Drop loss and weights, which do not compare with those of the fitted quantizer."""
         self.loss, self.weights = math.inf, {}

@@ -1,6 +1,5 @@
 """Checkpoints, from which runs are resumed."""
 
-import math
 import time
 from pathlib import Path
 
@@ -23,14 +22,12 @@ class Checkpoints(RunCallback):
     `ModelCheckpoint` does neither. Raises OutputError if the file cannot be written.
 
     path: the path of the file.
-    save_minutes: the most minutes between checkpoints; no limit by default.
+    save_minutes: the most minutes between checkpoints.
     validator: tells at which steps the run is validated. signals: tells whether a signal stops the run.
     due: whether `save_minutes` have passed in any process; set by `Agreement`.
     """
 
-    def __init__(
-        self, path: Path, *, save_minutes: float = math.inf, validator: Validator, signals: StopSignals
-    ) -> None:
+    def __init__(self, path: Path, *, save_minutes: float, validator: Validator, signals: StopSignals) -> None:
         self.path, self.seconds = path, 60 * save_minutes
         self.validator, self.signals = validator, signals
         self.due, self._saved = False, time.monotonic()

@@ -49,7 +49,7 @@ class Finish(Callback):
         if task.fitted:
             if not self.best.weights:
                 return
-            self.best.restore(task)
+            task.load_state_dict(self.best.weights)
         elif self.average and self.average.steps:
             self.average.replace()
         said = complete(task, self.model, self.dataset.train, self.workers, self.counted)

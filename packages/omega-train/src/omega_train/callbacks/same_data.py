@@ -10,10 +10,9 @@ from omega_core.contracts.dataset import Dataset
 from omega_core.errors import TrainingError
 from omega_train.callbacks.best import BestModel
 from omega_train.data.identity import identity
+from omega_train.data.picture_files import some
 from omega_train.distributed import rank, world_size
 from omega_train.log import log
-
-_NAMED = 3  # the most pictures that a message names
 
 
 class SameData(Callback):
@@ -75,11 +74,6 @@ class SameData(Callback):
             new = [name for name, each in zip(self.names[part], now, strict=True) if each not in known]
             missing = len(set(before) - set(now))
             counts = f"{len(before)} {kind} pictures before, {len(now)} now"
-            return f"{counts}, {missing} missing and {len(new)} new{_some(new)}"
+            return f"{counts}, {missing} missing and {len(new)} new" + (f" ({some(new)})" if new else "")
         other = [name for name, one, two in zip(self.names[part], before, now, strict=True) if one != two]
-        return f"{len(other)} of {len(now)} {kind} pictures differ{_some(other)}" if other else ""
-
-
-def _some(names: Sequence[str]) -> str:
-    more = ", …" if len(names) > _NAMED else ""
-    return f" ({', '.join(names[:_NAMED])}{more})" if names else ""
+        return f"{len(other)} of {len(now)} {kind} pictures differ ({some(other)})" if other else ""

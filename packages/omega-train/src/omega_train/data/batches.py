@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, Sampler
 
 from omega_core.contracts.dataset import Images
 from omega_core.contracts.quantizer import hashed
-from omega_core.errors import OmegaWarning
+from omega_core.errors import OmegaWarning, RecipeError
 from omega_train.data.photos import FolderImages
 
 _ORDER, RATE, NOISE, _PICTURE = range(4)  # purposes of random numbers
@@ -37,14 +37,23 @@ class Batch:
     step: int
     remarks: tuple[str, ...] = ()
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
-        """The batch on a device; non_blocking: as for `Tensor.to`."""
-        pixels = self.pixels.to(device, non_blocking=non_blocking)
-        return Batch(pixels, self.samples.to(device, non_blocking=non_blocking), self.step, self.remarks)
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device, copied asynchronously if it is in pinned memory; Lightning calls this."""
+        pixels, samples = (each.to(device, non_blocking=True) for each in (self.pixels, self.samples))
+        return Batch(pixels, samples, self.step, self.remarks)
 
     def pin_memory(self) -> "Batch":
         """The batch in pinned memory, which a GPU copies asynchronously; DataLoader calls this."""
         return Batch(self.pixels.pin_memory(), self.samples.pin_memory(), self.step, self.remarks)
+
+
+def steps_per_epoch(size: int, batch: int) -> int:
+    """The number of whole batches in `size` pictures. Raises RecipeError if there is none."""
+    if size < batch:
+        raise RecipeError(
+            f"a batch of {batch} pictures is more than the {size} training pictures; set a smaller batch-size."
+        )
+    return size // batch
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
@@ -55,20 +64,22 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
     size: the number of samples of the data set. batch: the samples of a batch in each process. seed: of the order.
     first: the first step. process, processes: the number of this process, from 0, and that of all; together they
         have the batches of one process with a batch `processes` times as large.
+
+    Raises RecipeError if that batch is larger than the data set.
     """
 
     def __init__(self, *, size: int, batch: int, seed: int, first: int, process: int = 0, processes: int = 1) -> None:
         self.size, self.batch, self.seed, self.first = size, batch, seed, first
         self.process, self.processes = process, processes
+        self.steps = steps_per_epoch(size, batch * processes)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         whole = self.batch * self.processes
-        steps = self.size // whole
         step = self.first
         while True:
-            epoch, place = divmod(step, steps)
+            epoch, place = divmod(step, self.steps)
             order = np.random.default_rng([self.seed, _ORDER, epoch]).permutation(self.size)
-            for start in range(place * whole, steps * whole, whole):
+            for start in range(place * whole, self.steps * whole, whole):
                 chosen = order[start : start + whole][self.process :: self.processes]
                 yield [(step, sample) for sample in chosen.tolist()]
                 step += 1

@@ -26,10 +26,6 @@ class TrainingData(LightningDataModule):
         self.dataset, self.recipe, self.workers = dataset, recipe, workers
         self.reading: list[Any] = []
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Copy asynchronously, if the batch is in pinned memory."""
-        return batch.to(device, non_blocking=True)
-
     def train_dataloader(self) -> Iterable[Batch]:
         trainer = cast(Trainer, self.trainer)
         device = trainer.strategy.root_device
@@ -65,7 +61,7 @@ def batches_of(dataset: Dataset, recipe: Recipe, steps: int, first: int = 0) -> 
     steps: the number of batches.
     first: the step of the first batch.
 
-    Raises DataError if no picture can be read.
+    Raises RecipeError if a batch is larger than the data set, DataError if no picture can be read.
     """
     sampler = StepSampler(size=len(dataset.train), batch=recipe.batch_size, seed=recipe.seed, first=first)
     pictures = BatchedImages(dataset.train, recipe.seed)
@@ -82,7 +78,10 @@ def _has_room(device: torch.device, images: FolderImages) -> bool:
 
 
 class _Kept:
-    """A DataLoader that appends its iterators to a list, so that they can be stopped after an exception."""
+    """A DataLoader that appends its iterators to a list, so that they can be stopped after an exception.
+
+    Lightning stops those of a plain one, but not if a second exception, such as of a signal, follows in a callback.
+    """
 
     def __init__(self, loader: DataLoader[Batch], reading: list[Any]) -> None:
         self.loader, self.reading = loader, reading

@@ -18,8 +18,12 @@ from omega_core.file_io import write_whole
 from omega_train.data.arrays import ArrayImages
 
 TRAINING = "train-images-idx3-ubyte"
+TEST = "t10k-images-idx3-ubyte"
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist"
-SHA256 = {TRAINING: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"}
+SHA256 = {
+    TRAINING: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    TEST: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+}
 """Checksums of the unpacked files."""
 VALIDATION = 6000
 _AGAIN = "Delete it to have it downloaded again."
@@ -50,13 +54,15 @@ def find(folder: Path, name: str, mirror: str = MIRROR) -> Path:
 
     folder: the folder. name: the name of the file without .gz. mirror: the URL to download from.
 
-    Raises DataError if the download fails.
+    Raises DataError if the download fails, or if the file is not one of `SHA256`.
     """
     for candidate in (folder / name, folder / f"{name}.gz"):
         if candidate.is_file():
             return candidate
     url = f"{mirror}/{name}.gz"
     advice = f"Put {name}.gz into {folder}, or name its folder with --data."
+    if name not in SHA256:
+        raise DataError(f"there is no {name} in {folder}, and only {', '.join(SHA256)} can be downloaded. {advice}")
     try:
         with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 (the recipe names it)
             data: bytes = response.read()

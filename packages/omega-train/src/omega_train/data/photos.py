@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from omega_core.errors import ComponentError, DataError, ImageError, OmegaWarning
+from omega_core.errors import ComponentError, DataError, ImageError, NotEnoughMemoryError, OmegaWarning
 from omega_core.images.pictures import Pixels
 from omega_core.images.reading import read_picture
 from omega_core.images.writing import to_pillow
@@ -156,7 +156,7 @@ class PhotoImages(ABC):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", OmegaWarning)  # about 16-bit pixels and the like
                 pixels = read_picture(source).pixels
-        except MemoryError as problem:
+        except (MemoryError, NotEnoughMemoryError) as problem:
             raise DataError(f"there is too little memory to read {self.name(number)}: {self.advice}.") from problem
         if len(pixels) == self.crops.colors:
             return pixels

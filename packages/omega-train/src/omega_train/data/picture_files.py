@@ -1,6 +1,7 @@
 """The picture files of a folder and its subfolders, and what else is in them."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from omega_core.errors import DataError
 from omega_core.folders import Reason, counted_reasons, search_folder
 from omega_core.images.reading import is_picture_name
 
-_NAMED = 3  # the most files that a message names
+_NAMED = 3  # the most that a message names
 
 
 @dataclass
@@ -48,9 +49,8 @@ class PictureFiles:
             )
 
     def _unreadable(self) -> str:
-        first = ", ".join(f"{path} ({reason})" for path, reason in list(self.unreadable.items())[:_NAMED])
-        more = ", …" if len(self.unreadable) > _NAMED else ""
-        return f"{len(self.unreadable)} files or folders cannot be read: {first}{more}"
+        named = some([f"{path} ({reason})" for path, reason in self.unreadable.items()])
+        return f"{len(self.unreadable)} files or folders cannot be read: {named}"
 
 
 def find_pictures(folder: Path) -> PictureFiles:
@@ -78,9 +78,9 @@ def find_pictures(folder: Path) -> PictureFiles:
     return found
 
 
-def some(paths: list[Path]) -> str:
-    """The first paths, as text."""
-    return ", ".join(str(path) for path in paths[:_NAMED]) + (", …" if len(paths) > _NAMED else "")
+def some(names: Sequence[object]) -> str:
+    """The first names or paths, as text."""
+    return ", ".join(map(str, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
 
 
 def _mode(path: Path) -> str:

@@ -20,12 +20,11 @@ _PAUSES = (0, 1, 5)  # seconds before each request, as long as it fails for a re
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
-def find_files(place: str, suffix: str) -> list[str]:
-    """The paths or URLs of the files at a place, sorted within each pattern.
+def find_shards(place: str) -> list[str]:
+    """The paths or URLs of the tar files at a place, sorted within each pattern.
 
     place: a file, a folder, or a pattern with `*`, `[…]`, `{a,b}` or `{000..099}`; a path or a URL. In paths also `?`,
         which in a URL begins a query.
-    suffix: of the files of a folder, such as ".tar".
 
     Raises DataError if there are none, or if they cannot be listed.
     """
@@ -35,17 +34,17 @@ def find_files(place: str, suffix: str) -> list[str]:
         with _naming(each):
             if _is_pattern(each):
                 files = _matching(each)
-            elif not _is_named(each, suffix) and _is_folder(each):
-                files = _matching(f"{each.rstrip('/')}/*{suffix}")
+            elif not _is_shard(each) and _is_folder(each):
+                files = _matching(f"{each.rstrip('/')}/*.tar")
         if not files:
-            raise DataError(f"there is no {suffix} file at {each}.")
+            raise DataError(f"there is no .tar file at {each}.")
         found |= dict.fromkeys(files)
     return list(found)
 
 
-def has_folders(place: str, suffix: str, *names: str) -> bool:
-    """Whether a place, as for `find_files`, is a folder that has folders of these names."""
-    if _is_pattern(place) or _is_named(place, suffix):
+def has_folders(place: str, *names: str) -> bool:
+    """Whether a place, as for `find_shards`, is a folder that has folders of these names."""
+    if _is_pattern(place) or _is_shard(place):
         return False
     with _naming(place):
         return all(_is_folder(f"{place.rstrip('/')}/{name}") for name in names)
@@ -138,9 +137,9 @@ def _is_pattern(place: str) -> bool:
     return any(sign in place for sign in "*?[{") and not Path(place).exists()
 
 
-def _is_named(place: str, suffix: str) -> bool:
+def _is_shard(place: str) -> bool:
     """Whether a place is a file by its suffix, so that a server is not asked to list it, for which it would send it."""
-    return (place.partition("?")[0] if is_url(place) else place).endswith(suffix)
+    return (place.partition("?")[0] if is_url(place) else place).endswith(".tar")
 
 
 def _is_folder(place: str) -> bool:

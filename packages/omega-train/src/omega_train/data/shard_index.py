@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from omega_core.errors import DataError
 from omega_core.images.reading import is_picture_name
 from omega_train.data.folder_shares import is_url
+from omega_train.data.picture_files import some
 from omega_train.data.remote_files import opened, read_parts, sizes_of
 
 VERSION = "v1.2"
@@ -107,9 +108,9 @@ def pictures_of(shards: Sequence[str], skip_unreadable: bool, notes: list[str]) 
                 raise DataError(f"{problem} {_SKIP}") from problem
             notes.append(f"{problem} Its pictures before that are taken")
     if scanned := [shard for shard, index in zip(shards, indices, strict=True) if not index and is_url(shard)]:
-        notes.append(f"{len(scanned)} shards have no index beside them and were read for it: {_some(scanned)}")
+        notes.append(f"{len(scanned)} shards have no index beside them and were read for it: {some(scanned)}")
     if not names:
-        raise DataError(f"there are no pictures in {_some(shards)}.")
+        raise DataError(f"there are no pictures in {some(shards)}.")
     if others:
         kinds = ", ".join(f"{suffix} {count}" for suffix, count in others.most_common(10))
         notes.append(f"left out: {others.total()} members of shards that are no pictures ({kinds})")
@@ -178,7 +179,3 @@ def _is_picture(name: str) -> bool:
 @cache
 def _is_picture_suffix(suffix: str) -> bool:
     return is_picture_name(Path(f"picture{suffix}"))
-
-
-def _some(shards: Sequence[str]) -> str:
-    return ", ".join(shards[:3]) + (", …" if len(shards) > 3 else "")

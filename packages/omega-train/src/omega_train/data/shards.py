@@ -15,7 +15,7 @@ from omega_core.images.pictures import Pixels
 from omega_train.data.folder_shares import Data, Mixture, several
 from omega_train.data.identity import digest
 from omega_train.data.photos import Crops, PhotoImages, check_validation_share, split
-from omega_train.data.remote_files import find_files, has_folders, read_parts, sizes_of
+from omega_train.data.remote_files import find_shards, has_folders, read_parts, sizes_of
 from omega_train.data.shard_index import ShardPictures, joined, pictures_of
 
 _MOST_VALIDATION = 1000
@@ -151,13 +151,13 @@ def _parts(
     place: str, seed: int, validation: float, skip_unreadable: bool, notes: list[str]
 ) -> tuple[ShardPictures, ShardPictures]:
     """The training and the validation pictures at a place. Raises DataError if a part has none."""
-    if has_folders(place, ".tar", "train", "validation"):
+    if has_folders(place, "train", "validation"):
         train, kept = (
-            pictures_of(find_files(f"{place.rstrip('/')}/{part}", ".tar"), skip_unreadable, notes)
+            pictures_of(find_shards(f"{place.rstrip('/')}/{part}"), skip_unreadable, notes)
             for part in ("train", "validation")
         )
         return train, kept
-    everything = pictures_of(find_files(place, ".tar"), skip_unreadable, notes)
+    everything = pictures_of(find_shards(place), skip_unreadable, notes)
     chosen = split(len(everything), seed, validation, most=_MOST_VALIDATION)
     if not len(chosen[0]):
         raise DataError(f"there are too few pictures in {place} for training and validation.")

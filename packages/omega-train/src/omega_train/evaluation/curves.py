@@ -6,7 +6,6 @@ The differences need the optional package `bjontegaard`.
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from omega_train.evaluation.measurements import Point, finite
 
@@ -82,7 +81,7 @@ class Difference:
     reason: str = ""
 
 
-def difference(curve: Curve, anchor: Curve, rate: str, method: Literal["pchip", "akima"] | str) -> Difference:
+def difference(curve: Curve, anchor: Curve, rate: str, method: str) -> Difference:
     """Bjøntegaard's differences of a curve from an anchor, interpolated by `method` over log rate.
 
     rate: the kind of rate, for the result. Raises ModuleNotFoundError without the package `bjontegaard`.

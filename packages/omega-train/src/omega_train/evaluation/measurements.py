@@ -100,7 +100,7 @@ def through_model(
             yield Decoded(n, data, model.decompress_picture(data).pixels, file.stream_bytes)
         return
     encoded = model.encode(Picture(pixels), coder=coder, counts=counts)
-    bits = np.concatenate([[0.0], encoded.coded.tables.bits_of_each(encoded.coded.symbols).cumsum()])
+    bits = np.concatenate([[0.0], encoded.coded.bits_until()])
     lengths = [encoded.lengths[n] for n in counts]
     pictures = model.decompress_prefixes(encoded.whole.to_bytes(), lengths)
     for n, length, picture in zip(counts, lengths, pictures, strict=True):
@@ -167,12 +167,9 @@ def write_table(path: Path, rows: Sequence[Any]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([entry.name for entry in fields(rows[0])])
-    writer.writerows([_cell(value) for value in asdict(row).values()] for row in rows)
+    for row in rows:
+        writer.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in asdict(row).values())
     write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def _cell(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def read_measurements(path: Path) -> list[Measurement]:
@@ -194,7 +191,7 @@ def _value(entry: Any, text: str | None) -> Any:
     return None if text == "" else float(text)
 
 
-def too_small(points: Iterable[Point], metrics: Collection[str] = DEFAULT_METRICS) -> list[str]:
+def too_small(points: Iterable[Point], metrics: Collection[str]) -> list[str]:
     """Return those of `metrics` that some point lacks, as pictures are too small for them."""
     missing = {metric for point in points for metric in metrics if getattr(point, metric) is None}
     return [metric for metric in METRICS if metric in missing]

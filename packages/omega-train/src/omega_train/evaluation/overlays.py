@@ -53,7 +53,7 @@ def read_overlay(path: Path) -> list[Point]:
             raise OmegaError(f"{path} needs a column bpp or stream_bpp, and one of {', '.join(METRICS)}.")
         telling = [key for key in rows[0] if key not in _NUMBERS and len({str(row.get(key)) for row in rows}) > 1]
         return [_point(name, row, telling) for row in rows]
-    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as problem:
+    except (OSError, ValueError, OverflowError, TypeError, AttributeError, csv.Error) as problem:
         raise OmegaError(f"{path} cannot be read as published points: {problem}.") from problem
 
 
@@ -91,13 +91,9 @@ def _of_json(path: Path, text: str) -> tuple[str, Sequence[Row]]:
     lengths = {len(values) for values in columns.values()}
     if len(lengths) != 1:
         raise ValueError("its results are not lists of the same length")
-    rows = [{name: values[i] for name, values in columns.items() if _known(name)} for i in range(lengths.pop())]
+    known = {name: values for name, values in columns.items() if _column(name) in _NUMBERS}  # not the times it took
+    rows = [{name: values[i] for name, values in known.items()} for i in range(lengths.pop())]
     return str(content.get("name") or path.stem), rows
-
-
-def _known(name: str) -> bool:
-    """Whether a list of numbers is a rate or a metric, and not a time that it took."""
-    return _column(name) in _NUMBERS
 
 
 def _point(name: str, row: Row, telling: Sequence[str]) -> Point:
@@ -112,6 +108,8 @@ def _point(name: str, row: Row, telling: Sequence[str]) -> Point:
     bpp = next((rate for rate in known if rate is not None), None)
     if bpp is None:
         raise ValueError("a point has no rate")
+    if missing := [column for column in telling if column not in row]:
+        raise ValueError(f"a point has no {missing[0]}, which tells others apart")
     decibels = number("psnr")
     text = ", ".join(str(row[column]) if column == "codec" else f"{column} {row[column]}" for column in telling)
     return Point(

@@ -26,7 +26,6 @@ LABELS = {
     "ms_ssim": "MS-SSIM",
     "psnr_hvs_m": "PSNR-HVS-M in dB",
     "ssimulacra2": "SSIMULACRA 2",
-    "bpp": "bits per pixel",
 }
 _LONGEST = 48  # the most characters of a name
 _STYLES = [
@@ -40,11 +39,11 @@ _STYLES = [
 ]
 
 
-def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str, title: str = "") -> None:
+def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str) -> None:
     """Plot one metric of several codecs over the rate.
 
-    curves: the curves, of one metric. path: of the files, without the suffixes .svg and .png. rate: the kind of rate.
-    title: the title; none by default.
+    curves: the curves, of one metric, at least one. path: of the files, without the suffixes .svg and .png.
+    rate: the kind of rate.
 
     Raises OutputError.
     """
@@ -58,11 +57,9 @@ def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str, title: st
             style, ours = _STYLES[ours % len(_STYLES)], ours + 1
         axes.plot(curve.rates, curve.values, markersize=4, linewidth=1.2, label=_short(curve.name), **style)
         ends.append((curve.rates[-1], curve.values[-1], _short(curve.name)))
-    if curves:
-        _name(axes, ends)
+    _name(axes, ends)
     axes.set_xlabel(f"bits per pixel of the {rate}")
-    axes.set_ylabel(LABELS[curves[0].metric] if curves else "")
-    axes.set_title(title)
+    axes.set_ylabel(LABELS[curves[0].metric])
     axes.grid(alpha=0.25)
     _save(figure, path)
 
@@ -85,7 +82,7 @@ def _name(axes: Any, ends: Sequence[tuple[float, float, str]]) -> None:
         )
 
 
-def channels(points: Sequence[Point], path: Path, *, title: str = "") -> None:
+def channels(points: Sequence[Point], path: Path, *, title: str) -> None:
     """Plot the rate that each group of channels of a model adds, and the gain of PSNR per bit. Raises OutputError."""
     ordered = sorted(points, key=lambda point: point.setting)
     counts = [point.setting for point in ordered]

@@ -67,8 +67,11 @@ def _settings(path: Path) -> dict[str, Any]:
 
 
 def _settings_of(made_with: Any) -> dict[str, Any]:
+    if not isinstance(made_with, dict):
+        return {}
     names = ("models", "codecs", "channels", "metrics", "images", "versions")
-    return {name: made_with.get(name) for name in names} if isinstance(made_with, dict) else {}
+    # older reports, all without a search, do not tell the effort
+    return {name: made_with.get(name) for name in names} | {"effort": made_with.get("effort", 0)}
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -15,7 +15,6 @@ class JxlCodec(PillowCodec):
     effort: from 1, fast, to 9, small.
     """
 
-    cacheable = True
     name, format = "jxl", "JXL"
     settings = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 

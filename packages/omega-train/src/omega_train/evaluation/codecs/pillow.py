@@ -1,7 +1,6 @@
 """The codecs of Pillow: JPEG, WebP, AVIF and JPEG 2000."""
 
 import io
-from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,14 +18,23 @@ class PillowCodec(Codec):
     """A format that Pillow writes and reads.
 
     options: arguments of `Image.save`, beside those for the setting.
+
+    Raises ComponentError if Pillow was built without it.
     """
 
+    cacheable = True
     name: ClassVar[str]
     """The codec, for messages."""
     format: ClassVar[str]
     """The format, as Pillow calls it."""
+    feature: ClassVar[str] = ""
+    """The name in `PIL.features`; "" for a format that another package adds to Pillow."""
+    library_name: ClassVar[str]
+    """The library behind Pillow, unless `library` says more."""
 
     def __init__(self, **options: Any) -> None:
+        if self.feature and self.feature not in features.get_supported():
+            raise ComponentError(f"the Pillow installed here has no {self.name}: compare with other codecs.")
         self.options = options
 
     def for_setting(self, setting: int) -> dict[str, Any]:
@@ -48,9 +56,9 @@ class PillowCodec(Codec):
             decoded = np.asarray(image.convert("L" if colors == 1 else "RGB"))
         return decoded.reshape(*decoded.shape[:2], colors).transpose(2, 0, 1)
 
-    @abstractmethod
     def library(self) -> str:
         """Return the library behind Pillow with its version, such as "libwebp 1.6.0"."""
+        return f"{self.library_name} {features.version(self.feature) or 'of unknown version'}"
 
     def describe(self) -> str:
         """See `Codec.describe`."""
@@ -58,25 +66,7 @@ class PillowCodec(Codec):
         return f"{self.library()} with Pillow {PIL.__version__}{options}"
 
 
-class _BuiltInCodec(PillowCodec):
-    """A codec that Pillow has unless it was built without."""
-
-    cacheable = True
-    feature: ClassVar[str]
-    """The name in `PIL.features`."""
-    library_name: ClassVar[str]
-
-    def __init__(self, **options: Any) -> None:
-        if self.feature not in features.get_supported():
-            raise ComponentError(f"the Pillow installed here has no {self.name}: compare with other codecs.")
-        super().__init__(**options)
-
-    def library(self) -> str:
-        """See `PillowCodec.library`."""
-        return f"{self.library_name} {features.version(self.feature) or 'of unknown version'}"
-
-
-class JpegCodec(_BuiltInCodec):
+class JpegCodec(PillowCodec):
     """JPEG, progressive with optimized Huffman tables: the smallest that Pillow makes at a quality, with 4:2:0."""
 
     name, format, feature = "jpeg", "JPEG", "jpg"
@@ -91,7 +81,7 @@ class JpegCodec(_BuiltInCodec):
         return f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
 
 
-class WebpCodec(_BuiltInCodec):
+class WebpCodec(PillowCodec):
     """WebP, lossy.
 
     method: from 0, fast, to 6, small.
@@ -105,7 +95,7 @@ class WebpCodec(_BuiltInCodec):
         super().__init__(method=method)
 
 
-class AvifCodec(_BuiltInCodec):
+class AvifCodec(PillowCodec):
     """AVIF with libavif, lossy.
 
     subsampling: the resolution of colors.
@@ -120,7 +110,7 @@ class AvifCodec(_BuiltInCodec):
         super().__init__(subsampling=subsampling, speed=speed)
 
 
-class Jpeg2000Codec(_BuiltInCodec):
+class Jpeg2000Codec(PillowCodec):
     """JPEG 2000, the bare codestream with the irreversible wavelet. Its settings are compression ratios."""
 
     name, format, feature, library_name = "jpeg2000", "JPEG2000", "jpg_2000", "OpenJPEG"

@@ -1,6 +1,6 @@
 """A worker for the tests of workers, in a module that other processes can import; run by itself, a command.
 
-python toil.py PROCESSES JOB...
+python fake_worker.py PROCESSES JOB...
 """
 
 import errno
@@ -21,7 +21,7 @@ from omega_core.file_io import replacing
 
 
 @dataclass(frozen=True)
-class Toil:
+class FakeJob:
     """A job: a path, whose stem is what happens at it."""
 
     source: Path
@@ -31,23 +31,18 @@ class Toil:
     def names(self) -> tuple[str, ...]:
         return (str(self.source), *map(str, self.among))
 
-    def parts(self) -> list["Toil"]:
-        return [Toil(path) for path in (self.source, *self.among)] if self.among else []
+    def parts(self) -> list["FakeJob"]:
+        return [FakeJob(path) for path in (self.source, *self.among)] if self.among else []
 
 
 @dataclass
-class Toiler:
-    """Counts how often it was started and does what jobs say."""
+class FakeWorker:
+    """Does what jobs say, and counts them."""
 
-    started: int = 0
-    broken: bool = False
+    calls: int = 0
 
-    def start(self) -> None:
-        if self.broken:
-            raise ImageError("it does not start.")
-        self.started += 1
-
-    def __call__(self, job: Toil) -> Done:
+    def __call__(self, job: FakeJob) -> Done:
+        self.calls += 1
         deed = job.source.stem
         if deed == "fail":
             raise ImageError("it fails.")
@@ -66,7 +61,7 @@ class Toiler:
         if deed == "warn":
             warnings.warn("it is warm.", OmegaWarning, stacklevel=1)
         if deed == "log":
-            logging.getLogger("omega_core.toil").info("it is %d%% done.", 100)
+            logging.getLogger("omega_core.fake").info("it is %d%% done.", 100)
             logging.getLogger("another").info("what another does")
             logging.getLogger("another").warning("a warning")
         if deed == "drown":
@@ -81,7 +76,7 @@ class Toiler:
             take_long(job.source)
         if deed == "be stopped":
             take_long(job.source, [StopsAtItsEnd()])
-        return Done(self.started, 1, 2, 3, made=(job.source.name, os.getpid()))
+        return Done(1, 1, 2, 3, made=(job.source.name, os.getpid(), self.calls))
 
 
 class StopsAtItsEnd:
@@ -102,14 +97,14 @@ def take_long(path: Path, held: list[object] | None = None) -> None:
         time.sleep(60)
 
 
-def toil(processes: int, paths: list[Path]) -> None:
+def work(processes: int, paths: list[Path]) -> None:
     """The command."""
-    for _ in carry_out(Toiler(), [Toil(path) for path in paths], processes, "toil"):
+    for _ in carry_out(FakeWorker(), [FakeJob(path) for path in paths], processes, "job"):
         pass
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let what runs in the background ignore it
-    main.app.command()(toil)
-    sys.argv[1:1] = ["toil"]
+    main.app.command()(work)
+    sys.argv[1:1] = ["work"]
     main.run()
