@@ -4,6 +4,13 @@
     encode_symbols  image ─analysis→ latent ─quantizer→ symbols
     decode_symbols  symbols, some of them missing ─quantizer→ latent ─synthesis→ image
 
+Methods, and whether gradients pass them:
+
+    in training, in the precision of the caller  yes  forward, relaxed, with_frozen_symbols; analyze, synthesize
+    for files, also in tiles, in the precision   no   encode_symbols, latent_for_files; decode_symbols, decode_pixels
+    of `inference_autocast`                      no   symbols_of, pixels_of: the same with arrays, as a `PixelCodec`
+    for the search (`--effort`), likewise        yes  image_for_files
+
 Shapes: B images of H×W pixels, D latent channels, C symbol channels of which the first n are kept, h×w positions.
 """
 
@@ -319,18 +326,18 @@ class ImageCodec(nn.Module):
     ) -> Tensor:
         """Apply a transform to (B, …, h, w) to whole images, or tile by tile."""
         if tile is None:
-            return transform(self._taken(image)).to(image.device, dtype)
+            return transform(self._model_input(image)).to(image.device, dtype)
         architecture = _local(self.architecture)
         grid = grid_of(architecture, *image.shape[-2:])
 
         def parts() -> Iterator[tuple[slice, slice, Tensor]]:
             for down, across, rows, columns, around in grid.to_analyze(tile, architecture.analysis_halo):
-                part = architecture.pad(self._taken(image[:, :, rows, columns]), Margins(*around))
+                part = architecture.pad(self._model_input(image[:, :, rows, columns]), Margins(*around))
                 yield down.inner, across.inner, transform(part)[:, :, down.within, across.within].to(dtype)
 
         return _assembled(parts(), grid.latent, image.device)
 
-    def _taken(self, image: Tensor) -> Tensor:
+    def _model_input(self, image: Tensor) -> Tensor:
         """Convert an image to the colors, type and device of the architecture, with values in [0, 1].
 
         Raises ValueError for an image of another shape.
@@ -342,13 +349,13 @@ class ImageCodec(nn.Module):
         return given.expand(-1, self.colors, -1, -1).contiguous(memory_format=torch.channels_last)
 
     def _latent_of(self, image: Tensor) -> Tensor:
-        with self.quickly():
+        with self.inference_autocast():
             return self.analyze(image).to(_dtype(self.quantizer))
 
     def image_for_files(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
         """Transform a latent as `synthesize` does, as for files, with a gradient to it. The result is float32."""
         latent = latent.to(_dtype(self.architecture))
-        with self.quickly():
+        with self.inference_autocast():
             image = self.synthesize(latent, height, width, fineness.to(latent))
         return image.float()
 
@@ -419,7 +426,7 @@ class ImageCodec(nn.Module):
     ) -> Tensor:
         """Decode symbols; `finish` is applied to each tile before it is copied into the image."""
         fineness = self.fineness(symbols.to(self.device)).to(_dtype(self.architecture))
-        with self.quickly():
+        with self.inference_autocast():
             if tile is None:
                 image = self.synthesize(self._latent(symbols), height, width, fineness)
                 return finish(image).to(symbols.device)
@@ -427,7 +434,7 @@ class ImageCodec(nn.Module):
             finished = ((rows, columns, finish(image)) for rows, columns, image in parts)
             return _assembled(finished, (height, width), symbols.device)
 
-    def quickly(self) -> torch.autocast:
+    def inference_autocast(self) -> torch.autocast:
         """Autocast to the shorter type of the architecture, if it has one and the device is quicker with it."""
         quick, device = self.architecture.quick_precision, self.device
         enabled = quick is not None and _dtype(self.architecture) == torch.float32 and is_quick(device, quick)

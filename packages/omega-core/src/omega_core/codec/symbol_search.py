@@ -318,6 +318,6 @@ class _Problem:
     def _bits(self, centers: Tensor, halves: Tensor) -> Tensor:
         """The bits (B, D, h, w) of cells, the first of which the decoder knows; 0 where a cell has no end."""
         there = halves.isfinite()
-        with self.codec.quickly():
+        with self.codec.inference_autocast():
             bits = self.prior.interval_bits(centers, torch.where(there, halves, 1.0), centers[:1], self.fineness)
         return torch.where(there, bits, 0.0)
