@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import nox
@@ -37,6 +37,8 @@ And where the machine says otherwise, too, what one has compiled is kept for all
 """
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
+WITH_TORCHAC = "packages/omega-entropy/tests"
+"""Where tests with the mark `torchac` are: to collect all others takes longer than to run these."""
 TYPES = ("mypy", "nox", "types-tqdm")
 ORACLES = ("pytorch-msssim", "scikit-image")
 METRICS = ("psnr-hvsm", "ssimulacra2")
@@ -77,10 +79,10 @@ def install_torchac(session: nox.Session) -> None:
     session.install(*CONSTRAINED, build_wheels(session)["omega-entropy"] + "[torchac]")
 
 
-def run_tests(session: nox.Session, *arguments: str) -> None:
+def run_tests(session: nox.Session, *arguments: str, env: Mapping[str, str] | None = None) -> None:
     """pytest in a process a core, up to four; the tests of a file stay together, as they share what they train."""
     processes = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
-    session.run("pytest", *processes, *arguments, env=ALONE)
+    session.run("pytest", *processes, *arguments, env={**ALONE, **(env or {})})
 
 
 @nox.session
@@ -108,7 +110,7 @@ def torchac(session: nox.Session) -> None:
     """The tests of the extra `omega-entropy[torchac]`, which needs a C++ compiler."""
     install_all(session, "hypothesis", "pytest")
     install_torchac(session)
-    session.run("pytest", "-m", "torchac", *session.posargs, env=ALONE)
+    session.run("pytest", "-m", "torchac", WITH_TORCHAC, *session.posargs, env=ALONE)
 
 
 @nox.session
@@ -128,7 +130,8 @@ def ci_checkout(session: nox.Session) -> None:
     in_wheels = "--ignore=tests/jobs"
     build_site(session)
     run_tests(session, "-m", "not torchac and not browser and not plugins", "tests", *extras, in_wheels)
-    session.run("pytest", "-m", "torchac or browser", env={**ALONE, **onnxruntime_web(session)})
+    marked = ("-m", "torchac or browser", WITH_TORCHAC, "tests/browser")
+    run_tests(session, *marked, env=onnxruntime_web(session))
 
 
 @nox.session
