@@ -1,4 +1,4 @@
-"""A training step on MNIST, relative to the code written as published research code is."""
+"""A training step on MNIST, relative to one written as published research code is."""
 
 from collections.abc import Iterator
 

@@ -286,7 +286,7 @@ def test_an_exported_model_is_told_as_one(omega: Run) -> None:
     about = json.loads(omega("info", folder, "--json").stdout)
     assert (about["kind"], about["fingerprint"], about["channels"]) == ("exported model", fingerprint, "1 to 4")
     [row] = json.loads(omega("models", folder, "--json").stdout)
-    assert (row["is"], row["fingerprint"], row["channels"]) == ("model", fingerprint, "0:4")
+    assert (row["is"], row["fingerprint"], row["channels"]) == ("exported model", fingerprint, "0:4")
     assert "is for onnxruntime: count the parts of" in complaint(omega("models", folder, "--parameters"))
 
 

@@ -169,13 +169,15 @@ def test_what_has_more_pixels_than_allowed_is_refused_and_named(
     well(omega_here("decompress", *files, "--output", tmp_path / "d", *more))
 
 
-@pytest.mark.parametrize("command", ["compress", "decompress"])
+@pytest.mark.parametrize(
+    ("command", "option"), [("compress", "max-pixels"), ("decompress", "max-pixels"), ("decompress", "max-memory")]
+)
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_of_no_pixels_is_a_mistake(
-    omega_here: Run, model: Path, paint: Paint, tmp_path: Path, command: str, limit: int
+def test_a_limit_of_nothing_is_a_mistake(
+    omega_here: Run, model: Path, paint: Paint, tmp_path: Path, command: str, option: str, limit: int
 ) -> None:
-    done = omega_here(command, paint("a.png"), "--output", tmp_path / "o", "--model", model, "--max-pixels", limit)
-    assert "Invalid value for '--max-pixels'" in complaint(done)
+    done = omega_here(command, paint("a.png"), "--output", tmp_path / "o", "--model", model, f"--{option}", limit)
+    assert f"Invalid value for '--{option}'" in complaint(done)
 
 
 @pytest.mark.parametrize("command", ["compress", "decompress"])

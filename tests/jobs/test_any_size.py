@@ -34,7 +34,7 @@ found = {}
 for path in map(Path, sys.argv[2:]):
     encoded = model.encode(path)
     path.with_suffix(".omega").write_bytes(encoded.file(64))
-    found[path.stem] = hashlib.sha256(encoded.coded.arrays.pictures[0].tobytes()).hexdigest()
+    found[path.stem] = hashlib.sha256(encoded.symbols.tobytes()).hexdigest()
 print(json.dumps(found))
 """
 

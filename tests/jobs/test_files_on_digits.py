@@ -64,7 +64,7 @@ def test_symbols_and_pixels_come_back_in_another_process_with_other_threads(
             name = f"{number:03}-{n}.omega"
             (tmp_path / name).write_bytes(encoded.file(n))
             own = np.asarray(model.decompress(encoded.file(n)))
-            parts = (np.ascontiguousarray(encoded.coded.arrays.pictures[0][:n]), own)
+            parts = (np.ascontiguousarray(encoded.symbols[:n]), own)
             expected[name] = [hashlib.sha256(values.tobytes()).hexdigest() for values in parts]
     done = subprocess.run([sys.executable, "-c", DECODE, path, tmp_path], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == expected

@@ -22,7 +22,7 @@ from omega_cli.jobs import Done
 from omega_cli.worker_pool import carry_out
 from omega_core.errors import OutputError
 
-for module in ("distributed", "ray", "psutil", "s3fs", "moto"):  # as the session `together` has them
+for module in ("distributed", "ray", "psutil", "s3fs", "moto"):  # as the session `ci_checkout` has them
     pytest.importorskip(module)
 
 HERE = Path(__file__).parent

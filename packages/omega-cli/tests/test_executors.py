@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from omega_cli.compress_workers import CompressWorker
 from omega_cli.executors import cluster
 from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.executors.remote import RemoteWorker
 from omega_cli.executors.slots import ClusterError, cannot_do
 from omega_cli.logs import printed_logs, show
+from omega_cli.options import LazyModel
 from omega_cli.output_files import Existing, write_result
+from omega_cli.output_names import Job
 from omega_core.errors import MissingExtraError, OmegaError, TargetExistsError
+from omega_core.format.rate_control import Rate
 from omega_core.places import Url
 
 HERE = Path(__file__).parent
@@ -104,6 +108,16 @@ def test_a_process_of_a_cluster_has_one_worker_and_works_in_the_folder_of_the_co
     assert done[1].exhausted
     assert (tmp_path / "1" / "crowded.png").exists()
     assert Path.cwd() == elsewhere
+
+
+def test_a_model_that_vanished_before_a_job_is_an_error_of_the_job(tmp_path: Path) -> None:
+    model = LazyModel(str(tmp_path / "gone.safetensors"), None, quiet=True)
+    worker = CompressWorker(model, None, None, Rate(), 0, False, False, Existing.refuse)
+    (tmp_path / "a.png").write_bytes(b"")
+    done = RemoteWorker(worker, None)(Job(tmp_path / "a.png", tmp_path / "a.omega"))
+    [problem] = done.problems
+    assert problem.names == (str(tmp_path / "a.png"),)
+    assert "gone.safetensors" in problem.reason
 
 
 def test_a_machine_without_the_files_of_the_command_is_named(fake: ModuleType, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,14 @@ def test_a_setting_that_cannot_be_is_named(overrides: dict[str, Any], complaint:
     with pytest.raises(RecipeError) as caught:
         load_recipe("mnist-omega-8", overrides)
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["optimizer", "schedule", "seed", "ema", "batch_size"])
+def test_a_setting_that_is_not_optional_cannot_be_none(setting: str) -> None:
+    recipe = load_recipe("mnist-omega-8")
+    with pytest.raises(RecipeError, match=f"{setting.replace('_', '-')} .*None"):
+        replace(recipe, **{setting: None})
+    assert replace(recipe, gradient_clip=None).gradient_clip is None
 
 
 def test_a_misspelt_recipe_is_answered_with_the_nearest() -> None:

@@ -176,7 +176,7 @@ def _account_for_kept(target: Place, jobs: list[Job], folder: Place, account: Ac
 def _pack(
     jobs: list[Job],
     target: Place,
-    packing: PackWorker,
+    worker: PackWorker,
     workers: int | None,
     cluster: Cluster | None,
     quiet: bool,
@@ -189,13 +189,13 @@ def _pack(
     groups = [Group(tuple(jobs[first : first + BLOCK])) for first in range(0, len(jobs), BLOCK)]
     blocks = list[tuple["OmegaFile", tuple[str, ...]]]()
     processes = process_count(workers, len(jobs))
-    for done in carry_out(packing, groups, processes, "block", quiet=quiet, cluster=cluster):
+    for done in carry_out(worker, groups, processes, "block", quiet=quiet, cluster=cluster):
         account.add(done)
         blocks += done.made or []
     if blocks:
         pack = Pack(tuple(sorted(blocks, key=lambda block: block[1])))
-        budget = packing.compressing.rate.budget(pack.pixels)
+        budget = worker.files.rate.budget(pack.pixels)
         whole = pack if budget is None else pack.truncated(length_within(pack, budget))
         data = whole.to_bytes()
-        write_output(target, data, packing.compressing.existing)
+        write_output(target, data, worker.files.existing)
         account.bytes_out = len(data)

@@ -83,19 +83,19 @@ class Group:
 class PackWorker:
     """Turns pictures into blocks of a pack, which are `made`, with the names of their pictures."""
 
-    compressing: CompressWorker
+    files: CompressWorker
     output: Place
 
     def __call__(self, group: Group) -> Done:
         """Make one block or, of pictures of different modes and profiles, several."""
         from omega_core.format.limits import MAX_SHARED_PIXELS
 
-        model, done = self.compressing.model(), Done(made=[])
+        model, done = self.files.model(), Done(made=[])
         blocks: dict[tuple[str, bytes], list[Sized]] = {}
         for job in group.jobs:
             try:
                 size = job.source.stat().st_size
-                picture = self.compressing.read(job.source)
+                picture = self.files.read(job.source)
                 model.files.check(picture.pixels)
             except Exception as problem:
                 done.fail(job.names, problem)
@@ -108,12 +108,10 @@ class PackWorker:
 
     def _encode(self, part: "list[Sized]", done: Done) -> None:
         """Add a block of some pictures to `made`, or a block of each if they cannot be encoded together."""
-        model = self.compressing.model()
-        exact = self.compressing.rate.whole_channels(model.channels)
+        model = self.files.model()
+        exact = self.files.rate.whole_channels(model.channels)
         try:
-            file = model.encode_together(
-                [picture for _, picture, _ in part], channels=exact, coder=self.compressing.coder
-            )
+            file = model.encode_together([picture for _, picture, _ in part], channels=exact, coder=self.files.coder)
         except Exception as problem:
             if len(part) == 1:
                 done.fail(part[0][0].names, problem)

@@ -45,15 +45,17 @@ def models(
 
 @dataclass(frozen=True)
 class Entry:
-    """A model, or a recipe where it has no path."""
+    """A model, which may be an exported one, or a recipe where it has no path."""
 
     name: str
     path: Path | None = None
 
     @property
     def what(self) -> str:
-        """Of the two."""
-        return "model" if self.path else "recipe"
+        """Of these."""
+        if self.path is None:
+            return "recipe"
+        return "exported model" if self.path.is_dir() else "model"
 
 
 def _all() -> list[Entry]:
@@ -83,7 +85,10 @@ def _named(names: list[str]) -> list[Entry]:
     for name in names:
         bare, fingerprint = split_fingerprint(name)
         place = place_of(bare)
-        if fingerprint or isinstance(place, Url) or place.suffix == ".safetensors" or is_exported(place):
+        if isinstance(place, Path) and is_exported(place):
+            found.append(Entry(name, place))
+            continue
+        if fingerprint or isinstance(place, Url) or place.suffix == ".safetensors":
             found.append(Entry(name, model_path(name)))
             continue
         known = registry().models(name)

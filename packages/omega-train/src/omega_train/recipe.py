@@ -20,7 +20,7 @@ SCHEDULES = ("constant", "cosine")
 OPTIMIZERS = ("adam", "muon")
 
 _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    # settings; what holds for their values, unless these are None; what the message says after the name
+    # settings; what holds for their values, or None where that is the default; what the message says after the name
     ("latent_channels channels alphabet batch_size", lambda x: x >= 1, "has to be at least 1, not {}"),
     ("epochs steps validate_every reset_dead_every", lambda x: x >= 1, "has to be at least 1, not {}"),
     ("draw_exponent learning_rate matrix_learning_rate gradient_clip", lambda x: x > 0, "has to be above 0, not {}"),
@@ -124,10 +124,12 @@ class Recipe:
         for entry in fields(self):
             if _is_table(entry.name):
                 object.__setattr__(self, entry.name, _as_in_toml(getattr(self, entry.name)))
+        optional = {entry.name for entry in fields(self) if entry.default is None}
         for settings, holds, complaint in _RANGES:
             for setting in settings.split():
                 value = getattr(self, setting)
-                _check(value is None or holds(value), f"{_key(setting)} {complaint.format(value)}")
+                fits = setting in optional if value is None else holds(value)
+                _check(fits, f"{_key(setting)} {complaint.format(value)}")
         _check(
             0 <= self.channels_min <= self.channels,
             f"channels {self.channels_min}:{self.channels}: the fewest cannot be more than the most, nor negative",

@@ -200,7 +200,8 @@ def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None 
     task.prior.recount()
     for image in batches(task, images, most=most, workers=workers):
         task.prior.observe(task.codec.encode_symbols(image), task.all_channels(image))
-    if len(_parts(images, most, rank())) < len(_parts(images, most, 0)):  # `observe` may wait for all processes
+    # others may have a batch more, and `observe` may wait for all processes
+    if rank() and len(_parts(images, most, rank())) < len(_parts(images, most, 0)):
         image = _floats(task, torch.from_numpy(images.load(0, 0)[None]))
         task.prior.observe(task.codec.encode_symbols(image)[:0], task.all_channels(image)[:0])
     task.train(was_training)

@@ -160,9 +160,9 @@ def _opened(text: str | PathLike[str] | Url) -> BinaryIO:
         if isinstance(place, Url):
             return io.BytesIO(place.read_bytes())
         if place.exists() and not place.is_file() and not place.is_dir():
-            raise OmegaError("this is neither a file nor a folder.")  # a named pipe would be waited for
+            raise ImageError("this is neither a file nor a folder.")  # a named pipe would be waited for
         return place.open("rb")
-    except MissingExtraError:
+    except (ImageError, MissingExtraError):
         raise
     except OmegaError as problem:
         raise ImageError(str(problem)) from problem

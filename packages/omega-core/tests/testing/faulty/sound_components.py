@@ -23,7 +23,7 @@ from omega_core.contracts import (
     Quantizer,
 )
 from omega_core.contracts.coder import Decoder, check_symbols
-from omega_core.errors import CoderError, DataError, ImageError
+from omega_core.errors import CoderError, ComponentError, DataError, ImageError
 
 
 class SoundQuantizer(Quantizer):
@@ -273,6 +273,12 @@ class SoundFolderDataset(SoundDataset):
     """
 
     needs_folder = True
+
+    def read(self, data):
+        try:
+            return np.load(data / "pixels.npy")
+        except (OSError, TypeError) as problem:
+            raise ComponentError(f"there is no pixels.npy in {data}.") from problem
 
 
 class SoundTrainer:
