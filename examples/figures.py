@@ -87,10 +87,9 @@ def main() -> None:
         return [f"--{name}={value}" for name in ("epochs", "steps") if (value := getattr(asked, name)) is not None]
 
     def trained(recipe: str, data: Path) -> Path:
-        folders: list[Path] = [asked.models] if asked.models else []
-        for folder in folders:
-            if (given := folder / recipe / "model.safetensors").exists():
-                return given
+        given: Path | None = asked.models and asked.models / recipe / "model.safetensors"
+        if given is not None and given.exists():
+            return given
         run: Path = asked.output / "runs" / recipe
         if not (run / "model.safetensors").exists():
             omega("train", recipe, "--data", data, "--output", run, *length_of(recipe))

@@ -89,7 +89,7 @@ def cat() -> Pixels:
     """The photo that comes with scikit-image."""
     from skimage.data import chelsea
 
-    pixels: Pixels = chelsea()  # type: ignore[no-untyped-call]
+    pixels: Pixels = chelsea()  # type: ignore[no-untyped-call]  # scikit-image has no types
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

@@ -1,7 +1,6 @@
 """`omega info`: what is in an `.omega` file or a model, without torch."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,9 +33,12 @@ def info(
     """Show what is in an .omega file or a model, or in all those of a folder."""
     if file != STANDARD_INPUT:
         file = _named(file)
-    if file.is_dir() and not _is_exported(file):
-        _about_folder(file, as_json)
-        return
+    if file.is_dir():
+        from omega_core.codec.onnx.loading import is_exported
+
+        if not is_exported(file):
+            _about_folder(file, as_json)
+            return
     facts = about(file)
     if as_json:
         say_json(facts)
@@ -70,7 +72,7 @@ def about(file: Place) -> dict[str, Any]:
 
     if file == STANDARD_INPUT:
         return describe(standard_input().read())
-    if _is_exported(file):
+    if file.is_dir():
         return _about_model(file)
     first = read_whole(file, first=len(MAGIC))
     is_coded = is_pack(first) or first == MAGIC or file.suffix.lower() == ".omega"
@@ -98,19 +100,12 @@ def _about_folder(folder: Place, as_json: bool) -> None:
     account.close(quiet=True)
 
 
-def _is_exported(place: Place) -> bool:
-    """Whether a place is a folder of `omega export-onnx`."""
-    from omega_core.codec.onnx.loading import is_exported
-
-    return isinstance(place, Path) and is_exported(place)
-
-
 def description_of(path: Place) -> "tuple[Description, str]":
     """The description and the fingerprint of a model, exported or not. Raises ModelFileError."""
     from omega_core.codec.model_file import read_description
     from omega_core.codec.onnx.loading import is_exported, read_coding
 
-    if isinstance(path, Path) and is_exported(path):
+    if is_exported(path):
         contents = read_coding(path)
         return contents.description, contents.fingerprint
     return read_description(path)
@@ -121,7 +116,7 @@ def _about_model(path: Place) -> dict[str, Any]:
     values = asdict(description)
     fewest = description.channels_min + 1 if description.adaptive else description.channels
     return {
-        "kind": "exported model" if _is_exported(path) else "model",
+        "kind": "exported model" if path.is_dir() else "model",
         "fingerprint": fingerprint,
         "about": values["text"],
         "architecture": values["architecture"],

@@ -85,7 +85,7 @@ def _named(names: list[str]) -> list[Entry]:
     for name in names:
         bare, fingerprint = split_fingerprint(name)
         place = place_of(bare)
-        if isinstance(place, Path) and is_exported(place):
+        if is_exported(place):
             found.append(Entry(name, place))
             continue
         if fingerprint or isinstance(place, Url) or place.suffix == ".safetensors":

@@ -13,7 +13,7 @@ class OmegaError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # not by calling the class with the message, as it may take other arguments
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # it is there
 
 
 class ComponentError(OmegaError):

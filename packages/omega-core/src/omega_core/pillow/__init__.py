@@ -14,6 +14,6 @@ from omega_core.extras import require
 require(__name__, "numpy", "PIL")
 
 from omega_core.pillow.image_file import register as register  # noqa: E402 (Pillow is of the extra)
-from omega_core.pillow.models import add_model as add_model  # noqa: E402
+from omega_core.pillow.models import add_model as add_model  # noqa: E402 (likewise)
 
 register()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from omega_core.codec.file_codec import FileCodec
 from omega_core.codec.onnx.coding_file import CodingFile
@@ -11,6 +11,7 @@ from omega_core.codec.onnx.session_codec import OnnxCodec
 from omega_core.coding.specified_priors import specified_prior
 from omega_core.errors import DeviceError, ModelFileError
 from omega_core.extras import ONNX, require
+from omega_core.places import Place
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +20,10 @@ CODING = "coding.bin"
 """The name of the file that makes a folder an exported model."""
 
 
-def is_exported(path: Path) -> bool:
-    """Return whether a path is the folder of an exported model; not if it cannot be reached."""
+def is_exported(place: Place) -> TypeGuard[Path]:
+    """Return whether a place is the folder of an exported model; not if it cannot be reached, or is a URL."""
     try:
-        return (path / CODING).is_file()
+        return isinstance(place, Path) and (place / CODING).is_file()
     except (OSError, ValueError):
         return False
 
