@@ -26,13 +26,11 @@ def test_a_device_that_is_not_there_is_one_error_before_anything_is_done(
         assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("device", ["cpu", "auto"])
-def test_files_are_made_and_read_on_a_device_by_worker_processes_too(
-    omega_here: Any, tmp_path: Path, device: str
-) -> None:
+def test_files_are_made_and_read_on_a_device_by_worker_processes_too(omega_here: Any, tmp_path: Path) -> None:
     for name in ("a", "b"):
         shutil.copy(GOLDEN / "a.png", tmp_path / f"{name}.png")
-    there = ("--model", MODEL, "--device", device, "--workers", 2)
-    assert omega_here("compress", tmp_path, "--output", tmp_path / "files", *there).returncode == 0
-    assert omega_here("decompress", tmp_path / "files", "--output", tmp_path / "out", *there).returncode == 0
+    there = ("--model", MODEL, "--workers", 2)
+    assert omega_here("compress", tmp_path, "--output", tmp_path / "files", "--device", "cpu", *there).returncode == 0
+    read = omega_here("decompress", tmp_path / "files", "--output", tmp_path / "out", "--device", "auto", *there)
+    assert read.returncode == 0
     assert len(list((tmp_path / "out").iterdir())) == 2

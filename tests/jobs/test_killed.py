@@ -17,7 +17,7 @@ from omega_core import load_model
 from omega_core.format.file import OmegaFile
 from omega_core.format.rate_control import truncate
 
-COUNT = 200
+COUNT = 100
 KILLS = int(os.environ.get("OMEGA_KILLS", "3"))
 Omega = Callable[..., subprocess.CompletedProcess[str]]
 
