@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from omega_cli import main
@@ -77,6 +78,16 @@ class FakeWorker:
         if deed == "be stopped":
             take_long(job.source, [StopsAtItsEnd()])
         return Done(1, 1, 2, 3, made=(job.source.name, os.getpid(), self.calls))
+
+
+class ImportingWorker:
+    """Tells in which process a module was imported, and the environment and the number of its own."""
+
+    imports = ("heavy",)
+
+    def __call__(self, job: FakeJob) -> Done:
+        heavy = import_module("heavy")
+        return Done(made=(heavy.PROCESS, heavy.THREADS, os.getpid(), os.environ["NUMBER"]))
 
 
 class StopsAtItsEnd:

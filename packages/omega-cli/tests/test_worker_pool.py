@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -118,6 +119,39 @@ def test_a_process_that_is_killed_costs_its_job_alone_and_is_replaced(
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 2
     assert all("killed, perhaps because memory ran out" in line for line in said)
+
+
+IMPORTS_ONCE = """
+import json, os, sys
+from pathlib import Path
+from fake_worker import FakeJob, ImportingWorker
+from omega_cli.worker_pool import carry_out
+
+if __name__ == "__main__":
+    for number in "12":
+        os.environ["NUMBER"] = number
+        jobs = [FakeJob(Path(str(each))) for each in range(4)]
+        print(json.dumps([done.made for done in carry_out(ImportingWorker(), jobs, 2, "job")]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, each process begins anew")
+def test_what_takes_long_to_import_is_imported_once_for_all_processes(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(IMPORTS_ONCE)
+    (tmp_path / "heavy.py").write_text(
+        "import os, numpy\nPROCESS = os.getpid()\nTHREADS = len(os.listdir('/proc/self/task'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(HERE)])}
+    environment.pop("OMP_NUM_THREADS", None)
+    command = [sys.executable, "-W", "error", tmp_path / "program.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    for number, line in zip("12", done.stdout.splitlines(), strict=True):
+        imported, threads, own, environments = map(set, zip(*json.loads(line), strict=True))
+        assert len(imported) == 1
+        assert not imported & own
+        assert threads == {1}, "a fork of a process with threads may hang"
+        assert environments == {number}, "that of the command, not that of when the first process was started"
 
 
 @pytest.mark.parametrize("deed", ["die once", "crowded"])

@@ -36,6 +36,11 @@ class CompressWorker:
     drop_icc: bool
     existing: Existing
 
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """See `Worker`."""
+        return self.model.imports
+
     def read(self, source: "Source") -> "Picture":
         """A picture, without what is to be dropped."""
         from omega_core.images.reading import read_picture
@@ -85,6 +90,11 @@ class PackWorker:
 
     files: CompressWorker
     output: Place
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """See `Worker`."""
+        return self.files.imports
 
     def __call__(self, group: Group) -> Done:
         """Make one block or, of pictures of different modes and profiles, several."""

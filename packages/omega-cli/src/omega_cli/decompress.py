@@ -224,6 +224,11 @@ class DecompressWorker:
     output: Place
     existing: Existing
 
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """See `Worker`."""
+        return self.model.imports
+
     def __call__(self, job: Unpacking) -> Done:
         """Write the pictures of one file, or of one block of a pack. Raises OmegaError."""
         from omega_core.format.header import Header

@@ -124,6 +124,12 @@ class EvaluateWorker:
     pictures: Path | None
     cache: bool
 
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """See `Worker`."""
+        of_models = {name for model, _ in self.models.values() for name in model.imports}
+        return "omega_train.evaluation.measurements", *sorted(of_models)
+
     def __call__(self, job: Measuring) -> Done:
         """Write the measurements of a picture. `Done.made` tells of how many codecs the cache had them.
 

@@ -99,7 +99,7 @@ Worker: TypeAlias = Callable[[TaskType], Done]
 """Does a job of `carry_out`. Other processes receive it by pickle, once each; it loads models with its first job.
 
 Any exception is an error of this job alone, except an OutputError because of a full disk and the like, which stops all
-jobs.
+jobs. It may have an attribute `imports`: the names of modules that it needs and that take long to import.
 """
 
 

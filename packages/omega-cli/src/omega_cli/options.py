@@ -161,6 +161,16 @@ class LazyModel:
         memory = default_max_memory() >> 20 if self.max_memory is None else self.max_memory
         return LazyModel, (self._taken or self.name, self.max_pixels, self.device, memory, self.quiet)
 
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """The modules that take long to import and that the model needs."""
+        from omega_core.codec.model_names import split_fingerprint
+        from omega_core.codec.onnx.loading import is_exported
+        from omega_core.places import place_of
+
+        exported = self.name is not None and is_exported(place_of(split_fingerprint(self.name)[0]))
+        return () if exported else ("omega_core.codec.model_parts",)
+
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
         if b"" not in self._loaded:

@@ -2,6 +2,10 @@
 
 In one pool of several processes nobody could tell which job it was that killed its process: the pool breaks, and every
 job fails that is not done yet.
+
+On Linux, processes are forks of one that has imported what the worker needs (`forkserver`): torch is imported once, and
+is in memory once, instead of once in each. On other systems, where libraries that have been imported may not survive a
+fork, each process begins anew (`spawn`).
 """
 
 import os
@@ -14,6 +18,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.context import BaseContext
 from types import FrameType
 from typing import Any, cast
 
@@ -23,6 +28,7 @@ from omega_cli.logs import Shown, print_logs, shown
 from omega_cli.signal_handlers import raise_from_handler
 
 _GRACE = 3.0  # seconds that a worker has to remove partial output
+_IMPORTED_FIRST = "omega_cli.executors.single_threaded"
 
 
 @contextmanager
@@ -44,14 +50,15 @@ class _Process:
     """A process that does one job after the other, and another one in its place when it is killed."""
 
     def __init__(self, worker: Worker[Any], threads: int) -> None:
-        self._arguments = worker, threads, shown()
+        self._arguments = worker, threads, shown(), dict(os.environ)
+        self._context = _context(worker)
         self._executor: ProcessPoolExecutor | None = None
 
     def submit(self, job: Task) -> "Future[Done]":
         """Start a job. The future raises BrokenProcessPool if the process dies before the end of it."""
         with _no_interrupts():  # nor in the process that starts here: Ctrl-C is its parent's
             if self._executor is None:
-                self._executor = ProcessPoolExecutor(1, get_context("spawn"), _begin, self._arguments)
+                self._executor = ProcessPoolExecutor(1, self._context, _begin, self._arguments)
             try:
                 return self._executor.submit(_do_next, job)
             except BrokenProcessPool:  # killed after its last job
@@ -73,6 +80,15 @@ class _Process:
             self._executor = None
 
 
+def _context(worker: Worker[Any]) -> BaseContext:
+    """How processes for a worker are started."""
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([_IMPORTED_FIRST, *getattr(worker, "imports", ())])
+    return context
+
+
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
     """Block SIGINT within the context, on systems that can."""
@@ -90,15 +106,22 @@ _worker: Any = None
 _busy = False
 
 
-def _begin(worker: Worker[Any], threads: int, chosen: Shown) -> None:
-    """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output."""
+def _begin(worker: Worker[Any], threads: int, chosen: Shown, environment: dict[str, str]) -> None:
+    """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output.
+
+    environment: of the parent; a process that forks has that of the time when it was started.
+    """
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     print_logs(chosen)
-    if "torch" not in sys.modules:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.clear()
+    os.environ.update(environment | {"OMP_NUM_THREADS": str(threads)})
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(threads)
     _worker = worker
 
 
