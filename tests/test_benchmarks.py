@@ -17,8 +17,9 @@ def modules_of_benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """They import each other by names that are no one else's for the time of a test."""
     monkeypatch.syspath_prepend(FOLDER)
     yield
-    for path in FOLDER.glob("*.py"):
-        sys.modules.pop(path.stem, None)
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "").parent == FOLDER:
+            del sys.modules[name]
 
 
 def test_every_benchmark_is_found() -> None:
