@@ -88,12 +88,12 @@ class _RangeDecoder(Decoder):
         """See `Decoder.decode`."""
         self.decoder = self.decoder or self._continued()
         if self._determines(self.encoder):
+            encoder = self.encoder.clone()
             try:
-                symbols = _decoded(self.decoder, tables)
+                symbols = _decoded(self.decoder, tables, encoder)
             except CoderError:  # beyond the end of the bytes
                 pass
             else:
-                encoder = _encoded(self.encoder.clone(), symbols, tables)
                 if self._determines(encoder):
                     self.encoder = encoder
                     return symbols
@@ -108,12 +108,12 @@ class _RangeDecoder(Decoder):
         while unknown - known > 1:
             middle = (known + unknown) // 2
             some = tables.part(known, middle)
+            encoder = self.encoder.clone()
             try:
-                symbols = _decoded(self._continued(), some)
+                symbols = _decoded(self._continued(), some, encoder)
             except CoderError:
                 unknown = middle
                 continue
-            encoder = _encoded(self.encoder.clone(), symbols, some)
             if self._determines(encoder):
                 self.encoder, known = encoder, middle
                 parts.append(symbols)
@@ -133,14 +133,21 @@ class _RangeDecoder(Decoder):
         return decoder
 
 
-def _decoded(decoder: Any, tables: Tables) -> Integers:
-    """Decode symbols with constriction. Raises CoderError for bytes that no encoder writes."""
+def _decoded(decoder: Any, tables: Tables, encoder: Any = None) -> Integers:
+    """Decode symbols with constriction, and encode them again with an encoder, if there is one.
+
+    Raises CoderError for bytes that no encoder writes.
+    """
     parts = [np.zeros(0, np.int32)]
     try:
         for bounds, models, probabilities in _ranges(tables, _models(tables)):
             sizes = np.diff(bounds).tolist()
             given = [size if own is None else own for size, own in zip(sizes, probabilities, strict=True)]
-            parts += map(decoder.decode, models, given)  # a loop would take a tenth of the time of decoding
+            found = list(map(decoder.decode, models, given))  # a loop would take a tenth of the time of decoding
+            if encoder is not None:
+                for symbols, model, own in zip(found, models, probabilities, strict=True):
+                    encoder.encode(symbols, model, *(() if own is None else (own,)))
+            parts += found
     except AssertionError as problem:
         raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
     return np.concatenate(parts, dtype=np.int64)
@@ -160,14 +167,6 @@ def _states(symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[Any, lis
         if stop in wanted:
             states[stop] = encoder.pos()
     return encoder.get_compressed(), [states[end] for end in ends]
-
-
-def _encoded(encoder: Any, symbols: Integers, tables: Tables) -> Any:
-    """Encode symbols with constriction, and return the encoder."""
-    small = symbols.astype(np.int32)
-    for start, stop, model, numbers in _parts(tables, _models(tables)):
-        encoder.encode(small[start:stop], model, *numbers)
-    return encoder
 
 
 def _words(data: bytes, least: int = 0) -> NDArray[np.uint32]:
