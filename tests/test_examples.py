@@ -14,6 +14,8 @@ from PIL import Image
 
 from omega_core.codec.loading import load_model
 from omega_core.images.reading import read_picture
+from omega_train.data.glyphs import glyphs
+from omega_train.data.mnist import TEST, TRAINING
 from omega_train.recipe import load_recipe, recipe_names
 from omega_train.task import CodecTask
 from omega_train.warm_start import warm_start
@@ -96,12 +98,21 @@ def test_a_task_of_the_grid_starts_its_recipe_or_goes_on_with_it(tmp_path: Path,
     assert done.stdout.strip() == expected + " --resume" * began
 
 
+@pytest.fixture
+def drawn_mnist(tmp_path: Path) -> Path:
+    """A folder of IDX files as those of MNIST, with drawn digits."""
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for name, count in ((TRAINING, 600), (TEST, 3)):
+        digits = glyphs(count, seed=count)[:, 0]
+        (folder / name).write_bytes(np.array([0x803, *digits.shape], ">u4").tobytes() + digits.tobytes())
+    return folder
+
+
 @pytest.mark.job
 def test_the_figures_are_drawn_from_models_that_are_given_and_from_ones_it_trains(
-    shared_mnist: Path | None, untrained: Callable[..., Path], tmp_path: Path
+    drawn_mnist: Path, untrained: Callable[..., Path], tmp_path: Path
 ) -> None:
-    if shared_mnist is None:
-        pytest.skip("MNIST is not beside the checkout")
     for name in recipe_names():  # all but one are there
         if name.startswith("mnist") and name != "mnist-integer-8":
             (tmp_path / "models" / name).mkdir(parents=True)
@@ -111,7 +122,7 @@ def test_the_figures_are_drawn_from_models_that_are_given_and_from_ones_it_train
     columns = "channels_min,channels_max,lambda_min,lambda_max,split,channels,psnr_db,bpp_real"
     points = [f"0,{c},.95,.999,testing,{n},{10 + n},{n / 40}" for c in (8, 16, 77) for n in (1, 2, 3, 4, 5)]
     published.write_text("\n".join([columns, *points, "0,16,.95,.999,training,1,50,.1"]))
-    given = ["--mnist", shared_mnist, "--models", tmp_path / "models", "--published", published]
+    given = ["--mnist", drawn_mnist, "--models", tmp_path / "models", "--published", published]
     command = [sys.executable, FIGURES, "--output", tmp_path / "figures", *given, "--steps", "2", "--images", "3"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
