@@ -70,7 +70,7 @@ def install_all(session: nox.Session, *others: str, evaluation: bool = False, on
     wheels = build_wheels(session)
     wheels["omega-core"] += "[fsspec]"  # of which torch brings all, but not for ever
     wheels["omega-train"] += "[evaluation]" * evaluation
-    wheels["omega-cli"] += "[onnx]" * onnx
+    wheels["omega-cli"] += "[onnx-export]" * onnx
     install(session, *wheels.values(), *others)
 
 
@@ -218,7 +218,7 @@ def lowest(session: nox.Session) -> None:
     file.write_text("\n".join(f"{name}=={version}" for name, version in sorted(pins.items())))
     wheels["omega-core"] += "[fsspec]"
     wheels["omega-train"] += "[evaluation,heic,jxl,metrics,shards,tensorboard]"
-    wheels["omega-cli"] += "[onnx]"
+    wheels["omega-cli"] += "[onnx-export]"
     session.install("--no-compile", "-c", str(file), *wheels.values(), *ORACLES, *TESTING, "hatchling")
     others = ("-W", "default::DeprecationWarning")  # of old libraries, about newer ones that they use
     run_tests(session, *others, "-m", "not torchac and not browser and not plugins", *session.posargs)

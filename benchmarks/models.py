@@ -26,9 +26,9 @@ def untrained(folder: Path, recipe: str, **changes: object) -> Path:
 
 
 def photo(width: int, height: int) -> Image.Image:
-    """A picture with as much contrast in each octave of frequency, as photos have (Field 1987), the same every time.
+    """A picture with as much contrast in each octave of frequency as photos have (Field 1987), the same every time.
 
-    Codecs take about as many bits for it as for a photo of 768×512 pixels, whatever its size.
+    Codecs take about as many bits per pixel as for a photo of 768×512, whatever its size.
     """
     random = torch.Generator().manual_seed(1)
     pixels = torch.zeros(1, 3, height, width)

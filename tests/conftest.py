@@ -121,6 +121,7 @@ def start_omega() -> Callable[..., tuple[Started, TextIO]]:
 
 
 PRELOADED = [
+    "omega_cli.executors.before_imports",
     *("PIL.Image", "torch", "lightning.pytorch"),
     *("omega_cli.main", "omega_core.codec.model_parts", "omega_core.coders.range", "omega_train.trainer"),
 ]

@@ -1,6 +1,7 @@
 """What the command does with pictures of any kind: what it keeps, what it skips, and what it says of them."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -403,6 +404,33 @@ def test_several_processes_write_what_one_writes(omega: Run, model: Path, paint:
     assert len(written(tmp_path / "c1")) == 24
     assert written(tmp_path / "c2") == written(tmp_path / "c1")
     assert written(tmp_path / "d2") == written(tmp_path / "d1")
+
+
+FORKED_FROM = """
+import omega_cli.executors.before_imports
+import os, sys
+from importlib import import_module
+from omega_cli.evaluate import EvaluateWorker
+from omega_cli.options import LazyModel
+
+model = LazyModel(None, None)
+models = {"compact": (model, None)}
+worker = EvaluateWorker(models, {}, [], effort=0, metrics=[], max_pixels=1, pictures=None, cache=False)
+for name in worker.imports:
+    import_module(name)
+assert set(model.imports) <= set(worker.imports)
+assert not sys.modules["torch"].cuda.is_initialized()
+assert LazyModel(sys.argv[1], None).imports == ()
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, no process forks")
+def test_the_process_that_workers_fork_from_has_imported_torch_and_has_one_thread() -> None:
+    environment = {name: text for name, text in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    command = [sys.executable, "-c", FORKED_FROM, str(Path(__file__).parent / "golden" / "exported")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
 
 
 def test_a_picture_above_the_usual_limit_is_refused_unless_it_is_allowed(

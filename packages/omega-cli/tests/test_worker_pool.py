@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from multiprocessing import forkserver
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,13 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     import fake_worker
 
     return fake_worker
+
+
+@pytest.fixture(autouse=True)
+def new_streams() -> Iterator[None]:
+    """Processes of the next test write to its streams, not to those of the first one with several processes."""
+    yield
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # made for tests
 
 
 def jobs(fake: ModuleType, *deeds: str) -> list[Any]:
@@ -122,7 +130,8 @@ def test_a_process_that_is_killed_costs_its_job_alone_and_is_replaced(
 
 
 IMPORTS_ONCE = """
-import json, os, sys
+import json, os, signal, sys
+from multiprocessing import forkserver
 from pathlib import Path
 from fake_worker import FakeJob, ImportingWorker
 from omega_cli.worker_pool import carry_out
@@ -132,26 +141,71 @@ if __name__ == "__main__":
         os.environ["NUMBER"] = number
         jobs = [FakeJob(Path(str(each))) for each in range(4)]
         print(json.dumps([done.made for done in carry_out(ImportingWorker(), jobs, 2, "job")]))
+        if "kill" in sys.argv:
+            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+"""
+
+HEAVY = """
+import os, sys
+import numpy
+
+FAILS = {fails}
+if FAILS and "multiprocessing.forkserver" in " ".join(sys.orig_argv):
+    raise OSError("it cannot be imported here")
+PROCESS, THREADS = os.getpid(), len(os.listdir("/proc/self/task"))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, each process begins anew")
-def test_what_takes_long_to_import_is_imported_once_for_all_processes(tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(IMPORTS_ONCE)
-    (tmp_path / "heavy.py").write_text(
-        "import os, numpy\nPROCESS = os.getpid()\nTHREADS = len(os.listdir('/proc/self/task'))"
+def imported_once(folder: Path, *arguments: str, fails: bool = False, **environment: str) -> Iterator[list[set[Any]]]:
+    """Run twice jobs that import a module, in two processes: where it was, threads there, processes, environments."""
+    (folder / "program.py").write_text(IMPORTS_ONCE)
+    (folder / "heavy.py").write_text(HEAVY.format(fails=fails))
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "numpy.py").write_text("raise SystemExit('imported from the current folder')")
+    others = {name: text for name, text in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    paths = os.pathsep.join([str(folder), str(HERE)])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", folder / "program.py", *arguments],
+        cwd=folder / "elsewhere",
+        env={**others, "PYTHONPATH": paths, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(HERE)])}
-    environment.pop("OMP_NUM_THREADS", None)
-    command = [sys.executable, "-W", "error", tmp_path / "program.py"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    if not fails:
+        assert done.stderr == ""
     for number, line in zip("12", done.stdout.splitlines(), strict=True):
-        imported, threads, own, environments = map(set, zip(*json.loads(line), strict=True))
+        found = [set(each) for each in zip(*json.loads(line), strict=True)]
+        assert found[3] == {number}, "the environment of the command, not that of when its first process was started"
+        yield found
+
+
+needs_fork_server = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, each process begins anew")
+
+
+@needs_fork_server
+def test_what_takes_long_to_import_is_imported_once_for_all_processes(tmp_path: Path) -> None:
+    for imported, threads, own, _ in imported_once(tmp_path):
         assert len(imported) == 1
         assert not imported & own
         assert threads == {1}, "a fork of a process with threads may hang"
-        assert environments == {number}, "that of the command, not that of when the first process was started"
+
+
+@needs_fork_server
+def test_processes_begin_anew_where_none_can_be_forked(tmp_path: Path) -> None:
+    """As the path of its socket is too long, or an import fails there."""
+    far = tmp_path / ("a" * 60) / ("b" * 60)
+    far.mkdir(parents=True)
+    for number, (fails, folder) in enumerate(((False, far), (True, tmp_path))):
+        (tmp_path / str(number)).mkdir()
+        for imported, _, own, _ in imported_once(tmp_path / str(number), fails=fails, TMPDIR=str(folder)):
+            assert imported == own
+
+
+@needs_fork_server
+def test_after_the_process_was_killed_that_others_fork_from_there_is_another(tmp_path: Path) -> None:
+    assert len(list(imported_once(tmp_path, "kill"))) == 2
 
 
 @pytest.mark.parametrize("deed", ["die once", "crowded"])

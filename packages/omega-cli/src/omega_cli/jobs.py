@@ -99,7 +99,10 @@ Worker: TypeAlias = Callable[[TaskType], Done]
 """Does a job of `carry_out`. Other processes receive it by pickle, once each; it loads models with its first job.
 
 Any exception is an error of this job alone, except an OutputError because of a full disk and the like, which stops all
-jobs. It may have an attribute `imports`: the names of modules that it needs and that take long to import.
+jobs. Its process may end without `atexit`.
+
+It may have an attribute `imports`: the names of modules that it needs and that take long to import. They are imported
+before processes are forked, so importing them starts no thread and uses no GPU.
 """
 
 

@@ -16,7 +16,7 @@ def exported_folder(path: Path) -> Path:
 
     path: of a model file, which is exported unless the cache has what this version made of it; or of such a folder.
 
-    Raises ModelFileError for a model that cannot be exported, MissingExtraError without the extra `onnx`, and
+    Raises ModelFileError for a model that cannot be exported, MissingExtraError without the extra `onnx-export`, and
     OutputError if the cache cannot be written.
     """
     if is_exported(path):

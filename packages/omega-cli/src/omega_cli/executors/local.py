@@ -4,8 +4,8 @@ In one pool of several processes nobody could tell which job it was that killed 
 job fails that is not done yet.
 
 On Linux, processes are forks of one that has imported what the worker needs (`forkserver`): torch is imported once, and
-is in memory once, instead of once in each. On other systems, where libraries that have been imported may not survive a
-fork, each process begins anew (`spawn`).
+most of it is in memory once. On other systems, which cannot fork or whose libraries may not survive it, and where that
+process cannot be had, each begins anew (`spawn`).
 """
 
 import os
@@ -28,13 +28,14 @@ from omega_cli.logs import Shown, print_logs, shown
 from omega_cli.signal_handlers import raise_from_handler
 
 _GRACE = 3.0  # seconds that a worker has to remove partial output
-_IMPORTED_FIRST = "omega_cli.executors.single_threaded"
+_IMPORTED_FIRST = "omega_cli.executors.before_imports"
 
 
 @contextmanager
 def local_slots(worker: Worker[Any], count: int, threads: int) -> Iterator[list[Slot]]:
     """Yield slots of as many processes, each of which computes in as many threads."""
-    processes = [_Process(worker, threads) for _ in range(count)]
+    context = _context(worker)
+    processes = [_Process(worker, threads, context) for _ in range(count)]
     try:
         yield list[Slot](processes)
     except BaseException:  # do not wait for jobs that are still running
@@ -49,9 +50,9 @@ def local_slots(worker: Worker[Any], count: int, threads: int) -> Iterator[list[
 class _Process:
     """A process that does one job after the other, and another one in its place when it is killed."""
 
-    def __init__(self, worker: Worker[Any], threads: int) -> None:
+    def __init__(self, worker: Worker[Any], threads: int, context: BaseContext) -> None:
         self._arguments = worker, threads, shown(), dict(os.environ)
-        self._context = _context(worker)
+        self._context = context
         self._executor: ProcessPoolExecutor | None = None
 
     def submit(self, job: Task) -> "Future[Done]":
@@ -63,6 +64,12 @@ class _Process:
                 return self._executor.submit(_do_next, job)
             except BrokenProcessPool:  # killed after its last job
                 self.end()
+                return self.submit(job)
+            except (OSError, EOFError):  # what forks was killed, has no folder for its socket, or an import failed
+                if self._context.get_start_method() == "spawn":
+                    raise
+                self.end()
+                self._context = get_context("spawn")
                 return self.submit(job)
 
     def result(self, future: "Future[Done]") -> Done | None:
@@ -109,7 +116,8 @@ _busy = False
 def _begin(worker: Worker[Any], threads: int, chosen: Shown, environment: dict[str, str]) -> None:
     """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output.
 
-    environment: of the parent; a process that forks has that of the time when it was started.
+    environment: of the parent now. A fork has that of the process it was forked from, which is as old as the first
+        worker.
     """
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
