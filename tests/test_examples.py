@@ -144,15 +144,15 @@ def test_what_was_relaxed_for_some_minutes_codes_and_is_gone_on_from(tmp_path: P
         for number in range(4):
             coarse = np.random.default_rng(number).integers(0, 256, (6, 7, 3), np.uint8)
             Image.fromarray(coarse).resize((112, 96)).save(tmp_path / folder / f"{number}.png")
-    given = ["--data", tmp_path / "some", "--data", f"{tmp_path / 'more'}=0.5", "--batch-size", "3", "--after", "1"]
-    command = [sys.executable, RELAX, tmp_path / "small.toml", *given, "--minutes", ".05", "--output", tmp_path / "out"]
+    given = ["--data", tmp_path / "some", "--data", f"{tmp_path / 'more'}=0.5", "--batch-size", "3", "--after", "2"]
+    command = [sys.executable, RELAX, tmp_path / "small.toml", *given, "--minutes", "0.1", "--output", tmp_path / "out"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "quantizer fitted: 24 channels" in done.stderr
     speed = json.loads((tmp_path / "out" / "speed.json").read_text())
     assert speed["crops"] == 3 * speed["steps"] > 0
     assert speed["crops_per_second"] > 0
-    assert speed["seconds"] > 1.5, "2 seconds of steps, and what comes after them"
+    assert speed["seconds"] > 3, "4 seconds of steps, and what comes after them"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("model.safetensors", "speed.json", "metrics.csv", "train.log")
     }

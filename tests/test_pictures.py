@@ -17,7 +17,6 @@ from PIL import Image, ImageCms
 
 import omega_core
 from omega_core.format.file import OmegaFile
-from omega_core.images.reading import read_picture
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Paint = Callable[..., Path]
@@ -433,14 +432,18 @@ def test_the_process_that_workers_fork_from_has_imported_torch_and_has_one_threa
     assert done.stdout == "1\n"
 
 
-def test_a_picture_above_the_usual_limit_is_refused_unless_it_is_allowed(
-    omega_here: Run, model: Path, tmp_path: Path
+@pytest.mark.job
+def test_a_picture_above_the_usual_limit_is_taken_if_allowed(
+    omega: Run, untrained: Callable[..., Path], tmp_path: Path
 ) -> None:
     Image.new("1", (10_000, 9_000)).save(tmp_path / "a.png")
+    model = untrained(channels=2, symbols=2, latent=2, width=2)
     compress = ("compress", tmp_path / "a.png", "--output", tmp_path / "o", "--model", model)
-    assert "10000×9000 pixels are more than 89478485; allow more" in complaint(omega_here(*compress))
+    assert "10000×9000 pixels are more than 89478485; allow more" in complaint(omega(*compress))
     assert not (tmp_path / "o").exists()
-    assert read_picture(tmp_path / "a.png", max_pixels=90_000_000).size == (9_000, 10_000)
+    well(omega(*compress, "--max-pixels", 90_000_000))
+    decompress = ("decompress", tmp_path / "o", "--output", tmp_path / "d", "--model", model)
+    assert "10000×9000 pixels, more than 89478485; allow more" in complaint(omega(*decompress))
 
 
 def test_a_budget_beyond_all_numbers_is_any_budget(omega_here: Run, model: Path, tmp_path: Path) -> None:

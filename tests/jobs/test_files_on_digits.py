@@ -17,7 +17,7 @@ from omega_train import load_recipe, train
 from omega_train.data.glyphs import glyphs
 from omega_train.data.mnist import read_idx
 
-COUNT = 50
+COUNT = 100
 CHANNELS = (2, 4, 8)
 
 DECODE = """

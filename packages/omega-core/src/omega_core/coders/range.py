@@ -146,7 +146,7 @@ def _decoded(decoder: Any, tables: Tables, encoder: Any = None) -> Integers:
             found = list(map(decoder.decode, models, given))  # a loop would take a tenth of the time of decoding
             if encoder is not None:
                 for symbols, model, own in zip(found, models, probabilities, strict=True):
-                    encoder.encode(symbols, model, *(() if own is None else (own,)))
+                    _encode(encoder, symbols, model, own)
             parts += found
     except AssertionError as problem:
         raise CoderError(f"the stream cannot be decoded: {problem}.") from problem
@@ -161,12 +161,21 @@ def _states(symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[Any, lis
     # constriction takes 32 bits, in which those of a large picture are converted part by part
     whole = symbols.astype(np.int32, copy=False) if symbols.size <= _MOST_NUMBERS else None
     states = {0: encoder.pos()}
-    for start, stop, model, numbers in _parts(tables, models, ends):
-        part = symbols[start:stop].astype(np.int32) if whole is None else whole[start:stop]
-        encoder.encode(part, model, *numbers)
-        if stop in wanted:
-            states[stop] = encoder.pos()
+    for bounds, chosen, probabilities in _ranges(tables, models, ends):
+        for (start, stop), model, own in zip(pairwise(bounds), chosen, probabilities, strict=True):
+            part = symbols[start:stop].astype(np.int32) if whole is None else whole[start:stop]
+            _encode(encoder, part, model, own)
+            if stop in wanted:
+                states[stop] = encoder.pos()
     return encoder.get_compressed(), [states[end] for end in ends]
+
+
+def _encode(encoder: Any, symbols: NDArray[np.int32], model: Any, own: NDArray[np.float64] | None) -> None:
+    """Encode the symbols of a range of `_ranges`. own: the probabilities of each, if there are any."""
+    if own is None:
+        encoder.encode(symbols, model)
+    else:
+        encoder.encode(symbols, model, own)
 
 
 def _words(data: bytes, least: int = 0) -> NDArray[np.uint32]:
@@ -194,15 +203,6 @@ def _models(tables: Tables) -> _Models:
     if models is None:
         models = tables.cache["range"] = _Models(tables.cumulative)
     return models
-
-
-def _parts(
-    tables: Tables, models: _Models, ends: Sequence[int] = ()
-) -> Iterator[tuple[int, int, Any, tuple[NDArray[np.float64], ...]]]:
-    """The ranges of `_ranges` one by one, as (start, stop, model, probabilities if there are any)."""
-    for bounds, chosen, probabilities in _ranges(tables, models, ends):
-        for (start, stop), model, own in zip(pairwise(bounds), chosen, probabilities, strict=True):
-            yield start, stop, model, () if own is None else (own,)
 
 
 def _ranges(
