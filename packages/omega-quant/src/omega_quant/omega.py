@@ -27,8 +27,10 @@ from omega_core.coding.tables import MISSING
 from omega_core.contracts.quantizer import MOST_LEVEL, Quantized, Quantizer, Refinement
 from omega_core.errors import ComponentError
 from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_along_axes, sum_of_points
+from omega_quant.nested_numbers import cells_of_latents, children, parents, refined, zero_symbol
 from omega_quant.scalar_cells import Cells
 from omega_quant.scalar_relaxation import ScalarRelaxation, rounded
+from omega_quant.scalar_start import factored_parameters, full_parameters, scalar_directions
 from omega_quant.straight_through import is_traced, nearest, one_hot_max, sum_of_rows
 from omega_quant.thresholds import MOST_SYMBOLS, Thresholds
 
@@ -210,34 +212,23 @@ class OmegaQuantizer(Quantizer):
 
     @torch.no_grad()
     def _start_as_scalar_quantizer(self, number: int, members: Tensor, gain_C: Tensor, step_C: Tensor) -> None:
-        """Initialize a stage: a[s] = gain·slope[s]·direction·y + bias[s], table[s] = step·point[s]·direction.
+        """Initialize a stage as scalar quantizers: see `omega_quant.scalar_start`.
 
         number: the stage, which determines the cells.
         members: the indices of its channels.
         gain_C, step_C: the scale of each channel before and after quantization.
-
-        The grid, which is subtracted before later stages, is grid[s]/gain along the direction.
         """
         cells, count = self._cells(number, len(members)), len(members)
+        rows = count if self.rank is None else max(count, self.latent_channels)
+        directions = scalar_directions(rows, self.latent_channels, along_latents=self._along_latents(count)).to(gain_C)
         if self.rank is None:
-            directions_CD = self._scalar_directions(count, count).to(gain_C)
-            slope_CS, point_CS = (each.to(gain_C) for each in (cells.slope, cells.point))
-            self.weight[members] = (gain_C[:, None] * slope_CS)[:, :, None] * directions_CD[:, None, :]
-            self.bias[members] = cells.bias.to(gain_C)
-            self.table[members] = (step_C[:, None] * point_CS)[:, :, None] * directions_CD[:, None, :]
-            return
-        # the first coordinate is quantized; the others, along the next directions, start with slopes of 0
-        rows_CD = self._scalar_directions(count, max(count, self.latent_channels))
-        direction_CKD = torch.stack([rows_CD.roll(-k, 0)[:count] for k in range(self.rank)], dim=1).to(gain_C)
-        self.direction[members] = self.table_direction[members] = direction_CKD
-        self.slope[members] = self.table_point[members] = 0.0
-        self.slope[members, :, 0] = gain_C[:, None] * cells.slope.to(gain_C)
-        self.bias[members] = cells.bias.to(gain_C)
-        self.table_point[members, :, 0] = step_C[:, None] * cells.point.to(gain_C)
-        if self.stage_count > 1:
-            self.grid[members] = 0.0
-            lengths_C1 = direction_CKD[:, :1].square().sum(dim=2)
-            self.grid[members, :, 0] = cells.grid.to(gain_C) / gain_C[:, None] * lengths_C1
+            parameters = full_parameters(cells, gain_C, step_C, directions)
+        else:
+            parameters = factored_parameters(cells, gain_C, step_C, directions, self.rank)
+            if self.stage_count == 1:
+                del parameters["grid"]
+        for name, values in parameters.items():
+            getattr(self, name)[members] = values
 
     def _cells(self, number: int, count: int) -> Cells:
         """The cells of stage `number`, which has `count` channels."""
@@ -312,15 +303,6 @@ class OmegaQuantizer(Quantizer):
         """See `Quantizer.set_fineness`; the full form does not store it."""
         if self.rank is not None:
             self.prefix_fineness.copy_(fineness)
-
-    def _scalar_directions(self, channels: int, rows: int) -> Tensor:
-        """Directions (rows, D) for a stage with `channels` channels: unit vectors, or random orthogonal ones."""
-        directions_CD = torch.empty(rows, self.latent_channels)
-        if self._along_latents(channels):
-            nn.init.eye_(directions_CD)
-        else:
-            nn.init.orthogonal_(directions_CD)
-        return directions_CD
 
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
         """See `Quantizer.forward`. Computes in the type of its parameters, also under mixed precision.
@@ -424,7 +406,9 @@ class OmegaQuantizer(Quantizer):
             )
             self._channels_of_stages = [(number, members) for number, members in stages if members]
             if self.dead_zone:
-                self.child = torch.tensor(self._children(), device=self.stage.device)  # the same in all processes
+                members_of_stages = [members for _, members in self._channels_of_stages]
+                # from the latents as integers, which are the same in all processes
+                self.child = torch.tensor(children(members_of_stages, self._latents()), device=self.stage.device)
 
     def _members(self) -> list[tuple[int, Tensor]]:
         """The stages that have channels, each with the indices of these; for several stages only."""
@@ -566,22 +550,9 @@ class OmegaQuantizer(Quantizer):
         channels_of = zip(self._parents(), self.stage.tolist(), axis_C.tolist(), strict=True)
         if any(parent < 0 < stage and latent < self._sizes[stage - 1] for parent, stage, latent in channels_of):
             raise ComponentError("the quantizer omega has no cells, as channels are missing that others refine.")
-        batch, channels, height, width = symbols.shape
-        zero = self.alphabet // 2 - 1
-        symbols = symbols.short()  # numbers of 16 bits take a third of the time
-        numbers = symbols.new_zeros(batch, self.latent_channels, height, width)
-        last = torch.full_like(numbers, -1)  # the last known channel of each latent
-        for _, members in self._members():
-            here = members[members < channels]
-            axes, level = axis_C[here], symbols.index_select(1, here) - zero
-            before, known = numbers.index_select(1, axes), level >= -zero
-            numbers.index_copy_(1, axes, torch.where(known, _refined(before, level), before))
-            of_here = here.to(last.dtype)[:, None, None]
-            last.index_copy_(1, axes, torch.where(known, of_here, last.index_select(1, axes)))
-        sizes = (1 / self.slope[:, zero + 1, 0].double()).float()
-        steps = torch.cat([sizes, torch.full_like(sizes[:1], torch.inf)])[last.long()]
-        lower = torch.where(numbers > 0, numbers, numbers - 1) * steps
-        return lower, torch.where(numbers < 0, numbers, numbers + 1) * steps
+        steps_C = (1 / self.slope[:, zero_symbol(self.alphabet) + 1, 0].double()).float()
+        members = [members for _, members in self._members()]
+        return cells_of_latents(symbols, members, axis_C, steps_C, self.latent_channels, self.alphabet)
 
     def _is_last(self, symbols: Tensor) -> Tensor:
         """A mask (B, n, …): whether each of n channels of symbols (B, n, …) is the last known one of its latent."""
@@ -597,7 +568,7 @@ class OmegaQuantizer(Quantizer):
 
     def _from_0_to_1(self) -> Tensor:
         """The coordinates (C, r) along the directions of the table from the point of 0 to that of 1."""
-        zero = self.alphabet // 2 - 1
+        zero = zero_symbol(self.alphabet)
         return self.table_point[:, zero + 1] - self.table_point[:, zero]
 
     def _latents(self) -> list[int]:
@@ -613,34 +584,22 @@ class OmegaQuantizer(Quantizer):
         """
         if self.rectified:
             return super().refinement()
-        zero = self.alphabet // 2 - 1
-        number = torch.arange(self.alphabet) - zero
+        zero = zero_symbol(self.alphabet)
+        digit = torch.arange(self.alphabet) - zero
         before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
-        levels = _refined(before, number).clamp(-MOST_LEVEL, MOST_LEVEL)
+        numbers = refined(before, digit).clamp(-MOST_LEVEL, MOST_LEVEL)
         if self.rank is None:
             sizes = (self.table[:, zero + 1] - self.table[:, zero]).square().sum(dim=1)
         else:
             sizes = torch.einsum("ck,ckd->cd", self._from_0_to_1(), self.table_direction).square().sum(dim=1)
         if not self.dead_zone:
-            levels = number.clamp(-MOST_LEVEL, MOST_LEVEL).repeat(len(before), 1)
-            return Refinement([-1] * self.channels, levels, sizes.tolist())
-        return Refinement(self._parents(), levels, sizes.tolist())
-
-    def _children(self) -> list[int]:
-        """See `child`."""
-        latents, children = self._latents(), [self.channels] * self.channels
-        next_of: dict[int, int] = {}
-        for _, members in reversed(self._channels_of_stages):
-            for c in members:
-                children[c] = next_of.get(latents[c], self.channels)
-            next_of.update((latents[c], c) for c in members)
-        return children
+            numbers = digit.clamp(-MOST_LEVEL, MOST_LEVEL).repeat(len(before), 1)
+            return Refinement([-1] * self.channels, numbers, sizes.tolist())
+        return Refinement(self._parents(), numbers, sizes.tolist())
 
     def _parents(self) -> list[int]:
-        """The channel that each channel refines: that of the same latent in the stage before, or −1."""
-        stages, latents = self.stage.tolist(), self._latents()
-        channel_of = {(stage, latent): c for c, (stage, latent) in enumerate(zip(stages, latents, strict=True))}
-        return [channel_of.get((stage - 1, latent), -1) for stage, latent in zip(stages, latents, strict=True)]
+        """See `nested_numbers.parents`."""
+        return parents(self.stage.tolist(), self._latents())
 
     @torch.no_grad()
     def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
@@ -692,15 +651,6 @@ class OmegaQuantizer(Quantizer):
             raise ValueError(
                 f"the quantizer omega was made for latents (B, {self.latent_channels}, h, w), not {tuple(latent.shape)}"
             )
-
-
-def _refined(before: Tensor, number: Tensor) -> Tensor:
-    """The numbers after symbols with dead zones that stand for `number`, given the numbers `before`, which they refine.
-
-    2 is the lower half of the cell of a number that is not 0, and 3 the upper one.
-    """
-    half = torch.where(before > 0, number == 3, number == 2) * before.sign()
-    return torch.where(before == 0, number, 2 * before + half)
 
 
 def _index_after_load(module: nn.Module, _: object) -> None:
