@@ -18,6 +18,7 @@ import omega_core
 from omega_core import load_model
 from omega_core.codec import image_codec
 from omega_core.codec.model_file import read_description, read_model, write_model
+from omega_core.errors import ModelFileError
 from omega_core.images.metrics import psnr
 from omega_core.images.reading import read_picture
 from omega_core.plugins.registry import registry
@@ -282,6 +283,27 @@ def test_python_and_the_command_compress_with_the_same_model(omega_here: Any, tm
     data = omega_core.compress(GOLDEN / "bundled" / "compact.png", channels=24)
     assert data == (tmp_path / "compact.omega").read_bytes()
     assert {each.name: each.fingerprint[:8] for each in omega_core.list_models()}["compact"] == data[4:8].hex()
+
+
+def test_files_that_have_the_names_of_bundled_models_are_not_taken_for_them(
+    omega_here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compact").mkdir()
+    (tmp_path / "compact-small").write_text("a note")
+    picture = GOLDEN / "bundled" / "compact.png"
+    assert omega_core.compress(picture, channels=24)[4:8].hex() == _fingerprint("compact")
+    for name, options in (("compact", ()), ("compact-small", ("--model", "compact-small"))):
+        done = omega_here("compress", picture, "--output", f"{name}.omega", "--channels", 24, *options)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / f"{name}.omega").read_bytes()[4:8].hex() == _fingerprint(name)
+    with pytest.raises(ModelFileError):
+        omega_core.load_model("./compact-small")
+
+
+def _fingerprint(name: str) -> str:
+    """The first 4 bytes of that of a bundled model, as files have them."""
+    return next(each.fingerprint[:8] for each in omega_core.list_models() if each.name == name)
 
 
 def test_a_card_is_printed_and_changes_nothing_else(omega_here: Any, tmp_path: Path) -> None:

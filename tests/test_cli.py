@@ -375,7 +375,7 @@ def test_what_recipes_and_models_cost_is_told(omega: Any, untrained: Callable[..
         "all": 3_447_360 + 14_761_920 + 480 * 32 + 36_646_563,
     }
     assert parts["quantizer"]["kMAC per pixel"] == pytest.approx(28.8, abs=0.1)
-    done = omega("models", untrained(), "--parameters", "--size", "64x48", "--json")
+    done = omega("models", untrained(), "--size", "64x48", "--json")
     assert [row["part"] for row in json.loads(done.stdout)] == ["analysis", "quantizer", "prior", "synthesis", "all"]
     names = [row["model"] for row in json.loads(omega("models", "--json").stdout)]
     assert "mnist-omega-16" in names

@@ -226,6 +226,13 @@ def test_of_jobs_that_were_done_together_only_the_one_fails_that_kills_its_proce
     assert (done.pictures, done.names) == (2, group.names)
 
 
+def test_what_is_said_of_jobs_that_were_done_together_and_again_alone_is_not_lost(fake: ModuleType) -> None:
+    group = fake.FakeJob(Path("0/warn.png"), (Path("1/die.png"), Path("2/err.png")))
+    (done,) = carry_out(fake.FakeWorker(), [group], 2, "job")
+    assert done.remarks == ["it is warm."]
+    assert "ZeroDivisionError" in "".join(done.traces)
+
+
 def test_a_problem_of_several_inputs_is_one_line() -> None:
     assert str(Problem(("a",), "it fails.")) == "a: it fails."
     assert str(Problem(("a", "b", "c"), "it fails.")) == "a and 2 others: it fails."

@@ -85,6 +85,8 @@ def test_a_name_of_the_web_is_plain_unless_it_would_lead_elsewhere(text: str, na
 def test_passwords_are_not_shown() -> None:
     assert str(Url("sftp://me:secret@host/a.png")) == "sftp://me:***@host/a.png"
     assert str(Url("s3://bucket/a:b@c")) == "s3://bucket/a:b@c"
+    with pytest.raises(OmegaError, match=r"https://me:\*\*\*@host/ names no file"):
+        place_of("https://me:secret@host/")
 
 
 def test_a_relative_path_of_this_machine_has_slashes(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def decompress(
         Input | None,
         typer.Option(parser=place_of, metavar="PATH", help="A folder for pictures as a file arrives."),
     ] = None,
-    only: Annotated[str | None, typer.Option(help="Unpack only pictures with matching names, such as 'a/*'.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Of packs, only pictures with matching names, such as 'a/*'.")
+    ] = None,
     workers: Workers = None,
     executor: ExecutorName = Executor.local,
     executor_address: ExecutorAddress = None,
@@ -187,12 +189,13 @@ def _to_one_file(jobs: list[Unpacking], target: Place) -> list[Unpacking]:
 def _blocks(path: Place) -> "list[Block]":
     """The blocks of a pack; none of another file. Raises OmegaError if the file cannot be read."""
     from omega_core.file_io import opened
-    from omega_core.format.packs import MAGIC, is_pack, read_index
+    from omega_core.format.header import PACK_MAGIC
+    from omega_core.format.packs import is_pack, read_index
 
     if path == STANDARD_INPUT:
         return []
     with opened(path) as file:
-        if not is_pack(file.read(len(MAGIC))):
+        if not is_pack(file.read(len(PACK_MAGIC))):
             return []
         file.seek(0)
         return read_index(file)

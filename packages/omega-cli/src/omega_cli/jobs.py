@@ -86,6 +86,9 @@ class Done:
         self.bytes_out += other.bytes_out
         self.pixels += other.pixels
         self.problems += other.problems
+        self.remarks += other.remarks
+        self.traces += other.traces
+        self.logged += other.logged
 
     def fail(self, names: Sequence[str], problem: BaseException) -> None:
         """Add what went wrong with some inputs of the job."""

@@ -28,14 +28,17 @@ def models(
     parameters: Annotated[
         bool, typer.Option("--parameters", help="Count parameters, and operations for a pixel, of each part.")
     ] = False,
-    size: Annotated[str | None, typer.Option(help="Width×height to count operations for, such as 768x512.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Width×height, such as 768x512, to count operations for: --parameters follows."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List models, and the recipes that make others: all that are installed, if none is named."""
     sides = _sides(size)
     rows: list[dict[str, Any]] = []
     for entry in _named(names) if names else _all():
-        facts = _costs(entry, sides) if parameters else [_about(entry)]
+        facts = _costs(entry, sides) if parameters or sides else [_about(entry)]
         rows += [{"model": entry.name, "is": entry.what, **each} for each in facts]
     if as_json:
         say_json(rows)

@@ -53,7 +53,7 @@ class Existing(StrEnum):
         if self is Existing.overwrite or target == STANDARD_OUTPUT or not is_written(target):
             return False
         if self is Existing.refuse:
-            raise TargetExistsError(target)
+            raise TargetExistsError(target, "--overwrite replaces it, --skip-existing keeps it")
         return True
 
 

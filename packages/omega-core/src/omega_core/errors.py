@@ -72,10 +72,11 @@ class TargetExistsError(TargetError):
     """There is a file at the path of an output, which may not be replaced.
 
     path: of the file, or its URL.
+    advice: for the user.
     """
 
-    def __init__(self, path: object) -> None:
-        super().__init__(f"{path} exists already; --overwrite replaces it, --skip-existing keeps it.")
+    def __init__(self, path: object, advice: str = "name another one") -> None:
+        super().__init__(f"{path} exists already; {advice}.")
         self.path = path
 
 

@@ -41,7 +41,7 @@ class Url:
     text: str
 
     def __str__(self) -> str:
-        return _PASSWORD.sub(r"\1:***", self.text)
+        return masked(self.text)
 
     def __truediv__(self, relative: str) -> "Url":
         return Url(f"{self.text}/{relative}")
@@ -154,6 +154,11 @@ class Url:
         return {"text": self.text}  # another process connects on its own
 
 
+def masked(text: str) -> str:
+    """Return the text of a URL with asterisks for its password, as messages have it."""
+    return _PASSWORD.sub(r"\1:***", text)
+
+
 Place: TypeAlias = Path | Url
 """Where a file or folder is."""
 
@@ -175,7 +180,7 @@ def place_of(text: str | PathLike[str] | Url) -> Place:
         return _local(text)
     if scheme in _WEB:
         if not Url(text).name:
-            raise OmegaError(f"{text} names no file: the web has no folders; name each file.")
+            raise OmegaError(f"{masked(text)} names no file: the web has no folders; name each file.")
         return Url(f"{scheme}://{rest}")
     return Url(f"{scheme}://{rest.rstrip('/')}")
 

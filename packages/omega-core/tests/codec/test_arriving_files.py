@@ -70,6 +70,12 @@ def test_pictures_of_a_file_that_arrives_are_those_of_the_truncated_file(model, 
     assert len(list(model.decompress_progressively(stream(data), growth=3))) < len(lengths)
 
 
+def test_a_picture_comes_once_however_little_the_stream_grows(model, picture):
+    images = model.decompress_progressively(model.compress(picture, max_bytes=80), growth=1.001)
+    lengths = [image.info["stream_bytes"] for image in images]
+    assert lengths == sorted({*lengths})
+
+
 def test_each_picture_is_there_as_soon_as_its_bytes_are(model, picture):
     data = model.compress(picture)
     length, stream = OmegaFile.parse(data).header.length, Watched(data + b"more")

@@ -8,7 +8,16 @@ from PIL import Image
 import omega_core
 import omega_core.codec.loading
 from omega_core.codec.loading import load_model
-from omega_core.errors import ImageError, ModelFileError, OmegaError, RateError, WrongModelError
+from omega_core.errors import (
+    CutOffError,
+    FileFormatError,
+    ImageError,
+    ModelFileError,
+    OmegaError,
+    RateError,
+    WrongModelError,
+)
+from omega_core.format.header import PACK_MAGIC
 from omega_core.images.writing import png
 
 
@@ -30,7 +39,18 @@ def test_a_picture_is_the_same_file_however_it_is_given(path, gray, tmp_path):
     tensor = torch.from_numpy(gray / 255)
     expected = load_model(path).compress(gray)
     with (tmp_path / "a.png").open("rb") as file:
-        given = [gray, image, data, io.BytesIO(data), file, tmp_path / "a.png", tensor[None], tensor[None, None]]
+        given = [
+            gray,
+            image,
+            data,
+            bytearray(data),
+            memoryview(data),
+            io.BytesIO(data),
+            file,
+            tmp_path / "a.png",
+            tensor[None],
+            tensor[None, None],
+        ]
         for picture in [*given, omega_core.decompress_picture(expected, path)]:
             assert omega_core.compress(picture, path) == expected
 
@@ -88,9 +108,34 @@ def test_a_file_is_decoded_from_bytes_a_path_and_an_open_file(path, gray, tmp_pa
     (tmp_path / "a.omega").write_bytes(data)
     model = load_model(path)
     with (tmp_path / "a.omega").open("rb") as file:
-        for source in (data, tmp_path / "a.omega", str(tmp_path / "a.omega"), file, io.BytesIO(data)):
+        others = file, io.BytesIO(data), bytearray(data), memoryview(data)
+        for source in (data, tmp_path / "a.omega", str(tmp_path / "a.omega"), *others):
             assert (np.asarray(omega_core.decompress(source, model)) == gray).all()
+    for source in (tmp_path / "a.omega", bytearray(data)):
+        assert (model.decode(source)[0] == model.decode(data)[0]).all()
     assert [np.asarray(each).tolist() for each in model.decompress_all(tmp_path / "a.omega")] == [gray.tolist()]
+
+
+def test_what_is_there_of_a_file_that_breaks_off_is_decoded_if_asked_for(path, gray):
+    data = omega_core.compress(gray, path)
+    with pytest.raises(CutOffError):
+        omega_core.decompress(data[:-40], path)
+    expected = load_model(path).decompress(data[:-40], partial=True)
+    assert np.asarray(omega_core.decompress(data[:-40], path, partial=True)).tolist() == np.asarray(expected).tolist()
+
+
+def test_a_pack_says_what_it_is(path):
+    model, pack = load_model(path), PACK_MAGIC + b"\1 and so on"
+    decoders = [
+        omega_core.decompress,
+        model.decompress,
+        model.decode,
+        model.decompress_each,
+        omega_core.ProgressiveDecoder().feed,
+    ]
+    for decode in decoders:
+        with pytest.raises(FileFormatError, match=r"a pack of \.omega files: `omega decompress` unpacks it"):
+            decode([pack] if decode == model.decompress_each else pack)
 
 
 def test_a_file_is_decoded_to_an_image_an_array_and_a_tensor(path, gray):

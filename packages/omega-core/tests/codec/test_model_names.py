@@ -36,6 +36,8 @@ def test_what_is_no_fingerprint_stays_in_the_name(name):
 def test_too_few_or_too_many_digits_are_an_error(digits):
     with pytest.raises(ModelFileError, match=f"compact#{digits}: after # come 8 to 64 hexadecimal digits"):
         split_fingerprint(f"compact#{digits}")
+    with pytest.raises(ModelFileError, match=r"https://me:\*\*\*@host/m"):
+        split_fingerprint(f"https://me:secret@host/m#{digits}")
 
 
 def test_a_path_that_exists_is_taken_as_it_is(path, tmp_path):

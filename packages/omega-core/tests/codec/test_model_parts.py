@@ -14,6 +14,7 @@ from omega_core.contracts import Architecture
 from omega_core.errors import (
     ComponentError,
     ModelFileError,
+    OmegaError,
 )
 
 
@@ -142,6 +143,12 @@ def test_a_file_has_the_same_symbols_in_any_precision_and_pixels_that_differ_by_
         assert abs(pixels["float64"] - pixels["float32"]).max() <= 1
         assert abs(pixels["float64"] - pixels["bfloat16"]).max() <= 3
         assert (pixels["float32"] == np.asarray(default.decompress(data))).all()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8", "nn", "half"])
+def test_a_precision_that_there_is_not_is_refused(weighted, precision):
+    with pytest.raises(OmegaError, match=f"no precision '{precision}' of a model; there are float64, float32"):
+        load_model(weighted, precision=precision)
 
 
 def test_transforms_compute_in_the_precision_that_the_architecture_says(weighted, toys, monkeypatch):

@@ -145,7 +145,7 @@ def test_a_pack_is_told_from_a_file_by_its_first_bytes():
     for data in (ONE, b"", b"\xcf", b"hello"):
         with pytest.raises(FileFormatError, match=r"not a pack of \.omega files"):
             read_index(BytesIO(data))
-    with pytest.raises(FileFormatError, match=r"not an \.omega file"):
+    with pytest.raises(FileFormatError, match=r"a pack of \.omega files"):
         OmegaFile.parse(PACK)
 
 

@@ -15,7 +15,7 @@ from omega_core.images.reading import is_picture_name, read_picture
 from omega_core.images.writing import png
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", bytes(1000)])
+@pytest.mark.parametrize("content", [b"", b"h", b"hello", b"\x89PNG\r\n\x1a\n", bytes(1000)])
 def test_a_file_that_is_no_picture_is_refused(file_of, content):
     with pytest.raises(ImageError):
         read_picture(file_of(content, "a.png"))
@@ -160,3 +160,9 @@ def test_a_file_that_may_not_be_read_is_told_from_a_damaged_one(failing_format):
     for when in ("opened", "loaded"):
         with pytest.raises(ImageError, match="the picture cannot be read: Permission denied"):
             read_picture(failing_format(when, PermissionError(13, "Permission denied")))
+
+
+@pytest.mark.parametrize("content", [b"x", b"xy", b"xyz"])
+def test_a_file_shorter_than_what_formats_begin_with_is_of_no_format(content):
+    with pytest.raises(ImageError, match="not a picture that can be read"):
+        read_picture(content)

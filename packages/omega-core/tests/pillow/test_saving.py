@@ -99,7 +99,7 @@ def test_a_wrong_option_is_a_value_error(through, photo, options, says):
 
 
 def test_the_cause_of_an_error_is_ours(through, photo):
-    with pytest.raises(ValueError, match="has to be above 0") as raised:
+    with pytest.raises(ValueError, match="a finite number above 0") as raised:
         through(photo, bpp=-1.0)
     assert isinstance(raised.value.__cause__, RateError)
 

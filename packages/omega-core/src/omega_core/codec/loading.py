@@ -86,12 +86,15 @@ def load_model(
 
 
 def default_model() -> str:
-    """Return the name of the default model of `compress`. Raises ModelFileError if it is not installed."""
+    """Return the name of the default model of `compress`, which no file in the current folder has.
+
+    Raises ModelFileError if it is not installed.
+    """
     if not registry().models(DEFAULT_MODEL):
         raise ModelFileError(
             f"the default model {DEFAULT_MODEL} is not installed. Name another model, or the .safetensors file of one."
         )
-    return DEFAULT_MODEL
+    return registry().find_model(DEFAULT_MODEL).qualified_name
 
 
 def screen_model() -> str | None:
@@ -149,22 +152,23 @@ def encoder_for(model: AnyModel | PictureEncoder, load: Callable[[str | PathLike
     return load(default_model() if model is None else model)
 
 
-def decompress(source: Source, model: AnyModel = None) -> Image.Image:
+def decompress(source: Source, model: AnyModel = None, *, partial: bool = False) -> Image.Image:
     """Decompress an `.omega` file to a Pillow image.
 
     source: the bytes of the file, its path or URL, or an open binary file.
     model: that the file was made with, loaded, by name, path or URL; if None, the bundled model with the fingerprint in
         the file.
+    partial: whether to decode what is there of a file that breaks off.
 
     Raises WrongModelError if no bundled model fits, ModelFileError for the model, and as `Model.decompress` does.
     """
-    return decompress_picture(source, model).to_pillow()
+    return decompress_picture(source, model, partial=partial).to_pillow()
 
 
-def decompress_picture(source: Source, model: AnyModel = None) -> Picture:
+def decompress_picture(source: Source, model: AnyModel = None, *, partial: bool = False) -> Picture:
     """Decompress as `decompress` does, to a `Picture` with `pixels`, `to_array()` and `to_tensor()`."""
     data = bytes_of(source)
-    return model_for(model, Header.parse(data).fingerprint).decompress_picture(data)
+    return model_for(model, Header.parse(data).fingerprint).decompress_picture(data, partial=partial)
 
 
 def decode_progressively(

@@ -407,14 +407,14 @@ class Model(PictureEncoder):
         [size] = _single(self._checked(header))
         return GrowingPicture(self.files, header, _coder(header.coder), size)
 
-    def decode(self, data: bytes, *, partial: bool = False) -> tuple[Symbols, OmegaFile]:
+    def decode(self, source: Source, *, partial: bool = False) -> tuple[Symbols, OmegaFile]:
         """Decode the symbols (C, h, w) of the first picture of a file, and return them with the parsed file.
 
         Symbols that the file lacks are −1 (`omega_core.coding.tables.MISSING`).
 
         Arguments and errors are those of `decompress`.
         """
-        file = OmegaFile.parse(data, partial=partial)
+        file = OmegaFile.parse(bytes_of(source), partial=partial)
         return self._decode(file)[0], file
 
     def _decode(self, file: OmegaFile) -> list[Symbols]:
@@ -508,7 +508,7 @@ def _growing_lengths(length: int, growth: float) -> Iterator[int]:
     smaller = [float(length)]
     while smaller[-1] / growth > _FIRST_BYTES:
         smaller.append(smaller[-1] / growth)
-    yield from map(int, reversed(smaller))
+    yield from sorted({*map(int, smaller)})
 
 
 @cache

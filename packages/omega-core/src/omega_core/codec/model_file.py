@@ -112,7 +112,9 @@ def read_model(path: Path) -> ModelFile:
     except (SafetensorError, OSError, TypeError, ValueError, RecursionError) as problem:
         raise _unreadable(path, problem) from problem
     if not whole:
-        raise ModelFileError(f"the model {path} is damaged: its fingerprint does not match. Get it again.")
+        raise ModelFileError(
+            f"the model {path} is damaged: its fingerprint does not match. Get it again; a copy in the cache, delete."
+        )
     return ModelFile(description, mark, arrays)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from omega_core.codec.model_cache import cached_model
 from omega_core.codec.onnx.loading import is_exported, read_coding
 from omega_core.errors import ModelFileError, WrongModelError
-from omega_core.places import Url, place_of
+from omega_core.places import Url, masked, place_of
 from omega_core.plugins.registry import registry
 from omega_core.stores import Watch
 
@@ -29,7 +29,8 @@ def model_path(name: str | PathLike[str] | Url, *, watch: Watch | None = None) -
     """Return the path of a model's file on this machine.
 
     name: a bundled model, a path, which is returned unchanged, or a URL, of which there is a copy afterwards; with or
-        without a fingerprint.
+        without a fingerprint. The name of a bundled model is no path, unless an exported model is there; with ./ before
+        it, it always is one.
     watch: is called while the model of a URL arrives.
 
     The path of an exported model is that of its folder.
@@ -40,7 +41,7 @@ def model_path(name: str | PathLike[str] | Url, *, watch: Watch | None = None) -
     place = place_of(bare)
     if isinstance(place, Url):
         path = cached_model(place, fingerprint, watch=watch)
-    elif place.suffix == ".safetensors" or _exists(place):
+    elif place.suffix == ".safetensors" or is_exported(place) or (_exists(place) and not _is_bundled(bare)):
         path = place
     else:
         try:
@@ -48,7 +49,7 @@ def model_path(name: str | PathLike[str] | Url, *, watch: Watch | None = None) -
         except ModelFileError as problem:
             raise ModelFileError(f"{problem} Or name a .safetensors file that `omega train` wrote.") from problem
     if fingerprint and not (found := fingerprint_of(path)).startswith(fingerprint):
-        raise ModelFileError(f"the model {bare} has the fingerprint {found}, not {fingerprint}, which it has to have.")
+        raise ModelFileError(f"the model {place} has the fingerprint {found}, not {fingerprint}, which it has to have.")
     return path
 
 
@@ -89,8 +90,13 @@ def split_fingerprint(name: str | PathLike[str] | Url) -> tuple[str | PathLike[s
         return name, ""
     if len(found["fingerprint"]) not in _DIGITS:
         digits = f"{_DIGITS[0]} to {_DIGITS[-1]} hexadecimal digits"
-        raise ModelFileError(f"{text}: after # come {digits} of a fingerprint, as `omega info` shows it.")
+        raise ModelFileError(f"{masked(text)}: after # come {digits} of a fingerprint, as `omega info` shows it.")
     return found["name"], found["fingerprint"].lower()
+
+
+def _is_bundled(name: str | PathLike[str] | Url) -> bool:
+    """Whether this is the name of a bundled model, not a path."""
+    return isinstance(name, str) and bool(registry().models(name))
 
 
 def _exists(path: Path) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from omega_core.coding.tables import MISSING, Arrays, NoPrior
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import ComponentError, ModelFileError
+from omega_core.errors import ComponentError, ModelFileError, OmegaError
 from omega_core.places import Url
 from omega_core.plugins.registry import build, resolve
 
@@ -85,6 +85,8 @@ class ModelParts:
 def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Precision | None = None) -> ModelParts:
     """Load the parts of a `.safetensors` file. Arguments and errors are those of `load_model`."""
     place = device_of(device)
+    if precision is not None and precision not in get_args(Precision):
+        raise OmegaError(f"there is no precision {precision!r} of a model; there are {', '.join(get_args(Precision))}.")
     said = f"the model {path} does not fit its components, which may have changed since"
     return parts_of(read_model(path), said, device=place, precision=precision)
 

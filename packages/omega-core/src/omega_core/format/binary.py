@@ -28,6 +28,8 @@ class Reader:
     """
 
     def __init__(self, source: Stream | bytes) -> None:
+        if isinstance(source, (bytearray, memoryview)):
+            source = bytes(source)
         if not isinstance(source, bytes) and not hasattr(source, "read"):
             raise OmegaError(f"bytes or an open file are needed, not {type(source).__name__}.")
         if isinstance(source, io.TextIOBase):

@@ -90,7 +90,7 @@ def cut_off(header: Header, missing: int, intact: int) -> CutOffError:
     hope = "Nothing can be decoded."
     if intact:
         hope = (
-            f"The first {intact} of {header.length} bytes of its stream are there;"
-            " --partial, or partial=True of a model, decodes them."
+            f"The first {intact} of {header.length} bytes of its stream are there:"
+            " decompress them with the option partial."
         )
     return CutOffError(f"the file breaks off: {missing} bytes are missing. {hope}", intact=intact)

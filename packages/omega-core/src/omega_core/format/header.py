@@ -13,7 +13,8 @@ from omega_core.errors import DamagedFileError, FileFormatError
 from omega_core.format.binary import Reader, varint
 from omega_core.format.limits import MAX_PICTURES
 
-MAGIC = "Ω".encode()
+MAGIC, PACK_MAGIC = "Ω".encode(), "ω".encode()
+"""The first bytes of a file, and of a pack of files."""
 VERSION = 2
 CODERS = ("", "omega-entropy/range", "omega-entropy/torchac", "omega-entropy/fixed", "omega-entropy/raw")
 """Coders by number. Numbers are never given to another coder; 15 is the last."""
@@ -140,7 +141,10 @@ class Header:
         Raises FileFormatError for another format or a later version, CutOffError for a truncated header,
         DamagedFileError for a damaged one.
         """
-        if reader.read_up_to(len(MAGIC)) != MAGIC:
+        first_bytes = reader.read_up_to(len(MAGIC))
+        if first_bytes == PACK_MAGIC:
+            raise FileFormatError("this is a pack of .omega files: `omega decompress` unpacks it.")
+        if first_bytes != MAGIC:
             raise FileFormatError("this is not an .omega file.")
         version, coder_number = divmod(reader.byte(), 16)
         if version != VERSION:

@@ -22,9 +22,9 @@ from typing import BinaryIO
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError
 from omega_core.format.binary import CHECKSUM, Reader, checksum, varint
 from omega_core.format.file import OmegaFile
+from omega_core.format.header import PACK_MAGIC
 from omega_core.format.limits import MAX_NAME_BYTES, MAX_NAMES_BYTES, MAX_PICTURES
 
-MAGIC = "ω".encode()
 VERSION = 1
 
 
@@ -62,7 +62,7 @@ def read_index(file: BinaryIO) -> list[Block]:
     Raises FileFormatError if the file is not a pack, or its index is damaged or truncated.
     """
     reader = Reader(file)
-    if reader.read_up_to(len(MAGIC)) != MAGIC:
+    if reader.read_up_to(len(PACK_MAGIC)) != PACK_MAGIC:
         raise FileFormatError("this is not a pack of .omega files.")
     version = reader.byte()
     if version != VERSION:
@@ -181,7 +181,7 @@ class Pack:
         """The bytes of the pack before its blocks; sizes: of the blocks, in bytes."""
         entries = [bytes([len(names) - 1]) + varint(size) for size, (_, names) in zip(sizes, self.blocks, strict=True)]
         index = varint(len(entries)) + b"".join(entries) + self._packed_names
-        head = MAGIC + bytes([VERSION]) + varint(len(index)) + index
+        head = PACK_MAGIC + bytes([VERSION]) + varint(len(index)) + index
         return head + checksum(head)
 
     @cached_property
@@ -196,4 +196,4 @@ def parse(data: bytes) -> OmegaFile | Pack:
 
 def is_pack(first: bytes) -> bool:
     """Whether the first bytes of a file are those of a pack."""
-    return first.startswith(MAGIC)
+    return first.startswith(PACK_MAGIC)

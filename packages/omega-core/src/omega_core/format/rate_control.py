@@ -45,7 +45,7 @@ class Rate:
         for name in ("bpp", "max_bytes", "psnr"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise RateError(f"{name.replace('_', '-')} has to be above 0, not {value}.")
+                raise RateError(f"{name.replace('_', '-')} is a finite number above 0, not {value}.")
 
     def whole_channels(self, of: int) -> int | None:
         """Return the number of channels, of `of` in all, if it does not depend on the picture; otherwise None."""

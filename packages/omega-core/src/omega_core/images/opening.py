@@ -8,7 +8,7 @@ from PIL import Image, ImageFile
 
 from omega_core.errors import ImageError
 from omega_core.format.header import MAGIC as FILE
-from omega_core.format.packs import MAGIC as PACK
+from omega_core.format.header import PACK_MAGIC as PACK
 from omega_core.images.pictures import check_size
 from omega_core.images.png_metadata import reduced
 
@@ -49,7 +49,7 @@ def open_image(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image
     refused: tuple[str, Exception] | None = None
     for name in formats:
         factory, accept = Image.OPEN[name]
-        if accept is not None and accept(first) is not True:
+        if accept is not None and accept(first.ljust(_FIRST, b"\0")) is not True:  # some look at all of them
             continue
         plain, colors = reduced(file) if name == "PNG" else (file, {})
         if name == "WEBP":

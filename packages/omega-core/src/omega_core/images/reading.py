@@ -86,7 +86,7 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
             ):
                 read, remarks = _from_pillow(image, max_pixels)
     for remark in remarks:
-        name = f"{picture}: " if isinstance(picture, (str, PathLike, Url)) else ""
+        name = f"{place_of(picture)}: " if isinstance(picture, (str, PathLike, Url)) else ""
         warnings.warn(f"{name}{remark}", OmegaWarning, stacklevel=2)
     return read
 
@@ -113,7 +113,7 @@ def _is_tensor(picture: object) -> "TypeGuard[Tensor]":
 
 
 def _bytes_of_picture(picture: Source) -> bytes:
-    if not isinstance(picture, bytes) and not hasattr(picture, "read"):
+    if not isinstance(picture, (bytes, bytearray, memoryview)) and not hasattr(picture, "read"):
         raise ImageError(
             "a picture is a path, bytes, an open file, a Pillow image, an array or a tensor,"
             f" not {type(picture).__name__}."

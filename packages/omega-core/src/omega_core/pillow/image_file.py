@@ -8,9 +8,8 @@ from PIL import Image, ImageFile
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError, OmegaError
 from omega_core.format.binary import Reader
 from omega_core.format.file import OmegaFile
-from omega_core.format.header import MAGIC, Header
+from omega_core.format.header import MAGIC, PACK_MAGIC, Header
 from omega_core.format.limits import MAX_KEPT_PROFILE_BYTES
-from omega_core.format.packs import is_pack
 from omega_core.pillow.models import decoding_model
 from omega_core.pillow.saving import save
 
@@ -24,9 +23,7 @@ _LEAST_BYTES = 1000  # of the stream, which take no time to decode
 
 def accept(prefix: bytes) -> bool | str:
     """Whether the first 16 bytes are those of an `.omega` file; a text for one that this version cannot open."""
-    if is_pack(prefix):
-        return "this is a pack of .omega files: `omega decompress` unpacks it."
-    if not prefix.startswith(MAGIC):
+    if not prefix.startswith((MAGIC, PACK_MAGIC)):
         return False
     try:
         Header.parse(prefix)
@@ -103,6 +100,8 @@ class OmegaImageFile(ImageFile.ImageFile):
         try:
             file = OmegaFile.parse(data, partial=ImageFile.LOAD_TRUNCATED_IMAGES)
             return decoding_model(header.fingerprint).decompress(file.truncated(self._length).to_bytes())
+        except CutOffError as problem:
+            raise OSError(f"{problem} In Pillow, that is ImageFile.LOAD_TRUNCATED_IMAGES.") from problem
         except OmegaError as problem:
             raise OSError(str(problem)) from problem
 

@@ -14,7 +14,14 @@ from omega_core.codec.model_file import Choice, read_model, write_model
 from omega_core.codec.onnx.session_codec import session_of
 from omega_core.contracts import Architecture, LocalArchitecture
 from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import DeviceError, ImageError, ModelFileError, NotEnoughMemoryError, TargetExistsError
+from omega_core.errors import (
+    DeviceError,
+    ImageError,
+    ModelFileError,
+    NotEnoughMemoryError,
+    OmegaError,
+    TargetExistsError,
+)
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -318,6 +325,14 @@ def test_a_folder_with_something_in_it_stays(written, tmp_path):
     with pytest.raises(TargetExistsError):
         omega_core.export_onnx(written(Smooth), tmp_path)
     assert [path.name for path in tmp_path.glob("*[!s]")] == ["note"]
+
+
+def test_a_model_that_is_not_there_makes_no_folder_and_a_folder_is_no_url(tmp_path):
+    with pytest.raises(ModelFileError):
+        omega_core.export_onnx("nonsuch", tmp_path / "a" / "b")
+    with pytest.raises(OmegaError, match="only a path of this machine"):
+        omega_core.export_onnx("nonsuch", "memory://a/b")
+    assert not any(tmp_path.iterdir())
 
 
 # exported folders that are not whole

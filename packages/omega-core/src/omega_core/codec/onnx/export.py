@@ -25,6 +25,7 @@ from omega_core.errors import ModelFileError
 from omega_core.extras import EXPORT, require
 from omega_core.file_io import whole_folder, write_whole
 from omega_core.images.pictures import Pixels
+from omega_core.places import local_path
 
 ANALYSIS, SYNTHESIS = "analysis.onnx", "synthesis.onnx"
 MOST_LEVELS, MEAN_LEVELS = 2, 0.1
@@ -67,8 +68,8 @@ def export_onnx(name_or_path: str | PathLike[str], folder: str | PathLike[str]) 
     require("the export of a model", *EXPORT)
     from omega_core.codec.onnx.graphs import analysis_graph, synthesis_graph
 
-    with whole_folder(Path(folder)) as unfinished:
-        path = model_path(name_or_path)
+    target, path = local_path(folder), model_path(name_or_path)
+    with whole_folder(target) as unfinished:
         parts, exact = load_parts(path, precision="float32"), load_parts(path, precision="float64")
         _check_symbols(parts)
         sizes = _sizes(parts.codec.architecture)
@@ -93,7 +94,7 @@ def export_onnx(name_or_path: str | PathLike[str], folder: str | PathLike[str]) 
         files = {**graphs, CODING: contents.to_bytes()}
         for name, data in files.items():
             write_whole(unfinished / name, data)
-    return ExportedModel(Path(folder), {name: len(data) for name, data in files.items()}, most, mean, symbols)
+    return ExportedModel(target, {name: len(data) for name, data in files.items()}, most, mean, symbols)
 
 
 def _check_symbols(parts: ModelParts) -> None:
