@@ -3,6 +3,7 @@
 usage: python examples/demo.py MODEL FOLDER
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 import omega_core
+from omega_core.errors import OmegaError
 from omega_core.format.file import OmegaFile
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Pixels
@@ -31,7 +33,7 @@ def main(model_path: str, folder: Path) -> None:
         sizes, streams, decoded = [], [], []
         for number, original in enumerate(originals):
             path = folder / f"{channels}-channels" / f"{number:02}.omega"
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(model.compress(original[0], channels=channels))
             data = path.read_bytes()
             sizes.append(len(data))
@@ -60,4 +62,11 @@ def contact_sheet(rows: Sequence[Sequence[Pixels]], *, gap: int = 2, scale: int 
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="a model, by its name or path")
+    parser.add_argument("folder", type=Path)
+    given = parser.parse_args()
+    try:
+        main(given.model, given.folder)
+    except OmegaError as problem:
+        sys.exit(f"error: {problem}")

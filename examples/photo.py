@@ -2,11 +2,12 @@
 
 usage: python examples/photo.py FOLDER [PHOTO] [--bpp .1,.2,inf] [--against jpeg,webp,avif,jxl] [--model compact]
 
-Without PHOTO it is a cat that comes with scikit-image (by Stéfan van der Walt, CC0).
+Without PHOTO it is a cat that comes with scikit-image (by Stéfan van der Walt, CC0), which then has to be installed.
 """
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import omega_core
 from omega_core.contracts.codec import Codec
+from omega_core.errors import OmegaError
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Pixels
 from omega_core.images.reading import read_picture
@@ -101,10 +103,13 @@ if __name__ == "__main__":
     parser.add_argument("--bpp", default=",".join(map(str, BPP)), help="rates before that of the whole file")
     parser.add_argument("--model", default="compact")
     given = parser.parse_args()
-    main(
-        given.folder,
-        read_picture(given.photo).pixels if given.photo else cat(),
-        given.model,
-        [float(rate) for rate in given.bpp.split(",")],
-        [name for name in given.against.split(",") if name],
-    )
+    try:
+        main(
+            given.folder,
+            read_picture(given.photo).pixels if given.photo else cat(),
+            given.model,
+            [float(rate) for rate in given.bpp.split(",")],
+            [name for name in given.against.split(",") if name],
+        )
+    except (OmegaError, ImportError, ValueError) as problem:
+        sys.exit(f"error: {problem}")

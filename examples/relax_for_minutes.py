@@ -47,7 +47,8 @@ def relaxed(name: str, device: torch.device, batch_size: int | None, seed: int |
     options: dict[str, Any] = {"scale-share": 0.0}
     if device.type == "cuda":
         options["memory"] = GPU_SHARE * torch.cuda.mem_get_info(device)[0] / 2**30
-    changes = {"relaxed-share": 1.0, "decoder-share": 0.0, "batch-size": batch_size, "seed": seed}
+    shares = {"relaxed-share": 1.0, "decoder-share": 0.0, "prior-share": 0.0}
+    changes = {**shares, "batch-size": batch_size, "seed": seed}
     return load_recipe(name, {**changes, "dataset-options": options})
 
 

@@ -123,6 +123,13 @@ def test_what_is_wrong_with_one_picture_is_an_error_and_the_others_are_measured(
     assert {row["image"] for row in measured(tmp_path / "out")} == {"a.png", "c.png"}
 
 
+def test_two_sets_of_pictures_at_once_are_refused(evaluate: Run, images: Path, tmp_path: Path) -> None:
+    done = evaluate("--images", images / "a.png")
+    assert done.returncode == 2
+    assert "--images is one picture or one folder: put several into one folder." in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def _refusing(pixels: Any, refused: Any) -> Any:
     if np.array_equal(pixels[0], refused):
         raise ValueError("too wide")

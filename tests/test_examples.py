@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from omega_core.codec.loading import load_model
@@ -69,6 +70,23 @@ scale-share = 0.3
 SRUN = """#!/bin/sh
 echo "$@"
 """
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).relaxed_share])
+def test_minutes_of_relaxed_training_are_for_every_recipe_with_a_relaxed_phase(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.syspath_prepend(RELAX.parent)
+    relaxed = importlib.import_module(RELAX.stem).relaxed
+    assert relaxed(name, torch.device("cpu"), 2, None).phase_shares == (1, 0, 0)
+
+
+def test_mistakes_in_commands_of_examples_are_errors_of_one_line(tmp_path: Path) -> None:
+    for command in ([PHOTO, tmp_path, tmp_path / "missing.jpg"], [DEMO, "nonsuch", tmp_path / "a" / "b"]):
+        done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
 
 
 def test_the_grid_for_slurm_has_every_published_recipe() -> None:

@@ -19,7 +19,9 @@ from omega_core.images.pictures import Picture, Pixels
 from omega_core.images.reading import read_picture
 from omega_train import train
 from omega_train.data.glyphs import glyphs
+from omega_train.evaluation.curves import curves
 from omega_train.evaluation.measurements import (
+    EXACT,
     Decoded,
     Measurement,
     measure,
@@ -166,6 +168,20 @@ def test_means_are_over_pictures_for_each_codec_and_setting(tmp_path: Path) -> N
     assert (tmp_path / "images.csv").read_text().splitlines()[1] == "a,omega,1,98,88,,0.897959,1,10,0.5,,,"
     back = read_measurements(tmp_path / "images.csv")
     assert [replace(row, stream_bpp=0, bpp=0) for row in back] == [replace(row, stream_bpp=0, bpp=0) for row in rows]
+
+
+def test_a_picture_that_is_decoded_exactly_leaves_a_mean_of_the_others(digit: Pixels) -> None:
+    noisy = np.clip(digit.astype(int) + 9, 0, 255).astype(np.uint8)
+    rows = [
+        row
+        for name, pixels in (("a", digit), ("b", noisy))
+        for row in measure("planted", name, digit, [Decoded(1, b"1234567", pixels, 7)])
+    ]
+    assert [row.psnr for row in rows[:1]] == [float("inf")]
+    [point] = summarize(rows)
+    assert point.psnr == pytest.approx((EXACT + rows[1].psnr) / 2)
+    assert [point.psnr for point in summarize(rows[:1])] == [float("inf")]
+    assert [curve.values for curve in curves([point], "psnr")] == [(point.psnr,)]
 
 
 def test_evaluation_does_not_import_lightning() -> None:

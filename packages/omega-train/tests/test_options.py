@@ -350,6 +350,26 @@ def test_what_a_quantizer_cannot_do_is_said_at_the_start(
         CodecTask(tiny(quantizer="integer", prior="factorized", latent_channels=3, **settings))
 
 
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (
+            {"quantizer": "identity", "latent_channels": 3},
+            "identity has no alphabet of symbols, which relaxed-share needs",
+        ),
+        (
+            {"quantizer_options": {"start": "scalar"}, "prior": "factorized"},
+            "the prior factorized has no `interval_bits`",
+        ),
+    ],
+)
+def test_what_has_no_relaxed_phase_is_said_at_the_start(
+    tiny: Make, settings: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(ComponentError, match=complaint):
+        CodecTask(tiny(relaxed_share=0.5, channels_min=0, lambda_min=0.8, **settings))
+
+
 def test_the_log_has_what_tells_how_a_run_goes(tiny: Make, tmp_path: Path) -> None:
     train(tiny(steps=40, validate_every=20, **ALL), tmp_path / "run", **CPU)
     learning = [float(row["learning_rate"]) for row in rows(tmp_path / "run", "train")]

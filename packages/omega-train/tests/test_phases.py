@@ -12,7 +12,7 @@ from torch import Tensor
 from omega_core.codec.loading import load_model
 from omega_core.codec.model_file import read_model
 from omega_core.contracts.prior import Prior
-from omega_core.errors import ComponentError, RecipeError
+from omega_core.errors import ComponentError, RecipeError, TrainingError
 from omega_train import export_run, train
 from omega_train.callbacks.best import BestModel
 from omega_train.data.arrays import ArrayImages
@@ -315,6 +315,16 @@ def test_a_run_that_is_relaxed_to_its_end_leaves_a_model_too(phased: Make, tmp_p
     assert model.decompress(model.compress(images().pixels[0, 0])).size == (28, 28)
     train(phased(steps=14, relaxed_share=1.0, decoder_share=0.0), tmp_path / "run", **CPU, resume=True)
     assert load_model(path).fingerprint != model.fingerprint
+    with pytest.raises(TrainingError, match="the run is at step 14 already, after the 13 of the recipe"):
+        train(phased(steps=13, relaxed_share=1.0, decoder_share=0.0), tmp_path / "run", **CPU, resume=True)
+    assert load_recipe(str(tmp_path / "run" / "recipe.toml")).steps == 14
+
+
+def test_symbols_that_are_all_the_same_after_the_relaxed_phase_are_named(phased: Make, tmp_path: Path) -> None:
+    recipe = phased(relaxed_share=1.0, decoder_share=0.0)
+    recipe.quantizer_options["relaxed_steps"] = [1e6, 1e5]
+    with pytest.raises(TrainingError, match="each channel has the same symbol everywhere"):
+        train(recipe, tmp_path / "run", **CPU)
 
 
 PHASED = [name for name in recipe_names() if load_recipe(name).relaxed_share]
@@ -407,6 +417,7 @@ def test_a_run_in_its_relaxed_phase_can_be_made_a_model_of(phased: Make, tmp_pat
         ({"prior_share": -0.1}, "prior-share is a share from 0 to 1, not -0.1"),
         ({"channels_min": 10, "lambda_min": 0.999}, "for models of many rates"),
         ({"lambda_max": 1.0}, "lambda lies between 0 and 1"),
+        ({"sort_channels": True}, "leave out sort-channels"),
     ],
 )
 def test_phases_that_cannot_be_are_refused(phased: Make, settings: dict[str, object], message: str) -> None:
@@ -416,7 +427,9 @@ def test_phases_that_cannot_be_are_refused(phased: Make, settings: dict[str, obj
 
 @pytest.mark.parametrize("phase", ["decoder", "prior"])
 def test_a_phase_that_no_steps_are_left_for_is_named(phased: Make, tmp_path: Path, phase: str) -> None:
-    with pytest.raises(RecipeError, match=rf"2 steps leave none for the {phase} phase, whose share is 0\.1: take more"):
+    with pytest.raises(
+        RecipeError, match=rf"2 steps leave none for the {phase} phase, whose share is 0\.1: take 5 or more"
+    ):
         train(phased(steps=2, **{"decoder_share": 0.0, f"{phase}_share": 0.1}), tmp_path / "run", **CPU)
     assert not (tmp_path / "run" / "last.ckpt").exists()
 

@@ -74,6 +74,7 @@ def test_another_component_takes_the_description_away() -> None:
     assert load_recipe("mnist-omega-8", {"quantizer": "omega", "steps": 3}).description == described.description
     assert load_recipe("mnist-omega-8", {"dataset": "glyphs"}).description == described.description
     assert load_recipe("mnist-omega-8", {"prior": "regression"}).description == ""
+    assert load_recipe("mnist-omega-8", {"channels": "0:16"}).description == ""
     assert load_recipe("mnist-omega-8", {"prior": "regression", "description": "mine"}).description == "mine"
 
 

@@ -191,7 +191,7 @@ class EvaluateWorker:
 
 def evaluate(
     images: Annotated[
-        Input, typer.Option(parser=place_of, metavar="PATH", help="A picture, or a folder of them, or its URL.")
+        list[Input], typer.Option(parser=place_of, metavar="PATH", help="A picture, or a folder of them, or its URL.")
     ],
     output: Annotated[
         Path,
@@ -260,8 +260,10 @@ def evaluate(
     Several processes that torchrun or srun started share the pictures.
     """
     show(quiet=quiet, verbose=verbose)
+    if len(images) > 1:
+        raise OmegaError("--images is one picture or one folder: put several into one folder.")
     account = evaluate_on(
-        images,
+        images[0],
         output,
         model or [name for name in [os.environ.get("OMEGA_MODEL")] if name],  # typer would split it at spaces
         counts=_numbers(channels),
@@ -281,7 +283,7 @@ def evaluate(
         overwrite=overwrite,
         quiet=quiet,
         together=True,
-        cluster=cluster_of(executor, executor_address, workers, [images, output]),
+        cluster=cluster_of(executor, executor_address, workers, [*images, output]),
     )
     raise typer.Exit(account.status)
 

@@ -52,6 +52,7 @@ def never():
 def test_drawn_pictures_have_many_blocks_of_one_color(drawn, photo):
     assert looks_drawn(drawn[None])
     assert not looks_drawn(photo[None])
+    assert looks_drawn((photo[None] > 127) * np.uint8(255)), "two values, as of dithered pictures"
     assert looks_drawn(np.full((3, 9, 17), 7, np.uint8))
     assert not looks_drawn(np.full((3, 7, 100), 7, np.uint8)), "it has no whole block"
     third = np.concatenate([photo, photo, np.zeros_like(photo)])

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omega_core.contracts.dataset import Images
+from omega_core.errors import TrainingError
 from omega_train.distributed import all_reduce_sum
 from omega_train.task import CodecTask, symbol_counts
 from omega_train.validation import FINENESSES, batches
@@ -36,6 +37,8 @@ def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
     task: changed in place. images: the training images, of which up to 48 are measured; several processes share them.
     workers: the number of processes that read the images; 0 reads them in this process.
 
+    Raises TrainingError if no symbol carries information.
+
     Returns what was done, as text for the log.
     """
     was_training = task.training
@@ -50,6 +53,11 @@ def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
     if task.prior is not None:
         task.prior.follow(task.quantizer.refinement())
     rates = np.concatenate([[0.0], found.bits[order].cumsum()])
+    if not rates[-1] > 0:
+        raise TrainingError(
+            "after the relaxed phase, each channel has the same symbol everywhere, which takes no bits: raise lambda,"
+            " or train the phase longer."
+        )
     errors = found.error - np.concatenate([[0.0], found.gains[order].cumsum()])
     task.set_prefix_rates(torch.from_numpy(rates))
     task.quantizer.set_fineness(torch.from_numpy(_fineness_of(errors, found.relaxed_errors)).float().to(task.device))

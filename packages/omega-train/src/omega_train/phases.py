@@ -10,6 +10,7 @@ prior       the prior alone, on all symbols of files; without the synthesis, ste
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import count
 
 from omega_core.errors import RecipeError
 from omega_train.recipe import Recipe
@@ -40,23 +41,35 @@ class Phases:
     @classmethod
     def of(cls, recipe: Recipe, steps: int) -> "Phases":
         """The phases of a recipe in a run of `steps` steps. Raises RecipeError if a phase of it has no steps."""
-        phases = cls(
+        phases = cls._planned(recipe, steps)
+        for phase, share in phases._without_steps(recipe):
+            enough = next(more for more in count(steps + 1) if not cls._planned(recipe, more)._without_steps(recipe))
+            raise RecipeError(
+                f"{steps} steps leave none for the {phase.value} phase, whose share is {share}: take {enough} or more."
+            )
+        return phases
+
+    @classmethod
+    def _planned(cls, recipe: Recipe, steps: int) -> "Phases":
+        return cls(
             steps,
             round(steps * recipe.relaxed_share),
             round(steps * (1 - recipe.decoder_share - recipe.prior_share)),
             round(steps * (1 - recipe.prior_share)),
         )
+
+    def _without_steps(self, recipe: Recipe) -> list[tuple[Phase, float]]:
+        """The phases of a recipe that have no steps, with their shares."""
         lengths = {
-            Phase.RELAXED: (recipe.relaxed_share, phases.joint_from),
-            Phase.DECODER: (recipe.decoder_share, phases.prior_from - phases.decoder_from),
-            Phase.PRIOR: (recipe.prior_share, steps - phases.prior_from),
+            Phase.RELAXED: (recipe.relaxed_share, self.joint_from),
+            Phase.DECODER: (recipe.decoder_share, self.prior_from - self.decoder_from),
+            Phase.PRIOR: (recipe.prior_share, self.steps - self.prior_from),
         }
-        for phase, (share, length) in lengths.items():
-            if (recipe.relaxed_share or phase is Phase.PRIOR) and share and not length:
-                raise RecipeError(
-                    f"{steps} steps leave none for the {phase.value} phase, whose share is {share}: take more."
-                )
-        return phases
+        return [
+            (phase, share)
+            for phase, (share, length) in lengths.items()
+            if (recipe.relaxed_share or phase is Phase.PRIOR) and share and not length
+        ]
 
     def at(self, step: int) -> Phase:
         """The phase of a step, which counts from 0."""

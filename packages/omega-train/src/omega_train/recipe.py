@@ -158,6 +158,7 @@ class Recipe:
                 self.lambda_min > 0 and self.lambda_max < 1,
                 "with a relaxed phase, lambda lies between 0 and 1, without these",
             )
+            _check(not self.sort_channels, "channels are sorted after a relaxed phase anyway: leave out sort-channels")
         named = re.fullmatch(r"[\w. -]+", self.name) and self.name.strip(". ")
         _check(bool(named), f"the name of a recipe is letters, digits, dots and hyphens, not {self.name!r}")
 
@@ -187,6 +188,10 @@ class Recipe:
         return tomli_w.dumps(values)
 
 
+_DESCRIBED = {"architecture", "quantizer", "prior", "latent-channels", "channels", "alphabet"}
+"""The settings that a description tells of."""
+
+
 def recipe_names() -> list[str]:
     """The names of the recipes that come with this package."""
     folder = files("omega_train") / "recipes"
@@ -198,9 +203,9 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
 
     name_or_path: the name of a recipe of this package, or the path of a TOML file.
     overrides: values of settings by their names in the file, such as "batch-size"; None keeps the value of the file.
-        Options of components are added to those of the file, unless another component is chosen, with which the
-        description of the file is left out, too; the matrix-learning-rate of the file is kept unless another optimizer
-        than "muon" is chosen.
+        Options of components are added to those of the file, unless another component is chosen. With other components
+        or sizes of the codec, the description of the file is left out; with another optimizer than "muon", its
+        matrix-learning-rate.
 
     Raises RecipeError for an unknown recipe, an unknown setting or an invalid value.
     """
@@ -213,11 +218,11 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     for length, other in (("epochs", "steps"), ("steps", "epochs")):
         if length in changes and other not in changes:
             values.pop(other, None)
-    for kind in ("architecture", "quantizer", "prior", "dataset", "trainer"):
-        if kind in changes and changes[kind] != values.get(kind):
-            values.pop(f"{kind}-options", None)  # they belong to another component
-            if kind in ("architecture", "quantizer", "prior"):
-                values.pop("description", None)  # it describes another codec
+    changed = {key for key, value in changes.items() if value != values.get(key)}
+    for kind in changed & {"architecture", "quantizer", "prior", "dataset", "trainer"}:
+        values.pop(f"{kind}-options", None)  # they belong to another component
+    if changed & _DESCRIBED:
+        values.pop("description", None)  # it describes another codec
     if changes.get("optimizer", "muon") != "muon":
         values.pop("matrix-learning-rate", None)  # no other optimizer has one
     for key, options in changes.items():

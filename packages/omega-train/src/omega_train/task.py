@@ -81,6 +81,13 @@ class CodecTask(LightningModule):
             if getattr(self.recipe, setting) and (lacking := self.lacking(method)):
                 asked = setting.replace("_", "-")
                 raise ComponentError(f"the {lacking[0]} has no `{method}`, which {asked} needs.")
+        if self.recipe.relaxed_share and not self.quantizer.needs_prior:
+            raise ComponentError(
+                f"the quantizer {self.recipe.quantizer} has no alphabet of symbols, which relaxed-share needs."
+            )
+        relaxes = implements(self.quantizer, Quantizer, "relaxed")
+        if self.recipe.relaxed_share and relaxes and (lacking := self.lacking("interval_bits")):
+            raise ComponentError(f"the {lacking[0]} has no `interval_bits`, which relaxed-share needs.")
         if self.recipe.prior_share and (self.prior is None or not list(self.prior.parameters())):
             raise ComponentError(f"the prior {self.recipe.prior} has no parameters, which prior-share would train.")
 

@@ -224,6 +224,9 @@ class ImageCodec(nn.Module):
         image: (B, colors, H, W), floating-point in [0, 1].
         kept: (B,), int64, the number of kept channels of each image, from 0 to C; all C if None.
 
+        In a training loop, the prior is then given the symbols (`Prior.observe`): one that counts them, such as
+        `static`, learns by nothing else.
+
         The quantizer runs without autocast. The size has to be one of the architecture (`Architecture.latent_size`);
         it is checked for files, not here. Raises ValueError for images or `kept` of another shape or type.
         """

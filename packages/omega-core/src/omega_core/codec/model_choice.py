@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from functools import cached_property
 
+import numpy as np
+
 from omega_core.codec.model import Model, warn_if_missed
 from omega_core.codec.picture_encoder import PictureEncoder
 from omega_core.errors import ImageError, NotEnoughMemoryError, RateError
@@ -17,6 +19,7 @@ from omega_core.images.reading import PictureLike
 
 _SIDE = 8  # pixels, of the blocks that are looked at
 _SAMPLED = 4  # one row of blocks of so many
+_FEW = 16  # different values of pixels, fewer than any photograph has
 _FLAT = 0.15  # share of blocks of one color, which 2 % of photographs have, and nearly all screenshots and drawings
 
 _log = logging.getLogger(__name__)
@@ -25,11 +28,11 @@ _log = logging.getLogger(__name__)
 class ModelChoice(PictureEncoder):
     """Encodes pictures with a model for photographs or, where that is better, with one for screens.
 
-    A picture is encoded with both if much of it has a single color, as screenshots and drawings do, or if the file of
-    the first model is whole and still smaller than wanted. Of both files, the one of the wanted size with the higher
-    PSNR is taken, or that of the wanted PSNR with fewer bytes. Without a limit, the wanted size is that of all channels
-    of the first model. The first model is taken where the other refuses: a picture for the memory that decoding may
-    take, or a size for its smallest file.
+    A picture is encoded with both if much of it has a single color, as screenshots and drawings do, if it has few
+    different values, as dithered pictures do, or if the file of the first model is whole and still smaller than wanted.
+    Of both files, the one of the wanted size with the higher PSNR is taken, or that of the wanted PSNR with fewer
+    bytes. Without a limit, the wanted size is that of all channels of the first model. The first model is taken where
+    the other refuses: a picture for the memory that decoding may take, or a size for its smallest file.
 
     photos: the first model.
     screens: the other one, or what returns it when it is needed first.
@@ -100,11 +103,16 @@ def _quality(model: Model, file: OmegaFile, picture: Picture) -> float:
 
 
 def looks_drawn(pixels: Pixels) -> bool:
-    """Whether much of a picture (colors, H, W) consists of blocks of a single color, as in screenshots and drawings."""
+    """Whether much of a picture (colors, H, W) consists of blocks of a single color, or it has few different values.
+
+    Screenshots and drawings have such blocks, dithered pictures few values.
+    """
     colors, height, width = pixels.shape
     rows, across = height // _SIDE, width // _SIDE
     if not rows or not across:
         return False
+    if np.count_nonzero(np.bincount(pixels[:, ::_SAMPLED].reshape(-1), minlength=256)) <= _FEW:
+        return True
     blocks = pixels[:, : rows * _SIDE, : across * _SIDE].reshape(colors, rows, _SIDE, across, _SIDE)[:, ::_SAMPLED]
     flat = (blocks.max(axis=(2, 4)) == blocks.min(axis=(2, 4))).all(axis=0)
     return float(flat.mean()) >= _FLAT

@@ -22,6 +22,9 @@ from omega_core.format.rate_control import Rate
 from omega_core.images.pictures import Picture, Pixels
 from omega_train.evaluation.quality import DEFAULT_METRICS, METRICS, qualities
 
+EXACT = 100.0
+"""What a picture that is decoded exactly counts in means of qualities in dB: more than any other has."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -146,7 +149,11 @@ def measure(
 
 
 def summarize(measurements: Iterable[Measurement]) -> list[Point]:
-    """The means over pictures for each codec and setting, in the order of their first measurements."""
+    """The means over pictures for each codec and setting, in the order of their first measurements.
+
+    Qualities in dB are infinite for pictures that are decoded exactly, such as white ones. Among others, which are not,
+    they count as EXACT dB, so that the mean remains a number.
+    """
     groups: dict[tuple[str, int], list[Measurement]] = {}
     for each in measurements:
         groups.setdefault((each.codec, each.setting), []).append(each)
@@ -154,9 +161,16 @@ def summarize(measurements: Iterable[Measurement]) -> list[Point]:
     def means(group: list[Measurement]) -> dict[str, Any]:
         names = [entry.name for entry in fields(Point) if entry.name not in ("codec", "setting", "images")]
         columns = {name: [getattr(each, name) for each in group] for name in names}
-        return {name: None if None in column else fmean(column) for name, column in columns.items()}
+        return {name: None if None in column else _mean(column) for name, column in columns.items()}
 
     return [Point(codec, setting, len(group), **means(group)) for (codec, setting), group in groups.items()]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of numbers, of which infinite ones count as EXACT unless all are."""
+    if all(map(math.isinf, values)):
+        return values[0]
+    return fmean(EXACT if math.isinf(value) else value for value in values)
 
 
 def write_table(path: Path, rows: Sequence[Any]) -> None:
