@@ -137,5 +137,4 @@ def _unreadable(path: Place, problem: Exception) -> ModelFileError:
         return ModelFileError(f"there is no model {path}. Name a .safetensors file that `omega train` wrote.")
     if path.is_dir():
         return ModelFileError(f"{path} is a folder; a model is a .safetensors file in it, such as model.safetensors.")
-    reason = f" ({problem})" if path.suffix == ".safetensors" else ""
-    return ModelFileError(f"{path} is not a model{reason}. Name a .safetensors file that `omega train` wrote.")
+    return ModelFileError(f"{path} is not a model ({problem}). Name a .safetensors file that `omega train` wrote.")
