@@ -315,9 +315,6 @@ def test_a_run_that_is_relaxed_to_its_end_leaves_a_model_too(phased: Make, tmp_p
     assert model.decompress(model.compress(images().pixels[0, 0])).size == (28, 28)
     train(phased(steps=14, relaxed_share=1.0, decoder_share=0.0), tmp_path / "run", **CPU, resume=True)
     assert load_model(path).fingerprint != model.fingerprint
-    with pytest.raises(TrainingError, match="the run is at step 14 already, after the 13 of the recipe"):
-        train(phased(steps=13, relaxed_share=1.0, decoder_share=0.0), tmp_path / "run", **CPU, resume=True)
-    assert load_recipe(str(tmp_path / "run" / "recipe.toml")).steps == 14
 
 
 def test_symbols_that_are_all_the_same_after_the_relaxed_phase_are_named(phased: Make, tmp_path: Path) -> None:

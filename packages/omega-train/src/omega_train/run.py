@@ -107,7 +107,7 @@ def check_data(recipe: Recipe, pictures: Path | str | Mapping[Path | str, float]
 def _check_resumable(recipe: Recipe, folder: Path) -> str:
     """Raise TrainingError if a run cannot be resumed; return a line for the log, or ""."""
     try:
-        done = torch.load(folder / "last.ckpt", weights_only=True, map_location="meta")["global_step"]
+        torch.load(folder / "last.ckpt", weights_only=True, map_location="meta")
     except Exception as problem:  # unpickling damaged bytes raises exceptions of any class
         raise TrainingError(f"{folder}/last.ckpt is damaged and cannot be resumed. Name another --output.") from problem
     before = load_recipe(str(folder / "recipe.toml"))
@@ -121,8 +121,6 @@ def _check_resumable(recipe: Recipe, folder: Path) -> str:
             f"the run in {folder} has another recipe: {', '.join(changed)}. Its own is {folder / 'recipe.toml'}: resume"
             " with that, or name another --output."
         )
-    if recipe.steps is not None and recipe.steps < done:
-        raise TrainingError(f"the run is at step {done} already, after the {recipe.steps} of the recipe: give it more.")
     if (before.epochs, before.steps) != (recipe.epochs, recipe.steps):
         return "the run has another length now; schedules of learning rates follow it from this step"
     return ""
