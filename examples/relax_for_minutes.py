@@ -48,8 +48,7 @@ def relaxed(name: str, device: torch.device, batch_size: int | None, seed: int |
     if device.type == "cuda":
         options["memory"] = GPU_SHARE * torch.cuda.mem_get_info(device)[0] / 2**30
     shares = {"relaxed-share": 1.0, "decoder-share": 0.0, "prior-share": 0.0}
-    changes = {**shares, "batch-size": batch_size, "seed": seed}
-    return load_recipe(name, {**changes, "dataset-options": options})
+    return load_recipe(name, {**shares, "batch-size": batch_size, "seed": seed, "dataset-options": options})
 
 
 def measured(run: Path, batch_size: int, seconds: float) -> dict[str, float | int]:

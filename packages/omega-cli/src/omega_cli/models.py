@@ -30,7 +30,7 @@ def models(
     ] = False,
     size: Annotated[
         str | None,
-        typer.Option(help="Width×height, such as 768x512, to count operations for: --parameters follows."),
+        typer.Option(help="Width×height, such as 768x512, to count operations for; implies --parameters."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from omega_quant.nested_numbers import zero_symbol
+
 _APART = 4.0  # start of the interval of numbers that were not 0, in steps of the next stage; the others end at 2
 _NEVER = 1000.0  # bias of an unused symbol: its activation is never nearest to zero
 
@@ -52,7 +54,7 @@ class Cells:
 
         These are five symbols from S/2 − 2 on; the others are unused. alphabet: S, at least 6.
         """
-        unused, used = torch.zeros(alphabet), slice(alphabet // 2 - 2, alphabet // 2 + 3)
+        unused, used = torch.zeros(alphabet), slice(zero_symbol(alphabet) - 1, zero_symbol(alphabet) + 4)
         cells = cls(unused.clone(), unused + _NEVER, unused.clone(), unused.clone())
         cells.slope[used] = torch.tensor([1.0, 0.5, 1.0, 1.0, 1.0])
         cells.bias[used] = -torch.tensor([-1.5, 0.0, 1.5, _APART + 0.5, _APART + 1.5])
@@ -68,4 +70,4 @@ class Cells:
 
 
 def _levels(alphabet: int) -> Tensor:
-    return torch.arange(alphabet, dtype=torch.float32) - (alphabet // 2 - 1)
+    return torch.arange(alphabet, dtype=torch.float32) - zero_symbol(alphabet)

@@ -113,7 +113,8 @@ def read_model(path: Path) -> ModelFile:
         raise _unreadable(path, problem) from problem
     if not whole:
         raise ModelFileError(
-            f"the model {path} is damaged: its fingerprint does not match. Get it again; a copy in the cache, delete."
+            f"the model {path} is damaged: its fingerprint does not match. Get it again, or delete it"
+            " if it is a copy in the cache."
         )
     return ModelFile(description, mark, arrays)
 
