@@ -1,12 +1,14 @@
+import errno
 import json
+import os
 import random
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-import omega_core.codec.model_file
 from omega_core.codec.model_file import Choice, Description, fingerprint, read_description, read_model, write_model
 from omega_core.errors import ModelFileError, OutputError
 
@@ -72,6 +74,12 @@ def test_writing_returns_the_fingerprint_and_leaves_one_file(tmp_path):
     assert mark == read_model(tmp_path / "a.safetensors").fingerprint
     assert len(bytes.fromhex(mark)) == 32
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_the_same_contents_are_the_same_bytes(tmp_path):
+    for number in range(8):
+        write_model(tmp_path / f"{number}.safetensors", DESCRIPTION, ARRAYS)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 def test_a_description_with_all_it_can_say_comes_back(tmp_path):
@@ -201,12 +209,14 @@ def test_a_model_that_cannot_be_written_is_an_output_error(path, monkeypatch):
     with pytest.raises(OutputError, match="cannot write"):
         write_model(path / "model.safetensors", DESCRIPTION, ARRAYS)
 
-    def full(arrays, target, metadata):
-        target.write_bytes(b"half")
-        raise omega_core.codec.model_file.SafetensorError("No space left on device")
-
-    monkeypatch.setattr(omega_core.codec.model_file, "save_file", full)
     before = path.read_bytes()
+
+    def full(self, data):
+        with self.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="No space left on device"):
         write_model(path, DESCRIPTION, ARRAYS)
     assert path.read_bytes() == before

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from omega_core.codec.description import Choice as Choice
 from omega_core.codec.description import Description as Description
 from omega_core.coding.tables import Arrays
 from omega_core.errors import ModelFileError
-from omega_core.file_io import replacing
+from omega_core.file_io import write_whole
 from omega_core.places import Place, Url
 
 FORMAT = 1
@@ -69,15 +69,22 @@ def fingerprint(description: Description, arrays: Mapping[str, NDArray[Any]]) ->
 
 
 def write_model(path: Path, description: Description, arrays: Arrays) -> str:
-    """Write a model file and return its fingerprint. Raises OutputError."""
+    """Write a model file, the same bytes for the same contents, and return its fingerprint. Raises OutputError."""
     mark = fingerprint(description, arrays)
     metadata = {"format": f"omega {FORMAT}", "omega": json.dumps(asdict(description)), "fingerprint": mark}
-    with replacing(path) as temporary:
-        try:
-            save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary, metadata)
-        except SafetensorError as problem:  # also for a full disk
-            raise OSError(str(problem)) from problem
+    data = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
+    write_whole(path, _with_sorted_metadata(data))
     return mark
+
+
+def _with_sorted_metadata(data: bytes) -> bytes:
+    """A .safetensors file with its metadata in the order of their names; the library writes them in any order."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # arrays are aligned to 8 bytes
+    return b"".join((len(text).to_bytes(8, "little"), text, memoryview(data)[start:]))
 
 
 def read_description(place: Place) -> tuple[Description, str]:
