@@ -158,3 +158,9 @@ def test_a_bfloat16_latent_is_clamped_to_the_alphabet() -> None:
     quantizer = IntegerQuantizer(latent_channels=1, channels=1, alphabet=1024)
     latent = torch.tensor([-600.0, 600.0], dtype=torch.bfloat16).reshape(2, 1, 1, 1)
     assert quantizer.symbols(latent).flatten().tolist() == [0, 1023]
+
+
+def test_what_is_no_number_has_the_symbol_of_0() -> None:
+    quantizer = IntegerQuantizer(latent_channels=1, channels=1, alphabet=16)
+    latent = torch.tensor([torch.nan, torch.inf, -torch.inf, 0.0]).view(1, 1, 1, 4)
+    assert quantizer.symbols(latent).flatten().tolist() == [7, 15, 0, 7]

@@ -150,3 +150,31 @@ def test_dead_zones_that_cannot_be_are_refused(options: dict[str, object]) -> No
 def test_relaxed_steps_have_the_coarser_first() -> None:
     with pytest.raises(ComponentError, match="two steps above 0, the coarser first"):
         quantizer(relaxed_steps=[0.1, 1.0])
+
+
+@pytest.mark.parametrize(("stages", "channels"), [([1, 1, 1], 11), ([1, 1, 1, 1, 1], 22)])
+def test_stages_of_equal_sizes_do_not_shrink_where_they_are_rounded(stages: list[float], channels: int) -> None:
+    omega = quantizer(stages=stages, channels=channels, latent_channels=5)
+    latent = torch.rand(1, 5, 30, 30) * 0.8 - 0.4
+    symbols = omega.symbols(latent)
+    lower, upper = omega.cells(symbols)
+    inside = (latent >= lower - 1e-5) & (latent <= upper + 1e-5)
+    assert inside.all()
+    sizes = torch.bincount(omega.stage).tolist()
+    assert sizes == sorted(sizes)
+
+
+def test_a_stage_has_at_most_as_many_channels_as_the_latent() -> None:
+    with pytest.raises(ComponentError, match="at most 6 channels"):
+        quantizer(stages=[1, 1], channels=14)
+
+
+def test_a_channel_without_the_one_that_it_was_made_to_refine_has_no_cells() -> None:
+    for dropped in ([0, 3], [1, 9], [3]):
+        omega = quantizer()
+        omega.select_channels([c for c in range(14) if c not in dropped])
+        loaded = quantizer(channels=omega.channels)
+        loaded.load_state_dict(omega.state_dict())
+        for each in (omega, loaded):
+            with pytest.raises(ComponentError, match="channels are missing that others refine"):
+                each.cells(torch.zeros(1, omega.channels, 1, 1, dtype=torch.int64))

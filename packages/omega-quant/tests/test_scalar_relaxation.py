@@ -139,3 +139,37 @@ def test_without_a_rank_fineness_is_the_share_of_the_channels() -> None:
     omega.set_fineness(torch.zeros(7))
     fineness: Tensor = omega.fineness(torch.tensor([0, 3, 6]))
     assert fineness.tolist() == [0.0, 0.5, 1.0]
+
+
+def test_a_quantizer_without_some_channels_is_fitted_alike_when_it_was_loaded() -> None:
+    options = {"stages": [1, 1, 1], "dead_zone": True, "latent_channels": 4}
+    latent = torch.rand(1, 4, 20, 20) * 2 - 1
+    omega = relaxed_omega(**options, channels=12)
+    omega.fit()
+    omega.select_channels([0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11])  # the second stage has more channels than the first
+    loaded = relaxed_omega(**options, channels=11)
+    loaded.load_state_dict(omega.state_dict())
+    for each in (omega, loaded):
+        each.fit()
+    with torch.no_grad():
+        found = [each.latent(each.symbols(latent)) for each in (omega, loaded)]
+    assert torch.equal(*found)
+    assert (found[0] - latent).abs().max() < 0.1
+
+
+def test_a_quantizer_whose_stages_shrink_cannot_be_fitted() -> None:
+    omega = relaxed_omega(stages=[1, 1], dead_zone=True, channels=12)
+    omega.select_channels(range(11))
+    for attempt in (omega.fit, omega.relax):
+        with pytest.raises(ComponentError, match="do not shrink, but channels were dropped"):
+            attempt()
+
+
+def test_fineness_rises_whatever_the_order_of_channels_and_frozen_parameters_stay_frozen() -> None:
+    omega = relaxed_omega()
+    omega.set_fineness(torch.tensor([0.0, 0.1, 0.3, 0.4, 0.8, 0.9, 1.0]))
+    omega.bias.requires_grad_(False)
+    omega.select_channels([5, 0, 2])
+    torch.testing.assert_close(omega.fineness(torch.arange(4)), torch.tensor([0.0, 0.1, 0.4, 1.0]))
+    assert not omega.bias.requires_grad
+    assert omega.slope.requires_grad

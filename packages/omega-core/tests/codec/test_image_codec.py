@@ -12,6 +12,7 @@ from omega_core.architectures.openimages import OpenImagesArchitecture
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.contracts import Architecture, Prior, Quantized, Quantizer
 from omega_core.errors import ComponentError
+from omega_core.testing.reference import ReferencePrior
 
 
 class Told(Architecture):
@@ -226,3 +227,46 @@ def test_a_prior_that_does_not_fit_the_quantizer_is_refused():
             setattr(quantizer, name, value)
         with pytest.raises(ComponentError):
             ImageCodec(Told(), quantizer, Rising())
+    for channels, alphabet in ((3, 8), (5, 8), (4, 7), (4, 16)):
+        with pytest.raises(ComponentError, match=f"the prior is for {channels} channels of {alphabet} symbols"):
+            ImageCodec(Told(), Straight(), ReferencePrior(channels=channels, alphabet=alphabet))
+
+
+def test_images_of_another_type_than_the_weights_are_refused_without_autocast(codec, image):
+    for dtype in (torch.float64, torch.bfloat16):
+        with pytest.raises(ValueError, match="this codec computes in torch"):
+            codec(image.to(dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        codec(image.bfloat16())
+    assert codec.double()(image.double()).reconstruction.dtype == torch.float64
+
+
+def test_a_codec_in_16_bits_is_trained(image):
+    class Precise(Straight):
+        """Quantizes in float32, whatever the type of the latent."""
+
+        def forward(self, latent, prior=None, kept=None):
+            return super().forward(latent.float(), prior, kept)
+
+    output = ImageCodec(Told(), Precise(), Rising()).bfloat16()(image.bfloat16())
+    assert output.reconstruction.dtype == output.latent.dtype == torch.bfloat16
+    output.reconstruction.float().square().sum().backward()
+
+
+def test_a_batch_without_images_gives_none(codec, image):
+    for step in (codec, codec.with_frozen_symbols, ImageCodec(Told(), Straight()).with_frozen_symbols):
+        output = step(image[:0])
+        assert len(output.reconstruction) == len(output.symbols) == 0
+        assert output.bits.shape == (0,)
+
+
+def test_a_prior_without_a_density_of_latents_cannot_be_relaxed(codec):
+    with pytest.raises(ComponentError, match="a prior with a density of latents"):
+        codec.relax()
+
+
+@pytest.mark.parametrize("side", [0, -5, 1.5, True])
+def test_tiles_have_whole_sides(side):
+    codec = ImageCodec(OpenImagesArchitecture(latent_channels=4, width=4), Straight())
+    with pytest.raises(ValueError, match="the side of a tile"):
+        codec.encode_symbols(torch.rand(1, 3, 64, 64), tile=side)

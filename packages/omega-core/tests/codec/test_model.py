@@ -11,6 +11,7 @@ from omega_core.codec.loading import load_model
 from omega_core.errors import (
     ComponentError,
     ImageError,
+    RateError,
 )
 from omega_core.format.file import OmegaFile
 from omega_core.testing.simulated_device import elsewhere
@@ -57,6 +58,25 @@ def test_bits_of_symbols_are_those_of_the_frozen_tables(model, picture):
     counts = np.diff(model.files.prior.cumulative)
     rows = np.repeat(np.arange(64), 6)
     assert coded.bits_until()[-1] == pytest.approx(-np.log2(counts[rows, coded.symbols] / 2**16).sum())
+
+
+def test_counts_are_rising_numbers_that_the_model_has(model, one_rate, picture):
+    for each, counts in (
+        (model, [2, 1]),
+        (model, [1, 1]),
+        (model, [1.5]),
+        (model, [0]),
+        (model, [65]),
+        (one_rate, [2]),
+    ):
+        with pytest.raises(RateError, match="rising numbers of channels"):
+            each.encode(picture, counts=counts)
+    assert list(one_rate.encode(picture).lengths) == [4]
+
+
+def test_lengths_of_prefixes_rise(model, picture):
+    with pytest.raises(ValueError, match="numbers of bytes rise"):
+        next(model.decompress_prefixes(model.compress(picture), [30, 20]))
 
 
 def test_prefixes_of_a_file_are_decompressed_as_each_truncated_file(model, picture):

@@ -197,6 +197,21 @@ def test_a_description_nested_deeper_than_can_be_read_is_refused(tmp_path, read,
         read(tmp_path / "deep.safetensors")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"recipe": [1, 2]},
+        {"versions": 5},
+        {"recipe": json.loads('{"a":' * 900 + "1" + "}" * 900)},
+        {"architecture": {"name": "omega-core/mnist", "options": {"a": json.loads("[" * 900 + "]" * 900)}}},
+    ],
+    ids=["recipe", "versions", "deep recipe", "deep options"],
+)
+def test_settings_are_tables_that_can_be_printed(changed):
+    with pytest.raises(ValueError, match=r"are tables|levels at most"):
+        Description.from_json(json.dumps(asdict(DESCRIPTION) | changed))
+
+
 @READERS
 def test_a_folder_and_a_missing_path_say_what_to_name(tmp_path, read):
     with pytest.raises(ModelFileError, match=r"is a folder; a model is a \.safetensors file in it"):

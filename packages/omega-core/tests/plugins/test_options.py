@@ -111,6 +111,8 @@ def test_a_text_becomes_a_value_of_the_type(fancy: Options, text: str, value: ob
         ("mode=quick", "has to be 'fast' or 'slow', not 'quick'"),
         ("on=1", "has to be true or false, not '1'"),
         ("limit=high", "has to be none or a number, not 'high'"),
+        ("limit=inf", "has to be none or a number, not 'inf'"),
+        ("share=nan", "has to be a number, not 'nan'"),
         ("sizes=1,b", "has to be none or a list of an integer, not '1,b'"),
         ("level=3", "has no option 'level'. Did you mean 'levels'? Its options: levels, steps, share, mode"),
         ("channels=3", "has no option 'channels'"),
@@ -131,6 +133,9 @@ def test_a_text_that_does_not_fit_is_named(fancy: Options, text: str, message: s
         ({"on": 1}, "has to be true or false, not 1"),
         ({"sizes": [1, "2"]}, "has to be none or a list of an integer, not [1, '2']"),
         ({"mode": "quick"}, "has to be 'fast' or 'slow', not 'quick'"),
+        ({"share": float("inf")}, "has to be a number, not inf"),
+        ({"share": float("nan")}, "has to be a number, not nan"),
+        ({"share": 10**400}, "has to be a number, not 1000"),
     ],
 )
 def test_a_value_of_another_type_is_named(fancy: Options, options: dict[str, Any], message: str) -> None:

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from omega_core.coders.fixed import FixedCoder as FixedCoder
     from omega_core.coders.range import RangeCoder as RangeCoder
     from omega_core.coders.raw import RawCoder as RawCoder
-    from omega_entropy.coders.torchac import TorchacCoder as TorchacCoder
     from omega_entropy.priors.context import ContextPrior as ContextPrior
     from omega_entropy.priors.factorized import FactorizedPrior as FactorizedPrior
     from omega_entropy.priors.regression import RegressionPrior as RegressionPrior

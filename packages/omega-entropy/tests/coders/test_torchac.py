@@ -10,7 +10,7 @@ pytestmark = pytest.mark.torchac
 
 @pytest.fixture(scope="module")
 def coder():
-    from omega_entropy import TorchacCoder
+    from omega_entropy.coders.torchac import TorchacCoder
 
     return TorchacCoder()
 

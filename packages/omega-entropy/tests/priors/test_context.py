@@ -689,3 +689,13 @@ def test_a_group_of_small_activations_does_not_set_the_units_of_the_others(train
     one, other = (each.net.state_dict() for each in begun)
     for name in ("inputs.weight", "own.weight"):
         assert 0.25 <= float(one[name].abs().max() / other[name].abs().max()) <= 4
+
+
+def test_symbols_that_the_first_batch_lacked_can_be_learned():
+    prior = untrained()
+    prior.follow(refinement())
+    prior.observe(torch.full((2, C, 6, 8), MIDDLE), torch.full((2,), C))
+    bits = prior.channel_bits(pictures(0))
+    assert bits.isfinite().all()
+    bits.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in prior.parameters())

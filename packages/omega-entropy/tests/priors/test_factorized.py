@@ -125,7 +125,7 @@ def test_freezing_leaves_the_prior_as_it_was(dtype):
         assert now is then
         assert now.requires_grad
     for name, tensor in prior.state_dict().items():
-        assert tensor.dtype == dtype
+        assert tensor.dtype == before[name].dtype
         assert torch.equal(tensor, before[name])
 
 
@@ -230,3 +230,12 @@ def test_without_counting_the_tables_are_the_densitys():
     prior = FactorizedPrior(channels=2, alphabet=8, lowest=-3, latent_size=(2, 3), counted=False)
     assert not prior.observes
     assert prior.freeze().rows.shape == (2, 1)
+
+
+def test_tables_of_positions_are_for_one_size():
+    prior = FactorizedPrior(channels=2, alphabet=4, latent_size=(2, 2))
+    assert prior.code_lengths(3, 3).shape == (2, 1, 4)
+    prior.recount()
+    assert prior.code_lengths(2, 2).shape == (2, 4, 4)
+    with pytest.raises(ValueError, match="tables for 4 positions, not 3×3"):
+        prior.code_lengths(3, 3)

@@ -72,3 +72,28 @@ def test_two_processes_count_what_one_does(prior, tmp_path):
     assert all(np.array_equal(one[name], two[name]) for name in one)
     if isinstance(prior(), ContextPrior):
         assert "tables" in one  # and not the tables of `static`
+
+
+TRAINED = """
+import sys
+import torch
+from torch import distributed
+
+folder, rank = sys.argv[1], int(sys.argv[2])
+torch.set_num_threads(1)
+distributed.init_process_group("gloo", store=distributed.FileStore(folder + "/store", 2), rank=rank, world_size=2)
+prior = torch.load(folder + "/prior.pt", weights_only=False).train()
+prior.channel_bits(torch.full((2, 3, 6, 5), 7 * rank))  # as in the last step, each process sees its own pictures
+prior.recount()
+torch.save(prior.net.ranges, folder + f"/ranges-{rank}.pt")
+distributed.destroy_process_group()
+"""
+
+
+def test_processes_that_saw_different_pictures_round_the_net_alike(tmp_path):
+    torch.save(context(), tmp_path / "prior.pt")
+    started = [subprocess.Popen([sys.executable, "-c", TRAINED, str(tmp_path), str(rank)]) for rank in range(2)]
+    assert [each.wait(timeout=120) for each in started] == [0, 0]
+    first, second = (torch.load(tmp_path / f"ranges-{rank}.pt") for rank in range(2))
+    assert first.any()
+    assert torch.equal(first, second)

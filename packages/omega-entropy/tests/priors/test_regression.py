@@ -240,3 +240,13 @@ def test_sizes_of_latents_that_were_decoded_do_not_stay_in_memory(frozen):
     finally:
         tracemalloc.stop()
     assert taken[-1] < 1.3 * taken[8]
+
+
+@pytest.mark.parametrize(("alphabet", "parents"), [(4096, 8), (512, 40)])
+def test_scores_of_many_symbols_and_parents_fit_32_bits(alphabet, parents):
+    symbols = torch.randint(0, alphabet, (4, 41, 8, 8), generator=torch.Generator().manual_seed(0))
+    symbols[:, 40] = symbols[:, :40].float().mean(1).long()
+    prior = RegressionPrior(channels=41, alphabet=alphabet, parents=parents)
+    prior.recount()
+    prior.observe(symbols, torch.full((4,), 41))
+    assert np.abs(prior.freeze().scores.weights).max() > 100

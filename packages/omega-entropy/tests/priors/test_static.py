@@ -164,3 +164,19 @@ def test_two_processes_count_what_one_would_with_their_batches_joined(batch, tmp
         expected.append(alone.seen.counts.tolist())
     for output, _ in outputs:
         assert [json.loads(line) for line in output.splitlines()] == expected
+
+
+def test_counts_stay_float64_where_a_model_gets_another_type(batch):
+    prior = make(size=None)
+    prior.observe(*batch)
+    before = prior.code_lengths(*SIZE)
+    for changed in (prior.half(), prior.to("cpu", torch.float32), prior.to(torch.bfloat16)):
+        assert changed.seen.counts.dtype == torch.float64
+        assert torch.equal(changed.code_lengths(*SIZE), before)
+    assert prior.to("meta", torch.float32).seen.counts.is_meta
+
+
+def test_symbols_of_another_size_than_the_fixed_one_are_not_counted(batch):
+    symbols, kept = batch
+    with pytest.raises(ValueError, match="these counts are for"):
+        make().observe(symbols[:, :, :1], kept)

@@ -56,9 +56,9 @@ class IntegerQuantizer(Quantizer):
         return Quantized(values * mask, bits, self.symbols(latent.detach()))
 
     def symbols(self, latent: Tensor) -> Tensor:
-        """The symbols (B, C, h, w), int64, of a latent (B, C, h, w); symbol 0 is −(S/2 − 1)."""
+        """The symbols (B, C, h, w), int64, of a latent (B, C, h, w); symbol 0 is −(S/2 − 1), that of NaN is 0's."""
         latent = latent.float() if latent.dtype in (torch.float16, torch.bfloat16) else latent
-        return latent.round().clamp(self.lowest, self.highest).long() - self.lowest
+        return latent.round().clamp(self.lowest, self.highest).nan_to_num(0).long() - self.lowest
 
     def latent(self, symbols: Tensor) -> Tensor:
         """The latent (B, C, h, w) of the first n channels of symbols (B, n, h, w); what is missing is 0."""

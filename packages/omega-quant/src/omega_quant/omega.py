@@ -137,6 +137,8 @@ class OmegaQuantizer(Quantizer):
             )
         if not (len(relaxed_steps) == 2 and 0 < relaxed_steps[1] < relaxed_steps[0]):
             raise ComponentError(f"relaxed-steps are two steps above 0, the coarser first, not {list(relaxed_steps)}.")
+        bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
+        sizes = [end - first for first, end in pairwise(bounds)]
         if dead_zone and (
             rank is None or len(stages) < 2 or finer != 2 or alphabet < 6 or list(stages) != sorted(stages)
         ):
@@ -144,6 +146,12 @@ class OmegaQuantizer(Quantizer):
                 "dead zones are for a rank, two or more stages that do not shrink, each finer by 2, and at least 6"
                 f" symbols, not rank {rank}, stages {list(stages)}, finer {finer:g} and {alphabet} symbols."
             )
+        if dead_zone:
+            sizes.sort()  # equal stages may shrink by 1 where sizes are rounded
+            if sizes[-1] > latent_channels:
+                raise ComponentError(
+                    f"stages with dead zones have at most {latent_channels} channels, as the latent has, not {sizes}."
+                )
         self.dead_zone = dead_zone
         self.temperature_growth, self.finer, self.relaxed_steps = temperature_growth, float(finer), relaxed_steps
         self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
@@ -167,9 +175,7 @@ class OmegaQuantizer(Quantizer):
         # the logarithm is learned, so that a temperature stays positive
         self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
         self._thresholds: dict[int, Thresholds] = {}  # of each stage, while its parameters are the same
-        self.stage_count = len(stages)
-        bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
-        self._sizes = [end - first for first, end in pairwise(bounds)]
+        self.stage_count, self._sizes = len(stages), sizes
         if self.stage_count > 1:  # a buffer, as channels of a stage can be dropped after training
             self.register_buffer("stage", torch.empty(channels, dtype=torch.int64))
             self.register_load_state_dict_post_hook(_index_after_load)  # type: ignore[no-untyped-call]
@@ -243,12 +249,18 @@ class OmegaQuantizer(Quantizer):
 
     def relax(self) -> None:
         """See `Quantizer.relax`. Raises ComponentError if scalar quantizers are no special case of this form."""
+        self._check_scalar()
+        self.relaxation = ScalarRelaxation(self.latent_channels, self.relaxed_steps)
+
+    def _check_scalar(self) -> None:
+        """Raise ComponentError if the channels that there are cannot be scalar quantizers along single latents."""
         if self.rectified or not all(map(self._along_latents, self._sizes)):
             raise ComponentError(
                 "the relaxed phase of the quantizer omega needs the start 'scalar' and as many channels as latent"
                 " channels or, with several stages, at most as many in each."
             )
-        self.relaxation = ScalarRelaxation(self.latent_channels, self.relaxed_steps)
+        if self.dead_zone and self._sizes != sorted(self._sizes):
+            raise ComponentError(f"stages with dead zones do not shrink, but channels were dropped: {self._sizes}.")
 
     def relaxed(self, latent: Tensor, prior: "Prior | None", kept: Tensor, fineness: Tensor) -> Quantized:
         """See `Quantizer.relaxed`. Each latent channel is rounded with a step that depends on the fineness.
@@ -272,10 +284,12 @@ class OmegaQuantizer(Quantizer):
         """See `Quantizer.fit`. Stages become scalar quantizers, the last one with the steps of fineness 1.
 
         The steps of a stage are `finer` times those of the next one. Where channels of a stage are along the first
-        latents already, in any order, they stay along these. `correction` stays, as it is in units of steps.
+        latents already, in any order, they stay along these. `correction` stays, as it is in units of steps. Raises
+        ComponentError if so many channels were dropped since `relax` that stages with dead zones shrink.
         """
         if not isinstance(self.relaxation, ScalarRelaxation):
             return
+        self._check_scalar()
         gain_D, step_D = (each[0, :, 0, 0] for each in self.relaxation(torch.ones(1, device=self.bias.device)))
         everything = [(0, torch.arange(self.channels, device=self.bias.device))]
         for number, members in self._members() if self.stage_count > 1 else everything:
@@ -405,6 +419,7 @@ class OmegaQuantizer(Quantizer):
                 (number, [c for c, of in enumerate(of_channels) if of == number]) for number in range(self.stage_count)
             )
             self._channels_of_stages = [(number, members) for number, members in stages if members]
+            self._sizes = [of_channels.count(number) for number in range(self.stage_count)]
             if self.dead_zone:
                 members_of_stages = [members for _, members in self._channels_of_stages]
                 # from the latents as integers, which are the same in all processes
@@ -547,8 +562,8 @@ class OmegaQuantizer(Quantizer):
                 "the quantizer omega has cells, which a search for better symbols needs, with dead zones, rank 1 and"
                 " channels along single latents only."
             )
-        channels_of = zip(self._parents(), self.stage.tolist(), axis_C.tolist(), strict=True)
-        if any(parent < 0 < stage and latent < self._sizes[stage - 1] for parent, stage, latent in channels_of):
+        refines = self.grid[:, zero_symbol(self.alphabet) + 2, 0] > 0  # which only the cells of `Cells.halves` have
+        if refines.tolist() != [parent >= 0 for parent in self._parents()]:
             raise ComponentError("the quantizer omega has no cells, as channels are missing that others refine.")
         steps_C = (1 / self.slope[:, zero_symbol(self.alphabet) + 1, 0].double()).float()
         members = [members for _, members in self._members()]
@@ -636,10 +651,11 @@ class OmegaQuantizer(Quantizer):
         """Keep these channels, in this order."""
         for name, parameter in list(self.named_parameters(recurse=False)):
             if name != "table_bias":  # the only one without a dimension for channels
-                setattr(self, name, nn.Parameter(parameter.detach()[list(order)]))
+                setattr(self, name, nn.Parameter(parameter.detach()[list(order)], parameter.requires_grad))
         for name, buffer in list(self.named_buffers(recurse=False)):
-            of_prefixes = name == "prefix_fineness"
-            setattr(self, name, buffer[[0, *(c + 1 for c in order)]] if of_prefixes else buffer[list(order)])
+            # fineness rises with how many channels are known, whichever they are
+            rows = [0, *(c + 1 for c in sorted(order))] if name == "prefix_fineness" else list(order)
+            setattr(self, name, buffer[rows])
         self.channels = len(order)
         self._index_stages()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 MAX_CHANNELS = 1 << 16
 """The most channels of a latent or of symbols; descriptions with more are refused."""
+_DEEPEST = 32  # levels of nested settings: more would end in a RecursionError of whoever copies or prints them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,4 +69,14 @@ class Description:
             raise ValueError("options are a table")
         if not all(isinstance(text, str) for text in (made.coder, made.text, made.card)):
             raise ValueError("the coder is named; text and card are texts")
+        if not all(isinstance(table, dict) for table in (made.recipe, made.versions)):
+            raise ValueError("recipe and versions are tables")
+        if not _is_nested([choice.options for choice in named] + [made.recipe, made.versions], _DEEPEST):
+            raise ValueError(f"options, recipe and versions are nested {_DEEPEST} levels at most")
         return made
+
+
+def _is_nested(value: Any, most: int) -> bool:
+    """Whether tables and lists in a value are nested at most so many levels."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return most >= 0 and all(_is_nested(each, most - 1) for each in inner)

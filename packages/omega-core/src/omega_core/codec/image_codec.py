@@ -71,7 +71,7 @@ class ImageCodec(nn.Module):
     the other phases. `encode_symbols` and `decode_symbols` code files, without gradients. Names in its `state_dict`
     begin with "architecture.", "quantizer." and "prior.".
 
-    Raises ComponentError if the prior does not fit the quantizer.
+    Raises ComponentError if the prior does not fit the quantizer, or has tables for another size of latents.
     """
 
     prior: Prior | None
@@ -85,8 +85,8 @@ class ImageCodec(nn.Module):
         self.colors, self.image_size = architecture.colors, architecture.image_size
         self.takes_tiles = isinstance(architecture, LocalArchitecture)
         self.made_of = None
+        self.check_fit()
         if prior is not None:
-            check_fit(quantizer, prior)
             prior.follow(quantizer.refinement())
         # both transforms take half the time on a CPU, backward too
         architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -181,8 +181,41 @@ class ImageCodec(nn.Module):
         """The integers in which files keep symbols: int16 or, for large alphabets, int64."""
         return torch.int16 if symbol_type(self.quantizer.alphabet) is np.int16 else torch.int64
 
+    def check_fit(self) -> None:
+        """Raise ComponentError if the prior cannot have probabilities of the quantizer's symbols."""
+        quantizer, prior = self.quantizer, self.prior
+        if prior is None:
+            return
+        if quantizer.alphabet > MAX_ALPHABET:
+            raise ComponentError(f"{quantizer.alphabet} symbols are more than the {MAX_ALPHABET} of a table.")
+        if quantizer.needs_likelihood and not implements(prior, Prior, "likelihood"):
+            raise ComponentError(
+                f"{type(quantizer).__name__} needs a prior with a likelihood of real values, such as factorized;"
+                f" {type(prior).__name__} has none."
+            )
+        size = self.latent_size(*self.image_size) if self.image_size else (1, 1)
+        try:
+            with torch.no_grad():
+                channels, _, alphabet = prior.code_lengths(*size).shape
+        except ValueError as problem:
+            raise ComponentError(f"the prior does not fit {size[0]}×{size[1]} positions: {problem}") from problem
+        if (channels, alphabet) != (quantizer.channels, quantizer.alphabet):
+            raise ComponentError(
+                f"the prior is for {channels} channels of {alphabet} symbols, the quantizer has {quantizer.channels} of"
+                f" {quantizer.alphabet}."
+            )
+
     def relax(self) -> None:
-        """Prepare for the relaxed phase, before the first step. Raises ComponentError if the quantizer has none."""
+        """Prepare for the relaxed phase, before the first step.
+
+        Raises ComponentError if the quantizer has none, or the prior no density for it.
+        """
+        relaxes = implements(self.quantizer, Quantizer, "relaxed")
+        if relaxes and self.prior is not None and not implements(self.prior, Prior, "interval_bits"):
+            raise ComponentError(
+                f"a relaxed phase needs a prior with a density of latents, such as static; {type(self.prior).__name__}"
+                " has none."
+            )
         self.quantizer.relax()
         if self.prior is not None:
             self.prior.relax(self.architecture.latent_channels)
@@ -205,6 +238,9 @@ class ImageCodec(nn.Module):
                 f"an image of shape {tuple(image.shape)} and {image.dtype}; this codec takes (B, {self.colors}, H, W)"
                 " of floating-point values from 0 to 1"
             )
+        weights = next(self.architecture.parameters(), image)
+        if image.dtype != weights.dtype and not torch.is_autocast_enabled(image.device.type):
+            raise ValueError(f"an image of {image.dtype}; this codec computes in {weights.dtype}, without autocast")
         compiled = self._compiled.get("analysis") if self.training else None
         return self.architecture.analysis(image) if compiled is None else compiled(image)
 
@@ -259,14 +295,15 @@ class ImageCodec(nn.Module):
             with torch.no_grad():
                 symbols = self.quantizer.symbols(self.analyze(image).to(image.dtype))
             bits_of_each, places = self.coding_order(symbols)
-            known = places < (kept * symbols[0, 0].numel())[:, None, None, None]
+            known = places < (kept * (symbols.shape[2] * symbols.shape[3]))[:, None, None, None]
             bits = (bits_of_each * known).sum(dim=(1, 2, 3)).to(image.dtype)
             latent = self.quantizer.latent(torch.where(known, symbols, MISSING)).to(image.dtype)
         return self._output(image, Quantized(latent, bits, symbols), self.quantizer.fineness(kept).to(image))
 
     def _output(self, image: Tensor, quantized: Quantized, fineness: Tensor) -> CodecOutput:
-        restored = self.synthesize(quantized.latent, image.shape[2], image.shape[3], fineness).to(image.dtype)
-        return CodecOutput(restored, quantized.latent, quantized.bits, quantized.symbols, fineness, quantized.penalty)
+        latent = quantized.latent.to(image.dtype)
+        restored = self.synthesize(latent, image.shape[2], image.shape[3], fineness).to(image.dtype)
+        return CodecOutput(restored, latent, quantized.bits, quantized.symbols, fineness, quantized.penalty)
 
     def _kept(self, batch: Tensor, kept: Tensor | None) -> Tensor:
         """The numbers of kept channels (B,) of a batch. Raises ValueError if they are no such integers."""
@@ -290,7 +327,8 @@ class ImageCodec(nn.Module):
         """
         if self.prior is not None:
             return self.prior.coding_order(symbols)
-        places = torch.arange(symbols[0].numel(), device=symbols.device).view(symbols.shape[1:]).expand(symbols.shape)
+        one = symbols.shape[1:]
+        places = torch.arange(one.numel(), device=symbols.device).view(one).expand(symbols.shape)
         return torch.zeros(symbols.shape, device=symbols.device), places
 
     def fineness(self, symbols: Tensor) -> Tensor:
@@ -310,7 +348,8 @@ class ImageCodec(nn.Module):
         dtype: of the symbols. Those of a large picture take a quarter of the memory in `symbol_type`.
 
         The size has to be one of the architecture (`Architecture.latent_size`); it is checked for files, not here.
-        Raises ModelFileError for tiles of an architecture that is not local, ValueError for images of another shape.
+        Raises ModelFileError for tiles of an architecture that is not local, ValueError for images of another shape and
+        for tiles without pixels.
         """
         return self._analyzed(image, tile, self._symbols, dtype)
 
@@ -491,17 +530,6 @@ def _assembled(
 
 def _choice(kind: str, name: str, options: Mapping[str, Any] | None) -> Choice:
     return Choice(name=registry().find(kind, name).qualified_name, options=dict(options or {}))
-
-
-def check_fit(quantizer: Quantizer, prior: Prior) -> None:
-    """Raise ComponentError if a prior cannot have probabilities of a quantizer's symbols."""
-    if quantizer.alphabet > MAX_ALPHABET:
-        raise ComponentError(f"{quantizer.alphabet} symbols are more than the {MAX_ALPHABET} of a table.")
-    if quantizer.needs_likelihood and not implements(prior, Prior, "likelihood"):
-        raise ComponentError(
-            f"{type(quantizer).__name__} needs a prior with a likelihood of real values, such as factorized;"
-            f" {type(prior).__name__} has none."
-        )
 
 
 def _local(architecture: Architecture) -> LocalArchitecture:

@@ -133,8 +133,9 @@ class Model(PictureEncoder):
         Raises ImageError for the picture, RateError for a number that the model lacks, NotEnoughMemoryError if the
         model would not decode the file, ComponentError or CoderError for the coder.
         """
-        for count in counts:
-            self._check_channels(count)
+        possible = range(1, self.channels + 1) if self.description.adaptive else [self.channels]
+        if list(counts) != sorted(set(counts)) or not all(count in possible for count in counts):
+            raise RateError(f"{list(counts)} are not rising numbers of channels of this model.", channels=possible)
         return self._encode([self.read(picture)], coder, counts or self.channel_counts)
 
     @property
@@ -386,8 +387,11 @@ class Model(PictureEncoder):
         source: as for `decompress`.
         lengths: rising numbers of bytes of the stream.
 
-        Pictures go through the synthesis in batches. Raises as `decompress` does.
+        Pictures go through the synthesis in batches. Raises ValueError if the numbers do not rise, and as `decompress`
+        does.
         """
+        if list(lengths) != sorted(lengths):
+            raise ValueError(f"numbers of bytes rise, but these are {list(lengths)}")
         file = OmegaFile.parse(bytes_of(source))
         growing, done = self.growing_picture(file.header), 0
         together = max(1, BATCH_PIXELS // file.pixels)

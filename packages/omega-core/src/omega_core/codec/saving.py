@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from omega_core.codec.image_codec import ImageCodec, check_fit
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.codec.model_file import RELAXATION, Description, ModelFile, name_in_file, write_model
 from omega_core.codec.model_parts import parts_of
 from omega_core.coding.tables import Arrays
@@ -40,7 +40,8 @@ def save_model(
     path: of the `.safetensors` file on this machine, which may be there already.
     images: the training images, over which the prior counts symbols: a batch (B, colors, H, W), or an iterable of
         batches, such as a DataLoader, as for `ImageCodec.encode_symbols`. Of a batch that is a tuple or a list, the
-        first entry counts. Needed for priors that observe (`Prior.observes`).
+        first entry counts. Values are from 0 to 1 or, as integers, from 0 to 255. Needed for priors that observe
+        (`Prior.observes`).
     coder: of files, by its name; that of the model that was loaded, else `range`. Codecs without a prior take `raw`.
     channels_min: it was trained for more channels than these: C for a model of one rate. That of the model that was
         loaded, else 0.
@@ -63,8 +64,7 @@ def save_model(
     if path.is_dir():
         raise OutputError(f"{path} is a folder: name a .safetensors file.")
     description = describe_codec(codec, coder, channels_min=channels_min, text=text)
-    if codec.prior is not None:
-        check_fit(codec.quantizer, codec.prior)
+    codec.check_fit()
     codec = deepcopy(codec).eval()
     with torch.no_grad():
         if half_precision:
@@ -110,8 +110,11 @@ def _checked(batch: Any) -> Tensor:
         raise TypeError(f"a batch of images is {type(image).__name__}; it is a tensor (B, colors, H, W)")
     if image.ndim != 4:
         raise ValueError(f"images of shape {tuple(image.shape)}; this codec takes (B, colors, H, W)")
-    if image.is_floating_point() and image.numel() and not 0 <= float(image.min()) <= float(image.max()) <= 1:
-        raise ValueError("images of floating-point numbers have values from 0 to 1")
+    if image.is_complex() or image.dtype == torch.bool:
+        raise ValueError(f"images of {image.dtype}; they are of floating-point numbers or of integers")
+    most = 1 if image.is_floating_point() else 255
+    if image.numel() and not 0 <= float(image.min()) <= float(image.max()) <= most:
+        raise ValueError("images have values from 0 to 1, as integers from 0 to 255")
     return image
 
 

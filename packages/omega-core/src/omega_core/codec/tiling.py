@@ -45,7 +45,14 @@ def tiles(height: int, width: int, size: int, halo: int) -> Iterator[tuple[Span,
 
 
 def positions(side: int, stride: int) -> int:
-    """Return the positions along a side of a tile. side: in pixels. stride: the pixels of a position."""
+    """Return the positions along a side of a tile, at least one.
+
+    side: in pixels. stride: the pixels of a position.
+
+    Raises ValueError for a side that is no whole number above 0.
+    """
+    if isinstance(side, bool) or not isinstance(side, int) or side < 1:
+        raise ValueError(f"the side of a tile is a number of pixels, not {side!r}")
     return max(1, side // stride)
 
 

@@ -5,6 +5,7 @@ Names, types and defaults come from the signature, descriptions from the lines `
 
 import difflib
 import inspect
+import math
 import re
 import types
 import typing
@@ -204,8 +205,8 @@ def _coerce(hint: Any, value: Any) -> tuple[bool, Any]:
         except ValueError:
             return False, None
         return True, tuple(items) if typing.get_origin(hint) is tuple else items
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return True, float(value)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _finite(value)
     if hint is type(None):
         return value in (None, "none"), None
     if hint in (bool, int, float, str):
@@ -235,10 +236,19 @@ def _parse_text(hint: Any, text: str) -> tuple[bool, Any]:
         return text.lower() in ("true", "false"), text.lower() == "true"
     if hint in (int, float):
         try:
-            return True, hint(text)
+            return (True, int(text)) if hint is int else _finite(float(text))
         except ValueError:
             return False, None
     return True, text
+
+
+def _finite(number: float) -> tuple[bool, float]:
+    """Whether a number is finite as a float, and the float: JSON, and so a model file, has no others."""
+    try:
+        value = float(number)
+    except OverflowError:  # an integer that is too large
+        return False, math.inf
+    return math.isfinite(value), value
 
 
 def _is_sequence(hint: Any) -> bool:

@@ -33,7 +33,7 @@ from omega_entropy.priors.context_net import ContextNet, SymbolStatistics
 from omega_entropy.priors.context_order import places_of, probabilities, symbol_order
 from omega_entropy.priors.context_rounding import rounded
 from omega_entropy.priors.context_unrounding import fits, unround
-from omega_entropy.priors.symbol_counts import summed
+from omega_entropy.priors.symbol_counts import maximum, summed
 
 
 class ContextPrior(ConditionalPrior):
@@ -147,8 +147,12 @@ class ContextPrior(ConditionalPrior):
         self.net.start(summed(of_kinds).view(KINDS, -1), summed(of_channels))
 
     def recount(self) -> None:
-        """Forget what was observed; from here on symbols are counted without decay, with the net as it is now."""
+        """Forget what was observed; from here on symbols are counted without decay, with the net as it is now.
+
+        The ranges of activations become those of all processes of torch.distributed, whose nets are then rounded alike.
+        """
         super().recount()
+        maximum(self.net.ranges)
         trained = bool(self.net.ready) and bool(self.net.ranges.any())
         self._rounded = NetArithmetic(rounded(self.net), symbol_order(self.net)) if trained else None
         self._counts[:] = 0

@@ -171,6 +171,7 @@ class ContextNet(nn.Module):
         log_shares = (shares / shares.sum(1, keepdim=True)).log().float()
         levels = self.levels[MOST_LEVEL].float()
         used = of_kinds > 0
+        used[~used.any(dim=1)] = True  # later batches may have symbols of these kinds
         self.used.copy_(used)
         self.slope.zero_()
         self.lean.zero_()

@@ -111,8 +111,11 @@ class FactorizedPrior(Prior):
         return self.seen.probabilities(SMOOTHING * density) if self.recounting else density
 
     def code_lengths(self, height: int, width: int) -> Tensor:
-        """The bits (C, 1 or h·w, S) of each symbol."""
-        return -self.probabilities().clamp_min(LEAST).log2()
+        """The bits (C, 1 or h·w, S) of each symbol. Raises ValueError if those of another latent size were counted."""
+        lengths = -self.probabilities().clamp_min(LEAST).log2()
+        if lengths.shape[1] not in (1, height * width):
+            raise ValueError(f"the prior factorized has tables for {lengths.shape[1]} positions, not {height}×{width}")
+        return lengths
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
         """Count the symbols (B, C, h, w) of the kept (B,) channels, after `recount`."""

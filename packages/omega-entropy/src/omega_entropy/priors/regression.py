@@ -30,6 +30,7 @@ from omega_entropy.priors.conditional import ConditionalPrior
 _MOST_SYMBOLS = 1 << 27  # that are remembered for counting; more pictures change little
 _MOST_NUMBERS = 1 << 25  # in a regression
 _UNIT = 1 << 14  # of the largest weight of a score
+_MOST_SCORE = ((1 << 31) - 1) // 24  # of 32 bits; marks count twelve times, and weights of others beside their own
 _BITS_UNIT = 16  # marks to a bit
 _RIDGE = 1e-3  # of the mean variance
 _AT_ONCE = 1 << 15  # positions
@@ -150,7 +151,7 @@ def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: Re
             chosen, solutions = _regress(covariances, c, stage, prior.parents)
             parents[c, stage, : len(chosen)] = chosen
             for score, solution in enumerate(solutions):
-                whole = _integers(solution)
+                whole = _integers(solution, most=_MOST_SCORE // max(1, np.abs(marks).max()))
                 weights[score, c, stage, : len(chosen)] = whole[: 2 * len(chosen)].reshape(2, -1).T
                 own[score, c] += whole[2 * len(chosen) :].sum()
     scores = Scores(marks, parents, weights, own, tuple(np.zeros((channels, 2, 0), np.int64) for _ in marks))
@@ -233,11 +234,13 @@ def _regress(covariances: Sequence[Floats], channel: int, stage: int, most: int)
         chosen.append(int(gain.argmax()))
 
 
-def _integers(weights: Floats) -> Integers:
-    """Weights as integers, the largest of which is `_UNIT`."""
-    largest = np.abs(weights).max(initial=0)
-    whole = np.rint(weights / largest * _UNIT) if largest > 0 else np.zeros(len(weights))
-    return whole.astype(np.int64)
+def _integers(weights: Floats, most: int) -> Integers:
+    """Weights as integers, the largest of which is `_UNIT`, or smaller where the sum of their sizes would be `most`."""
+    sizes = np.abs(weights)
+    if not sizes.any():
+        return np.zeros(len(weights), np.int64)
+    scale = min(_UNIT / sizes.max(), (most - len(weights)) / sizes.sum())  # rounding adds at most ½ to each
+    return np.rint(weights * scale).astype(np.int64)
 
 
 def _frequencies(

@@ -1,6 +1,7 @@
 """Counts of symbols."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -22,15 +23,30 @@ class Counts(nn.Module):
         super().__init__()
         self.register_buffer("counts", torch.zeros(channels, positions, alphabet, dtype=torch.float64))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move counts between devices, but keep them float64 where a model gets another type: it would not hold them.
+
+        MPS has no float64.
+        """
+        counts = self.counts
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.counts.dtype != counts.dtype and self.counts.device.type != "mps":
+            self.counts = counts.to(self.counts.device)
+        return self
+
     @torch.no_grad()
     def add(self, symbols: Tensor, kept: Tensor, *, decay: float = 1.0) -> None:
         """Count symbols, after multiplying the counts so far by `decay`.
 
         symbols: (B, C, h, w), int64.
         kept: (B,), how many channels, the first ones, of each sample are counted.
+
+        Raises ValueError for symbols of another latent size, if each position has its own counts.
         """
         channels, tables, alphabet = self.counts.shape
         height, width = symbols.shape[2:]
+        if tables not in (1, height * width):
+            raise ValueError(f"symbols at {height * width} positions; these counts are for {tables}")
         positions = torch.arange(height * width, device=symbols.device) % tables
         row_CP = torch.arange(channels, device=symbols.device)[:, None] * tables + positions
         mask_BC = torch.arange(channels, device=symbols.device) < kept[:, None]
@@ -54,6 +70,16 @@ class Counts(nn.Module):
 
 def summed(counts: Tensor) -> Tensor:
     """Sum counts over all processes of torch.distributed, in place, and return them."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if _is_distributed():
         torch.distributed.all_reduce(counts)
     return counts
+
+
+def maximum(numbers: Tensor) -> None:
+    """Take the maximum of numbers over all processes of torch.distributed, in place."""
+    if _is_distributed():
+        torch.distributed.all_reduce(numbers, torch.distributed.ReduceOp.MAX)
+
+
+def _is_distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
