@@ -11,6 +11,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import omega_core
 from omega_cli import web_runtime
 from omega_cli.web_files import decoder_files
 from omega_cli.web_models import exported_folder
+from omega_core.format.file import OmegaFile
 
 pytest.importorskip("onnxruntime")
 
@@ -88,6 +90,21 @@ def view(start_omega: Any, tmp_path: Path) -> Iterator[Callable[..., tuple[Get, 
         process.kill()
         process.wait(60)
         output.close()
+
+
+def test_a_file_that_says_more_pixels_than_can_be_shown_is_a_problem_of_its_own(
+    view: Any, photos: Path, runtime: Path
+) -> None:
+    file = OmegaFile.parse((photos / "a.omega").read_bytes())
+    huge = OmegaFile(replace(file.header, sizes=((1 << 27, 1 << 27),)), file.stream)
+    (photos / "huge.omega").write_bytes(huge.to_bytes())
+    get, *_ = view(photos, "--model", EXPORTED, "--runtime", runtime)
+    told = {each["name"]: each for each in json.loads(get("/pictures.json")[1])["pictures"]}
+    assert "pixels, more than" in told["huge.omega"]["problem"]
+    assert "model" not in told["huge.omega"]
+    assert "problem" not in told["a.omega"]
+    for host in ("[::1", "[", "evil.example"):
+        assert get("/", host=host)[0] == 403
 
 
 def test_all_that_a_page_needs_is_served_and_nothing_else(view: Any, photos: Path, runtime: Path) -> None:

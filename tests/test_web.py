@@ -1,5 +1,6 @@
 """Models and pictures of the web, from a server that knows ranges, and from one that fails in every way."""
 
+import gzip
 import http.server
 import re
 import shutil
@@ -30,8 +31,8 @@ class Web(http.server.BaseHTTPRequestHandler):
     """Serves the golden files: /KIND/NAME, where the kind says how.
 
     plain: with ranges and ETags. tagless: without ETags. headless: HEAD is refused. whole: without ranges, and without
-    its length. short: half of the file. less, more: Content-Length is less or more than what is sent. broken: the
-    connection ends half way.
+    its length. gzip: compressed for the way. short: half of the file. less, more: Content-Length is less or more than
+    what is sent. broken: the connection ends half way.
     silent: nothing is ever sent. 403, 404, 500: this status.
     """
 
@@ -55,6 +56,7 @@ class Web(http.server.BaseHTTPRequestHandler):
             self.send_error(status if status != 200 else 404)
             return
         data = path.read_bytes()[: path.stat().st_size // 2 if kind == "short" else None]
+        data = gzip.compress(data) if kind == "gzip" else data
         part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if part and kind == "plain":
             start, end = int(part[1]), min(int(part[2]), len(data) - 1)
@@ -66,6 +68,8 @@ class Web(http.server.BaseHTTPRequestHandler):
         length = {"less": len(data) // 2, "more": 2 * len(data), "whole": None}.get(kind, len(data))
         if length is not None:
             self.send_header("Content-Length", str(length))
+        if kind == "gzip":
+            self.send_header("Content-Encoding", "gzip")
         if kind == "plain":
             self.send_header("ETag", f'"{path.stat().st_mtime_ns}"')
         self.end_headers()
@@ -132,6 +136,13 @@ def test_a_model_is_loaded_and_copied_again_only_when_it_changes(web: str, serve
     server.asked.clear()
     assert omega_core.load_model(f"{web}/plain/model.safetensors#{MARK[:8]}").fingerprint == MARK
     assert server.asked == []
+
+
+def test_what_a_server_compresses_for_the_way_is_not_inflated_as_it_may_be_of_any_size(web: str) -> None:
+    url = Url(f"{web}/gzip/model.safetensors")
+    assert gzip.decompress(url.read_bytes()) == MODEL.read_bytes()
+    with pytest.raises(ModelFileError, match="is not a model"):
+        omega_core.load_model(url)
 
 
 @pytest.mark.parametrize("kind", ["tagless", "headless", "whole"])

@@ -1,4 +1,5 @@
 import random
+import tracemalloc
 from pathlib import Path, PurePath
 
 import pytest
@@ -110,3 +111,13 @@ def test_a_file_in_the_place_of_the_output_folder_is_an_error(tmp_path: Path) ->
 
 def test_a_job_has_its_source_as_name() -> None:
     assert Job(Path("a.png"), Path("a.omega")).names == ("a.png",)
+
+
+def test_names_below_many_folders_take_little_memory() -> None:
+    deep = [f"{number:04x}/" + "a/" * 1000 + "a" for number in range(256)]
+    tracemalloc.start()
+    found = distinct([[name] for name in deep])
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == deep
+    assert most < 16 * sum(map(len, deep))

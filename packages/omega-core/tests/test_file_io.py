@@ -512,3 +512,10 @@ def test_bytes_of_any_type_are_read_and_none_are_told_from_text():
         bytes_of(Gives(None))
     with pytest.raises(OmegaError, match="gives text"):
         bytes_of(Gives("ab"))
+
+
+def test_a_file_below_a_thousand_new_folders_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path("a/" * 1200 + "b.bin")
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"

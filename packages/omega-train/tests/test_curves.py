@@ -66,6 +66,12 @@ def test_where_there_is_no_such_number_a_reason_stands(
     assert (found.bd_rate, found.bd_psnr, found.reason) == (None, None, reason)
 
 
+def test_curves_that_cannot_be_interpolated_have_a_reason() -> None:
+    found = difference(curve("a", (0.0, *RATES[1:]), DECIBELS), curve("b", RATES, DECIBELS), "file", "pchip")
+    assert found.bd_rate is None
+    assert found.reason.startswith("not interpolated: ")
+
+
 def test_published_curves_are_anchors_only() -> None:
     ours = curve("ours", RATES, DECIBELS)
     theirs = Curve("theirs", "psnr", OTHER_RATES, OTHER_DECIBELS, published=True)

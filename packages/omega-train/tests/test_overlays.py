@@ -35,7 +35,21 @@ def test_columns_that_differ_tell_published_curves_apart(tmp_path: Path) -> None
     ]
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "bpp,psnr\nmuch,1\n", "bpp\n1\n", "bpp,psnr,quality\n1,30,inf\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a,b\n1,2\n",
+        "bpp,psnr\nmuch,1\n",
+        "bpp\n1\n",
+        "bpp,psnr,quality\n1,30,inf\n",
+        "bpp,psnr\n0,30\n",
+        "bpp,psnr\n-.1,30\n",
+        "bpp,psnr\n.1,1e300\n",
+        "bpp,psnr\n.1,-1e308\n",
+        "[" * 100_000,
+    ],
+)
 def test_what_is_no_published_curve_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "published.csv"
     path.write_text(text)

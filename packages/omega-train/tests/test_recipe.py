@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +86,8 @@ def test_another_component_takes_the_description_away() -> None:
         ({"channels": "many"}, "such as 16 or 0:16"),
         ({"channels": "1:2:3"}, "such as 16 or 0:16"),
         ({"channels": 16}, "one rate takes one lambda"),
-        ({"channels": 0}, "channels has to be at least 1"),
+        ({"channels": 0}, "channels has to be from 1 to 65536"),
+        ({"channels": 10**30}, "channels has to be from 1 to 65536"),
         ({"lambda": "0.9:1.2"}, "between 0 and 1"),
         ({"lambda": "0.9:0.8"}, "λ rises"),
         ({"lambda": "nan"}, "between 0 and 1"),
@@ -94,6 +96,9 @@ def test_another_component_takes_the_description_away() -> None:
         ({"batch-size": "large"}, "batch-size has to be an integer, not 'large'"),
         ({"batch-size": True}, "batch-size has to be an integer"),
         ({"learning-rate": -1.0}, "learning-rate has to be above 0"),
+        ({"learning-rate": math.inf}, "learning-rate has to be a number, not inf"),
+        ({"weight-decay": math.inf}, "weight-decay has to be a number, not inf"),
+        ({"learning-rate": 10**400}, "learning-rate is too large a number"),
         ({"draw-exponent": 0.0}, "draw-exponent has to be above 0"),
         ({"schedule": "linear"}, "schedule is one of constant, cosine, not 'linear'"),
         ({"warmup": -1}, "warmup cannot be negative"),
@@ -129,9 +134,10 @@ def test_a_misspelt_recipe_is_answered_with_the_nearest() -> None:
 
 
 def test_a_recipe_that_is_not_toml_or_not_there_is_named(tmp_path: Path) -> None:
-    (tmp_path / "bad.toml").write_text("channels = ")
-    with pytest.raises(RecipeError, match=r"bad\.toml is not TOML"):
-        load_recipe(str(tmp_path / "bad.toml"))
+    for text in ("channels = ", "seed = " + "1" * 5000, "a = " + "[" * 3000):
+        (tmp_path / "bad.toml").write_text(text)
+        with pytest.raises(RecipeError, match=r"bad\.toml is not TOML"):
+            load_recipe(str(tmp_path / "bad.toml"))
     with pytest.raises(RecipeError, match=r"cannot read the recipe .*none\.toml"):
         load_recipe(str(tmp_path / "none.toml"))
 

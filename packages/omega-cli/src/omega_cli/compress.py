@@ -30,6 +30,7 @@ from omega_cli.output_files import Existing, Output, output_option, write_output
 from omega_cli.output_names import Job, is_one_of, plan_jobs
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import FileFormatError, OmegaError, OutputError, RateError
+from omega_core.format.limits import MAX_NAME_PARTS, MAX_PACKED
 from omega_core.places import Place
 from omega_core.processes import launch_size, share
 
@@ -85,6 +86,7 @@ def compress(
     Several processes that torchrun or srun started share the pictures.
     """
     from omega_core.codec.loading import screen_model
+    from omega_core.format.packs import is_name
     from omega_core.format.rate_control import Rate
     from omega_core.images.reading import is_picture_file
 
@@ -104,11 +106,17 @@ def compress(
     account = Account()
     found = find_files(inputs, is_picture_file, account)
     if pack:
-        jobs = plan_jobs(found, output.folder(".omega"), ".omega", account, for_pack=True)
+        folder = output.folder(".omega")
+        planned = plan_jobs(found, folder, ".omega", account, for_pack=True)
+        jobs = [job for job in planned if is_name(name_in_pack(job, folder))]
+        for job in {*planned} - {*jobs}:
+            account.fail(job.source, f"its name in a pack has more than {MAX_NAME_PARTS} parts, or is too long.")
     else:
         jobs = output.plan(found, inputs, ".omega", account)
     if not jobs:
         account.close(quiet=quiet)
+    if pack and len(jobs) > MAX_PACKED:
+        raise OmegaError(f"a pack has at most {MAX_PACKED} pictures, not {len(jobs)}: make several.")
     rate = Rate(channels=channels, fraction=fraction, bpp=bpp, max_bytes=max_bytes, psnr=psnr)
     loaded = LazyModel(model, max_pixels, device, max_memory, quiet)
     loaded().check_rate(rate)
@@ -127,7 +135,6 @@ def compress(
         existing=existing,
     )
     if pack:
-        folder = output.folder(".omega")
         target = output.path if output.is_file(".omega") else folder / f"{_name(inputs[0])}.omega"
         if existing.keeps(target):
             _account_for_kept(target, jobs, folder, account)

@@ -235,7 +235,7 @@ class DecompressWorker:
     def __call__(self, job: Unpacking) -> Done:
         """Write the pictures of one file, or of one block of a pack. Raises OmegaError."""
         from omega_core.format.header import Header
-        from omega_core.format.packs import is_pack
+        from omega_core.format.packs import is_pack, read_coded
         from omega_core.format.streaming import StreamingFile
         from omega_core.images.writing import png
 
@@ -244,7 +244,7 @@ class DecompressWorker:
                 return self._unpack(job, job.block, file)
             (target,) = job.targets.values()
             if self.preview is None:
-                data = file.read()
+                data = read_coded(file)
                 if is_pack(data):
                     raise OmegaError("a pack cannot be read from standard input; name its file.")
                 picture = self.model.of(Header.parse(data).fingerprint).decompress(data, partial=self.partial)

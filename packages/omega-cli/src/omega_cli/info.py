@@ -65,18 +65,20 @@ def _named(given: Place) -> Place:
 
 def about(file: Place) -> dict[str, Any]:
     """What is in a file, a pack or a model. Raises OmegaError."""
-    from omega_core.file_io import read_whole
+    from omega_core.file_io import opened, read_whole
     from omega_core.format.facts import describe
     from omega_core.format.header import MAGIC
-    from omega_core.format.packs import is_pack
+    from omega_core.format.packs import is_pack, read_coded
 
     if file == STANDARD_INPUT:
-        return describe(standard_input().read())
+        return describe(read_coded(standard_input()))
     if file.is_dir():
         return _about_model(file)
     first = read_whole(file, first=len(MAGIC))
-    is_coded = is_pack(first) or first == MAGIC or file.suffix.lower() == ".omega"
-    return describe(read_whole(file)) if is_coded else _about_model(file)
+    if not (is_pack(first) or first == MAGIC or file.suffix.lower() == ".omega"):
+        return _about_model(file)
+    with opened(file) as opened_file:
+        return describe(read_coded(opened_file))
 
 
 def _about_folder(folder: Place, as_json: bool) -> None:

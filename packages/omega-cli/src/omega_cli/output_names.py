@@ -1,7 +1,8 @@
 """The files that a command writes: a name for each output that no other one has, whatever else is in a folder."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePath
 
 from omega_cli.account import Account
@@ -80,7 +81,9 @@ def distinct(possible: Sequence[Sequence[str]]) -> list[str | None]:
         files: dict[str, list[int]] = {}
         for file, names in enumerate(keys):
             files.setdefault(names[step[file]], []).append(file)
-        folders = {parent for name in files for parent in _parents(name)}
+        # "/" as the lowest character: a folder comes right before what is in it
+        ordered = sorted(files, key=lambda name: name.replace("/", "\0"))
+        folders = {name for name, following in pairwise(ordered) if following.startswith(f"{name}/")}
         clashing = [same for name, same in files.items() if len(same) > 1 or name in folders]
         behind = [
             file
@@ -117,9 +120,3 @@ def is_one_of(path: Place, files: Collection[Identity | None]) -> bool:
         return identity_at(path) in files
     except OSError:
         return False
-
-
-def _parents(name: str) -> Iterable[str]:
-    while "/" in name:
-        name, _, _ = name.rpartition("/")
-        yield name

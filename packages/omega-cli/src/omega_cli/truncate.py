@@ -27,7 +27,8 @@ def truncate(
     quiet: Quiet = False,
 ) -> None:
     """Shorten an .omega file to any number of bytes, without its model."""
-    from omega_core.file_io import bytes_of
+    from omega_core.file_io import opened
+    from omega_core.format.packs import read_coded
     from omega_core.format.rate_control import Rate
     from omega_core.format.rate_control import truncate as truncated
 
@@ -37,7 +38,11 @@ def truncate(
     target = output.file("stdin.omega" if file == STANDARD_INPUT else file.name)
     if existing.keeps(target):
         return
-    data = bytes_of(standard_input() if file == STANDARD_INPUT else file)
+    if file == STANDARD_INPUT:
+        data = read_coded(standard_input())
+    else:
+        with opened(file) as opened_file:
+            data = read_coded(opened_file)
     result = truncated(data, bpp=bpp, max_bytes=max_bytes)
     write_output(target, result, existing)
     if not (quiet or output.is_standard_output):

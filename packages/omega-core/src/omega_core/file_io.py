@@ -253,11 +253,13 @@ def _checked_target(path: Path, overwrite: bool) -> _Target:
 
 def _make_folder(folder: Path) -> None:
     """Make a folder, and those that contain it, so that they stay after a loss of power. Raises OSError."""
-    if not folder.is_dir():
-        if folder.parent != folder:
-            _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+    missing = list[Path]()
+    while not folder.is_dir() and folder not in missing:
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        _sync_folder(each.parent)
 
 
 def _move_all(source: Path, target: Path) -> None:

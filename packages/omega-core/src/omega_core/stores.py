@@ -187,8 +187,10 @@ def _options(kind: Any, scheme: str) -> dict[str, Any]:
     # unlike by default, a download may take more than five minutes, and proxies of the environment are used
     aiohttp = sys.modules["aiohttp"]  # which the store has imported
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)
+    # what a server compresses for the transport would be inflated without a limit: files here are compressed already
+    plain = {"headers": {"Accept-Encoding": "identity"}, "auto_decompress": False}
     configured = apply_config(kind, {}).get("client_kwargs", {})
-    return {"client_kwargs": {"timeout": timeout, "trust_env": True, **configured}}
+    return {"client_kwargs": {"timeout": timeout, "trust_env": True, **plain, **configured}}
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Pictures of a file that arrives in pieces: each symbol is decoded once, whatever the pieces are."""
 
+import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +13,7 @@ from omega_core.codec.file_codec import SymbolDecoder
 from omega_core.codec.loading import load_model
 from omega_core.errors import DamagedFileError, FileFormatError, ImageError, WrongModelError
 from omega_core.format.file import OmegaFile
+from omega_core.format.header import Header
 from omega_core.images.pictures import Picture
 
 
@@ -120,3 +123,25 @@ def test_alpha_and_profile_are_those_of_the_file(model, noise_picture):
 
 def test_it_is_a_public_name():
     assert "ProgressiveDecoder" in dir(omega_core)
+
+
+def test_a_long_header_is_parsed_once_for_each_field_and_not_for_each_piece(model, picture, monkeypatch):
+    data = model.compress(picture)
+    file = OmegaFile.parse(data)
+    long = OmegaFile(replace(file.header, unknown={200: bytes(10_000), 201: bytes(10_000)}), file.stream).to_bytes()
+    read, calls = Header.read, []
+    monkeypatch.setattr(Header, "read", lambda reader: (calls.append(len(reader.source.getvalue())), read(reader))[1])
+    *_, last = fed(ProgressiveDecoder(model), long, 16)
+    assert len(calls) < 40
+    assert (np.asarray(last) == np.asarray(omega_core.decompress(data, model))).all()
+
+
+def test_bytes_after_the_end_take_no_memory(model, picture):
+    decoder = ProgressiveDecoder(model)
+    assert decoder.feed(model.compress(picture)) is not None
+    tracemalloc.start()
+    for _ in range(20):
+        assert decoder.feed(bytes(1 << 20)) is None
+    assert tracemalloc.get_traced_memory()[0] < 1 << 16
+    tracemalloc.stop()
+    assert decoder.complete

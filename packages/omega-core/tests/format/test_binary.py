@@ -152,3 +152,18 @@ def test_there_is_one_way_only_to_write_a_number(data):
     except (CutOffError, DamagedFileError):
         return
     assert varint(value) == reader.taken
+
+
+def test_bytes_that_were_looked_at_are_taken_once():
+    for source in (b"abcdef", Slow(b"abcdef")):
+        reader = Reader(source)
+        assert (reader.peek(2), reader.peek(4), reader.peek(0), bytes(reader.taken)) == (b"ab", b"abcd", b"", b"")
+        assert (reader.byte(), reader.bytes(4), reader.peek(9), reader.read_up_to(9)) == (97, b"bcde", b"f", b"f")
+        assert bytes(reader.taken) == b"abcdef"
+
+
+def test_a_reader_tells_how_many_bytes_it_wanted():
+    reader = Reader(b"\x05abc")
+    with pytest.raises(CutOffError):
+        reader.bytes(reader.varint())
+    assert reader.wanted == 6

@@ -298,6 +298,7 @@ def test_a_field_that_claims_a_quarter_gigabyte_takes_no_memory_for_it():
         {"mode": "P"},
         {"mode": "LA"},
         {"alpha": b""},
+        {"coder": "a/" + "b" * 254},
         {"sizes": ()},
         {"sizes": ((1, 1),) * 65},
         {"sizes": ((0, 1),)},

@@ -12,7 +12,7 @@ from omega_core.errors import CutOffError, DamagedFileError, FileFormatError, Ra
 from omega_core.format.binary import varint
 from omega_core.format.file import OmegaFile
 from omega_core.format.header import Header
-from omega_core.format.packs import Block, Pack, is_pack, parse, read_index
+from omega_core.format.packs import Block, Pack, is_pack, parse, read_coded, read_index
 from omega_core.format.rate_control import length_within, truncate
 
 # Written by hand from FORMAT.md. Files like these are on people's disks: a later version has to read them as
@@ -288,6 +288,7 @@ HARMFUL = [
     "..\\x",
     "\\\\server\\x",
     "a/b\\..\\c",
+    "a/" * 64 + "b",
 ]
 
 
@@ -304,14 +305,14 @@ def test_a_name_that_leads_out_of_the_folder_is_refused_in_making_and_in_reading
 
 
 @pytest.mark.parametrize(
-    "name", ["a", ".a", "a.", "...", "..a", "a..", " ", "a b/c", "-a", "ü/日本", "\u202e", "🎞", "a/" * 100 + "b"]
+    "name", ["a", ".a", "a.", "...", "..a", "a..", " ", "a b/c", "-a", "ü/日本", "\u202e", "🎞", "a/" * 63 + "b"]
 )
 def test_a_name_that_stays_in_the_folder_is_taken(name):
     pack = Pack(((OmegaFile.parse(ONE), (name,)),))
     assert Pack.parse(pack.to_bytes()) == pack == Pack.parse(forged([name.encode()], [ONE]))
 
 
-@pytest.mark.parametrize("name", ["a" * 4095, "ü" * 2047, "d/" * 2047 + "a"])
+@pytest.mark.parametrize("name", ["a" * 4095, "ü" * 2047, "d/" * 63 + "a" * 3969])
 def test_a_name_has_4095_bytes_at_the_most(name):
     pack = Pack(((OmegaFile.parse(ONE), (name,)),))
     assert Pack.parse(pack.to_bytes()) == pack == Pack.parse(forged([name.encode()], [ONE]))
@@ -523,6 +524,37 @@ def test_blocks_of_a_pack_keep_their_fields():
     assert names == ("a",)
     assert short == parts.truncated(short.stream_bytes)
     assert 1 < short.stream_bytes < 8
+
+
+def test_a_pack_has_a_quarter_of_a_million_pictures_at_the_most():
+    most = 1 << 12  # blocks of 64 pictures
+    for blocks, names in ((most + 1, b"ab\0" * (64 * (most + 1))), (1 << 20, b"")):
+        tracemalloc.start()
+        try:
+            with pytest.raises(DamagedFileError, match="invalid blocks"):
+                read_index(BytesIO(sealed(varint(blocks) + b"\x3f\x17" * blocks + zlib.compress(names), ONE)))
+            assert tracemalloc.get_traced_memory()[1] < 1 << 24
+        finally:
+            tracemalloc.stop()
+    with pytest.raises(ValueError, match="a pack has at most 262144 pictures"):
+        Pack(tuple((block(sizes=[(1, 1)] * 64), tuple(f"{n}/{i}" for i in range(64))) for n in range(most + 1)))
+
+
+@pytest.mark.parametrize("data", [ONE, TWO, PACK])
+def test_of_a_stream_no_more_is_read_than_a_file_or_pack_says_and_one_byte(data):
+    for more in (b"", b"m", b"more"):
+        stream = BytesIO(data + more)
+        assert read_coded(stream) == data + more[:1]
+    for length in (len(data) - 1, len(data) - 5):
+        if length > INDEX_END or data != PACK:
+            assert read_coded(BytesIO(data[:length])) == data[:length]
+
+
+def test_of_a_stream_of_something_else_hardly_anything_is_read():
+    stream = BytesIO(bytes(1 << 20))
+    with pytest.raises(FileFormatError):
+        read_coded(stream)
+    assert stream.tell() < 16
 
 
 def test_an_index_that_claims_many_pictures_for_few_bytes_takes_no_memory_for_their_names():

@@ -4,6 +4,7 @@ A recipe is validated when it is made; the rest of the package relies on that.
 """
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import tomli_w
 
+from omega_core.codec.description import MAX_CHANNELS
 from omega_core.errors import RecipeError
 
 SCHEDULES = ("constant", "cosine")
@@ -21,7 +23,8 @@ OPTIMIZERS = ("adam", "muon")
 
 _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     # settings; what holds for their values, or None where that is the default; what the message says after the name
-    ("latent_channels channels alphabet batch_size", lambda x: x >= 1, "has to be at least 1, not {}"),
+    ("latent_channels channels", lambda x: 1 <= x <= MAX_CHANNELS, f"has to be from 1 to {MAX_CHANNELS}, not {{}}"),
+    ("alphabet batch_size", lambda x: x >= 1, "has to be at least 1, not {}"),
     ("epochs steps validate_every reset_dead_every", lambda x: x >= 1, "has to be at least 1, not {}"),
     ("draw_exponent learning_rate matrix_learning_rate gradient_clip", lambda x: x > 0, "has to be above 0, not {}"),
     ("quantizer_learning_rate weight_decay warmup", lambda x: x >= 0, "cannot be negative, as {}"),
@@ -143,6 +146,9 @@ class Recipe:
             "a model of one rate takes one lambda; a range of lambda goes with a range of channels, such as 0:16",
         )
         _check((self.epochs is None) != (self.steps is None), "a recipe has either epochs or steps")
+        for entry in fields(self):
+            if isinstance(value := getattr(self, entry.name), float):
+                _check(math.isfinite(value), f"{_key(entry.name)} has to be a number, not {value}")
         _check(
             self.matrix_learning_rate is None or self.optimizer == "muon",
             f"matrix-learning-rate is for the optimizer muon, not for {self.optimizer}",
@@ -212,7 +218,7 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     text, source = _read(name_or_path)
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except (ValueError, RecursionError) as problem:  # also for numbers of more digits than Python reads
         raise RecipeError(f"{source} is not TOML: {problem}.") from problem
     changes = {key: value for key, value in (overrides or {}).items() if value is not None}
     for length, other in (("epochs", "steps"), ("steps", "epochs")):
@@ -284,7 +290,10 @@ def _range(key: str, value: object) -> tuple[Any, Any]:
 
 def _typed(key: str, value: Any, kind: Any, source: str) -> Any:
     if kind in (float, float | None) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as problem:
+            raise RecipeError(f"{source}: {key} is too large a number.") from problem
     wanted: Any = {bool: bool, str: str, int: int, int | None: int, float: float, float | None: float}.get(kind, dict)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         names = {bool: "true or false", str: "a string", int: "an integer", float: "a number", dict: "a table"}

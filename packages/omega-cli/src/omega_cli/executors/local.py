@@ -57,6 +57,7 @@ class _Process:
 
     def submit(self, job: Task) -> "Future[Done]":
         """Start a job. The future raises BrokenProcessPool if the process dies before the end of it."""
+        _start_resource_tracker()
         with _no_interrupts():  # nor in the process that starts here: Ctrl-C is its parent's
             if self._executor is None:
                 self._executor = ProcessPoolExecutor(1, self._context, _begin, self._arguments)
@@ -94,6 +95,14 @@ def _context(worker: Worker[Any]) -> BaseContext:
     context = get_context("forkserver")
     context.set_forkserver_preload([_IMPORTED_FIRST, *getattr(worker, "imports", ())])
     return context
+
+
+def _start_resource_tracker() -> None:
+    """Start the process that cleans up after multiprocessing, which unblocks SIGINT when it is started: so, first."""
+    if sys.platform != "win32":
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from omega_cli.viewer.pictures import Shown
 from omega_cli.web_files import decoder_files
 from omega_cli.web_models import browser_files, exported_folder
 from omega_cli.web_runtime import FILES, runtime_folder
+from omega_core.images.pictures import MAX_PIXELS
 
 Contents = dict[str, bytes | Path]
 """Bytes, or files, by the paths that they are served under."""
@@ -27,6 +28,8 @@ def page_contents(pictures: Sequence[Shown], models: Mapping[str, Path | str], w
     for picture in pictures:
         model = models[picture.mark]
         told = {"model": f"models/{picture.mark}/"} if isinstance(model, Path) else {"problem": model}
+        if picture.header.pixels > MAX_PIXELS:
+            told = {"problem": f"the file says {picture.header.pixels} pixels, more than {MAX_PIXELS}."}
         facts.append(picture.facts() | told)
     contents["/pictures.json"] = json.dumps({"pictures": facts, "whyNotHere": why_not}).encode()
     return contents

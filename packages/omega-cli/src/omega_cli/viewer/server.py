@@ -79,7 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        try:
+            host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        except ValueError:
+            host = None
         if host not in _OWN_HOSTS:  # a page elsewhere whose name leads to this machine
             self._send(403, b"only for this machine")
             return

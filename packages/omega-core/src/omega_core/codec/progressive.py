@@ -6,7 +6,7 @@ from omega_core.codec.decoding import GrowingPicture
 from omega_core.codec.loading import AnyModel, model_for
 from omega_core.codec.model import GROWTH
 from omega_core.errors import CutOffError
-from omega_core.format.binary import CHECKSUM
+from omega_core.format.binary import CHECKSUM, Reader
 from omega_core.format.file import check
 from omega_core.format.header import MAGIC, Header
 
@@ -30,6 +30,7 @@ class ProgressiveDecoder:
         self._model, self._growth = model, growth
         self._data = bytearray()  # of the file, so far
         self._start = self._end = 0  # of the stream, in the file
+        self._wanted = len(MAGIC)  # bytes, with fewer of which the header does not go on
         self._picture: GrowingPicture | None = None
 
     @property
@@ -54,15 +55,18 @@ class ProgressiveDecoder:
         """
         self._data += data
         if self._picture is None:
-            if MAGIC.startswith(self._data):
+            if len(self._data) < self._wanted and MAGIC.startswith(self._data[: len(MAGIC)]):
                 return None
+            reader = Reader(bytes(self._data))
             try:
-                header = Header.parse(bytes(self._data))
+                header = Header.read(reader)
             except CutOffError:  # the header has not arrived yet
+                self._wanted = reader.wanted
                 return None
             self._picture = model_for(self._model, header.fingerprint).growing_picture(header)
             self._start = len(header.to_bytes())
             self._end = self._start + header.length
+        del self._data[self._end + CHECKSUM :]
         return self._better(self._picture)
 
     def _better(self, growing: GrowingPicture) -> Image.Image | None:

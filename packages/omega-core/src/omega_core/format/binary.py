@@ -23,6 +23,7 @@ class Reader:
     source: the stream, or bytes.
 
     taken: all bytes that were read so far.
+    wanted: how many bytes there have to be for the last call.
 
     Raises OmegaError for another source, such as a path, or a file that is open as text.
     """
@@ -36,11 +37,21 @@ class Reader:
             name = getattr(source, "name", type(source).__name__)
             raise OmegaError(f"the file {name} gives text, not bytes; open it in binary mode, such as 'rb'.")
         self.source = io.BytesIO(source) if isinstance(source, bytes) else source
-        self.taken = bytearray()
+        self.taken, self.wanted = bytearray(), 0
+        self._ahead = b""
+
+    def peek(self, count: int) -> bytes:
+        """Return the next `count` bytes, or fewer at the end of the stream, without taking them."""
+        while (missing := count - len(self._ahead)) > 0 and (more := self.source.read(missing)):
+            self._ahead += more
+        return self._ahead[:count]
 
     def read_up_to(self, count: int) -> bytes:
         """Read `count` bytes, or fewer at the end of the stream; none if `count` is negative."""
         start = len(self.taken)
+        self.wanted = start + count
+        self.taken += self._ahead[: max(0, count)]
+        self._ahead = self._ahead[max(0, count) :]
         while (missing := start + count - len(self.taken)) > 0:
             more = self.source.read(min(missing, _CHUNK))
             if not more:

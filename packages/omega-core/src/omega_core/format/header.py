@@ -28,6 +28,8 @@ _OPTIONAL = range(128, 256)
 """Numbers of fields that a reader may ignore if they are unknown to it."""
 _SMALL, _FIELDS, _COMPLETE, _LENGTH = 1 << 2, 1 << 3, 1 << 4, 5
 """Bits of the flags, and the first of the two bits with the number of bytes of the length, less one."""
+MAX_CODER_BYTES = 255
+"""The most bytes of the qualified name of a coder."""
 MAX_STREAM_BYTES = (1 << 32) - 1
 """The most bytes of a stream."""
 
@@ -64,8 +66,8 @@ class Header:
     def __post_init__(self) -> None:
         if len(self.fingerprint) != FINGERPRINT:
             raise ValueError(f"a header has {FINGERPRINT} bytes of a fingerprint, not {len(self.fingerprint)}")
-        if self.coder.count("/") != 1:
-            raise ValueError(f"{self.coder!r} is not the qualified name of a coder")
+        if self.coder.count("/") != 1 or len(self.coder.encode(errors="replace")) > MAX_CODER_BYTES:
+            raise ValueError(f"{self.coder[:MAX_CODER_BYTES]!r} is not the qualified name of a coder")
         if self.mode not in MODES:
             raise ValueError(f"{self.mode!r} is not one of the modes {', '.join(MODES)}")
         if not 1 <= len(self.sizes) <= MAX_PICTURES or any(min(size) < 1 for size in self.sizes):

@@ -18,5 +18,11 @@ MAX_READ_PROFILE_BYTES = 1 << 26
 MAX_NAME_BYTES = 4096
 """Bytes of a path on usual systems, including the zero byte at its end."""
 
+MAX_NAME_PARTS = 64
+"""Parts of the name of a picture in a pack: the folders in which it is, and its own."""
+
+MAX_PACKED = 1 << 18
+"""Pictures in a pack."""
+
 MAX_NAMES_BYTES = 1 << 24
 """Bytes of all names in a pack together."""

@@ -20,10 +20,10 @@ from itertools import accumulate
 from typing import BinaryIO
 
 from omega_core.errors import CutOffError, DamagedFileError, FileFormatError
-from omega_core.format.binary import CHECKSUM, Reader, checksum, varint
+from omega_core.format.binary import CHECKSUM, Reader, Stream, checksum, varint
 from omega_core.format.file import OmegaFile
-from omega_core.format.header import PACK_MAGIC
-from omega_core.format.limits import MAX_NAME_BYTES, MAX_NAMES_BYTES, MAX_PICTURES
+from omega_core.format.header import PACK_MAGIC, Header
+from omega_core.format.limits import MAX_NAME_BYTES, MAX_NAME_PARTS, MAX_NAMES_BYTES, MAX_PACKED, MAX_PICTURES
 
 VERSION = 1
 
@@ -61,7 +61,27 @@ def read_index(file: BinaryIO) -> list[Block]:
 
     Raises FileFormatError if the file is not a pack, or its index is damaged or truncated.
     """
-    reader = Reader(file)
+    return _index(Reader(file))
+
+
+def read_coded(source: Stream) -> bytes:
+    """Read a file or a pack from a stream: no more bytes than it says that it has and one, which tells that there are.
+
+    Raises FileFormatError if it is neither, or cut off in its header or index, or that is damaged.
+    """
+    reader = Reader(source)
+    if is_pack(reader.peek(len(PACK_MAGIC))):
+        last = _index(reader)[-1]
+        size = last.start + last.size
+    else:
+        length = Header.read(reader).length
+        size = len(reader.taken) + length + CHECKSUM
+    reader.read_up_to(size + 1 - len(reader.taken))
+    return bytes(reader.taken)
+
+
+def _index(reader: Reader) -> list[Block]:
+    """The blocks of a pack, from its index. Raises FileFormatError."""
     if reader.read_up_to(len(PACK_MAGIC)) != PACK_MAGIC:
         raise FileFormatError("this is not a pack of .omega files.")
     version = reader.byte()
@@ -84,12 +104,13 @@ def _entries(index: bytes) -> tuple[list[tuple[int, int]], list[str]]:
     """(number of pictures, size in bytes) of each block, and the names of all pictures."""
     reader = Reader(index)
     try:
-        entries = [(reader.byte() + 1, reader.varint()) for _ in range(reader.varint())]
+        blocks = reader.varint()
+        entries = [(reader.byte() + 1, reader.varint()) for _ in range(blocks if blocks <= MAX_PACKED else 0)]
     except CutOffError as problem:
         raise DamagedFileError("the pack is damaged: its index is too short. Get it again.") from problem
-    if not entries or max(pictures for pictures, _ in entries) > MAX_PICTURES:
-        raise DamagedFileError("the pack is damaged: its index has invalid blocks. Get it again.")
     total = sum(pictures for pictures, _ in entries)
+    if not entries or total > MAX_PACKED or max(pictures for pictures, _ in entries) > MAX_PICTURES:
+        raise DamagedFileError("the pack is damaged: its index has invalid blocks. Get it again.")
     inflater = zlib.decompressobj()
     try:
         packed = inflater.decompress(index[len(reader.taken) :], min(total * MAX_NAME_BYTES, MAX_NAMES_BYTES) + 1)
@@ -109,7 +130,8 @@ def is_name(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     parts = [] if length >= MAX_NAME_BYTES else name.split("/")
-    return bool(parts) and all(part not in ("", ".", "..") and not set(part) & set("\\:\0") for part in parts)
+    valid = (part not in ("", ".", "..") and not set(part) & set("\\:\0") for part in parts)
+    return 1 <= len(parts) <= MAX_NAME_PARTS and all(valid)
 
 
 @dataclass(frozen=True)
@@ -118,8 +140,8 @@ class Pack:
 
     blocks: `.omega` files of one model, each with the names of its pictures.
 
-    Raises ValueError for invalid or duplicate names (see `is_name`), and for blocks with more than 64 pictures or
-    another number of names than of pictures.
+    Raises ValueError for invalid or duplicate names (see `is_name`), for more than 2¹⁸ pictures, and for blocks with
+    more than 64 or another number of names than of pictures.
     """
 
     blocks: tuple[tuple[OmegaFile, tuple[str, ...]], ...]
@@ -130,6 +152,8 @@ class Pack:
             raise ValueError("a pack has pictures, whose names are different relative paths")
         if any(not 1 <= len(inside) == len(block.header.sizes) <= MAX_PICTURES for block, inside in self.blocks):
             raise ValueError(f"a block of a pack has 1 to {MAX_PICTURES} pictures, and a name for each")
+        if len(names) > MAX_PACKED:
+            raise ValueError(f"a pack has at most {MAX_PACKED} pictures, not {len(names)}")
         if sum(len(name.encode()) + 1 for name in names) > MAX_NAMES_BYTES:
             raise ValueError(f"the names of all pictures in a pack have at most {MAX_NAMES_BYTES} bytes")
 

@@ -101,7 +101,10 @@ def difference(curve: Curve, anchor: Curve, rate: str, method: str) -> Differenc
         options = {"method": method, "require_matching_points": False, "min_overlap": 0.0}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the overlap is stated
-            found = [float(bjontegaard.bd_rate(*given, **options)), float(bjontegaard.bd_psnr(*given, **options))]
+            try:
+                found = [float(bjontegaard.bd_rate(*given, **options)), float(bjontegaard.bd_psnr(*given, **options))]
+            except ValueError as problem:
+                reason = f"not interpolated: {problem}"
     return Difference(curve.name, anchor.name, curve.metric, rate, method, found[0], found[1], overlap, reason)
 
 

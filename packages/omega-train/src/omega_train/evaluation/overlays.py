@@ -31,6 +31,9 @@ _ALIASES = {
 }
 _NUMBERS = {*RATES.values(), *METRICS, "setting", "channels", "quality", "images"}
 
+_MOST = 1000.0
+"""The largest rate, or size of a metric, of a point that is one."""
+
 Row = Mapping[str, Any]
 
 
@@ -53,7 +56,7 @@ def read_overlay(path: Path) -> list[Point]:
             raise OmegaError(f"{path} needs a column bpp or stream_bpp, and one of {', '.join(METRICS)}.")
         telling = [key for key in rows[0] if key not in _NUMBERS and len({str(row.get(key)) for row in rows}) > 1]
         return [_point(name, row, telling) for row in rows]
-    except (OSError, ValueError, OverflowError, TypeError, AttributeError, csv.Error) as problem:
+    except (OSError, ValueError, OverflowError, TypeError, AttributeError, RecursionError, csv.Error) as problem:
         raise OmegaError(f"{path} cannot be read as published points: {problem}.") from problem
 
 
@@ -108,6 +111,11 @@ def _point(name: str, row: Row, telling: Sequence[str]) -> Point:
     bpp = next((rate for rate in known if rate is not None), None)
     if bpp is None:
         raise ValueError("a point has no rate")
+    for column in (*RATES.values(), *METRICS):
+        found = number(column)
+        least = -_MOST if column in METRICS else math.ulp(0)
+        if found is not None and math.isfinite(found) and not least <= found <= _MOST:
+            raise ValueError(f"the {column} of a point is {found:g}")
     if missing := [column for column in telling if column not in row]:
         raise ValueError(f"a point has no {missing[0]}, which tells others apart")
     decibels = number("psnr")

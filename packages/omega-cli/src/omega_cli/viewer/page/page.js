@@ -67,12 +67,13 @@ function select(index) {
 /** Have the file arrive. */
 function play() {
   wanted = null;
-  picture.paint(new ImageData(pictures[current].width, pictures[current].height));
+  const { width, height, problem } = pictures[current];
+  picture.paint(problem === undefined ? new ImageData(width, height) : new ImageData(1, 1));
   tellQuality(undefined);
   tellBytes(0);
   const speed = speeds.find((input) => input.checked)?.value ?? "0";
   load(`rate=${1000 * Number(speed)}`);
-  if (!pictures[current].problem) requestAnimationFrame(follow);
+  if (problem === undefined) requestAnimationFrame(follow);
 }
 
 /** @param {string} query @param {number} [length] the bytes of the stream to load; all if not given */
