@@ -135,6 +135,26 @@ def test_a_planted_fault_is_found(kind, check, folder):
     assert len(said.split(" Seen: ")[1]) > 10
 
 
+@pytest.mark.parametrize(
+    ("kind", "check", "target", "seen"),
+    [
+        ("quantizer", "state_dict_holds_everything", "Forgetful", "neither saved nor moved: offset"),
+        ("quantizer", "state_dict_holds_everything", "Drifting", "neither saved nor moved: shift"),
+        ("quantizer", "works_on_another_device", "LeftBehind", "neither saved nor moved: scale"),
+        ("quantizer", "a_penalty_is_a_loss", "PenaltyOfTheBatch", "it is () torch.float32, not (3,)"),
+        ("quantizer", "a_penalty_is_a_loss", "PenaltyWithoutGradient", "it has no gradient"),
+        ("quantizer", "a_penalty_is_a_loss", "PenaltyOfNoNumber", "it is [nan, nan, nan]"),
+        ("prior", "coding_order_is_of_all_symbols", "KnowsTheLast", "depend on those of the last channel"),
+        ("quantizer", "gives_the_shapes_of_the_contract", "Pair", "a forward pass made tuple instead of Quantized"),
+    ],
+)
+def test_a_failure_says_what_to_mend(kind, check, target, seen):
+    faulty = subject(kind, registered=registered(kind, f"faults:{target}"), module="light_plugin")
+    with pytest.raises(ContractError) as found:
+        checks_of(kind).by_name[check](faulty)
+    assert seen in str(found.value)
+
+
 def test_a_plugin_that_imports_torch_is_found():
     with pytest.raises(ContractError, match="importing heavy_plugin imports torch"):
         checks_of("coder").by_name["plugin_imports_without_torch"](replace(subject("coder"), module="heavy_plugin"))
@@ -179,7 +199,7 @@ def test_what_cannot_be_made_is_said_once():
     assert list(failures(Odd.subject())) == ["can_be_made"]
     with pytest.raises(ContractError, match=r"can_be_made.* an odd number of channels"):
         Odd().test_can_be_made()
-    with pytest.raises(pytest.skip.Exception, match="it cannot be made, as can_be_made says"):
+    with pytest.raises(pytest.skip.Exception, match="it needs what can_be_made asks"):
         Odd().test_can_be_pickled()
 
 

@@ -4,14 +4,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from omega_core.codec.model_file import Description, write_model
-from omega_core.codec.saving import arrays_of, describe_codec, round_weights
+from omega_core.codec.model_parts import load_parts
+from omega_core.codec.saving import arrays_of, check_same, describe_codec, round_weights
 from omega_core.contracts.dataset import Images
 from omega_train.channel_order import sort_channels
 from omega_train.distributed import rank
 from omega_train.fit_quantizer import fit_quantizer
 from omega_train.log import log
 from omega_train.task import CodecTask
-from omega_train.validation import recount
+from omega_train.validation import batches, recount
 
 _PACKAGES = ("omega-quant", "omega-entropy", "omega-train")
 
@@ -38,7 +39,8 @@ def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
     images: the training images.
     workers: the number of processes that read the images; 0 reads them in this process.
 
-    Returns the path. Raises OutputError, and TrainingError for weights that exceed half precision.
+    Returns the path. Raises OutputError, TrainingError for weights that exceed half precision, and ComponentError if
+    the model is not what was trained, as a component keeps something in no parameter or buffer.
     """
     complete(task, path, images, workers)
     return path
@@ -63,7 +65,19 @@ def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most
         recount(task, images, workers, most)
     if rank() == 0:
         log.info(f"model {export(task, path)[:8]} written to {path}")
+        _check_written(task, path, images)
     return "; ".join(said for said in (fitted, sorted_by_gain) if said)
+
+
+def _check_written(task: CodecTask, path: Path, images: Images) -> None:
+    """Check that a model file has all that was trained. Raises ComponentError: see `check_same`."""
+    some = next(batches(task, images, most=1, workers=0), None)
+    if some is None:
+        return
+    was_training = task.training
+    task.eval()
+    check_same(task.codec, load_parts(path, device=task.device, precision="float32").codec, some)
+    task.train(was_training)
 
 
 def describe(task: CodecTask) -> Description:

@@ -19,7 +19,7 @@ from omega_core.contracts import implements
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import Prior
 from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import ComponentError
+from omega_core.errors import ComponentError, TrainingError
 from omega_core.plugins.registry import resolve
 from omega_train.data.batches import Batch
 from omega_train.distributed import all_reduce_sum
@@ -141,6 +141,10 @@ class CodecTask(LightningModule):
         phase = self.phases.at(step)
         return Phase.JOINT if phase is Phase.RELAXED and self.fitted else phase
 
+    def needs_fit(self, step: int) -> bool:
+        """Whether the quantizer has to be fitted (`fit_quantizer`) before a step, as the relaxed phase is over."""
+        return not self.fitted and self.phase(step) is not Phase.RELAXED
+
     def rate_factor(self, step: int) -> float:
         """The factor of the rate in the loss at a step: it rises to 1 during the warmup of the rate."""
         rising = self.steps * self.recipe.rate_warmup
@@ -152,6 +156,11 @@ class CodecTask(LightningModule):
         batch: the images of the step `batch.step`.
         index: not used.
         """
+        if self.needs_fit(batch.step):
+            raise TrainingError(
+                "the relaxed phase is over, but the quantizer is not fitted. The trainer has to call"
+                f" `omega_train.fit_quantizer(task, images)` before step {batch.step}, as `task.needs_fit` tells."
+            )
         phase = self.phase(batch.step)
         self.quantizer.sample_seeds = noise_seeds(self.recipe, batch)
         self.quantizer.progress = min(1.0, batch.step / self.steps)

@@ -22,6 +22,8 @@ from omega_core.plugins.registry import registry, resolve
 
 _PACKAGES = ("omega-core", "torch")
 _LEAST_BYTES = 4  # of numbers that count symbols
+_COMPARED = 4  # images that a codec and its model are compared by
+_ROUNDED = 0.02  # of symbols that may differ, as where products are rounded in another order
 
 
 def save_model(
@@ -53,10 +55,11 @@ def save_model(
     `codec.prior.follow(codec.quantizer.refinement())`. In several processes of torch.distributed, all of them call it,
     each with its share of the images and as many batches, and write the same file.
 
-    Raises ComponentError for a codec of components without names, or that does not fit those any more, for options that
-    JSON does not have, and for an unknown coder; TrainingError without images where the prior needs some, and for
-    weights that are not finite, or too large for 16 bits; OutputError if the file cannot be written; TypeError and
-    ValueError for images of another kind, shape or range; ImageError for a size that the architecture does not take.
+    Raises ComponentError for a codec of components without names, or that does not fit those any more or keeps state in
+    no parameter or buffer, for options that JSON does not have, and for an unknown coder; TrainingError without images
+    where the prior needs some, and for weights that are not finite, or too large for 16 bits; OutputError if the file
+    cannot be written; TypeError and ValueError for images of another kind, shape or range; ImageError for a size that
+    the architecture does not take.
     """
     if not isinstance(codec, ImageCodec):
         raise TypeError(f"{type(codec).__name__} is no ImageCodec, which a wrapper has as `.module`")
@@ -66,22 +69,56 @@ def save_model(
     description = describe_codec(codec, coder, channels_min=channels_min, text=text)
     codec.check_fit()
     codec = deepcopy(codec).eval()
+    batches = iter([images] if isinstance(images, Tensor) else images)
     with torch.no_grad():
         if half_precision:
             round_weights(codec)
+        first: Tensor | None
         if codec.prior is not None and codec.prior.observes:
-            _count(codec, codec.prior, [images] if isinstance(images, Tensor) else images)
+            first = _count(codec, codec.prior, batches)
+        else:
+            first = next(map(_checked, batches), None)
         frozen = None if codec.prior is None else codec.prior.freeze()
         arrays = arrays_of(codec, frozen, half_precision=half_precision)
     try:
-        parts_of(ModelFile(description, "", arrays), "the codec does not fit the components that it was made of")
+        parts = parts_of(
+            ModelFile(description, "", arrays),
+            "the codec does not fit the components that it was made of",
+            device=codec.device,
+            precision="float32",
+        )
     except ModelFileError as problem:
         raise ComponentError(str(problem)) from problem
+    if first is not None:
+        check_same(codec, parts.codec, first[:_COMPARED])
     return write_model(path, description, arrays)
 
 
-def _count(codec: ImageCodec, prior: Prior, batches: Iterable[Any]) -> None:
-    """Have the prior of a codec count the symbols of images.
+@torch.no_grad()
+def check_same(trained: ImageCodec, loaded: ImageCodec, image: Tensor) -> None:
+    """Check that a model has all that was trained: some images have the symbols and reconstructions of the codec.
+
+    trained: the codec, in evaluation mode. loaded: that of its model file.
+    image: as for `ImageCodec.encode_symbols`.
+
+    Raises ComponentError if more than rounding differs: a component then keeps something in no parameter or buffer.
+    """
+    height, width = image.shape[2:]
+    symbols, others = (codec.encode_symbols(image) for codec in (trained, loaded))
+    same = float((symbols == others).double().mean()) if symbols.numel() else 1.0
+    known = symbols.to(trained.device)
+    first, second = (codec.decode_symbols(known, height, width).double() for codec in (trained, loaded))
+    error = float((first - second).abs().mean()) if first.numel() else 0.0
+    if same < 1 - _ROUNDED or not error <= 1 / 255:
+        raise ComponentError(
+            f"the model would not be what was trained: {1 - same:.0%} of the symbols of some images differ, and decoded"
+            f" images by {255 * error:.1f} levels on average. {type(trained.quantizer).__name__} or"
+            f" {type(trained.architecture).__name__} keeps a part of what it has learned in no parameter or buffer."
+        )
+
+
+def _count(codec: ImageCodec, prior: Prior, batches: Iterable[Any]) -> Tensor:
+    """Have the prior of a codec count the symbols of images, and return those of the first batch with some.
 
     Raises TrainingError without images, ComponentError if the prior is one for other symbols.
     """
@@ -89,7 +126,7 @@ def _count(codec: ImageCodec, prior: Prior, batches: Iterable[Any]) -> None:
         if tensor.is_floating_point() and tensor.dtype.itemsize < _LEAST_BYTES:
             tensor.data = tensor.data.float()
     prior.recount()
-    some = False
+    first: Tensor | None = None
     for image in map(_checked, batches):
         codec.latent_size(*image.shape[2:])
         symbols = codec.encode_symbols(image.to(codec.device))
@@ -98,9 +135,10 @@ def _count(codec: ImageCodec, prior: Prior, batches: Iterable[Any]) -> None:
             prior.observe(symbols, kept)
         except (RuntimeError, IndexError) as problem:
             raise ComponentError(f"the prior does not fit the symbols of the quantizer: {problem}") from problem
-        some = some or len(image) > 0
-    if not some:
+        first = image if first is None and len(image) else first
+    if first is None:
         raise TrainingError("the prior of this codec counts the symbols of training images: give some.")
+    return first
 
 
 def _checked(batch: Any) -> Tensor:

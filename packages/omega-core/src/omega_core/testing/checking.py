@@ -6,11 +6,9 @@ from typing import Any, Generic, TypeVar
 
 from omega_core.plugins.registry import Registered, import_component, make, registry
 
-MADE = "can_be_made"
-"""The check without which most others could only fail in the same way."""
-BEFORE = frozenset(
-    {"plugin_imports_without_torch", "target_is_of_its_kind", "options_can_be_typed", "options_are_described", MADE}
-)
+GATES = ("target_is_of_its_kind", "can_be_made", "has_the_sizes_asked_for", "gives_the_shapes_of_the_contract")
+"""Checks, as far as a kind has them, of which each needs those before, and without which others only fail likewise."""
+_ALWAYS = frozenset({"plugin_imports_without_torch", "options_can_be_typed", "options_are_described"})
 """The checks that need no instance."""
 
 AnySubject = TypeVar("AnySubject", bound="Subject")
@@ -71,7 +69,7 @@ class Check(Generic[AnySubject]):
         self.function = function
         self.name: str = function.__name__
         self.asks = " ".join((function.__doc__ or "").split())
-        self.needs_one = self.name not in BEFORE
+        self.needs_gates = self.name not in (*_ALWAYS, *GATES)
 
     def __call__(self, subject: AnySubject) -> None:
         """Check. Raises ContractError, also for whatever the component raises itself; Unclaimed."""
@@ -107,16 +105,26 @@ class Checks(Generic[AnySubject]):
         exempt: checks that are left out, each with the reason. Raises ValueError for one without, or that there is not.
         """
         exempt = checked_exemptions(self, exempt or {})
-        failed: dict[str, str] = {}
+        failed = self.closed_gate(subject, exempt)
         for check in self:
             try:
-                if check.name not in exempt and not (check.needs_one and MADE in failed):
+                if check.name not in (*exempt, *GATES) and not (check.needs_gates and failed):
                     check(subject)
             except Unclaimed:
                 continue
             except ContractError as failure:
                 failed[check.name] = str(failure)
         return failed
+
+    def closed_gate(self, subject: AnySubject, exempt: Mapping[str, str]) -> dict[str, str]:
+        """The first of the `GATES` that fails, and what it says; empty if none does. exempt: as for `failures`."""
+        for name in GATES:
+            if name in self.by_name and name not in exempt:
+                try:
+                    self.by_name[name](subject)
+                except ContractError as failure:
+                    return {name: str(failure)}
+        return {}
 
 
 def checked_exemptions(checks: Checks[Any], exempt: Mapping[str, str]) -> Mapping[str, str]:

@@ -43,6 +43,16 @@ class ModuleSubject(Subject):
         with seeded(seed):
             return self.make().eval()
 
+    def trained(self, seed: int = 0) -> Any:
+        """One in evaluation mode after two steps of training, with other parameters than it begins with."""
+        module = self.made(seed)
+        with seeded(seed), torch.no_grad():
+            for parameter in module.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+            for _ in range(2):
+                self.step(module.train(), self.inputs())
+        return module.eval()
+
 
 checks: Checks[ModuleSubject] = Checks(common.checks)
 
@@ -91,7 +101,7 @@ def works_on_another_device(subject: ModuleSubject) -> None:
     module = subject.made()
     with torch.no_grad():
         wanted = subject.outputs(module, subject.inputs())
-    with seeded(), elsewhere() as device:
+    with seeded(), elsewhere() as device, _naming_state(module):
         module.to(device)
         inputs = subject.inputs().to(device)
         with torch.no_grad():
@@ -108,10 +118,12 @@ def works_on_another_device(subject: ModuleSubject) -> None:
 
 @checks.add
 def state_dict_holds_everything(subject: ModuleSubject) -> None:
-    """All that it has learned is in its parameters and buffers: another one that loads them does the same."""
-    one, other = subject.made(0), subject.made(1)
+    """All that it has learned is in its parameters and buffers: another one that loads them, after some steps of
+    training, does the same.
+    """
+    one, other = subject.trained(0), subject.made(1)
     other.load_state_dict(one.state_dict())
-    with torch.no_grad():
+    with torch.no_grad(), _naming_state(one, subject.made(0)):
         expect_same(subject.outputs(one, subject.inputs()), subject.outputs(other, subject.inputs()), "after loading")
 
 
@@ -124,7 +136,7 @@ def can_be_made_without_memory(subject: ModuleSubject) -> None:
     empty.load_state_dict(copy.deepcopy(one.state_dict()), assign=True)
     here = [name for name, value in [*empty.named_parameters(), *empty.named_buffers()] if value.is_meta]
     expect(not here, f"{', '.join(here)} are in no state_dict, and would be lost")
-    with torch.no_grad():
+    with torch.no_grad(), _naming_state(one):
         expect_same(subject.outputs(one, subject.inputs()), subject.outputs(empty, subject.inputs()), "after loading")
 
 
@@ -140,6 +152,41 @@ def can_be_pickled(subject: ModuleSubject) -> None:
             "once unpickled",
             exactly=True,
         )
+
+
+@contextmanager
+def _naming_state(module: nn.Module, fresh: nn.Module | None = None) -> Iterator[None]:
+    """Add to a failure what a module keeps in no parameter or buffer.
+
+    fresh: the module as it begins, from which numbers may differ.
+    """
+    try:
+        yield
+    except Exception as problem:
+        if names := unregistered(module, fresh):
+            expect(False, f"{problem}; in no parameter or buffer, and so neither saved nor moved: {', '.join(names)}")
+        raise
+
+
+def unregistered(module: nn.Module, fresh: nn.Module | None = None) -> list[str]:
+    """The attributes of a module that hold tensors or modules, and are neither parameters nor buffers nor submodules.
+
+    fresh: if given, numbers that differ from its are named, too.
+    """
+    of_torch, before = vars(nn.Module()), dict((fresh or module).named_modules())
+    found = []
+    for name, each in module.named_modules():
+        known = vars(before[name]) if name in before else {}
+        for attribute, value in vars(each).items():
+            changed = isinstance(value, (int, float)) and known.get(attribute) != value
+            if attribute not in (*of_torch, "training") and (changed or _holds_tensors(value)):
+                found.append(f"{name}.{attribute}".removeprefix("."))
+    return found
+
+
+def _holds_tensors(value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
+    return isinstance(value, (Tensor, nn.Module)) or any(map(_holds_tensors, inner))
 
 
 @contextmanager

@@ -42,8 +42,13 @@ class PriorSubject(ModuleSubject):
         return self.made_with(**sizes)
 
     def made(self, seed: int = 0) -> Prior:
-        """A new one that has seen some symbols, others for another seed; one that is conditional, to be frozen."""
+        """One with other parameters than it begins with that has seen some symbols, all others for another seed; one
+        that is conditional, to be frozen.
+        """
         prior, symbols, kept = self.following(seed), self.symbols(seed), torch.full((64,), self.channels)
+        with seeded(seed + 1), torch.no_grad():
+            for parameter in prior.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
         with torch.no_grad(), torch.device("cpu"):
             if prior.conditional:
                 prior.observe(symbols, kept)
@@ -177,9 +182,8 @@ def conditional_tables_pay(subject: PriorSubject) -> None:
 
 @checks.add
 def channel_bits_are_of_the_symbols(subject: PriorSubject) -> None:
-    """`channel_bits` are finite bits (B, C), none below 0, and do not depend on the symbols of later channels.
-
-    Those of a prior that is not `conditional` are its code lengths.
+    """`channel_bits` are finite bits (B, C), none below 0; those of a prior that is not `conditional` are its code
+    lengths.
     """
     prior, symbols = subject.made(), subject.symbols(9, 5)
     with torch.no_grad():
@@ -189,25 +193,27 @@ def channel_bits_are_of_the_symbols(subject: PriorSubject) -> None:
     if not prior.conditional:
         wanted = subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum(dim=1).T
         expect(torch.allclose(bits.double(), wanted, rtol=1e-4), "they are not the code lengths of the symbols")
-    others = symbols.clone()
-    others[:, -1] = subject.alphabet - 1 - others[:, -1]
-    with torch.no_grad():
-        again = prior.channel_bits(others)
-    expect(torch.allclose(bits[:, :-1], again[:, :-1], rtol=1e-4), "they depend on the symbols of the last channel")
 
 
 @checks.add
 def coding_order_is_of_all_symbols(subject: PriorSubject) -> None:
-    """`coding_order` returns every place once, and bits of which those of a channel are its `channel_bits`."""
+    """`coding_order` returns every place once, and bits of which those of a channel are its `channel_bits`. Bits of
+    symbols that come before all those of the last channel do not depend on these, which a decoder does not have then.
+    """
     prior, symbols = subject.made(), subject.symbols(9, 3)
+    others = symbols.clone()
+    others[:, -1] = subject.alphabet - 1 - others[:, -1]
     with torch.no_grad():
         bits, places = prior.coding_order(symbols)
-        wanted = prior.channel_bits(symbols)
+        wanted, (again, _) = prior.channel_bits(symbols), prior.coding_order(others)
     for name, found in (("bits", bits), ("places", places)):
         expect(found.shape == symbols.shape, f"the {name} are {tuple(found.shape)}, not {tuple(symbols.shape)}")
     each = torch.arange(symbols[0].numel()).expand(len(symbols), -1)
     expect(torch.equal(places.flatten(1).sort(dim=1)[0], each), "some place has no symbol, or several")
     expect(torch.allclose(bits.sum(dim=(2, 3)), wanted, rtol=1e-4), "the bits of channels are not their channel_bits")
+    before = places < places[:, -1:].amin(dim=(1, 2, 3), keepdim=True)
+    same = torch.allclose(bits[before], again[before], rtol=1e-4)
+    expect(same, "bits of earlier symbols depend on those of the last channel")
 
 
 @checks.add
@@ -439,6 +445,16 @@ def every_parameter_is_trained(subject: PriorSubject) -> None:
         else:
             rate = prior.code_lengths(*subject.latent_size)[..., 0]
         expect_gradients({"the rate": rate}, parameters)
+
+
+@checks.add
+def only_what_observes_changes_by_observing(subject: PriorSubject) -> None:
+    """Where `observes` is False, training passes it no symbols at its end: it does not learn from `observe` then."""
+    prior = subject.following()
+    need(not prior.observes, "learn by other means than observing")
+    before = subject.lengths(prior)
+    prior.observe(subject.symbols(), torch.full((64,), subject.channels))
+    expect(torch.equal(subject.lengths(prior), before), "it learned from `observe`: set `observes = True`")
 
 
 @checks.add

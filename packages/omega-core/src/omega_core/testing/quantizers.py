@@ -82,6 +82,10 @@ def gives_the_shapes_of_the_contract(subject: QuantizerSubject) -> None:
     made = subject.made()
     for size in ((3, 5), (1, 1), (2, 1)):
         latent = subject.inputs(2, size)
+        found = subject.quantized(made, latent)
+        expect(isinstance(found, Quantized), f"a forward pass made {type(found).__name__} instead of Quantized")
+        symbols = tuple(made.symbols(latent).shape)
+        expect(symbols == (2, subject.channels, *size), f"of {tuple(latent.shape)} symbols(…) made {symbols}")
         wanted = {
             "latent": tuple(latent.shape),
             "bits": (2,),
@@ -236,6 +240,25 @@ def bits_have_a_gradient(subject: QuantizerSubject) -> None:
     need(made.needs_prior, "have a rate")
     with seeded():
         expect_gradients({"bits": subject.quantized(made, latent).bits}, {"the latent that went in": latent})
+
+
+@checks.add
+def a_penalty_is_a_loss(subject: QuantizerSubject) -> None:
+    """A `penalty`, if there is one, is a finite number for each sample, (B,), with a gradient, to latent or parameters,
+    that is not 0.
+    """
+    made, latent = subject.made().train(), subject.inputs().requires_grad_()
+    with seeded():
+        penalty = subject.quantized(made, latent).penalty
+    need(penalty is not None, "have a penalty")
+    penalty = cast(Tensor, penalty)
+    shape = f"{tuple(penalty.shape)} {penalty.dtype}"
+    expect(penalty.shape == latent.shape[:1] and penalty.is_floating_point(), f"it is {shape}, not ({len(latent)},)")
+    expect(penalty.isfinite().all(), f"it is {penalty.tolist()}")
+    expect(penalty.requires_grad, "it has no gradient")
+    gradients = torch.autograd.grad(penalty.sum(), [latent, *made.parameters()], allow_unused=True)
+    reached = any(each is not None and bool(each.abs().sum() > 0) for each in gradients)
+    expect(reached, "its gradient to the latent and to all parameters is 0")
 
 
 @checks.add

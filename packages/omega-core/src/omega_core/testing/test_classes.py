@@ -15,7 +15,7 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any, ClassVar
 
-from omega_core.testing.checking import MADE, Check, Checks, ContractError, Subject, Unclaimed, checked_exemptions
+from omega_core.testing.checking import GATES, Check, Checks, Subject, Unclaimed, checked_exemptions
 
 
 def checks_of(kind: str) -> Checks[Any]:
@@ -29,7 +29,7 @@ class _Contract:
     kind: ClassVar[str]
     subject_class: ClassVar[type[Subject]]
     exempt: ClassVar[Mapping[str, str]] = {}
-    _made: ClassVar[bool]
+    _closed: ClassVar[str]
 
     def __init_subclass__(cls, *, kind: str = "", **others: Any) -> None:
         super().__init_subclass__(**others)
@@ -46,15 +46,11 @@ class _Contract:
             setattr(cls, f"test_{check.name}", _test(check))
 
     @classmethod
-    def can_be_made(cls) -> bool:
-        """Whether the check for that passes, which is looked at once."""
-        if "_made" not in vars(cls):
-            try:
-                checks_of(cls.kind).by_name[MADE](cls.subject())
-                cls._made = True
-            except ContractError:
-                cls._made = False
-        return cls._made
+    def closed_gate(cls) -> str:
+        """The check that fails first and without which others could only fail, too, which is looked for once, or ""."""
+        if "_closed" not in vars(cls):
+            cls._closed = next(iter(checks_of(cls.kind).closed_gate(cls.subject(), cls.exempt)), "")
+        return cls._closed
 
     @classmethod
     def subject(cls) -> Any:
@@ -69,8 +65,8 @@ def _test(check: Check[Any]) -> Callable[[Any], None]:
 
         if check.name in self.exempt:
             pytest.skip(f"{check.name}: exempt: {self.exempt[check.name]}")
-        if check.needs_one and not self.can_be_made():
-            pytest.skip(f"{check.name}: it cannot be made, as {MADE} says")
+        if (check.needs_gates or check.name in GATES) and self.closed_gate() not in ("", check.name):
+            pytest.skip(f"{check.name}: it needs what {self.closed_gate()} asks")
         try:
             check(self.subject())
         except Unclaimed as reason:

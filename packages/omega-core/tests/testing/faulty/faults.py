@@ -5,6 +5,7 @@
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,48 @@ class Forgetful(SoundQuantizer):
 
     def place(self, latent: Tensor) -> Tensor:
         return (super().place(latent) + self.offset).clamp(0, self.alphabet - 1)
+
+
+class Drifting(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    shift = 0.0  # changes in training, in a number of Python
+
+    def place(self, latent: Tensor) -> Tensor:
+        if self.training:
+            self.shift += 0.5
+        return (super().place(latent) + self.shift).clamp(0, self.alphabet - 1)
+
+
+@fault("a_penalty_is_a_loss")
+class PenaltyOfTheBatch(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def forward(self, latent, prior=None, kept=None):
+        return replace(super().forward(latent, prior, kept), penalty=latent.square().mean())
+
+
+class PenaltyWithoutGradient(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def forward(self, latent, prior=None, kept=None):
+        return replace(super().forward(latent, prior, kept), penalty=latent.detach().square().mean(dim=(1, 2, 3)))
+
+
+class PenaltyOfNoNumber(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def forward(self, latent, prior=None, kept=None):
+        penalty = latent.sum(dim=(1, 2, 3)) * torch.nan
+        return replace(super().forward(latent, prior, kept), penalty=penalty)
+
+
+class Pair(SoundQuantizer):
+    """reach: how far levels reach."""
+
+    def forward(self, latent, prior=None, kept=None):
+        made = super().forward(latent, prior, kept)
+        return made.latent, made.bits
 
 
 @fault("can_be_made_without_memory")
@@ -547,6 +590,15 @@ class CodesTwoAtOnce(SoundPrior):
         return bits, places // 2
 
 
+class KnowsTheLast(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    conditional = True
+
+    def channel_bits(self, symbols):
+        return super().channel_bits(symbols) * (1 + symbols[:, -1:].float().mean(dim=(2, 3)))
+
+
 class _Short(FrozenTables):
     def steps(self, symbols):
         for step in super().steps(symbols):
@@ -602,6 +654,13 @@ class LooksAway(SoundPrior):
 
     def observe(self, symbols, kept):
         super().observe(symbols[:0], kept[:0])
+
+
+@fault("only_what_observes_changes_by_observing", "prior")
+class ObservesInSecret(SoundPrior):
+    """smoothing: a count that every symbol has."""
+
+    observes = False
 
 
 @fault("only_kept_channels_are_observed", "prior")

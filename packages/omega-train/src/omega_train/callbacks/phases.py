@@ -43,7 +43,7 @@ class PhaseChange(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         task, step = cast(CodecTask, pl_module), trainer.global_step
         phase = task.phase(step)
-        begins, relaxed_ends = phase.value != self.phase, phase is not Phase.RELAXED and not task.fitted
+        begins, relaxed_ends = phase.value != self.phase, task.needs_fit(step)
         if self.average and self.average.steps and (relaxed_ends or (begins and phase in AVERAGED)):
             self.average.replace()
         self.phase = phase.value

@@ -1,4 +1,8 @@
-"""A trainer to begin with: a plain loop on the CPU. What it leaves out: validation, resuming, mixed precision."""
+"""A trainer to begin with: a plain loop on the CPU.
+
+What it leaves out: validation, resuming, mixed precision; and of recipes, how the learning rate changes, what optimizer
+there is, averages of the weights and resetting of dead symbols.
+"""
 
 from pathlib import Path
 
@@ -6,7 +10,7 @@ import torch
 from omega_core.contracts import Dataset
 from omega_core.errors import TrainingError
 from omega_core.plugins.registry import build
-from omega_train import CodecTask, Recipe, batches_of, save
+from omega_train import CodecTask, Recipe, batches_of, fit_quantizer, save
 
 
 class __CLASS__:
@@ -34,6 +38,8 @@ class __CLASS__:
         task.steps = recipe.steps or self.epoch * (recipe.epochs or 0)
         optimizer = torch.optim.AdamW(task.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         for batch in batches_of(self.dataset, recipe, task.steps):
+            if task.needs_fit(batch.step):
+                fit_quantizer(task, self.dataset.train)
             loss = task.training_step(batch, batch.step)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch does not say
