@@ -59,6 +59,15 @@ def test_a_broken_plugin_is_reported_and_breaks_nothing(omega: Any, troubled: di
     assert rows["omega-quant"]["status"] == "ok"
 
 
+def test_a_plugin_whose_hooks_lack_their_mark_registers_nothing_and_is_told(omega: Any, beside: Any) -> None:
+    environment = beside("omega-fsq")
+    module = Path(environment["PYTHONPATH"]) / "omega_fsq" / "plugin.py"
+    module.write_text(re.sub(r"^@.*$", "", module.read_text(), flags=re.MULTILINE))
+    rows = {row["plugin"]: row for row in json.loads(omega("plugins", "--json", **environment).stdout)}
+    said = "no hook of it returns anything; omega_register_quantizers has no @hookimpl"
+    assert rows["omega-fsq"]["status"] == said
+
+
 def test_a_name_that_might_be_a_broken_plugins_says_so(
     omega: Any, recipe: Any, troubled: dict[str, str], tmp_path: Path
 ) -> None:

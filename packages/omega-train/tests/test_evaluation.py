@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -142,6 +143,23 @@ def test_a_codec_is_measured_on_what_it_decodes_at_all_its_settings(digit: Pixel
     ]
     for row in rows:
         assert row.psnr == pytest.approx(psnr(digit, digit >> (8 - row.setting) << (8 - row.setting)))
+
+
+def test_a_codec_that_works_in_place_changes_nothing_for_others(digit: Pixels) -> None:
+    class InPlace(HalfCodec):
+        def encode(self, pixels: Pixels, setting: int) -> bytes:
+            pixels >>= 4
+            return super().encode(pixels, setting)
+
+    before = digit.copy()
+    list(through_codec(InPlace(), digit))
+    assert (digit == before).all()
+
+
+def test_a_codec_that_returns_other_numbers_is_refused(digit: Pixels) -> None:
+    decoded = [Decoded(1, b"1", cast(Pixels, digit / 255), 1)]
+    with pytest.raises(ImageError, match="float64"):
+        measure("half", "a", digit, decoded)
 
 
 def test_means_are_over_pictures_for_each_codec_and_setting(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import omega_core
-from omega_core.errors import RecipeError
+from omega_core.errors import ComponentError, RecipeError, TrainingError
 from omega_core.plugins.registry import build
-from omega_train import CodecTask, Recipe, batches_of, save
+from omega_train import CodecTask, Recipe, batches_of, fit_quantizer, save
 from omega_train.data.batches import HeldImages, StepSampler
 
 
@@ -46,3 +46,31 @@ def test_a_saved_task_is_a_model_with_a_counted_prior(tiny: Callable[..., Recipe
     model = omega_core.load_model(path)
     picture = dataset.train.load(0, 0)[0]
     assert model.decompress(model.compress(picture)).size == (28, 28)
+
+
+def test_a_model_that_would_not_be_what_was_trained_is_named(
+    tiny: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny()
+    task = CodecTask(recipe)
+    dataset = build("dataset", recipe.dataset, recipe.dataset_options, data=None, seed=recipe.seed)
+    analysis = task.architecture.analysis
+    monkeypatch.setattr(task.architecture, "analysis", lambda image: 3 * analysis(image))  # as by a lost tensor
+    with pytest.raises(ComponentError, match="in no parameter or buffer"):
+        save(task, tmp_path / "model.safetensors", dataset.train)
+
+
+def test_a_trainer_that_does_not_fit_the_quantizer_is_told(tiny: Callable[..., Recipe]) -> None:
+    stages = {"start": "scalar", "rank": 1, "stages": [1, 1], "dead_zone": True}
+    sizes = {"latent_channels": 4, "channels": 8, "alphabet": 16, "lambda_min": 0.8, "lambda_max": 0.999}
+    recipe = tiny(relaxed_share=0.5, quantizer_options=stages, **sizes)
+    task = CodecTask(recipe)
+    task.steps = 4
+    dataset = build("dataset", recipe.dataset, recipe.dataset_options, data=None, seed=recipe.seed)
+    first, _, third, _ = batches_of(dataset, recipe, 4)
+    task.training_step(first, 0)
+    assert [task.needs_fit(step) for step in range(4)] == [False, False, True, True]
+    with pytest.raises(TrainingError, match=r"fit_quantizer\(task, images\)` before step 2"):
+        task.training_step(third, 2)
+    fit_quantizer(task, dataset.train)
+    task.training_step(third, 2)

@@ -73,6 +73,8 @@ def test_every_shipped_recipe_loads_and_survives_being_written(name: str, tmp_pa
 def test_another_component_takes_the_description_away() -> None:
     described = load_recipe("mnist-omega-8")
     assert load_recipe("mnist-omega-8", {"quantizer": "omega", "steps": 3}).description == described.description
+    qualified = load_recipe("mnist-omega-8", {"quantizer": "omega-quant/omega"})
+    assert (qualified.description, qualified.quantizer_options) == (described.description, described.quantizer_options)
     assert load_recipe("mnist-omega-8", {"dataset": "glyphs"}).description == described.description
     assert load_recipe("mnist-omega-8", {"prior": "regression"}).description == ""
     assert load_recipe("mnist-omega-8", {"channels": "0:16"}).description == ""

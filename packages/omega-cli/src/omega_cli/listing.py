@@ -130,7 +130,8 @@ def list_plugins(as_json: AsJson = False) -> None:
 def _status(plugin: "Plugin") -> str:
     if plugin.left_out:
         return "left out by OMEGA_PLUGINS"
-    return "; ".join(filter(None, [plugin.error, plugin.out_of_range, *plugin.remarks])) or "ok"
+    nothing = "" if plugin.error or plugin.components or plugin.models else "no hook of it returns anything"
+    return "; ".join(filter(None, [plugin.error, nothing, plugin.out_of_range, *plugin.remarks])) or "ok"
 
 
 def print_table(rows: list[dict[str, str]]) -> None:

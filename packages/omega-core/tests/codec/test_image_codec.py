@@ -2,6 +2,7 @@
 
 import io
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -251,6 +252,44 @@ def test_a_codec_in_16_bits_is_trained(image):
     output = ImageCodec(Told(), Precise(), Rising()).bfloat16()(image.bfloat16())
     assert output.reconstruction.dtype == output.latent.dtype == torch.bfloat16
     output.reconstruction.float().square().sum().backward()
+
+
+class Turned(Straight):
+    def forward(self, latent, prior=None, kept=None):
+        made = super().forward(latent, prior, kept)
+        return replace(made, latent=made.latent.mT.contiguous())
+
+
+class OneBit(Straight):
+    def forward(self, latent, prior=None, kept=None):
+        made = super().forward(latent, prior, kept)
+        return replace(made, bits=made.bits.sum())
+
+
+class Real(Straight):
+    def forward(self, latent, prior=None, kept=None):
+        made = super().forward(latent, prior, kept)
+        return replace(made, symbols=made.symbols.float())
+
+
+class Pair(Straight):
+    def forward(self, latent, prior=None, kept=None):
+        made = super().forward(latent, prior, kept)
+        return made.latent, made.bits
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "said"),
+    [
+        (Turned, "Turned made a latent"),
+        (OneBit, r"bits \(\) of a latent"),
+        (Real, "Real made symbols .*float32"),
+        (Pair, "Pair returned tuple"),
+    ],
+)
+def test_a_quantizer_that_makes_something_else_is_named(image, quantizer, said):
+    with pytest.raises(ComponentError, match=said):
+        ImageCodec(Told(), quantizer(), Rising())(image)
 
 
 def test_a_batch_without_images_gives_none(codec, image):

@@ -220,6 +220,23 @@ def test_a_module_without_hooks_registers_nothing(install, loaded):
     assert (plugin.components, plugin.error) == ((), "")
 
 
+def test_a_hook_without_its_mark_is_a_remark(install, loaded):
+    install("omega-unmarked", quantizers("hammer").replace("@hookimpl", ""))
+    [plugin] = loaded().plugins
+    assert (plugin.components, plugin.remarks) == ((), ("omega_register_quantizers has no @hookimpl",))
+
+
+def test_what_a_plugin_prints_does_not_go_where_a_picture_may_go(install, site, loaded, installed, capsys):
+    install("omega-loud", f"print('plugin')\n{quantizers('loud')}".replace("toolbox:", "loud:"))
+    (site / "loud.py").write_text("print('component')\nclass Loud: ...")
+    assert loaded().plugins[0].components
+    resolve("quantizer", "loud")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("plugin") >= 1
+    assert "component" in err
+
+
 def test_an_unknown_name_names_its_neighbor_what_there_is_and_what_failed(install, loaded):
     install("omega-fancy", quantizers("hammer", "saw"))
     install("omega-broken", "import nothing_like_it")

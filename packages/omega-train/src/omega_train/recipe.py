@@ -17,6 +17,8 @@ import tomli_w
 
 from omega_core.codec.description import MAX_CHANNELS
 from omega_core.errors import RecipeError
+from omega_core.plugins.components import KINDS
+from omega_core.plugins.registry import registry
 
 SCHEDULES = ("constant", "cosine")
 OPTIMIZERS = ("adam", "muon")
@@ -224,7 +226,7 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     for length, other in (("epochs", "steps"), ("steps", "epochs")):
         if length in changes and other not in changes:
             values.pop(other, None)
-    changed = {key for key, value in changes.items() if value != values.get(key)}
+    changed = {key for key, value in changes.items() if not is_same(key, value, values.get(key))}
     for kind in changed & {"architecture", "quantizer", "prior", "dataset", "trainer"}:
         values.pop(f"{kind}-options", None)  # they belong to another component
     if changed & _DESCRIBED:
@@ -236,6 +238,18 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
             changes[key] = {**_named(values[key]), **_named(options)}
     values.setdefault("name", Path(name_or_path).stem)
     return _parse({**values, **changes}, source)
+
+
+def is_same(key: str, one: Any, other: Any) -> bool:
+    """Whether two values of a setting mean the same: of a component, also its bare and its qualified name.
+
+    key: of the setting, as in the file.
+    """
+    if one == other or key not in KINDS or not (isinstance(one, str) and isinstance(other, str)):
+        return bool(one == other)
+    known = registry().components(key)
+    first, second = ([each for each in known if each.is_called(name)] for name in (one, other))
+    return len(first) == 1 and first == second
 
 
 def _read(name_or_path: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from omega_core.plugins.registry import build, resolve
 from omega_core.processes import launch_rank
 from omega_train.data.folder_shares import Data, is_url, several
 from omega_train.log import Log, progress_log
-from omega_train.recipe import Recipe, load_recipe
+from omega_train.recipe import Recipe, is_same, load_recipe
 from omega_train.run_folder import check_content, claimed
 
 _MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every", "trainer_options")
@@ -76,7 +76,10 @@ def train(
         with lines:
             if stretched and first:
                 progress_log.info(stretched)
-            return trainer.train(folder, resume=resume)
+            model = trainer.train(folder, resume=resume)
+            if not isinstance(model, Path):
+                raise TrainingError(f"the trainer {recipe.trainer} returned {model!r}, not the path of a model.")
+            return model
 
 
 @contextmanager
@@ -114,7 +117,8 @@ def _check_resumable(recipe: Recipe, folder: Path) -> str:
     changed = [
         f"{entry.name.replace('_', '-')} ({getattr(before, entry.name)} before, {getattr(recipe, entry.name)} now)"
         for entry in fields(Recipe)
-        if entry.name not in _MAY_CHANGE and getattr(before, entry.name) != getattr(recipe, entry.name)
+        if entry.name not in _MAY_CHANGE
+        and not is_same(entry.name, getattr(before, entry.name), getattr(recipe, entry.name))
     ]
     if changed:
         raise TrainingError(

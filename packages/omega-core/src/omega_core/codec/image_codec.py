@@ -14,7 +14,7 @@ Methods, and whether gradients pass them:
 Shapes: B images of H×W pixels, D latent channels, C symbol channels of which the first n are kept, h×w positions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any, cast
@@ -124,6 +124,7 @@ class ImageCodec(nn.Module):
         transforms: Architecture = build(
             "architecture", architecture, architecture_options or {}, latent_channels=latent_channels
         )
+        _check_kind("architecture", architecture, transforms, Architecture, ("colors", "image_size"))
         made: Quantizer = build(
             "quantizer",
             quantizer,
@@ -132,6 +133,7 @@ class ImageCodec(nn.Module):
             channels=channels,
             alphabet=alphabet,
         )
+        _check_kind("quantizer", quantizer, made, Quantizer, ("channels", "alphabet"))
         probabilities: Prior | None = None
         if made.needs_prior:
             size = transforms.image_size
@@ -144,6 +146,7 @@ class ImageCodec(nn.Module):
                 lowest=made.lowest,
                 latent_size=size and transforms.latent_size(*size),
             )
+            _check_kind("prior", prior, probabilities, Prior, ())
         codec = cls(transforms, made, probabilities)
         codec.made_of = Description(
             architecture=_choice("architecture", architecture, architecture_options),
@@ -269,7 +272,7 @@ class ImageCodec(nn.Module):
         kept = self._kept(image, kept)
         latent = self.analyze(image).to(image.dtype)
         with torch.autocast(image.device.type, enabled=False):
-            quantized = self.quantizer(latent, self.prior, kept)
+            quantized = self._checked(self.quantizer(latent, self.prior, kept), latent)
         return self._output(image, quantized, self.quantizer.fineness(kept).to(image))
 
     def relaxed(self, image: Tensor, kept: Tensor, fineness: Tensor, *, latent: Tensor | None = None) -> CodecOutput:
@@ -299,6 +302,23 @@ class ImageCodec(nn.Module):
             bits = (bits_of_each * known).sum(dim=(1, 2, 3)).to(image.dtype)
             latent = self.quantizer.latent(torch.where(known, symbols, MISSING)).to(image.dtype)
         return self._output(image, Quantized(latent, bits, symbols), self.quantizer.fineness(kept).to(image))
+
+    def _checked(self, quantized: Quantized, latent: Tensor) -> Quantized:
+        """What a forward pass of the quantizer made. Raises ComponentError if it is not what its contract says."""
+        name = type(self.quantizer).__name__
+        if not isinstance(quantized, Quantized):
+            raise ComponentError(f"{name} returned {type(quantized).__name__}, not Quantized.")
+        symbols, batch = quantized.symbols, len(latent)
+        if not batch:  # of which pixel_unshuffle of torch has another shape
+            return quantized
+        if quantized.latent.shape != latent.shape or quantized.bits.shape != (batch,):
+            given = f"a latent {tuple(quantized.latent.shape)} and bits {tuple(quantized.bits.shape)}"
+            raise ComponentError(f"{name} made {given} of a latent {tuple(latent.shape)}.")
+        wanted = (batch, self.channels, *latent.shape[2:])
+        if symbols is not None and (symbols.shape != wanted or symbols.is_floating_point()):
+            given = f"{tuple(symbols.shape)}, {symbols.dtype}"
+            raise ComponentError(f"{name} made symbols {given}, not integers {wanted}.")
+        return quantized
 
     def _output(self, image: Tensor, quantized: Quantized, fineness: Tensor) -> CodecOutput:
         latent = quantized.latent.to(image.dtype)
@@ -530,6 +550,15 @@ def _assembled(
 
 def _choice(kind: str, name: str, options: Mapping[str, Any] | None) -> Choice:
     return Choice(name=registry().find(kind, name).qualified_name, options=dict(options or {}))
+
+
+def _check_kind(kind: str, name: str, made: object, contract: type, needed: Sequence[str]) -> None:
+    """Raise ComponentError if a component does not derive from its contract, or lacks attributes that it needs."""
+    if not isinstance(made, contract):
+        derives = f"does not derive from omega_core.contracts.{contract.__name__}"
+        raise ComponentError(f"the {kind} {name!r} is a {type(made).__name__}, which {derives}.")
+    if lacking := [each for each in needed if not hasattr(made, each)]:
+        raise ComponentError(f"the {kind} {name!r} has no {' and no '.join(lacking)}, which its class has to set.")
 
 
 def _local(architecture: Architecture) -> LocalArchitecture:

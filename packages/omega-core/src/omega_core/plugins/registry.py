@@ -9,9 +9,10 @@ import inspect
 import logging
 import os
 import re
+import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -204,7 +205,8 @@ def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugi
     if allowed is not None and distribution not in allowed:
         return Plugin(distribution, version, point.value, left_out=True)
     try:
-        return Plugin(distribution, version, point.value, **_registered(point.load(), distribution))
+        with _without_output():
+            return Plugin(distribution, version, point.value, **_registered(point.load(), distribution))
     except (Exception, SystemExit) as problem:  # a plugin may raise anything
         reason = f"{type(problem).__name__}: {problem}"
         _log.info("the plugin %s failed to load: %s", distribution, reason)
@@ -220,6 +222,7 @@ def _registered(module: object, distribution: str) -> dict[str, Any]:
     """Call the hooks of a plugin module; return their checked results and deprecation warnings for `Plugin`."""
     manager = pluggy.PluginManager("omega")
     manager.add_hookspecs(hookspecs)
+    unmarked = [name for name in dir(module) if name.startswith("omega_register_") and _is_unmarked(module, name)]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         manager.register(module)
@@ -229,8 +232,20 @@ def _registered(module: object, distribution: str) -> dict[str, Any]:
             Registered(kind, each, distribution) for kind in KINDS for each in _returned(manager, kind, Component)
         ),
         "models": tuple(RegisteredModel(each, distribution) for each in _returned(manager, "model", BundledModel)),
-        "remarks": tuple(str(each.message) for each in caught),
+        "remarks": (*(str(each.message) for each in caught), *(f"{name} has no @hookimpl" for name in unmarked)),
     }
+
+
+def _is_unmarked(module: object, name: str) -> bool:
+    function = getattr(module, name)
+    return inspect.isfunction(function) and not hasattr(function, "omega_impl")
+
+
+@contextmanager
+def _without_output() -> Iterator[None]:
+    """Have what a plugin prints while it is imported on standard error: standard output may be a picture."""
+    with redirect_stdout(sys.stderr) if sys.stderr else nullcontext():
+        yield
 
 
 def _returned(manager: pluggy.PluginManager, kind: str, entry_type: type[Entry]) -> Iterable[Entry]:
@@ -282,7 +297,8 @@ def import_component(found: Registered) -> Any:
     """
     module, _, attribute = found.component.target.partition(":")
     try:
-        return getattr(import_module(module), attribute)
+        with _without_output():
+            return getattr(import_module(module), attribute)
     except MissingExtraError:
         raise
     except (Exception, SystemExit) as problem:  # a plugin may raise anything

@@ -114,7 +114,7 @@ def through_model(
 def through_codec(codec: Codec, pixels: Pixels) -> Iterator[Decoded]:
     """Encode a picture with a codec to compare with at all its settings, and decode the files. Raises ImageError."""
     for setting in codec.settings:
-        data = codec.encode(pixels, setting)
+        data = codec.encode(pixels.copy(), setting)  # a codec may work in place, and the original is for others, too
         yield Decoded(setting, data, codec.decode(data, len(pixels)), len(data))
 
 
@@ -126,11 +126,12 @@ def measure(
     codec, image: names, for the result. pixels: the original (colors, H, W), uint8. decoded: the files.
     metrics: see `omega_train.evaluation.quality.qualities`.
 
-    Raises ImageError if a decoded picture has another shape than the original.
+    Raises ImageError if a decoded picture has another shape or type than the original.
     """
     for each in decoded:
-        if each.pixels.shape != pixels.shape:
-            raise ImageError(f"{codec} returned a picture of shape {each.pixels.shape} for {pixels.shape}.")
+        if (each.pixels.shape, each.pixels.dtype) != (pixels.shape, pixels.dtype):
+            found = f"of shape {each.pixels.shape} and {each.pixels.dtype}"
+            raise ImageError(f"{codec} returned a picture {found} for {pixels.shape} and {pixels.dtype}.")
     per_pixel = 1 / pixels[0].size
     return [
         Measurement(
