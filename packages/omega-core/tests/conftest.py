@@ -111,12 +111,6 @@ class TwoBytes(Coder):
 
 
 class TwoBytesDecoder(Decoder):
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def extend(self, data):
-        self.data += data
-
     def decode(self, tables):
         count = min(tables.size, len(self.data) // 2)
         tables = tables.part(0, count)

@@ -3,14 +3,13 @@
 import stat
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from omega_cli.account import Account
 from omega_core.errors import OmegaError
-from omega_core.folders import Identity, identity_of, search_folder, search_store
+from omega_core.folders import FileInFolder, identity_of, search_folder, search_store
 from omega_core.places import Place, Url, place_of
 
 if TYPE_CHECKING:
@@ -35,18 +34,8 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-@dataclass(frozen=True)
-class Found:
-    """A file to read.
-
-    source: its path or URL.
-    relative: its path in the folder that was searched; its name if it was named itself.
-    identity: of the file; None for standard input.
-    """
-
-    source: Place
-    relative: PurePath
-    identity: Identity | None
+Found: TypeAlias = FileInFolder[Any]
+"""A file to read: `relative` is its name if it was named itself, and `identity` None for standard input."""
 
 
 def find_files(inputs: Iterable[Place], wanted: Callable[[Place], bool], account: Account) -> list[Found]:
@@ -102,4 +91,4 @@ def _find(given: Place, wanted: Callable[[Place], bool], account: Account) -> li
     account.left_out |= {str(path): why for path, why in inside.left_out.items()}
     if not inside.files and not inside.unreadable:
         account.fail(given, "the folder has nothing in it for this command.")
-    return [Found(file.source, file.relative, file.identity) for file in inside.files]
+    return list(inside.files)

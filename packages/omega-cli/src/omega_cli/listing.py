@@ -27,12 +27,8 @@ def list_components(
     as_json: AsJson = False,
 ) -> None:
     """List the installed components: architectures, quantizers, priors, coders, datasets, trainers and codecs."""
-    from omega_core.errors import ComponentError
-    from omega_core.plugins.components import KINDS
     from omega_core.plugins.registry import registry
 
-    if kind is not None and kind not in KINDS:
-        raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
     if kind is not None and name is not None:
         _show_in_full(kind, name, as_json)
         return

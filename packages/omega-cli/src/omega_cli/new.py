@@ -12,7 +12,6 @@ from omega_cli import completions
 from omega_cli.messages import say, say_warning
 from omega_cli.output_files import check_new_folder, local_output_option
 from omega_core.errors import ComponentError
-from omega_core.plugins.components import KINDS
 
 SUMMARIES = {
     "architecture": "two convolutions on each side, for pictures of any size",
@@ -45,8 +44,7 @@ def new(
     from omega_core.file_io import whole_folder, write_whole
     from omega_core.plugins.registry import FIRST_PARTY, registry
 
-    if kind not in KINDS:
-        raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
+    others = registry().components(kind)
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise ComponentError(f"{name!r} cannot be its name: lower case letters, digits and hyphens, a letter first.")
     distribution = f"omega-{name}"
@@ -72,7 +70,7 @@ def new(
             write_whole(target, _filled(text, words).encode(), overwrite=False)
     say(f"{folder}: a distribution with the {kind} {name}. Next:\n")
     say(f'    pip install -e "{_path(folder)}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
-    taken = [c.qualified_name for c in registry().components(kind) if c.component.name == name]
+    taken = [each.qualified_name for each in others if each.component.name == name]
     if taken and taken != [f"{distribution}/{name}"]:
         say_warning(f"{taken[0]} has that name too: users of both have to say which.")
 

@@ -25,12 +25,12 @@ class FileInFolder(Generic[Where]):
 
     source: its path or URL.
     relative: its path in the folder that was searched.
-    identity: of the file.
+    identity: of the file; None for what is no file, such as standard input.
     """
 
     source: Where
     relative: PurePath
-    identity: Identity
+    identity: Identity | None
 
 
 @dataclass

@@ -29,12 +29,7 @@ class FixedCoder(Coder):
 
 
 class _FixedDecoder(Decoder):
-    def __init__(self, data: bytes) -> None:
-        self.data, self.done = data, 0
-
-    def extend(self, data: bytes) -> None:
-        """See `Decoder.extend`."""
-        self.data += data
+    done = 0  # bits that are decoded
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""

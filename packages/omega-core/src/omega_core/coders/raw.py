@@ -24,12 +24,7 @@ class RawCoder(Coder):
 
 
 class _RawDecoder(Decoder):
-    def __init__(self, data: bytes) -> None:
-        self.data, self.done = data, 0
-
-    def extend(self, data: bytes) -> None:
-        """See `Decoder.extend`."""
-        self.data += data
+    done = 0  # symbols that are decoded
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""

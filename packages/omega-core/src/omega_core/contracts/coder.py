@@ -8,7 +8,13 @@ from omega_core.errors import CoderError
 
 
 class Decoder(ABC):
-    """Decodes one stream, from its beginning."""
+    """Decodes one stream, from its beginning.
+
+    data: the bytes of the stream so far.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
 
     @abstractmethod
     def decode(self, tables: Tables) -> Integers:
@@ -22,9 +28,12 @@ class Decoder(ABC):
         Raises CoderError if the bytes cannot be decoded.
         """
 
-    @abstractmethod
     def extend(self, data: bytes) -> None:
-        """Append the next bytes of the stream. Symbols that are decoded already are not decoded again."""
+        """Append the next bytes of the stream, to `data` unless overridden.
+
+        Symbols that are decoded already are not decoded again.
+        """
+        self.data += data
 
 
 class Coder(ABC):

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from omega_core.coding.specified_priors import specified_prior
 from omega_core.coding.tables import FrozenPrior as FrozenPrior
-from omega_core.coding.tables import FrozenTables
 
 if TYPE_CHECKING:
     from omega_core.contracts.quantizer import Refinement
@@ -125,8 +125,8 @@ class Prior(nn.Module, ABC):
 
     @classmethod
     def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
-        """Return a frozen prior from its arrays in a model file, by name.
+        """Return a frozen prior from its arrays in a model file, by name: unless overridden, one that FORMAT.md has.
 
         Raises ValueError or KeyError if the arrays are not those of such a prior.
         """
-        return FrozenTables.from_arrays(arrays)
+        return specified_prior(arrays)

@@ -9,8 +9,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
@@ -110,32 +109,36 @@ class Options:
         Raises ComponentError for unknown options, for one that is given under two names, and for values of another
         type.
         """
-        checked, keys = dict[str, Any](), dict[str, str]()
-        for key, value in values.items():
-            option = self._option(key)
-            self._check_once(option, key, keys)
-            with self._naming(option):
-                checked[option.name] = option.checked(value)
-        return checked
+        return self._taken(values.items(), Option.checked)
 
     def parsed(self, texts: Sequence[str]) -> dict[str, Any]:
         """Parse strings such as "levels=8" to options by argument name. Raises ComponentError as `checked` does."""
-        parsed, keys = dict[str, Any](), dict[str, str]()
-        for text in texts:
-            key, equals, value = text.partition("=")
+        parts = [text.partition("=") for text in texts]
+        for text, (_, equals, _) in zip(texts, parts, strict=True):
             if not equals:
                 raise ComponentError(f"an option is name=value, such as levels=8, not {text!r}.")
-            option = self._option(key.strip())
-            self._check_once(option, key.strip(), keys)
-            with self._naming(option):
-                parsed[option.name] = option.parsed(value.strip())
-        return parsed
+        return self._taken(((key.strip(), value.strip()) for key, _, value in parts), Option.parsed)
+
+    def _taken(self, given: Iterable[tuple[str, Any]], take: Callable[[Option, Any], Any]) -> dict[str, Any]:
+        """Options by argument name. given: keys and values. take: makes the value of an option of what is given."""
+        taken, keys = dict[str, Any](), dict[str, str]()
+        for key, value in given:
+            option = self._option(key)
+            what = f"the option {option.key} of the {self.kind} {self.name!r}"
+            other = keys.setdefault(option.name, key)
+            if other != key:
+                raise ComponentError(f"{what} is given twice: as {other} and as {key}.")
+            try:
+                taken[option.name] = take(option, value)
+            except ValueError as problem:
+                raise ComponentError(f"{what} {problem}.") from problem
+        return taken
 
     def _option(self, key: str) -> Option:
         name = key.replace("-", "_")
         if name not in self.known and name in self.renamed:
             new, since = self.renamed[name]
-            warn_of(f"the option {key} of the {self.kind} {self.name!r}", new.replace("_", "-"), since, stacklevel=4)
+            warn_of(f"the option {key} of the {self.kind} {self.name!r}", new.replace("_", "-"), since, stacklevel=5)
             name = new
         if name in self.known:
             return self.known[name]
@@ -146,22 +149,6 @@ class Options:
         guess = f" Did you mean {near[0]!r}?" if near else ""
         available = ", ".join(keys) or "none"
         raise ComponentError(f"the {self.kind} {self.name!r} has no option {key!r}.{guess} Its options: {available}.")
-
-    def _check_once(self, option: Option, key: str, keys: dict[str, str]) -> None:
-        """Raise ComponentError if an option has another key among those so far, by argument name; add its key."""
-        other = keys.setdefault(option.name, key)
-        if other != key:
-            raise ComponentError(
-                f"the option {option.key} of the {self.kind} {self.name!r} is given twice: as {other} and as {key}."
-            )
-
-    @contextmanager
-    def _naming(self, option: Option) -> Iterator[None]:
-        """Add component and option to the message of a ValueError."""
-        try:
-            yield
-        except ValueError as problem:
-            raise ComponentError(f"the option {option.key} of the {self.kind} {self.name!r} {problem}.") from problem
 
 
 def type_name(hint: Any) -> str:

@@ -133,7 +133,12 @@ class Registry:
         self.plugins = tuple(sorted(plugins, key=lambda plugin: (plugin.distribution, plugin.module)))
 
     def components(self, kind: str | None = None) -> list[Registered]:
-        """Return the components of a kind, or of all kinds if None, sorted by kind and name."""
+        """Return the components of a kind, or of all kinds if None, sorted by kind and name.
+
+        Raises ComponentError for a kind that there is not.
+        """
+        if kind not in (None, *KINDS):
+            raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
         found = [c for plugin in self.plugins for c in plugin.components if kind in (None, c.kind)]
         return sorted(found, key=lambda c: (KINDS.index(c.kind), c.component.name, c.distribution))
 
@@ -142,8 +147,6 @@ class Registry:
 
         Raises ComponentError if the name is unknown or ambiguous.
         """
-        if kind not in KINDS:
-            raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
         return self._one(kind, name, self.components(kind), ComponentError)
 
     def models(self, name: str | None = None) -> list[RegisteredModel]:

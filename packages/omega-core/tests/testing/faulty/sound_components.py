@@ -217,11 +217,7 @@ class SoundCoder(Coder):
 
 
 class SoundDecoder(Decoder):
-    def __init__(self, data):
-        self.data, self.done = data, 0
-
-    def extend(self, data):
-        self.data += data
+    done = 0
 
     def decode(self, tables):
         count = min(tables.size, (len(self.data) - self.done) // 2)

@@ -39,12 +39,8 @@ class TorchacCoder(Coder):
 
 class _TorchacDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        super().__init__(data)
         self.before: list[torch.Tensor] = []  # the cumulative counts of all symbols so far
-
-    def extend(self, data: bytes) -> None:
-        """See `Decoder.extend`."""
-        self.data += data
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""

@@ -15,11 +15,9 @@ these are counted over the training set: how often each symbol followed where th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from omega_core.coding.context_tables import ContextTables
@@ -178,8 +176,3 @@ class ContextPrior(ConditionalPrior):
         counts = self._counts + self.weight * probabilities(self.net).cpu().numpy()
         chances = counts / counts.sum(axis=1, keepdims=True)
         return ContextTables(self._rounded.net, cumulative_counts(chances), self._rounded.order)
-
-    @classmethod
-    def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
-        """See `Prior.thaw`."""
-        return ContextTables.from_arrays(arrays) if "tables" in arrays else super().thaw(arrays)

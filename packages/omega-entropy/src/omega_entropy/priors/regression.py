@@ -117,11 +117,6 @@ class RegressionPrior(ConditionalPrior):
         rows = np.arange(channels * columns, dtype=np.int64).reshape(channels, columns) * scores.contexts
         return RegressionTables(cumulative_counts(np.concatenate(tables).astype(np.float64)), rows, scores)
 
-    @classmethod
-    def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
-        """See `Prior.thaw`."""
-        return RegressionTables.from_arrays(arrays) if "marks" in arrays else super().thaw(arrays)
-
 
 def _of_all_processes(pictures: NDArray[np.int16]) -> list[NDArray[np.int16]]:
     """Return pictures (B, C, h, w) of all processes of torch.distributed, in the order of the training set.

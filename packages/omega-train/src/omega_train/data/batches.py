@@ -5,10 +5,9 @@ epoch, and several processes train as one would.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -85,14 +84,6 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
                 step += 1
 
 
-@runtime_checkable
-class LoadsTogether(Protocol):
-    """Images that load the pictures of a batch faster together, such as those on a network."""
-
-    def load_together(self, keys: Iterable[tuple[int, int]]) -> Sequence[NDArray[np.uint8]]:
-        """What `load(index, seed)` returns for each of some samples. keys: index and seed of each."""
-
-
 class BatchedImages(Dataset[Batch]):
     """Images as a torch data set of batches, for a DataLoader. seed: of their augmentation."""
 
@@ -104,10 +95,8 @@ class BatchedImages(Dataset[Batch]):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OmegaWarning)
             seeded = _seeded(self.seed, keys)
-            if isinstance(self.images, LoadsTogether):
-                pixels = self.images.load_together(seeded)
-            else:
-                pixels = [self.images.load(sample, seed) for sample, seed in seeded]
+            together = getattr(self.images, "load_together", None)  # of what is faster together, as over a network
+            pixels = together(seeded) if together else [self.images.load(sample, seed) for sample, seed in seeded]
         remarks = tuple(str(each.message) for each in caught)
         return Batch(torch.from_numpy(np.stack(pixels)), samples, keys[0][0], remarks)
 

@@ -43,7 +43,7 @@ class ShardImages(PhotoImages):
         return crop
 
     def load_together(self, keys: Iterable[tuple[int, int]]) -> list[NDArray[np.uint8]]:
-        """The crops of several samples, each given with the seed of its augmentation: see `LoadsTogether`."""
+        """What `load(index, seed)` returns for each of several samples. keys: index and seed of each."""
         keys = list(keys)
         numbers = [self.picture(index, np.random.default_rng(seed)) for index, seed in keys]
         fetched = dict(zip(numbers, self._fetch(numbers), strict=True))

@@ -57,13 +57,10 @@ class RansCoder(Coder):
 
 class _RansDecoder(Decoder):
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        super().__init__(data)
         self.read = _STATE
         self.state: int | None = None  # after that many words were read
         self.lacking = False  # whether the last of them was not there, and counts as 0 in the state
-
-    def extend(self, data: bytes) -> None:
-        self.data += data
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`. A word that is not whole determines nothing."""

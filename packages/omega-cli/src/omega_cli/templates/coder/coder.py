@@ -22,12 +22,7 @@ class __CLASS__(Coder):
 
 
 class _Decoder(Decoder):
-    def __init__(self, data: bytes) -> None:
-        self.data, self.done = data, 0
-
-    def extend(self, data: bytes) -> None:
-        """See `Decoder.extend`."""
-        self.data += data
+    done = 0  # bytes that are decoded
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
