@@ -18,7 +18,7 @@ from omega_core.errors import OmegaError
 from omega_core.places import local_path
 
 if TYPE_CHECKING:
-    from omega_cli.viewer.pictures import Shown
+    from omega_cli.viewer.pictures import ServedPicture
     from omega_core.images.pictures import Picture
 
 Runtime = Annotated[
@@ -60,7 +60,7 @@ def view(
     contents = page_contents(pictures, paths, why_not) | decoding
     loaded, turn = LazyModel(model, None), Lock()
 
-    def decode(picture: "Shown", data: bytes) -> "Picture":
+    def decode(picture: "ServedPicture", data: bytes) -> "Picture":
         with turn:
             return loaded.of(picture.header.fingerprint).decompress_picture(data, partial=True)
 
@@ -83,9 +83,9 @@ def _has_display() -> bool:
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _pictures(given: Path, originals: Path | None) -> "list[Shown]":
+def _pictures(given: Path, originals: Path | None) -> "list[ServedPicture]":
     """The files to show; of a folder, those that cannot be read are errors that are printed. Raises OmegaError."""
-    from omega_cli.viewer.pictures import shown
+    from omega_cli.viewer.pictures import served_picture
 
     if originals is not None and not originals.is_dir():
         raise OmegaError(f"there is no folder {originals}.")
@@ -97,7 +97,7 @@ def _pictures(given: Path, originals: Path | None) -> "list[Shown]":
         path = Path(str(each.source))
         folder = path.parent if originals is None else originals / each.relative.parent
         try:
-            found.append(shown(path, each.relative.as_posix(), folder))
+            found.append(served_picture(path, each.relative.as_posix(), folder))
         except OmegaError as problem:
             if not given.is_dir():
                 raise OmegaError(f"{path}: {problem}") from problem

@@ -44,7 +44,7 @@ def cost(frozen, symbols):
 
 
 def halves(size):
-    """The positions of the two colors of a checkerboard."""
+    """The positions of the two halves of a checkerboard."""
     color = np.indices(size).sum(0).reshape(-1) % 2
     return np.flatnonzero(color == 0), np.flatnonzero(color)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from omega_cli.viewer.pictures import Shown
+from omega_cli.viewer.pictures import ServedPicture
 from omega_cli.web_files import decoder_files
 from omega_cli.web_models import browser_files, exported_folder
 from omega_cli.web_runtime import FILES, runtime_folder
@@ -15,7 +15,7 @@ Contents = dict[str, bytes | Path]
 """Bytes, or files, by the paths that they are served under."""
 
 
-def page_contents(pictures: Sequence[Shown], models: Mapping[str, Path | str], why_not: str) -> Contents:
+def page_contents(pictures: Sequence[ServedPicture], models: Mapping[str, Path | str], why_not: str) -> Contents:
     """The page, with what it knows of pictures.
 
     models: the path of a model, or why there is none, by the fingerprints in the files.

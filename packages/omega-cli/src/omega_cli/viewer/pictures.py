@@ -15,7 +15,7 @@ from omega_core.images.reading import is_picture_name
 
 
 @dataclass(frozen=True)
-class Shown:
+class ServedPicture:
     """A picture that is shown.
 
     path: of its file.
@@ -51,7 +51,7 @@ class Shown:
         }
 
 
-def shown(path: Path, name: str, originals: Path) -> Shown:
+def served_picture(path: Path, name: str, originals: Path) -> ServedPicture:
     """Read the header of a file. Raises OmegaError if it cannot be read or is no `.omega` file.
 
     name: its path in the folder that is shown.
@@ -59,7 +59,7 @@ def shown(path: Path, name: str, originals: Path) -> Shown:
     """
     with opened(path) as file:
         arriving = StreamingFile(file)
-    return Shown(path, name, arriving.header, arriving.start, _pictures_in(originals).get(path.stem))
+    return ServedPicture(path, name, arriving.header, arriving.start, _pictures_in(originals).get(path.stem))
 
 
 @cache
@@ -71,7 +71,7 @@ def _pictures_in(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in reversed(found)} | {path.name: path for path in found}
 
 
-def model_paths(name: str | None, pictures: Iterable[Shown]) -> dict[str, Path | str]:
+def model_paths(name: str | None, pictures: Iterable[ServedPicture]) -> dict[str, Path | str]:
     """The paths of the models of pictures, or why one is not there, by the fingerprints in the files.
 
     name: of the model of all files, or its path or URL; None for the bundled models.

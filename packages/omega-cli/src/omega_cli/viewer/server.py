@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omega_cli.failures import reason_of
-from omega_cli.viewer.pictures import Shown
+from omega_cli.viewer.pictures import ServedPicture
 from omega_core.errors import OmegaError
 from omega_core.images.pictures import Picture
 from omega_core.images.reading import read_picture
@@ -51,8 +51,8 @@ class Site:
     """
 
     contents: Mapping[str, bytes | Path]
-    pictures: Sequence[Shown]
-    decode: Callable[[Shown, bytes], Picture]
+    pictures: Sequence[ServedPicture]
+    decode: Callable[[ServedPicture, bytes], Picture]
 
 
 class Server(ThreadingHTTPServer):
@@ -147,7 +147,7 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
-def _original(picture: Shown) -> NDArray[np.uint8] | None:
+def _original(picture: ServedPicture) -> NDArray[np.uint8] | None:
     """The pixels (colors, H, W) that were compressed; None if the original is another picture, or not there."""
     if picture.original is None:
         return None

@@ -21,7 +21,7 @@ _SIZES = 4  # of latents, for which arrays are kept: whoever sends files chooses
 class Scores:
     """What tells contexts: M scores for the positions of C channels in two stages, and where they divide.
 
-    The stages are the colors of a checkerboard, that of the first position first.
+    The stages are the halves of a checkerboard, that of the first position first.
 
     marks: (M, C, S), numbers for each symbol of a channel.
     parents: (C, 2, N), the channels whose marks count in a stage, each an earlier one; −1 for none.
@@ -80,7 +80,7 @@ class Scores:
         if stage:
             own = (self.own[:, channel, None] * self.marks[:, channel]).astype(np.int32)
             scores += beside_shares(own.take(symbols[:, channel], axis=1, mode="clip"))
-        found: NDArray[np.int32] = scores.reshape(len(scores), batch, -1)[:, :, colors((height, width))[stage]]
+        found: NDArray[np.int32] = scores.reshape(len(scores), batch, -1)[:, :, halves((height, width))[stage]]
         return found
 
     def _numbers(self, channel: int, stage: int) -> tuple[Integers, NDArray[np.int32], Integers]:
@@ -100,7 +100,7 @@ class Scores:
 
     def context(self, channel: int, stage: int, symbols: Symbols) -> Integers:
         """The contexts (B, P) of the positions of a stage of a channel, of symbols as `of` has them."""
-        found = np.zeros((len(symbols), len(colors(symbols.shape[2:])[stage])), np.int64)
+        found = np.zeros((len(symbols), len(halves(symbols.shape[2:])[stage])), np.int64)
         for score, thresholds in zip(self.of(channel, stage, symbols), self.thresholds, strict=True):
             found *= thresholds.shape[2] + 1
             found += np.searchsorted(thresholds[channel, stage].astype(np.int32), score, side="right")
@@ -108,8 +108,8 @@ class Scores:
 
 
 @lru_cache(maxsize=_SIZES)
-def colors(size: tuple[int, ...]) -> tuple[Integers, Integers]:
-    """Return the positions of the two colors of a checkerboard, counted row after row."""
+def halves(size: tuple[int, ...]) -> tuple[Integers, Integers]:
+    """Return the positions of the two halves of a checkerboard, counted row after row."""
     color = np.indices(size).sum(0).reshape(-1) % 2
     return np.flatnonzero(color == 0), np.flatnonzero(color)
 
@@ -158,7 +158,7 @@ class RegressionTables(FrozenPrior):
                 f"the tables are for {len(self.rows)} channels and {self.rows.shape[1]} positions a channel, the"
                 f" symbols have {channels} and {positions}"
             )
-        for channel, (stage, places) in product(range(channels), enumerate(colors(tuple(size)))):
+        for channel, (stage, places) in product(range(channels), enumerate(halves(tuple(size)))):
             columns = {1: np.zeros(1, np.int64), 2: np.array([stage])}.get(self.rows.shape[1], places)
             context = self.scores.context(channel, stage, symbols[None, : channel + stage])[0]
             yield Step(channel * positions + places, self.rows[channel, columns] + context)

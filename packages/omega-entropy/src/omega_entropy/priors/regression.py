@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omega_core.coding.neighbors import around_sum_with_edge
-from omega_core.coding.regression_tables import RegressionTables, Scores, beside_shares, colors
+from omega_core.coding.regression_tables import RegressionTables, Scores, beside_shares, halves
 from omega_core.coding.tables import FrozenPrior, Integers, cumulative_counts
 from omega_core.errors import ComponentError
 from omega_entropy.priors.conditional import ConditionalPrior
@@ -193,7 +193,7 @@ def _covariance(pictures: Sequence[NDArray[np.int16]], marks: Integers, stage: i
     for each in pictures:
         here = marks[at_C, each.transpose(1, 0, 2, 3)].astype(np.float32)
         marked = np.stack([here, around_sum_with_edge(here), beside_shares(here)]).reshape(3 * channels, len(each), -1)
-        x = marked[:, :, colors(each.shape[2:])[stage]].reshape(3 * channels, -1)
+        x = marked[:, :, halves(each.shape[2:])[stage]].reshape(3 * channels, -1)
         x = np.concatenate([x, np.ones_like(x[:1])])
         moments += x @ x.T
     count = max(1.0, moments[-1, -1])
@@ -248,7 +248,7 @@ def _frequencies(
     columns, alphabet = plain.shape
     counts = np.zeros(columns * scores.contexts * alphabet)
     for each, stage in product(pictures, (0, 1)):
-        places = colors(each.shape[2:])[stage]
+        places = halves(each.shape[2:])[stage]
         column = np.array([stage]) if columns == 2 else places
         rows = column * scores.contexts + scores.context(channel, stage, each)
         found = rows * alphabet + each[:, channel].reshape(len(each), -1)[:, places]

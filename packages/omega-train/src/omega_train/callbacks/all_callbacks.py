@@ -19,7 +19,7 @@ from omega_train.callbacks.same_data import SameData
 from omega_train.callbacks.shared_state import Agreement
 from omega_train.callbacks.signals import StopSignals
 from omega_train.callbacks.throughput import Throughput
-from omega_train.callbacks.validation import ModelFile, Validator
+from omega_train.callbacks.validation import BestModelFile, Validator
 from omega_train.task import CodecTask
 from omega_train.time_limit import TimeLimit
 
@@ -71,7 +71,7 @@ def run_callbacks(
         best,
         validator,
         checkpoints,  # saves the state of all callbacks above
-        ModelFile(model, validator),
+        BestModelFile(model, validator),
         signals,  # stops after the checkpoint
         Finish(
             model,

@@ -63,7 +63,7 @@ class Validator(RunCallback):
         self.throughput.pause()
 
 
-class ModelFile(RunCallback):
+class BestModelFile(RunCallback):
     """Writes the model after each validation that was the best so far. Raises OutputError.
 
     It comes after the checkpoint: a run that is killed in between writes this model at its end, but a folder with a
