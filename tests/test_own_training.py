@@ -301,3 +301,14 @@ def test_a_codec_of_what_is_no_model_is_refused(tmp_path: Path) -> None:
         load_codec(tmp_path)
     with pytest.raises(DeviceError):
         load_codec("mnist-omega-16", device="nowhere")
+
+
+def test_a_slip_in_the_name_of_a_prior_is_told_also_where_none_is_made() -> None:
+    sizes = {"latent_channels": 4, "channels": 4, "alphabet": 16}
+    assert ImageCodec.from_names("mnist", "identity", "none", **sizes).prior is None
+    assert ImageCodec.from_names("mnist", "identity", "static", **sizes).prior is None
+    with pytest.raises(ComponentError, match="there is no prior 'statik'"):
+        ImageCodec.from_names("mnist", "identity", "statik", **sizes)
+    for none in ("none", ""):
+        with pytest.raises(ComponentError, match="the quantizer 'omega' needs a prior, such as static"):
+            ImageCodec.from_names("mnist", "omega", none, **sizes)

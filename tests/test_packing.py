@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageCms
 
 import omega_core
-from omega_core.format.packs import Pack, parse
+from omega_core.format.packs import Pack, parse, read_index
 from omega_entropy import RangeCoder
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -328,6 +328,20 @@ def test_bad_pictures_are_named_and_the_pack_has_the_good_ones(
     done = omega_here("compress", tmp_path / "gray", "--output", tmp_path / "none", "--model", model, "--pack")
     assert "deeper/bad.png" in complaint(done)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_picture_below_too_many_folders_is_named_and_the_pack_has_the_others(
+    omega_here: Run, model: Path, gray: Path, tmp_path: Path
+) -> None:
+    deep = tmp_path / "in" / ("a/" * 70)
+    deep.mkdir(parents=True)
+    shutil.copy(next(gray.glob("*.png")), deep / "deep.png")
+    shutil.copy(next(gray.glob("*.png")), tmp_path / "in" / "plain.png")
+    done = omega_here("compress", tmp_path / "in", "--pack", "--output", tmp_path, "--model", model)
+    assert done.returncode == 1
+    assert "its name in a pack has more than 64 parts" in done.stderr
+    with (tmp_path / "in.omega").open("rb") as file:
+        assert [block.names for block in read_index(file)] == [("plain",)]
 
 
 def test_pictures_that_a_model_does_not_take_are_left_out_of_a_pack(

@@ -58,6 +58,7 @@ def test_a_model_that_would_not_be_what_was_trained_is_named(
     monkeypatch.setattr(task.architecture, "analysis", lambda image: 3 * analysis(image))  # as by a lost tensor
     with pytest.raises(ComponentError, match="in no parameter or buffer"):
         save(task, tmp_path / "model.safetensors", dataset.train)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_trainer_that_does_not_fit_the_quantizer_is_told(tiny: Callable[..., Recipe]) -> None:

@@ -18,8 +18,8 @@ from omega_train.callbacks.best import BestModel
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch
 from omega_train.data.glyphs import glyphs
-from omega_train.fit_quantizer import _entropies, fit_quantizer
 from omega_train.phases import Phase, Phases
+from omega_train.quantizer_fitting import _entropies, fit_quantizer
 from omega_train.rate_sampling import draw_rates, draw_shares
 from omega_train.recipe import Recipe, load_recipe, recipe_names
 from omega_train.task import CodecTask

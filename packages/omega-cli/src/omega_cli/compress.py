@@ -107,10 +107,12 @@ def compress(
     found = find_files(inputs, is_picture_file, account)
     if pack:
         folder = output.folder(".omega")
-        planned = plan_jobs(found, folder, ".omega", account, for_pack=True)
-        jobs = [job for job in planned if is_name(name_in_pack(job, folder))]
-        for job in {*planned} - {*jobs}:
-            account.fail(job.source, f"its name in a pack has more than {MAX_NAME_PARTS} parts, or is too long.")
+        jobs = []
+        for job in plan_jobs(found, folder, ".omega", account, for_pack=True):
+            if is_name(name_in_pack(job, folder)):
+                jobs.append(job)
+            else:
+                account.fail(job.source, f"its name in a pack has more than {MAX_NAME_PARTS} parts, or is too long.")
     else:
         jobs = output.plan(found, inputs, ".omega", account)
     if not jobs:

@@ -6,8 +6,8 @@ from omega_core.lazy import lazily
 
 if TYPE_CHECKING:
     from omega_train.data.loader import batches_of as batches_of
-    from omega_train.fit_quantizer import fit_quantizer as fit_quantizer
     from omega_train.model_writing import save as save
+    from omega_train.quantizer_fitting import fit_quantizer as fit_quantizer
     from omega_train.recipe import Recipe as Recipe
     from omega_train.recipe import load_recipe as load_recipe
     from omega_train.recipe import recipe_names as recipe_names

@@ -7,10 +7,11 @@ from omega_core.codec.model_file import Description, write_model
 from omega_core.codec.model_parts import load_parts
 from omega_core.codec.saving import arrays_of, check_same, describe_codec, round_weights
 from omega_core.contracts.dataset import Images
+from omega_core.errors import ComponentError
 from omega_train.channel_order import sort_channels
 from omega_train.distributed import rank
-from omega_train.fit_quantizer import fit_quantizer
 from omega_train.log import log
+from omega_train.quantizer_fitting import fit_quantizer
 from omega_train.task import CodecTask
 from omega_train.validation import batches, recount
 
@@ -70,14 +71,19 @@ def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most
 
 
 def _check_written(task: CodecTask, path: Path, images: Images) -> None:
-    """Check that a model file has all that was trained. Raises ComponentError: see `check_same`."""
+    """Check that a model file has all that was trained, and remove it otherwise. Raises as `check_same` does."""
     some = next(batches(task, images, most=1, workers=0), None)
     if some is None:
         return
     was_training = task.training
     task.eval()
-    check_same(task.codec, load_parts(path, device=task.device, precision="float32").codec, some)
-    task.train(was_training)
+    try:
+        check_same(task.codec, load_parts(path, device=task.device, precision="float32").codec, some)
+    except ComponentError:
+        path.unlink()
+        raise
+    finally:
+        task.train(was_training)
 
 
 def describe(task: CodecTask) -> Description:

@@ -37,6 +37,8 @@ from omega_core.errors import ComponentError, ModelFileError
 from omega_core.images.pictures import Pixels
 from omega_core.plugins.registry import build, registry
 
+NO_PRIOR = ("", "none")
+"""What stands for a prior where there is none."""
 _AT_ONCE = 1 << 22  # symbols that are counted at once, as torch makes numbers of 64 bits of them
 
 
@@ -113,7 +115,8 @@ class ImageCodec(nn.Module):
     ) -> "ImageCodec":
         """Make a codec of components by name, with new parameters.
 
-        architecture, quantizer, prior: bare or qualified names. The prior is made only if the quantizer needs one.
+        architecture, quantizer, prior: bare or qualified names. The prior is made only if the quantizer needs one;
+            otherwise it may be "none".
         latent_channels, channels: D and C.
         alphabet: S, which the quantizer may replace by another.
         architecture_options, quantizer_options, prior_options: of each component; `omega list KIND NAME` lists them.
@@ -135,6 +138,12 @@ class ImageCodec(nn.Module):
         )
         _check_kind("quantizer", quantizer, made, Quantizer, ("channels", "alphabet"))
         probabilities: Prior | None = None
+        if prior in NO_PRIOR and made.needs_prior:
+            raise ComponentError(
+                f"the quantizer {quantizer!r} needs a prior, such as static or context, not {prior!r}."
+            )
+        if prior not in NO_PRIOR:
+            registry().find("prior", prior)  # also where it is not made: a slip is one
         if made.needs_prior:
             size = transforms.image_size
             probabilities = build(

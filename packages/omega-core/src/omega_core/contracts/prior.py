@@ -129,4 +129,6 @@ class Prior(nn.Module, ABC):
 
         Raises ValueError or KeyError if the arrays are not those of such a prior.
         """
+        if not arrays:
+            raise KeyError("cumulative")
         return specified_prior(arrays)

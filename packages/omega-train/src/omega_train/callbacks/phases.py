@@ -8,8 +8,8 @@ from omega_core.contracts.dataset import Images
 from omega_train.callbacks.average import WeightAverage
 from omega_train.callbacks.best import BestModel
 from omega_train.callbacks.progress import Progress
-from omega_train.fit_quantizer import fit_quantizer
 from omega_train.phases import Phase
+from omega_train.quantizer_fitting import fit_quantizer
 from omega_train.task import CodecTask
 
 AVERAGED = (Phase.DECODER, Phase.PRIOR)
