@@ -409,7 +409,7 @@ FORKED_FROM = """
 import omega_cli.executors.before_imports
 import os, sys
 from importlib import import_module
-from omega_cli.evaluate import EvaluateWorker
+from omega_cli.evaluate_workers import EvaluateWorker
 from omega_cli.options import LazyModel
 
 model = LazyModel(None, None)

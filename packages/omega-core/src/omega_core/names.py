@@ -1,7 +1,9 @@
 """Names of files from strangers: printed without effect on a terminal, and written without harm on any system."""
 
+import os
 import re
 import unicodedata
+from pathlib import PurePath
 
 MAX_PART_BYTES = 255
 """Bytes of a part of a path on usual file systems."""
@@ -21,6 +23,11 @@ def printable(text: str, *, keep: str = "") -> str:
     keep: control characters that stay as they are.
     """
     return _unprintable.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)
+
+
+def as_text(path: PurePath) -> str:
+    """Return a path as text, with `/` between its parts and its bytes escaped that are not UTF-8."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def portable(name: str) -> str:

@@ -144,6 +144,7 @@ def test_a_planted_fault_is_found(kind, check, folder):
         ("quantizer", "a_penalty_is_a_loss", "PenaltyOfTheBatch", "it is () torch.float32, not (3,)"),
         ("quantizer", "a_penalty_is_a_loss", "PenaltyWithoutGradient", "it has no gradient"),
         ("quantizer", "a_penalty_is_a_loss", "PenaltyOfNoNumber", "it is [nan, nan, nan]"),
+        ("quantizer", "options_can_be_typed", "SharedDefault", "the default of seen is a list"),
         ("prior", "coding_order_is_of_all_symbols", "KnowsTheLast", "depend on those of the last channel"),
         ("quantizer", "gives_the_shapes_of_the_contract", "Pair", "a forward pass made tuple instead of Quantized"),
     ],

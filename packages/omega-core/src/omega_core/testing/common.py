@@ -46,13 +46,17 @@ def can_be_made(subject: Subject) -> None:
 
 @checks.add
 def options_can_be_typed(subject: Subject) -> None:
-    """Each option has an annotation and a default of that type, so that recipes and commands can set and check it."""
+    """Each option has an annotation and a default of that type, so that recipes and commands can set and check it. No
+    default can be changed, as all instances share it.
+    """
     options = Options(subject.kind, subject.name, subject.target())
     for option in options.known.values():
         expect(option.type is not Any, f"the option {option.name} has no annotation that can be worked out")
         if option.default is NO_DEFAULT:
             expect(option.name in subject.options, f"the option {option.name} has no default")
             continue
+        shared = isinstance(option.default, (list, dict, set))
+        expect(not shared, f"the default of {option.name} is a {type(option.default).__name__}: use a tuple or None")
         try:
             option.checked(option.default)
         except ValueError as problem:

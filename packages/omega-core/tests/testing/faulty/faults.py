@@ -5,6 +5,7 @@
 
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +134,13 @@ class Drifting(SoundQuantizer):
         if self.training:
             self.shift += 0.5
         return (super().place(latent) + self.shift).clamp(0, self.alphabet - 1)
+
+
+class SharedDefault(SoundQuantizer):
+    """reach: how far levels reach. seen: sizes so far."""
+
+    def __init__(self, *, latent_channels, channels, alphabet, reach: float = 1.0, seen: Sequence[int] = []) -> None:
+        super().__init__(latent_channels=latent_channels, channels=channels, alphabet=alphabet, reach=reach)
 
 
 @fault("a_penalty_is_a_loss")
