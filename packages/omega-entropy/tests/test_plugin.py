@@ -24,13 +24,18 @@ def test_a_prior_is_found_by_name_and_is_what_the_package_exports(name):
     assert found is getattr(omega_entropy, f"{name.capitalize()}Prior")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.torchac if name == "torchac" else ()) for name in CODERS]
-)
+@pytest.mark.parametrize("name", [name for name in CODERS if name != "torchac"])
 def test_a_coder_is_found_by_name_and_is_what_the_package_exports(name):
     found = resolve("coder", name)
     assert issubclass(found, Coder)
     assert found is getattr(omega_entropy, f"{name.capitalize()}Coder")
+
+
+@pytest.mark.torchac
+def test_the_coder_of_an_extra_is_found_by_name_and_is_no_export_which_would_need_the_extra():
+    found = resolve("coder", "torchac")
+    assert issubclass(found, Coder)
+    assert not hasattr(omega_entropy, found.__name__)
 
 
 def test_only_what_is_optional_says_what_to_install():
