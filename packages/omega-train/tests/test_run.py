@@ -19,7 +19,7 @@ from PIL import Image
 
 import omega_core
 from omega_core.codec.model_file import read_model
-from omega_core.errors import ComponentError, OutputError, RecipeError, TrainingError
+from omega_core.errors import ComponentError, OmegaError, OutputError, RecipeError, TrainingError
 from omega_train import train
 from omega_train.callbacks import checkpoints, validation
 from omega_train.callbacks.checkpoints import Checkpoints
@@ -279,6 +279,39 @@ def test_a_run_is_not_resumed_with_other_pictures_but_with_the_same_in_another_p
         train(on_photos(tiny, steps=2), tmp_path / "run", data=dark, resume=True, **CPU)
     moved = bright.rename(tmp_path / "moved")
     train(on_photos(tiny, steps=2), tmp_path / "run", data=moved, resume=True, **CPU)
+
+
+def test_how_pictures_are_read_may_change_when_a_run_is_resumed(
+    tiny: Make, tmp_path: Path, photos: tuple[Path, Path]
+) -> None:
+    bright, _ = photos
+    train(on_photos(tiny, steps=1), tmp_path / "run", data=bright, **CPU)
+    otherwise = on_photos(tiny, steps=2, options={"skip_unreadable": True, "memory": 0.5})
+    train(otherwise, tmp_path / "run", data=bright, resume=True, **CPU)
+    larger = on_photos(tiny, steps=3, options={"crop": 32})
+    with pytest.raises(TrainingError, match="dataset-options"):
+        train(larger, tmp_path / "run", data=bright, resume=True, **CPU)
+
+
+def test_pictures_to_validate_with_that_cannot_be_read_end_a_run_before_its_first_step(
+    tiny: Make, tmp_path: Path, photos: tuple[Path, Path]
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    photos[0].rename(data / "train")
+    (data / "validation").mkdir()
+    Image.fromarray(np.zeros((40, 50), np.float32)).save(data / "validation" / "a.tif")
+    with pytest.raises(OmegaError):
+        train(on_photos(tiny, steps=2, validate_every=2), tmp_path / "run", data=data, **CPU)
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
+def test_a_row_of_someone_else_in_the_metrics_is_dropped(tiny: Make, tmp_path: Path) -> None:
+    train(tiny(steps=2), tmp_path, **CPU)
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("oops\n")
+    train(tiny(steps=3), tmp_path, resume=True, **CPU)
+    assert "oops" not in (tmp_path / "metrics.csv").read_text()
 
 
 @pytest.mark.parametrize("change", ["other content", "other content of the same size", "missing", "new", "exchanged"])

@@ -110,3 +110,18 @@ def test_what_cannot_be_exported_is_said(
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="is not a run folder, or has no checkpoint yet"):
         export_run(tmp_path / "none", tmp_path / "model.safetensors")
+
+
+def test_the_prior_is_counted_over_as_many_pictures_as_at_the_end(tiny: Make, tmp_path: Path) -> None:
+    made = train(tiny(trainer_options={"counted": 5}), tmp_path / "run", **CPU)
+    again = export_run(tmp_path / "run", tmp_path / "model.safetensors")
+    assert read_model(again).fingerprint == read_model(made).fingerprint
+
+
+def test_a_url_is_no_place_for_a_model_or_a_run(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OmegaError, match="is a URL"):
+        train(tiny(steps=1), "s3://bucket/run", **CPU)
+    with pytest.raises(OmegaError, match="is a URL"):
+        export_run(tmp_path, "s3://bucket/model.safetensors")
+    assert list(tmp_path.iterdir()) == []

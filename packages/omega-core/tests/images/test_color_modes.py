@@ -227,6 +227,25 @@ def test_a_png_of_colors_with_a_transparent_one_has_alpha(file_of):
     assert picture.alpha.tolist() == [[255, 0]]
 
 
+@pytest.mark.parametrize(("depth", "row", "scale"), [(2, b"\x1b", 85), (4, b"\x01\x23", 17)])
+@pytest.mark.parametrize("transparent", [0, 2, 3])
+def test_the_transparent_value_of_gray_with_few_bits_is_scaled_as_its_pixels_are(
+    file_of, depth, row, scale, transparent
+):
+    picture = read_picture(file_of(png_of(4, 1, depth, 0, [row], (b"tRNS", bytes([0, transparent])))))
+    assert picture.pixels.tolist() == [[[0, scale, 2 * scale, 3 * scale]]]
+    assert picture.alpha.tolist() == [[0 if value == transparent else 255 for value in range(4)]]
+
+
+def test_the_transparent_color_of_16_bits_is_told_by_its_upper_bits(file_of):
+    row = struct.pack(">6H", 0x1234, 0x5678, 0x9ABC, 0x0012, 0x0034, 0x0056)
+    for color, alpha in (((0x1234, 0x5678, 0x9ABC), [0, 255]), ((0x0012, 0x0034, 0x0056), [255, 0])):
+        data = png_of(2, 1, 16, 2, [row], (b"tRNS", struct.pack(">3H", *color)))
+        with pytest.warns(OmegaWarning, match="16 bits are reduced"):
+            picture = read_picture(file_of(data))
+        assert picture.alpha.tolist() == [alpha]
+
+
 @pytest.mark.parametrize(
     ("opacities", "alpha"), [(b"", None), (b"\x80", [128, 255, 255]), (b"\xff\x00", [255, 0, 255])]
 )

@@ -91,6 +91,8 @@ def test_modes_of_unknown_white_are_refused_and_leave_no_file(model, mode, tmp_p
         ({"coder": "none"}, "there is no coder 'none'"),
         ({"model": "none"}, "there is no model 'none'"),
         ({"model": "none.safetensors"}, "there is no model"),
+        ({"coder": 3}, "a coder is a name, not 3"),
+        ({"model": 3}, "a model is a name, a path or a loaded one, not 3"),
     ],
 )
 def test_a_wrong_option_is_a_value_error(through, photo, options, says):

@@ -19,6 +19,7 @@ import torch
 from omega_core.contracts.trainer import Trainer
 from omega_core.errors import DataError, OutputError, TrainingError
 from omega_core.file_io import write_whole
+from omega_core.places import local_path
 from omega_core.plugins.registry import build, resolve
 from omega_core.processes import launch_rank
 from omega_train.data.folder_shares import Data, is_url, several
@@ -27,6 +28,8 @@ from omega_train.recipe import Recipe, is_same, load_recipe
 from omega_train.run_folder import check_content, claimed
 
 _MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every", "trainer_options")
+_OF_READING = ("memory", "skip_unreadable")
+"""Options of datasets that say how pictures are read, not which ones in which order, which their content tells."""
 
 
 def train(
@@ -52,7 +55,7 @@ def train(
     Raises OmegaError for errors that the user can correct, such as TrainingError if the folder holds another run
     already, no run to resume, or a run that goes on in another process.
     """
-    folder, pictures = Path(folder), several(data)
+    folder, pictures = local_path(folder), several(data)
     check_data(recipe, pictures)
     if init is not None:
         if resume:
@@ -107,6 +110,12 @@ def check_data(recipe: Recipe, pictures: Path | str | Mapping[Path | str, float]
         raise DataError(f"the dataset {recipe.dataset} takes folders, not URLs such as {url}: see --dataset shards.")
 
 
+def _compared(setting: str, recipe: Recipe) -> Any:
+    """The value of a setting, without what may change when a run is resumed."""
+    value = getattr(recipe, setting)
+    return {k: v for k, v in value.items() if k not in _OF_READING} if setting == "dataset_options" else value
+
+
 def _check_resumable(recipe: Recipe, folder: Path) -> str:
     """Raise TrainingError if a run cannot be resumed; return a line for the log, or ""."""
     try:
@@ -118,7 +127,7 @@ def _check_resumable(recipe: Recipe, folder: Path) -> str:
         f"{entry.name.replace('_', '-')} ({getattr(before, entry.name)} before, {getattr(recipe, entry.name)} now)"
         for entry in fields(Recipe)
         if entry.name not in _MAY_CHANGE
-        and not is_same(entry.name, getattr(before, entry.name), getattr(recipe, entry.name))
+        and not is_same(entry.name, *(_compared(entry.name, each) for each in (before, recipe)))
     ]
     if changed:
         raise TrainingError(

@@ -8,10 +8,11 @@ import torch
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import OutputError, TrainingError
 from omega_core.file_io import is_written
+from omega_core.places import local_path
 from omega_core.plugins.registry import build
 from omega_train.checkpoint_reading import read_checkpoint, weights_of
 from omega_train.data.folder_shares import Data, several
-from omega_train.model_writing import save
+from omega_train.model_writing import complete
 from omega_train.recipe import load_recipe
 from omega_train.run import check_data, without_subnormals
 from omega_train.task import CodecTask
@@ -28,8 +29,8 @@ def export_run(
 ) -> Path:
     """Write the model of the last checkpoint of a run, completed as at the end of a run, and return its path.
 
-    The weights are the moving average if there is one; the prior is counted over the training pictures; channels are
-    sorted if the recipe asks for it. The run folder is only read.
+    The weights are the moving average if there is one; the prior is counted over the training pictures, or as many as
+    the trainer's option `counted` says; channels are sorted if the recipe asks for it. The run folder is only read.
 
     folder: the run folder. output: the path of the model file, outside of the run folder.
     data: the folders of the pictures, as for `train`.
@@ -40,7 +41,7 @@ def export_run(
     Raises TrainingError if the folder has no checkpoint or the device does not exist, OutputError if the model cannot
     be written, DataError or RecipeError if pictures or recipe cannot be read.
     """
-    folder, output = Path(folder), Path(output)
+    folder, output = local_path(folder), local_path(output)
     if folder.resolve() in output.resolve().parents:
         raise OutputError(f"{output} is in the run folder, to which the run itself writes: choose another --output.")
     if output.is_dir() or (is_written(output) and not overwrite):
@@ -58,4 +59,6 @@ def export_run(
             reason = str(problem).splitlines()[0]
             raise TrainingError(f"cannot make a model of {folder} on the device {device}: {reason}") from problem
         with torch.no_grad():
-            return save(task, output, dataset.train, workers)
+            most = recipe.trainer_options.get("counted")
+            complete(task, output, dataset.train, workers, most if isinstance(most, int) else None)
+            return output

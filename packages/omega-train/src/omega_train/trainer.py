@@ -104,6 +104,7 @@ class LightningTrainer:
         """Raise DataError or ImageError if the architecture does not take the pictures."""
         if not len(self.dataset.train) or not len(self.dataset.validation):
             raise DataError(f"the dataset {self.recipe.dataset} has no pictures to train or to validate with.")
+        self.dataset.validation.load(0, 0)  # an error now, and not after the steps before the first validation
         colors, height, width = self.dataset.train.load(0, 0).shape
         if colors != self.task.architecture.colors:
             wanted = self.task.architecture.colors

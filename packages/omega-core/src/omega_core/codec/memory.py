@@ -74,7 +74,7 @@ class DecodingMemory:
         if needed > allowed:
             raise NotEnoughMemoryError(
                 f"decoding it may take {needed >> 20} MiB of memory, more than {allowed >> 20};"
-                " allow more with max_memory to do it.",
+                " allow more with max_memory (--max-memory).",
                 needed=needed,
                 allowed=allowed,
             )

@@ -440,7 +440,8 @@ class Model(PictureEncoder):
             if height * width > self.max_pixels:
                 size = f"{width}×{height}"
                 raise CoderError(
-                    f"the file says {size} pixels, more than {self.max_pixels}; allow more with max_pixels to take it."
+                    f"the file says {size} pixels, more than {self.max_pixels};"
+                    " allow more with max_pixels (--max-pixels)."
                 )
         if header.pixels > self._most_pixels:
             raise CoderError(f"the file says {header.pixels} pixels in all, more than {self._most_pixels}.")

@@ -10,6 +10,8 @@ from omega_core.format.limits import MAX_KEPT_PROFILE_BYTES
 
 _SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB ", "CMYK": b"CMYK"}
 """Color spaces in ICC profiles (ICC.1 §7.2.6)."""
+_FEWER_BITS = {"L;2": 85, "L;4": 17}
+"""By what Pillow multiplies gray pixels of 2 and 4 bits."""
 _SCALED = ("PNG", "PPM")  # whose integers of mode I have 16 bits
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # of a TIFF file
 _WHITE_IS_ZERO, _SIGNED = 0, 2
@@ -29,6 +31,22 @@ def is_deep(image: Image.Image) -> bool:
         if ";16" in str(kind) or (coder.startswith("ppm") and max(numbers, default=0) > 255):
             return True
     return False
+
+
+def transparent_color(image: Image.Image) -> object:
+    """The color that a PNG, which is not loaded yet, has as transparent, in the 8 bits of the pixels; None without one.
+
+    Pillow scales pixels of 2 and 4 bits, and takes the upper 8 of 16 bits of colors, but leaves this color as it is in
+    the file. Other 16-bit colors with the same upper bits become transparent, too.
+    """
+    found = image.info.get("transparency")
+    for _, _, _, arguments in getattr(image, "tile", []):
+        kind = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+        if isinstance(found, int) and kind in _FEWER_BITS:
+            return found * _FEWER_BITS[kind]
+        if isinstance(found, tuple) and kind == "RGB;16B":
+            return tuple(number >> 8 for number in found)
+    return found
 
 
 def check_numbers(image: Image.Image) -> None:

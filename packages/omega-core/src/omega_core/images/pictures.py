@@ -76,4 +76,6 @@ class Picture:
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """Raise ImageError for a picture with more than `max_pixels` pixels."""
     if width * height > max_pixels:
-        raise ImageError(f"{width}×{height} pixels are more than {max_pixels}; allow more with max_pixels to take it.")
+        raise ImageError(
+            f"{width}×{height} pixels are more than {max_pixels}; allow more with max_pixels (--max-pixels)."
+        )

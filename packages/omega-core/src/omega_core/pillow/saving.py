@@ -1,6 +1,8 @@
 """Saving of Pillow images as `.omega` files."""
 
 import os
+from os import PathLike
+from types import NoneType
 from typing import IO
 
 from PIL import Image
@@ -8,6 +10,7 @@ from PIL import Image
 from omega_core.errors import ComponentError, ModelFileError, OmegaError, RateError
 from omega_core.format.rate_control import Rate
 from omega_core.pillow.models import model_by_name
+from omega_core.places import Url
 
 _RATES = ("channels", "fraction", "bpp", "max_bytes", "psnr")
 
@@ -24,6 +27,7 @@ def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     Raises ValueError for an option, OSError for an image that the model does not take.
     """
     from omega_core.codec.loading import encoder_for
+    from omega_core.codec.picture_encoder import PictureEncoder
 
     options = image.encoderinfo
     if "icc_profile" in options:
@@ -32,7 +36,11 @@ def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     try:
         rate = Rate(**{name: options.get(name) for name in _RATES})
         name = os.fsdecode(filename) or "the picture"
-        coder, effort = options.get("coder"), options.get("effort", 0)
+        coder, effort = options.get("coder"), options.get("effort") or 0
+        if not isinstance(coder, (str, NoneType)):
+            raise ComponentError(f"a coder is a name, not {coder!r}.")
+        if not isinstance(options.get("model"), (str, PathLike, Url, PictureEncoder, NoneType)):
+            raise ModelFileError(f"a model is a name, a path or a loaded one, not {options['model']!r}.")
         encode = encoder_for(options.get("model"), model_by_name).encode_at_rate
         data = encode(image, rate, coder=coder, effort=effort, name=name).to_bytes()
     except (RateError, ComponentError, ModelFileError) as problem:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,7 +70,7 @@ class Metrics(RunCallback):
         if step and self.path.exists():
             whole, newline, _ = self.path.read_text("utf-8").rpartition("\n")  # a run that was killed may leave a part
             rows = csv.DictReader(io.StringIO(whole + newline))
-            kept = [row for row in rows if int(row["step"]) <= step and row["split"] != "model"]
+            kept = [row for row in rows if _step(row) <= step and row["split"] != "model"]
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -128,3 +129,9 @@ class Metrics(RunCallback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._board is not None:
             self._board.close()
+
+
+def _step(row: dict[str, str]) -> float:
+    """The step of a row; infinite for one that someone else wrote, which is dropped."""
+    text = row.get("step") or ""
+    return int(text) if text.isdecimal() else math.inf
