@@ -17,6 +17,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import omega_core
 from omega_core.errors import ComponentError, DataError, OmegaWarning, TrainingError
@@ -66,6 +67,16 @@ def test_the_share_follows_from_the_seed(photos: Path) -> None:
         return list(FolderDataset(data=photos, seed=seed, validation=0.3, crop=16).validation.paths)
 
     assert kept(1) == kept(1) != kept(2)
+
+
+def test_a_picture_to_validate_with_is_no_link_to_one_to_train_on(tmp_path: Path) -> None:
+    for number in range(3):
+        paint(tmp_path / "train" / f"{number}.png")
+        paint(tmp_path / "validation" / f"{number}.png")
+    FolderDataset(data=tmp_path, crop=16)
+    (tmp_path / "validation" / "x.png").symlink_to(tmp_path / "train" / "1.png")
+    with pytest.raises(DataError, match=r"cannot be one to train on, by a link, as .*x\.png"):
+        FolderDataset(data=tmp_path, crop=16)
 
 
 def test_folders_named_train_and_validation_are_the_parts(tmp_path: Path) -> None:
@@ -190,6 +201,18 @@ def test_files_that_are_no_pictures_are_counted_and_left_out(photos: Path) -> No
     assert others == "left out: 1 file of another kind (.txt 1)"
     assert re.fullmatch(r"2 of 22 files are not pictures and left out: .*x\.png, .*y\.jpg", note)
     assert len(dataset.train) + len(dataset.validation) == 20
+
+
+def test_pictures_are_those_that_are_read_later(photos: Path) -> None:
+    Image.fromarray(np.zeros((40, 40), np.float32)).save(photos / "x.tif")  # of which nobody knows what is white
+    text = PngInfo()
+    text.add_text("long", "0" * (1 << 22), zip=True)  # which Image.open refuses
+    Image.new("RGB", (40, 40)).save(photos / "y.png", pnginfo=text)
+    dataset = FolderDataset(data=photos, crop=16)
+    note, others = dataset.notes
+    assert others == "left out: 1 file of another kind (.txt 1)"
+    assert re.fullmatch(r"1 of 22 files are not pictures and left out: .*x\.tif", note)
+    assert len(dataset.train) + len(dataset.validation) == 21
 
 
 def test_what_is_no_picture_file_is_counted_by_its_kind(photos: Path) -> None:

@@ -225,9 +225,22 @@ def is_picture_name(path: Place) -> bool:
 
 
 def check_header(data: bytes) -> None:
-    """Raise ImageError unless the bytes of a file begin as those of a picture. Its pixels are not decoded."""
-    with _naming_errors(), open_image(io.BytesIO(data), _formats(), MAX_PIXELS):
-        pass
+    """Raise ImageError unless the bytes of a file begin as those of a picture that `read_picture` takes."""
+    with _naming_errors():
+        is_gray_file(io.BytesIO(data))
+
+
+def is_gray_file(file: BinaryIO) -> bool:
+    """Whether a picture file is gray. Its header tells; its pixels are not decoded.
+
+    file: open for reading, seekable, at its beginning.
+
+    Raises ImageError for what `read_picture` refuses by its header, and what Pillow raises for a damaged one.
+    """
+    with open_image(file, _formats(), MAX_PIXELS) as image:
+        check_size(image.width, image.height, MAX_PIXELS)
+        check_numbers(image)
+        return is_gray(image)
 
 
 def is_picture_file(path: Place) -> bool:

@@ -10,8 +10,6 @@ from omega_train.data.folder_shares import Data, Mixture, several
 from omega_train.data.photos import Crops, FolderImages, check_validation_share, split
 from omega_train.data.picture_files import find_pictures, some
 
-_GRAY = ("1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N")
-
 
 class FolderDataset(Dataset):
     """All pictures of a folder and its subfolders, of any format, size and colors.
@@ -80,12 +78,17 @@ class FolderDataset(Dataset):
 def _parts(
     folder: Path, colors: int, seed: int, validation: float, skip_unreadable: bool, notes: list[str]
 ) -> tuple[Sequence[Path], Sequence[Path]]:
-    """The training and the validation pictures of a folder. Raises DataError if a part has none."""
+    """The training and the validation pictures of a folder. Raises DataError if a part has none, or both have one."""
     parts = [folder / "train", folder / "validation"]
     if all(part.is_dir() for part in parts):
         if beside := sorted(path for path in folder.iterdir() if path not in parts):
             notes.append(f"beside train and validation, {len(beside)} in {folder} are left out: {some(beside)}")
         train, kept = (_pictures(part, colors, skip_unreadable, notes) for part in parts)
+        seen = {path.resolve() for path in train}
+        if both := [path for path in kept if path.resolve() in seen]:
+            raise DataError(
+                f"a picture to validate with cannot be one to train on, by a link, as {some(both)}. Take out the links."
+            )
         return train, kept
     everything = _pictures(folder, colors, skip_unreadable, notes)
     chosen = split(len(everything), seed, validation)
@@ -103,13 +106,13 @@ def _pictures(folder: Path, colors: int, skip_unreadable: bool, notes: list[str]
     found = find_pictures(folder)
     if not skip_unreadable:
         found.check_readable()
-    if not found.modes:
+    if not found.is_gray:
         hint = " Those in its tar files are read by --dataset shards." if any(folder.glob("*.tar")) else ""
         raise DataError(f"the folder {folder} has no pictures.{hint}")
     notes += found.left_out()
-    gray = [path for path, mode in found.modes.items() if mode in _GRAY]
+    everything, gray = list(found.is_gray), [path for path, is_gray in found.is_gray.items() if is_gray]
     if colors == 3 and gray:
-        notes.append(f"{len(gray)} of {len(found.modes)} pictures have one color, converted to three: {some(gray)}")
-    if colors == 1 and len(gray) < len(found.modes):
-        notes.append(f"{len(found.modes) - len(gray)} of {len(found.modes)} pictures are converted to gray")
-    return list(found.modes)
+        notes.append(f"{len(gray)} of {len(everything)} pictures have one color, converted to three: {some(gray)}")
+    if colors == 1 and len(gray) < len(everything):
+        notes.append(f"{len(everything) - len(gray)} of {len(everything)} pictures are converted to gray")
+    return everything

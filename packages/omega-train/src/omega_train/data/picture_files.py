@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
 from omega_core.errors import DataError
 from omega_core.folders import Reason, counted_reasons, search_folder
-from omega_core.images.reading import is_picture_name
+from omega_core.images.reading import is_gray_file, is_picture_name
 
 _NAMED = 3  # the most that a message names
 
@@ -18,13 +16,13 @@ _NAMED = 3  # the most that a message names
 class PictureFiles:
     """What was found in a folder.
 
-    modes: the color modes of the pictures by their paths, sorted.
-    broken: files with the name of a picture that are none.
+    is_gray: the pictures by their paths, sorted, and whether each is gray.
+    broken: files with the name of a picture that are none, or one of a kind that is not read.
     unreadable: folders and files that cannot be read, and links that cannot be followed, with the reasons.
     others: the reasons for which other files and links are left out.
     """
 
-    modes: dict[Path, str] = field(default_factory=dict)
+    is_gray: dict[Path, bool] = field(default_factory=dict)
     broken: list[Path] = field(default_factory=list)
     unreadable: dict[Path, str] = field(default_factory=dict)
     others: list[Reason] = field(default_factory=list)
@@ -33,7 +31,7 @@ class PictureFiles:
         """What is not among the pictures, with reasons and counts, as lines for the log."""
         lines = []
         if self.broken:
-            count = len(self.broken) + len(self.modes)
+            count = len(self.broken) + len(self.is_gray)
             lines.append(f"{len(self.broken)} of {count} files are not pictures and left out: {some(self.broken)}")
         if self.unreadable:
             lines.append(f"{self._unreadable()} and left out")
@@ -67,28 +65,21 @@ def find_pictures(folder: Path) -> PictureFiles:
     found = PictureFiles(unreadable=dict(inside.unreadable), others=list(inside.left_out.values()))
     for file in inside.files:
         try:
-            mode = _mode(file.source)
+            opened = file.source.open("rb")
         except OSError as problem:
             found.unreadable[file.source] = problem.strerror or str(problem)
             continue
-        if mode:
-            found.modes[file.source] = mode
-        else:
-            found.broken.append(file.source)
+        with opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found.is_gray[file.source] = is_gray_file(opened)
+            except MemoryError:
+                raise
+            except Exception:  # Pillow raises anything for a file that is no picture
+                found.broken.append(file.source)
     return found
 
 
 def some(names: Sequence[object]) -> str:
     """The first names or paths, as text."""
     return ", ".join(map(str, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
-
-
-def _mode(path: Path) -> str:
-    """The color mode in the header of a file, or "" if it is not a picture. Raises OSError if it cannot be read."""
-    with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(file) as image:
-                return image.mode
-        except Exception:
-            return ""
