@@ -343,6 +343,6 @@ def test_a_signal_ends_a_run_in_this_process_and_is_no_error_of_a_picture(fake: 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked by a server on Linux")
 def test_the_process_that_forks_others_is_not_interrupted_while_it_imports(fake: ModuleType) -> None:
     next(iter(carry_out(fake.FakeWorker(), jobs(fake, "well", "well"), 2, "job")))
-    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # made for tests
     status = dict(line.split(":", 1) for line in Path(f"/proc/{server}/status").read_text().splitlines())
     assert int(status["SigBlk"], 16) & 1 << (signal.SIGINT - 1)

@@ -1,8 +1,6 @@
 """`omega decompress`: `.omega` files to pictures."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -12,7 +10,7 @@ import typer
 from omega_cli.account import Account
 from omega_cli.executors.cluster import Executor, cluster_of
 from omega_cli.failures import reason_of, stops_all
-from omega_cli.input_files import STANDARD_INPUT, Found, Input, find_files, input_place, standard_input
+from omega_cli.input_files import STANDARD_INPUT, Found, Input, find_files, input_place, opened_input
 from omega_cli.jobs import Done
 from omega_cli.logs import show
 from omega_cli.messages import many
@@ -239,7 +237,7 @@ class DecompressWorker:
         from omega_core.format.streaming import StreamingFile
         from omega_core.images.writing import png
 
-        with _source(job.source) as file:
+        with opened_input(job.source) as file:
             if job.block is not None:
                 return self._unpack(job, job.block, file)
             (target,) = job.targets.values()
@@ -279,14 +277,3 @@ class DecompressWorker:
             else:
                 done.pictures += 1
         return done
-
-
-@contextmanager
-def _source(path: Place) -> Iterator[BinaryIO]:
-    from omega_core.file_io import opened
-
-    if path == STANDARD_INPUT:
-        yield standard_input()
-    else:
-        with opened(path) as file:
-            yield file

@@ -8,7 +8,7 @@ import typer
 from omega_cli import completions
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
-from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place, standard_input
+from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place, opened_input
 from omega_cli.messages import say, say_json
 from omega_cli.options import AsJson
 from omega_core.names import printable
@@ -65,20 +65,19 @@ def _named(given: Place) -> Place:
 
 def about(file: Place) -> dict[str, Any]:
     """What is in a file, a pack or a model. Raises OmegaError."""
-    from omega_core.file_io import opened, read_whole
+    from omega_core.file_io import read_whole
     from omega_core.format.facts import describe
     from omega_core.format.header import MAGIC
     from omega_core.format.packs import is_pack, read_coded
 
-    if file == STANDARD_INPUT:
-        return describe(read_coded(standard_input()))
-    if file.is_dir():
-        return _about_model(file)
-    first = read_whole(file, first=len(MAGIC))
-    if not (is_pack(first) or first == MAGIC or file.suffix.lower() == ".omega"):
-        return _about_model(file)
-    with opened(file) as opened_file:
-        return describe(read_coded(opened_file))
+    if file != STANDARD_INPUT:
+        if file.is_dir():
+            return _about_model(file)
+        first = read_whole(file, first=len(MAGIC))
+        if not (is_pack(first) or first == MAGIC or file.suffix.lower() == ".omega"):
+            return _about_model(file)
+    with opened_input(file) as stream:
+        return describe(read_coded(stream))
 
 
 def _about_folder(folder: Place, as_json: bool) -> None:

@@ -2,7 +2,8 @@
 
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -32,6 +33,18 @@ def standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise OmegaError("there is no standard input.")
     return sys.stdin.buffer
+
+
+@contextmanager
+def opened_input(place: Place) -> Iterator[BinaryIO]:
+    """Open an input for reading, or standard input. Raises OmegaError if it cannot be read."""
+    from omega_core.file_io import opened
+
+    if place == STANDARD_INPUT:
+        yield standard_input()
+    else:
+        with opened(place) as file:
+            yield file
 
 
 Found: TypeAlias = FileInFolder[Any]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from omega_cli.input_files import STANDARD_INPUT, Input, input_place, standard_input
+from omega_cli.input_files import STANDARD_INPUT, Input, input_place, opened_input
 from omega_cli.messages import say
 from omega_cli.options import Overwrite, Quiet, SkipExisting
 from omega_cli.output_files import Existing, Output, output_option, write_output
@@ -27,7 +27,6 @@ def truncate(
     quiet: Quiet = False,
 ) -> None:
     """Shorten an .omega file to any number of bytes, without its model."""
-    from omega_core.file_io import opened
     from omega_core.format.packs import read_coded
     from omega_core.format.rate_control import Rate
     from omega_core.format.rate_control import truncate as truncated
@@ -38,11 +37,8 @@ def truncate(
     target = output.file("stdin.omega" if file == STANDARD_INPUT else file.name)
     if existing.keeps(target):
         return
-    if file == STANDARD_INPUT:
-        data = read_coded(standard_input())
-    else:
-        with opened(file) as opened_file:
-            data = read_coded(opened_file)
+    with opened_input(file) as stream:
+        data = read_coded(stream)
     result = truncated(data, bpp=bpp, max_bytes=max_bytes)
     write_output(target, result, existing)
     if not (quiet or output.is_standard_output):

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -253,11 +254,8 @@ def _checked_target(path: Path, overwrite: bool) -> _Target:
 
 def _make_folder(folder: Path) -> None:
     """Make a folder, and those that contain it, so that they stay after a loss of power. Raises OSError."""
-    missing = list[Path]()
-    while not folder.is_dir() and folder not in missing:
-        missing.append(folder)
-        folder = folder.parent
-    for each in reversed(missing):
+    missing = takewhile(lambda each: not each.is_dir(), (folder, *folder.parents))
+    for each in reversed(list(missing)):
         each.mkdir(exist_ok=True)
         _sync_folder(each.parent)
 

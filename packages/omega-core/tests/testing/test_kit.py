@@ -204,6 +204,11 @@ def test_what_cannot_be_made_is_said_once():
         Odd().test_can_be_pickled()
 
 
+def test_of_several_faults_each_is_said():
+    faulty = subject("quantizer", registered=registered("quantizer", "faults:TwoFaults"), module="light_plugin")
+    assert set(failures(faulty)) >= {"options_are_described", "selects_channels", "a_penalty_is_a_loss"}
+
+
 def test_a_misspelt_attribute_is_named():
     with pytest.raises(ValueError, match="'latent_chanels', which means nothing; 'latent_channels' would"):
 

@@ -71,12 +71,12 @@ class Description:
             raise ValueError("the coder is named; text and card are texts")
         if not all(isinstance(table, dict) for table in (made.recipe, made.versions)):
             raise ValueError("recipe and versions are tables")
-        if not _is_nested([choice.options for choice in named] + [made.recipe, made.versions], _DEEPEST):
+        if not _is_shallow([choice.options for choice in named] + [made.recipe, made.versions], _DEEPEST):
             raise ValueError(f"options, recipe and versions are nested {_DEEPEST} levels at most")
         return made
 
 
-def _is_nested(value: Any, most: int) -> bool:
+def _is_shallow(value: Any, most: int) -> bool:
     """Whether tables and lists in a value are nested at most so many levels."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return most >= 0 and all(_is_nested(each, most - 1) for each in inner)
+    return most >= 0 and all(_is_shallow(each, most - 1) for each in inner)

@@ -37,8 +37,7 @@ from omega_core.errors import ComponentError, ModelFileError
 from omega_core.images.pictures import Pixels
 from omega_core.plugins.registry import build, registry
 
-NO_PRIOR = ("", "none")
-"""What stands for a prior where there is none."""
+_NO_PRIOR = ("", "none")  # what stands for a prior where there is none
 _AT_ONCE = 1 << 22  # symbols that are counted at once, as torch makes numbers of 64 bits of them
 
 
@@ -138,11 +137,11 @@ class ImageCodec(nn.Module):
         )
         _check_kind("quantizer", quantizer, made, Quantizer, ("channels", "alphabet"))
         probabilities: Prior | None = None
-        if prior in NO_PRIOR and made.needs_prior:
+        if prior in _NO_PRIOR and made.needs_prior:
             raise ComponentError(
                 f"the quantizer {quantizer!r} needs a prior, such as static or context, not {prior!r}."
             )
-        if prior not in NO_PRIOR:
+        if prior not in _NO_PRIOR:
             registry().find("prior", prior)  # also where it is not made: a slip is one
         if made.needs_prior:
             size = transforms.image_size
@@ -307,7 +306,7 @@ class ImageCodec(nn.Module):
             with torch.no_grad():
                 symbols = self.quantizer.symbols(self.analyze(image).to(image.dtype))
             bits_of_each, places = self.coding_order(symbols)
-            known = places < (kept * (symbols.shape[2] * symbols.shape[3]))[:, None, None, None]
+            known = places < (kept * symbols.shape[2:].numel())[:, None, None, None]
             bits = (bits_of_each * known).sum(dim=(1, 2, 3)).to(image.dtype)
             latent = self.quantizer.latent(torch.where(known, symbols, MISSING)).to(image.dtype)
         return self._output(image, Quantized(latent, bits, symbols), self.quantizer.fineness(kept).to(image))

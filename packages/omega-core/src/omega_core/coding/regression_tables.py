@@ -110,8 +110,8 @@ class Scores:
 @lru_cache(maxsize=_SIZES)
 def halves(size: tuple[int, ...]) -> tuple[Integers, Integers]:
     """Return the positions of the two halves of a checkerboard, counted row after row."""
-    color = np.indices(size).sum(0).reshape(-1) % 2
-    return np.flatnonzero(color == 0), np.flatnonzero(color)
+    half = np.indices(size).sum(0).reshape(-1) % 2
+    return np.flatnonzero(half == 0), np.flatnonzero(half)
 
 
 def beside_shares(numbers: NDArray[Any]) -> NDArray[Any]:

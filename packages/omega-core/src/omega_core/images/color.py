@@ -33,8 +33,8 @@ def is_deep(image: Image.Image) -> bool:
     return False
 
 
-def transparent_color(image: Image.Image) -> object:
-    """The color that a PNG, which is not loaded yet, has as transparent, in the 8 bits of the pixels; None without one.
+def scaled_transparency(image: Image.Image) -> int | tuple[int, ...] | None:
+    """The transparent color of a PNG, which is not loaded yet, in 8 bits; None if it has none, or has it in 8 bits.
 
     Pillow scales pixels of 2 and 4 bits, and takes the upper 8 of 16 bits of colors, but leaves this color as it is in
     the file. Other 16-bit colors with the same upper bits become transparent, too.
@@ -46,7 +46,7 @@ def transparent_color(image: Image.Image) -> object:
             return found * _FEWER_BITS[kind]
         if isinstance(found, tuple) and kind == "RGB;16B":
             return tuple(number >> 8 for number in found)
-    return found
+    return None
 
 
 def check_numbers(image: Image.Image) -> None:

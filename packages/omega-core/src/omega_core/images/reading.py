@@ -17,7 +17,14 @@ from PIL import ExifTags, Image
 from omega_core.errors import ImageError, MissingExtraError, NotEnoughMemoryError, OmegaError, OmegaWarning
 from omega_core.file_io import Readable, Source, bytes_of
 from omega_core.images.arrays import picture_of_array, picture_of_tensor
-from omega_core.images.color import check_numbers, is_deep, is_gray, to_eight_bits, transparent_color, with_plain_colors
+from omega_core.images.color import (
+    check_numbers,
+    is_deep,
+    is_gray,
+    scaled_transparency,
+    to_eight_bits,
+    with_plain_colors,
+)
 from omega_core.images.color_signals import is_adobe_rgb, signaled_profile
 from omega_core.images.opening import allow_size, open_image
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
@@ -179,12 +186,12 @@ def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str
         remarks.append("only the first of its several pictures is taken.")
     if is_deep(image):
         remarks.append("its 16 bits are reduced to 8.")
-    transparent = transparent_color(image)
+    transparency = scaled_transparency(image)
     allow_size(image)
     image.load()
-    if transparent != image.info.get("transparency"):
+    if transparency is not None:
         image = image.copy()
-        image.info["transparency"] = transparent
+        image.info["transparency"] = transparency
     found = image.info.get("icc_profile")
     profile, remark = signaled_profile(
         image,

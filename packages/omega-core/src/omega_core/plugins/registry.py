@@ -208,7 +208,7 @@ def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugi
     if allowed is not None and distribution not in allowed:
         return Plugin(distribution, version, point.value, left_out=True)
     try:
-        with _without_output():
+        with _printing_to_stderr():
             return Plugin(distribution, version, point.value, **_registered(point.load(), distribution))
     except (Exception, SystemExit) as problem:  # a plugin may raise anything
         reason = f"{type(problem).__name__}: {problem}"
@@ -245,7 +245,7 @@ def _is_unmarked(module: object, name: str) -> bool:
 
 
 @contextmanager
-def _without_output() -> Iterator[None]:
+def _printing_to_stderr() -> Iterator[None]:
     """Have what a plugin prints while it is imported on standard error: standard output may be a picture."""
     with redirect_stdout(sys.stderr) if sys.stderr else nullcontext():
         yield
@@ -300,7 +300,7 @@ def import_component(found: Registered) -> Any:
     """
     module, _, attribute = found.component.target.partition(":")
     try:
-        with _without_output():
+        with _printing_to_stderr():
             return getattr(import_module(module), attribute)
     except MissingExtraError:
         raise

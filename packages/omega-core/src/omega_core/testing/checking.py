@@ -105,10 +105,11 @@ class Checks(Generic[AnySubject]):
         exempt: checks that are left out, each with the reason. Raises ValueError for one without, or that there is not.
         """
         exempt = checked_exemptions(self, exempt or {})
-        failed = self.closed_gate(subject, exempt)
+        closed = self.closed_gate(subject, exempt)
+        failed = dict(closed)
         for check in self:
             try:
-                if check.name not in (*exempt, *GATES) and not (check.needs_gates and failed):
+                if check.name not in (*exempt, *GATES) and not (check.needs_gates and closed):
                     check(subject)
             except Unclaimed:
                 continue

@@ -421,6 +421,13 @@ class SelectsBackwards(SoundQuantizer):
         super().select_channels(order[::-1])
 
 
+class TwoFaults(PenaltyOfTheBatch):
+    """Nothing is said about its option."""
+
+    def select_channels(self, order):
+        super().select_channels(order[::-1])
+
+
 @fault("resets_dead_symbols")
 class ResetsAnyhow(SoundQuantizer):
     """reach: how far levels reach."""

@@ -26,6 +26,7 @@ from omega_core.coding.regression_tables import RegressionTables, Scores, beside
 from omega_core.coding.tables import FrozenPrior, Integers, cumulative_counts
 from omega_core.errors import ComponentError
 from omega_entropy.priors.conditional import ConditionalPrior
+from omega_entropy.priors.symbol_counts import is_distributed
 
 _MOST_SYMBOLS = 1 << 27  # that are remembered for counting; more pictures change little
 _MOST_NUMBERS = 1 << 25  # in a regression
@@ -124,7 +125,7 @@ def _of_all_processes(pictures: NDArray[np.int16]) -> list[NDArray[np.int16]]:
     Each process has every so many of the pictures.
     """
     gathered: list[Any] = [pictures]
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if is_distributed():
         gathered = [None] * torch.distributed.get_world_size()
         torch.distributed.all_gather_object(gathered, pictures)
     in_turn = zip_longest(*gathered)  # the last ones of some processes are missing

@@ -29,7 +29,7 @@ class Counts(nn.Module):
         MPS has no float64.
         """
         counts = self.counts
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch does not say
         if self.counts.dtype != counts.dtype and self.counts.device.type != "mps":
             self.counts = counts.to(self.counts.device)
         return self
@@ -70,16 +70,17 @@ class Counts(nn.Module):
 
 def summed(counts: Tensor) -> Tensor:
     """Sum counts over all processes of torch.distributed, in place, and return them."""
-    if _is_distributed():
+    if is_distributed():
         torch.distributed.all_reduce(counts)
     return counts
 
 
 def maximum(numbers: Tensor) -> None:
     """Take the maximum of numbers over all processes of torch.distributed, in place."""
-    if _is_distributed():
+    if is_distributed():
         torch.distributed.all_reduce(numbers, torch.distributed.ReduceOp.MAX)
 
 
-def _is_distributed() -> bool:
+def is_distributed() -> bool:
+    """Return whether several processes of torch.distributed may share the work."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
