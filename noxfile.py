@@ -369,7 +369,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """A strict look at types, and at both style and types of what `omega new` makes."""
-    install_all(session, *TYPES, *ORACLES, "ruff", evaluation=True, onnx=True)
+    install_all(session, *TYPES, *SITE, *ORACLES, *TESTING, "ruff", evaluation=True, onnx=True)
     check_types(session)
 
 
