@@ -171,6 +171,20 @@ def test_a_signal_leaves_no_temporary_file(tmp_path: Path, number: signal.Signal
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_signal_during_an_import_is_no_error_of_the_plugin() -> None:
+    program = """if True:
+        import signal, sys
+        class Finder:
+            def find_spec(name, path=None, target=None):
+                if name == "omega_core.architectures.compact": signal.raise_signal(signal.SIGTERM)
+        sys.meta_path.insert(0, Finder)
+        from omega_cli.main import run
+        run()
+    """
+    done = subprocess.run([sys.executable, "-c", program, "list", "architecture", "compact"], capture_output=True)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, b"error: stopped.\n")
+
+
 @pytest.mark.parametrize("option", ["", "--overwrite", "--skip-existing"])
 def test_commands_that_write_one_file_at_once_leave_a_whole_file(tmp_path: Path, option: str) -> None:
     script = f"for i in 1 2 3 4; do omega truncate $file -o out.omega --max-bytes 18 {option} & done; wait"

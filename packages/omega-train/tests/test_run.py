@@ -1,12 +1,16 @@
 """Runs that are stopped and resumed, and runs that cannot be."""
 
 import csv
+import errno
 import math
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,14 +24,17 @@ from PIL import Image
 import omega_core
 from omega_core.codec.model_file import read_model
 from omega_core.errors import ComponentError, OmegaError, OutputError, RecipeError, TrainingError
-from omega_train import train
+from omega_core.processes import kept_signal_handlers
+from omega_train import model_writing, train
 from omega_train.callbacks import checkpoints, validation
 from omega_train.callbacks.checkpoints import Checkpoints
 from omega_train.callbacks.progress import Progress
 from omega_train.callbacks.signals import Interrupted
 from omega_train.checkpoint_reading import weights_of
 from omega_train.data import loader
-from omega_train.data.batches import Batch
+from omega_train.data.arrays import ArrayImages
+from omega_train.data.batches import Batch, BatchedImages
+from omega_train.data.reader_processes import reader, start_reading, stop_reading
 from omega_train.model_writing import export
 from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
@@ -361,7 +368,7 @@ def test_a_run_goes_on_with_other_pictures_if_asked_and_compares_no_losses_of_di
     torch.save(state, tmp_path / "last.ckpt")
     train(on_photos(tiny, steps=2), tmp_path, data=dark, resume=True, changed_data=True, **CPU)
     log = (tmp_path / "train.log").read_text()
-    assert "goes on with other pictures than before: 11 of 11 training pictures differ" in log
+    assert "continues with other pictures than before: 11 of 11 training pictures differ" in log
     assert log.count("(best)") == 2
     train(on_photos(tiny, steps=3), tmp_path, data=dark, resume=True, **CPU)
 
@@ -551,6 +558,56 @@ def test_a_second_signal_stops_at_once(tiny: Make, tmp_path: Path, monkeypatch: 
     with pytest.raises(Interrupted, match="at once by SIGINT"):
         train(tiny(), tmp_path, **CPU)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_is_no_error_of_what_it_interrupts(
+    tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a model is finished: code that goes on after errors, as with the next picture, does not go on then."""
+    original = model_writing.recount
+
+    def recount(*arguments: Any) -> None:
+        with suppress(Exception):
+            signal.raise_signal(signal.SIGTERM)
+        original(*arguments)
+
+    monkeypatch.setattr(model_writing, "recount", recount)
+    hook = sys.unraisablehook
+    with pytest.raises(Interrupted, match="at once by SIGTERM") as caught:
+        train(tiny(), tmp_path, **CPU)
+    assert caught.value.status == 128 + signal.SIGTERM
+    assert sys.unraisablehook is hook
+
+
+@pytest.mark.parametrize("problem", ["signal", "memory"])
+def test_processes_that_read_do_not_outlive_what_interrupts_their_start(
+    monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    start = BaseProcess.start
+
+    def started(process: BaseProcess) -> None:
+        start(process)
+        if problem == "signal":
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            raise OSError(errno.ENOMEM, "no memory")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BaseProcess, "start", started)
+    images = BatchedImages(ArrayImages(np.zeros((8, 1, 4, 4), np.uint8)), 0)
+    running: list[Any] = []
+    with kept_signal_handlers():
+        signal.signal(signal.SIGTERM, stop)
+        with pytest.raises(KeyboardInterrupt if problem == "signal" else OSError):
+            start_reading(reader(images, [[(0, 0)]] * 4, 2), running)
+    assert len(running) == (problem == "signal")
+    for each in running:
+        stop_reading(each)
+    for child in active_children():
+        child.join(20)
+        assert not child.is_alive()
 
 
 def test_a_model_can_be_read_by_others(tiny: Make, tmp_path: Path) -> None:

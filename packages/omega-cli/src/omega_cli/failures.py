@@ -1,4 +1,4 @@
-"""Why one picture of many failed."""
+"""Classification of exceptions: reasons for the user, and which errors end a run."""
 
 import errno
 from collections.abc import Iterator
@@ -10,16 +10,23 @@ _OF_THE_DEVICE = {
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "ENODEV", "ENXIO", "EMFILE", "ENFILE")
     if (number := getattr(errno, name, None)) is not None
 }
-# RuntimeError of torch, which has no class of its own for the memory of the CPU
+# messages of RuntimeErrors of torch, which has no exception class for CPU memory
 _OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
 
 
-class Terminated(SystemExit):
-    """A signal ends the command: no error of the picture in work."""
+class Terminated(BaseException):
+    """A signal ends the command. status: the exit status, 128 plus the number of the signal.
+
+    It is not a SystemExit, because the import of a plugin may raise one.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def reason_of(problem: BaseException) -> str:
-    """Say in one sentence why a picture failed."""
+    """The reason why a picture failed, as one sentence."""
     if is_memory(problem):
         return "not enough memory."
     text = " ".join(str(problem).split())
@@ -31,12 +38,12 @@ def reason_of(problem: BaseException) -> str:
 
 
 def is_foreign(problem: BaseException) -> bool:
-    """Whether an exception is a mistake in the program rather than in its input or surroundings."""
+    """Whether an exception indicates a bug, rather than invalid input or a problem of the environment."""
     return not isinstance(problem, (OmegaError, OSError)) and not is_memory(problem)
 
 
 def is_memory(problem: BaseException) -> bool:
-    """Whether memory ran out: of Python, NumPy, Pillow, torch or the system, also where that was taken for damage."""
+    """Whether memory ran out in Python, NumPy, Pillow, torch or the system, even if another error was raised for it."""
     return any(
         isinstance(each, MemoryError)
         or (isinstance(each, OSError) and each.errno == errno.ENOMEM)
@@ -46,7 +53,7 @@ def is_memory(problem: BaseException) -> bool:
 
 
 def stops_all(problem: BaseException) -> bool:
-    """Whether a run ends: by a signal, or since nothing can be written any more, as where the disk is full or gone."""
+    """Whether an exception ends the run: a signal, or an output that cannot be written to, such as a full disk."""
     if isinstance(problem, (Terminated, StoreError)):
         return True
     return isinstance(problem, OutputError) and any(
@@ -55,7 +62,7 @@ def stops_all(problem: BaseException) -> bool:
 
 
 def with_causes(problem: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, and those that it comes from, the last one first."""
+    """Yield an exception and its chain of causes, the most recent one first."""
     each: BaseException | None = problem
     for _ in range(10):
         if each is None:

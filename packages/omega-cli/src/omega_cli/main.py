@@ -1,7 +1,7 @@
-"""The program: its commands, and how errors reach the user.
+"""The program: its commands, and how it reports errors.
 
-Each command has a module of its own, which parses, calls and prints. What is heavy is imported where it
-is used, so that `omega --help` is quick.
+Each command has a module of its own, which parses arguments, calls the library and prints. Slow imports are inside
+functions, so that `omega --help` starts quickly.
 """
 
 import os
@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, TextIO
 
@@ -16,6 +17,7 @@ import typer
 
 import omega_cli
 from omega_cli import standard_streams
+from omega_cli.command_help import Command, Commands
 from omega_cli.compress import compress
 from omega_cli.decompress import decompress
 from omega_cli.evaluate import evaluate
@@ -30,62 +32,76 @@ from omega_cli.messages import say, say_error, say_warning
 from omega_cli.models import models
 from omega_cli.new import new
 from omega_cli.shards import shards
-from omega_cli.signal_handlers import raise_from_handler
 from omega_cli.train import train
 from omega_cli.truncate import truncate
 from omega_cli.view import view
 from omega_core.errors import OmegaError, OmegaWarning
+from omega_core.processes import raise_from_handler
 
-# click's, of which newer versions of typer bring their own
+# the class of click, or of the copy of click in newer versions of typer
 UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
 
 _ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_BROKEN_PIPE = 128 + 13  # as a shell says of a command that SIGPIPE ended
+_BROKEN_PIPE = 128 + 13  # the exit status that shells report for SIGPIPE
 
-_OF_SURROUNDINGS = (OSError, MemoryError, ImportError)  # a full disk; no memory, also to load torch
+_OF_SURROUNDINGS = (OSError, MemoryError, ImportError)  # full disk, out of memory (also while torch is loaded)
 
-_command = 0  # its process
+_command = 0  # process ID of the command
 
 _python_shows = warnings.showwarning
 
-_shown: set[str] = set()  # warnings of this command
+_shown: set[str] = set()  # warnings that this command has printed
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)
 def options(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,  # noqa: ARG001 (see run)
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001 (see run)
 ) -> None:
-    """Learned image compression: one model for every bitrate."""
+    """Learned image compression: one model for every bitrate.
+
+    Start with: omega compress photo.jpg -o photo.omega
+    """
     if version:
         say(f"omega {omega_cli.__version__}")
     elif context.invoked_subcommand is None:
         say(context.get_help())
 
 
-app.command()(train)
-app.command()(shards)
-app.command()(export)
-app.command("export-onnx")(export_onnx)
-app.command("export-web")(export_web)
-app.command()(compress)
-app.command()(decompress)
-app.command()(truncate)
-app.command()(info)
-app.command()(view)
-app.command()(evaluate)
-app.command()(models)
-app.command()(new)
-app.command("list")(list_components)
-app.command("plugins")(list_plugins)
+_COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
+    "Files": {
+        "compress": (compress, "Compress pictures to .omega files."),
+        "decompress": (decompress, "Decompress .omega files to PNG."),
+        "truncate": (truncate, "Make an .omega file smaller, without its model."),
+        "info": (info, "Show what a file or a model contains."),
+        "view": (view, "Watch .omega files sharpen in a browser."),
+    },
+    "Models": {
+        "models": (models, "List the models, and the recipes that train others."),
+        "train": (train, "Train a model."),
+        "evaluate": (evaluate, "Compare models with each other and with JPEG, AVIF, …"),
+        "export": (export, "Write a model from a run that is still training."),
+        "export-onnx": (export_onnx, "Convert a model to ONNX, to use it without PyTorch."),
+        "export-web": (export_web, "Write the files that show .omega pictures on a website."),
+        "shards": (shards, "Pack training pictures into tar files."),
+    },
+    "Plugins": {
+        "new": (new, "Create a plugin from a template."),
+        "list": (list_components, "List components: quantizers, priors, coders, …"),
+        "plugins": (list_plugins, "List installed plugins and their problems."),
+    },
+}
+for _group, _commands in _COMMANDS.items():
+    for _name, (_function, _summary) in _commands.items():
+        app.command(_name, cls=Command, short_help=_summary, rich_help_panel=_group)(_function)
 
 
 def run() -> None:
-    """Run the command line and exit: 0 when all went well, 2 for what the user can mend, 1 for the rest."""
-    # before torch comes: its threads otherwise wait by spinning, which on a busy machine costs them most of their time
+    """Run the command line and exit: 0 for success, 2 for errors that the user can correct, 1 for other errors."""
+    # set before torch is imported: its threads otherwise spin while they wait, which slows them on a busy machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
@@ -93,9 +109,9 @@ def run() -> None:
     _command = os.getpid()
     standard_streams.prepare()
     for number in _ENDINGS:
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, _end)
-    warnings.simplefilter("always", OmegaWarning)  # "once" forgets what it showed when other code changes filters
+    warnings.simplefilter("always", OmegaWarning)  # "once" repeats warnings when other code changes the filters
     _shown.clear()
     warnings.showwarning = _show
     try:
@@ -104,12 +120,22 @@ def run() -> None:
             status = app(args=arguments, prog_name="omega", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort, *_OF_SURROUNDINGS, SystemExit) as problem:
+    except (
+        OmegaError,
+        UsageError,
+        KeyboardInterrupt,
+        typer.Abort,
+        *_OF_SURROUNDINGS,
+        SystemExit,
+        Terminated,
+    ) as problem:
         if standard_streams.is_broken_pipe(problem):
             standard_streams.discard_output()
             sys.exit(_BROKEN_PIPE)
         if isinstance(problem, SystemExit):
             raise
+        if isinstance(problem, Terminated):
+            sys.exit(problem.status)
         if debug:
             traceback.print_exc()
         if isinstance(problem, OSError) and problem.filename is not None:
@@ -120,23 +146,23 @@ def run() -> None:
         elif isinstance(problem, _OF_SURROUNDINGS) and not isinstance(problem, OmegaError):
             problem = OmegaError(f"not enough memory, or a damaged installation: {problem or 'out of memory'}.")
         status = _report(problem)
-    if status == 130:  # as typer makes of Ctrl-C
+    if status == 130:  # typer turns Ctrl-C into this status
         _report(KeyboardInterrupt())
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _refuse_empty(arguments: list[str]) -> None:
-    """Raise OmegaError for an empty argument: as a path, it would be the current folder."""
-    for place, argument in enumerate(arguments, 1):
+    """Raise OmegaError for an empty argument, which as a path would be the current folder."""
+    for position, argument in enumerate(arguments, 1):
         if not argument or (argument.startswith("--") and argument.endswith("=")):
             raise OmegaError(
-                f"argument {place} is empty{f' after {argument}' if argument else ''}; leave it out or fill it in."
+                f"argument {position} is empty{f' after {argument}' if argument else ''}; leave it out or fill it in."
             )
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """End with the status of the signal, after partial output is removed."""
-    if os.getpid() != _command:  # a fork, such as a process that reads pictures for training
+    """Remove partial output and end with the exit status of the signal."""
+    if os.getpid() != _command:  # a forked process, such as one that reads pictures for training
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         return
@@ -153,7 +179,7 @@ def _show(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Say in one line, and once, what the user should know; other warnings go where Python sends them."""
+    """Print each warning of Omega once, in one line; other warnings go where Python sends them."""
     if issubclass(category, OmegaWarning):
         if str(message) not in _shown:
             _shown.add(str(message))
@@ -163,11 +189,13 @@ def _show(
 
 
 def _report(problem: BaseException) -> int:
-    """Say in one line what went wrong, and return the exit status."""
+    """Print an error in one line, and return the exit status."""
     if isinstance(problem, (KeyboardInterrupt, typer.Abort)):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed again while Python ends, it would be another status
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C while Python ends would change the status
         say_error("stopped.")
         return 130
     message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
+    if type(problem).__name__ == "MissingParameter" and (about := getattr(getattr(problem, "param", None), "help", "")):
+        message = f"{message.rstrip('.')}: {about[0].lower()}{about[1:]}"
     say_error(" ".join(message.split()))
     return getattr(problem, "status", 2)

@@ -1,17 +1,21 @@
-"""Processes: which of those that torchrun, srun or Lightning launched this is, and its signal handlers.
+"""The rank of this process among those that torchrun, srun or Lightning launched, and its signal handlers.
 
-Rank and number are from the environment. No process group of torch is needed; once there is one, it has ranks of its
-own.
+Rank and number of processes are read from the environment. No process group of torch is needed; if there is one, it has
+its own ranks.
 """
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
 Item = TypeVar("Item")
+
+_AGAIN_AFTER = 0.01  # seconds
 
 
 def launch_size() -> int:
@@ -23,7 +27,7 @@ def launch_rank() -> int:
     """Return the index of this process among those launched together, from 0."""
     if launch_size() == 1:
         return 0
-    # in an interactive SLURM job SLURM_PROCID is that of the job, not of a process that torchrun starts in it
+    # in an interactive SLURM job, SLURM_PROCID belongs to the job, not to a process that torchrun starts in it
     variables = ("RANK", "LOCAL_RANK") if _number("WORLD_SIZE", default=0) else ("SLURM_PROCID",)
     return _number(*variables, default=0)
 
@@ -35,18 +39,75 @@ def share(items: Sequence[Item]) -> Sequence[Item]:
 
 @contextmanager
 def kept_signal_handlers() -> Iterator[None]:
-    """A context after which SIGINT and SIGTERM have the handlers that they had before: libraries leave their own."""
-    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    """A context that restores signal handlers at its end, as libraries leave their own installed.
+
+    It restores those of SIGINT and SIGTERM, and everything that `raise_from_handler` changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, *((signal.SIGALRM,) if hasattr(signal, "SIGALRM") else ()))
     before = {number: signal.getsignal(number) for number in numbers}
+    hook = sys.unraisablehook
     try:
         yield
     finally:
-        for number, handler in before.items():
+        if sys.unraisablehook is not hook and hasattr(signal, "SIGALRM"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
+        _restore(before)
+
+
+@contextmanager
+def deferred_signals(numbers: Iterable[int]) -> Iterator[None]:
+    """A context in which signals are only recorded. Their handlers run at its end, and may raise an exception there.
+
+    Masking signals is not enough: a thread of a library may receive them, and Python runs handlers in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    before = {number: signal.signal(number, lambda each, _frame: arrived.append(each)) for number in numbers}
+    try:
+        yield
+    finally:
+        _restore(before)
+        for number in arrived:
+            signal.raise_signal(number)
+
+
+def raise_from_handler(problem: BaseException) -> NoReturn:
+    """Raise an exception from a signal handler. On systems with SIGALRM, raise it again as long as Python drops it.
+
+    Python drops exceptions in callbacks of weak references and in finalizers, and a signal may arrive while one of
+    them runs. problem: not a subclass of Exception, which the interrupted code might handle.
+    """
+    show = sys.unraisablehook
+
+    def raise_later(dropped: "sys.UnraisableHookArgs") -> None:  # Python drops what the hook itself raises, too
+        if dropped.exc_value is problem:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_AFTER)
+        else:
+            show(dropped)
+
+    def raise_again(_number: int, _frame: FrameType | None) -> None:
+        raise problem
+
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, raise_again)
+        sys.unraisablehook = raise_later
+    raise problem
+
+
+def _restore(handlers: Mapping[int, Any]) -> None:
+    for number, handler in handlers.items():
+        if handler is not None:  # None for a handler of a C library, which Python cannot set
             signal.signal(number, handler)
 
 
 def _number(*variables: str, default: int) -> int:
-    """Return the first of some environment variables that is a number.
+    """Return the value of the first of these environment variables that is a number; `default` if none is.
 
     srun sets SLURM_STEP_NUM_TASKS. SLURM_NTASKS is not used: a batch script runs once, but SLURM_NTASKS may be greater
     than 1 there.

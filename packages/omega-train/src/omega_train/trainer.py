@@ -18,6 +18,7 @@ from omega_core.errors import DataError, TrainingError
 from omega_core.plugins.registry import build
 from omega_core.processes import kept_signal_handlers, launch_size
 from omega_train.callbacks.all_callbacks import run_callbacks
+from omega_train.callbacks.signals import StoppedAtOnce
 from omega_train.data.batches import steps_per_epoch
 from omega_train.data.loader import TrainingData
 from omega_train.data.reader_processes import reading_workers
@@ -38,17 +39,17 @@ class LightningTrainer:
 
     recipe: the recipe to train.
     data: the folder of the pictures, or several with their shares of the samples, for data sets that take them.
-    accelerator, devices, nodes, precision: as for Lightning's Trainer. Under torchrun and srun, which start the
-        processes, devices and nodes follow from them.
+    accelerator, devices, nodes, precision: arguments of Lightning's Trainer. torchrun and srun start the processes and
+        thereby determine devices and nodes.
     compiled: whether torch.compile compiles transforms and quantizer, which takes a minute or more.
-    workers: the number of processes that read pictures; by default up to 8 per GPU, and none on the CPU.
-    save_minutes: the most minutes between checkpoints; one is also written after each validation.
-    init: a model, by its path or name, or a run folder: a new run begins with its weights that fit.
-    minutes: the time until the last step is done, including reading and compilation; by default that of the steps or
-        epochs of the recipe, which `minutes` replaces. The number of steps is planned from the measured speed. For
-        recipes of one phase, whose steps take equally long.
-    counted: the most pictures that the prior of the final model is counted over, evenly spaced; all by default.
-    changed_data: whether a run may be resumed with other pictures than before, such as without one that is lost.
+    workers: the number of processes that read pictures. Default: up to 8 per GPU, 0 on the CPU.
+    save_minutes: the maximum number of minutes between checkpoints; one is also written after each validation.
+    init: the path or name of a model, or a run folder: a new run starts from those of its weights that fit.
+    minutes: the time until the last step is done, including reading and compilation. It replaces the steps or epochs of
+        the recipe: the number of steps is planned from the measured speed. Only for recipes of one phase, whose steps
+        take equally long. Default: no limit.
+    counted: the maximum number of pictures, evenly spaced, over which the final prior is counted. Default: all.
+    changed_data: whether a run may be resumed with different pictures, for example after one was lost.
 
     Raises DataError, RecipeError, ComponentError or TrainingError if the recipe cannot be trained.
     """
@@ -76,13 +77,13 @@ class LightningTrainer:
         if not save_minutes > 0:
             raise TrainingError(f"save-minutes has to be above 0, not {save_minutes}.")
         if counted is not None and counted < 1:
-            raise TrainingError(f"a prior is counted over 1 picture or more, not {counted}.")
+            raise TrainingError(f"counted has to be at least 1, not {counted}.")
         if minutes is not None and not minutes > 0:
             raise TrainingError(f"minutes have to be above 0, not {minutes}.")
         if minutes is not None and any(0 < share < 1 for share in recipe.phase_shares):
             raise TrainingError(
-                "steps of different phases take different times, and minutes cannot be planned: take shares of 0 or 1"
-                " only, or give steps instead."
+                "minutes cannot be planned, because steps of different phases take different times: set the shares of"
+                " phases to 0 or 1, or give steps instead."
             )
         self.time_limit = None if minutes is None else TimeLimit(began + 60 * minutes)
         self.counted, self.changed_data = counted, changed_data
@@ -101,14 +102,14 @@ class LightningTrainer:
         self.epoch = steps_per_epoch(len(self.dataset.train), batch)
 
     def _check_pictures(self) -> None:
-        """Raise DataError or ImageError if the architecture does not take the pictures."""
+        """Raise DataError or ImageError if the architecture does not accept the pictures."""
         if not len(self.dataset.train) or not len(self.dataset.validation):
-            raise DataError(f"the dataset {self.recipe.dataset} has no pictures to train or to validate with.")
-        self.dataset.validation.load(0, 0)  # an error now, and not after the steps before the first validation
+            raise DataError(f"the dataset {self.recipe.dataset} has no training or no validation pictures.")
+        self.dataset.validation.load(0, 0)  # an error now, rather than at the first validation
         colors, height, width = self.dataset.train.load(0, 0).shape
         if colors != self.task.architecture.colors:
             wanted = self.task.architecture.colors
-            raise DataError(f"the pictures have {colors} colors, the architecture takes {wanted}.")
+            raise DataError(f"the pictures have {colors} colors, but the architecture takes {wanted}.")
         self.task.architecture.latent_size(height, width)
 
     def train(self, folder: Path, *, resume: bool = False) -> Path:
@@ -141,26 +142,25 @@ class LightningTrainer:
         if self.trainer.is_global_zero:
             log.info(self._setting(workers))
         data = TrainingData(self.dataset, recipe, workers)
-        with _without_advice(), kept_signal_handlers(), _short_errors(), closing(data):
-            self.trainer.fit(
-                self.task,
-                datamodule=data,
-                ckpt_path=folder / "last.ckpt" if resume else None,
-                weights_only=True,
-            )
-            shutdown()
+        checkpoint = folder / "last.ckpt" if resume else None
+        try:
+            with _without_advice(), kept_signal_handlers(), _short_errors(), closing(data):
+                self.trainer.fit(self.task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+                shutdown()
+        except StoppedAtOnce as stop:
+            raise stop.interrupted from None
         model = folder / "model.safetensors"
         if not model.exists():
-            raise TrainingError(f"the run is at step {self.trainer.global_step} already; give it more steps or epochs.")
+            raise TrainingError(f"the run is already at step {self.trainer.global_step}; give it more steps or epochs.")
         return model
 
     def _setting(self, workers: int) -> str:
-        """What the run is made with, as a line for the log. workers: the number of processes that read pictures."""
+        """A line for the log about the setup of the run. workers: the number of processes that read pictures."""
         processes = self.trainer.num_devices * self.trainer.num_nodes
         pictures = f"{len(self.dataset.train)} training pictures and {len(self.dataset.validation)} for validation"
         return (
             f"{pictures}; {processes} × {self.trainer.strategy.root_device.type} in {self.trainer.precision};"
-            f" {workers} processes each that read pictures"
+            f" {workers} reading processes each"
         )
 
 
@@ -168,7 +168,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
     """Lightning's Trainer for a recipe; arguments: see `LightningTrainer`. Raises TrainingError if they are invalid."""
     if precision.startswith(("bf16-true", "16-true", "transformer-engine")):
         raise TrainingError(
-            f"distances and rates need float32, which the precision {precision} excludes: take bf16-mixed."
+            f"distances and rates need float32, which the precision {precision} excludes: use bf16-mixed."
         )
     local = local_processes()
     if local is not None:
@@ -197,7 +197,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
     }
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", ".*not supported.*")  # Lightning would use another precision
+            warnings.filterwarnings("error", ".*not supported.*")  # otherwise Lightning would use another precision
             trainer = Trainer(**settings)
         if trainer.num_devices * trainer.num_nodes > 1:
             # some parameters have no gradients: the analysis in the decoder phase, transforms in the prior phase, and
@@ -211,7 +211,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
 
 @contextmanager
 def _short_errors() -> Iterator[None]:
-    """Turn errors of torch about memory, reading processes and torch.compile into errors of one line."""
+    """Turn errors of torch about memory, reading processes and torch.compile into one-line errors."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as problem:
@@ -235,7 +235,7 @@ def _short_errors() -> Iterator[None]:
 def _without_advice() -> Iterator[None]:
     """Ignore warnings of Lightning and torch that users cannot act on."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # of 1×1 weights, channels last
-        warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # of torch.compile
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # for 1×1 weights with channels last
+        warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # from torch.compile
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)` is deprecated.*")
         yield

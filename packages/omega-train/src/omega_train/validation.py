@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +17,13 @@ from omega_core.contracts.prior import Prior
 from omega_core.errors import OmegaWarning
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import BatchedImages
-from omega_train.data.reader_processes import reader, stop_reading
+from omega_train.data.reader_processes import reader, start_reading, stop_reading
 from omega_train.distributed import all_reduce_sum, rank, world_size
 from omega_train.rate_sampling import Rates, rates_at, shares
 from omega_train.task import CodecTask, symbol_counts
 
 FINENESSES = 8  # the number of finenesses at which the relaxed phase is scored
-BATCH_PIXELS = 500 * 28 * 28  # the most pixels of a batch
+BATCH_PIXELS = 500 * 28 * 28  # maximum number of pixels of a batch
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Score:
     """The scores at one channel count.
 
     channels: the count; in the relaxed phase, which has no channels, the count at the same share as the fineness.
-    lambda_: λ. loss: λ·MSE + (1 − λ)·bpp, scaled in recipes with a relaxed phase. mse: on normalized images.
-    bpp: the estimated rate. psnr: in dB, mean over images.
+    lambda_: λ. loss: λ·MSE + (1 − λ)·bpp, scaled in recipes with a relaxed phase. mse: the MSE of normalized images.
+    bpp: the estimated rate. psnr: the mean over images, in dB.
     """
 
     channels: int
@@ -46,9 +47,9 @@ class Score:
 class Validation:
     """The result of a validation.
 
-    loss: the expected loss of training: the mean of the losses at the counts, each with the probability that training
-        draws the count or one since the count before.
-    scores: at each channel count.
+    loss: the expected training loss: the mean of the losses at the counts, each weighted by the probability that
+        training draws this count, or a count between it and the previous one.
+    scores: the scores at each channel count.
     dead_symbols: the share of all symbols that were never chosen.
     dead_channels: the share of channels that always have the same symbol.
     """
@@ -63,7 +64,7 @@ class Validation:
 def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
     """Score a task.
 
-    task: the task; it is in evaluation mode meanwhile. images: the validation images, which several processes share.
+    task: in evaluation mode during this call. images: the validation images, which several processes share.
     workers: the number of processes that read the images for each; 0 reads them in this process.
     """
     counts, rates, weights = _points(task)
@@ -127,10 +128,10 @@ def _sums_of(task: CodecTask, image: Tensor, restored: Tensor, bits: Tensor) -> 
 def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) -> Tensor:
     """MSE, bpp and PSNR of the first symbols of files, summed over a batch (B, colors, H, W).
 
-    counts: of channels; as many symbols as these have.
+    counts: the numbers of channels; for each, as many symbols are used as these channels have.
     """
     bits, places = task.codec.coding_order(symbols)
-    # one channel after the other, and no time for symbols that are missing
+    # if channels are coded one after the other, missing symbols are cut off, which is faster
     by_channel = task.prior is None or not implements(task.prior, Prior, "coding_order")
     sums = []
     for n in counts:
@@ -157,20 +158,22 @@ def batches(task: CodecTask, images: Images, *, most: int | None = None, workers
 
     Augmented images are always those of the first step. Each of several processes has its share.
 
-    task: has device, precision and seed. images: the images.
-    most: the most images, evenly spaced; all if None. workers: the number of processes that read them.
+    task: determines device, precision and seed. images: the images.
+    most: the maximum number of images, evenly spaced. Default: all. workers: the number of processes that read them.
     """
     parts = [[(0, i) for i in part] for part in _parts(images, most, rank())]
     held = isinstance(images, ArrayImages)
     batched = BatchedImages(images, task.recipe.seed)
-    reading = iter(reader(batched, parts, 0 if held else min(workers, len(parts))))
+    loader = reader(batched, parts, 0 if held else min(workers, len(parts)))
+    started: list[Any] = []
     try:
-        for batch in reading:
+        for batch in start_reading(loader, started):
             for remark in batch.remarks:
                 warnings.warn(remark, OmegaWarning, stacklevel=2)
             yield _floats(task, batch.pixels)
     finally:
-        stop_reading(reading)
+        for each in started:
+            stop_reading(each)
 
 
 def _floats(task: CodecTask, pixels: Tensor) -> Tensor:
@@ -180,7 +183,7 @@ def _floats(task: CodecTask, pixels: Tensor) -> Tensor:
 
 
 def _parts(images: Images, most: int | None, process: int) -> list[range]:
-    """The indices of the images in the batches of a process. most: the most images of all, evenly spaced, if any."""
+    """The indices of the images in the batches of a process. most: see `batches`."""
     mine = range(0, len(images), 1 if most is None else -(-len(images) // most))[process :: world_size()]
     size = max(1, BATCH_PIXELS // images.load(0, 0)[0].size)
     return [mine[start : start + size] for start in range(0, len(mine), size)]
@@ -188,10 +191,10 @@ def _parts(images: Images, most: int | None, process: int) -> list[range]:
 
 @torch.no_grad()
 def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None = None) -> None:
-    """Count a prior anew over images, each once; priors that do not count stay as they are.
+    """Count a prior from scratch over images, each once; priors that do not count are unchanged.
 
     task: its prior is changed in place. images: the training images. workers: the number of processes that read them.
-    most: the most images, evenly spaced; all if None.
+    most: the maximum number of images, evenly spaced. Default: all.
     """
     if task.prior is None or not task.prior.observes:
         return
@@ -200,7 +203,7 @@ def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None 
     task.prior.recount()
     for image in batches(task, images, most=most, workers=workers):
         task.prior.observe(task.codec.encode_symbols(image), task.all_channels(image))
-    # others may have a batch more, and `observe` may wait for all processes
+    # other processes may have one more batch, and `observe` may wait for all processes
     if rank() and len(_parts(images, most, rank())) < len(_parts(images, most, 0)):
         image = _floats(task, torch.from_numpy(images.load(0, 0)[None]))
         task.prior.observe(task.codec.encode_symbols(image)[:0], task.all_channels(image)[:0])

@@ -1,11 +1,10 @@
-"""Processes of this machine that do jobs: pools of one process each, from concurrent.futures.
+"""Local processes that do jobs: pools of concurrent.futures, with one process each.
 
-In one pool of several processes nobody could tell which job it was that killed its process: the pool breaks, and every
-job fails that is not done yet.
+In a pool of several processes, a process that is killed breaks the whole pool, and the job that caused it is unknown.
 
-On Linux, processes are forks of one that has imported what the worker needs (`forkserver`): torch is imported once, and
-most of it is in memory once. On other systems, which cannot fork or whose libraries may not survive it, and where that
-process cannot be had, each begins anew (`spawn`).
+On Linux, processes are forked from one that has imported the modules of the worker (`forkserver`), so that torch is
+imported once and shares most of its memory. Each process starts from scratch (`spawn`) on other systems, which cannot
+fork or whose libraries may not support it, and if the fork server cannot be started.
 """
 
 import os
@@ -25,15 +24,15 @@ from typing import Any, cast
 from omega_cli.executors.slots import Slot
 from omega_cli.jobs import Done, Task, Worker, do_job
 from omega_cli.logs import Shown, print_logs, shown
-from omega_cli.signal_handlers import raise_from_handler
+from omega_core.processes import raise_from_handler
 
-_GRACE = 3.0  # seconds that a worker has to remove partial output
+_GRACE = 3.0  # seconds for a worker to remove partial output
 _IMPORTED_FIRST = "omega_cli.executors.before_imports"
 
 
 @contextmanager
 def local_slots(worker: Worker[Any], count: int, threads: int) -> Iterator[list[Slot]]:
-    """Yield slots of as many processes, each of which computes in as many threads."""
+    """Yield `count` slots with a process each, which computes in `threads` threads."""
     context = _context(worker)
     processes = [_Process(worker, threads, context) for _ in range(count)]
     try:
@@ -48,7 +47,7 @@ def local_slots(worker: Worker[Any], count: int, threads: int) -> Iterator[list[
 
 
 class _Process:
-    """A process that does one job after the other, and another one in its place when it is killed."""
+    """Runs jobs one by one in a process, and replaces a process that was killed."""
 
     def __init__(self, worker: Worker[Any], threads: int, context: BaseContext) -> None:
         self._arguments = worker, threads, shown(), dict(os.environ)
@@ -56,9 +55,9 @@ class _Process:
         self._executor: ProcessPoolExecutor | None = None
 
     def submit(self, job: Task) -> "Future[Done]":
-        """Start a job. The future raises BrokenProcessPool if the process dies before the end of it."""
+        """Start a job. The future raises BrokenProcessPool if the process dies before the job ends."""
         _start_resource_tracker()
-        with _no_interrupts():  # nor in the process that starts here: Ctrl-C is its parent's
+        with _no_interrupts():  # inherited by the process that starts here: only its parent handles Ctrl-C
             if self._executor is None:
                 self._executor = ProcessPoolExecutor(1, self._context, _begin, self._arguments)
             try:
@@ -66,7 +65,7 @@ class _Process:
             except BrokenProcessPool:  # killed after its last job
                 self.end()
                 return self.submit(job)
-            except (OSError, EOFError):  # what forks was killed, has no folder for its socket, or an import failed
+            except (OSError, EOFError):  # the fork server was killed, cannot create its socket, or an import failed
                 if self._context.get_start_method() == "spawn":
                     raise
                 self.end()
@@ -82,14 +81,14 @@ class _Process:
             return None
 
     def end(self) -> None:
-        """End the process; the next job starts another one."""
+        """End the process. The next job starts another one."""
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
             self._executor = None
 
 
 def _context(worker: Worker[Any]) -> BaseContext:
-    """How processes for a worker are started."""
+    """The method by which processes for a worker are started."""
     if sys.platform != "linux":
         return get_context("spawn")
     context = get_context("forkserver")
@@ -98,7 +97,7 @@ def _context(worker: Worker[Any]) -> BaseContext:
 
 
 def _start_resource_tracker() -> None:
-    """Start the process that cleans up after multiprocessing, which unblocks SIGINT when it is started: so, first."""
+    """Start the resource tracker of multiprocessing. It comes first, because its start unblocks SIGINT."""
     if sys.platform != "win32":
         from multiprocessing import resource_tracker
 
@@ -107,7 +106,7 @@ def _start_resource_tracker() -> None:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Block SIGINT within the context, on systems that can."""
+    """Block SIGINT within the context, if the system supports it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -123,10 +122,10 @@ _busy = False
 
 
 def _begin(worker: Worker[Any], threads: int, chosen: Shown, environment: dict[str, str]) -> None:
-    """Initialize a worker process, which ends when its parent dies or sends SIGTERM, after removing partial output.
+    """Initialize a worker process. It removes partial output and ends when its parent dies or sends SIGTERM.
 
-    environment: of the parent now. A fork has that of the process it was forked from, which is as old as the first
-        worker.
+    environment: the current environment of the parent. A forked process inherits the environment of the fork server,
+        which may be older.
     """
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 
 from omega_core.errors import TrainingError
+from omega_core.processes import raise_from_handler
 from omega_train.callbacks.base import RunCallback
 from omega_train.data.batches import Batch
 from omega_train.distributed import rank
@@ -21,6 +22,17 @@ class Interrupted(TrainingError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.status = 128 + signal_number
+
+
+class StoppedAtOnce(BaseException):
+    """A signal handler raises this; `LightningTrainer.train` raises the Interrupted that it contains.
+
+    It is not an Exception, because the interrupted code could handle one as its own, for example as a damaged picture.
+    """
+
+    def __init__(self, interrupted: Interrupted) -> None:
+        super().__init__(str(interrupted))
+        self.interrupted = interrupted
 
 
 class StopSignals(RunCallback):
@@ -55,9 +67,8 @@ class StopSignals(RunCallback):
             signal.signal(ours, signal.SIG_IGN)
         name = signal.Signals(number).name
         again = requeue(number) if self._finishing and rank() == 0 else ""
-        raise Interrupted(
-            f"stopped at once by {name}; --resume goes on from the last checkpoint, if any.{again}", number
-        )
+        message = f"stopped at once by {name}; --resume continues from the last checkpoint, if any.{again}"
+        raise_from_handler(StoppedAtOnce(Interrupted(message, number)))
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         step = trainer.global_step
@@ -67,11 +78,11 @@ class StopSignals(RunCallback):
         trainer.strategy.barrier()  # a process that ends before the job is requeued may end the first process, too
         name = signal.Signals(self.agreed).name
         raise Interrupted(
-            f"stopped by {name} at step {step} of {task.steps}; --resume goes on from there.{again}", self.agreed
+            f"stopped by {name} at step {step} of {task.steps}; --resume continues from there.{again}", self.agreed
         )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let signals stop the run at once: the checkpoint of the last step is written."""
+        """Let signals stop the run at once from now on, because the checkpoint of the last step is written."""
         self._finishing = True
         if self.received:
             self._stop_at_once(self.received)

@@ -12,10 +12,10 @@ from omega_core.contracts.dataset import Dataset
 from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch, BatchedImages, HeldImages, HeldPhotos, StepSampler
 from omega_train.data.photos import FolderImages
-from omega_train.data.reader_processes import reader, stop_reading
+from omega_train.data.reader_processes import reader, start_reading, stop_reading
 from omega_train.recipe import Recipe
 
-_SHARE_OF_GPU = 0.25  # the most of the free memory that photos take: training needs the rest
+_SHARE_OF_GPU = 0.25  # maximum share of the free memory that photos take; training needs the rest
 
 
 class TrainingData(LightningDataModule):
@@ -56,8 +56,8 @@ class TrainingData(LightningDataModule):
 def batches_of(dataset: Dataset, recipe: Recipe, steps: int, first: int = 0) -> Iterator[Batch]:
     """The training batches of a single process; for trainers other than `lightning`.
 
-    dataset: has the training images.
-    recipe: has batch size and seed, which determine the batches.
+    dataset: the data set with the training images.
+    recipe: its batch size and seed determine the batches.
     steps: the number of batches.
     first: the step of the first batch.
 
@@ -80,13 +80,11 @@ def _has_room(device: torch.device, images: FolderImages) -> bool:
 class _Kept:
     """A DataLoader that appends its iterators to a list, so that they can be stopped after an exception.
 
-    Lightning stops those of a plain one, but not if a second exception, such as of a signal, follows in a callback.
+    Lightning stops those of a plain DataLoader, but not if a callback raises a second exception, as after a signal.
     """
 
     def __init__(self, loader: DataLoader[Batch], reading: list[Any]) -> None:
         self.loader, self.reading = loader, reading
 
     def __iter__(self) -> Iterator[Batch]:
-        iterator = iter(self.loader)
-        self.reading.append(iterator)
-        return iterator
+        return start_reading(self.loader, self.reading)

@@ -3,19 +3,21 @@
 import os
 import signal
 from collections.abc import Iterable, Iterator
+from multiprocessing import active_children
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from omega_core.processes import deferred_signals
 from omega_train.job_environment import local_processes, stop_signals
 
 
 def reader(dataset: Dataset[Any], batches: Iterable[Any], workers: int, *, pinned: bool = False) -> Any:
     """A DataLoader that yields batches as the data set returns them.
 
-    dataset: has `__getitems__`. batches: the keys of each batch. workers: the number of reading processes; 0 reads in
-    this process. pinned: whether batches are copied into pinned memory.
+    dataset: a data set with `__getitems__`. batches: the keys of each batch. workers: the number of reading processes;
+    0 reads in this process. pinned: whether batches are copied into pinned memory.
     """
     return DataLoader(
         dataset,
@@ -27,8 +29,27 @@ def reader(dataset: Dataset[Any], batches: Iterable[Any], workers: int, *, pinne
     )
 
 
+def start_reading(loader: DataLoader[Any], started: list[Any]) -> Iterator[Any]:
+    """Start the workers of a DataLoader.
+
+    started: a list to which the iterator is appended before a signal can raise an exception. `stop_reading` has to be
+        called on it: otherwise Python would wait forever at exit, because workers ignore its signal.
+    """
+    before = active_children()
+    with deferred_signals(stop_signals()):
+        try:
+            iterator = iter(loader)
+        except BaseException:  # for example, there is no memory for another process
+            for child in active_children():
+                if child not in before:
+                    child.kill()
+            raise
+        started.append(iterator)
+    return iterator
+
+
 def stop_reading(iterator: Iterator[Any]) -> None:
-    """End the workers of an iterator: they ignore the signal with which Python would end them."""
+    """End the workers of an iterator, because they ignore the signal with which Python would end them."""
     if hasattr(iterator, "_shutdown_workers"):
         iterator._shutdown_workers()
 
@@ -39,7 +60,7 @@ def reading_workers(device: torch.device) -> int:
         return 0
     everyone = os.cpu_count() or 1
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everyone
-    if mine == everyone:  # processes share the cores
+    if mine == everyone:  # the training processes share the cores
         mine //= local_processes() or torch.cuda.device_count() or 1
     return max(1, min(8, mine - 1))
 
