@@ -70,7 +70,7 @@ def test_every_picture_of_every_shard_is_found_and_a_share_is_kept_to_validate(s
     train, kept = values(dataset.train), values(dataset.validation)
     assert (len(train), len(kept)) == (180, 20)
     assert sorted(train + kept) == list(range(200))
-    assert dataset.notes == ["left out: 200 members of shards that are no pictures (.json 200)"]
+    assert dataset.notes == ["left out: 200 members of shards that are not pictures (.json 200)"]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,39 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> 
     for name in ("a{1,2}.tar", "a[1].tar", "a*.tar"):
         dataset = ShardsDataset(data=tmp_path / name, **SETTINGS)
         assert len(dataset.train) + len(dataset.validation) == 2 + len(name)
+
+
+@pytest.mark.parametrize("name", ["d[1]", "a*", "b?", "a::b", "{1,2}"])
+def test_a_folder_whose_name_looks_like_a_pattern_or_a_chain_is_that_folder(tmp_path: Path, name: str) -> None:
+    for place in (tmp_path / name, tmp_path / "d1", tmp_path / "ab"):
+        place.mkdir()
+        tar(place / "a.tar", {f"{value}.png": png(value) for value in range(3 if place.name == name else 5)})
+    for data in (tmp_path / name, tmp_path / name / "a.tar"):
+        dataset = ShardsDataset(data=data, **SETTINGS)
+        assert len(dataset.train) + len(dataset.validation) == 3
+
+
+@pytest.mark.parametrize("prefix", ["", "file://"])
+@pytest.mark.parametrize("others", ["photos-*.tar", "photos-00{1,2}.tar"])
+def test_a_shard_in_two_places_is_refused(shards: Path, prefix: str, others: str) -> None:
+    with pytest.raises(DataError, match=r"photos-001\.tar is in .*photos-001\.tar and in "):
+        ShardsDataset(data=[f"{prefix}{shards}/photos-001.tar", f"{prefix}{shards}/{others}"], **SETTINGS)
+    apart = ShardsDataset(
+        data=[f"{prefix}{shards}/photos-000.tar", f"file://{shards}/photos-00{{1,2}}.tar"], **SETTINGS
+    )
+    assert apart.train.count + apart.validation.count == 75
+
+
+def test_links_in_shards_are_counted(tmp_path: Path) -> None:
+    place = tar(tmp_path / "a.tar", {f"{value}.png": png(value) for value in range(3)})
+    with tarfile.open(place, "a") as file:
+        for kind in (tarfile.LNKTYPE, tarfile.SYMTYPE):
+            link = tarfile.TarInfo("again.png")
+            link.type, link.linkname = kind, "0.png"
+            file.addfile(link)
+    dataset = ShardsDataset(data=place, **SETTINGS)
+    assert len(dataset.train) + len(dataset.validation) == 3
+    assert dataset.notes == ["left out: 2 members of shards that are not pictures (links 2)"]
 
 
 def test_folders_named_train_and_validation_are_the_parts(shards: Path) -> None:
@@ -196,7 +229,7 @@ def test_an_index_says_what_the_headers_say_and_spares_reading_them(
 @pytest.mark.parametrize("text", ["v1.2 3\npng 512 70 a.png\n", "v1.1 0\n", "rubbish", "v1.2 1\npng 512 a.png\n"])
 def test_a_damaged_index_is_named(shards: Path, text: str) -> None:
     (shards / "photos-002.idx").write_text(text)
-    with pytest.raises(DataError, match=r"the index .*photos-002\.idx (is damaged|has a line that is none)"):
+    with pytest.raises(DataError, match=r"the index .*photos-002\.idx (is damaged|has an invalid line)"):
         ShardsDataset(data=shards, **SETTINGS)
 
 
@@ -216,7 +249,7 @@ def test_a_shard_that_is_cut_is_named_with_its_last_member_or_used_as_far_as_it_
     before = len(there) - 75
     assert there == [*range(before), *range(125, 200)]
     assert 100 < before < 120
-    assert re.search(r"photos-004\.tar is .*cut off.*before that are taken", dataset.notes[0])
+    assert re.search(r"photos-004\.tar is .*cut off.*before the damage are used", dataset.notes[0])
 
 
 def test_a_shard_cut_between_two_members_or_damaged_in_a_header_is_no_shorter_shard(shards: Path) -> None:
@@ -233,7 +266,7 @@ def test_a_shard_cut_between_two_members_or_damaged_in_a_header_is_no_shorter_sh
 def test_what_is_no_tar_file_is_named(shards: Path) -> None:
     for data in (b"", b"no tar", b"no tar" * 200):
         (shards / "photos-001.tar").write_bytes(data)
-        with pytest.raises(DataError, match=r"the shard .*photos-001\.tar is no tar file"):
+        with pytest.raises(DataError, match=r"the shard .*photos-001\.tar is not a tar file"):
             ShardsDataset(data=shards, **SETTINGS)
 
 
@@ -274,7 +307,7 @@ def test_a_shard_that_is_cut_or_gone_during_a_run_is_named(shards: Path) -> None
     images = ShardsDataset(data=shards, **SETTINGS).train
     path = shards / "photos-007.tar"
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(DataError, match=r"photos-007\.tar: 0199\.png: the shard breaks off in it"):
+    with pytest.raises(DataError, match=r"photos-007\.tar: 0199\.png: the shard ends within this picture"):
         images.load(len(images) - 1, 0)
     path.unlink()
     with pytest.raises(DataError, match=r"cannot read .*photos-007\.tar: No such file or directory\."):
@@ -289,7 +322,7 @@ def test_places_without_shards_or_pictures_are_named(tmp_path: Path) -> None:
         (tmp_path / "none.tar", r"cannot read .*none\.tar: No such file or directory"),
         (tmp_path / "none", "cannot read"),
         (tmp_path / "*.tar", r"there is no \.tar file at"),
-        (tmp_path / "a{1..2.tar", "a brace in .* has no other one"),
+        (tmp_path / "a{1..2.tar", "a brace in .* has no matching one"),
         (tmp_path, r"there is no \.tar file at"),
         (tmp_path / "other", r"there are no pictures in .*other/a\.tar"),
         (tmp_path / "one", "too few pictures"),
@@ -297,7 +330,7 @@ def test_places_without_shards_or_pictures_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             ShardsDataset(data=data, **SETTINGS)
-    with pytest.raises(ComponentError, match="crops have at least 1 pixel"):
+    with pytest.raises(ComponentError, match="crops need a side of at least 1 pixel"):
         ShardsDataset(data=tmp_path, crop=0)
 
 
@@ -306,12 +339,12 @@ def test_several_places_have_their_shares_of_the_samples(shards: Path) -> None:
     dataset = ShardsDataset(data=data, **SETTINGS)
     seen = Counter(value >= 175 for value in values(dataset.train))
     assert seen[True] == pytest.approx(seen[False], abs=1)
-    assert f"50.0% of the samples are of the 23 pictures of {shards / 'photos-007.tar'}" in dataset.notes
+    assert f"50.0% of the samples are from the 23 pictures of {shards / 'photos-007.tar'}" in dataset.notes
 
 
 def test_a_dataset_that_takes_folders_refuses_urls(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
     recipe = tiny(dataset="folder", dataset_options={"crop": 16}, steps=1)
-    with pytest.raises(DataError, match="takes folders, not URLs such as https://host/a: see --dataset shards"):
+    with pytest.raises(DataError, match="takes folders, not URLs such as https://host/a: use --dataset shards"):
         train(recipe, tmp_path / "run", data="https://host/a")
 
 
@@ -319,7 +352,7 @@ def test_a_dataset_that_takes_folders_says_which_one_takes_shards(
     tiny: Callable[..., Recipe], shards: Path, tmp_path: Path
 ) -> None:
     recipe = tiny(dataset="folder", dataset_options={"crop": 16}, steps=1)
-    with pytest.raises(DataError, match=r"has no pictures\. Those in its tar files are read by --dataset shards\.$"):
+    with pytest.raises(DataError, match=r"has no pictures\. Use --dataset shards for the pictures in its tar files\.$"):
         train(recipe, tmp_path / "run", data=shards)
 
 
@@ -442,13 +475,25 @@ def test_what_a_network_did_not_answer_is_asked_for_again(
         images.load(0, 0)
 
 
+def test_messages_have_no_password(server: str) -> None:
+    base = server.replace("//", "//user:secret@")
+    dataset = ShardsDataset(data=[f"{base}/photos-000.tar", f"{base}/photos-001.tar"], **SETTINGS)
+    texts = [*dataset.notes, dataset.train.name(0)]
+    for wrong in ("none.tar", "none", "{", "photos-000.tar/*.tar"):
+        with pytest.raises(DataError) as caught:
+            ShardsDataset(data=f"{base}/{wrong}", **SETTINGS)
+        texts.append(str(caught.value))
+    assert not [text for text in texts if "secret" in text]
+    assert all("//user:***@" in text for text in texts if "samples" in text or "cannot read" in text)
+
+
 def test_a_server_that_sends_whole_files_instead_of_parts_is_named(
     shards: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index_all(shards)
     images = ShardsDataset(data=f"{server}/photos-000.tar", **SETTINGS).train
     monkeypatch.setattr(Ranges, "ranges", False)
-    with pytest.raises(DataError, match="sends whole files where parts are asked for"):
+    with pytest.raises(DataError, match="sends whole files instead of parts"):
         images.load(0, 0)
 
 

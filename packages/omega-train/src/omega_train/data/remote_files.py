@@ -1,8 +1,9 @@
-"""Files in folders and at URLs, of which parts are read: by fsspec, which knows HTTP, S3 and many others.
+"""Reading parts of files in folders and at URLs, with fsspec, which supports HTTP, S3 and many others.
 
-A URL may be chained: `filecache::https://…` keeps files on this machine once something of them was read.
+A URL may be chained: `filecache::https://…` keeps files on this machine once any part of them has been read.
 """
 
+import glob
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,23 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from omega_core.errors import DataError, MissingExtraError
+from omega_core.places import masked
 from omega_core.stores import reason_of
 from omega_train.data.folder_shares import is_url
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-_PAUSES = (0, 1, 5)  # seconds before each request, as long as it fails for a reason that may pass
+_PAUSES = (0, 1, 5)  # seconds before each attempt; requests are repeated after temporary errors
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 def find_shards(place: str) -> list[str]:
-    """The paths or URLs of the tar files at a place, sorted within each pattern.
+    """The paths or URLs of tar files, sorted within each pattern.
 
-    place: a file, a folder, or a pattern with `*`, `[…]`, `{a,b}` or `{000..099}`; a path or a URL. In paths also `?`,
-        which in a URL begins a query.
+    place: the path or URL of a file, a folder, or a pattern with `*`, `[…]`, `{a,b}` or `{000..099}`. Paths may also
+        contain `?`, which begins a query in a URL.
 
-    Raises DataError if there are none, or if they cannot be listed.
+    Raises DataError if there are no tar files, or if they cannot be listed.
     """
     found: dict[str, None] = {}
     for each in _without_braces(place):
@@ -35,15 +37,16 @@ def find_shards(place: str) -> list[str]:
             if _is_pattern(each):
                 files = _matching(each)
             elif not _is_shard(each) and _is_folder(each):
-                files = _matching(f"{each.rstrip('/')}/*.tar")
+                folder = each.rstrip("/")
+                files = _matching(f"{folder if is_url(folder) else glob.escape(folder)}/*.tar")
         if not files:
-            raise DataError(f"there is no .tar file at {each}.")
+            raise DataError(f"there is no .tar file at {masked(each)}.")
         found |= dict.fromkeys(files)
     return list(found)
 
 
 def has_folders(place: str, *names: str) -> bool:
-    """Whether a place, as for `find_shards`, is a folder that has folders of these names."""
+    """Whether a path or URL, as for `find_shards`, is a folder that has folders of these names."""
     if _is_pattern(place) or _is_shard(place):
         return False
     with _naming(place):
@@ -51,7 +54,7 @@ def has_folders(place: str, *names: str) -> bool:
 
 
 def sizes_of(files: Sequence[str]) -> list[int | None]:
-    """The sizes of files in bytes, None where a server does not tell. Raises DataError for one that cannot be read."""
+    """The sizes of files in bytes, None if a server does not report one. Raises DataError if a file cannot be read."""
     sizes: list[int | None] = [None] * len(files)
     for system, places, paths in _by_system(files, range(len(files))):
         with _naming(files[places[0]]):
@@ -70,17 +73,17 @@ def sizes_of(files: Sequence[str]) -> list[int | None]:
 def read_parts(
     files: Sequence[str], starts: Sequence[int], ends: Sequence[int | None], *, optional: bool = False
 ) -> list[bytes]:
-    """Parts of files; those on a network are requested at once.
+    """Read parts of files; parts on a network are requested at the same time.
 
-    files: the file of each part. starts, ends: the first byte of each part and the end, None for that of the file.
-    optional: whether parts that cannot be read are empty instead of being an error.
+    files: the file of each part. starts, ends: the first byte and the end of each part; None for the end of the file.
+    optional: whether parts that cannot be read are empty instead of raising an error.
 
     Raises DataError for a part that cannot be read.
     """
     answers: dict[int, bytes | Exception] = {}
     left: Sequence[int] = range(len(files))
     for pause in _PAUSES:
-        if left and pause:  # a pause of 0 would give way to other processes
+        if left and pause:  # even a pause of 0 would yield to other processes
             time.sleep(pause)
         for system, places, paths in _by_system(files, left):
             limits = [starts[place] for place in places], [ends[place] for place in places]
@@ -99,7 +102,7 @@ def _ranges(
     try:
         found: list[bytes | Exception] = system.cat_ranges(paths, starts, ends, on_error="return")
         return found
-    except Exception as problem:  # caches raise one for all
+    except Exception as problem:  # caches raise one exception for all parts
         if len(paths) == 1:
             return [problem]
         one_by_one = zip(paths, starts, ends, strict=True)
@@ -123,12 +126,12 @@ def _without_braces(place: str) -> Iterator[str]:
         from braceexpand import braceexpand
     except ImportError as problem:
         raise MissingExtraError(
-            f"the braces in {place} need the package braceexpand: install omega-train with its extra shards."
+            f"the braces in {masked(place)} need the package braceexpand: install omega-train with its extra shards."
         ) from problem
     try:
         yield from braceexpand(place, escape=False)
     except ValueError as problem:
-        raise DataError(f"a brace in {place} has no other one.") from problem
+        raise DataError(f"a brace in {masked(place)} has no matching one.") from problem
 
 
 def _is_pattern(place: str) -> bool:
@@ -138,7 +141,7 @@ def _is_pattern(place: str) -> bool:
 
 
 def _is_shard(place: str) -> bool:
-    """Whether a place is a file by its suffix, so that a server is not asked to list it, for which it would send it."""
+    """Whether the suffix is that of a shard. A shard is not listed as a folder: a server would send all of it."""
     return (place.partition("?")[0] if is_url(place) else place).endswith(".tar")
 
 
@@ -148,7 +151,7 @@ def _is_folder(place: str) -> bool:
 
 
 def _matching(pattern: str) -> list[str]:
-    outer, chain, inner = pattern.rpartition("::")
+    outer, chain, inner = pattern.rpartition("::") if is_url(pattern) else ("", "", pattern)
     system, path = _system(inner)
     names = sorted(system.glob(path))
     return [outer + chain + (system.unstrip_protocol(name) if is_url(inner) else name) for name in names]
@@ -157,7 +160,7 @@ def _matching(pattern: str) -> list[str]:
 def _by_system(
     files: Sequence[str], places: Sequence[int]
 ) -> "Iterator[tuple[AbstractFileSystem, list[int], list[str]]]":
-    """The file systems of some of the files, each with the places of its files, and their paths there."""
+    """The file systems of the files with the indices `places`, each with the indices and the paths of its files."""
     systems: dict[int, tuple[AbstractFileSystem, list[int], list[str]]] = {}
     for place in places:
         with _naming(files[place]):
@@ -169,19 +172,22 @@ def _by_system(
 
 
 def _system(file: str) -> "tuple[AbstractFileSystem, str]":
-    """The file system of a file, and its path there. fsspec makes one in each process: they do not outlive a fork."""
+    """The file system of a file, and its path there. fsspec creates one per process: they do not survive a fork."""
     from fsspec.core import url_to_fs
+    from fsspec.implementations.local import LocalFileSystem
 
+    if not is_url(file):  # url_to_fs would read :: in a path as a chain
+        return LocalFileSystem(), LocalFileSystem._strip_protocol(file)
     return cast("tuple[AbstractFileSystem, str]", url_to_fs(file))
 
 
 @contextmanager
 def _naming(file: str) -> Iterator[None]:
-    """Turn what goes wrong with a file, in any of the libraries of fsspec, into a DataError with its name."""
+    """Turn exceptions about a file, from any of the libraries of fsspec, into a DataError with its name."""
     try:
         yield
     except DataError:
         raise
     except Exception as problem:
         _, reason = reason_of(problem)
-        raise DataError(f"cannot read {file}: {reason}.") from problem
+        raise DataError(f"cannot read {masked(file)}: {reason}.") from problem

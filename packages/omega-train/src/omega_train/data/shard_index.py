@@ -1,7 +1,7 @@
-"""The pictures in shards, which are tar files: at which byte each of them begins, and how long it is.
+"""The pictures in shards, which are tar files: the offset and the size of each picture.
 
 A shard may have an index beside it, a file with the suffix `.idx` in the format of NVIDIA's DALI ("v1.2"): a line for
-each sample, with extension, offset, size and name of its members. Without one, the headers in the shard are read.
+each sample, with extension, offset, size and name of its members. Without an index, the headers in the shard are read.
 """
 
 import tarfile
@@ -17,21 +17,22 @@ from numpy.typing import NDArray
 
 from omega_core.errors import DataError
 from omega_core.images.reading import is_picture_name
+from omega_core.places import masked
 from omega_train.data.folder_shares import is_url
 from omega_train.data.picture_files import some
 from omega_train.data.remote_files import opened, read_parts, sizes_of
 
 VERSION = "v1.2"
-_FIELDS = 4  # of a member in an index: extension, offset, size, name
-_SKIP = "Leave out what is damaged by --dataset-option skip-unreadable=true."
+_FIELDS = 4  # number of fields of a member in an index: extension, offset, size, name
+_SKIP = "Skip damaged parts with --dataset-option skip-unreadable=true."
 
 
 class DamagedShardError(DataError):
-    """A shard is damaged or cut off, and the pictures before that place can be read."""
+    """A shard is damaged or cut off, and the pictures before the damage can be read."""
 
 
 class Member(NamedTuple):
-    """A file in a shard. offset: of its first byte in the shard. size: in bytes."""
+    """A file in a shard. offset: the offset of its first byte in the shard. size: the size in bytes."""
 
     offset: int
     size: int
@@ -43,8 +44,8 @@ class ShardPictures:
     """The pictures of shards, in order.
 
     shards: the paths or URLs of the shards.
-    shard: (N,), the index of the shard of each picture. offset, size: (N,), its place in the shard, in bytes.
-    names: the N names in the shards.
+    shard: (N,), the index of the shard of each picture. offset, size: (N,), offset in the shard and size, in bytes.
+    names: the N names of the pictures in the shards.
     """
 
     shards: Sequence[str]
@@ -58,16 +59,16 @@ class ShardPictures:
 
     def name(self, number: int) -> str:
         """The shard of a picture, and its name in the shard."""
-        return f"{self.shards[self.shard[number]]}: {self.names[number]}"
+        return f"{masked(self.shards[self.shard[number]])}: {self.names[number]}"
 
     def take(self, chosen: NDArray[np.int64]) -> "ShardPictures":
-        """Some of the pictures, by their numbers."""
+        """The pictures with these indices."""
         names = [self.names[number] for number in chosen.tolist()]
         return ShardPictures(self.shards, self.shard[chosen], self.offset[chosen], self.size[chosen], names)
 
 
 def joined(parts: Sequence[ShardPictures]) -> ShardPictures:
-    """All pictures of several lots of shards, one lot after the other."""
+    """Concatenate the pictures of several groups of shards."""
     first = np.cumsum([0, *(len(part.shards) for part in parts)])
     return ShardPictures(
         [shard for part in parts for shard in part.shards],
@@ -81,8 +82,8 @@ def joined(parts: Sequence[ShardPictures]) -> ShardPictures:
 def pictures_of(shards: Sequence[str], skip_unreadable: bool, notes: list[str]) -> ShardPictures:
     """Find the pictures of shards: their members with the suffix of a picture, except hidden ones.
 
-    skip_unreadable: whether a shard that is damaged or cut counts as far as it can be read, instead of being an error.
-    notes: takes what is left out.
+    skip_unreadable: whether the pictures before the damage in a shard are used, instead of raising an error.
+    notes: a list to which lines about the files that are left out are added.
 
     Raises DataError if a shard or an index cannot be read, or is damaged, or if there are no pictures.
     """
@@ -94,32 +95,32 @@ def pictures_of(shards: Sequence[str], skip_unreadable: bool, notes: list[str]) 
     others: Counter[str] = Counter()
     for number, (shard, length, index) in enumerate(zip(shards, lengths, indices, strict=True)):
         try:
-            for member in _indexed(shard, index) if index else _headers(shard):
+            for member in _indexed(shard, index) if index else _headers(shard, others):
                 if not _is_picture(member.name):
                     others[PurePath(member.name).suffix.lower() or "without a suffix"] += 1
                     continue
                 if length is not None and member.offset + member.size > length:
-                    message = f"the shard {shard} is cut off: {member.name} goes beyond its {length} bytes."
+                    message = f"the shard {masked(shard)} is cut off: {member.name} extends beyond its {length} bytes."
                     raise DamagedShardError(message)
                 rows.append((number, member.offset, member.size))
                 names.append(member.name)
         except DamagedShardError as problem:
             if not skip_unreadable:
                 raise DataError(f"{problem} {_SKIP}") from problem
-            notes.append(f"{problem} Its pictures before that are taken")
-    if scanned := [shard for shard, index in zip(shards, indices, strict=True) if not index and is_url(shard)]:
-        notes.append(f"{len(scanned)} shards have no index beside them and were read for it: {some(scanned)}")
+            notes.append(f"{problem} Its pictures before the damage are used")
+    if scanned := [masked(shard) for shard, index in zip(shards, indices, strict=True) if not index and is_url(shard)]:
+        notes.append(f"{len(scanned)} shards have no index beside them; their headers were read: {some(scanned)}")
     if not names:
-        raise DataError(f"there are no pictures in {some(shards)}.")
+        raise DataError(f"there are no pictures in {some(list(map(masked, shards)))}.")
     if others:
         kinds = ", ".join(f"{suffix} {count}" for suffix, count in others.most_common(10))
-        notes.append(f"left out: {others.total()} members of shards that are no pictures ({kinds})")
+        notes.append(f"left out: {others.total()} members of shards that are not pictures ({kinds})")
     shard_of, offset, size = np.array(rows, np.int64).T
     return ShardPictures(shards, shard_of, offset, size, names)
 
 
 def index_text(members: Iterable[Member]) -> str:
-    """The index of a shard, each of whose members is a sample of its own. Names are without blanks."""
+    """The index of a shard whose members are separate samples. Names have to be without blanks."""
     lines = [f"{PurePath(name).suffix[1:]} {offset} {size} {name}\n" for offset, size, name in members]
     return f"{VERSION} {len(lines)}\n{''.join(lines)}"
 
@@ -135,7 +136,9 @@ def _indexed(shard: str, index: bytes) -> Iterator[Member]:
     lines = index.decode("utf-8", "surrogateescape").splitlines()
     head = lines[0].split() if lines else []
     if head != [VERSION, str(len(lines) - 1)]:
-        raise DataError(f"the index {index_of(shard)} is damaged, or not of the version {VERSION}: make it anew.")
+        raise DataError(
+            f"the index {masked(index_of(shard))} is damaged, or not of the version {VERSION}: create it again."
+        )
     for line in lines[1:]:
         fields = line.split()
         try:
@@ -143,12 +146,15 @@ def _indexed(shard: str, index: bytes) -> Iterator[Member]:
                 _, offset, size, name = fields[first : first + _FIELDS]
                 yield Member(int(offset), int(size), name)
         except ValueError as problem:
-            message = f"the index {index_of(shard)} has a line that is none: {line[:80]!r}. Make it anew."
+            message = f"the index {masked(index_of(shard))} has an invalid line: {line[:80]!r}. Create it again."
             raise DataError(message) from problem
 
 
-def _headers(shard: str) -> Iterator[Member]:
-    """The files in a shard by its own headers. Raises DamagedShardError where it is damaged or cut off."""
+def _headers(shard: str, others: Counter[str]) -> Iterator[Member]:
+    """The files in a shard, read from its headers. others: a counter to which links are added.
+
+    Raises DamagedShardError where the shard is damaged or cut off.
+    """
     last = ""
     with opened(shard) as file:
         try:
@@ -156,11 +162,13 @@ def _headers(shard: str) -> Iterator[Member]:
                 for each in tar:
                     if each.isreg():
                         yield Member(each.offset_data, each.size, each.name)
+                    elif each.islnk() or each.issym():  # a link is another name of a file
+                        others["links"] += 1
                     last = each.name
                 _check_end(file, tar.offset)
         except tarfile.TarError as problem:
-            where = f"damaged or cut off after {last}" if last else "no tar file"
-            raise DamagedShardError(f"the shard {shard} is {where}: {problem}.") from problem
+            where = f"damaged or cut off after {last}" if last else "not a tar file"
+            raise DamagedShardError(f"the shard {masked(shard)} is {where}: {problem}.") from problem
 
 
 def _check_end(file: Any, end: int) -> None:
@@ -168,7 +176,7 @@ def _check_end(file: Any, end: int) -> None:
     file.seek(end)
     block = file.read(tarfile.BLOCKSIZE)
     if block != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError("the block that follows is no header" if block else "it has no end")
+        raise tarfile.ReadError("the next block is not a header" if block else "it has no end marker")
 
 
 def _is_picture(name: str) -> bool:

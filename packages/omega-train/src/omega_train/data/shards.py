@@ -1,10 +1,11 @@
-"""Photos in tar files ("shards"), as WebDataset has them, on this machine or at URLs.
+"""Photos in tar files ("shards") like those of WebDataset, on this machine or at URLs.
 
-Any picture can be read without those before it, by its place in its shard. So training takes pictures in the same order
-as from a folder: each once an epoch, in whatever shard it is.
+Any picture can be read without the previous ones, by its offset in its shard. Training therefore takes pictures in the
+same order as from a folder: each picture once per epoch, independent of its shard.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +13,21 @@ from numpy.typing import NDArray
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import DataError, ImageError
 from omega_core.images.pictures import Pixels
-from omega_train.data.folder_shares import Data, Mixture, several
+from omega_core.places import masked
+from omega_train.data.folder_shares import Data, Mixture, is_url, several
 from omega_train.data.identity import digest
 from omega_train.data.photos import Crops, PhotoImages, check_validation_share, split
 from omega_train.data.remote_files import find_shards, has_folders, read_parts, sizes_of
 from omega_train.data.shard_index import ShardPictures, joined, pictures_of
 
 _MOST_VALIDATION = 1000
-_PART = 4096  # bytes at the beginning, in the middle and at the end of a shard that identify it
+_PART = 4096  # number of bytes at the beginning, in the middle and at the end of a shard that identify it
 
 
 class ShardImages(PhotoImages):
     """Square crops of pictures in shards: see `PhotoImages`.
 
-    pictures: where they are. skip_unreadable: whether the next picture is taken in place of a damaged one.
+    pictures: the offsets of the pictures. skip_unreadable: whether the next picture is taken instead of a damaged one.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class ShardImages(PhotoImages):
         return crop
 
     def load_together(self, keys: Iterable[tuple[int, int]]) -> list[NDArray[np.uint8]]:
-        """What `load(index, seed)` returns for each of several samples. keys: index and seed of each."""
+        """The results of `load(index, seed)` for several samples. keys: index and seed of each sample."""
         keys = list(keys)
         numbers = [self.picture(index, np.random.default_rng(seed)) for index, seed in keys]
         fetched = dict(zip(numbers, self._fetch(numbers), strict=True))
@@ -51,21 +53,21 @@ class ShardImages(PhotoImages):
         def read(number: int) -> Pixels:
             [data] = [fetched[number]] if number in fetched else self._fetch([number])
             if len(data) < self.pictures.size[number]:
-                raise ImageError(f"the shard breaks off in it, after {len(data)} bytes.")
+                raise ImageError(f"the shard ends within this picture, after {len(data)} bytes.")
             return self.decode(data, number)
 
         return [self.crop_of(index, seed, read) for index, seed in keys]
 
     def leave_out(self, number: int, problem: ImageError) -> None:
-        """Warn of a damaged picture. Raises DataError if damaged pictures are not to be skipped."""
+        """Warn about a damaged picture. Raises DataError if damaged pictures are not skipped."""
         if not self.skip_unreadable:
             raise DataError(
-                f"{self.name(number)}: {problem} Leave out damaged pictures by --dataset-option skip-unreadable=true."
+                f"{self.name(number)}: {problem} Skip damaged pictures with --dataset-option skip-unreadable=true."
             ) from problem
         super().leave_out(number, problem)
 
     def identity(self) -> tuple[list[bytes], list[str]]:
-        """See `Identified`: a picture is identified by its place in a shard, and a shard by parts of its content."""
+        """See `Identified`: a picture is identified by its offset in a shard, and a shard by parts of its content."""
         shards, lengths = self.pictures.shards, [size or 0 for size in sizes_of(self.pictures.shards)]
         starts = [max(0, start) for size in lengths for start in (0, (size - _PART) // 2, size - _PART)]
         files = [shard for shard in shards for _ in range(3)]
@@ -86,30 +88,29 @@ class ShardImages(PhotoImages):
         found = read_parts(files, starts, ends)
         for file, start, end, data in zip(files, starts, ends, found, strict=True):
             if len(data) > end - start:
-                raise DataError(f"the server of {file} sends whole files where parts are asked for; copy the shards.")
+                raise DataError(f"the server of {masked(file)} sends whole files instead of parts; copy the shards.")
         return found
 
 
 class ShardsDataset(Dataset):
-    """Pictures in tar files, which may be at URLs: those of their members that have the suffix of a picture.
+    """Pictures in tar files, which may be at URLs: all members that have the suffix of a picture.
 
-    data: a tar file, a folder of them, or a pattern such as photos-{000..099}.tar or photos-*.tar; a path or a URL. Its
-        folders `train` and `validation`, if it has both, are the two parts; else the seed chooses the validation
-        pictures. Or several of these, each with its share of the training samples.
-    seed: of the choice of validation pictures.
-    validation: the share of the pictures that are for validation, of which there are 1000 at most.
+    data: a tar file, a folder of tar files, or a pattern such as photos-{000..099}.tar or photos-*.tar; a path or a
+        URL. If a folder has folders `train` and `validation`, these are the two parts; otherwise the seed chooses the
+        validation pictures. There can be several of these, each with its share of the training samples.
+    seed: the seed for the choice of validation pictures.
+    validation: the share of the pictures that are used for validation, at most 1000 pictures.
     crop: the side of crops in pixels.
     scale_min, scale_max: the range of the random scale before a crop is taken; no side becomes smaller than the crop.
     scale_share: the share of the samples that are scaled; crops of the others are taken without scaling.
-    turns: whether crops are rotated by a random multiple of 90°, besides being mirrored.
-    gray_share: the share of the crops, at random, that are made gray: such pictures then cost little more than they
-        would without colors.
+    turns: whether crops are rotated by a random multiple of 90°, in addition to random mirroring.
+    gray_share: the share of the crops, chosen at random, that are converted to gray. The model then spends few bits on
+        the colors of gray pictures.
     colors: 3 for RGB, 1 for gray.
-    skip_unreadable: whether damaged pictures, and what follows in a damaged shard, are left out instead of being an
-        error.
+    skip_unreadable: whether damaged pictures, and the rest of a damaged shard, are skipped instead of raising an error.
 
-    Raises DataError if no shard or picture is found, or if one cannot be read and is not to be skipped; ComponentError
-    for invalid numbers.
+    Raises DataError if no shard or picture is found, or if one cannot be read and is not skipped; ComponentError for
+    invalid numbers.
     """
 
     several_folders = True
@@ -138,19 +139,35 @@ class ShardsDataset(Dataset):
         shares = places if isinstance(places, dict) else {places: 1.0}
         self.notes: list[str] = []
         parts = [_parts(str(place), seed, validation, skip_unreadable, self.notes) for place in shares]
+        _check_apart(
+            {str(place): [*part[0].shards, *part[1].shards] for place, part in zip(shares, parts, strict=True)}
+        )
         train, kept = (joined([part[i] for part in parts]) for i in range(2))
         mixture = None
         if len(shares) > 1:
             mixture = Mixture([len(part[0]) for part in parts], list(shares.values()))
-            self.notes += mixture.notes(list(map(str, shares)))
+            self.notes += mixture.notes([masked(str(place)) for place in shares])
         self.train = ShardImages(train, crops, mixture, skip_unreadable=skip_unreadable)
         self.validation = ShardImages(kept, crops.in_the_middle(), skip_unreadable=skip_unreadable)
+
+
+def _check_apart(shards: Mapping[str, Sequence[str]]) -> None:
+    """Raise DataError if a shard is in two sources: its pictures could be in both parts. shards: those by source."""
+    found: dict[Path | str, str] = {}
+    for place, files in shards.items():
+        for shard in files:
+            path = shard.removeprefix("file://")
+            other = found.setdefault(path if is_url(path) else Path(path).resolve(), place)
+            if other != place:
+                raise DataError(
+                    f"the shard {masked(shard)} is in {masked(other)} and in {masked(place)}; it may be in one of them."
+                )
 
 
 def _parts(
     place: str, seed: int, validation: float, skip_unreadable: bool, notes: list[str]
 ) -> tuple[ShardPictures, ShardPictures]:
-    """The training and the validation pictures at a place. Raises DataError if a part has none."""
+    """The training and the validation pictures of a path or URL. Raises DataError if a part has none."""
     if has_folders(place, "train", "validation"):
         train, kept = (
             pictures_of(find_shards(f"{place.rstrip('/')}/{part}"), skip_unreadable, notes)
@@ -160,6 +177,6 @@ def _parts(
     everything = pictures_of(find_shards(place), skip_unreadable, notes)
     chosen = split(len(everything), seed, validation, most=_MOST_VALIDATION)
     if not len(chosen[0]):
-        raise DataError(f"there are too few pictures in {place} for training and validation.")
+        raise DataError(f"there are too few pictures in {masked(place)} for training and validation.")
     train, kept = (everything.take(part) for part in chosen)
     return train, kept
