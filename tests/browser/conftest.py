@@ -86,10 +86,11 @@ def site(runtime: Path) -> Iterator[Site]:
 
         def do_GET(self) -> None:
             served.asked.append(self.path)
-            content = served.contents.get(self.path)
+            path = self.path.partition("?")[0]
+            content = served.contents.get(path)
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Length", str(len(content or b"")))
-            self.send_header("Content-Type", TYPES.get(self.path.rpartition(".")[2], "application/octet-stream"))
+            self.send_header("Content-Type", TYPES.get(path.rpartition(".")[2], "application/octet-stream"))
             self.send_header("Cross-Origin-Opener-Policy", "same-origin")
             self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
             self.end_headers()

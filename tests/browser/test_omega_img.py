@@ -144,6 +144,50 @@ def test_what_cannot_be_decoded_is_replaced(
     assert page.get_by_role("img", name="A painted picture").count() >= 1
 
 
+def test_each_picture_has_a_fallback_of_its_own(page: Any, site: Any, show: Callable[..., Any]) -> None:
+    site.contents["/other.png"] = site.contents["/fallback.png"]
+    show("none.omega")
+    page.evaluate("picture.setAttribute('alt', 'Another'), picture.setAttribute('data-fallback', 'other.png')")
+    page.evaluate(LOAD, ["none-either.omega", {}])
+    images = page.evaluate(
+        "Array.from(picture.querySelectorAll('img'), image => [image.alt, image.getAttribute('src')])"
+    )
+    assert images == [["Another", f"{site.url}/other.png"]]
+    page.evaluate("picture.setAttribute('data-fallback', 'http://127.0.0.1:9/x.png')")
+    [event] = page.evaluate(LOAD, ["none-again.omega", {}])
+    assert "status 404" in event["message"]
+    assert "x.png is of another origin" in event["message"]
+    assert page.problems == []
+
+
+def test_without_src_nothing_is_shown(painted: Callable[..., Image.Image], page: Any, show: Callable[..., Any]) -> None:
+    show("shown.omega", omega_core.compress(painted(9, 40, 50), MODEL))
+    assert page.evaluate("[picture.naturalWidth, picture.offsetHeight > 0]") == [50, True]
+    page.evaluate("picture.removeAttribute('src')")
+    page.wait_for_function("picture.naturalWidth === 0 && picture.offsetHeight === 0")
+
+
+def test_a_policy_may_forbid_styles_and_a_runtime_be_missing_at_first(
+    painted: Callable[..., Image.Image], page: Any, site: Any
+) -> None:
+    policy = "default-src 'self'; img-src 'self' data:; script-src 'self' 'wasm-unsafe-eval'"
+    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}"><meta name="viewport" content="width=200">'
+    site.contents["/strict.html"] = site.contents["/index.html"].replace(b"<script", f"{head}<script".encode())
+    site.contents["/wide.omega"] = omega_core.compress(painted(10, 30, 400), MODEL)
+    name = "/omega/onnxruntime/ort.wasm.min.mjs"
+    module = site.contents.pop(name)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.set_viewport_size({"width": 200, "height": 300})
+    page.goto(f"{site.url}/strict.html")
+    [failed] = page.evaluate(LOAD, ["wide.omega", {}])
+    assert "onnxruntime-web at" in failed["message"]
+    site.contents[name] = module
+    assert page.evaluate(LOAD, ["wide.omega?again", {}])[-1]["type"] == "load"
+    assert page.evaluate("document.documentElement.scrollWidth") == 200
+    assert not [text for text in said if "Content Security Policy" in text or "Content-Security-Policy" in text]
+
+
 def test_no_other_origin_is_asked(show: Callable[..., Any]) -> None:
     [event] = show("http://127.0.0.1:9/picture.omega")
     assert event["type"] == "error"

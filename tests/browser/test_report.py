@@ -33,7 +33,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             measured += rows
             coded.append(Coded(codec, decoded, rows))
         gallery.append(gallery_picture(name, pixels, coded))
-    published = [measurements.Point("somebody <b>else</b></script>", 1, 24, None, 0.4, 0.4, 31.0, None, None)]
+    published = [
+        measurements.Point(codec, 1, 24, None, bpp, bpp, psnr, None, None)
+        for codec in ("somebody <b>else</b></script>", next(iter(CODECS)))
+        for bpp, psnr in ((0.4, 31.0), (0.5, 31.0 + 1e-15))
+    ]
     write_report(folder, measured, models=[], published=published, gallery=gallery, made_with={"command": ["evaluate"]})
     return folder / "report.html"
 
@@ -214,6 +218,15 @@ def test_the_divider_follows_the_pointer(browser: Any, report: Path) -> None:
     page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 60)
     page.mouse.up()
     assert float(page.input_value("#divider")) == pytest.approx(25, abs=1)
+    page.close()
+
+
+def test_published_points_of_a_codec_that_is_measured_are_a_curve_of_their_own(browser: Any, report: Path) -> None:
+    page = open_page(browser, report)
+    names = page.evaluate("[...document.querySelectorAll('.legend li')].map(item => item.textContent)")
+    first = next(iter(CODECS))
+    assert {first, f"{first} (published)"} <= set(names)
+    assert len(names) == len(set(names))
     page.close()
 
 

@@ -1,5 +1,7 @@
 """The page of `omega view` as people use it: by mouse, by keyboard, and on a phone."""
 
+import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,6 +71,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, painted: Callable[..., Imag
         (made / f"{name}.omega").write_bytes(omega_core.compress(picture, MODEL))
     whole = (made / "third.omega").read_bytes()
     (made / "broken.omega").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    (made / "u-cut-off.omega").write_bytes(whole[: len(whole) * 2 // 3])
+    (made / "v-other-model.omega").write_bytes(whole[:4] + b"1234" + whole[8:])
     return made
 
 
@@ -78,8 +82,8 @@ def started(start_omega: Any, folder: Path, *arguments: object, **environment: s
     process, output = start_omega("view", *arguments, "--model", MODEL, "--no-open", **environment)
     try:
         with output:
-            line = next(line for line in output if line.startswith("http"))
-            yield Viewer(folder, line.partition(" ")[0])
+            [url] = next(found for line in output if (found := re.findall(r"http\S+", line)))
+            yield Viewer(folder, url)
     finally:
         process.kill()
         process.wait(60)
@@ -207,13 +211,48 @@ def test_a_damaged_file_is_one_message_and_the_next_is_shown(viewer: Viewer, ope
     assert page.inner_text("#message") == ""
 
 
+def check_others(viewer: Viewer, page: Any) -> None:
+    """Of a file that breaks off, what is there is shown, once; of one that is not shown, nothing but why."""
+    page.get_by_text("u-cut-off.omega").last.click()
+    until(page, "events.at(-1).type === 'load'")
+    page.evaluate("events.length = 0")
+    page.locator("#cut").fill("100")
+    page.wait_for_timeout(500)
+    assert len([event for event in page.evaluate("events") if event["type"] == "load"]) <= 1
+    size = len(viewer.file("u-cut-off"))
+    assert page.inner_text("#bytes") == f"{size:,} of {size:,}"
+    page.get_by_text("10", exact=True).click()  # kB/s, so that the file is still arriving
+    page.get_by_text("first.omega").last.click()
+    page.get_by_text("v-other-model.omega").last.click()
+    page.evaluate("events.length = 0")
+    page.wait_for_timeout(500)
+    assert page.evaluate("events") == []
+    assert "made with the model 31323334" in page.inner_text("#message")
+
+
+def test_a_file_that_breaks_off_or_is_of_another_model_follows_one_that_arrives(viewer: Viewer, open_page: Any) -> None:
+    check_others(viewer, open_page(viewer))
+
+
+def test_on_a_phone_the_picture_that_is_chosen_is_in_sight(viewer: Viewer, open_page: Any) -> None:
+    page = open_page(viewer, {"width": 390, "height": 420})
+    page.get_by_text("third.omega").last.click()
+    top = page.evaluate("stage.getBoundingClientRect().top")
+    assert -1 <= top <= 420 - 1
+
+
 def test_without_onnxruntime_the_command_decodes(
     start_omega: Any, folder: Path, open_page: Any, tmp_path: Path
 ) -> None:
-    file = folder / "first.omega"
-    with started(start_omega, folder, file, PATH=str(tmp_path), OMEGA_CACHE=str(tmp_path)) as viewer:
+    some = tmp_path / "some"
+    some.mkdir()
+    for name in ("first.png", "first.omega", "u-cut-off.omega", "v-other-model.omega"):
+        shutil.copy(folder / name, some)
+    with started(start_omega, folder, some, PATH=str(tmp_path), OMEGA_CACHE=str(tmp_path)) as viewer:
         page = open_page(viewer)
-        assert page.locator("nav").is_hidden()
+        check_others(viewer, page)
+        page.get_by_text("off", exact=True).click()
+        page.get_by_text("first.omega").last.click()
         until_psnr(page, viewer.psnr("first"))
         assert "decoded by the command" in page.inner_text("#message")
         page.evaluate("events.length = 0")

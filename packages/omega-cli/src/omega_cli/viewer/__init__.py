@@ -1,1 +1,1 @@
-"""The page of `omega view`, and the server that it is from."""
+"""The page of `omega view`, and its server."""

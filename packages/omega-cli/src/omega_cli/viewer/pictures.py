@@ -18,11 +18,11 @@ from omega_core.images.reading import is_picture_name
 class ServedPicture:
     """A picture that is shown.
 
-    path: of its file.
-    name: the path in the folder that is shown.
-    header: of the file.
+    path: the path of its file.
+    name: the path of the file in the folder that is shown.
+    header: the header of the file.
     start: the offset of the stream in the file, in bytes.
-    original: the picture that it was made of; None if it is not there.
+    original: the path of the original picture; None if it was not found.
     """
 
     path: Path
@@ -33,17 +33,20 @@ class ServedPicture:
 
     @property
     def mark(self) -> str:
-        """The beginning of the fingerprint of the model, as the file has it."""
+        """The beginning of the fingerprint of the model, from the header."""
         return self.header.fingerprint.hex()
 
     def facts(self) -> dict[str, Any]:
-        """What the page knows of it."""
+        """The facts for the page."""
         height, width = self.header.sizes[0]
+        size = self.path.stat().st_size
         return {
             "name": self.name,
-            "bytes": self.path.stat().st_size,
+            "bytes": size,
             "start": self.start,
-            "length": self.header.length,
+            "length": max(
+                0, min(self.header.length, size - self.start)
+            ),  # shorter than in the header if the file is cut off
             "width": width,
             "height": height,
             "pixels": self.header.pixels,
@@ -52,10 +55,10 @@ class ServedPicture:
 
 
 def served_picture(path: Path, name: str, originals: Path) -> ServedPicture:
-    """Read the header of a file. Raises OmegaError if it cannot be read or is no `.omega` file.
+    """Read the header of a file. Raises OmegaError if it cannot be read or is not an `.omega` file.
 
-    name: its path in the folder that is shown.
-    originals: the folder that may have the original: that which `omega compress` makes a file of this name from.
+    name: the path of the file in the folder that is shown.
+    originals: the folder that may have the original, a picture whose file `omega compress` would give this name.
     """
     with opened(path) as file:
         arriving = StreamingFile(file)
@@ -64,7 +67,7 @@ def served_picture(path: Path, name: str, originals: Path) -> ServedPicture:
 
 @cache
 def _pictures_in(folder: Path) -> dict[str, Path]:
-    """The picture files of a folder: by their names, as of a.png.omega, and without suffix, as of a.omega."""
+    """The picture files of a folder, by name (for a.png.omega) and by name without suffix (for a.omega)."""
     if not folder.is_dir():
         return {}
     found = sorted(path for path in folder.iterdir() if is_picture_name(path) and path.is_file())
@@ -72,11 +75,11 @@ def _pictures_in(folder: Path) -> dict[str, Path]:
 
 
 def model_paths(name: str | None, pictures: Iterable[ServedPicture]) -> dict[str, Path | str]:
-    """The paths of the models of pictures, or why one is not there, by the fingerprints in the files.
+    """The paths of the models of pictures, or the reason why one is missing, by the fingerprints in the files.
 
-    name: of the model of all files, or its path or URL; None for the bundled models.
+    name: the name, path or URL of the model for all files; None selects bundled models.
 
-    Raises ModelFileError for a model that is not there or cannot be read.
+    Raises ModelFileError for a model that does not exist or cannot be read.
     """
     marks = {picture.mark for picture in pictures}
     if name is None:

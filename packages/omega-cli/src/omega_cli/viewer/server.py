@@ -1,4 +1,4 @@
-"""The server of `omega view`: the page, the decoder, and files that arrive as slowly as the page asks."""
+"""The server of `omega view`. It serves the page, the decoder, and files at the speed that the page requests."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,17 +37,17 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_SECONDS = 0.01  # between the parts of a file that arrives slowly
+_SECONDS = 0.01  # seconds between the parts of a file that is sent slowly
 _OWN_HOSTS = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
 class Site:
-    """What is served.
+    """The contents of the site.
 
-    contents: bytes, or files, by path.
-    pictures: whose files are under `/pictures/` by number; `?rate=` has them arrive at so many bytes a second.
-    decode: decodes the first bytes of a file, for `/decoded/`.
+    contents: bytes, or paths of files, by URL path.
+    pictures: the pictures. Their files are served as `/pictures/INDEX`; `?rate=` limits the bytes per second.
+    decode: decodes the first bytes of a file, for `/decoded/INDEX`.
     """
 
     contents: Mapping[str, bytes | Path]
@@ -56,12 +56,12 @@ class Site:
 
 
 class Server(ThreadingHTTPServer):
-    """A server for this machine alone.
+    """A server that only this machine can reach.
 
-    site: what is served.
-    port: to listen on; 0 for any that is free.
+    site: the contents.
+    port: the port to listen on; 0 selects a free one.
 
-    Raises OSError if the port is not free.
+    Raises OSError if the port is in use.
     """
 
     daemon_threads = True
@@ -71,7 +71,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: browsers drop connections whenever they like."""
+        """Print nothing, because browsers may drop connections at any time."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
         except ValueError:
             host = None
-        if host not in _OWN_HOSTS:  # a page elsewhere whose name leads to this machine
+        if host not in _OWN_HOSTS:  # DNS rebinding: a foreign host name that resolves to this machine
             self._send(403, b"only for this machine")
             return
         address = urlsplit(self.path)
@@ -105,11 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, data, _TYPES.get(PurePosixPath(path).suffix, "application/octet-stream"))
             return
         _, folder, number, *rest = [*path.split("/"), "", ""]
-        place = _number(number)
-        if place is None or place >= len(site.pictures) or any(rest):
+        index = _number(number)
+        if index is None or index >= len(site.pictures) or any(rest):
             self._send(404, b"not here")
             return
-        picture = site.pictures[place]
+        picture = site.pictures[index]
         if folder == "pictures":
             self._send(200, picture.path.read_bytes(), rate=_number(query.get("rate", "")))
         elif folder == "originals" and (original := _original(picture)) is not None:
@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(
         self, status: int, data: bytes, kind: str = "application/octet-stream", *, rate: int | None = None
     ) -> None:
-        """Send an answer. rate: in bytes a second; None for as fast as can be."""
+        """Send an answer. rate: the limit in bytes per second; None for no limit."""
         self.send_response(status)
         for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **_HEADERS}.items():
             self.send_header(name, value)
@@ -139,16 +139,16 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(_SECONDS)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: the command prints what the user should know."""
+        """Print no log of requests."""
 
 
 def _number(text: str) -> int | None:
-    """A whole number of fewer than ten digits; None for other text."""
+    """Parse a decimal number of at most nine digits; None for other text."""
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _original(picture: ServedPicture) -> NDArray[np.uint8] | None:
-    """The pixels (colors, H, W) that were compressed; None if the original is another picture, or not there."""
+    """The pixels (colors, H, W) of the original; None if it was not found, or does not match the file."""
     if picture.original is None:
         return None
     read = read_picture(picture.original)
@@ -159,9 +159,9 @@ def _original(picture: ServedPicture) -> NDArray[np.uint8] | None:
 
 
 def _rgba(picture: Picture) -> NDArray[np.uint8]:
-    """Pixels (H, W, 4), as canvases have them."""
+    """The pixels (H, W, 4) in the format of a canvas."""
     found = np.full((*picture.size, 4), 255, np.uint8)
-    found[..., :3] = picture.pixels.transpose(1, 2, 0)  # of gray, three times
+    found[..., :3] = picture.pixels.transpose(1, 2, 0)  # gray is repeated three times
     if picture.alpha is not None:
         found[..., 3] = picture.alpha
     return found

@@ -60,7 +60,7 @@ export class ArrivingFile {
     if (this.header === null) return;
     const end = this.header.start + this.header.length;
     const missing = end + CHECKSUM_BYTES - this.#there;
-    if (missing < 0) throw damaged(`${-missing} bytes more than it says`);
+    if (missing < 0) throw damaged(`${-missing} bytes more than its header states`);
     if (missing > 0) return;
     const found = new DataView(this.#bytes.buffer).getUint32(end, true);
     if (crc32(this.#bytes.subarray(0, end)) !== found) throw damaged("its checksum does not match");

@@ -6,7 +6,7 @@ export class OmegaError extends Error {
 /** The bytes end in the header. */
 export class CutOffError extends OmegaError {
   constructor() {
-    super("the file breaks off in its header. Nothing can be decoded.");
+    super("the file is incomplete: it ends in its header. Nothing can be decoded.");
   }
 }
 

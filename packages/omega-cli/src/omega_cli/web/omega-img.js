@@ -14,11 +14,12 @@
  * with a `message`. Nothing is requested from other origins than that of the page.
  */
 
-const STYLE = `
+const STYLE = new CSSStyleSheet(); // a content security policy may forbid elements with styles
+STYLE.replaceSync(`
   :host { display: inline-block; max-width: 100% }
   :host([hidden]) { display: none }
   canvas { display: block; max-width: 100%; height: auto }
-  [hidden] { display: none }`;
+  [hidden] { display: none }`);
 
 /** Attributes whose change has a picture decoded anew. */
 const OF_DECODING = ["data-max-bytes", "data-max-memory", "data-model", "data-runtime"];
@@ -65,6 +66,8 @@ export class OmegaImage extends HTMLElement {
 
   #canvas = document.createElement("canvas");
   #slot = document.createElement("slot");
+  /** @type {HTMLImageElement | null} */
+  #fallback = null;
   #download = new AbortController();
   #id = 0;
   #bytes = 0;
@@ -74,11 +77,11 @@ export class OmegaImage extends HTMLElement {
 
   constructor() {
     super();
-    const style = document.createElement("style");
-    style.textContent = STYLE;
     this.#canvas.part = "picture";
     this.#slot.hidden = true;
-    this.attachShadow({ mode: "open" }).append(style, this.#canvas, this.#slot);
+    const root = this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [STYLE];
+    root.append(this.#canvas, this.#slot);
   }
 
   /** Whether nothing more is to be done for the present `src`. */
@@ -106,6 +109,8 @@ export class OmegaImage extends HTMLElement {
     const { width, height } = image;
     if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
     this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
+    this.#canvas.hidden = false;
+    this.#slot.hidden = true;
   }
 
   connectedCallback() {
@@ -145,7 +150,11 @@ export class OmegaImage extends HTMLElement {
     queueMicrotask(() => {
       this.#isScheduled = false;
       this.#stop();
+      this.#isComplete = this.#isShown = false;
+      this.#fallback?.remove();
+      this.#fallback = null;
       if (this.isConnected && this.getAttribute("src")) this.#load();
+      else this.#canvas.hidden = this.#slot.hidden = true;
     });
   }
 
@@ -158,7 +167,6 @@ export class OmegaImage extends HTMLElement {
     const download = (this.#download = new AbortController());
     const id = (this.#id = ++lastId);
     this.#bytes = 0;
-    this.#isComplete = this.#isShown = false;
     try {
       const base = document.baseURI;
       const src = ownUrl(this.getAttribute("src") ?? "", base);
@@ -172,7 +180,9 @@ export class OmegaImage extends HTMLElement {
       tell({ type: "open", id, model, runtime, maxMemory });
       await this.#fetch(src, id, download);
     } catch (problem) {
-      if (id === this.#id && !download.signal.aborted) this.#fail(String(problem));
+      if (id !== this.#id || download.signal.aborted) return;
+      if (receivers.has(id)) tell({ type: "close", id });
+      this.#fail(String(problem));
     }
   }
 
@@ -213,8 +223,6 @@ export class OmegaImage extends HTMLElement {
     const image = new ImageData(data, width, height);
     this.paint(image);
     this.#isShown = true;
-    this.#canvas.hidden = false;
-    this.#slot.hidden = true;
     const detail = { streamBytes, length, bytes: this.#bytes, image };
     this.dispatchEvent(new CustomEvent("omega-progress", { detail }));
     if (last) {
@@ -228,21 +236,30 @@ export class OmegaImage extends HTMLElement {
   #fail(message) {
     receivers.delete(this.#id);
     this.#isComplete = true;
-    this.#announce(message);
     if (!this.#isShown) {
       this.#canvas.hidden = true;
       this.#slot.hidden = false;
-      const fallback = this.getAttribute("data-fallback");
-      if (fallback && !this.children.length) {
-        const image = document.createElement("img");
-        for (const name of ["alt", "width", "height"]) {
-          const value = this.getAttribute(name);
-          if (value !== null) image.setAttribute(name, value);
-        }
-        image.src = ownUrl(fallback, document.baseURI).href;
-        this.append(image);
+      try {
+        this.#showFallback();
+      } catch (problem) {
+        message += ` The fallback cannot be shown either: ${problem}`;
       }
     }
+    this.#announce(message);
+  }
+
+  /** @throws {Error} for a picture of another origin */
+  #showFallback() {
+    const address = this.getAttribute("data-fallback");
+    if (!address || this.children.length) return;
+    const image = document.createElement("img");
+    for (const name of ["alt", "width", "height"]) {
+      const value = this.getAttribute(name);
+      if (value !== null) image.setAttribute(name, value);
+    }
+    image.src = ownUrl(address, document.baseURI).href;
+    this.append(image);
+    this.#fallback = image;
   }
 
   /** @param {string} message */

@@ -53,19 +53,24 @@ export async function synthesized(model, graph, latent, picture, { tile, isGray 
   let count = 0;
   for (let i = 0; i < symbols.length; i++) if (symbols[i] !== MISSING) count++;
   const known = count / (size.height * size.width);
-  const strideDown = model.blocks?.stride ?? picture.height / size.height;
-  const strideAcross = model.blocks?.stride ?? picture.width / size.width;
+  if (!model.blocks) {
+    const levels = await graph(Int32Array.from(symbols), model.channels, size, known);
+    const [rows, columns] = [picture.height, picture.width].map((stop) => ({ start: 0, stop, within: 0 }));
+    paint(pixels, picture.width, { levels, width: picture.width, colors: model.colors }, rows, columns, isGray);
+    return pixels;
+  }
+  const { stride } = model.blocks;
   // the picture is in the middle of its blocks
-  const top = Math.floor((size.height * strideDown - picture.height) / 2);
-  const left = Math.floor((size.width * strideAcross - picture.width) / 2);
+  const top = Math.floor((size.height * stride - picture.height) / 2);
+  const left = Math.floor((size.width * stride - picture.width) / 2);
   const [spansDown, spansAcross] = spansOf(model, size, tile);
   for (const down of spansDown) {
     for (const across of spansAcross) {
       const part = { height: down.last - down.first, width: across.last - across.first };
       const levels = await graph(cut(latent, model.channels, down, across), model.channels, part, known);
-      const planes = { levels, width: part.width * strideAcross, colors: model.colors };
-      const rows = inside(down, strideDown, top, picture.height);
-      const columns = inside(across, strideAcross, left, picture.width);
+      const planes = { levels, width: part.width * stride, colors: model.colors };
+      const rows = inside(down, stride, top, picture.height);
+      const columns = inside(across, stride, left, picture.width);
       paint(pixels, picture.width, planes, rows, columns, isGray);
     }
   }

@@ -42,6 +42,8 @@ const arrivals = new Map();
 /** @type {Map<string, Promise<OmegaModel>>} */
 const models = new Map();
 let isWorking = false;
+/** How often onnxruntime-web could not be loaded. */
+let failures = 0;
 
 addEventListener("message", async ({ data }) => {
   /** @type {Request} */
@@ -145,7 +147,10 @@ function reply(message, transferred = []) {
  * @returns {Promise<OmegaModel>}
  */
 async function load(model, runtime) {
-  const ort = await import(new URL("ort.wasm.min.mjs", runtime).href).catch((problem) => {
+  // browsers remember that an address could not be imported: another query is another address
+  const address = new URL(`ort.wasm.min.mjs${failures ? `?attempt=${failures}` : ""}`, runtime);
+  const ort = await import(address.href).catch((problem) => {
+    failures++;
     throw new OmegaError(`onnxruntime-web at ${runtime} cannot be had: ${problem}`);
   });
   ort.env.wasm.wasmPaths = runtime;

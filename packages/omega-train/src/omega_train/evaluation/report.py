@@ -1,17 +1,17 @@
 """The report of an evaluation: these files in a folder.
 
-images.csv         a row for every picture in every file
-summary.csv        the means
-bd.csv             Bjøntegaard's differences between all curves
+images.csv         a row for each file: one picture, encoded by one codec at one setting
+summary.csv        the means over pictures
+bd.csv             Bjøntegaard deltas between all curves
 evaluation.json    the inputs: models, pictures, settings, versions
 plots/             a plot of each metric, and of the channels of each model
-report.html        all of it in one page that opens from disk
-parts/             the measurements of single pictures, from which an evaluation goes on
+report.html        all of this in one page, which a browser opens from disk
+parts/             the measurements of single pictures, with which a stopped evaluation continues
 """
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,17 +27,17 @@ from omega_train.evaluation.quality import DEFAULT_METRICS, LEAST_SIDE, METRICS
 
 FILES = ("images.csv", "summary.csv", "bd.csv", "evaluation.json", "report.html")
 PARTS = "parts"
-"""The folder of the measurements of single pictures, from which an evaluation goes on."""
+"""The folder of the measurements of single pictures, with which a stopped evaluation continues."""
 
 
 def claim(folder: Path, made_with: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Take a folder for a report, by its evaluation.json: another evaluation may replace this report only if asked.
+    """Claim a folder for the report of an evaluation by writing its evaluation.json.
 
-    folder: the folder, which is made if it does not exist.
-    made_with: the content of evaluation.json, which tells an evaluation that goes on from another one.
-    overwrite: whether the report of another evaluation, and files with the names of a report, are replaced.
+    folder: the folder, which is created if it does not exist.
+    made_with: the content of evaluation.json, which distinguishes this evaluation from another one.
+    overwrite: whether to replace the report of another evaluation, and other files with the names of a report.
 
-    Raises OutputError if there are such files that are not to be replaced, or if the folder cannot be written.
+    Raises OutputError if such files exist and `overwrite` is false, or if the folder cannot be written.
     """
     path, text = folder / "evaluation.json", _json(made_with)
     try:
@@ -48,8 +48,8 @@ def claim(folder: Path, made_with: Mapping[str, Any], *, overwrite: bool) -> Non
                 if not overwrite:
                     names = ", ".join(each.name for each in there)
                     raise OutputError(
-                        f"{folder} already holds {names} of something else: name another --output, or replace it with"
-                        " --overwrite."
+                        f"{folder} already holds {names} from another evaluation: name another --output, or replace"
+                        " them with --overwrite."
                     )
                 for each in (*there, *(folder / "plots").glob("*.svg"), *(folder / "plots").glob("*.png")):
                     each.unlink()
@@ -59,7 +59,7 @@ def claim(folder: Path, made_with: Mapping[str, Any], *, overwrite: bool) -> Non
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    """What distinguishes the evaluation of an evaluation.json; empty for another file."""
+    """The settings in an evaluation.json that distinguish its evaluation; empty for other files."""
     try:
         return _settings_of(json.loads(path.read_bytes()))
     except (OSError, ValueError):
@@ -70,12 +70,12 @@ def _settings_of(made_with: Any) -> dict[str, Any]:
     if not isinstance(made_with, dict):
         return {}
     names = ("models", "codecs", "channels", "metrics", "images", "versions")
-    # older reports, all without a search, do not tell the effort
+    # older reports do not contain the effort; all had effort 0
     return {name: made_with.get(name) for name in names} | {"effort": made_with.get("effort", 0)}
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    """JSON text, in which parts of names that are not UTF-8 are escaped as surrogates."""
+    """JSON text, with escaped surrogates for the parts of names that are not UTF-8."""
     text = json.dumps(dict(content), indent=2, ensure_ascii=False, default=str)
     return f"{text}\n".encode("utf-8", "backslashreplace")
 
@@ -94,25 +94,29 @@ def write_report(
 ) -> list[str]:
     """Write the report.
 
-    folder: the folder of the files. measurements: of all pictures and codecs.
+    folder: the folder of the files. measurements: the measurements of all pictures and codecs.
     models: the names of the codecs that are models.
-    published: points that are drawn and compared with, but were not measured.
+    published: published points, which are drawn and compared, but were not measured here.
     gallery: the pictures of the page (`omega_train.evaluation.gallery.gallery_picture`).
     made_with: the content of evaluation.json.
-    rate: the kind of rate of plots and differences, a key of RATES.
-    metrics: those that were measured.
-    title: of the page.
+    rate: the kind of rate of plots and Bjøntegaard deltas, a key of RATES.
+    metrics: the measured metrics.
+    title: the title of the page.
 
     Returns remarks for the user about the parts that were left out. Raises OutputError.
     """
     points, remarks = summarize(measurements), list[str]()
+    measured = {point.codec for point in points}
+    published = [
+        replace(point, codec=f"{point.codec} (published)") if point.codec in measured else point for point in published
+    ]
     write_table(folder / "images.csv", measurements)
     write_table(folder / "summary.csv", points)
     text = _json(made_with)
     write_whole(folder / "evaluation.json", text)
     for metric in too_small(points, metrics):
         side = LEAST_SIDE[metric]
-        remarks.append(f"{metric} is left out: it needs pictures of at least {side} pixels a side, all of them.")
+        remarks.append(f"{metric} is left out: all pictures have to be at least {side} pixels high and wide.")
     found = {
         metric: [*curves(points, metric, rate), *curves(published, metric, rate, published=True)]
         for metric in METRICS
@@ -126,7 +130,7 @@ def write_report(
         if compared:
             write_table(folder / "bd.csv", compared)
         else:
-            (folder / "bd.csv").unlink(missing_ok=True)  # of fewer curves than before
+            (folder / "bd.csv").unlink(missing_ok=True)  # left by a report with more curves
     if find_spec("matplotlib") is None:
         remarks.append("plots are left out: they need the extra `evaluation` of omega-train.")
     else:

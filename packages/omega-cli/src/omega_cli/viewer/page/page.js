@@ -5,6 +5,8 @@ import "./server-img.js";
 
 /** The most bytes of decoded pictures that are kept, so that the slider finds them at once. */
 const MOST_KEPT = 2 ** 28;
+/** The most MiB that decoding a file may take, as for `omega decompress`. */
+const MAX_MEMORY = 4096;
 /** Pictures with shorter sides, in pixels, are enlarged. */
 const SMALL_SIDE = 200;
 
@@ -52,14 +54,15 @@ function select(index) {
   document.title = at("name").textContent = name;
   at("facts").textContent = `${width} × ${height}`;
   picture.setAttribute("alt", name);
-  picture.dataset.model = facts.model ?? "";
+  if (facts.model) picture.dataset.model = facts.model;
   picture.facts = facts;
   const scale = Math.max(1, Math.floor(SMALL_SIDE / Math.max(width, height)));
   stage.classList.toggle("enlarged", scale > 1);
   for (const [key, value] of Object.entries({ width, height, scale })) stage.style.setProperty(`--${key}`, value);
   at("files").querySelectorAll("button").forEach((/** @type {HTMLElement} */ button, /** @type {number} */ i) => {
     button.ariaCurrent = i === current ? "true" : null;
-    if (i === current) button.scrollIntoView({ block: "nearest" });
+    const list = at("files");
+    if (i === current && list.scrollHeight > list.clientHeight) button.scrollIntoView({ block: "nearest" });
   });
   play();
 }
@@ -80,8 +83,11 @@ function play() {
 function load(query, length) {
   const { start, problem } = pictures[current];
   say(problem ?? "", problem !== undefined);
-  if (problem !== undefined) return;
-  isDecoding = true;
+  isDecoding = problem === undefined;
+  if (problem !== undefined) {
+    picture.removeAttribute("src"); // what still arrives is of another file
+    return;
+  }
   if (length === undefined || length === pictures[current].length) delete picture.dataset.maxBytes;
   else picture.dataset.maxBytes = start + length;
   picture.setAttribute("src", `pictures/${current}?${query}&request=${++requests}`);
@@ -200,9 +206,13 @@ if (pictures.length > 1) {
     label.textContent = button.title = name;
     size.textContent = bytes < 1e5 ? `${told(bytes / 1e3, 1)} kB` : `${told(bytes / 1e3)} kB`;
     button.append(label, size);
-    button.addEventListener("click", () => select(i));
+    button.addEventListener("click", () => {
+      select(i);
+      stage.scrollIntoView({ block: "nearest" }); // on phones, the list is below
+    });
     at("files").append(button);
   });
 } else at("file-keys").hidden = true;
+picture.dataset.maxMemory = MAX_MEMORY;
 stage.append(picture);
 select(0);

@@ -35,6 +35,7 @@ class ServerImage extends HTMLElement {
         this.#isScheduled = false;
         this.#download.abort();
         this.#download = new AbortController();
+        if (!this.getAttribute("src")) return;
         this.#load(this.#download.signal).catch((problem) => {
           if (problem.name !== "AbortError") this.dispatchEvent(new ErrorEvent("error", { message: problem.message }));
         });
