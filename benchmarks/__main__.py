@@ -1,8 +1,8 @@
 """All benchmarks, as one table of ratios: `nox -s bench`, or `nox -s bench -- omega coding` for some.
 
-Times mean nothing on another machine, so everything is a ratio of a reference measured in the same run. A ratio
-fails where it is above its limit, or where it is more than TOLERANCE above the stored baseline's; `--save` stores a new
-one.
+Times cannot be compared between machines, so every row is a ratio to a reference that is measured in the same run. A
+row fails if its ratio is above its limit, or above TOLERANCE times the ratio of the stored baseline. `--save` stores a
+new baseline.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from measure import Row
 
 NAMES = ("omega", "training", "photo", "coding", "start", "codecs")
 MODULES = {"codecs": "other_codecs"}
-"""Modules that are not called as their benchmark is, as Python has one of that name."""
+"""Benchmarks whose module has another name, because Python has a module `codecs`."""
 BASELINE = Path(__file__).with_name("baseline.json")
 TOLERANCE = 1.3
 
@@ -31,7 +31,7 @@ def verdict(row: Row, before: dict[str, float]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure, and compare with the stored baseline.")
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="which benchmarks; all if none is named")
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="the benchmarks to run. Default: all")
     parser.add_argument("--save", action="store_true", help="store the ratios as the new baseline")
     asked = parser.parse_args()
     before = json.loads(BASELINE.read_text("utf-8")) if BASELINE.exists() else {}

@@ -18,17 +18,17 @@ MEGAPIXELS = (0.1, 0.4, 1.6, 6.4, 25.0)
 CHANNELS = (60, 120, 240, 480, 960)
 ALPHABETS = (16, 64, 256, 1024)
 SIDE = (768, 512)
-"""The picture at which channels and symbols vary."""
+"""The size of the picture for different numbers of channels and symbols."""
 
 
 def sides(megapixels: float) -> tuple[int, int]:
-    """Width and height of 3:2."""
+    """The width and height, in the ratio 3:2."""
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
     return round(1.5 * height), height
 
 
 def measured(model: Path, width: int, height: int) -> dict[str, float]:
-    """Seconds and MiB of encoding and decoding a picture, each in a process of its own, after a small one."""
+    """Seconds and MiB for encoding and decoding a picture, each in its own process, after a small picture."""
     arguments = str(model), str(width), str(height)
     coded = json.loads(in_a_process("growth", "encode", *arguments))
     return {**coded, **json.loads(in_a_process("growth", "decode", *arguments))}
@@ -71,7 +71,7 @@ def main(plot: Path | None) -> None:
 
 
 def draw(series: dict[str, dict[float, dict[str, float]]], path: Path) -> None:
-    """Time above, memory below, on logarithmic axes on which a line of slope 1 is linear growth."""
+    """Plot time above memory, on logarithmic axes: a line of slope 1 is linear growth."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -1,4 +1,4 @@
-"""Measurement of times, relative to a reference in the same run, and of memory, in processes of their own."""
+"""Measures times, relative to a reference in the same run, and memory, in separate processes."""
 
 import os
 import re
@@ -40,7 +40,7 @@ class Row:
 
 
 def times(*functions: Callable[[], Any], rounds: int = 7, least: float = 0.05) -> list[float]:
-    """The median time of each of several functions, which take turns, in seconds a call.
+    """The median time of each of several functions, which take turns, in seconds per call.
 
     least: the shortest turn in seconds; a quick function is called several times in a turn.
     """
@@ -62,7 +62,7 @@ def times(*functions: Callable[[], Any], rounds: int = 7, least: float = 0.05) -
 
 def peak_memory() -> float:
     """The peak memory of this process in MiB; on Linux only."""
-    # getrusage would begin with the memory of the parent process
+    # getrusage would include the memory of the parent process
     [peak] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text("utf-8"))
     return int(peak) / 1024
 
@@ -78,7 +78,7 @@ def commands(
 ) -> list[float]:
     """The median time of each of several commands, which take turns, in seconds.
 
-    Python stores what it compiled, as it does by default: otherwise every command would compile our code again.
+    Python caches byte code, as it does by default: otherwise every command would compile our code again.
     """
 
     def running(command: list[str], environment: dict[str, str] | None) -> Callable[[], Any]:

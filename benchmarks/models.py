@@ -11,7 +11,7 @@ from omega_train.task import CodecTask
 
 
 def untrained(folder: Path, recipe: str, **changes: object) -> Path:
-    """A model file of a recipe, with tables counted on noise; changes: settings by the names of `load_recipe`."""
+    """A model file of a recipe, with tables counted on noise. changes: settings, by the names of `load_recipe`."""
     path = folder / f"{recipe}{''.join(f'-{value}' for value in changes.values())}.safetensors"
     if not path.exists():
         task = CodecTask(load_recipe(recipe, changes)).eval()

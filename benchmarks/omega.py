@@ -1,6 +1,6 @@
 """Ω with its prior, forward and backward, relative to its dense definition and to its matrix products alone.
 
-Its factored form is relative to the matrix products of that form, and to the full form.
+The factored form is relative to the matrix products of that form, and to the full form.
 """
 
 import sys
@@ -50,7 +50,7 @@ def step(way: Callable[..., tuple[torch.Tensor, ...]], given: list[torch.Tensor]
 
 
 def flushed(way: Callable[..., tuple[torch.Tensor, ...]], given: list[torch.Tensor]) -> None:
-    """A step in which the processor takes subnormal numbers, with which it is slow, for zeros."""
+    """A step in which the CPU treats subnormal numbers, with which it is slow, as zeros."""
     torch.set_flush_denormal(True)
     try:
         step(way, given)
@@ -67,7 +67,7 @@ def products(given: list[torch.Tensor]) -> None:
 
 
 def factors(given: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Arguments of `factored_one_hot_max`, of the sizes of those of `one_hot_max`."""
+    """Arguments of `factored_one_hot_max`, with the sizes of those of `one_hot_max`."""
     z, _, bias, temperature, table, lengths, kept = given
     channels, symbols, dims = table.shape
     random = torch.Generator().manual_seed(1)
@@ -94,7 +94,7 @@ def factored_products(given: list[torch.Tensor]) -> None:
 
 
 def factored_rows() -> Iterator[Row]:
-    """Of the largest size, and of the symbols of 768×512 in three stages."""
+    """The factored form: a step of the largest size, and the symbols of 768×512 in three stages."""
     name, (size, _) = list(SIZES.items())[-1]
     full = inputs(*size)
     given = factors(full)
@@ -147,11 +147,11 @@ def rows() -> Iterator[Row]:
     yield from factored_rows()
 
 
-if __name__ == "__main__":  # the memory of one step, in MiB
+if __name__ == "__main__":  # prints the memory of one step in MiB
     way, name = sys.argv[1:]
     step(WAYS[way], inputs(2, 9, 4, 2, 4, 1))
     given = inputs(*SIZES[name][0])
     before = peak_memory()
     step(WAYS[way], given)
-    gradients = sum(x.nbytes for x in given[:5]) / 2**20  # the results
+    gradients = sum(x.nbytes for x in given[:5]) / 2**20  # results are not counted
     print(peak_memory() - before - gradients)

@@ -1,8 +1,8 @@
-"""`compact` beside what people would take instead: time and memory of one photo, relative to WebP with method 6.
+"""`compact` compared with other codecs: time and memory for one photo, relative to WebP with method 6.
 
-Every codec codes in a process of its own, once before it is measured. Codecs whose library is not installed are left
-out. AVIF has speed 6, JPEG XL effort 7, HEIC the preset slow. All files have about half a bit a pixel, but for those of
-`compact (whole)`, which have all of its symbols, as where no rate is given.
+Every codec runs in its own process, once before it is measured. Codecs whose library is not installed are left out.
+AVIF has speed 6, JPEG XL effort 7, HEIC the preset slow. All files have about half a bit per pixel, except those of
+`compact (whole)`, which have all of its symbols, as without a given rate.
 """
 
 import os
@@ -24,7 +24,7 @@ SIZES = {"768×512": (768, 512), "12 megapixels": (4242, 2828)}
 THREADS = (1, 2)
 YARDSTICK = "webp"
 SETTINGS = {"webp": 30, "avif": 45, "jxl": 50, "heic": 40, "compressai": 3}
-"""The setting of each codec: about half a bit a pixel for photos."""
+"""The setting of each codec: about half a bit per pixel for photos."""
 RATES = {"compact (whole)": None, "compact": 0.5}
 """The bits per pixel of each file of `compact`; None for all of its symbols."""
 

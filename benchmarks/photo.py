@@ -22,13 +22,13 @@ MOST_MEMORY = 900.0  # MiB
 
 
 class Watch:
-    """The time spent in some functions during a call of another."""
+    """Measures the time that a function spends in some other functions."""
 
     def __init__(self) -> None:
         self.taken: dict[str, float] = {}
 
     def over(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, with its time added to that of `name`."""
+        """Wrap a function so that its time is added to that of `name`."""
 
         def timed(*given: Any) -> Any:
             start = time.perf_counter()
@@ -39,7 +39,7 @@ class Watch:
         return timed
 
     def medians(self, function: Callable[[], Any], rounds: int = 5) -> dict[str, float]:
-        """The median time of each part, and of the rest, of a function."""
+        """The median time of each part of a function, and of the rest."""
         function()
         rounds_taken = []
         for _ in range(rounds):
@@ -77,7 +77,7 @@ def rows() -> Iterator[Row]:
 
 
 def symbols_over_product(quantizer: Quantizer) -> Row:
-    """Finding the symbols of a latent of 48×32, over z·W."""
+    """Finding the symbols of a latent of 48×32, relative to z·W."""
     assert isinstance(quantizer, OmegaQuantizer)
     latent = torch.randn(1, 480, 32, 48)
     z, w = latent.flatten(2)[0].T.contiguous(), quantizer.weight.detach().flatten(0, 1)
@@ -86,7 +86,7 @@ def symbols_over_product(quantizer: Quantizer) -> Row:
     return Row("symbols of 768×512, Ω", "z·W", ours, product, 1.5)
 
 
-if __name__ == "__main__":  # the most memory that it takes, in MiB
+if __name__ == "__main__":  # prints the peak memory in MiB
     way, model_path, file = sys.argv[1:]
     model = omega_core.load_model(model_path)
     if way == "compress":

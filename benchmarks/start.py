@@ -45,7 +45,7 @@ DECODE = "import sys, omega_core; omega_core.load_model(sys.argv[1]).decompress(
 
 
 def crowded(folder: Path) -> Path:
-    """A folder with 50 distributions of a plugin each, of which 5 fail and 2 have one name."""
+    """A folder with 50 distributions of one plugin each. 5 fail to be imported, and 2 have the same name."""
     site = folder / "site"
     for number in range(50):
         info = site / f"plugin_{number}-1.0.dist-info"

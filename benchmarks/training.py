@@ -1,4 +1,4 @@
-"""A training step on MNIST, relative to one written as published research code is."""
+"""A training step on MNIST, relative to one that is written like published research code."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
-"""Writes the diagrams and the table of modules of architecture.md from the code: `python docs/architecture.py`.
+"""Generates the diagrams and tables of modules in architecture.md from the code: `python docs/architecture.py`.
 
-Diagrams follow from imports, the table from the first lines of docstrings. With `--check` the page is not written, and
-the exit status is 1 if it differs from the code, as in `nox -s lint`. Needs import-linter, which comes with grimp.
+Diagrams follow from imports, tables from the first lines of docstrings. With `--check` the page is not written, and the
+exit status is 1 if it does not match the code, as in `nox -s lint`. Needs grimp, which import-linter installs.
 """
 
 import ast
@@ -18,9 +18,9 @@ SOURCES = {package: Path(__file__).parents[1] / "packages" / package.replace("_"
 
 
 def drawn(page: str) -> str:
-    """The page with its diagrams and tables written anew.
+    """The page with its diagrams and tables generated again.
 
-    page: a diagram follows the line <!-- imports of PACKAGE -->, a table the line <!-- modules of PACKAGE -->.
+    page: a diagram follows each line <!-- imports of PACKAGE -->, a table each line <!-- modules of PACKAGE -->.
     """
     graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True)
 
@@ -55,7 +55,7 @@ def _table(package: str) -> str:
 
 
 def _of_packages(graph: grimp.ImportGraph) -> set[tuple[str, str]]:
-    """(importer, imported) of whole packages."""
+    """The pairs (importer, imported) of packages."""
     return {
         (one, other)
         for one in PACKAGES
@@ -65,7 +65,7 @@ def _of_packages(graph: grimp.ImportGraph) -> set[tuple[str, str]]:
 
 
 def _within(graph: grimp.ImportGraph, package: str) -> set[tuple[str, str]]:
-    """(importer, imported) of the modules and folders that lie directly in a package."""
+    """The pairs (importer, imported) of the modules and folders directly in a package."""
     children = graph.find_children(package)
     return {
         (one.removeprefix(f"{package}."), other.removeprefix(f"{package}."))
@@ -76,7 +76,7 @@ def _within(graph: grimp.ImportGraph, package: str) -> set[tuple[str, str]]:
 
 
 def _reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The edges without those that follow from others: what is imported through a chain is not drawn twice."""
+    """The edges that do not follow from others, so that indirect imports are not drawn twice."""
     return {(one, other) for one, other in edges if not _reaches(edges - {(one, other)}, one, other)}
 
 
@@ -100,5 +100,5 @@ if __name__ == "__main__":
     before = PAGE.read_text("utf-8")
     after = drawn(before)
     if "--check" in sys.argv:
-        sys.exit(0 if after == before else "architecture.md is not what the code is: run `python docs/architecture.py`")
+        sys.exit(0 if after == before else "architecture.md does not match the code: run `python docs/architecture.py`")
     PAGE.write_text(after, "utf-8")

@@ -1,6 +1,6 @@
-"""Writes reference.md from the docstrings of hooks, contracts and checks: `python docs/reference.py`.
+"""Generates reference.md from the docstrings of hooks, contracts and checks: `python docs/reference.py`.
 
-tests/test_reference.py fails where the page is not what this makes.
+tests/test_reference.py fails if the page does not match the docstrings.
 """
 
 import ast
@@ -39,14 +39,14 @@ FUNCTIONS = {
     "omega_core.testing": ("failures",),
     "omega_train": ("CodecTask", "batches_of", "save"),
 }
-"""By the module that they are imported from."""
+"""Functions for authors of plugins, by the module from which they are imported."""
 
 
 def page() -> str:
     """The whole page."""
     parts = [
         "# Hooks, contracts and checks\n",
-        "Made from the docstrings by `python docs/reference.py`. [plugins.md](plugins.md) is where to begin.\n",
+        "Generated from docstrings by `python docs/reference.py`. Begin with [plugins.md](plugins.md).\n",
         f"## What a hook returns\n\n`omega_core.Component`\n\n{_text(Component)}\n",
     ]
     return "\n".join([*parts, *(_kind(kind) for kind in KINDS), _models(), _helpers()])
@@ -55,9 +55,9 @@ def page() -> str:
 def _kind(kind: str) -> str:
     hook = f"omega_register_{kind}s"
     given = ", ".join(f"`{name}`" for name in sorted(GIVEN[kind]))
-    made = f"Made with {given}; other arguments are options." if given else "Made with nothing but its options."
+    made = f"Created with {given}; other arguments are options." if given else "Created with its options only."
     if kind == "coder":
-        made = "Made without arguments: it has no options."
+        made = "Created without arguments: it has no options."
     lines = [
         f"## {kind.capitalize()}\n",
         f"Hook `{hook}() -> Iterable[Component]`: {inspect.getdoc(getattr(hookspecs, hook))}\n",
@@ -68,8 +68,8 @@ def _kind(kind: str) -> str:
         lines.append(_contract(module, name))
     lines.append(f"### What the kit checks: `omega_core.testing.{kind.capitalize()}Contract`\n")
     subject = getattr(import_module(f"omega_core.testing.{kind}s"), f"{kind.capitalize()}Subject")
-    lines.append(f"What can be set on the class: {_text(subject)}\n")
-    lines.append("| check | asks |\n| --- | --- |")
+    lines.append(f"Attributes of the class: {_text(subject)}\n")
+    lines.append("| check | requirement |\n| --- | --- |")
     lines.append("\n".join(f"| `{check.name}` | {check.asks} |" for check in checks_of(kind)) + "\n")
     return "\n".join(lines)
 
@@ -83,8 +83,8 @@ def _models() -> str:
 
 
 def _helpers() -> str:
-    """What components are given, and what their authors need not write themselves."""
-    lines = ["## What helps\n"]
+    """The objects that components receive, and functions that their authors can use."""
+    lines = ["## Helpers\n"]
     lines += [_contract(tables, name) for name in ("Tables", "Step", "FrozenTables")]
     for module, names in FUNCTIONS.items():
         lines.append(f"### `{module}`\n")
@@ -114,13 +114,13 @@ def _is_public(name: str, function: object) -> bool:
 
 
 def _method(name: str, function: object) -> str:
-    needed = " **Has to be there.**" if getattr(function, "__isabstractmethod__", False) else ""
+    needed = " **Required.**" if getattr(function, "__isabstractmethod__", False) else ""
     text = textwrap.indent(_text(function), "  ").strip()
     return f"- `{name}{_signature(function)}`:{needed} {text}"
 
 
 def _signature(function: Any) -> str:
-    """As it is written in the source: that of `__init__` for a class."""
+    """The signature as written in the source; for a class, that of `__init__`."""
     made_by = function.__init__ if inspect.isclass(function) else function
     [written] = ast.parse(textwrap.dedent(inspect.getsource(made_by))).body
     assert isinstance(written, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 (for mypy)
@@ -129,7 +129,7 @@ def _signature(function: Any) -> str:
 
 
 def _attributes(contract: type) -> Iterator[tuple[str, str]]:
-    """Annotated attributes of a class with the text that stands below each."""
+    """The annotated attributes of a class, each with the docstring below it."""
     [definition] = ast.parse(textwrap.dedent(inspect.getsource(contract))).body
     body = definition.body if isinstance(definition, ast.ClassDef) else []
     for entry, following in zip(body, [*body[1:], None], strict=True):
@@ -142,7 +142,7 @@ def _attributes(contract: type) -> Iterator[tuple[str, str]]:
 
 
 def _text(thing: object) -> str:
-    """A docstring; entries `name: …` as a list."""
+    """A docstring with its entries `name: …` as a list."""
     lines = []
     for line in (inspect.getdoc(thing) or "").splitlines():
         name, colon, rest = line.partition(": ")

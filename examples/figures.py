@@ -1,17 +1,17 @@
-"""The three figures of the paper, from models trained here or given.
+"""Draws the three figures of the paper, from existing models or ones that it trains.
 
 1. MNIST: Ω for several ranges of λ and of channels.
-2. MNIST: Ω beside integer quantization, with 8, 16 and 32 channels.
-3. Photos: Ω beside integer quantization.
+2. MNIST: Ω and integer quantization, with 8, 16 and 32 channels.
+3. Photos: Ω and integer quantization.
 
 usage: python examples/figures.py --output FOLDER [--mnist FOLDER] [--photos FOLDER --test-photos FOLDER]
                                   [--models FOLDER] [--published CSV] [--epochs N | --steps N | --crops N]
                                   [--images N] [--only FIGURE]
 
-Existing models FOLDER/RECIPE/model.safetensors are used; the others are trained into OUTPUT/runs. Published points, in
-the format of `omega evaluate --overlay`, are drawn into the figures of MNIST if their columns channels_min,
-channels_max, lambda_min and lambda_max are those of a recipe; those of photos, in published-photos.csv, are of other
-photos than the models are measured with. Rates are those of streams, as published.
+Models FOLDER/RECIPE/model.safetensors are used if they exist; the others are trained into OUTPUT/runs. Published
+points, in the format of `omega evaluate --overlay`, are drawn into the figures of MNIST if their columns channels_min,
+channels_max, lambda_min and lambda_max match a recipe. The published points of photos, in published-photos.csv, were
+measured on other photos than the models. Rates are those of streams, as in the publication.
 """
 
 import argparse
@@ -69,16 +69,16 @@ def published_for(recipes: list[Recipe], path: Path, output: Path) -> list[objec
 
 
 def main() -> None:
-    """Train the missing models, and draw the figures."""
+    """Train missing models, and draw the figures."""
     parser = argparse.ArgumentParser(description="Draw the figures of the paper.")
     parser.add_argument("--output", type=Path, required=True)
     for name in ("mnist", "photos", "test-photos", "models", "published"):
         parser.add_argument(f"--{name}", type=Path)
     length = parser.add_mutually_exclusive_group()
-    for name, text in (("epochs", "of training"), ("steps", "of training"), ("crops", "that each model is trained on")):
-        length.add_argument(f"--{name}", type=int, help=text)
+    for name in ("epochs", "steps", "crops"):
+        length.add_argument(f"--{name}", type=int, help=f"the number of {name} in the training of each model")
     parser.add_argument("--images", type=int, default=1000, help="the number of MNIST's test pictures")
-    parser.add_argument("--only", choices=FIGURES, help="one figure instead of all")
+    parser.add_argument("--only", choices=FIGURES, help="draw one figure instead of all")
     asked = parser.parse_args()
 
     def length_of(recipe: str) -> list[str]:

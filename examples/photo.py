@@ -1,8 +1,8 @@
-"""Compress a photo to one file, and decode it at five rates; beside other codecs, at the same number of bytes.
+"""Compress a photo to one file, and decode it at five rates, next to other codecs with the same number of bytes.
 
-usage: python examples/photo.py FOLDER [PHOTO] [--bpp .1,.2,inf] [--against jpeg,webp,avif,jxl] [--model compact]
+usage: python examples/photo.py FOLDER [PHOTO] [--bpp 0.1,0.2,inf] [--against jpeg,webp,avif,jxl] [--model compact]
 
-Without PHOTO it is a cat that comes with scikit-image (by Stéfan van der Walt, CC0), which then has to be installed.
+Without PHOTO, it is a photo of a cat in scikit-image (by Stéfan van der Walt, CC0), which then has to be installed.
 """
 
 import argparse
@@ -27,7 +27,7 @@ BPP = (0.05, 0.1, 0.2, 0.3, math.inf)
 CAPTION, GAP, COLUMNS = 22, 4, 3
 
 Panel = tuple[str, Image.Image]
-"""A picture, and the text below it."""
+"""The text below a picture, and the picture."""
 
 
 def main(folder: Path, photo: Pixels, model_name: str, rates: Sequence[float], against: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ def main(folder: Path, photo: Pixels, model_name: str, rates: Sequence[float], a
     file = folder / "photo.omega"
     file.write_bytes(whole)
     height, width = photo.shape[1:]
-    print(f"\nA photo of {width}×{height} pixels in one file, {file}, as it is after fewer of its bytes:\n")
+    print(f"\nA photo of {width}×{height} pixels in one file, {file}, decoded from its first bytes:\n")
     print("  bytes    bpp      PSNR")
     others = [build("codec", name, {}) for name in against]
     original = ("the original", to_pillow(photo))
@@ -65,7 +65,7 @@ def panel(name: str, photo: Pixels, decoded: Pixels, size: int) -> Panel:
 
 
 def closest(codec: Codec, photo: Pixels, most: int) -> tuple[Pixels, int]:
-    """What a codec makes of a photo at its best quality in up to `most` bytes, or else at its worst, and its bytes."""
+    """A decoded photo and its bytes, at the best quality of a codec within `most` bytes, or at its worst if none is."""
     low, high = 0, 100
     while low < high:
         middle = (low + high + 1) // 2
@@ -88,7 +88,7 @@ def sheet(rows: Sequence[Sequence[Panel]]) -> Image.Image:
 
 
 def cat() -> Pixels:
-    """The photo that comes with scikit-image."""
+    """The photo in scikit-image."""
     from skimage.data import chelsea
 
     pixels: Pixels = chelsea()  # type: ignore[no-untyped-call]  # scikit-image has no types
@@ -98,9 +98,9 @@ def cat() -> Pixels:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("photo", nargs="?", help="a picture; a cat if not given")
+    parser.add_argument("photo", nargs="?", help="a picture. Default: a cat")
     parser.add_argument("--against", default="", help="codecs with qualities from 0 to 100, such as jpeg,webp,avif")
-    parser.add_argument("--bpp", default=",".join(map(str, BPP)), help="rates before that of the whole file")
+    parser.add_argument("--bpp", default=",".join(map(str, BPP)), help="bits per pixel; inf is the whole file")
     parser.add_argument("--model", default="compact")
     given = parser.parse_args()
     try:

@@ -4,9 +4,9 @@ usage: python examples/relax_for_minutes.py RECIPE --data PHOTOS [--data MORE=0.
                                             [--init MODEL_OR_RUN] [--compile] [--batch-size N] [--seed N]
                                             [--after SECONDS] [--counted N]
 
-The minutes include writing the files; --after is the part of them for the work after the last step. The number of
-steps is planned from their speed, and the schedule of the learning rate ends with them. All steps are relaxed; the
-model has a fitted quantizer and the state of the relaxed phase, so that another run continues with either:
+The minutes include writing the files; --after is their part for the work after the last step. The number of steps is
+planned from their speed, and the schedule of the learning rate ends with the last one. All steps are relaxed. The model
+has a fitted quantizer and the state of the relaxed phase, so that another run can continue with either:
 
     omega train RECIPE --init FOLDER/model.safetensors
 
@@ -16,7 +16,7 @@ the device has instructions for it. The folder has these files:
 model.safetensors   the model; its prior is counted over at most --counted pictures
 metrics.csv         the metrics of the steps (`omega_train.callbacks.metrics`)
 train.log           the log
-speed.json          crops, crops a second without the first steps, and device, precision and versions
+speed.json          crops, crops per second without the first steps, and device, precision and versions
 """
 
 import argparse
@@ -38,7 +38,7 @@ from omega_train import Recipe, load_recipe, train
 from omega_train.data.folder_shares import folder_and_share
 from omega_train.optimizers import quick_precision
 
-GPU_SHARE = 0.2  # of the free memory, for photos: the trainer holds up to a quarter there
+GPU_SHARE = 0.2  # share of the free memory that photos take; the trainer allows up to a quarter
 MOST_BYTES = 16 << 20  # the size of a model above which a warning is printed
 
 
@@ -52,7 +52,7 @@ def relaxed(name: str, device: torch.device, batch_size: int | None, seed: int |
 
 
 def measured(run: Path, batch_size: int, seconds: float) -> dict[str, float | int]:
-    """Steps, crops and crops a second of a run, as its metrics have them."""
+    """Steps, crops and crops per second of a run, from its metrics."""
     with (run / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     steps = max(int(row["step"]) for row in rows)
@@ -65,20 +65,20 @@ def main() -> None:
     """Train, and write the files."""
     began = time.monotonic()
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("omega_train").setLevel(logging.INFO)  # how far it is, on standard error
+    logging.getLogger("omega_train").setLevel(logging.INFO)  # progress, on standard error
     parser = argparse.ArgumentParser(description="Train the relaxed phase of a recipe for some minutes.")
     parser.add_argument("recipe", help="a shipped recipe, or a TOML file")
     parser.add_argument("--data", action="append", required=True, metavar="PATH[=SHARE]")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--init", help="begin with the weights of a model or a run that fit")
-    parser.add_argument("--compile", action="store_true", help="let torch.compile make training quicker")
+    parser.add_argument("--init", help="begin with the fitting weights of a model or a run")
+    parser.add_argument("--compile", action="store_true", help="speed up training with torch.compile")
     for name in ("batch-size", "seed"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument(
-        "--after", type=float, help="seconds for the work after the last step; 60, or a fifth of all if less"
+        "--after", type=float, help="seconds for the work after the last step. Default: 60, or a fifth of all if less"
     )
-    parser.add_argument("--counted", type=int, default=128, help="pictures that the prior is counted over, at most")
+    parser.add_argument("--counted", type=int, default=128, help="maximum number of pictures to count the prior over")
     asked = parser.parse_args()
     seconds = 60 * asked.minutes
     after = min(60.0, seconds / 5) if asked.after is None else asked.after
@@ -121,7 +121,7 @@ def main() -> None:
     (asked.output / "speed.json").write_text(json.dumps(speed, indent=2) + "\n")
     print(json.dumps(speed))
     if size > MOST_BYTES:
-        print(f"the model takes {size / 2**20:.0f} MiB, more than {MOST_BYTES >> 20}", file=sys.stderr)
+        print(f"the model has {size / 2**20:.0f} MiB, more than {MOST_BYTES >> 20} MiB", file=sys.stderr)
 
 
 if __name__ == "__main__":

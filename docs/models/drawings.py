@@ -1,7 +1,7 @@
-"""Draws pictures that are no photographs, for training: `python docs/models/drawings.py FOLDER 400`.
+"""Draws pictures that are not photographs, for training: `python docs/models/drawings.py FOLDER 400`.
 
-They are pages of text, charts, windows of programs, and shapes, as PNG; with `screens` as a third argument, also tables
-and listings, most of them on white. The same number gives the same picture with the same version of Pillow.
+They are PNG files of text pages, charts, program windows and shapes. With `screens` as a third argument, there are also
+tables and listings, and most pictures are white. The number of a picture determines it, for one version of Pillow.
 """
 
 import sys
@@ -15,12 +15,12 @@ Random = np.random.Generator
 Color = tuple[int, int, int]
 Kind = Callable[[Random, ImageDraw.ImageDraw, int, int], None]
 SIDES = (384, 640)
-WHITE = 0.8  # the share of white pages among those of screens that are not dark
+WHITE = 0.8  # the share of white pictures among those of screens that are not dark
 VOWELS, CONSONANTS = "aeiou", "bcdfghklmnprstvw"
 
 
 def main(folder: Path, count: int, *, screens: bool = False) -> None:
-    """Draw `count` pictures into a folder. screens: whether they are as those of screens, on white and with tables."""
+    """Draw `count` pictures into a folder. screens: whether they look like screens, on white and with tables."""
     folder.mkdir(parents=True, exist_ok=True)
     kinds: list[Kind] = [text_page, chart, window, shapes, *([table, listing] if screens else [])]
     for number in range(count):
@@ -113,7 +113,7 @@ def shapes(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -
 
 
 def table(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
-    """Numbers in cells with thin lines, under a heading on a color."""
+    """Numbers in cells with thin lines, under a colored heading."""
     ink, size = contrast(random, draw), int(random.integers(10, 16))
     line, stripe = mixed(random, ink), tuple(int(0.96 * level) for level in draw.im.getpixel((0, 0)))
     row, column = size + int(random.integers(5, 14)), int(random.integers(50, 120))
@@ -130,7 +130,7 @@ def table(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) ->
 
 
 def listing(random: Random, draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
-    """Indented lines with words of several colors, as editors show programs."""
+    """Indented lines with words of several colors, like programs in an editor."""
     ink, size = contrast(random, draw), int(random.integers(10, 18))
     colors = [ink, *(vivid(random, ink) for _ in range(4))]
     indent = 0
@@ -173,12 +173,12 @@ def bright(random: Random) -> Color:
 
 
 def contrast(random: Random, draw: ImageDraw.ImageDraw) -> Color:
-    """A color that is easily read on the background."""
+    """A color for text that is easily read on the background."""
     return shade(random, 0, 70) if sum(draw.im.getpixel((0, 0))) > 382 else shade(random, 190, 256)
 
 
 def vivid(random: Random, ink: Color) -> Color:
-    """A color as dark or as bright as that of text, about."""
+    """A color about as dark or as bright as that of text."""
     red, green, blue = ((each + 2 * level) // 3 for each, level in zip(bright(random), ink, strict=True))
     return red, green, blue
 
@@ -192,5 +192,5 @@ def mixed(random: Random, ink: Color) -> Color:
 
 if __name__ == "__main__":
     if sys.argv[3:] not in ([], ["screens"]):
-        raise SystemExit(f"the third argument is screens or nothing, not {' '.join(sys.argv[3:])}.")
+        raise SystemExit(f"the third argument can only be screens, not {' '.join(sys.argv[3:])}.")
     main(Path(sys.argv[1]), int(sys.argv[2]), screens=len(sys.argv) > 3)

@@ -1,4 +1,4 @@
-"""Docstrings as Markdown: an extension of Griffe, which reads the code for mkdocstrings."""
+"""An extension of Griffe, which reads the code for mkdocstrings: converts docstrings to Markdown."""
 
 import re
 

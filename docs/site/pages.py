@@ -1,6 +1,6 @@
-"""The pages of the site, a hook of MkDocs: the Markdown that lies beside the code, and a page of each package's API.
+"""A hook of MkDocs for the pages of the site: the Markdown files of the repository, and a page of each package's API.
 
-Pages have the paths that they have in the repository, so that links between them are the same there and on the site.
+Pages have the same paths as in the repository, so that links between them work in both.
 """
 
 import re
@@ -43,10 +43,10 @@ def on_page_markdown(
     markdown: str,
     *,
     page: Page,
-    config: MkDocsConfig,  # noqa: ARG001 (mkdocs gives it by name)
+    config: MkDocsConfig,  # noqa: ARG001 (mkdocs passes it by name)
     files: Files,
 ) -> str:
-    """Return a page whose links lead to other pages or sites: what else is in the repository is named only."""
+    """Return a page whose links lead to other pages or sites. Links to other files of the repository become text."""
     folder = PurePosixPath(page.file.src_uri).parent
 
     def linked(link: re.Match[str]) -> str:
@@ -58,13 +58,13 @@ def on_page_markdown(
             if files.get_file_from_path(page) is not None:
                 return f"[{link['text']}]({target}{suffix}{link['anchor'] or ''})"
         if not (ROOT / path).exists():
-            return link[0]  # of which MkDocs warns
+            return link[0]  # MkDocs warns of it
         return link["text"]
 
     return _LINK.sub(linked, markdown)
 
 
 def _interface(package: str) -> str:
-    """The page of what can be imported from a package."""
+    """The page of a package's API: everything that can be imported from it."""
     names: list[str] = import_module(package).__all__
     return "\n\n".join([f"# {package}", *(f"::: {package}.{name}" for name in names)])
