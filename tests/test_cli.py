@@ -83,27 +83,28 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
         (["compress", "none.png", "--output", "o", "--model", "M"], "no file or folder none.png"),
         (["compress", "a.png", "--output", "o", "--model", "none.safetensors"], "there is no model none.safetensors"),
         (["compress", "a.png", "--output", "o", "--model", "a.png"], "not a model"),
-        (["compress", "a.png", "--output", "o", "--model", "M", "--channels", "9"], "codes with 1 to 4"),
-        (["compress", "a.png", "--output", "o", "--model", "M", "--channels", "0"], "codes with 1 to 4"),
+        (["compress", "a.png", "--output", "o", "--model", "M", "--channels", "9"], "this model has 1 to 4"),
+        (["compress", "a.png", "--output", "o", "--model", "M", "--channels", "0"], "this model has 1 to 4"),
         (["compress", "a.png", "--output", "o", "--model", "M", "--coder", "rang"], "Did you mean 'range'"),
         (["compress", "a.png", "--output", "a.png/o", "--model", "M"], "cannot write"),
-        (["compress", "empty", "--output", "o", "--model", "M"], "has nothing in it"),
+        (["compress", "empty", "--output", "o", "--model", "M"], "contains no files"),
         (["decompress", "a.png", "--output", "o", "--model", "M"], "not an .omega file"),
-        (["info", "a.png"], "not a model"),
+        (["info", "a.png"], "a.png is neither an .omega file nor a model."),
+        (["info", "none.safetensors"], "cannot read none.safetensors"),
         (["info", "none"], "cannot read none"),
         (["info", "empty.omega"], "not an .omega file"),
         (["info", "n" * 300], f"cannot reach {'n' * 300}: File name too long"),
         (["truncate", "n" * 300, "--output", "o", "--max-bytes", "9"], "File name too long"),
         (["train", "mnist-omga-8"], "Did you mean 'mnist-omega-8'"),
-        (["train", "mnist-omega-8", "--channels", "9:3"], "the fewest cannot be more"),
-        (["train", "mnist-omega-8", "--lambda", "0.9:1.1"], "between 0 and 1"),
+        (["train", "mnist-omega-8", "--channels", "9:3"], "the minimum has to be from 0 to the maximum"),
+        (["train", "mnist-omega-8", "--lambda", "0.9:1.1"], "from 0 to 1"),
         (["train", "mnist-omega-8", "--quantizer", "omga"], "Did you mean 'omega'"),
         (["train", "mnist-omega-8", "--data", "none"], "does not exist"),
         (["train", "mnist-omega-8", "--data", "a", "--data", "b"], "takes one folder of data, not 2"),
         (["train", "compact-omega", "--data", "none=2"], "the folder none does not exist"),
         (["train", "compact-omega", "--data", "a", "--data", "none"], "the folder a does not exist"),
         (["train", "compact-omega", "--data", ""], "is empty"),
-        (["train", "compact-omega", "--data", "=2"], "names no folder"),
+        (["train", "compact-omega", "--data", "=2"], "contains no folder"),
         (["train", "compact-omega", "--data", "a", "--data", "./a=2"], "the folder a is given twice"),
         (["train", "compact-omega", "--data", "a=x"], "a share is a number above 0, not 'x'"),
         *(
@@ -118,7 +119,7 @@ def test_the_components_are_listed_with_where_they_come_from(omega: Run) -> None
         (["train", "glyphs-omega-8", "--output", "o", "--init", "a.png"], "not a model"),
         (["train", "glyphs-omega-8", "--output", "o", "--init", "compct"], "Did you mean 'compact'"),
         (["train", "glyphs-omega-8", "--output", "o", "--init", "empty"], "is not a run folder, or has no checkpoint"),
-        (["train", "glyphs-omega-8", "--output", "o", "--init", "M", "--resume"], "leave out --init, or --resume"),
+        (["train", "glyphs-omega-8", "--output", "o", "--init", "M", "--resume"], "leave out --init or --resume"),
         (["export", "empty", "--output", "m.safetensors"], "is not a run folder, or has no checkpoint"),
         (["export", "none", "--output", "a.png"], "exists already"),
         (["export", "none"], "--output"),
@@ -182,7 +183,7 @@ def test_a_damaged_file_among_good_ones_is_named(omega: Run, tmp_path: Path) -> 
     done = omega("decompress", tmp_path, "--output", tmp_path / "out", "--model", MODEL)
     assert done.returncode == 1
     assert "damaged.omega: the file is damaged" in done.stderr
-    assert "short.omega: the file breaks off" in done.stderr
+    assert "short.omega: the file is incomplete" in done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
 
     partial = omega("decompress", tmp_path / "short.omega", "--output", tmp_path / "out", "--model", MODEL, "--partial")
@@ -273,10 +274,10 @@ def test_the_golden_picture_still_becomes_the_golden_file(omega: Run, tmp_path: 
 
 def test_info_tells_what_is_in_a_file(omega: Run) -> None:
     about = json.loads(omega("info", GOLDEN / "4-channels.omega", "--json").stdout)
-    assert about["size"] == "28×28"
+    assert (about["width"], about["height"]) == (28, 28)
     assert about["coder"] == "omega-entropy/range"
     assert about["complete"]
-    assert about["bytes"] == (GOLDEN / "4-channels.omega").stat().st_size == about["stream bytes"] + 15
+    assert about["bytes"] == (GOLDEN / "4-channels.omega").stat().st_size == about["stream_bytes"] + 15
     assert about["model"] == json.loads(omega("info", MODEL, "--json").stdout)["fingerprint"][:8]
 
 
@@ -284,10 +285,10 @@ def test_an_exported_model_is_told_as_one(omega: Run) -> None:
     folder = GOLDEN / "exported"
     fingerprint = json.loads(omega("info", GOLDEN / "any-size" / "model.safetensors", "--json").stdout)["fingerprint"]
     about = json.loads(omega("info", folder, "--json").stdout)
-    assert (about["kind"], about["fingerprint"], about["channels"]) == ("exported model", fingerprint, "1 to 4")
+    assert (about["kind"], about["fingerprint"], about["channels"]) == ("exported model", fingerprint, 4)
     [row] = json.loads(omega("models", folder, "--json").stdout)
-    assert (row["is"], row["fingerprint"], row["channels"]) == ("exported model", fingerprint, "0:4")
-    assert "is for onnxruntime: count the parts of" in complaint(omega("models", folder, "--parameters"))
+    assert (row["type"], row["fingerprint"], row["channels"]) == ("exported model", fingerprint, "0:4")
+    assert "is an exported model: count the parts of" in complaint(omega("models", folder, "--parameters"))
 
 
 def test_info_of_a_folder_has_a_row_for_each_file_and_names_the_bad_ones(omega: Run, tmp_path: Path) -> None:
@@ -319,7 +320,7 @@ def test_a_file_is_shortened_without_the_model(omega: Run, tmp_path: Path) -> No
 
     for limits, says in (
         ((), "--bpp or --max-bytes"),
-        (("--max-bytes", 18, "--bpp", 1), "cannot be asked for at once"),
+        (("--max-bytes", 18, "--bpp", 1), "give only one of bpp and max-bytes"),
         (("--max-bytes", 3), "3 bytes are not enough"),
     ):
         refused = omega("truncate", GOLDEN / "4-channels.omega", "--output", tmp_path / "c.omega", *limits)
@@ -337,10 +338,10 @@ def test_pictures_are_compressed_to_a_budget_or_a_quality(omega: Run, tmp_path: 
         assert said["bytes"] <= size
     done = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", MODEL, "--overwrite", "--psnr", 90)
     assert done.returncode == 0
-    assert done.stderr.startswith(f"warning: {GOLDEN / 'a.png'}: 90.0 dB are not reached, the whole file has")
+    assert done.stderr.startswith(f"warning: {GOLDEN / 'a.png'}: cannot reach 90 dB; the best this model can do is ")
     assert len(done.stderr.splitlines()) == 1
     refused = omega("compress", GOLDEN / "a.png", "--output", tmp_path, "--model", MODEL, "--psnr", 9, "--bpp", 1)
-    assert "cannot be asked for at once" in complaint(refused)
+    assert "give only one of bpp and psnr" in complaint(refused)
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
@@ -374,15 +375,46 @@ def test_what_recipes_and_models_cost_is_told(omega: Any, untrained: Callable[..
         "synthesis": 36_646_563,
         "all": 3_447_360 + 14_761_920 + 480 * 32 + 36_646_563,
     }
-    assert parts["quantizer"]["kMAC per pixel"] == pytest.approx(28.8, abs=0.1)
+    assert parts["quantizer"]["kmac_per_pixel"] == pytest.approx(28.8, abs=0.1)
     done = omega("models", untrained(), "--size", "64x48", "--json")
     assert [row["part"] for row in json.loads(done.stdout)] == ["analysis", "quantizer", "prior", "synthesis", "all"]
-    names = [row["model"] for row in json.loads(omega("models", "--json").stdout)]
-    assert "mnist-omega-16" in names
+    names = {row["model"]: row["type"] for row in json.loads(omega("models", "--json").stdout)}
+    assert (names["compact"], names["mnist-omega-8"]) == ("model", "recipe")
     for wrong in (["nothing"], ["nothing.safetensors"], ["mnist-omega-8", "--parameters", "--size", "9"]):
         done = omega("models", *wrong)
         assert done.returncode == 2
         assert done.stderr.startswith("error:")
+
+
+def test_models_are_listed_with_their_purpose_and_recipes_if_asked(omega: Any) -> None:
+    head, *rows = omega("models").stdout.splitlines()
+    assert head.split() == ["model", "channels", "fingerprint", "for"]
+    assert rows[0].startswith("compact ")
+    assert rows[0].endswith("  photos of any size, in color or gray")
+    assert not any("mnist-omega-8" in row for row in rows)
+    head, *rows = omega("models", "--recipes").stdout.splitlines()
+    assert head.startswith("model ")
+    assert "latent channels" in head
+    assert any(row.startswith("mnist-omega-8 ") for row in rows)
+    assert all(row.split()[1] == "recipe" for row in rows)
+    assert "leave it out, or the names" in complaint(omega("models", "compact", "--recipes"))
+
+
+def test_info_of_a_model_is_short_and_complete_as_json(omega: Any) -> None:
+    said = omega("info", "compact").stdout
+    facts = dict(line.split(maxsplit=1) for line in said.partition("\n\n")[0].splitlines())
+    assert list(facts)[:3] == ["kind", "about", "fingerprint"]
+    assert not {"recipe", "versions"} & set(facts)
+    assert {"recipe", "versions"} <= set(json.loads(omega("info", "compact", "--json").stdout))
+
+
+def test_a_summary_has_the_place_of_the_results(omega: Any, tmp_path: Path) -> None:
+    compress = ("compress", GOLDEN / "a.png", "--model", MODEL, "--output")
+    for output in (tmp_path / "a.omega", f"{tmp_path}/out/"):
+        file = tmp_path / "out" / "a.omega" if str(output).endswith("/") else output
+        assert omega(*compress, output).stdout == f"1 picture, 315 → 20 bytes (0.20 bpp), in {file}\n"
+    done = omega("decompress", tmp_path / "out", "--model", MODEL, "--output", tmp_path / "d")
+    assert done.stdout == f"1 picture in {tmp_path / 'd' / 'a.png'}\n"
 
 
 def test_a_training_ends_with_an_evaluation_if_asked(omega: Any, recipe: Callable[..., Path], tmp_path: Path) -> None:
@@ -407,7 +439,7 @@ def test_a_training_begins_with_a_bundled_model_and_gives_a_model_before_its_end
     small = recipe(latent_channels=32, channels="0:16", alphabet=256, steps=2)
     done = omega("train", small, "--output", tmp_path / "run", "--init", "mnist-omega-16", "--steps", "1")
     assert done.returncode == 0, done.stderr
-    assert "arrays of mnist-omega-16 taken" in done.stderr
+    assert "arrays of mnist-omega-16 loaded" in done.stderr
     path = tmp_path / "models" / "now.safetensors"
     done = omega("export", tmp_path / "run", "--output", path)
     assert (done.returncode, done.stdout) == (0, f"{path}\n"), done.stderr

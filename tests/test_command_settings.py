@@ -59,7 +59,9 @@ def test_models_that_are_given_come_instead_of_the_one_of_the_environment(omega:
     given = ("--model", "my model.safetensors", "--model", "other.safetensors")
     done = omega(*COMMANDS["evaluate"], *given, OMEGA_MODEL="none.safetensors")
     assert done.returncode == 0, done.stderr
-    assert {line.partition("  ")[0] for line in done.stdout.splitlines()} == {"codec", "my model", "other"}
+    *rows, report = done.stdout.splitlines()
+    assert {row.partition("  ")[0] for row in rows} == {"codec", "my model", "other"}
+    assert report == f"report: {Path('out/report.html')}"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -72,9 +74,9 @@ def test_help_tells_the_variables(omega_here: Run, name: str) -> None:
 def test_pictures_are_told_if_it_is_asked_for(omega: Run, folder: Path) -> None:
     command = ("compress", "pictures", "--model", "my model.safetensors")
     usual, quiet, verbose = (omega(*command, "-o", f"out{option}", *option) for option in ((), ("-q",), ("-v",)))
-    assert (usual.stdout, usual.stderr) == ("2 pictures, 630 → 40 bytes, 0.2041 bpp\n", "")
+    assert (usual.stdout, usual.stderr) == ("2 pictures, 630 → 40 bytes (0.20 bpp), in out()\n", "")
     assert (quiet.stdout, quiet.stderr) == ("", "")
-    assert verbose.stdout == usual.stdout
+    assert verbose.stdout == usual.stdout.replace("()", "('-v',)")
     loaded, *lines = verbose.stderr.splitlines()
     assert loaded.startswith("my model.safetensors: <Model 01067b23: omega-core/mnist")
     assert [line.partition(", ")[0] for line in lines] == [f"pictures/{name}.png: 315 → 20 bytes" for name in "ab"]
@@ -120,7 +122,7 @@ def test_quiet_and_verbose_exclude_each_other(omega_here: Run, folder: Path, nam
     command = COMMANDS.get(name) or {"train": ["train", "x"], "export": ["export", "x", "-o", "y"]}[name]
     done = omega_here(*command, "-q", "-v")
     assert done.returncode == 2
-    assert done.stderr == "error: --quiet and --verbose cannot be asked for at once; take one of them.\n"
+    assert done.stderr == "error: --quiet and --verbose exclude each other: use one of them.\n"
 
 
 def test_a_plugin_that_fails_is_named_if_more_is_asked_for(

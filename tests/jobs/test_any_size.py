@@ -150,7 +150,7 @@ def test_every_limit_is_met_to_the_byte(model: Model, untrained: Callable[..., P
         if ends[1] >= wanted:
             assert quality(model.compress(picture, psnr=wanted)) >= wanted
         else:
-            with pytest.warns(OmegaWarning, match="are not reached"):
+            with pytest.warns(OmegaWarning, match="cannot reach"):
                 assert model.compress(picture, psnr=wanted) == files[-1]
 
 

@@ -119,7 +119,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_as_one_that_was_not(
         if status == 0:
             break
         assert (status, stopped < STOPS) == (128 + signal.SIGTERM, True), said
-        assert "--resume goes on from there" in said
+        assert "--resume continues from there" in said
         stopped += 1
     assert status == 0
     assert stopped > 0

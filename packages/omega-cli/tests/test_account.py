@@ -19,14 +19,15 @@ def test_every_picture_of_a_job_is_done_or_failed() -> None:
 @pytest.mark.parametrize(
     ("account", "says"),
     [
-        (Account({"a"}, bytes_in=100, bytes_out=10, pixels=160), "1 picture, 100 → 10 bytes, 0.5000 bpp"),
+        (Account({"a"}, bytes_in=100, bytes_out=10, pixels=160), "1 picture, 100 → 10 bytes (0.50 bpp)"),
         (Account({"a", "b"}), "2 pictures"),
         (Account({"a"}, {"b", "c"}, {"d"}), "1 picture, 2 skipped, 1 failed"),
         (Account(skipped={"a"}), "0 pictures, 1 skipped"),
     ],
 )
 def test_the_summary_is_one_line(account: Account, says: str) -> None:
-    assert account.summary == says
+    assert account.summary() == says
+    assert account.summary("out") == says + (" in out" if says == "2 pictures" else ", in out")
 
 
 def test_what_is_left_out_is_counted_by_reason_and_detail(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +42,7 @@ def test_what_is_left_out_is_counted_by_reason_and_detail(capsys: pytest.Capture
 def test_what_is_left_out_is_always_said(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
     account = Account({"a"}, left_out={"b": ("file of another kind", ".txt")})
     with pytest.raises(Exit) as caught:
-        account.close(quiet=quiet, where=" in d")
+        account.close(quiet=quiet, where="d")
     assert caught.value.exit_code == 0
     said = capsys.readouterr()
     assert said.out == ("" if quiet else "1 picture in d\n")

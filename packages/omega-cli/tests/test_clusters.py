@@ -180,7 +180,7 @@ def test_every_picture_is_accounted_for_once_though_a_worker_is_killed(
     said, complaint = process.communicate(timeout=PATIENCE)
     here = omega("compress", "photos", "--output", "here", "--model", MODEL, "--workers", 1)
     assert (process.returncode, said, lines_of(complaint)) == (here[0], here[1], lines_of(here[2]))
-    assert re.fullmatch(rf"{PICTURES} pictures, .* bpp, 1 failed\n", said)
+    assert re.fullmatch(rf"{PICTURES} pictures, .* bpp\), 1 failed, in .*\n", said)
     files = content(tmp_path / "here")
     assert content(tmp_path / "there") == files
     for name in list(files)[::50]:
@@ -188,7 +188,7 @@ def test_every_picture_is_accounted_for_once_though_a_worker_is_killed(
     again = ["--skip-existing", "--workers", 1, *options(cluster)]
     status, said, _ = omega("compress", "photos", "--output", "there", *again)
     assert status == 1
-    assert re.fullmatch(rf"3 pictures, .* bpp, {PICTURES - 3} skipped, 1 failed\n", said)
+    assert re.fullmatch(rf"3 pictures, .* bpp\), {PICTURES - 3} skipped, 1 failed, in .*\n", said)
     assert content(tmp_path / "there") == files
 
 
@@ -242,14 +242,14 @@ def test_a_scheduler_that_dies_is_one_error_and_the_rest_is_done_later(
     [error] = [line for line in complaint.splitlines() if "bad.png" not in line]
     assert re.fullmatch(
         rf"error: the {cluster.kind.title()} \w+ at {cluster.address} is gone, after \d+ of {PICTURES + 1} pictures;"
-        r" start again with --skip-existing, which keeps what is written\.",
+        r" start again with --skip-existing, which keeps finished files\.",
         error,
     )
     cluster.end()
     done = len(content(there))
     assert 3 <= done < PICTURES
     _, said, _ = omega("compress", photos, "--output", there, "--skip-existing", "--model", MODEL)
-    assert re.fullmatch(rf"{PICTURES - done} pictures, .* bpp, {done} skipped, 1 failed\n", said)
+    assert re.fullmatch(rf"{PICTURES - done} pictures, .* bpp\), {done} skipped, 1 failed, in .*\n", said)
     assert len(content(there)) == PICTURES
 
 

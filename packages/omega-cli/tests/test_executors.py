@@ -19,7 +19,7 @@ from omega_cli.output_files import Existing, write_result
 from omega_cli.output_names import Job
 from omega_core.errors import MissingExtraError, OmegaError, TargetExistsError
 from omega_core.format.rate_control import Rate
-from omega_core.places import Url
+from omega_core.locations import Url
 
 HERE = Path(__file__).parent
 
@@ -49,7 +49,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "dask",
             {"address": "tcp://a:1", "streams": True},
-            "standard input and output, and previews, need this process",
+            "standard input, standard output and previews do not work on a cluster",
         ),
     ],
 )
@@ -57,7 +57,7 @@ def test_options_that_contradict_each_other_are_refused(
     installed: None, executor: str, settings: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(OmegaError, match=says):
-        cluster_of(Executor(executor), **{"address": None, "workers": None, "places": [], **settings})
+        cluster_of(Executor(executor), **{"address": None, "workers": None, "locations": [], **settings})
 
 
 def test_the_library_of_a_cluster_that_is_missing_is_named(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_a_model_that_vanished_before_a_job_is_an_error_of_the_job(tmp_path: Pat
 
 def test_a_machine_without_the_files_of_the_command_is_named(fake: ModuleType, tmp_path: Path) -> None:
     remote = RemoteWorker(fake.FakeWorker(), tmp_path / "here")
-    with pytest.raises(ClusterError, match=r"the folder .*here is not there on a machine of the cluster"):
+    with pytest.raises(ClusterError, match=r"the folder .*here does not exist on a machine of the cluster"):
         remote(fake.FakeJob(Path("well.png")))
 
 

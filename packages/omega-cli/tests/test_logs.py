@@ -76,7 +76,7 @@ def test_lines_that_another_process_collects_are_those_that_it_would_print(
 
 
 def test_both_options_are_an_error(printing: None) -> None:
-    with pytest.raises(OmegaError, match="take one of them"):
+    with pytest.raises(OmegaError, match="use one of them"):
         show(quiet=True, verbose=True)
 
 

@@ -43,11 +43,20 @@ def test_a_distribution_has_all_that_one_needs(tmp_path: Path, kind: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("quantisation", "mine"), "error: there is no kind of component 'quantisation'; the kinds are architecture, "),
-        (("quantizer", "Mine"), "error: 'Mine' cannot be its name: lower case letters, digits and hyphens, "),
-        (("quantizer", "3d"), "error: '3d' cannot be its name"),
-        (("quantizer", "../mine"), "error: '../mine' cannot be its name"),
-        (("trainer", "train"), "error: omega-train is a package of Omega's own; choose another name than 'train'."),
+        (("teapot", "mine"), "error: there is no kind of component 'teapot'. The kinds are architecture, "),
+        (
+            ("quantiser", "mine"),
+            "error: there is no kind of component 'quantiser'. Did you mean 'quantizer'? The kinds ",
+        ),
+        (("quant", "mine"), "error: there is no kind of component 'quant'. Did you mean 'quantizer'? The kinds "),
+        (
+            ("quantizer", "My Quant"),
+            "error: 'My Quant' is not a valid name: use lower-case letters, digits and hyphens, starting with a letter,"
+            " such as my-quant.\n",
+        ),
+        (("quantizer", "3d"), "error: '3d' is not a valid name: "),
+        (("quantizer", "../mine"), "error: '../mine' is not a valid name: "),
+        (("trainer", "train"), "error: omega-train is a package of Omega itself: choose a name other than 'train'."),
     ],
 )
 def test_what_cannot_be_made_is_named(tmp_path: Path, arguments: tuple[str, str], message: str) -> None:
@@ -61,7 +70,7 @@ def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "omega-mine").mkdir()
     (tmp_path / "omega-mine" / "notes.txt").write_text("mine")
     done = omega_new("quantizer", "mine", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "error: omega-mine is there already; name another --output.\n")
+    assert (done.returncode, done.stderr) == (2, "error: omega-mine exists already; choose another --output.\n")
     assert omega_new("quantizer", "mine", "--output", tmp_path / "elsewhere", cwd=tmp_path).returncode == 0
     assert (tmp_path / "elsewhere" / "src" / "omega_mine" / "quantizer.py").exists()
 
@@ -108,4 +117,4 @@ def test_a_summary_is_what_its_author_says(tmp_path: Path) -> None:
 def test_a_name_that_another_has_is_remarked_on(tmp_path: Path) -> None:
     done = omega_new("quantizer", "integer", cwd=tmp_path)
     assert done.returncode == 0
-    assert "warning: omega-quant/integer has that name too" in done.stderr
+    assert "warning: omega-quant/integer has the same name" in done.stderr

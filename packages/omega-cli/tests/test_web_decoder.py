@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="needs node")
 SCRIPT = Path(__file__).parent / "web_decoder" / "symbols.mjs"
 MOST_BYTES = 30_000
 MEMORY = 1 << 28
-COMPACT = registry().find_model("compact").model.fingerprint
+COMPACT = registry().find_model("compact").fingerprint
 
 load = cache(load_model)
 
@@ -235,14 +235,14 @@ def test_damaged_and_forged_files_are_refused_by_name_and_decode_as_python_does(
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda data: data[:0], "the file breaks off in its header"),
-        (lambda data: data[:7], "the file breaks off in its header"),
+        (lambda data: data[:0], "the file is incomplete: it ends in its header"),
+        (lambda data: data[:7], "the file is incomplete: it ends in its header"),
         (lambda data: b"GIF89a" + data, "this is not an .omega file"),
         (lambda data: b"\xcf\x89" + data[2:], "this is a pack of pictures"),
         (lambda data: data[:2] + b"\x31" + data[3:], "this .omega file has version 3"),
         (lambda data: forged(data, fingerprint=b"1234"), f"the file is of the model 31323334, not of {COMPACT[:8]}"),
         (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "its checksum does not match"),
-        (lambda data: data + b"!", "1 bytes more than it says"),
+        (lambda data: data + b"!", "1 bytes more than its header states"),
     ],
 )
 def test_errors_say_what_is_wrong(change: Callable[[bytes], bytes], complaint: str, decode: Callable[..., Any]) -> None:

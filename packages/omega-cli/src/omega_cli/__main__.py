@@ -1,4 +1,4 @@
-"""`python -m omega_cli`: the command, where its script is not on the path."""
+"""`python -m omega_cli` runs the command `omega`, even if its script is not on the path."""
 
 from omega_cli.main import run
 

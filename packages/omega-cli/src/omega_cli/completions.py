@@ -1,9 +1,9 @@
-"""What a shell completes: names of models, recipes, components and kinds. No component is imported for that."""
+"""Shell completion of the names of models, recipes, components and kinds. No component is imported for it."""
 
 from collections.abc import Callable, Iterable
 
 Completion = Callable[[str], list[str]]
-"""From the beginning of a word to the words that it can become; none where files are meant, which shells know."""
+"""Maps the beginning of a word to possible words. An empty list lets the shell complete file names."""
 
 
 def models(beginning: str) -> list[str]:
@@ -23,7 +23,7 @@ def recipes(beginning: str) -> list[str]:
 
 
 def models_and_recipes(beginning: str) -> list[str]:
-    """Names of either."""
+    """Names of bundled models and of recipes."""
     return models(beginning) + recipes(beginning)
 
 
@@ -35,7 +35,7 @@ def kinds(beginning: str) -> list[str]:
 
 
 def components(kind: str) -> Completion:
-    """Return what completes names of components. kind: of them."""
+    """Return a function that completes the names of components of a kind."""
 
     def complete(beginning: str) -> list[str]:
         from omega_core.plugins.registry import registry
@@ -46,7 +46,7 @@ def components(kind: str) -> Completion:
 
 
 def several(complete: Completion) -> Completion:
-    """Return what completes the last of several names with commas between them. complete: completes one."""
+    """Return a function that completes the last name of a comma-separated list. complete: completes one name."""
 
     def complete_last(beginning: str) -> list[str]:
         before, comma, last = beginning.rpartition(",")
@@ -57,7 +57,7 @@ def several(complete: Completion) -> Completion:
 
 
 def devices(beginning: str) -> list[str]:
-    """Names of devices, whether this machine has them or not: only torch knows."""
+    """Common device names. They may be unavailable on this machine: a check would need to import torch."""
     return _matching(beginning, ("auto", "cpu", "cuda", "mps", "xpu"))
 
 

@@ -1,112 +1,111 @@
-"""`omega compress`: pictures to `.omega` files."""
+"""`omega compress`: compresses pictures to `.omega` files."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omega_cli import options
 from omega_cli.account import Account
 from omega_cli.compress_workers import CompressWorker, Group, PackWorker, name_in_pack
 from omega_cli.executors.cluster import Cluster, Executor, cluster_of
-from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place
+from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_argument
 from omega_cli.logs import show
-from omega_cli.options import (
-    Coder,
-    Device,
-    Effort,
-    ExecutorAddress,
-    ExecutorName,
-    Keep,
-    LazyModel,
-    MaxMemory,
-    MaxPixels,
-    ModelOrChoice,
-    Overwrite,
-    Quiet,
-    SkipExisting,
-    Verbose,
-    Workers,
-)
+from omega_cli.options import Keep, LazyModel
 from omega_cli.output_files import Existing, Output, output_option, write_output
 from omega_cli.output_names import Job, is_one_of, plan_jobs
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import FileFormatError, OmegaError, OutputError, RateError
 from omega_core.format.limits import MAX_NAME_PARTS, MAX_PACKED
-from omega_core.places import Place
+from omega_core.locations import Location
 from omega_core.processes import launch_size, share
 
 if TYPE_CHECKING:
     from omega_core.format.file import OmegaFile
 
-BLOCK = 64  # pictures in a block of a pack: the most that a file can have
+BLOCK = 64  # pictures in a block of a pack: the maximum of the file format
 
 
 def compress(
-    inputs: Annotated[
-        list[Input],
-        typer.Argument(
-            parser=input_place,
-            metavar="INPUT...",
-            help="Pictures or folders, or their URLs, or - for standard input.",
-        ),
-    ],
+    inputs: Annotated[list[Input], input_argument("Pictures, folders of pictures, URLs, or - for standard input.")],
     output: Annotated[
         Output,
-        output_option(
-            "The folder for the .omega files, or its URL; for one picture also FILE.omega, or - for standard output."
-        ),
+        output_option("A folder or its URL; for one picture also NAME.omega, or - for standard output."),
     ],
-    model: ModelOrChoice = None,
-    coder: Coder = None,
+    model: options.ModelOrChoice = None,
+    coder: options.Coder = None,
     channels: Annotated[
-        int | None, typer.Option(help="Keep as many symbols as these channels have: fewer make smaller files.")
+        int | None,
+        typer.Option(
+            metavar="COUNT",
+            help="Keep this many channels, the most important ones; fewer give smaller files.",
+        ),
     ] = None,
-    fraction: Annotated[float | None, typer.Option(help="Share of the channels to keep, in (0, 1].")] = None,
-    bpp: Annotated[float | None, typer.Option(help="Largest rate of each file, in bits per pixel.")] = None,
-    max_bytes: Annotated[int | None, typer.Option(help="Largest size of each file, in bytes.")] = None,
-    psnr: Annotated[float | None, typer.Option(help="Lowest quality of each picture: PSNR in dB.")] = None,
-    effort: Effort = 0,
-    alpha: Annotated[Keep, typer.Option(help="Alpha: keep it without loss, or drop it.")] = Keep.keep,
-    icc: Annotated[Keep, typer.Option(help="ICC profiles: keep or drop them.")] = Keep.keep,
+    fraction: Annotated[
+        float | None,
+        typer.Option(metavar="FRACTION", help="Keep this fraction of the channels, above 0 and up to 1."),
+    ] = None,
+    bpp: Annotated[
+        float | None,
+        typer.Option(metavar="BITS", help="Limit each file to this many bits per pixel; 0.3 to 1 is good for photos."),
+    ] = None,
+    max_bytes: Annotated[int | None, typer.Option(metavar="BYTES", help="Limit each file to this many bytes.")] = None,
+    psnr: Annotated[
+        float | None,
+        typer.Option(metavar="DB", help="Smallest file with at least this PSNR in dB: 30 is fair, 38 very good."),
+    ] = None,
+    quality: Annotated[str | None, typer.Option(hidden=True)] = None,
+    effort: options.Effort = 0,
+    alpha: Annotated[
+        Keep, typer.Option(help="What to do with transparency: keep it (lossless) or drop it.")
+    ] = Keep.keep,
+    icc: Annotated[Keep, typer.Option(help="What to do with ICC color profiles: keep or drop them.")] = Keep.keep,
     pack: Annotated[
-        bool, typer.Option("--pack", help="Put all pictures into one file, named as the first INPUT.")
+        bool, typer.Option("--pack", help="Put all pictures into one file, named after the first INPUT.")
     ] = False,
-    workers: Workers = None,
-    executor: ExecutorName = Executor.local,
-    executor_address: ExecutorAddress = None,
-    max_pixels: MaxPixels = None,
-    max_memory: MaxMemory = None,
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    skip_existing: SkipExisting = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    workers: options.Workers = None,
+    executor: options.ExecutorName = Executor.local,
+    executor_address: options.ExecutorAddress = None,
+    max_pixels: options.MaxPixels = None,
+    max_memory: options.MaxMemory = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Compress pictures to .omega files.
 
-    Several processes that torchrun or srun started share the pictures.
+    Without a limit, a file keeps all channels. If started by torchrun or srun, each process takes its share of the
+    pictures.
     """
     from omega_core.codec.loading import screen_model
     from omega_core.format.packs import is_name
     from omega_core.format.rate_control import Rate
     from omega_core.images.reading import is_picture_file
 
+    if quality is not None:
+        raise RateError(
+            "there is no --quality: choose a size with --bpp 0.5 or --max-bytes 20000, or a quality with --psnr 36."
+        )
     show(quiet=quiet, verbose=verbose)
     existing = Existing.of(overwrite, skip_existing)
     streams = STANDARD_INPUT in inputs or output.is_standard_output
     cluster = cluster_of(executor, executor_address, workers, [*inputs, output.path], streams=streams)
     quiet = quiet or output.is_standard_output
     if pack and STANDARD_INPUT in inputs:
-        raise OmegaError("a picture of a pack has a name, which standard input does not give.")
+        raise OmegaError("--pack needs files with names, not standard input.")
     if pack and effort:
-        raise OmegaError("symbols are searched for a picture in a file of its own: leave out --effort or --pack.")
+        raise OmegaError("--effort does not work with --pack: leave out one of them.")
     if pack and psnr is not None:
-        raise RateError("a pack has one number of channels: use another limit than --psnr.")
+        raise RateError("--psnr does not work with --pack: use another limit.")
     if pack and launch_size() > 1:
-        raise OmegaError("several processes cannot make one pack; start one.")
+        raise OmegaError("several processes cannot make one pack: start a single one.")
     account = Account()
     found = find_files(inputs, is_picture_file, account)
     if pack:
         folder = output.folder(".omega")
+        target = output.path if output.is_file(".omega") else folder / f"{_name(inputs[0])}.omega"
+        where = str(target)
         jobs = []
         for job in plan_jobs(found, folder, ".omega", account, for_pack=True):
             if is_name(name_in_pack(job, folder)):
@@ -115,6 +114,7 @@ def compress(
                 account.fail(job.source, f"its name in a pack has more than {MAX_NAME_PARTS} parts, or is too long.")
     else:
         jobs = output.plan(found, inputs, ".omega", account)
+        where = output.where(job.target for job in jobs)
     if not jobs:
         account.close(quiet=quiet)
     if pack and len(jobs) > MAX_PACKED:
@@ -137,11 +137,10 @@ def compress(
         existing=existing,
     )
     if pack:
-        target = output.path if output.is_file(".omega") else folder / f"{_name(inputs[0])}.omega"
         if existing.keeps(target):
             _account_for_kept(target, jobs, folder, account)
         elif is_one_of(target, {file.identity for file in found}):
-            raise OutputError(f"{target} is one of the inputs; name another folder.")
+            raise OutputError(f"{target} is one of the inputs; choose another folder.")
         else:
             _pack(jobs, target, PackWorker(worker, folder), workers, cluster, quiet, account)
     else:
@@ -149,23 +148,23 @@ def compress(
         processes = 1 if STANDARD_INPUT in inputs else process_count(workers, len(wanted))
         for done in carry_out(worker, wanted, processes, "picture", quiet=quiet, cluster=cluster):
             account.add(done)
-    account.close(quiet=quiet)
+    account.close(quiet=quiet, where=where)
 
 
-def _name(given: Place) -> str:
-    """The name of a pack whose first input this is."""
+def _name(given: Location) -> str:
+    """The name of a pack with this first input, without suffix."""
     try:
         return given.resolve().name if given.is_dir() else given.stem
-    except OSError:  # it is not there, or cannot be reached
+    except OSError:  # the input is missing or cannot be reached
         return given.stem
 
 
-def _account_for_kept(target: Place, jobs: list[Job], folder: Place, account: Account) -> None:
-    """Account for a pack that stays: pictures that it lacks, such as those that failed when it was made, fail again.
+def _account_for_kept(target: Location, jobs: list[Job], folder: Location, account: Account) -> None:
+    """Record the pictures of a pack that stays as skipped, and the pictures that it lacks as failed.
 
-    target: the file, which is there. jobs: the pictures to pack. folder: what their names in a pack are relative to.
+    target: the existing file. jobs: the pictures to pack. folder: the folder to which names in the pack are relative.
 
-    Raises OmegaError if the file is no pack, or cannot be read.
+    Raises OmegaError if the file is not a pack, or cannot be read.
     """
     from omega_core.file_io import opened
     from omega_core.format.packs import read_index
@@ -179,12 +178,12 @@ def _account_for_kept(target: Place, jobs: list[Job], folder: Place, account: Ac
         if name_in_pack(job, folder) in there:
             account.skip(job.names)
         else:
-            account.fail(job.source, f"it is not in {target}, which stays; make that anew with --overwrite.")
+            account.fail(job.source, f"it is not in {target}, which exists; use --overwrite to make the pack again.")
 
 
 def _pack(
     jobs: list[Job],
-    target: Place,
+    target: Location,
     worker: PackWorker,
     workers: int | None,
     cluster: Cluster | None,

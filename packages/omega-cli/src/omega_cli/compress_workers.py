@@ -1,4 +1,4 @@
-"""What `omega compress` does with pictures, in whichever process."""
+"""The workers of `omega compress`, which encode pictures in this or another process."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -8,7 +8,7 @@ from omega_cli.jobs import Done
 from omega_cli.options import LazyModel
 from omega_cli.output_files import Existing, write_result
 from omega_cli.output_names import Job
-from omega_core.places import Place, relative_path
+from omega_core.locations import Location, relative_path
 
 if TYPE_CHECKING:
     from omega_core.codec.picture_encoder import PictureEncoder
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from omega_core.images.pictures import Picture
 
 Sized: TypeAlias = "tuple[Job, Picture, int]"
-"""A job, its picture, and the bytes of its source."""
+"""A job, its picture, and the size of its source in bytes."""
 
 
 @dataclass(frozen=True)
 class CompressWorker:
-    """Turns pictures into files.
+    """Encodes pictures to files.
 
-    screens: the model for screenshots, where none was named and it is installed: see `ModelChoice`.
+    screens: the model for screenshots if no model was named and this one is installed; see `ModelChoice`.
     """
 
     model: LazyModel
@@ -42,7 +42,7 @@ class CompressWorker:
         return self.model.imports
 
     def read(self, source: "Source") -> "Picture":
-        """A picture, without what is to be dropped."""
+        """Read a picture, without alpha or profile if they are to be dropped."""
         from omega_core.images.reading import read_picture
 
         picture = read_picture(source, max_pixels=self.model().max_pixels)
@@ -53,9 +53,11 @@ class CompressWorker:
         )
 
     def __call__(self, job: Job) -> Done:
-        """Make one file of one picture."""
+        """Encode one picture and write its file."""
         source = standard_input().read() if job.source == STANDARD_INPUT else job.source
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size  # before the source can vanish
+        size = (
+            len(source) if isinstance(source, bytes) else source.stat().st_size
+        )  # read first, as the source may be deleted meanwhile
         picture, name = self.read(source), str(job.source)
         file = self._encoder().encode_at_rate(picture, self.rate, coder=self.coder, effort=self.effort, name=name)
         data = file.to_bytes()
@@ -70,7 +72,7 @@ class CompressWorker:
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures to go into a pack together: as many as one block has, in all their channels."""
+    """Pictures that are packed together: as many as fit into one block."""
 
     jobs: tuple[Job, ...]
 
@@ -80,16 +82,16 @@ class Group:
         return tuple(str(job.source) for job in self.jobs)
 
     def parts(self) -> "list[Group]":
-        """The same pictures one by one, if there are several."""
+        """Groups of one picture each, if there are several pictures."""
         return [Group((job,)) for job in self.jobs] if len(self.jobs) > 1 else []
 
 
 @dataclass(frozen=True)
 class PackWorker:
-    """Turns pictures into blocks of a pack, which are `made`, with the names of their pictures."""
+    """Encodes pictures to blocks of a pack. `Done.made` has the blocks with the names of their pictures."""
 
     files: CompressWorker
-    output: Place
+    output: Location
 
     @property
     def imports(self) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ class PackWorker:
         return self.files.imports
 
     def __call__(self, group: Group) -> Done:
-        """Make one block or, of pictures of different modes and profiles, several."""
+        """Encode a group: one block for each combination of mode and profile, or several if it is large."""
         from omega_core.format.limits import MAX_SHARED_PIXELS
 
         model, done = self.files.model(), Done(made=[])
@@ -117,7 +119,7 @@ class PackWorker:
         return done
 
     def _encode(self, part: "list[Sized]", done: Done) -> None:
-        """Add a block of some pictures to `made`, or a block of each if they cannot be encoded together."""
+        """Add a block of pictures to `made`, or one block for each picture if they cannot be encoded together."""
         model = self.files.model()
         exact = self.files.rate.whole_channels(model.channels)
         try:
@@ -133,13 +135,13 @@ class PackWorker:
             done.add(Done(len(part), sum(size for _, _, size in part), 0, file.pixels))
 
 
-def name_in_pack(job: Job, folder: Place) -> str:
-    """The name of a picture in a pack. folder: what targets are relative to."""
+def name_in_pack(job: Job, folder: Location) -> str:
+    """The name of a picture in a pack. folder: the folder to which targets are relative."""
     return relative_path(job.target, folder).removesuffix(".omega")
 
 
 def _within(together: "list[Sized]", most: int) -> "list[list[Sized]]":
-    """Pictures in parts of limited size."""
+    """Split pictures into parts of at most `most` pixels."""
     parts: list[list[Sized]] = []
     room = 0
     for job, picture, size in together:

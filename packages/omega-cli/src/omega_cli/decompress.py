@@ -1,4 +1,4 @@
-"""`omega decompress`: `.omega` files to pictures."""
+"""`omega decompress`: decodes `.omega` files to PNG pictures."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -7,33 +7,21 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from omega_cli import options
 from omega_cli.account import Account
 from omega_cli.executors.cluster import Executor, cluster_of
 from omega_cli.failures import reason_of, stops_all
-from omega_cli.input_files import STANDARD_INPUT, Found, Input, find_files, input_place, opened_input
+from omega_cli.input_files import STANDARD_INPUT, Found, Input, find_files, input_argument, opened_input
 from omega_cli.jobs import Done
 from omega_cli.logs import show
 from omega_cli.messages import many
-from omega_cli.options import (
-    Device,
-    ExecutorAddress,
-    ExecutorName,
-    LazyModel,
-    MaxMemory,
-    MaxPixels,
-    ModelOption,
-    Overwrite,
-    Quiet,
-    SkipExisting,
-    Verbose,
-    Workers,
-)
+from omega_cli.options import LazyModel
 from omega_cli.output_files import STANDARD_OUTPUT, Existing, Output, output_option, write_output, write_result
 from omega_cli.output_names import candidates, check_folder, distinct, is_one_of
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError, OutputError
+from omega_core.locations import Location, location_of, relative_path
 from omega_core.names import marked, portable
-from omega_core.places import Place, place_of, relative_path
 from omega_core.processes import share
 
 if TYPE_CHECKING:
@@ -42,42 +30,40 @@ if TYPE_CHECKING:
 
 def decompress(
     inputs: Annotated[
-        list[Input],
-        typer.Argument(
-            parser=input_place,
-            metavar="INPUT...",
-            help=".omega files or folders, or their URLs, or - for standard input.",
-        ),
+        list[Input], input_argument(".omega files, folders with .omega files, URLs, or - for standard input.")
     ],
     output: Annotated[
         Output,
-        output_option(
-            "The folder for the pictures, as PNG, or its URL; for one picture also FILE.png, or - for standard output."
-        ),
+        output_option("A folder or its URL; for one picture also NAME.png, or - for standard output."),
     ],
-    model: ModelOption = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Decode what is there of files that break off.")] = False,
+    model: options.ModelOption = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Decode incomplete files as far as they go.")] = False,
     preview: Annotated[
         Input | None,
-        typer.Option(parser=place_of, metavar="PATH", help="A folder for pictures as a file arrives."),
+        typer.Option(
+            parser=location_of,
+            metavar="FOLDER",
+            help="Write previews to this folder while a file arrives, one each time it has grown by a quarter.",
+        ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(help="Of packs, only pictures with matching names, such as 'a/*'.")
+        str | None,
+        typer.Option(metavar="PATTERN", help="From packs, decode only pictures with matching names, such as 'a/*'."),
     ] = None,
-    workers: Workers = None,
-    executor: ExecutorName = Executor.local,
-    executor_address: ExecutorAddress = None,
-    max_pixels: MaxPixels = None,
-    max_memory: MaxMemory = None,
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    skip_existing: SkipExisting = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    workers: options.Workers = None,
+    executor: options.ExecutorName = Executor.local,
+    executor_address: options.ExecutorAddress = None,
+    max_pixels: options.MaxPixels = None,
+    max_memory: options.MaxMemory = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Decompress .omega files to PNG pictures.
 
-    Several processes that torchrun or srun started share the files.
+    If started by torchrun or srun, each process takes its share of the files.
     """
     show(quiet=quiet, verbose=verbose)
     existing = Existing.of(overwrite, skip_existing)
@@ -87,7 +73,7 @@ def decompress(
     account = Account()
     files = find_files(inputs, lambda path: path.suffix.lower() == ".omega", account)
     if preview is not None and partial:
-        raise OmegaError("--preview decodes what is there anyway; use it without --partial.")
+        raise OmegaError("--preview decodes incomplete files anyway: use it without --partial.")
     if not files:
         account.close(quiet=quiet)
     folder = output.folder(".png")
@@ -99,6 +85,7 @@ def decompress(
     jobs = _jobs(files, folder, only, account)
     if output.is_file(".png"):
         jobs = _to_one_file(jobs, output.path)
+    where = output.where(target for job in jobs for target in job.targets.values())
     wanted = []
     for job in share(jobs):
         left = {p: t for p, t in job.targets.items() if not existing.accounted(t, job.title(p), account)}
@@ -108,46 +95,46 @@ def decompress(
     worker = DecompressWorker(models, partial, preview, folder, existing)
     for done in carry_out(worker, wanted, processes, "file", quiet=quiet, cluster=cluster):
         account.add(done)
-    account.close(quiet=quiet, where=f" in {output.path}")
+    account.close(quiet=quiet, where=where)
 
 
 @dataclass(frozen=True)
 class Unpacking:
-    """Pictures to read from a file, or from one block of a pack.
+    """Pictures to decode from a file, or from one block of a pack.
 
     source: the file or pack.
-    block: where the block is in the pack; None for a file.
-    targets: the file to write for each picture, by its place in the block; 0 for the picture of a file.
+    block: the location of the block in the pack; None for a file.
+    targets: the file to write for each picture, by its index in the block; 0 for the picture of a file.
     """
 
-    source: Place
+    source: Location
     block: "Block | None"
-    targets: dict[int, Place]
+    targets: dict[int, Location]
 
     @property
     def names(self) -> tuple[str, ...]:
         """The pictures, for messages and for the account of a run."""
         return tuple(map(self.title, self.targets))
 
-    def title(self, place: int) -> str:
+    def title(self, index: int) -> str:
         """The name of one of the pictures."""
-        return f"{self.source}: {self.block.names[place]}" if self.block else str(self.source)
+        return f"{self.source}: {self.block.names[index]}" if self.block else str(self.source)
 
 
-def _jobs(files: list[Found], output: Place, only: str | None, account: Account) -> list[Unpacking]:
-    """A job for each file, or for each block if a file is a pack, whose pictures go to a folder with its name.
+def _jobs(files: list[Found], output: Location, only: str | None, account: Account) -> list[Unpacking]:
+    """Plan a job for each file, or for each block of a pack. The pictures of a pack go to a folder with its name.
 
-    Names in a pack are escaped as far as a system would not allow them, or take them for something else.
+    Names in a pack are escaped if some operating system does not allow them or treats them specially.
     """
     jobs, unreadable = list[Unpacking](), set[Found]()
-    pictures = list[tuple[Found, Unpacking, int, list[str]]]()  # with the place in the job, and the possible names
+    pictures = list[tuple[Found, Unpacking, int, list[str]]]()  # with the index in the job, and the possible names
     for file in files:
         blocks = list["Block"]()
         try:
             blocks = _blocks(file.source)
         except Exception as problem:
             account.fail(file.source, reason_of(problem))
-            unreadable.add(file)  # its names stay taken: those of others do not depend on what can be read
+            unreadable.add(file)  # its names stay reserved, so that other names do not depend on it
         for block in blocks or (None,):
             jobs.append(job := Unpacking(file.source, block, {}))
             if block is None:
@@ -155,19 +142,19 @@ def _jobs(files: list[Found], output: Place, only: str | None, account: Account)
             else:
                 pictures += [(file, job, i, _candidates_in_pack(file, name)) for i, name in enumerate(block.names)]
     inputs, matching = {file.identity for file in files}, Counter[Found]()
-    for (file, job, place, _), name in zip(pictures, distinct([names for *_, names in pictures]), strict=True):
+    for (file, job, index, _), name in zip(pictures, distinct([names for *_, names in pictures]), strict=True):
         if file in unreadable:
             continue
-        if job.block is not None and only is not None and not fnmatchcase(job.block.names[place], only):
+        if job.block is not None and only is not None and not fnmatchcase(job.block.names[index], only):
             continue
         matching[file] += 1
         if name is None:
-            account.fail(job.title(place), "another input would become the same file; take it alone.")
+            account.fail(job.title(index), "another input has the same output; run it separately.")
         elif is_one_of(output / name, inputs):
-            message = f"it would replace {output / name}, which is to be read; name another folder."
-            account.fail(job.title(place), message)
+            message = f"it would replace {output / name}, which is also an input; choose another folder."
+            account.fail(job.title(index), message)
         else:
-            job.targets[place] = output / name
+            job.targets[index] = output / name
     for file in files:
         if file not in unreadable and not matching[file]:
             count = sum(of == file for of, *_ in pictures)
@@ -175,17 +162,17 @@ def _jobs(files: list[Found], output: Place, only: str | None, account: Account)
     return [job for job in jobs if job.targets]
 
 
-def _to_one_file(jobs: list[Unpacking], target: Place) -> list[Unpacking]:
-    """The only picture of the jobs with another target. Raises OutputError if there are several."""
+def _to_one_file(jobs: list[Unpacking], target: Location) -> list[Unpacking]:
+    """Set the target of the only picture of the jobs. Raises OutputError if there are several pictures."""
     if sum(len(job.targets) for job in jobs) > 1:
         raise OutputError(
-            f"{target} is one file; name a folder for several pictures, or choose one of a pack by --only."
+            f"{target} is one file; several pictures need a folder as --output, or choose one of a pack with --only."
         )
     return [replace(job, targets=dict.fromkeys(job.targets, target)) for job in jobs]
 
 
-def _blocks(path: Place) -> "list[Block]":
-    """The blocks of a pack; none of another file. Raises OmegaError if the file cannot be read."""
+def _blocks(path: Location) -> "list[Block]":
+    """The blocks of a pack; an empty list for other files. Raises OmegaError if the file cannot be read."""
     from omega_core.file_io import opened
     from omega_core.format.header import PACK_MAGIC
     from omega_core.format.packs import is_pack, read_index
@@ -200,7 +187,7 @@ def _blocks(path: Place) -> "list[Block]":
 
 
 def _candidates_in_pack(pack: Found, name: str) -> list[str]:
-    """The possible paths of a picture of a pack, the best first: see `candidates`."""
+    """The possible paths of a picture in a pack, in order of preference: see `candidates`."""
     stem, whole = pack.relative.stem, pack.relative.name
     folder = pack.relative.as_posix().removesuffix(whole)
     best = f"{folder}{whole if stem in ('.', '..') else stem}/"  # `...omega` must not lead to the folder above
@@ -213,16 +200,16 @@ class DecompressWorker:
     """Decompresses files, as a worker of `carry_out`.
 
     model: the model for all files, or the models that the files name.
-    partial: whether to decode what is there of files that break off.
-    preview: a folder for pictures of growing parts of the file, if previews are wanted.
+    partial: whether to decode incomplete files as far as they go.
+    preview: the folder for previews of growing parts of the file; None to write no previews.
     output: the folder of the pictures.
-    existing: what is done with pictures that exist.
+    existing: what to do with pictures that exist.
     """
 
     model: LazyModel
     partial: bool
-    preview: Place | None
-    output: Place
+    preview: Location | None
+    output: Location
     existing: Existing
 
     @property
@@ -244,7 +231,7 @@ class DecompressWorker:
             if self.preview is None:
                 data = read_coded(file)
                 if is_pack(data):
-                    raise OmegaError("a pack cannot be read from standard input; name its file.")
+                    raise OmegaError("a pack cannot be read from standard input: use the path of its file.")
                 picture = self.model.of(Header.parse(data).fingerprint).decompress(data, partial=self.partial)
             else:
                 name = "stdin" if job.source == STANDARD_INPUT else job.source.stem
@@ -267,13 +254,13 @@ class DecompressWorker:
         if len(pictures) != len(block.names):
             raise OmegaError(f"the block has {len(pictures)} pictures, not {len(block.names)}.")
         done = Done()
-        for place, target in job.targets.items():
+        for index, target in job.targets.items():
             try:
-                write_result(target, png(pictures[place]), self.existing)
+                write_result(target, png(pictures[index]), self.existing)
             except Exception as problem:
                 if stops_all(problem):
                     raise
-                done.fail([job.title(place)], problem)
+                done.fail([job.title(index)], problem)
             else:
                 done.pictures += 1
         return done

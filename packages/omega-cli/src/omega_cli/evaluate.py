@@ -1,4 +1,4 @@
-"""`omega evaluate`: rate and distortion of models, codecs to compare with and published curves."""
+"""`omega evaluate`: rate and distortion of models, baseline codecs and published curves."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from omega_cli import completions
+from omega_cli import completions, options
 from omega_cli.account import Account
 from omega_cli.evaluate_subjects import codecs_by_name, models_by_name, with_coders
 from omega_cli.evaluate_workers import EvaluateWorker, Measuring
@@ -19,22 +19,10 @@ from omega_cli.executors.cluster import Cluster, Executor, cluster_of
 from omega_cli.input_files import Input, find_files
 from omega_cli.logs import show
 from omega_cli.messages import many, say
-from omega_cli.options import (
-    Device,
-    Effort,
-    ExecutorAddress,
-    ExecutorName,
-    MaxPixels,
-    Quiet,
-    SkipExisting,
-    Verbose,
-    WorkersForPictures,
-    omega_train_for,
-)
 from omega_cli.output_files import local_output_option
 from omega_cli.worker_pool import carry_out, process_count
 from omega_core.errors import OmegaError
-from omega_core.places import Place, place_of
+from omega_core.locations import Location, location_of
 from omega_core.processes import share
 
 if TYPE_CHECKING:
@@ -43,11 +31,11 @@ if TYPE_CHECKING:
 
 SHOWN = 4
 """Pictures in the gallery of the report."""
-_SIZE = 1 << 19  # of a picture that takes longer to measure than a process to start
+_SIZE = 1 << 19  # bytes of pictures that take longer to measure than a process takes to start
 
 
 class Counted(StrEnum):
-    """The bits of a picture that a rate counts: the whole file, its stream, or the estimate of the prior."""
+    """The bits that a rate counts: the whole file, its stream without headers, or the estimate of the prior."""
 
     file = "file"
     stream = "stream"
@@ -56,7 +44,8 @@ class Counted(StrEnum):
 
 def evaluate(
     images: Annotated[
-        list[Input], typer.Option(parser=place_of, metavar="PATH", help="A picture, or a folder of them, or its URL.")
+        list[Input],
+        typer.Option(parser=location_of, metavar="PATH", help="A picture, a folder of pictures, or the URL of one."),
     ],
     output: Annotated[
         Path,
@@ -67,70 +56,93 @@ def evaluate(
         typer.Option(
             metavar="MODEL",
             autocompletion=completions.models,
-            help="A model, named as for `omega compress`; several times for several. [env var: OMEGA_MODEL, for one]",
+            help=f"{options.MODELS} May be repeated. [env var: OMEGA_MODEL, for a single model]",
         ),
     ] = None,
-    channels: Annotated[str | None, typer.Option(help="Such as 4,8,16; all or 24 if not given.")] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COUNTS",
+            help="Channel counts to measure, such as 4,8,16. Default: all (up to 32 channels), otherwise about 24.",
+        ),
+    ] = None,
     coder: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="CODER",
             autocompletion=completions.components("coder"),
-            help="Other than the models' own; several times for several.",
+            help="Measure with this entropy coder instead of the coder of the model. May be repeated.",
         ),
     ] = None,
-    effort: Effort = 0,
+    effort: options.Effort = 0,
     against: Annotated[
         str,
         typer.Option(
+            metavar="CODECS",
             autocompletion=completions.several(completions.components("codec")),
-            help="Codecs to compare with, such as jpeg,webp: see `omega list codec`.",
+            help="Comma-separated codecs to compare with, such as jpeg,webp: see `omega list codec`.",
         ),
     ] = "",
     codec_option: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME.OPTION=VALUE", help="As `omega list codec NAME` shows; can be repeated."),
+        typer.Option(
+            metavar="NAME.OPTION=VALUE", help="Set an option that `omega list codec NAME` shows. May be repeated."
+        ),
     ] = None,
     overlay: Annotated[
-        list[Path] | None, typer.Option(help="A CSV or JSON file of published points, such as one of CompressAI.")
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A CSV or JSON file with published points to plot, such as one of CompressAI. May be repeated.",
+        ),
     ] = None,
-    rate: Annotated[Counted, typer.Option(help="What plots and BD-rates count.")] = Counted.file,
+    rate: Annotated[
+        Counted,
+        typer.Option(
+            help="Which size plots and BD-rates use: whole files, the stream without headers, or the estimate of the"
+            " prior."
+        ),
+    ] = Counted.file,
     metrics: Annotated[
         str,
         typer.Option(
-            help="Of psnr, ssim, ms_ssim and, with the extra omega-train[metrics], psnr_hvs_m and ssimulacra2."
-            " PSNR is always measured; alone it takes a fraction of the time."
+            metavar="METRICS",
+            help="Comma-separated metrics: psnr, ssim, ms_ssim and, with the extra omega-train[metrics], psnr_hvs_m and"
+            " ssimulacra2. PSNR is always measured; alone it is several times as fast.",
         ),
     ] = "psnr,ssim,ms_ssim",
-    save_images: Annotated[bool, typer.Option("--save-images", help="Keep originals and reconstructions.")] = False,
+    save_images: Annotated[
+        bool, typer.Option("--save-images", help="Also write originals and decoded pictures to the output folder.")
+    ] = False,
     no_cache: Annotated[
         bool,
-        typer.Option(
-            "--no-cache", help="Encode with other codecs again, instead of taking their measurements from the cache."
-        ),
+        typer.Option("--no-cache", help="Measure other codecs again instead of reading measurements from the cache."),
     ] = False,
-    workers: WorkersForPictures = None,
-    executor: ExecutorName = Executor.local,
-    executor_address: ExecutorAddress = None,
-    max_pixels: MaxPixels = None,
-    device: Device = "auto",
-    skip_existing: SkipExisting = False,
+    workers: options.WorkersForPictures = None,
+    executor: options.ExecutorName = Executor.local,
+    executor_address: options.ExecutorAddress = None,
+    max_pixels: options.MaxPixels = None,
+    device: options.Device = "auto",
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Keep measurements of an interrupted run, and measure the rest.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the report of another evaluation in the folder.")
     ] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
-    """Measure rate, PSNR, SSIM and MS-SSIM of pictures decoded from their files; draw curves and a report.
+    """Measure the rate and quality of models and other codecs on pictures, and write curves and a report.
 
-    Several processes that torchrun or srun started share the pictures.
+    If started by torchrun or srun, each process takes its share of the pictures.
     """
     show(quiet=quiet, verbose=verbose)
     if len(images) > 1:
-        raise OmegaError("--images is one picture or one folder: put several into one folder.")
+        raise OmegaError("--images takes one picture or one folder: put several pictures into one folder.")
     account = evaluate_on(
         images[0],
         output,
-        model or [name for name in [os.environ.get("OMEGA_MODEL")] if name],  # typer would split it at spaces
+        model or [name for name in [os.environ.get("OMEGA_MODEL")] if name],  # typer would split the value at spaces
         counts=_numbers(channels),
         coders=coder or (),
         effort=effort,
@@ -154,7 +166,7 @@ def evaluate(
 
 
 def evaluate_on(
-    images: Place,
+    images: Location,
     output: Path,
     model_paths: Sequence[str],
     *,
@@ -177,31 +189,31 @@ def evaluate_on(
     together: bool = False,
     cluster: Cluster | None = None,
 ) -> Account:
-    """Evaluate models and codecs to compare with; return the account of this process's pictures.
+    """Evaluate models and baseline codecs; return the account of the pictures of this process.
 
-    The arguments are those of the command `evaluate`, after parsing.
+    The arguments are the parsed options of the command `evaluate`.
 
-    counts: numbers of channels to measure; those of `Model.channel_counts` if empty.
-    effort: of the models, from 0 to 3; above 0 every number of channels has a file of its own.
-    codecs: names of codecs to compare with.
+    counts: numbers of channels to measure; `Model.channel_counts` if empty.
+    effort: encoding effort of the models, from 0 to 3; above 0, a separate file is encoded for each number of channels.
+    codecs: names of baseline codecs.
     codec_options: their options, such as "webp.method=4".
     metrics: psnr, ssim, ms_ssim, psnr_hvs_m, ssimulacra2; the first three if empty.
-    cache: whether measurements of codecs to compare with are taken from the cache.
+    cache: whether to read measurements of baseline codecs from the cache.
     overwrite: whether the report of another evaluation in the folder may be replaced.
     overlays: CSV or JSON files of published points.
-    together: whether to share the pictures with the other processes of a launch.
-    cluster: measures the pictures, instead of processes of this machine.
+    together: whether to share the pictures with the other processes of a launch by torchrun or srun.
+    cluster: the cluster that measures the pictures; None for local processes.
 
-    Raises OmegaError for settings that cannot be evaluated.
+    Raises OmegaError for invalid settings.
     """
-    with omega_train_for("evaluation"):
+    with options.omega_train_for("evaluation"):
         from omega_train.evaluation.overlays import read_overlay
         from omega_train.evaluation.report import claim
     from omega_core.format.rate_control import Rate
     from omega_core.images.pictures import MAX_PIXELS
 
     if effort and rate == "estimated":
-        raise OmegaError("a search by --effort gives no estimated rate: leave out --effort, or name another --rate.")
+        raise OmegaError("--effort gives no estimated rate: leave out --effort, or choose another --rate.")
     metrics, counts = _known(metrics), counts or []
     against = codecs_by_name(codecs, codec_options)
     published = [point for path in overlays for point in read_overlay(path)]
@@ -225,24 +237,24 @@ def evaluate_on(
     alone = len(mine) < len(jobs) or any(_on_gpu(model()) for model, _ in models.values())
     cached = _measure(worker, mine, workers, account, alone=alone, kept=skip_existing, quiet=quiet, cluster=cluster)
     good = [job for job in jobs if job.target.exists()]
-    # of several processes, the last one does
+    # of several processes, the last one writes the report
     if good and all(job.target.exists() or job.failed.exists() for job in jobs):
         remarks, points = _finish(output, good, worker, published, made_with, rate)
-        if cached:  # by this process
+        if cached:  # counts only the pictures of this process
             remarks.append(
-                f"other codecs did not encode again {many(cached, 'time')}, as the cache has what was measured:"
-                " --no-cache measures it again."
+                f"{many(cached, 'measurement')} of other codecs came from the cache: --no-cache repeats them."
             )
         if not quiet:
             for remark in remarks:
                 say(f"note: {remark}", err=True)
             _print_points(points, metrics)
+            say(f"report: {output / 'report.html'}")
     account.say_left_out()
     return account
 
 
 def _known(metrics: Sequence[str]) -> list[str]:
-    """Metrics in their usual order, or the usual ones if there are none. Raises OmegaError for one that cannot be."""
+    """Sort metrics, or return the defaults if there are none. Raises OmegaError for unknown or unavailable metrics."""
     from omega_train.evaluation.perceptual import check_metric
     from omega_train.evaluation.quality import DEFAULT_METRICS, METRICS
 
@@ -255,7 +267,7 @@ def _known(metrics: Sequence[str]) -> list[str]:
 
 
 def _made_with(worker: EvaluateWorker) -> dict[str, Any]:
-    """All that measurements depend on, beside the pictures, for JSON."""
+    """Everything that measurements depend on, except for the pictures, for JSON."""
     from importlib.metadata import version
 
     return {
@@ -274,8 +286,8 @@ def _made_with(worker: EvaluateWorker) -> dict[str, Any]:
     }
 
 
-def _jobs(images: Place, output: Path, made_with: dict[str, Any], account: Account) -> list[Measuring]:
-    """A job for each picture. Its file of measurements is named after its content and all that these depend on."""
+def _jobs(images: Location, output: Path, made_with: dict[str, Any], account: Account) -> list[Measuring]:
+    """Plan a job for each picture. The name of its file of measurements depends on the picture and on `made_with`."""
     from hashlib import sha256
 
     from omega_core.images.reading import is_picture_file
@@ -284,12 +296,12 @@ def _jobs(images: Place, output: Path, made_with: dict[str, Any], account: Accou
 
     parts = output / PARTS / sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
     found = list(find_files([images], is_picture_file, account))
-    shown = {place * len(found) // SHOWN for place in range(SHOWN)}  # evenly spaced
+    shown = {number * len(found) // SHOWN for number in range(SHOWN)}  # evenly spaced
     jobs = []
-    for place, file in enumerate(found):
+    for index, file in enumerate(found):
         relative = Path(file.relative)
         name = digest(os.fsencode(relative) + digest_of_file(file.source)).hex()
-        jobs.append(Measuring(file.source, relative, parts / f"{name}.csv", place in shown))
+        jobs.append(Measuring(file.source, relative, parts / f"{name}.csv", index in shown))
     return jobs
 
 
@@ -304,10 +316,10 @@ def _measure(
     quiet: bool,
     cluster: Cluster | None,
 ) -> int:
-    """Measure pictures, and return how often the cache had what a codec would have measured.
+    """Measure pictures, and return the number of measurements that came from the cache.
 
-    workers: the number of processes. alone: whether one is enough, if none is given.
-    kept: whether measurements that are there are not made again.
+    workers: the number of processes. alone: whether to use one process if `workers` is None.
+    kept: whether to keep existing measurements.
     """
     from omega_core.file_io import write_whole
 
@@ -329,21 +341,21 @@ def _measure(
 
 
 def _worth(jobs: list[Measuring]) -> int:
-    """How many processes are worth their start: one for half a megabyte of pictures, as one at a URL counts as."""
+    """The useful number of processes: one per 512 KiB of pictures. A picture at a URL counts as 512 KiB."""
     sizes = (job.source.stat().st_size if isinstance(job.source, Path) else _SIZE for job in jobs)
     return sum(sizes) // _SIZE
 
 
 def _on_gpu(model: "Model") -> bool:
-    """Whether a model computes on another device than the CPU, which several processes would share."""
-    device = getattr(model.files.codec, "device", None)  # which runtimes other than torch do not have
+    """Whether a model runs on a device other than the CPU, which several processes would have to share."""
+    device = getattr(model.files.codec, "device", None)  # runtimes other than torch have no device
     return device is not None and device.type != "cpu"
 
 
 def _finish(
     output: Path, jobs: list[Measuring], worker: EvaluateWorker, published: Any, made_with: dict[str, Any], rate: str
 ) -> "tuple[list[str], list[Point]]":
-    """Write the report of all measurements, and return remarks about them and their means."""
+    """Write the report of all measurements. Return remarks about them, and their means."""
     from omega_train.evaluation.measurements import read_measurements, summarize
     from omega_train.evaluation.report import write_report
 
@@ -373,7 +385,7 @@ _COLUMNS = {  # heading, and decimals
 
 
 def _print_points(points: "Sequence[Point]", metrics: Sequence[str]) -> None:
-    """Print a table with a row for each codec and setting, and a column for each metric beside PSNR."""
+    """Print a table with a row for each codec and setting, and a column for each metric."""
     width = max(len(point.codec) for point in points)
     columns = {metric: of for metric, of in _COLUMNS.items() if metric in metrics}
     headings = "".join(f"  {heading:>7}" for heading, _ in columns.values())

@@ -1,23 +1,27 @@
-"""The models and codecs of an evaluation, by the names that they have in its tables and files."""
+"""The models and codecs of an evaluation, by their names in tables and files."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from omega_cli.options import LazyCodec, LazyModel, parsed_options
 from omega_core.errors import OmegaError
+from omega_core.locations import location_of
 from omega_core.names import as_text
-from omega_core.places import place_of
 
 
 def models_by_name(paths: Sequence[str], max_pixels: int | None, device: str, quiet: bool) -> dict[str, LazyModel]:
-    """Models by their names: those of their files, or of their folders where a file is called model.safetensors."""
+    """Models by name: the stem of the file, or the name of its folder if the file is called model.safetensors."""
     from omega_core.codec.model_names import split_fingerprint
 
-    places = [place_of(split_fingerprint(path)[0]).resolve() for path in paths]
-    if twice := next((path for path, place in zip(paths, places, strict=True) if places.count(place) > 1), None):
+    locations = [location_of(split_fingerprint(path)[0]).resolve() for path in paths]
+    if twice := next(
+        (path for path, location in zip(paths, locations, strict=True) if locations.count(location) > 1), None
+    ):
         raise OmegaError(f"the model {twice} is given twice.")
-    short = [as_text(Path(place.parent.name if place.stem == "model" else place.stem)) for place in places]
-    long = [as_text(Path(str(place.parent / place.stem).replace("://", "/"))) for place in places]
+    short = [
+        as_text(Path(location.parent.name if location.stem == "model" else location.stem)) for location in locations
+    ]
+    long = [as_text(Path(str(location.parent / location.stem).replace("://", "/"))) for location in locations]
     names = [
         name if short.count(name) == 1 else other.strip("/").replace("/", "-")
         for name, other in zip(short, long, strict=True)
@@ -26,7 +30,7 @@ def models_by_name(paths: Sequence[str], max_pixels: int | None, device: str, qu
 
 
 def with_coders(models: dict[str, LazyModel], coders: Sequence[str]) -> dict[str, tuple[LazyModel, str | None]]:
-    """Each model with each coder, whose name is then a part of the model's; with its own coder if none is given."""
+    """Each model with each coder, named MODEL-CODER; or with its own coder if there are no coders."""
     if not coders:
         return {name: (model, None) for name, model in models.items()}
     if twice := next((coder for coder in coders if coders.count(coder) > 1), None):
@@ -35,9 +39,9 @@ def with_coders(models: dict[str, LazyModel], coders: Sequence[str]) -> dict[str
 
 
 def codecs_by_name(names: Sequence[str], texts: Sequence[str]) -> dict[str, LazyCodec]:
-    """Codecs to compare with by their names in tables and files, which have a hyphen for the slash.
+    """Baseline codecs by their names in tables and files, in which a hyphen replaces the slash.
 
-    names: of codecs, bare or qualified. texts: options such as "webp.method=4".
+    names: bare or qualified names of codecs. texts: options such as "webp.method=4".
 
     Raises OmegaError for unknown codecs and options, and for a codec that is given twice.
     """

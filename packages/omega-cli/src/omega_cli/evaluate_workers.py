@@ -1,4 +1,4 @@
-"""Measuring pictures with models and codecs to compare with: the jobs of `omega evaluate`, and what does them."""
+"""The jobs and workers of `omega evaluate`, which measure pictures with models and baseline codecs."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from omega_cli.jobs import Done
 from omega_cli.options import LazyCodec, LazyModel
+from omega_core.locations import Location
 from omega_core.names import as_text
-from omega_core.places import Place
 
 if TYPE_CHECKING:
     from omega_core.images.pictures import Pixels
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 class Measuring:
     """A picture to measure.
 
-    source: its file.
-    relative: its path in the folder of pictures.
-    target: the CSV file for its measurements.
-    shown: whether the gallery of the report shows it.
+    source: the file of the picture.
+    relative: the path of the picture in the folder of pictures.
+    target: the CSV file for the measurements.
+    shown: whether the gallery of the report shows the picture.
     """
 
-    source: Place
+    source: Location
     relative: Path
     target: Path
     shown: bool
 
     @property
     def names(self) -> tuple[str]:
-        """The picture, for messages."""
+        """The name of the picture, for messages."""
         return (str(self.source),)
 
     @property
     def image(self) -> str:
-        """Its name in tables."""
+        """The name of the picture in tables."""
         return as_text(self.relative)
 
     @property
     def page(self) -> Path:
-        """The JSON file for what the gallery shows of it."""
+        """The JSON file with the data of the picture for the gallery."""
         return self.target.with_suffix(".json")
 
     @property
     def done(self) -> bool:
-        """Whether all of it is there."""
+        """Whether all files of the job exist."""
         return self.target.exists() and (self.page.exists() or not self.shown)
 
     @property
@@ -59,18 +59,18 @@ class Measuring:
 
 @dataclass
 class EvaluateWorker:
-    """Measures pictures with all models and codecs to compare with, as a worker of `carry_out`.
+    """Measures pictures with all models and baseline codecs, as a worker of `carry_out`.
 
-    models: by name, each with the coder of its files; None is the coder of the model.
-    against: codecs to compare with, by name.
-    channels: the numbers of channels to measure; those of `Model.channel_counts` if empty.
-    effort: of the models, for a file at each number of channels; 0 for prefixes of one file.
+    models: models by name, each with the coder of its files; None is the coder of the model.
+    against: baseline codecs by name.
+    channels: the numbers of channels to measure; `Model.channel_counts` if empty.
+    effort: encoding effort of the models, with a file for each number of channels; 0 measures prefixes of one file.
     metrics: the metrics to measure.
     max_pixels: the largest number of pixels of a picture.
     pictures: the folder for originals and reconstructions, or None to write none.
-    cache: whether measurements of `against` are taken from the cache where pixels are not needed; it keeps them anyway.
+    cache: whether measurements of `against` are read from the cache if pixels are not needed. They are always stored.
 
-    A picture that one of them cannot code is measured with none: their means would be over different pictures.
+    A picture fails for all codecs if one of them cannot code it, so that all means are over the same pictures.
     """
 
     models: dict[str, tuple[LazyModel, str | None]]
@@ -89,7 +89,7 @@ class EvaluateWorker:
         return "omega_train.evaluation.measurements", *sorted(of_models)
 
     def __call__(self, job: Measuring) -> Done:
-        """Write the measurements of a picture. `Done.made` tells of how many codecs the cache had them.
+        """Write the measurements of a picture. `Done.made` is the number of codecs whose measurements were cached.
 
         Raises OmegaError.
         """
@@ -110,7 +110,7 @@ class EvaluateWorker:
         return Done(pictures=1, made=sum(not each.decoded for each in coded))
 
     def _through_models(self, image: str, pixels: "Pixels") -> "Iterator[Coded]":
-        """Yield what each model makes of a picture."""
+        """Yield the decoded pictures and measurements of each model."""
         from omega_train.evaluation.gallery import Coded
         from omega_train.evaluation.measurements import measure, through_model
 
@@ -119,9 +119,9 @@ class EvaluateWorker:
             yield Coded(name, decoded, measure(name, image, pixels, decoded, self.metrics))
 
     def _through_codecs(self, image: str, pixels: "Pixels", needed: bool) -> "Iterator[Coded]":
-        """Yield what each codec to compare with makes of a picture; without pixels if the cache has the rest.
+        """Yield the decoded pictures and measurements of each baseline codec.
 
-        needed: whether pixels are needed.
+        needed: whether decoded pictures are needed; otherwise, they are left out for cached measurements.
         """
         from omega_train.evaluation.gallery import Coded
         from omega_train.evaluation.measurement_cache import CachedMeasurements

@@ -1,4 +1,4 @@
-"""`omega export-web`: the folder that a site copies to show `.omega` files."""
+"""`omega export-web`: writes the folder that a website needs to show `.omega` files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,17 +15,16 @@ def export_web(
     model: Annotated[
         str,
         typer.Argument(
+            metavar="MODEL",
             autocompletion=completions.models,
-            help="A model of `omega models`, a file that `omega train` wrote, or a folder of `omega export-onnx`.",
+            help="A model name (see `omega models`), a .safetensors file or URL, or a folder written by `omega"
+            " export-onnx`.",
         ),
     ],
-    output: Annotated[
-        Path,
-        local_output_option("The folder to make, or an empty one."),
-    ],
+    output: Annotated[Path, local_output_option("A new or empty folder.")],
     runtime: Runtime = None,
 ) -> None:
-    """Write the folder that shows .omega files in any browser: the element <omega-img>, a model and onnxruntime-web."""
+    """Write what a website needs to show .omega files: the element <omega-img>, a model and onnxruntime-web."""
     check_new_folder(output)
     from omega_cli.web_files import decoder_files
     from omega_cli.web_models import browser_files, exported_folder

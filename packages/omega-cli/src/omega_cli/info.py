@@ -1,18 +1,17 @@
-"""`omega info`: what is in an `.omega` file or a model, without torch."""
+"""`omega info`: shows the contents of an `.omega` file or a model, without PyTorch."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from omega_cli import completions
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
-from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_place, opened_input
+from omega_cli.input_files import STANDARD_INPUT, Input, find_files, input_argument, opened_input
 from omega_cli.messages import say, say_json
 from omega_cli.options import AsJson
+from omega_core.errors import ModelFileError, OmegaError
+from omega_core.locations import Location, Url
 from omega_core.names import printable
-from omega_core.places import Place, Url
 
 if TYPE_CHECKING:
     from omega_core.codec.description import Description
@@ -21,16 +20,15 @@ if TYPE_CHECKING:
 def info(
     file: Annotated[
         Input,
-        typer.Argument(
-            parser=input_place,
+        input_argument(
+            "An .omega file, a model file or model name, a folder, or a URL; - reads standard input.",
             metavar="FILE",
             autocompletion=completions.models,
-            help="An .omega file or a model, or a folder of them, or a URL; a model by its name; - for standard input.",
         ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show what is in an .omega file or a model, or in all those of a folder."""
+    """Show what an .omega file or a model contains; for a folder, a line for each file."""
     if file != STANDARD_INPUT:
         file = _named(file)
     if file.is_dir():
@@ -44,15 +42,18 @@ def info(
         say_json(facts)
         return
     card = facts.pop("card", "")
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
+    for name in ("recipe", "versions"):  # long; only in JSON
+        facts.pop(name, None)
+    lines = {name.replace("_", " "): value for name, value in _joined(facts).items()}
+    width = max(len(name) for name in lines)
+    for name, value in lines.items():
         say(f"{name:<{width}}  {_shown(value)}")
     if card:
         say(f"\n{card.strip()}")
 
 
-def _named(given: Place) -> Place:
-    """The file of a model that is named, or whose fingerprint is given; else what is given, be it there or not."""
+def _named(given: Location) -> Location:
+    """The file of a model that is given by its name or with a fingerprint; otherwise the path itself."""
     from omega_core.codec.model_names import model_path, split_fingerprint
     from omega_core.plugins.registry import registry
 
@@ -63,8 +64,8 @@ def _named(given: Place) -> Place:
     return model_path(given) if registry().models(given.as_posix()) else given
 
 
-def about(file: Place) -> dict[str, Any]:
-    """What is in a file, a pack or a model. Raises OmegaError."""
+def about(file: Location) -> dict[str, Any]:
+    """The contents of a file, a pack or a model. Raises OmegaError."""
     from omega_core.file_io import read_whole
     from omega_core.format.facts import describe
     from omega_core.format.header import MAGIC
@@ -75,13 +76,18 @@ def about(file: Place) -> dict[str, Any]:
             return _about_model(file)
         first = read_whole(file, first=len(MAGIC))
         if not (is_pack(first) or first == MAGIC or file.suffix.lower() == ".omega"):
-            return _about_model(file)
+            try:
+                return _about_model(file)
+            except ModelFileError as problem:
+                if file.suffix.lower() == ".safetensors":
+                    raise
+                raise OmegaError(f"{file} is neither an .omega file nor a model.") from problem
     with opened_input(file) as stream:
         return describe(read_coded(stream))
 
 
-def _about_folder(folder: Place, as_json: bool) -> None:
-    """A row for each file; one that cannot be read is named, and does not stop the others."""
+def _about_folder(folder: Location, as_json: bool) -> None:
+    """Print a line for each file, and an error for each file that cannot be read."""
     account = Account()
     rows = {}
     for found in find_files([folder], lambda path: path.suffix.lower() in (".omega", ".safetensors"), account):
@@ -94,14 +100,15 @@ def _about_folder(folder: Place, as_json: bool) -> None:
         say_json(rows)
     else:
         for name, facts in rows.items():
-            size = facts["size"] if "size" in facts else f"{facts['pictures']} pictures" if "pictures" in facts else ""
-            said = f"{size} {facts['mode']}, {facts['bytes']} bytes" if size else f"channels {facts['channels']}"
+            lines = _joined(facts)
+            size = lines.get("size") or (f"{lines['pictures']} pictures" if "pictures" in lines else "")
+            said = f"{size} {lines['mode']}, {lines['bytes']} bytes" if size else f"channels {lines['channels']}"
             mark = facts.get("model") or facts["fingerprint"][:8]
             say(f"{printable(name)}: {facts['kind']}, {said}, model {mark}")
     account.close(quiet=True)
 
 
-def description_of(path: Place) -> "tuple[Description, str]":
+def description_of(path: Location) -> "tuple[Description, str]":
     """The description and the fingerprint of a model, exported or not. Raises ModelFileError."""
     from omega_core.codec.model_file import read_description
     from omega_core.codec.onnx.loading import is_exported, read_coding
@@ -112,25 +119,39 @@ def description_of(path: Place) -> "tuple[Description, str]":
     return read_description(path)
 
 
-def _about_model(path: Place) -> dict[str, Any]:
+def _about_model(path: Location) -> dict[str, Any]:
     description, fingerprint = description_of(path)
     values = asdict(description)
     fewest = description.channels_min + 1 if description.adaptive else description.channels
     return {
         "kind": "exported model" if path.is_dir() else "model",
-        "fingerprint": fingerprint,
         "about": values["text"],
+        "fingerprint": fingerprint,
+        "channels_min": fewest,
+        "channels": description.channels,
+        "symbols": values["alphabet"],
+        "latent_channels": values["latent_channels"],
         "architecture": values["architecture"],
         "quantizer": values["quantizer"],
         "prior": values["prior"],
         "coder": values["coder"],
-        "latent channels": values["latent_channels"],
-        "channels": f"{fewest} to {description.channels}" if description.adaptive else str(description.channels),
-        "symbols": values["alphabet"],
         "recipe": values["recipe"],
         "versions": values["versions"],
         "card": values["card"],
     }
+
+
+def _joined(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts for people: sides and limits of a range in one text each."""
+    found = {}
+    for name, value in facts.items():
+        if name == "width":
+            found["size"] = f"{value}×{facts['height']}"
+        elif name == "channels" and facts["channels_min"] < value:
+            found["channels"] = f"{facts['channels_min']} to {value}"
+        elif name not in ("height", "channels_min"):
+            found[name] = value
+    return found
 
 
 def _shown(value: Any, nested: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Jobs: what a command does with each of its inputs, the workers that do them, and the results."""
+"""Jobs, one or more inputs of a command each, the workers that do them, and their results."""
 
 import time
 import traceback
@@ -14,11 +14,11 @@ from omega_core.errors import OmegaWarning
 
 
 class Task(Protocol):
-    """A job. It may have a method `parts()`: the jobs it is made of, to be tried one by one where a process dies."""
+    """A job. It may have a method `parts()` that returns smaller jobs, which are tried one by one if a process dies."""
 
     @property
     def names(self) -> Sequence[str]:
-        """The inputs that the job is about, for messages and for the account of a run."""
+        """The names of the inputs of the job, for messages and for the account of a run."""
 
 
 TaskType = TypeVar("TaskType", bound=Task)
@@ -26,9 +26,9 @@ TaskType = TypeVar("TaskType", bound=Task)
 
 @dataclass(frozen=True)
 class Problem:
-    """What went wrong, once for all inputs to which it happened.
+    """An error, with all inputs that it affected.
 
-    names: of these inputs.
+    names: the names of these inputs.
     reason: a sentence.
     """
 
@@ -40,7 +40,7 @@ class Problem:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The first name, and how many others there are."""
+    """The first name, and the number of the others."""
     return names[0] + (f" and {many(len(names) - 1, 'other')}" if len(names) > 1 else "")
 
 
@@ -49,15 +49,15 @@ class Done:
     """The result of a job, or the sum of several results.
 
     pictures: number of pictures that were processed without an error.
-    bytes_in, bytes_out, pixels: sizes of their inputs and outputs, and their pixels.
+    bytes_in, bytes_out, pixels: the sizes of their inputs and outputs in bytes, and their number of pixels.
     problems: the errors of inputs that failed.
     remarks: warnings.
-    made: a result that is passed to the caller, such as the blocks of a pack.
-    names: the inputs that the job was about.
-    traces: where exceptions come from that are mistakes in the program.
-    exhausted: whether memory ran out, so that the job may succeed while no other one runs.
-    seconds: the time that the job took.
-    logged: lines of the log, of a process that cannot print them.
+    made: a result for the caller, such as the blocks of a pack.
+    names: the names of the inputs of the job.
+    traces: tracebacks of exceptions that indicate a bug.
+    exhausted: whether memory ran out; the job may then succeed while no other job runs.
+    seconds: the duration of the job.
+    logged: log lines of a process that cannot print them.
     """
 
     pictures: int = 0
@@ -75,12 +75,12 @@ class Done:
 
     @property
     def line(self) -> str:
-        """What was done, for the log."""
+        """A line for the log: names, sizes and duration."""
         sizes = f"{self.bytes_in} → {self.bytes_out} bytes, " if self.bytes_out else ""
         return f"{_listed(self.names)}: {sizes}{self.seconds:.2f} s"
 
     def add(self, other: "Done") -> None:
-        """Add the numbers and messages of another result; `made` is left to the caller."""
+        """Add the numbers and messages of another result, except `made`, which the caller must combine."""
         self.pictures += other.pictures
         self.bytes_in += other.bytes_in
         self.bytes_out += other.bytes_out
@@ -91,7 +91,7 @@ class Done:
         self.logged += other.logged
 
     def fail(self, names: Sequence[str], problem: BaseException) -> None:
-        """Add what went wrong with some inputs of the job."""
+        """Add an error that affects some inputs of the job."""
         self.problems.append(Problem(tuple(names), reason_of(problem)))
         self.exhausted |= is_memory(problem)
         if is_foreign(problem):
@@ -99,13 +99,13 @@ class Done:
 
 
 Worker: TypeAlias = Callable[[TaskType], Done]
-"""Does a job of `carry_out`. Other processes receive it by pickle, once each; it loads models with its first job.
+"""Does a job of `carry_out`. Each other process receives a pickled copy once. Models are loaded with the first job.
 
-Any exception is an error of this job alone, except an OutputError because of a full disk and the like, which stops all
-jobs. Its process may end without `atexit`.
+An exception is an error of this job only, except for those of `stops_all`, such as a full disk, which end the run. The
+process may end without running `atexit` functions.
 
-It may have an attribute `imports`: the names of modules that it needs and that take long to import. They are imported
-before processes are forked, so importing them starts no thread and uses no GPU.
+It may have an attribute `imports` with the names of modules that it needs and that are slow to import. They are
+imported before processes are forked, so importing them must not start a thread or use a GPU.
 """
 
 
@@ -114,7 +114,7 @@ def do_job(worker: Worker[TaskType], job: TaskType) -> Done:
     began = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OmegaWarning)
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata: of no use to users
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # warnings about metadata, which do not help users
         try:
             done = worker(job)
         except (Exception, SystemExit) as problem:

@@ -1,4 +1,4 @@
-"""What the packages log, printed on standard error: warnings, how far a run is and, with --verbose, all they do."""
+"""Prints the logs of the packages to standard error: warnings, progress and, with --verbose, all messages."""
 
 import enum
 import logging
@@ -16,7 +16,7 @@ _PROGRESS = "omega_train.progress"
 
 
 class Shown(enum.IntEnum):
-    """Which lines are printed, each with those before it."""
+    """Which lines are printed. Each level includes the previous ones."""
 
     WARNINGS = 0
     PROGRESS = 1
@@ -32,20 +32,20 @@ class Line(NamedTuple):
 
 
 class _Chosen(logging.Handler):
-    """Takes the lines of all packages that are to be shown."""
+    """Handles the lines of all packages up to a level."""
 
     def __init__(self, shown: Shown) -> None:
         super().__init__()
         self.shown = shown
 
     def filter(self, record: logging.LogRecord) -> bool:
-        told = Shown.PROGRESS if record.name == _PROGRESS else Shown.ALL
-        needed = Shown.WARNINGS if record.levelno >= logging.WARNING else told
-        return self.shown >= needed
+        if record.levelno >= logging.WARNING:
+            return True
+        return self.shown >= (Shown.PROGRESS if record.name == _PROGRESS else Shown.ALL)
 
 
 class _Printing(_Chosen):
-    """Prints lines as the command prints its own."""
+    """Prints lines in the format of the command's own messages."""
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
@@ -59,13 +59,13 @@ class _Printing(_Chosen):
 
 
 def _without_bars() -> AbstractContextManager[None]:
-    """A context in which bars of progress are not on the terminal."""
-    tqdm = sys.modules.get("tqdm")  # there are none before it is imported
+    """A context that removes progress bars from the terminal meanwhile."""
+    tqdm = sys.modules.get("tqdm")  # before its first import, there are no bars
     return nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(sys.stderr)
 
 
 class _Collecting(_Chosen):
-    """Collects the lines of the thread that makes it."""
+    """Collects the lines of the thread that creates it."""
 
     def __init__(self, shown: Shown) -> None:
         super().__init__(shown)
@@ -82,7 +82,7 @@ _printing = _Printing(Shown.PROGRESS)
 
 @contextmanager
 def printed_logs() -> Iterator[None]:
-    """A context in which lines are printed: warnings and progress, until `show` says otherwise."""
+    """A context in which lines are printed: warnings and progress, until `show` selects another level."""
     with _added(_printing):
         _set(Shown.PROGRESS)
         yield
@@ -90,9 +90,10 @@ def printed_logs() -> Iterator[None]:
 
 @contextmanager
 def collected_logs(chosen: Shown) -> Iterator[list[Line]]:
-    """A context whose lines are collected in the list that it yields, to be printed by the command with `log_again`.
+    """Yield a list that collects the lines logged in this context. The command prints them with `log_again`.
 
-    For a process that is not the command's own, which it leaves as it was. chosen: by `shown` in the command.
+    This is for processes of a cluster, whose logging is restored afterwards. chosen: the result of `shown` in the
+    command.
     """
     collecting = _Collecting(chosen)
     with _added(collecting):
@@ -108,7 +109,7 @@ def log_again(lines: Iterable[Line]) -> None:
 
 @contextmanager
 def _added(handler: logging.Handler) -> Iterator[None]:
-    """A context in which a handler gets the lines of all packages."""
+    """A context in which a handler receives the lines of all packages."""
     logging.getLogger().addHandler(handler)
     try:
         yield
@@ -119,19 +120,19 @@ def _added(handler: logging.Handler) -> Iterator[None]:
 
 
 def show(*, quiet: bool, verbose: bool) -> None:
-    """Choose the lines that are printed, as the options say. Raises OmegaError for both of them."""
+    """Select the lines that are printed by the options. Raises OmegaError if both are given."""
     if quiet and verbose:
-        raise OmegaError("--quiet and --verbose cannot be asked for at once; take one of them.")
+        raise OmegaError("--quiet and --verbose exclude each other: use one of them.")
     _set(Shown.WARNINGS if quiet else Shown.ALL if verbose else Shown.PROGRESS)
 
 
 def shown() -> Shown:
-    """Return what is chosen, for `print_logs` in another process."""
+    """Return the selected level, for `print_logs` in another process."""
     return _printing.shown
 
 
 def print_logs(chosen: Shown) -> None:
-    """Print lines in a process that works for the command, until it ends. chosen: by `shown` in the other one."""
+    """Print lines in a worker process until it ends. chosen: the result of `shown` in the main process."""
     logging.getLogger().addHandler(_printing)
     _set(chosen)
 

@@ -1,4 +1,4 @@
-"""What is printed: text whose control characters are escaped, as a terminal would obey them."""
+"""Printing of messages, with control characters escaped so that they cannot affect the terminal."""
 
 import json
 from typing import Any
@@ -11,14 +11,14 @@ from omega_core.names import printable
 def say(text: str = "", *, err: bool = False) -> None:
     """Print text of any number of lines.
 
-    text: in which control characters other than line feeds and tabs are escaped.
+    text: control characters in it, other than line feeds and tabs, are escaped.
     err: whether to print to standard error.
     """
     typer.echo(printable(text, keep="\n\t"), err=err)
 
 
 def say_json(value: Any) -> None:
-    """Print a value as JSON, in which what JSON does not have is text."""
+    """Print a value as JSON; objects that JSON cannot represent become text."""
     say(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
@@ -33,5 +33,5 @@ def say_warning(message: str) -> None:
 
 
 def many(count: int, unit: str) -> str:
-    """A count with its unit in the right number."""
+    """Format a count with its unit, such as "1 picture" or "2 pictures"."""
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

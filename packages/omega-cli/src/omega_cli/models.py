@@ -1,4 +1,4 @@
-"""`omega models`: what models, and the recipes that make them, consist of and cost."""
+"""`omega models`: lists models and recipes, with their components, parameters and operations."""
 
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from omega_cli.listing import print_table
 from omega_cli.messages import say_json, say_warning
 from omega_cli.options import AsJson, omega_train_for
 from omega_core.errors import ComponentError, ModelFileError, OmegaError
-from omega_core.places import Url, place_of
+from omega_core.locations import Url, location_of
 
 if TYPE_CHECKING:
     from omega_core.codec.complexity import Cost
@@ -23,63 +23,81 @@ if TYPE_CHECKING:
 def models(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", autocompletion=completions.models_and_recipes, help="Models or recipes."),
+        typer.Argument(
+            metavar="NAME", autocompletion=completions.models_and_recipes, help="Models or recipes to show."
+        ),
     ] = None,
+    recipes: Annotated[
+        bool, typer.Option("--recipes", help="List the recipes for `omega train` instead of the models.")
+    ] = False,
     parameters: Annotated[
-        bool, typer.Option("--parameters", help="Count parameters, and operations for a pixel, of each part.")
+        bool, typer.Option("--parameters", help="Count the parameters and the operations per pixel of each part.")
     ] = False,
     size: Annotated[
         str | None,
-        typer.Option(help="Width×height, such as 768x512, to count operations for; implies --parameters."),
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="Count the operations for pictures of this size, such as 768x512. Implies --parameters.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models, and the recipes that make others: all that are installed, if none is named."""
+    """List the installed models and their purpose, or show models and recipes by name.
+
+    With --json alone, the list has all models and all recipes.
+    """
     sides = _sides(size)
+    counted = parameters or sides is not None
+    if names and recipes:
+        raise OmegaError("--recipes lists all recipes: leave it out, or the names.")
+    entries = _named(names) if names else _all(models=not recipes, recipes=recipes or as_json)
     rows: list[dict[str, Any]] = []
-    for entry in _named(names) if names else _all():
-        facts = _costs(entry, sides) if parameters or sides else [_about(entry)]
-        rows += [{"model": entry.name, "is": entry.what, **each} for each in facts]
+    for entry in entries:
+        facts = _costs(entry, sides) if counted else [_about(entry)]
+        rows += [{"model": entry.name, "type": entry.type, **each} for each in facts]
     if as_json:
         say_json(rows)
+    elif names or recipes or counted:
+        print_table([{key.replace("_", " "): _cell(key, row[key]) for key in row if key != "summary"} for row in rows])
     else:
-        print_table([{key: _cell(key, value) for key, value in row.items()} for row in rows])
+        print_table([{"model": row["model"], **_in_short(row)} for row in rows])
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model, which may be an exported one, or a recipe where it has no path."""
+    """A model, perhaps an exported one, or a recipe, which has no path. summary: its purpose, if it is known."""
 
     name: str
     path: Path | None = None
+    summary: str = ""
 
     @property
-    def what(self) -> str:
-        """Of these."""
+    def type(self) -> str:
+        """The word for the type of the entry."""
         if self.path is None:
             return "recipe"
         return "exported model" if self.path.is_dir() else "model"
 
 
-def _all() -> list[Entry]:
-    """The bundled models, and the recipes if omega-train is installed."""
+def _all(*, models: bool, recipes: bool) -> list[Entry]:
+    """All installed models and recipes. With `models`, recipes are left out if omega-train is not installed."""
     from omega_core.plugins.registry import registry
 
-    bundled = []
-    for each in registry().models():
+    found = []
+    for each in registry().models() if models else ():
         try:
-            bundled.append(Entry(each.name, each.path()))
+            found.append(Entry(each.name, each.path(), each.summary))
         except ModelFileError as problem:
             say_warning(str(problem))
-    if find_spec("omega_train") is None and bundled:
-        return bundled
+    if not recipes or (found and find_spec("omega_train") is None):
+        return found
     with omega_train_for("the list of recipes"):
         import omega_train
-    return bundled + [Entry(name) for name in omega_train.recipe_names()]
+    return found + [Entry(name) for name in omega_train.recipe_names()]
 
 
 def _named(names: list[str]) -> list[Entry]:
-    """What has these names; a model and a recipe, where both have one. What nobody knows is taken for a recipe."""
+    """The models and recipes with these names, both if both exist. Unknown names are treated as recipes."""
     from omega_core.codec.model_names import model_path, split_fingerprint
     from omega_core.codec.onnx.loading import is_exported
     from omega_core.plugins.registry import registry
@@ -87,16 +105,17 @@ def _named(names: list[str]) -> list[Entry]:
     found = []
     for name in names:
         bare, fingerprint = split_fingerprint(name)
-        place = place_of(bare)
-        if is_exported(place):
-            found.append(Entry(name, place))
+        location = location_of(bare)
+        if is_exported(location):
+            found.append(Entry(name, location))
             continue
-        if fingerprint or isinstance(place, Url) or place.suffix == ".safetensors":
+        if fingerprint or isinstance(location, Url) or location.suffix == ".safetensors":
             found.append(Entry(name, model_path(name)))
             continue
         known = registry().models(name)
         if known:
-            found.append(Entry(name, registry().find_model(name).path()))
+            model = registry().find_model(name)
+            found.append(Entry(name, model.path(), model.summary))
         with suppress(ComponentError) if known else nullcontext(), omega_train_for("a recipe"):
             import omega_train
 
@@ -106,27 +125,35 @@ def _named(names: list[str]) -> list[Entry]:
 
 
 def _about(entry: Entry) -> dict[str, Any]:
-    """What a recipe or a model is."""
+    """The components and sizes of a recipe or a model."""
     if entry.path is not None:
         description, fingerprint = description_of(entry.path)
         prior = description.prior.name if description.prior else "none"
-        return _row(description.architecture.name, description.quantizer.name, prior, description, fingerprint)
+        row = _row(description.architecture.name, description.quantizer.name, prior, description, fingerprint)
+        return {**row, "summary": entry.summary or description.text}
     with omega_train_for("a recipe"):
         import omega_train
     recipe = omega_train.load_recipe(entry.name)
-    return _row(recipe.architecture, recipe.quantizer, recipe.prior, recipe)
+    return {**_row(recipe.architecture, recipe.quantizer, recipe.prior, recipe), "summary": recipe.description}
 
 
 def _row(architecture: str, quantizer: str, prior: str, source: Any, fingerprint: str = "") -> dict[str, Any]:
     least = source.channels_min
     channels = f"{least}:{source.channels}" if least < source.channels else str(source.channels)
     components = {"architecture": architecture, "quantizer": quantizer, "prior": prior}
-    sizes = {"D": source.latent_channels, "channels": channels, "symbols": source.alphabet}
+    sizes = {"latent_channels": source.latent_channels, "channels": channels, "symbols": source.alphabet}
     return {**components, **sizes, "fingerprint": fingerprint}
 
 
+def _in_short(row: dict[str, Any]) -> dict[str, str]:
+    """The columns of a row for the list of models."""
+    least, colon, most = row["channels"].partition(":")
+    channels = f"{int(least) + 1} to {most}" if colon else least
+    return {"channels": channels, "fingerprint": row["fingerprint"][:8], "for": row["summary"]}
+
+
 def _costs(entry: Entry, size: tuple[int, int] | None) -> list[dict[str, Any]]:
-    """What the parts of a recipe or a model cost. Raises ModelFileError for an exported model."""
+    """The parameters and operations of the parts of a recipe or a model. Raises ModelFileError for exported models."""
     from omega_core.codec.complexity import costs
 
     if entry.path is not None:
@@ -134,7 +161,9 @@ def _costs(entry: Entry, size: tuple[int, int] | None) -> list[dict[str, Any]]:
         from omega_core.codec.onnx.loading import is_exported
 
         if is_exported(entry.path):
-            raise ModelFileError(f"{entry.path} is for onnxruntime: count the parts of the model that it was made of.")
+            raise ModelFileError(
+                f"{entry.path} is an exported model: count the parts of the model from which it was exported."
+            )
         parts = load_parts(entry.path)
         return _with_sum(costs(parts.codec, parts.prior, size))
     with omega_train_for("a recipe"):
@@ -144,10 +173,10 @@ def _costs(entry: Entry, size: tuple[int, int] | None) -> list[dict[str, Any]]:
 
 
 def _with_sum(parts: "list[Cost]") -> list[dict[str, Any]]:
-    """The parts, and all together, as rows."""
+    """A row for each part, and one for their sum."""
     rows = [(part.part, part.parameters, part.kmac_per_pixel) for part in parts]
     rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
-    return [{"part": name, "parameters": count, "kMAC per pixel": round(kmac, 3)} for name, count, kmac in rows]
+    return [{"part": name, "parameters": count, "kmac_per_pixel": round(kmac, 3)} for name, count, kmac in rows]
 
 
 def _cell(key: str, value: Any) -> str:
@@ -157,7 +186,7 @@ def _cell(key: str, value: Any) -> str:
 
 
 def _sides(text: str | None) -> tuple[int, int] | None:
-    """(H, W) of "768x512". Raises OmegaError."""
+    """Parse "768x512" as (H, W). Raises OmegaError."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""`omega new`: a plugin of one's own, ready to install and test."""
+"""`omega new`: creates a plugin from a template, ready to install and test."""
 
 import re
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from omega_core.errors import ComponentError
 SUMMARIES = {
     "architecture": "two convolutions on each side, for pictures of any size",
     "quantizer": "each channel rounded to levels between −1 and 1",
-    "prior": "how often each symbol of each channel occurs",
-    "coder": "two bytes a symbol",
-    "dataset": "white discs on black, drawn",
+    "prior": "the frequency of each symbol in each channel",
+    "coder": "two bytes per symbol",
+    "dataset": "white discs drawn on black",
     "trainer": "a plain loop on the CPU",
-    "codec": "bytes with their lowest bits left out, by zlib",
+    "codec": "the highest bits of each byte, compressed with zlib",
 }
 _NEEDS = {"coder": ["numpy"], "dataset": ["numpy"], "trainer": ["torch", "omega-train"], "codec": ["numpy"]}
 
@@ -29,29 +29,32 @@ def new(
     kind: Annotated[
         str,
         typer.Argument(
+            metavar="KIND",
             autocompletion=completions.kinds,
-            help="Of what: architecture, quantizer, prior, coder, dataset, trainer or codec.",
+            help="Kind of component: architecture, quantizer, prior, coder, dataset, trainer or codec.",
         ),
     ],
-    name: Annotated[str, typer.Argument(help="What users will call it, such as mine.")],
-    output: Annotated[
-        Path | None,
-        local_output_option("The folder to make; omega-NAME if not given."),
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name that users will type, such as mine.")],
+    output: Annotated[Path | None, local_output_option("A new or empty folder. Default: omega-NAME.")] = None,
+    summary: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="One line about the component, for `omega list`.")
     ] = None,
-    summary: Annotated[str | None, typer.Option(help="What `omega list` says of it, in one line.")] = None,
 ) -> None:
-    """Make a plugin with a small component that works: a distribution ready to install, test and change."""
+    """Create a plugin with a small working component: a package that is ready to install, test and change."""
     from omega_core.file_io import whole_folder, write_whole
     from omega_core.plugins.registry import FIRST_PARTY, registry
 
     others = registry().components(kind)
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        raise ComponentError(f"{name!r} cannot be its name: lower case letters, digits and hyphens, a letter first.")
+        raise ComponentError(
+            f"{name!r} is not a valid name: use lower-case letters, digits and hyphens, starting with a letter, such as"
+            f" {_valid(name)}."
+        )
     distribution = f"omega-{name}"
     if distribution in FIRST_PARTY:
-        raise ComponentError(f"{distribution} is a package of Omega's own; choose another name than {name!r}.")
+        raise ComponentError(f"{distribution} is a package of Omega itself: choose a name other than {name!r}.")
     if summary and any(each in summary for each in ("\n", '"', "\\")):
-        raise ComponentError("a summary is one line without quotation marks.")
+        raise ComponentError("a summary must be one line without quotation marks and backslashes.")
     folder = output or Path(distribution)
     check_new_folder(folder)
     words = {
@@ -68,15 +71,23 @@ def new(
         for path, text in _files(kind):
             target = unfinished / _filled(path.removesuffix(".template"), words)
             write_whole(target, _filled(text, words).encode(), overwrite=False)
-    say(f"{folder}: a distribution with the {kind} {name}. Next:\n")
+    say(f"Created {folder} with the {kind} {name}. Next:\n")
     say(f'    pip install -e "{_path(folder)}[test]"\n    pytest {folder}\n    {_use(kind, name)}')
     taken = [each.qualified_name for each in others if each.component.name == name]
     if taken and taken != [f"{distribution}/{name}"]:
-        say_warning(f"{taken[0]} has that name too: users of both have to say which.")
+        say_warning(
+            f"{taken[0]} has the same name: with both installed, users must write {taken[0]} or {distribution}/{name}."
+        )
+
+
+def _valid(name: str) -> str:
+    """A valid name that is similar to an invalid one."""
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return re.sub(r"^[^a-z]+", "", words) or "mine"
 
 
 def _files(kind: str) -> list[tuple[str, str]]:
-    """The paths and texts of a new distribution, with the words still to be filled in."""
+    """The paths and texts of a new distribution, with placeholders."""
     templates = Path(__file__).parent / "templates"
     own = {"test.py": "tests/test___PACKAGE__.py", f"{kind}.py": "src/__PACKAGE__/__KIND__.py"}
     return [*_texts(templates / "common"), *((own[path], text) for path, text in _texts(templates / kind))]
@@ -95,7 +106,7 @@ def _filled(text: str, words: dict[str, str]) -> str:
 
 
 def _dependencies(kind: str) -> str:
-    """Any omega-core with the same minor version, within which contracts do not change."""
+    """Requirements for packages of this minor version, within which contracts do not change."""
     major, minor = omega_cli.__version__.split(".")[:2]
     pin = f">={major}.{minor},<{major}.{int(minor) + 1}"
     needed = [
@@ -106,7 +117,7 @@ def _dependencies(kind: str) -> str:
 
 
 def _path(folder: Path) -> str:
-    """A folder as pip takes it for one, and not for a name."""
+    """A folder in a form that pip does not mistake for the name of a package."""
     return str(folder) if folder.is_absolute() else f"./{folder}"
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they share."""
+"""Options that several commands share, and the objects that are made from them."""
 
 import enum
 from collections.abc import Iterator
@@ -17,86 +17,95 @@ if TYPE_CHECKING:
     from omega_core.codec.model import Model
     from omega_core.contracts import Codec
 
-_MODELS = (
-    "A model of `omega models`, the path or URL of a file that `omega train` wrote, or a folder of `omega export-onnx`;"
-    " with #FINGERPRINT, no other"
+MODELS = (
+    "A model name (see `omega models`), a .safetensors file or URL, or a folder written by `omega export-onnx`. Append"
+    " #FINGERPRINT to accept exactly one version."
 )
+"""The help of arguments and options that name a model."""
 
 
 def _model_option(about: str) -> Any:
-    return typer.Option("--model", envvar="OMEGA_MODEL", autocompletion=completions.models, help=about)
+    return typer.Option("--model", metavar="MODEL", envvar="OMEGA_MODEL", autocompletion=completions.models, help=about)
 
 
-ModelOption = Annotated[str | None, _model_option(f"{_MODELS}.")]
+def _workers_option(default: str) -> Any:
+    about = f"Number of worker processes. Default: {default}; on a cluster, as many as it can run."
+    return typer.Option(min=1, metavar="COUNT", help=about)
+
+
+ModelOption = Annotated[str | None, _model_option(f"{MODELS} Default: the model that the file names.")]
 ModelOrChoice = Annotated[
-    str | None,
-    _model_option(f"{_MODELS}. If not given, compact, or compact-screen where that is better."),
+    str | None, _model_option(f"{MODELS} Default: compact, or compact-screen if its file is better.")
 ]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Processes; one for 256 files if not given, up to one a core. On a cluster all if not given."
-    ),
-]
+Workers = Annotated[int | None, _workers_option("1 per 256 files, at most 1 per CPU core")]
 WorkersForPictures = Annotated[
     int | None,
-    typer.Option(
-        min=1,
-        help="Processes; one for half a megabyte of pictures if not given, up to one a core, but one where a GPU"
-        " computes or a launcher started several. On a cluster all if not given.",
-    ),
+    _workers_option("1 per 512 KiB of pictures, at most 1 per CPU core, and 1 with a GPU, torchrun or srun"),
 ]
 ExecutorName = Annotated[
-    Executor, typer.Option("--executor", help="Who does the work: processes of this machine, or a cluster.")
+    Executor, typer.Option("--executor", help="Where to run: local processes, or a Dask or Ray cluster.")
 ]
 ExecutorAddress = Annotated[
-    str | None, typer.Option(metavar="HOST:PORT", help="Of the scheduler of Dask, such as tcp://host:8786, or of Ray.")
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Address of the Dask scheduler or the Ray head, such as tcp://host:8786 or host:6379."
+    ),
 ]
 Device = Annotated[
     str,
     typer.Option(
+        metavar="DEVICE",
         envvar="OMEGA_DEVICE",
         autocompletion=completions.devices,
-        help="What computes: cpu, cuda or another of torch; auto for a GPU if there is one.",
+        help="PyTorch device, such as cpu or cuda; auto uses a GPU if there is one.",
     ),
 ]
 Coder = Annotated[
     str | None,
-    typer.Option(autocompletion=completions.components("coder"), help="An entropy coder other than the model's own."),
+    typer.Option(
+        metavar="CODER",
+        autocompletion=completions.components("coder"),
+        help="Entropy coder (see `omega list coder`). Default: the coder of the model.",
+    ),
 ]
 Effort = Annotated[
     int,
     typer.Option(
-        help="From 0 to 3: how long better symbols for this rate are searched for. Files get smaller at the same"
-        " quality, or better at the same size, and are decoded as quickly."
+        metavar="LEVEL",
+        help="Encoding effort, 0 to 3. Higher is slower (about 1, 3 and 10 s for 768×512 pixels) and gives 5 to 9 %"
+        " smaller files; decoding is as fast.",
     ),
 ]
-MaxPixels = Annotated[int | None, typer.Option(min=1, help="Refuse pictures with more pixels; 89478485 if not given.")]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="PIXELS", help="Refuse pictures with more pixels than this. Default: 89478485."),
+]
 MaxMemory = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Refuse files that may take more MiB of memory to decode; 4096, or OMEGA_MAX_MEMORY, if not given."
+        min=1,
+        metavar="MIB",
+        help="Refuse files that may need more than this many MiB to decode. Default: OMEGA_MAX_MEMORY, or 4096.",
     ),
 ]
 ComponentOptions = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=VALUE", help="As `omega list KIND NAME` shows; can be repeated.")
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Set an option that `omega list KIND NAME` shows. May be repeated."),
 ]
-SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Keep output that exists, and make the rest.")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace output that exists, which is an error otherwise.")
-]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Skip inputs whose output exists.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output (default: error).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only: no progress, no summary.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print what is loaded, made and measured, too.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also print models, sizes, timings and other details.")]
 
 
 def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, Any]:
-    """Parse the options of a component, which is imported to know their types.
+    """Parse the options of a component. The component is imported, because it defines their types.
 
-    kind, name: of the component.
+    kind, name: the kind and name of the component.
     texts: options such as "levels=8".
 
-    Raises ComponentError for an unknown component or option, or a value of another type.
+    Raises ComponentError for an unknown component or option, or a value of the wrong type.
     """
     if not texts:
         return {}
@@ -108,9 +117,9 @@ def parsed_options(kind: str, name: str, texts: list[str] | None) -> dict[str, A
 
 @contextmanager
 def omega_train_for(what: str) -> Iterator[None]:
-    """Raise ComponentError if omega-train is imported in this context but is not installed.
+    """Raise ComponentError if the body of this context imports omega-train, and it is not installed.
 
-    what: the noun of the error, such as "training".
+    what: the subject of the error message, such as "training".
     """
     try:
         yield
@@ -118,8 +127,8 @@ def omega_train_for(what: str) -> Iterator[None]:
         if problem.name != "omega_train":
             raise
         raise ComponentError(
-            f"{what} needs the package omega-train, which is not installed: install its wheel, or its folder of the"
-            " project, beside this one."
+            f"{what} needs the package omega-train, which is not installed: install its wheel, or the folder"
+            " packages/omega-train of the project."
         ) from problem
 
 
@@ -133,13 +142,13 @@ class Keep(enum.StrEnum):
 class LazyModel:
     """A model that is loaded when it is first used, once in each process; pickling copies only the arguments.
 
-    name: a path or URL, or the name of a bundled model; None is the default for encoding and the model of a file for
-        decoding. Other processes, on whatever machine, take the model with the fingerprint of this one's, or none.
+    name: a path or URL, or the name of a bundled model. None selects the default model for encoding, and for decoding
+        the model that the file names. Once loaded here, other processes accept only a model with this fingerprint.
     max_pixels: the largest number of pixels of a picture; None is `omega_core.images.pictures.MAX_PIXELS`.
-    device: the device of torch that computes, by name; "auto" is a GPU if there is one.
-    max_memory: the most MiB that decoding a file may take; None is the default of `omega_core.codec.model.Model`, and
-        in other processes that of this one.
-    quiet: whether to show nothing while the model of a URL arrives.
+    device: the name of a PyTorch device; "auto" is a GPU if there is one.
+    max_memory: the most MiB that decoding a file may take; None is the default of `omega_core.codec.model.Model` in
+        this process, which other processes use as well.
+    quiet: whether to hide the progress of downloads.
     """
 
     def __init__(
@@ -163,12 +172,12 @@ class LazyModel:
 
     @property
     def imports(self) -> tuple[str, ...]:
-        """The modules that take long to import and that the model needs."""
+        """The slow imports that the model needs."""
         from omega_core.codec.model_names import split_fingerprint
         from omega_core.codec.onnx.loading import is_exported
-        from omega_core.places import place_of
+        from omega_core.locations import location_of
 
-        exported = self.name is not None and is_exported(place_of(split_fingerprint(self.name)[0]))
+        exported = self.name is not None and is_exported(location_of(split_fingerprint(self.name)[0]))
         return () if exported else ("omega_core.codec.model_parts",)
 
     def __call__(self) -> "Model":
@@ -186,7 +195,7 @@ class LazyModel:
         return self._loaded[b""]
 
     def of(self, mark: bytes) -> "Model":
-        """The model that decodes files with these first bytes of a fingerprint. Raises OmegaError."""
+        """The named model, or else the one whose fingerprint starts with these bytes. Raises OmegaError."""
         if self.name is not None:
             return self()
         if mark not in self._loaded:
@@ -211,10 +220,10 @@ class LazyModel:
 
 
 class LazyCodec:
-    """A codec to compare with that is made when it is first used, once in each process; pickling copies the arguments.
+    """A baseline codec that is made when it is first used, once in each process; pickling copies only the arguments.
 
-    name: bare or qualified.
-    options: by name, parsed.
+    name: its bare or qualified name.
+    options: parsed values by name.
     """
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The files that a command writes: a name for each output that no other one has, whatever else is in a folder."""
+"""Names of output files: each output gets its own name, independent of the order of inputs."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from omega_cli.account import Account
 from omega_cli.input_files import Found
 from omega_core.errors import OutputError
 from omega_core.folders import Identity, identity_at
+from omega_core.locations import Location, Url
 from omega_core.names import MAX_PART_BYTES, folded, marked, portable, shortened
-from omega_core.places import Place, Url
 
 
 @dataclass(frozen=True)
 class Job:
-    """A file to read and the file to make of it."""
+    """A file to read and the file to write."""
 
-    source: Place
-    target: Place
+    source: Location
+    target: Location
 
     @property
     def names(self) -> tuple[str]:
@@ -27,17 +27,17 @@ class Job:
 
 
 def plan_jobs(
-    found: Sequence[Found], output: Place, suffix: str, account: Account, *, for_pack: bool = False
+    found: Sequence[Found], output: Location, suffix: str, account: Account, *, for_pack: bool = False
 ) -> list[Job]:
-    """A job for each file, with its target under `output`, where folders keep their structure.
+    """Plan a job for each file, with a target under `output` that keeps the structure of folders.
 
     found: the files to read.
     output: the folder of the targets.
     suffix: the suffix of the targets, with its dot.
-    account: takes files for which there is no target: another input has all their names, or the target is an input.
-    for_pack: whether names have to be valid on every system.
+    account: records files without a target as failed: all their names are taken, or the target is an input.
+    for_pack: whether names must be valid on every operating system.
 
-    Raises OutputError if no folder can be made at `output`.
+    Raises OutputError if `output` cannot be created as a folder.
     """
     check_folder(output)
     names = [candidates(file.relative, suffix, for_pack=for_pack) for file in found]
@@ -45,20 +45,23 @@ def plan_jobs(
     jobs = []
     for file, name, possible in zip(found, distinct(names), names, strict=True):
         if name is None:
-            account.fail(file.source, f"another input would become {output / possible[0]}, too; take it alone.")
+            account.fail(file.source, f"another input has the same output {output / possible[0]}; run it separately.")
         elif is_one_of(output / name, inputs):
-            account.fail(file.source, f"it would replace {output / name}, which is to be read; name another folder.")
+            account.fail(
+                file.source, f"it would replace {output / name}, which is also an input; choose another folder."
+            )
         else:
             jobs.append(Job(file.source, output / name))
     return jobs
 
 
 def candidates(relative: PurePath, suffix: str, *, for_pack: bool = False) -> list[str]:
-    """The possible names of the output of a file, from the best to the one that is taken when others have the same.
+    """The possible names of the output of a file, in order of preference.
 
     relative: the path of the file in its folder, such as `d/a.jpg`.
-    suffix: of the output, such as `.omega`; the names are `d/a.omega`, `d/a.jpg.omega` and `d/a.jpg~0c5b3f2e.omega`.
-    for_pack: whether to escape what is not allowed on every system.
+    suffix: the suffix of the output, such as `.omega`. The names are then `d/a.omega`, `d/a.jpg.omega` and
+        `d/a.jpg~0c5b3f2e.omega`.
+    for_pack: whether to escape characters and names that some operating system does not allow.
     """
     folder = relative.as_posix().removesuffix(relative.name)
     paths = [folder + name for name in (relative.stem, relative.name, marked(relative.name, relative.as_posix()))]
@@ -68,12 +71,12 @@ def candidates(relative: PurePath, suffix: str, *, for_pack: bool = False) -> li
 
 
 def distinct(possible: Sequence[Sequence[str]]) -> list[str | None]:
-    """Choose a name for each file, so that no two are the same on any system, whatever the order of the files.
+    """Choose a name for each file. No two are the same on any operating system, and the order of files is irrelevant.
 
-    possible: for each file as many names, the best first. Of files with the same name, those take their next one that
-        took the fewest steps so far. A name cannot be that of a folder in which another file is, either.
+    possible: for each file the same number of names, in order of preference. If several files have the same name, those
+        that have changed their name least often move to their next one. A name may not be a folder of another name.
 
-    None stands for a file whose last name another file has, too.
+    The result is None for a file whose last name is also the name of another file.
     """
     keys = [[folded(name) for name in names] for names in possible]
     step = [0] * len(possible)
@@ -81,7 +84,7 @@ def distinct(possible: Sequence[Sequence[str]]) -> list[str | None]:
         files: dict[str, list[int]] = {}
         for file, names in enumerate(keys):
             files.setdefault(names[step[file]], []).append(file)
-        # "/" as the lowest character: a folder comes right before what is in it
+        # sorted with "/" as the lowest character, a folder comes directly before its contents
         ordered = sorted(files, key=lambda name: name.replace("/", "\0"))
         folders = {name for name, following in pairwise(ordered) if following.startswith(f"{name}/")}
         clashing = [same for name, same in files.items() if len(same) > 1 or name in folders]
@@ -100,22 +103,22 @@ def distinct(possible: Sequence[Sequence[str]]) -> list[str | None]:
     return [None if file in none else names[step[file]] for file, names in enumerate(possible)]
 
 
-def check_folder(folder: Place) -> None:
-    """Raise OutputError if a file is in the place of a folder or of one of its parents; stores need no folders."""
+def check_folder(folder: Location) -> None:
+    """Raise OutputError if a folder or one of its parents exists as a file. Stores need no folders."""
     if isinstance(folder, Url):
         return
-    for place in (folder, *folder.parents):
+    for location in (folder, *folder.parents):
         try:
-            if place.is_dir():
+            if location.is_dir():
                 return
-            if place.exists():
-                raise OutputError(f"cannot write {folder}: {place} is not a folder.")
+            if location.exists():
+                raise OutputError(f"cannot write {folder}: {location} is not a folder.")
         except OSError as problem:
             raise OutputError(f"cannot write {folder}: {problem.strerror or problem}.") from problem
 
 
-def is_one_of(path: Place, files: Collection[Identity | None]) -> bool:
-    """Whether a path leads to one of some files, by any name."""
+def is_one_of(path: Location, files: Collection[Identity | None]) -> bool:
+    """Whether a path refers to one of the files, under any name."""
     try:
         return identity_at(path) in files
     except OSError:

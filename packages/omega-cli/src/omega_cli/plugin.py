@@ -1,4 +1,4 @@
-"""The models that come with the command. Their files are in `bundled`, written by `python docs/models/bundle.py`."""
+"""The bundled models. `python docs/models/bundle.py` writes their files to `bundled`."""
 
 from omega_core.plugins.components import BundledModel
 from omega_core.plugins.hookspecs import hookimpl
@@ -22,7 +22,7 @@ def omega_register_models() -> list[BundledModel]:
         BundledModel(
             name="compact-small",
             file="omega_cli:bundled/compact-small.safetensors",
-            summary="photos at low rates, for thumbnails and phones: a quarter of the work and of the size",
+            summary="photos at low rates, for thumbnails and phones; a quarter of the work and of the size of compact",
             fingerprint="3251cecb1c0e3507fca6444f44967de8ffd813052d47c33b9f74c0c27c2b0752",
         ),
         BundledModel(
@@ -34,7 +34,7 @@ def omega_register_models() -> list[BundledModel]:
         BundledModel(
             name="mnist-integer-16",
             file="omega_cli:bundled/mnist-integer-16.safetensors",
-            summary="handwritten digits of 28×28, integer quantization with up to 16 channels, to compare with",
+            summary="handwritten digits of 28×28, integer quantization with up to 16 channels, as a baseline",
             fingerprint="ad6022ec9b9fdcd17b91d36f7ec601b97312f6df7cbdde43f6ee36c39d5c55e5",
         ),
     ]

@@ -1,4 +1,4 @@
-"""The progress of many jobs on standard error: a bar in a terminal, else a line every few seconds."""
+"""Progress on standard error: a bar in a terminal, otherwise a line every few seconds."""
 
 import sys
 import time
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 INTERVAL = 10.0
-"""Seconds between two lines, and before the first one: what takes less is silent."""
+"""Seconds between two lines, and before the first line."""
 _MEGABYTE = 1_000_000
 
 
 class Progress:
-    """Shows how many jobs are done, and how long the others will take.
+    """Shows how many jobs are done, and the remaining time.
 
     total: the number of jobs.
-    unit: the noun, such as "picture".
+    unit: the noun for a job, such as "picture".
     quiet: whether to show nothing.
     """
 
@@ -47,7 +47,7 @@ class Progress:
             self._bar.close()
 
     def advance(self) -> None:
-        """Count one more job that is done."""
+        """Count one job as done."""
         self.done += 1
         if self._bar is not None:
             self._bar.update()
@@ -62,7 +62,7 @@ class Progress:
 
 @contextmanager
 def arrival(*, quiet: bool = False) -> Iterator[Watch]:
-    """Yield a function to call while a file arrives, which shows how many megabytes of it are there."""
+    """Yield a callback for a download, which shows the number of megabytes received."""
     with ExitStack() as stack:
         progress: Progress | None = None
 
@@ -77,7 +77,7 @@ def arrival(*, quiet: bool = False) -> Iterator[Watch]:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration for people: "50 s", "12 min" or "3 h 20 min"."""
+    """Format a duration as "50 s", "12 min" or "3 h 20 min"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""`omega shards`: pictures to tar files that `omega train --dataset shards` reads."""
+"""`omega shards`: packs pictures into tar files that `omega train --dataset shards` reads."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from omega_cli.account import Account
 from omega_cli.failures import reason_of
-from omega_cli.input_files import Input, find_files, input_place
+from omega_cli.input_files import Input, find_files, input_argument
 from omega_cli.messages import many
 from omega_cli.options import Quiet, omega_train_for
 from omega_cli.output_files import check_new_folder, local_output_option
@@ -16,18 +16,14 @@ from omega_core.errors import ImageError
 
 
 def shards(
-    inputs: Annotated[
-        list[Input],
-        typer.Argument(parser=input_place, metavar="INPUT...", help="Pictures and folders of them, or their URLs."),
-    ],
-    output: Annotated[
-        Path,
-        local_output_option("The folder for the tar files: a new or empty one."),
-    ],
-    size: Annotated[int, typer.Option(min=1, help="The most MiB of a tar file that has several pictures.")] = 256,
+    inputs: Annotated[list[Input], input_argument("Pictures, folders of pictures, or URLs.")],
+    output: Annotated[Path, local_output_option("A new or empty folder for the tar files.")],
+    size: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="Maximum size of a tar file with several pictures.")
+    ] = 256,
     quiet: Quiet = False,
 ) -> None:
-    """Put pictures into tar files ("shards"), to train on very many: `omega train --dataset shards`."""
+    """Pack pictures into tar files ("shards"), to train on millions of them with `omega train --dataset shards`."""
     from omega_core.file_io import whole_folder
     from omega_core.images.reading import check_header, is_picture_name
 
@@ -46,7 +42,7 @@ def shards(
         for file in found:
             try:
                 if not is_picture_name(file.source):
-                    raise ImageError("its name has not the suffix of a picture, by which pictures in shards are known.")
+                    raise ImageError("its name has no suffix of a picture, which pictures in shards need.")
                 data = file.source.read_bytes()
                 check_header(data)
             except (ImageError, OSError) as problem:
@@ -57,4 +53,4 @@ def shards(
             progress.advance()
         if not account.done:
             raise typer.Exit(2)
-    account.close(quiet=quiet, where=f" in {many(writer.shards, 'shard')} in {output}")
+    account.close(quiet=quiet, where=f"{many(writer.shards, 'shard')} in {output}")

@@ -1,4 +1,4 @@
-"""Standard input, output and error, of which a command may have been started without some."""
+"""Standard input, output and error, some of which may be closed when the command starts."""
 
 import errno
 import io
@@ -10,10 +10,11 @@ from omega_cli.failures import with_causes
 
 
 def prepare() -> None:
-    """Take the descriptors of closed streams, and write what an encoding does not have as `?`.
+    """Reserve the descriptors of closed streams, and replace characters that an encoding lacks by `?`.
 
-    The next file that is opened would otherwise get the descriptor of standard error, and messages of libraries
-    would be written into it. What standard error cannot take is discarded; `sys.stdin` and `sys.stdout` stay None.
+    Otherwise the next file that is opened could get the descriptor of standard error, and libraries would write their
+    messages into it. Text that cannot be written to standard error is discarded. If they are closed, `sys.stdin` and
+    `sys.stdout` stay None.
     """
     for number in range(3):
         with suppress(OSError):
@@ -36,7 +37,7 @@ def prepare() -> None:
 
 
 class _StandardError(io.TextIOWrapper):
-    """Standard error, which is no reason to stop if it is full or its reader has gone."""
+    """Standard error that ignores errors, such as a full disk or a closed pipe."""
 
     def write(self, text: str, /) -> int:
         with suppress(OSError):
@@ -49,12 +50,12 @@ class _StandardError(io.TextIOWrapper):
 
 
 def is_broken_pipe(problem: BaseException) -> bool:
-    """Whether an error comes from a pipe whose reader has gone."""
+    """Whether an error is caused by a pipe that its reader has closed."""
     return any(isinstance(each, OSError) and each.errno == errno.EPIPE for each in with_causes(problem))
 
 
 def discard_output() -> None:
-    """Discard what standard output still has to write, which would be an error at the end of Python."""
+    """Discard the buffered data of standard output, which would raise an error when Python exits."""
     with suppress(OSError, ValueError, AttributeError):
         empty = os.open(os.devnull, os.O_WRONLY)
         os.dup2(empty, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`omega train`: trains a model by a recipe."""
+"""`omega train`: trains a model according to a recipe."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,45 +14,57 @@ from omega_cli.messages import say
 from omega_cli.options import ComponentOptions, Quiet, Verbose, omega_train_for, parsed_options
 from omega_cli.output_files import local_output_option
 from omega_core.errors import OmegaError
-from omega_core.places import local_path
+from omega_core.locations import local_path
 from omega_core.processes import launch_rank
 
 
 def _component(kind: str) -> Any:
-    return typer.Option(autocompletion=completions.components(kind), help=f"See `omega list {kind}`.")
+    return typer.Option(
+        metavar="NAME", autocompletion=completions.components(kind), help=f"The {kind}, see `omega list {kind}`."
+    )
 
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(autocompletion=completions.recipes, help="The name of a recipe, or a TOML file.")
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            autocompletion=completions.recipes,
+            help="The name of a recipe (see `omega models --recipes`), or a TOML file.",
+        ),
     ],
     data: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATH[=SHARE]",
-            help="The folder of the pictures to train on; or several, each with its share of the samples.",
+            help="Folder of training pictures. May be repeated; =SHARE sets the weight of a folder.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        local_output_option("The run folder; runs/RECIPE if not given."),
+        local_output_option("The run folder. Default: runs/RECIPE."),
     ] = None,
-    description: Annotated[str | None, typer.Option(help="A description, stored in the model file.")] = None,
+    description: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="A description, stored in the model file.")
+    ] = None,
     test_images: Annotated[
         list[Path] | None,
         typer.Option(
-            parser=local_path, metavar="PATH", help="A folder of pictures to evaluate on at the end; or several."
+            parser=local_path,
+            metavar="PATH",
+            help="Folder of pictures to evaluate the trained model on. May be repeated.",
         ),
     ] = None,
     show_recipe: Annotated[
-        bool, typer.Option("--show-recipe", help="Print the recipe as TOML, with these options, and do not train.")
+        bool, typer.Option("--show-recipe", help="Print the recipe with these options as TOML, without training.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder.")] = False,
     init: Annotated[
         str | None,
         typer.Option(
+            metavar="MODEL",
             autocompletion=completions.models,
-            help="Initialize from a model, by its path or name, or a run folder: all arrays that fit.",
+            help="Start from the weights of a model or run folder, wherever names and shapes match.",
         ),
     ] = None,
     architecture: Annotated[str | None, _component("architecture")] = None,
@@ -66,35 +78,53 @@ def train(
     prior_option: ComponentOptions = None,
     dataset_option: ComponentOptions = None,
     trainer_option: ComponentOptions = None,
-    latent_channels: Annotated[int | None, typer.Option(help="D, channels of the latent.")] = None,
-    channels: Annotated[str | None, typer.Option(help="C, or C_min:C for a model of many rates.")] = None,
-    alphabet: Annotated[int | None, typer.Option(help="S, the number of symbols of each channel.")] = None,
+    latent_channels: Annotated[int | None, typer.Option(metavar="D", help="Number of latent channels.")] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(metavar="C|C_MIN:C", help="Number of coded channels, or the range of a model with many rates."),
+    ] = None,
+    alphabet: Annotated[int | None, typer.Option(metavar="S", help="Number of symbols of each channel.")] = None,
     lambda_: Annotated[
-        str | None, typer.Option("--lambda", help="λ, the weight of the distortion; or λ_min:λ_max.")
+        str | None,
+        typer.Option(
+            "--lambda", metavar="λ|λ_MIN:λ_MAX", help="Weight of the distortion, or its range over the rates."
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="The length of the run, in passes over the data.")] = None,
-    steps: Annotated[int | None, typer.Option(help="The length of the run, in steps of one batch.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures in the batch of each process.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The learning rate of Adam.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, or muon for weights that are matrices.")] = None,
-    matrix_learning_rate: Annotated[float | None, typer.Option(help="The learning rate of Muon.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The seed of all random numbers.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="Length of the run, in passes over the data.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="Length of the run, in steps of one batch.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="COUNT", help="Pictures per step and process.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="Learning rate of Adam.")] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(metavar="adam|muon", help="muon trains matrices by Muon and all other weights by Adam."),
+    ] = None,
+    matrix_learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="Learning rate of Muon.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="SEED", help="Seed of all random numbers.")] = None,
     accelerator: Annotated[
-        str | None, typer.Option(help="cpu, gpu or another of Lightning's; the best there is if not given.")
+        str | None, typer.Option(metavar="NAME", help="Lightning accelerator, such as cpu or gpu. Default: auto.")
     ] = None,
-    devices: Annotated[str | None, typer.Option(help="The number of devices, or which; all if not given.")] = None,
-    nodes: Annotated[int | None, typer.Option(help="The number of machines; 1 if not given.")] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(metavar="DEVICES", help="Number of devices, or comma-separated indices. Default: all."),
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(metavar="COUNT", help="Number of machines. Default: 1.")] = None,
     precision: Annotated[
-        str | None, typer.Option(help="bf16-mixed or another of Lightning's; 32-true if not given.")
+        str | None,
+        typer.Option(metavar="PRECISION", help="Lightning precision, such as bf16-mixed. Default: 32-true."),
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the codec with torch.compile.")] = False,
     workers: Annotated[
-        int | None, typer.Option(help="Processes that read pictures; up to 8 a GPU if not given.")
+        int | None,
+        typer.Option(metavar="COUNT", help="Processes that read pictures. Default: up to 8 per GPU, none on the CPU."),
     ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train a model by a recipe; options override its settings."""
+    """Train a model according to a recipe. Options override the settings of the recipe."""
     show(quiet=quiet, verbose=verbose)
     from omega_core.images.reading import is_picture_file
 
@@ -103,9 +133,11 @@ def train(
         from omega_train.data.folder_shares import folder_and_share
     folders = {f"test-{images.resolve().name}": images for images in test_images or ()}
     if len(folders) < len(test_images or ()):
-        raise OmegaError("two folders of --test-images have one name: their results would replace each other.")
+        raise OmegaError(
+            "two folders of --test-images have the same name: rename one, as results are named after folders."
+        )
     for images in folders.values():
-        if not find_files([images], is_picture_file, Account()):  # an error now rather than after the training
+        if not find_files([images], is_picture_file, Account()):  # an error before the training, not after it
             raise typer.Exit(2)
     pictures = [folder_and_share(text) for text in data] if data else None
     changes: dict[str, Any] = {
@@ -145,7 +177,7 @@ def train(
         "compiled": compiled or None,
         "workers": workers,
     }
-    first = launch_rank() == 0  # Lightning forgets it when it is done
+    first = launch_rank() == 0  # unknown after the training, as Lightning resets it
     chosen = omega_train.load_recipe(recipe, changes)
     if show_recipe:
         say(chosen.to_toml().rstrip())
@@ -163,7 +195,7 @@ def train(
             say(str(model))
         failed = False
         for folder, images in folders.items():
-            measured = model.parent / folder  # perhaps of fewer steps
+            measured = model.parent / folder  # may exist from a run with fewer steps
             failed |= bool(evaluate_on(images, measured, [str(model)], overwrite=True, quiet=quiet).failed)
         if failed:
             raise typer.Exit(1)

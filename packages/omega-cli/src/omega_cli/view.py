@@ -1,4 +1,4 @@
-"""`omega view`: pictures that sharpen while they arrive, in a page of this machine."""
+"""`omega view`: serves a local page that shows pictures sharpening while their files arrive."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from omega_cli.input_files import find_files
 from omega_cli.messages import many, say, say_error, say_warning
 from omega_cli.options import LazyModel, ModelOption
 from omega_core.errors import OmegaError
-from omega_core.places import local_path
+from omega_core.locations import local_path
 
 if TYPE_CHECKING:
     from omega_cli.viewer.pictures import ServedPicture
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 Runtime = Annotated[
     Path | None,
-    typer.Option(help="The folder dist of onnxruntime-web; if not given, npm gets it into the cache, once."),
+    typer.Option(
+        metavar="FOLDER",
+        help="The folder dist of onnxruntime-web. Default: npm downloads it into the cache, the first time only.",
+    ),
 ]
 
 
@@ -34,15 +37,16 @@ def view(
     model: ModelOption = None,
     originals: Annotated[
         Path | None,
-        typer.Option(help="The folder of the originals, for PSNR; if not given, they are beside the files."),
+        typer.Option(
+            metavar="FOLDER",
+            help="The folder of the original pictures, to show PSNR. Default: beside the .omega files.",
+        ),
     ] = None,
-    port: Annotated[
-        int, typer.Option(help="The port of this machine; any that is free if not given.", min=0, max=65535)
-    ] = 0,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Local port; 0 chooses a free one.", min=0, max=65535)] = 0,
     runtime: Runtime = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
 ) -> None:
-    """Show .omega files in a browser, as they arrive, and as they are after any number of bytes."""
+    """Show .omega files in a browser: while they arrive, and after any number of bytes."""
     from omega_cli.viewer.contents import contents_for, page_contents
     from omega_cli.viewer.pictures import model_paths
     from omega_cli.viewer.server import Server, Site
@@ -55,7 +59,7 @@ def view(
     try:
         decoding, why_not = contents_for(paths, runtime), ""
     except OmegaError as problem:
-        say_warning(f"this command decodes, as browsers cannot: {problem}")
+        say_warning(f"this command decodes instead of the browser: {problem}")
         decoding, why_not = {}, str(problem)
     contents = page_contents(pictures, paths, why_not) | decoding
     loaded, turn = LazyModel(model, None), Lock()
@@ -67,10 +71,12 @@ def view(
     try:
         server = Server(Site(contents, pictures, decode), port)
     except OSError as problem:
-        raise OmegaError(f"port {port}: {problem.strerror or problem}. Name another --port, or none.") from problem
+        raise OmegaError(
+            f"port {port}: {problem.strerror or problem}. Choose another --port, or leave it out."
+        ) from problem
     with server, suppress(KeyboardInterrupt):
         address = f"http://127.0.0.1:{server.server_port}/"
-        say(f"{address} shows {many(len(pictures), 'picture')}; Ctrl-C ends")
+        say(f"{many(len(pictures), 'picture')} at {address} – stop with Ctrl-C")
         if not no_open and _has_display():
             import webbrowser
 
@@ -79,12 +85,12 @@ def view(
 
 
 def _has_display() -> bool:
-    """Whether a browser would have a window: without one, `webbrowser` starts those of terminals."""
+    """Whether a browser could open a window. Without a display, `webbrowser` would start a text browser."""
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _pictures(given: Path, originals: Path | None) -> "list[ServedPicture]":
-    """The files to show; of a folder, those that cannot be read are errors that are printed. Raises OmegaError."""
+    """The files to show. Unreadable files in a folder are printed as errors. Raises OmegaError if none can be shown."""
     from omega_cli.viewer.pictures import served_picture
 
     if originals is not None and not originals.is_dir():

@@ -1,4 +1,4 @@
-"""onnxruntime-web, which computes in browsers: in a folder of the user's, in the cache, or got by npm, once."""
+"""onnxruntime-web, which runs models in browsers: a given folder, or the cache, which npm fills the first time."""
 
 import hashlib
 import shutil
@@ -19,14 +19,14 @@ FILES = {
     "ort-wasm-simd-threaded.mjs": "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b",
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
-"""What browsers need of the package: names in its folder `dist`, and SHA-256."""
+"""The files of the package that browsers need: names in its folder `dist`, and SHA-256."""
 _MOST_SECONDS = 600
 
 
 def runtime_folder(given: Path | None = None) -> Path:
     """Return a folder with `FILES`.
 
-    given: a folder with them, of whatever version; if None, that in the cache, which npm fills the first time.
+    given: a folder with these files, of any version; None is the folder in the cache, which npm fills the first time.
 
     Raises OmegaError if there is none, and OutputError if the cache cannot be written.
     """
@@ -43,33 +43,33 @@ def runtime_folder(given: Path | None = None) -> Path:
 def _fetch(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        raise OmegaError(f"{PACKAGE}, which computes in browsers, is got by npm, which is not installed.")
-    say(f"getting {PACKAGE} by npm, once", err=True)
+        raise OmegaError(f"{PACKAGE}, which runs models in browsers, is downloaded with npm, which is not installed.")
+    say(f"downloading {PACKAGE} with npm (first time only)…", err=True)
     with tempfile.TemporaryDirectory() as temporary:
         command = [npm, "pack", PACKAGE, "--ignore-scripts", "--fetch-retries=1", "--loglevel=error"]
         try:
-            done = subprocess.run(  # noqa: S603 (npm, as the user has it)
+            done = subprocess.run(  # noqa: S603 (npm from the user's PATH)
                 command, cwd=temporary, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_MOST_SECONDS
             )
         except (OSError, subprocess.TimeoutExpired) as problem:
-            raise OmegaError(f"npm cannot get {PACKAGE}: {problem}.") from problem
+            raise OmegaError(f"npm cannot download {PACKAGE}: {problem}.") from problem
         archives = list(Path(temporary).glob("*.tgz"))
         if done.returncode or not archives:
             said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}."]
-            raise OmegaError(f"npm cannot get {PACKAGE}: {said[0].removeprefix('npm error ')}")
+            raise OmegaError(f"npm cannot download {PACKAGE}: {said[0].removeprefix('npm error ')}")
         contents = _verified(archives[0])
-    with suppress(TargetExistsError), whole_folder(folder) as unfinished:  # another process may have been quicker
+    with suppress(TargetExistsError), whole_folder(folder) as unfinished:  # another process may have been faster
         for name, content in contents.items():
             (unfinished / name).write_bytes(content)
 
 
 def _verified(archive: Path) -> dict[str, bytes]:
-    """`FILES` of the package. Raises OmegaError for other contents."""
+    """Read `FILES` from the package. Raises OmegaError if a hash differs."""
     contents = {}
     with tarfile.open(archive) as package:
         for name, digest in FILES.items():
             file = package.extractfile(f"package/dist/{name}")
             contents[name] = file.read() if file else b""
             if hashlib.sha256(contents[name]).hexdigest() != digest:
-                raise OmegaError(f"npm got a {PACKAGE} with another {name} than it has to have.")
+                raise OmegaError(f"npm downloaded a {PACKAGE} with an unexpected {name}.")
     return contents

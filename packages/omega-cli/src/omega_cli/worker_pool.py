@@ -1,6 +1,6 @@
-"""Many jobs, in this process, in several or on a cluster, with progress; one that fails does not stop the others.
+"""Runs many jobs in this process, in several processes or on a cluster. A failure does not stop the other jobs.
 
-What starts processes is imported where it is used, as most commands start none.
+Modules that start processes are imported where they are used, because most commands start none.
 """
 
 import logging
@@ -35,19 +35,19 @@ def carry_out(
     quiet: bool = False,
     cluster: Cluster | None = None,
 ) -> Iterator[Done]:
-    """Do all jobs and yield the result of each: in the order of the jobs if one process does them.
+    """Do all jobs and yield their results. A single process yields them in the order of the jobs.
 
-    Problems and remarks are printed to standard error, each remark once. A job that runs out of memory in one of
-    several processes, or whose process is killed, is done again after all others, while no other one runs.
+    Problems and remarks are printed to standard error, each remark once. If a job runs out of memory in one of several
+    processes, or its process is killed, it is repeated after all others, while no other job runs.
 
     worker: does the jobs; it is pickled for each process.
     jobs: the arguments of its calls.
-    processes: how many processes share the jobs; 1 is this process.
+    processes: the number of processes; 1 is this process.
     unit: the noun for progress, such as "picture".
-    quiet: whether to show no progress.
-    cluster: does the jobs instead of processes of this machine.
+    quiet: whether to hide progress.
+    cluster: the cluster that does the jobs; None for local processes.
 
-    Raises OutputError if no results can be written any more, and ClusterError if the cluster cannot do the jobs.
+    Raises OutputError if no more results can be written, and ClusterError if the cluster cannot do the jobs.
     """
     said: set[str] = set()
     with Progress(len(jobs), unit, quiet=quiet) as progress:
@@ -68,16 +68,16 @@ def carry_out(
                 yield done
         except LostClusterError as lost:
             after = f"after {progress.done} of {many(len(jobs), unit)}"
-            hope = "start again with --skip-existing, which keeps what is written."
+            hope = "start again with --skip-existing, which keeps finished files."
             raise LostClusterError(f"{lost}, {after}; {hope}") from lost
 
 
 def process_count(asked: int | None, jobs: int, worth: int | None = None) -> int:
     """The number of processes to use, at least 1 and at most `jobs`.
 
-    asked: the number that the user gave, or None for as many as are worth their start, at most one per core.
+    asked: the number given by the user; None for `worth`, but at most one per core.
     jobs: the number of jobs.
-    worth: how many are worth their start; one per 256 jobs if None.
+    worth: the number of processes that save more time than their start takes; one per 256 jobs if None.
     """
     worth = jobs // 256 if worth is None else worth
     return max(1, min(jobs, asked if asked is not None else min(_cores(), worth)))
@@ -100,7 +100,7 @@ def _results(
 
 
 def _elsewhere(slots: Sequence[Slot], jobs: Iterable[Task]) -> Iterator[Done]:
-    """Yield results from several slots, in the order in which the jobs end."""
+    """Yield results from several slots, in the order of completion."""
     from concurrent.futures import FIRST_COMPLETED, wait
 
     left, again = iter(jobs), list[Task]()
@@ -126,8 +126,8 @@ def _elsewhere(slots: Sequence[Slot], jobs: Iterable[Task]) -> Iterator[Done]:
 
 
 def _one_by_one(slot: Slot, jobs: Iterable[Task]) -> Iterator[Done]:
-    """Do jobs while no other one runs, in the end those that a job is made of."""
-    slot.end()  # to begin with all memory
+    """Do jobs one at a time. If a process dies again, do the parts of its job."""
+    slot.end()  # the next job starts in a new process, with all memory
     for job in jobs:
         done = slot.result(slot.submit(job))
         if done is None:

@@ -1,1 +1,1 @@
-"""What does the jobs of a command beside its own process: processes of this machine, or a cluster."""
+"""Executors that do the jobs of a command outside its own process: local processes, or a cluster."""

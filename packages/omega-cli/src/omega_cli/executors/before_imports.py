@@ -1,10 +1,10 @@
-"""Imported first by the process that workers are forked from: for one thread, and no imports from where it is.
+"""Imported first by the process from which workers are forked. Prevents threads, and imports from the current folder.
 
-A fork of a process with threads may hang. NumPy's OpenBLAS starts its threads when it is imported; torch starts none
-before it computes.
+A fork of a process with threads may hang. NumPy's OpenBLAS starts threads when it is imported; torch starts none before
+it computes.
 
-Before Python 3.12.8 and 3.13.1, the current folder is the first in which this process looks for modules, as it is
-started by a program on the command line.
+Before Python 3.12.8 and 3.13.1, this process searches the current folder first for modules, because it is started with
+`python -c`.
 """
 
 import os

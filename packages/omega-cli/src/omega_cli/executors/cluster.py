@@ -1,4 +1,4 @@
-"""Clusters of Dask and of Ray, as the options of a command name them."""
+"""The options of a command that select a Dask or Ray cluster."""
 
 import os
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from omega_cli.executors.remote import RemoteWorker
 from omega_cli.executors.slots import Slot
 from omega_cli.jobs import Worker
 from omega_core.errors import MissingExtraError, OmegaError
-from omega_core.places import Place
+from omega_core.locations import Location
 
 _PACKAGES = {"dask": "distributed", "ray": "ray"}
-_VARIABLES = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}  # as these libraries call them
+_VARIABLES = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}  # defined by these libraries
 
 
 class Executor(StrEnum):
-    """Who does the jobs of a command: processes of this machine, or a cluster."""
+    """Where the jobs of a command run: in local processes, or on a cluster."""
 
     local = "local"
     dask = "dask"
@@ -31,9 +31,9 @@ class Executor(StrEnum):
 class Cluster:
     """A cluster that does jobs.
 
-    kind: `Executor.dask` or `Executor.ray`. address: of its scheduler.
-    most: the most jobs at a time; None for as many as it has room for.
-    folder: that of relative paths, which all machines then have; None if there are none.
+    kind: `Executor.dask` or `Executor.ray`. address: the address of its scheduler or head.
+    most: the maximum number of jobs at a time; None for the capacity of the cluster.
+    folder: the folder of relative paths, which must exist on all machines; None if there are no relative paths.
     """
 
     kind: Executor
@@ -57,25 +57,25 @@ def cluster_of(
     executor: Executor,
     address: str | None,
     workers: int | None,
-    places: Iterable[Place],
+    locations: Iterable[Location],
     *,
     streams: bool = False,
 ) -> Cluster | None:
-    """The cluster that options ask for; None for processes of this machine.
+    """The cluster that the options select; None for local processes.
 
-    executor, address, workers: the options `--executor`, `--executor-address` and `--workers`. Without an address, it
-        is that in the environment variable of the library.
-    places: the inputs and outputs.
-    streams: whether something is read or written that only the process of the command has.
+    executor, address, workers: the options `--executor`, `--executor-address` and `--workers`. Without an address, the
+        environment variable of the library has it.
+    locations: the paths and URLs of inputs and outputs.
+    streams: whether standard input, standard output or previews are used, which need the process of the command.
 
-    Raises OmegaError for options that contradict each other, and MissingExtraError if the library is not installed.
+    Raises OmegaError for inconsistent options, and MissingExtraError if the library is not installed.
     """
     if executor is Executor.local:
         if address is not None:
             raise OmegaError("--executor-address needs --executor dask or ray.")
         return None
     if streams:
-        raise OmegaError("standard input and output, and previews, need this process: leave out --executor.")
+        raise OmegaError("standard input, standard output and previews do not work on a cluster: leave out --executor.")
     if find_spec(_PACKAGES[executor]) is None:
         package = _PACKAGES[executor]
         raise MissingExtraError(
@@ -85,5 +85,5 @@ def cluster_of(
     address = address or os.environ.get(variable)
     if not address:
         raise OmegaError(f"--executor {executor} needs --executor-address, or {variable} in the environment.")
-    relative = any(isinstance(place, Path) and not place.is_absolute() for place in places)
+    relative = any(isinstance(location, Path) and not location.is_absolute() for location in locations)
     return Cluster(executor, address, workers, Path.cwd() if relative else None)

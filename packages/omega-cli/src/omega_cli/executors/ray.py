@@ -1,4 +1,4 @@
-"""Clusters of Ray: actors, which are processes of our own there, do jobs."""
+"""Ray clusters. Jobs run in actors, which are processes that the command starts there."""
 
 import logging
 import socket
@@ -15,14 +15,14 @@ from omega_cli.messages import say_warning
 from omega_core.errors import OmegaError
 from omega_core.processes import kept_signal_handlers
 
-_TIMEOUT = 10.0  # seconds to find the head of the cluster
-_PATIENCE = 60.0  # seconds to connect to it, of which a busy machine takes some
-_GRACE = 3.0  # seconds that an actor has to end the file that it writes
+_TIMEOUT = 10.0  # seconds to reach the head of the cluster
+_PATIENCE = 60.0  # seconds to connect to it, which is slow on a busy machine
+_GRACE = 3.0  # seconds for an actor to finish writing a file
 
 
 @contextmanager
 def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -> Iterator[list[Slot]]:
-    """Yield slots for up to `jobs` jobs on a cluster of Ray: one a GPU if it has some, else one a CPU, or `most`.
+    """Yield slots for up to `jobs` jobs on a Ray cluster: `most`, or by default one per GPU, or per CPU without GPUs.
 
     Raises ClusterError if there is no cluster at the address.
     """
@@ -37,7 +37,7 @@ def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -
         if address == "auto":
             address = ray.get_runtime_context().gcs_address
         if ray.available_resources().get("CPU", 0) < 1:
-            say_warning(f"the Ray cluster at {address} has no free CPU, and one is waited for.")
+            say_warning(f"the Ray cluster at {address} has no free CPU; waiting for one.")
         there = ray.cluster_resources()
         cpus, gpus = (int(there.get(kind, 0)) for kind in ("CPU", "GPU"))
         count = min(jobs, most or gpus or max(1, cpus))
@@ -55,9 +55,9 @@ def ray_slots(address: str, worker: RemoteWorker, jobs: int, most: int | None) -
 
 
 def _connect(address: str) -> None:
-    """Connect this process to a cluster. Raises ClusterError if it cannot be.
+    """Connect this process to a cluster. Raises ClusterError if that fails.
 
-    In another thread, which is left alone where a server does not answer as Ray does: Ray tries for many minutes.
+    This happens in another thread, which is abandoned after a timeout: Ray would try for many minutes.
     """
     import ray
 
@@ -81,7 +81,7 @@ def _connect(address: str) -> None:
 
 
 class _Actor:
-    """What is sent to the cluster, once for each slot."""
+    """The actor of a slot, which is sent to the cluster."""
 
     def __init__(self, worker: RemoteWorker) -> None:
         self.worker = worker
@@ -91,7 +91,7 @@ class _Actor:
 
 
 class _RaySlot:
-    """An actor, and another one in its place when it died."""
+    """Runs jobs in an actor, and replaces an actor that died."""
 
     def __init__(self, kind: Any, worker: RemoteWorker, address: str) -> None:
         self.kind, self.worker, self.address = kind, worker, address
@@ -99,12 +99,12 @@ class _RaySlot:
         self.future: Future[Done] | None = None
 
     def submit(self, job: Task) -> "Future[Done]":
-        """Give a job to the actor, which is made before its first one."""
+        """Give a job to the actor, which is created with the first job."""
         try:
             if self.actor is None:
                 self.actor = self.kind.remote(self.worker)
             submitted: Future[Done] = self.actor.do.remote(job).future()
-        except Exception as problem:  # it was lost a moment ago
+        except Exception as problem:  # the cluster was lost just now
             raise self._lost() from problem
         self.future = submitted
         return submitted
@@ -141,7 +141,7 @@ class _RaySlot:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise ClusterError if nothing listens at an address, where Ray itself would wait for minutes."""
+    """Raise ClusterError if nothing listens at an address. Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
         raise ClusterError(f"the address of a Ray cluster is HOST:PORT, or auto, not {address}.")

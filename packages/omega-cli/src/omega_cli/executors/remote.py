@@ -1,4 +1,4 @@
-"""What a process of a cluster does: jobs one by one, for a worker that it unpickles once."""
+"""The worker in a process of a cluster: it is unpickled once and does jobs one by one."""
 
 import os
 import pickle
@@ -13,22 +13,24 @@ from omega_cli.executors.slots import ClusterError
 from omega_cli.jobs import Done, Task, Worker, do_job
 from omega_cli.logs import collected_logs, shown
 
-# warnings, logs and the current folder belong to a process, and models are not for several threads
+# warnings, logs and the current folder are shared by all threads of a process, and models are not thread-safe
 _alone = threading.Lock()
-_unpickled = lru_cache(maxsize=2)(pickle.loads)  # from who may run any code here anyway
+_unpickled = lru_cache(maxsize=2)(
+    pickle.loads
+)  # pickles come from clients of the cluster, which may run any code here anyway
 
 
 class RemoteWorker:
-    """A worker of `carry_out` as it is sent to processes of a cluster, each of which unpickles it once.
+    """A worker of `carry_out` that can be sent to processes of a cluster, each of which unpickles it once.
 
-    worker: is pickled. folder: that of relative paths; None if there are none.
+    worker: the worker, which is pickled. folder: the folder of relative paths; None if there are none.
     """
 
     def __init__(self, worker: Worker[Any], folder: Path | None) -> None:
         self.pickled, self.folder, self.shown = pickle.dumps(worker), folder, shown()
 
     def __call__(self, job: Task) -> Done:
-        """Do a job. Raises OutputError if nothing can be written any more, and ClusterError without the folder."""
+        """Do a job. Raises OutputError if no more results can be written, ClusterError if the folder does not exist."""
         with _alone, _working_in(self.folder), collected_logs(self.shown) as lines:
             done = do_job(_unpickled(self.pickled), job)
         done.logged = lines
@@ -37,7 +39,7 @@ class RemoteWorker:
 
 @contextmanager
 def _working_in(folder: Path | None) -> Iterator[None]:
-    """A context with another current folder, if one is given. Raises ClusterError if it is not there."""
+    """A context that changes the current folder, unless it is None. Raises ClusterError if it does not exist."""
     if folder is None:
         yield
         return
@@ -46,8 +48,8 @@ def _working_in(folder: Path | None) -> Iterator[None]:
         os.chdir(folder)
     except OSError as problem:
         raise ClusterError(
-            f"the folder {folder} is not there on a machine of the cluster: all need the same files under the same"
-            " paths."
+            f"the folder {folder} does not exist on a machine of the cluster: all machines need the same files under"
+            " the same paths."
         ) from problem
     try:
         yield

@@ -1,4 +1,4 @@
-"""Slots: room for one job at a time, whoever does it."""
+"""Slots, each of which runs one job at a time, locally or on a cluster."""
 
 import traceback
 from typing import TYPE_CHECKING, Protocol
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Slot(Protocol):
-    """Room for one job at a time: a process of this machine, or some of the capacity of a cluster."""
+    """Runs one job at a time: a local process, or a part of the capacity of a cluster."""
 
     def submit(self, job: Task) -> "Future[Done]":
         """Start a job."""
@@ -19,11 +19,11 @@ class Slot(Protocol):
     def result(self, future: "Future[Done]") -> Done | None:
         """The result of a job that has ended; None if its process was killed.
 
-        Raises OutputError if no results can be written any more, and ClusterError if the cluster cannot do jobs.
+        Raises OutputError if no more results can be written, and ClusterError if the cluster cannot do jobs.
         """
 
     def end(self) -> None:
-        """End the process, if it is this slot's alone; the next job starts another one."""
+        """End the process, if the slot owns one. The next job starts another process."""
 
 
 class ClusterError(OmegaError):
@@ -31,14 +31,14 @@ class ClusterError(OmegaError):
 
 
 class LostClusterError(ClusterError):
-    """A cluster cannot be reached any more; what is done is done."""
+    """The connection to a cluster is lost. Finished jobs stay done."""
 
     status = 1
 
 
 def cannot_do(kind: str, problem: BaseException) -> ClusterError:
-    """The error for what went wrong in a process of a cluster outside of jobs, such as a module that is not there."""
+    """The error for a failure in a process of a cluster outside of a job, such as a missing module."""
     while problem.__cause__ is not None:
         problem = problem.__cause__
-    last = traceback.format_exception_only(problem)[-1].strip().splitlines()[-1]  # of Ray, a traceback comes before
+    last = traceback.format_exception_only(problem)[-1].strip().splitlines()[-1]  # Ray puts a traceback before it
     return ClusterError(f"the workers of {kind} cannot do this: {last}. They need the same packages as this machine.")

@@ -1,22 +1,22 @@
-"""An architecture to begin with: pixels to blocks, two convolutions on each side."""
+"""An architecture to start from: blocks of pixels, and two convolutions each in analysis and synthesis."""
 
 from omega_core.contracts import LocalArchitecture
 from torch import Tensor, nn
 
 
 class __CLASS__(LocalArchitecture):
-    """One latent position for 4×4 pixels, of pictures of any size.
+    """One latent position per 4×4 pixels, for pictures of any size.
 
-        image ─unshuffle 4─ 16·colors ─conv k3─ width ─ReLU─conv k1─ latent D×H/4×W/4
-        latent ─conv k1─ width ─ReLU─ ─conv k3─ 16·colors ─shuffle 4─ image
+        image ─ unshuffle 4 ─ 16·colors ─ conv 3×3 ─ width ─ ReLU ─ conv 1×1 ─ latent D×H/4×W/4
+        latent ─ conv 1×1 ─ width ─ ReLU ─ conv 3×3 ─ 16·colors ─ shuffle 4 ─ image
 
     latent_channels: D.
     colors: 1 for gray, 3 for RGB.
-    width: channels between the convolutions.
+    width: number of channels between the convolutions.
     """
 
     stride = 4
-    analysis_halo = 1  # positions that a 3×3 convolution looks to each side
+    analysis_halo = 1  # a 3×3 convolution reads one more position on each side
     render_halo = 1
 
     def __init__(self, *, latent_channels: int, colors: int = 1, width: int = 64) -> None:
@@ -37,11 +37,11 @@ class __CLASS__(LocalArchitecture):
         )
 
     def analysis(self, image: Tensor) -> Tensor:
-        """Image (B, colors, H, W) to latent (B, D, h, w)."""
+        """Map an image (B, colors, H, W) to a latent (B, D, h, w)."""
         latent: Tensor = self.encoder(2 * self.padded(image) - 1)
         return latent
 
     def render(self, features: Tensor) -> Tensor:
-        """Latent (B, D, h, w) to whole blocks (B, colors, 4·h, 4·w), which Omega crops."""
+        """Map a latent (B, D, h, w) to whole blocks (B, colors, 4·h, 4·w), which Omega crops to the image."""
         image: Tensor = self.decoder(features)
         return (image + 1) / 2

@@ -1,4 +1,4 @@
-"""Tests of the contract of architectures, by the conformance kit."""
+"""Tests of the contract of architectures, with the conformance kit."""
 
 import torch
 from omega_core.testing import ArchitectureContract

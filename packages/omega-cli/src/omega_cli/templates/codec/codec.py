@@ -1,4 +1,7 @@
-"""A codec to begin with: bytes with their lowest bits left out, by zlib. A library would be imported in `__init__`."""
+"""A codec to start from: it drops the lowest bits of each byte and compresses the rest with zlib.
+
+Codecs that need other libraries should import them in `__init__`.
+"""
 
 import zlib
 
@@ -9,27 +12,27 @@ from omega_core.errors import ComponentError, ImageError
 
 
 class __CLASS__(Codec):
-    """The highest bits of each byte, compressed by zlib. Its settings are the numbers of bits.
+    """The highest bits of each byte, compressed with zlib. The setting is the number of bits.
 
-    level: from 1, fast, to 9, small.
+    level: zlib's level, from 1 (fast) to 9 (small).
     """
 
     settings = (1, 2, 3, 4, 5, 6, 7)
 
     def __init__(self, *, level: int = 9) -> None:
         if not 1 <= level <= 9:
-            raise ComponentError(f"the option level of the codec __NAME__ is from 1 to 9, not {level}.")
+            raise ComponentError(f"the option level of the codec __NAME__ must be from 1 to 9, not {level}.")
         self.level = level
 
     def encode(self, pixels: NDArray[np.uint8], setting: int) -> bytes:
-        """See `Codec.encode`. The file has the number of bits, height and width before the rest."""
+        """See `Codec.encode`. The file starts with the number of bits, the height and the width."""
         if max(pixels.shape) > 65535:
-            raise ImageError("__NAME__ cannot hold it: a side is longer than 65535 pixels.")
+            raise ImageError("the codec __NAME__ supports pictures of at most 65535 pixels on each side.")
         header = np.array([setting, *pixels.shape[1:]], "<u2").tobytes()
         return header + zlib.compress((pixels >> (8 - setting)).tobytes(), self.level)
 
     def decode(self, data: bytes, colors: int) -> NDArray[np.uint8]:
-        """See `Codec.decode`. Each byte is the middle of those that it stands for."""
+        """See `Codec.decode`. The dropped bits are replaced by the middle of their range."""
         setting, height, width = np.frombuffer(data[:6], "<u2").tolist()
         levels = np.frombuffer(zlib.decompress(data[6:]), np.uint8).reshape(colors, height, width)
         decoded: NDArray[np.uint8] = (levels << (8 - setting)) + np.uint8(1 << (7 - setting))

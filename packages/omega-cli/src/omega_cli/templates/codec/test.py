@@ -1,4 +1,4 @@
-"""Tests of the contract of codecs, by the conformance kit."""
+"""Tests of the contract of codecs, with the conformance kit."""
 
 import numpy as np
 from omega_core.testing import CodecContract

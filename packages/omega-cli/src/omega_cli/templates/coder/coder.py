@@ -1,4 +1,4 @@
-"""A coder to begin with: two bytes a symbol, whatever its probability."""
+"""A coder to start from: two bytes per symbol, independent of its probability."""
 
 import numpy as np
 from omega_core.coding.tables import Integers, Symbols, Tables
@@ -10,10 +10,10 @@ class __CLASS__(Coder):
     """Little-endian unsigned 16-bit integers."""
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """See `Coder.encode`. Symbol i has the probability (cumulative[i + 1] − cumulative[i]) / 2¹⁶ of its row."""
+        """See `Coder.encode`. The probability of symbol i is (cumulative[i + 1] − cumulative[i]) / 2¹⁶ in its row."""
         check_symbols(symbols, tables)
         if tables.cumulative is None:
-            raise CoderError("the coder __NAME__ needs tables, and this model has none; use the coder raw.")
+            raise CoderError("the coder __NAME__ needs probability tables, and this model has none: use the coder raw.")
         return symbols.astype("<u2").tobytes(), [2 * end for end in ends]
 
     def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
@@ -22,11 +22,11 @@ class __CLASS__(Coder):
 
 
 class _Decoder(Decoder):
-    done = 0  # bytes that are decoded
+    done = 0  # number of decoded bytes
 
     def decode(self, tables: Tables) -> Integers:
         """See `Decoder.decode`."""
-        count = min(tables.size, (len(self.data) - self.done) // 2)  # as many as the bytes so far have
+        count = min(tables.size, (len(self.data) - self.done) // 2)  # symbols in the bytes received so far
         first, self.done = self.done, self.done + 2 * count
         symbols = np.frombuffer(self.data[first : self.done], "<u2").astype(np.int64)
         check_symbols(symbols, tables.part(0, count))

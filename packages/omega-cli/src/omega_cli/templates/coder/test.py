@@ -1,4 +1,4 @@
-"""Tests of the contract of coders, by the conformance kit."""
+"""Tests of the contract of coders, with the conformance kit."""
 
 import numpy as np
 from omega_core.coding.tables import Tables, cumulative_counts

@@ -1,4 +1,4 @@
-"""A data set to begin with: discs, drawn. What reads files would do so in `load`, and take their folder from `data`."""
+"""A dataset to start from: drawn discs. A dataset of files would read them in `load`, from the folder `data`."""
 
 from pathlib import Path
 
@@ -11,9 +11,10 @@ SIZE = 28
 
 
 class Discs:
-    """Numbered pictures of one disc each, (1, 28, 28).
+    """Pictures (1, 28, 28) of one disc each.
 
-    first: the number of the first, by which those to train on and to validate with differ.
+    count: the number of pictures.
+    first: the seed of the first picture, which makes training and validation pictures differ.
     """
 
     def __init__(self, count: int, first: int) -> None:
@@ -23,7 +24,7 @@ class Discs:
         return self.count
 
     def load(self, index: int, seed: int) -> NDArray[np.uint8]:
-        """Picture `index`, mirrored or not as the seed wants it."""
+        """Draw the picture `index`. The seed decides whether it is mirrored."""
         random = np.random.default_rng(self.first + index)
         (x, y), radius = random.uniform(8, 20, 2), random.uniform(3, 8)
         down, right = np.mgrid[:SIZE, :SIZE]
@@ -35,13 +36,13 @@ class Discs:
 class __CLASS__(Dataset):
     """White discs on black.
 
-    data: not needed.
-    seed: not used: the pictures are always the same.
-    training, validation: how many there are of each.
+    data: unused: pictures are drawn.
+    seed: unused: the pictures are always the same.
+    training, validation: the number of pictures for each.
     """
 
     def __init__(self, *, data: Path | None, seed: int, training: int = 4096, validation: int = 256) -> None:
         if min(training, validation) < 1:
-            raise DataError("the dataset __NAME__ needs at least one picture to train and one to validate with.")
+            raise DataError("the dataset __NAME__ needs at least one picture for training and one for validation.")
         self.train = Discs(training, first=0)
         self.validation = Discs(validation, first=training)

@@ -1,4 +1,4 @@
-"""Tests of the contract of datasets, by the conformance kit."""
+"""Tests of the contract of datasets, with the conformance kit."""
 
 from omega_core.testing import DatasetContract
 
@@ -9,6 +9,6 @@ class Test__CLASS__(DatasetContract):
     name = "__NAME__"
 
 
-def test_pictures_are_mirrored_by_the_seed() -> None:
+def test_the_seed_mirrors_pictures() -> None:
     images = __CLASS__(data=None, seed=0).train
     assert (images.load(3, seed=1) == images.load(3, seed=0)[:, :, ::-1]).all()

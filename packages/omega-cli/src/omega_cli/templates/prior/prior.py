@@ -1,4 +1,4 @@
-"""A prior to begin with: how often each symbol of each channel occurs."""
+"""A prior to start from: the relative frequency of each symbol in each channel."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 class __CLASS__(Prior):
-    """Counts symbols; half of what it counted is forgotten every `memory` batches.
+    """Counts symbols. Counts decay exponentially during training.
 
     channels, alphabet: C and S.
-    lowest, latent_size: not used: every symbol has a count of its own, and all positions of a channel share them.
-    memory: batches.
+    lowest, latent_size: unused: each symbol has its own count, which all positions of a channel share.
+    memory: the number of batches after which a count has decayed to one half.
     """
 
     observes = True
     counts: Tensor
-    """(C, S)."""
+    """The number of occurrences (C, S)."""
 
     def __init__(
         self,
@@ -35,16 +35,16 @@ class __CLASS__(Prior):
         self.register_buffer("counts", torch.zeros(channels, alphabet, dtype=torch.float64))
 
     def probabilities(self) -> Tensor:
-        """(C, S): relative frequencies, after each symbol was seen once more than it was."""
+        """The relative frequencies (C, S). All counts are increased by one, so that no probability is 0."""
         return (self.counts + 1) / (self.counts + 1).sum(dim=1, keepdim=True)
 
     def code_lengths(self, height: int, width: int) -> Tensor:
-        """(C, 1, S)."""
+        """Code lengths in bits (C, 1, S): the same at all positions."""
         return -self.probabilities().log2()[:, None, :]
 
     @torch.no_grad()
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
-        """Count the symbols (B, C, h, w) of the first kept (B,) channels."""
+        """Count symbols (B, C, h, w); only the first `kept` (B,) channels of each sample are used."""
         if not self.counting_all:
             self.counts *= 0.5 ** (1 / self.memory)
         for channel, counts in enumerate(self.counts):
@@ -52,7 +52,7 @@ class __CLASS__(Prior):
             counts += torch.bincount(seen, minlength=len(counts))
 
     def recount(self) -> None:
-        """Forget all: the whole training set is about to be shown, once."""
+        """Reset all counts, before the whole training set is observed once."""
         self.counts.zero_()
         self.counting_all = True
 
@@ -61,5 +61,5 @@ class __CLASS__(Prior):
         self.counts = self.counts[list(order)]
 
     def freeze(self) -> FrozenPrior:
-        """The frequencies as integers, which are the same on every machine."""
+        """The frequencies as integer tables, with which coding is the same on all machines."""
         return FrozenTables.from_probabilities(self.probabilities()[:, None, :].cpu().numpy())

@@ -1,4 +1,4 @@
-"""Tests of the contract of priors, by the conformance kit."""
+"""Tests of the contract of priors, with the conformance kit."""
 
 import torch
 from omega_core.testing import PriorContract
@@ -10,7 +10,7 @@ class Test__CLASS__(PriorContract):
     name = "__NAME__"
 
 
-def test_a_symbol_that_is_always_there_costs_next_to_nothing() -> None:
+def test_a_symbol_that_always_occurs_costs_almost_nothing() -> None:
     prior = __CLASS__(channels=1, alphabet=4)
     prior.recount()
     prior.observe(torch.zeros(100, 1, 3, 3, dtype=torch.int64), torch.ones(100))

@@ -1,6 +1,6 @@
-"""A quantizer to begin with: each channel is rounded to one of S levels between −1 and 1.
+"""A quantizer to start from: it rounds each channel to one of S levels, which stand for values between −1 and 1.
 
-latent ─1×1 convolution─ tanh ─ S levels ─ rounded: the symbol ─1×1 convolution─ latent
+latent ─ 1×1 convolution ─ tanh ─ level from 0 to S − 1 ─ round: the symbol ─ 1×1 convolution ─ latent
 """
 
 import torch
@@ -12,7 +12,7 @@ class __CLASS__(Quantizer):
     """Bounded scalar quantization with a straight-through gradient.
 
     latent_channels, channels, alphabet: D, C and S.
-    stretch: how steeply the levels are reached.
+    stretch: the factor before tanh; a larger one uses the outer levels more often.
     """
 
     def __init__(self, *, latent_channels: int, channels: int, alphabet: int, stretch: float = 1.0) -> None:
@@ -24,28 +24,33 @@ class __CLASS__(Quantizer):
     def forward(self, latent: Tensor, prior: Prior | None = None, kept: Tensor | None = None) -> Quantized:
         """See `Quantizer.forward`."""
         with torch.autocast(latent.device.type, enabled=False):  # mixed precision is too coarse for levels
-            place = self._place(latent)
-            place = place + (place.round() - place).detach()  # forwards the nearest level, backwards as if not rounded
-            mask = self.mask(kept, place)
-            bits = place.new_zeros(len(place)) if prior is None else self.rate(place, prior, kept)
-            return Quantized(self.out(self._level(place) * mask), bits, place.detach().round().long())
+            level = self._level(latent)
+            # straight-through: round in the forward pass, identity gradient in the backward pass
+            level = level + (level.round() - level).detach()
+            mask = self.mask(kept, level)
+            bits = level.new_zeros(len(level)) if prior is None else self.rate(level, prior, kept)
+            return Quantized(self.out(self._value(level) * mask), bits, level.detach().round().long())
 
     def symbols(self, latent: Tensor) -> Tensor:
-        """Latent (B, D, h, w) to symbols (B, C, h, w), in [0, S)."""
+        """Map a latent (B, D, h, w) to symbols (B, C, h, w) in [0, S)."""
         with torch.autocast(latent.device.type, enabled=False):
-            return self._place(latent).round().long()
+            return self._level(latent).round().long()
 
     def latent(self, symbols: Tensor) -> Tensor:
-        """The first n channels of symbols (B, n, h, w) to a latent (B, D, h, w): others, and missing ones, count as 0."""
-        level = self._level(symbols.to(self.out.weight.dtype)) * (symbols >= 0)
-        missing = self.channels - level.shape[1]
-        restored: Tensor = self.out(nn.functional.pad(level, (0, 0, 0, 0, 0, missing)))
+        """Map symbols (B, n, h, w) of the first n channels to a latent (B, D, h, w).
+
+        Missing symbols, which are negative, and missing channels have the value 0.
+        """
+        value = self._value(symbols.to(self.out.weight.dtype)) * (symbols >= 0)
+        missing = self.channels - value.shape[1]
+        restored: Tensor = self.out(nn.functional.pad(value, (0, 0, 0, 0, 0, missing)))
         return restored
 
-    def _place(self, latent: Tensor) -> Tensor:
-        """Where between symbol 0 and symbol S − 1 each channel lies: (B, C, h, w)."""
+    def _level(self, latent: Tensor) -> Tensor:
+        """The level (B, C, h, w) of each channel before rounding, between 0 and S − 1."""
         mixed = self.into(latent.to(self.into.weight.dtype))
         return (torch.tanh(self.stretch * mixed) + 1) / 2 * (self.alphabet - 1)
 
-    def _level(self, place: Tensor) -> Tensor:
-        return 2 * place / (self.alphabet - 1) - 1
+    def _value(self, level: Tensor) -> Tensor:
+        """The value of a level, between −1 and 1."""
+        return 2 * level / (self.alphabet - 1) - 1

@@ -1,4 +1,4 @@
-"""Tests of the contract of trainers, by the conformance kit."""
+"""Tests of the contract of trainers, with the conformance kit."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
-"""A trainer to begin with: a plain loop on the CPU.
+"""A trainer to start from: a plain loop on the CPU.
 
-What it leaves out: validation, resuming, mixed precision; and of recipes, how the learning rate changes, what optimizer
-there is, averages of the weights and resetting of dead symbols.
+It has no validation, no resuming and no mixed precision. Of a recipe, it ignores the schedule of the learning rate, the
+optimizer, averaging of the weights and resetting of dead symbols.
 """
 
 from pathlib import Path
@@ -16,9 +16,9 @@ from omega_train import CodecTask, Recipe, batches_of, fit_quantizer, save
 class __CLASS__:
     """AdamW with clipped gradients.
 
-    recipe: what to train.
-    data: the folder of the pictures, for data sets that need one.
-    clip: the greatest norm of a gradient.
+    recipe: the settings of the training.
+    data: the folder of the pictures, for datasets that need one.
+    clip: the largest norm of a gradient.
     """
 
     def __init__(self, *, recipe: Recipe, data: Path | None = None, clip: float = 1.0) -> None:
@@ -28,10 +28,10 @@ class __CLASS__:
         self.dataset: Dataset = build("dataset", recipe.dataset, recipe.dataset_options, data=data, seed=recipe.seed)
         self.epoch = len(self.dataset.train) // recipe.batch_size
         if self.epoch == 0:
-            raise TrainingError(f"a batch of {recipe.batch_size} pictures is more than there are; set a smaller one.")
+            raise TrainingError(f"a batch of {recipe.batch_size} is larger than the dataset: set a smaller batch size.")
 
     def train(self, folder: Path, *, resume: bool = False) -> Path:
-        """Train, and write the model into the folder."""
+        """Train the model, write it to the folder, and return its path."""
         if resume:
             raise TrainingError("the trainer __NAME__ cannot resume a run.")
         recipe, task = self.recipe, self.task
@@ -42,7 +42,7 @@ class __CLASS__:
                 fit_quantizer(task, self.dataset.train)
             loss = task.training_step(batch, batch.step)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not say
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             torch.nn.utils.clip_grad_norm_(task.parameters(), self.clip)
             optimizer.step()
         return save(task, folder / "model.safetensors", self.dataset.train)

@@ -1,11 +1,11 @@
-"""What this distribution brings. This module is loaded for `omega --help`: it must not import torch."""
+"""The components this package provides. Imported by every `omega` command, so do not import torch here."""
 
 from omega_core import Component, hookimpl
 
 
 @hookimpl
 def omega_register___KIND__s() -> list[Component]:
-    """Tell Omega what there is, and where to import it from when it is asked for."""
+    """Register the components by name. Omega imports a target only when it is used."""
     return [
         Component(
             name="__NAME__",
