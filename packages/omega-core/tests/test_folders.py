@@ -102,7 +102,7 @@ def test_special_files_are_left_out(folder: Path) -> None:
 def test_what_another_command_did_not_finish_is_left_out(folder: Path) -> None:
     (folder / ".a.png.x7.part").touch()
     _, contents = search(folder, wanted=lambda _: True)
-    assert left_out(contents, folder) == {".a.png.x7.part": "file unfinished by another command"}
+    assert left_out(contents, folder) == {".a.png.x7.part": "file left unfinished by another command"}
 
 
 def test_a_file_that_cannot_be_looked_into_is_left_out(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from omega_core.errors import MissingExtraError, OmegaError, StoreError, TargetError, TargetExistsError
 from omega_core.file_io import is_standard_output, is_written, read_whole, write_whole
 from omega_core.folders import search_store
-from omega_core.places import Url
+from omega_core.locations import Url
 from omega_core.stores import Stored
 
 fsspec = pytest.importorskip("fsspec")
@@ -147,7 +147,7 @@ def test_files_of_a_folder_are_found_and_those_with_strange_names_are_errors(mem
         (top / name, name) for name in ("a.png", "b.png", "d/a.png")
     ]
     assert found.left_out == {
-        top / ".omega-1.part": ("file unfinished by another command", ""),
+        top / ".omega-1.part": ("file left unfinished by another command", ""),
         top / "notes.txt": ("file of another kind", ".txt"),
     }
     listed = [name for name in strange if f"/bucket/in/{name}" in system.find("/bucket/in")]
@@ -186,7 +186,7 @@ REASONS = [
     (of_the_web(ConnectionRefusedError(errno.ECONNREFUSED, "no")), errno.ECONNREFUSED, "no"),
     (PermissionError("Your key is unknown."), errno.EACCES, "access is denied (Your key is unknown)"),
     (TimeoutError(), errno.ETIMEDOUT, "the server does not answer"),
-    (ClientPayloadError("not all"), errno.ECONNRESET, "the connection breaks off"),
+    (ClientPayloadError("not all"), errno.ECONNRESET, "the connection was interrupted"),
     (IsADirectoryError("bucket/a.bin"), errno.EISDIR, "Is a directory"),
     (OSError(errno.ENAMETOOLONG, "Your key is too long"), errno.ENAMETOOLONG, "Your key is too long"),
     (OSError("It is\n odd."), errno.EIO, "It is odd"),

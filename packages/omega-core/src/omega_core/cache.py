@@ -1,13 +1,13 @@
-"""The folder in which copies and results of long work are kept on this machine, to be found again."""
+"""The cache folder on this machine, for copies of files and for results of long computations."""
 
 import os
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The cache: OMEGA_CACHE, or `omega` in XDG_CACHE_HOME or else in `.cache` of the home folder.
+    """Return the cache folder: OMEGA_CACHE, otherwise `omega` in XDG_CACHE_HOME or in `.cache` of the home folder.
 
-    Everything in it can be deleted at any time. Raises RuntimeError if there is no home folder to be found.
+    Everything in it can be deleted at any time. Raises RuntimeError if the home folder cannot be determined.
     """
     if own := os.environ.get("OMEGA_CACHE"):
         return Path(own)

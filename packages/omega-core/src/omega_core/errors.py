@@ -1,6 +1,6 @@
 """Errors that a user can act on, and warnings.
 
-Every message says in one sentence what was found and, if it helps, in another what to do.
+Every message states the problem in one sentence and, if it helps, the remedy in a second one.
 """
 
 import copyreg
@@ -12,8 +12,8 @@ class OmegaError(Exception):
     """Base class of the errors that Omega raises."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # not by calling the class with the message, as it may take other arguments
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # it is there
+        # the constructor of a subclass may take other arguments than the message, so it is not called
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # untyped
 
 
 class ComponentError(OmegaError):
@@ -33,10 +33,10 @@ class ImageError(OmegaError):
 
 
 class NotEnoughMemoryError(OmegaError):
-    """A picture or file needs more memory than it may take, or than there is.
+    """A picture or file needs more memory than is allowed or available.
 
     needed: an upper bound of the bytes that it needs; None if unknown.
-    allowed: the bytes that it may take; None if the system refused them.
+    allowed: the maximum number of bytes; None if the system refused the allocation.
     """
 
     def __init__(self, message: str, *, needed: int | None = None, allowed: int | None = None) -> None:
@@ -61,21 +61,21 @@ class OutputError(OmegaError):
 
 
 class StoreError(OutputError):
-    """A store, such as a bucket, takes no files: it is not there, refuses, or cannot be reached."""
+    """A store, such as a bucket, accepts no files: it does not exist, denies access, or cannot be reached."""
 
 
 class TargetError(OutputError):
-    """A file cannot be written under its name; files of other names can."""
+    """A file cannot be written under its name; files with other names can."""
 
 
 class TargetExistsError(TargetError):
-    """There is a file at the path of an output, which may not be replaced.
+    """The output file exists and may not be replaced.
 
-    path: of the file, or its URL.
-    advice: for the user.
+    path: the path or URL of the file.
+    advice: what the user can do instead.
     """
 
-    def __init__(self, path: object, advice: str = "name another one") -> None:
+    def __init__(self, path: object, advice: str = "choose another name") -> None:
         super().__init__(f"{path} exists already; {advice}.")
         self.path = path
 
@@ -93,10 +93,10 @@ class DamagedFileError(FileFormatError):
 
 
 class CutOffError(FileFormatError):
-    """An `.omega` file breaks off: it has fewer bytes than its header says.
+    """An `.omega` file is incomplete: it has fewer bytes than its header states.
 
-    message: for the user.
-    intact: the number of bytes of its stream that are there, from which a part of the picture can be decoded.
+    message: the text for the user.
+    intact: the number of bytes of its stream that have arrived; a part of the picture can be decoded from them.
     """
 
     def __init__(self, message: str, *, intact: int) -> None:
@@ -107,7 +107,7 @@ class CutOffError(FileFormatError):
 class RateError(OmegaError):
     """A requested number of channels, size or quality cannot be reached.
 
-    channels: the numbers of channels that are possible, in rising order, if another one was asked for.
+    channels: the possible numbers of channels, in ascending order, if another number was requested; empty otherwise.
     least_bytes: the size of the smallest file, if a budget is too small for it; None otherwise.
     """
 
@@ -124,15 +124,15 @@ class OmegaDeprecationWarning(OmegaWarning):
     """A deprecated hook or argument is used; the message names its replacement."""
 
 
-class MissingExtraError(ImportError, OmegaError):  # in this order, it is copied with what an ImportError has besides
+class MissingExtraError(ImportError, OmegaError):  # ImportError first: copies keep its attributes
     """An imported package needs an extra of its distribution that is not installed."""
 
 
 class WrongModelError(OmegaError):
     """An `.omega` file was made with another model.
 
-    made_with: the beginning of the fingerprint of its model, in hexadecimal, as the file has it.
-    given: the fingerprint of the model that was given for it; None if none was, and its own is not installed.
+    made_with: the first digits of the fingerprint of its model, in hexadecimal, from the header of the file.
+    given: the fingerprint of the model that was passed; None if none was passed and the right one is not installed.
     """
 
     def __init__(self, message: str, *, made_with: str, given: str | None = None) -> None:

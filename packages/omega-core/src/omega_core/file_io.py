@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from omega_core.errors import OmegaError, OutputError, StoreError, TargetError, TargetExistsError
-from omega_core.places import Place, Url, place_of
+from omega_core.locations import Location, Url, location_of
 from omega_core.stores import temporary_name
 
 
@@ -26,16 +26,16 @@ class Readable(Protocol):
 
 
 Source = bytes | str | PathLike[str] | Url | Readable
-"""Bytes, the path or URL of a file of them, or an open binary file, read from its current position to its end."""
+"""Bytes, the path or URL of a file, or an open binary file, which is read from its current position to its end."""
 
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield the path of a temporary file that becomes the file `path` when the context ends without an error.
 
-    A file appears under its name when all of it is on the disk. Symbolic links are followed, and the file that they
-    lead to is replaced, which keeps its mode and, where permitted, its owner; a new file has the mode that the umask
-    asks for. A character device, a named pipe or an open descriptor (`/dev/stdout`) is written into.
+    The file appears under its name only when all of it is on disk. Symbolic links are followed. A file that is replaced
+    keeps its mode and, where permitted, its owner; a new file gets the mode that the umask allows. A character device,
+    a named pipe or an open descriptor (`/dev/stdout`) is not replaced: the content is written to it.
 
     path: the file to write; its folder is made if missing.
     overwrite: whether an existing file may be replaced.
@@ -54,24 +54,24 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             temporary = target.folder / temporary_name()
             cleaning.callback(temporary.unlink, missing_ok=True)
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the umask leaves; asking for the umask would change it
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the umask leaves; os.umask would change the umask
         os.close(handle)
         temporary.chmod(0o600)
         yield temporary
         if target.folder is None:
             target.copy(temporary)
         else:
-            with temporary.open("rb+") as file:  # opened now, as the caller may have replaced it
+            with temporary.open("rb+") as file:  # opened only now, as the caller may have replaced the file
                 _set_owner_and_mode(temporary, target.found, mode)
                 os.fsync(file.fileno())
             _rename(temporary, target.path, overwrite)
             _sync_folder(target.folder)
 
 
-def write_whole(path: Place, data: bytes, *, overwrite: bool = True) -> None:
+def write_whole(path: Location, data: bytes, *, overwrite: bool = True) -> None:
     """Write bytes to a file, as `replacing` does, or to a store, where the file also appears whole or not at all.
 
-    Raises the same errors, and StoreError for a store that takes no files.
+    Raises the same errors, and StoreError for a store that accepts no files.
     """
     if isinstance(path, Url):
         with _naming(path, StoreError):
@@ -83,18 +83,18 @@ def write_whole(path: Place, data: bytes, *, overwrite: bool = True) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary folder whose content the folder `path` has when the context ends without an error.
+    """Yield the path of a temporary folder that becomes the folder `path` when the context ends without an error.
 
-    path: the folder to make, and those that contain it if missing; or an empty one, which is filled.
+    path: a new folder, which is made with its missing parents; or an empty folder, which is filled.
 
-    Raises TargetExistsError if something is there already, and OutputError if the folder cannot be written.
+    Raises TargetExistsError if it exists and is not an empty folder, and OutputError if it cannot be written.
     """
     with _naming(path), ExitStack() as cleaning:
         target = Path(os.path.realpath(path))
         fill = target.is_dir()
         if os.path.lexists(target) and not (fill and not any(target.iterdir())):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        where = target if fill else target.parent  # a folder that is there may be a mounted disk, or the current one
+        where = target if fill else target.parent  # an existing folder may be a mount point or the current folder
         _make_folder(where)
         temporary = where / temporary_name()
         cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
@@ -107,8 +107,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         _sync_folder(where)
 
 
-def is_written(path: Place) -> bool:
-    """Whether there is a file that writing to `path` would replace: not a device, pipe, folder or broken link."""
+def is_written(path: Location) -> bool:
+    """Whether writing to `path` would replace a file; False for a device, pipe, folder or broken link."""
     if isinstance(path, Url):
         return path.is_file()
     try:
@@ -118,7 +118,7 @@ def is_written(path: Place) -> bool:
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
-def is_standard_output(path: Place) -> bool:
+def is_standard_output(path: Location) -> bool:
     """Whether writing to `path` writes to standard output, as for `/dev/stdout` and links to it."""
     try:
         return not isinstance(path, Url) and _target(path).descriptor == 1
@@ -127,22 +127,22 @@ def is_standard_output(path: Place) -> bool:
 
 
 @contextmanager
-def opened(path: Place) -> Iterator[BinaryIO]:
+def opened(path: Location) -> Iterator[BinaryIO]:
     """Open a file for reading. Raises OmegaError if it cannot be read."""
     try:
         if isinstance(path, Path) and path.exists() and not path.is_file() and not path.is_dir():
-            raise OmegaError(f"{path} is neither a file nor a folder.")  # reading a named pipe could block for ever
+            raise OmegaError(f"{path} is neither a file nor a folder.")  # reading a named pipe could block forever
         file = path.open("rb")
-    except (OSError, ValueError) as problem:  # a path with a null character is a ValueError of its own
+    except (OSError, ValueError) as problem:  # ValueError: a null character in the path
         raise OmegaError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}.") from problem
     with file:
         yield file
 
 
-def read_whole(path: Place, *, first: int | None = None) -> bytes:
+def read_whole(path: Location, *, first: int | None = None) -> bytes:
     """Read a file. Raises OmegaError if it cannot be read.
 
-    path: of the file, or its URL.
+    path: the path or URL of the file.
     first: the number of bytes to read from its beginning; all if None.
     """
     with opened(path) as file:
@@ -153,34 +153,34 @@ def read_whole(path: Place, *, first: int | None = None) -> bytes:
 
 
 def bytes_of(source: Source) -> bytes:
-    """Read all bytes of a source. Raises OmegaError if it cannot be read, is closed, gives text or has another type."""
+    """Read all bytes of a source. Raises OmegaError if it cannot be read, is closed, is text or has another type."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     if isinstance(source, (str, PathLike, Url)):
-        return read_whole(place_of(source))
+        return read_whole(location_of(source))
     if not hasattr(source, "read"):
         raise OmegaError(f"bytes, a path, a URL or an open file is needed, not {type(source).__name__}.")
     name = f"the file {getattr(source, 'name', type(source).__name__)}"
     if getattr(source, "closed", False):
-        raise OmegaError(f"{name} is closed; give it before it is closed.")
+        raise OmegaError(f"{name} is closed; pass an open file.")
     try:
         data = None if isinstance(source, io.TextIOBase) else source.read()
-    except (OSError, ValueError) as problem:  # a file for writing is a ValueError of its own
+    except (OSError, ValueError) as problem:  # ValueError: not open for reading
         raise OmegaError(f"cannot read {name}: {getattr(problem, 'strerror', None) or problem}.") from problem
     if data is None and not isinstance(source, io.TextIOBase):
-        raise OmegaError(f"{name} gives no bytes yet: it does not wait for them.")
+        raise OmegaError(f"{name} is non-blocking and has no bytes yet.")
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise OmegaError(f"{name} gives text, not bytes; open it in binary mode, such as 'rb'.")
     return bytes(data)
 
 
 _ABOUT_ONE_NAME = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EOPNOTSUPP}
-"""Errors that tell about one name and not about the disk: other files can still be written."""
+"""Errors that concern one name and not the disk: other files can still be written."""
 
 
 @contextmanager
-def _naming(path: Place, otherwise: type[OutputError] = OutputError) -> Iterator[None]:
-    """Turn an OSError into TargetExistsError, TargetError or `otherwise`; path: of what is written, for the message."""
+def _naming(path: Location, otherwise: type[OutputError] = OutputError) -> Iterator[None]:
+    """Turn an OSError into TargetExistsError, TargetError or `otherwise`; path: the output, for the message."""
     try:
         yield
     except FileExistsError as problem:
@@ -192,11 +192,11 @@ def _naming(path: Place, otherwise: type[OutputError] = OutputError) -> Iterator
 
 @dataclass(frozen=True)
 class _Target:
-    """What a path leads to, through symbolic links.
+    """The target of a path, after symbolic links are followed.
 
-    path: the file itself.
-    found: what is there, or None.
-    descriptor: the open descriptor of this process that it is, or None.
+    path: the path of the target.
+    found: its status; None if it does not exist or is a descriptor.
+    descriptor: the number of the open descriptor of this process that it denotes, or None.
     """
 
     path: Path
@@ -205,7 +205,7 @@ class _Target:
 
     @property
     def folder(self) -> Path | None:
-        """The folder in which a file is replaced; None for what is written into."""
+        """The folder in which a file is replaced; None if the target is written to and not replaced."""
         into = self.descriptor is not None or (self.found is not None and not stat.S_ISREG(self.found.st_mode))
         return None if into else self.path.parent
 
@@ -218,10 +218,10 @@ class _Target:
 
 def _target(path: Path) -> _Target:
     """Follow the symbolic links of a path. Raises OSError."""
-    for _ in range(40):  # as many as Linux follows
+    for _ in range(40):  # the limit of Linux
         folder = os.path.realpath(path.parent)
         if folder in ("/dev/fd", os.path.realpath("/proc/self/fd")) and path.name.isdecimal():
-            os.fstat(int(path.name))  # an error if it is closed
+            os.fstat(int(path.name))  # raises OSError if it is closed
             return _Target(path, None, int(path.name))
         if not path.is_symlink():
             try:
@@ -233,7 +233,7 @@ def _target(path: Path) -> _Target:
 
 
 def _checked_target(path: Path, overwrite: bool) -> _Target:
-    """Where to write. Raises OSError for what can neither be replaced nor written into."""
+    """Return the target to write. Raises OSError if it can neither be replaced nor written to."""
     target = _target(path)
     kind = stat.S_IFMT(target.found.st_mode) if target.found else stat.S_IFREG
     if target.descriptor is not None:
@@ -247,13 +247,13 @@ def _checked_target(path: Path, overwrite: bool) -> _Target:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         if not os.access(
             target.path, os.W_OK, effective_ids=os.access in os.supports_effective_ids
-        ):  # renaming would replace it all the same
+        ):  # renaming would replace even a read-only file
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return target
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder, and those that contain it, so that they stay after a loss of power. Raises OSError."""
+    """Make a folder and its missing parents so that they survive a power failure. Raises OSError."""
     missing = takewhile(lambda each: not each.is_dir(), (folder, *folder.parents))
     for each in reversed(list(missing)):
         each.mkdir(exist_ok=True)
@@ -261,7 +261,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _move_all(source: Path, target: Path) -> None:
-    """Move what is in one folder into another; if something cannot be moved, nothing is. Raises OSError."""
+    """Move the entries of one folder into another; if one cannot be moved, none is. Raises OSError."""
     moved = list[Path]()
     try:
         for path in sorted(source.iterdir()):
@@ -279,29 +279,29 @@ def _set_owner_and_mode(path: Path, like: os.stat_result | None, mode: int) -> N
         mode = stat.S_IMODE(like.st_mode)
         own = path.stat()
         if hasattr(os, "chown") and (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
-            for owner in (-1, like.st_uid):  # one may give a file to a group of one's own, but to no other user
+            for owner in (-1, like.st_uid):  # without privileges, only the group can be changed
                 with suppress(PermissionError):
                     os.chown(path, owner, like.st_gid)
     path.chmod(mode)
 
 
 def _rename(temporary: Path, path: Path, overwrite: bool) -> None:
-    """Give a file its name; two processes that may not overwrite cannot both do so. Raises OSError."""
+    """Rename the temporary file; without `overwrite`, only one of two processes succeeds. Raises OSError."""
     if overwrite:
         temporary.replace(path)
         return
     try:
-        path.hardlink_to(temporary)  # unlike a rename, fails for a name that is taken
+        path.hardlink_to(temporary)  # unlike a rename, this fails if the name exists
     except FileExistsError:
         raise
-    except OSError:  # file systems without hard links
+    except OSError:  # the file system has no hard links
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
         temporary.rename(path)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder written to the disk, on systems that can."""
+    """Write the names in a folder to the disk, on systems that support it."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

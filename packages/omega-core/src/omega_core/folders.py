@@ -1,4 +1,4 @@
-"""The files of a folder and its subfolders, each once, and what else is in them: on this machine and in stores."""
+"""Search for the files of a folder and its subfolders, each listed once, on this machine or in a store."""
 
 import os
 import stat
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Generic, TypeVar
 
-from omega_core.places import Place, Url
+from omega_core.locations import Location, Url
 
 Where = TypeVar("Where", Path, Url)
 Identity = tuple[int, int] | Url
-"""What all names of a file have in common: the numbers of its device and of itself; in a store, its URL."""
+"""The identity of a file, whatever its names: the numbers of its device and its inode; in a store, its URL."""
 Reason = tuple[str, str]
-"""Why a file is left out, as a noun in the singular whose first word has a plural with s, and a detail, or ""."""
+"""Why a file is left out: a noun in the singular, whose first word has a plural with s, and a detail or ""."""
 
-_DETAILS = 10  # the most details of a reason that a text names
+_DETAILS = 10  # maximum number of details that are listed for a reason
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class FileInFolder(Generic[Where]):
     """A regular file in a folder, or a link to one.
 
     source: its path or URL.
-    relative: its path in the folder that was searched.
-    identity: of the file; None for what is no file, such as standard input.
+    relative: its path relative to the folder that was searched.
+    identity: the identity of the file; None if the source is not a file, such as standard input.
     """
 
     source: Where
@@ -35,12 +35,12 @@ class FileInFolder(Generic[Where]):
 
 @dataclass
 class FolderContents(Generic[Where]):
-    """What was found in a folder.
+    """The result of searching a folder.
 
-    files: those that are wanted, sorted.
-    left_out: what is not, with the reason, such as ("file of another kind", ".txt").
-    unreadable: folders and files that cannot be read and links that cannot be followed, with a sentence without its
-        period.
+    files: the wanted files, sorted.
+    left_out: other files and folders, each with the reason, such as ("file of another kind", ".txt").
+    unreadable: folders and files that cannot be read and links that cannot be followed, each with a message without a
+        period at its end.
     """
 
     files: list[FileInFolder[Where]] = field(default_factory=list)
@@ -52,10 +52,10 @@ def search_folder(folder: Path, wanted: Callable[[Path], bool]) -> FolderContent
     """Find the files of a folder and its subfolders.
 
     Links are followed. A folder that was searched under another name is left out, which ends loops, and so is a link
-    to a file that is found anyway. Hard links are files of their own.
+    to a file that is found anyway. Hard links count as separate files.
 
-    folder: the folder. One that cannot be read is the only unreadable one in the result.
-    wanted: selects regular files. Raises OSError for one that it cannot read, which is then left out.
+    folder: the folder to search. If it cannot be read, it is the only unreadable entry of the result.
+    wanted: whether a regular file is wanted. It may raise OSError for a file that it cannot read, which is left out.
     """
     found = FolderContents[Path]()
     linked = list[FileInFolder[Path]]()
@@ -78,8 +78,8 @@ def search_folder(folder: Path, wanted: Callable[[Path], bool]) -> FolderContent
 def search_store(folder: Url, wanted: Callable[[Url], bool]) -> FolderContents[Url]:
     """Find the files of a folder of a store and its subfolders: see `search_folder`.
 
-    In a store, a file can have any name. Those whose name is no path in a folder, such as `a/../b` and `a//b`, are
-    unreadable: nothing could be named after them.
+    In a store, a file can have any name. Files whose name is not a valid relative path, such as `a/../b` and `a//b`,
+    count as unreadable, as no output could be named after them.
     """
     found = FolderContents[Url]()
     try:
@@ -90,7 +90,7 @@ def search_store(folder: Url, wanted: Callable[[Url], bool]) -> FolderContents[U
     for name in names:
         file, relative = folder / name, PurePath(name)
         if relative.anchor or ".." in relative.parts or relative.as_posix() != name:
-            found.unreadable[file] = "its name is no path in a folder"
+            found.unreadable[file] = "its name is not a relative path"
         elif reason := _reason_against(file, wanted):
             found.left_out[file] = reason
         else:
@@ -103,13 +103,13 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
-def identity_at(place: Place) -> Identity:
-    """The identity of a file or folder. Raises OSError for a path without one."""
-    return place if isinstance(place, Url) else identity_of(place.stat())
+def identity_at(location: Location) -> Identity:
+    """The identity of a file or folder. Raises OSError for a path that does not exist."""
+    return location if isinstance(location, Url) else identity_of(location.stat())
 
 
 def counted_reasons(reasons: Iterable[Reason]) -> str:
-    """Reasons with counts, such as "3 files of another kind (.heic 2, .txt 1), 1 link to a file taken anyway"."""
+    """Return reasons with counts: "3 files of another kind (.heic 2, .txt 1), 1 link to a file taken anyway"."""
     by_noun: dict[str, Counter[str]] = {}
     for noun, detail in reasons:
         by_noun.setdefault(noun, Counter())[detail] += 1
@@ -124,9 +124,9 @@ def counted_reasons(reasons: Iterable[Reason]) -> str:
 
 
 def _reason_against(path: Where, wanted: Callable[[Where], bool]) -> Reason | None:
-    """Why a file is left out, or None."""
+    """Return why a file is left out; None if it is wanted."""
     if path.name.startswith(".") and path.name.endswith(".part"):
-        return "file unfinished by another command", ""
+        return "file left unfinished by another command", ""
     try:
         taken = wanted(path)
     except OSError:
@@ -135,13 +135,13 @@ def _reason_against(path: Where, wanted: Callable[[Where], bool]) -> Reason | No
 
 
 def _regular_files(top: Path, found: FolderContents[Path]) -> Iterator[FileInFolder[Path]]:
-    """The regular files in a folder and its subfolders; linked folders are last, so that they are the ones left out."""
+    """Yield the regular files of a folder and its subfolders, with linked folders last, so that those are left out."""
     searched: set[Identity] = set()
     folders, linked = deque([top]), deque[Path]()
     while folders or linked:
         folder = (folders or linked).popleft()
         try:
-            # with "." at its end, which pathlib drops: a folder that can be listed but not entered is an error here
+            # the "." at the end, which pathlib would drop, raises an error for a folder that cannot be entered
             here = identity_of(os.stat(f"{folder}{os.sep}{os.curdir}"))  # noqa: PTH116
             if here in searched:
                 found.left_out[folder] = ("folder searched under another name", "")

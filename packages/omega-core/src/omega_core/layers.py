@@ -5,14 +5,14 @@ from typing import cast
 from torch import Tensor, nn
 
 LEAST_EXPONENT = -50.0
-"""The least x whose e^x densities and softmaxes compute: far below the rounding error of float64, while products with
-it are normal numbers. From −87 on, e^x is a subnormal number of float32: processors are many times as slow with it."""
+"""The smallest x for which densities and softmaxes compute e^x. It is far below the rounding error of float64, and
+products with it are normal numbers. Below −87, e^x is subnormal in float32, which makes CPUs many times slower."""
 
 
 class ConvBlock(nn.Module):
-    """x + pointwise(activation(pointwise(depthwise 3×3(x)))), initially close to x: (B, channels, h, w) to the same.
+    """x + pointwise(activation(pointwise(depthwise 3×3(x)))) for x (B, channels, h, w), initially close to x.
 
-    As in ConvNeXt (Liu et al. 2022, arXiv 2201.03545), without its norm.
+    This is the block of ConvNeXt (Liu et al. 2022, arXiv 2201.03545) without its normalization.
     """
 
     def __init__(self, channels: int, activation: nn.Module) -> None:
@@ -29,7 +29,7 @@ class ConvBlock(nn.Module):
 
 
 def near_zero(layer: nn.Conv2d) -> nn.Conv2d:
-    """Scale the weights of a layer by 0.05 and set its bias to zero, in place, and return the layer."""
+    """Scale the weights of a layer by 0.05 and set its bias to zero, in position, and return the layer."""
     layer.weight.data.mul_(0.05)
     cast(Tensor, layer.bias).data.zero_()
     return layer
@@ -38,7 +38,7 @@ def near_zero(layer: nn.Conv2d) -> nn.Conv2d:
 def interpolated(anchors: Tensor, fineness: Tensor) -> Tensor:
     """Interpolate linearly between anchors (A, D), evenly spaced from 0 to 1, at each fineness (B,): (B, D)."""
     last = len(anchors) - 1
-    place = fineness.clamp(0, 1) * last
-    below = place.floor().clamp(max=last - 1).long()
-    share = (place - below).to(anchors)[:, None]
+    position = fineness.clamp(0, 1) * last
+    below = position.floor().clamp(max=last - 1).long()
+    share = (position - below).to(anchors)[:, None]
     return anchors[below] * (1 - share) + anchors[below + 1] * share

@@ -12,7 +12,7 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
 
     Public names are those imported as themselves, `from module import Name as Name` (PEP 484), and functions defined in
     the package. Imports below `if TYPE_CHECKING:` are made when a name is first used. So every name is listed once.
-    `__version__` is that of the distribution with the name of the package, if it is not a part of another.
+    `__version__` of a top-level package is the version of the distribution with its name.
 
     package: `__name__` of the package, which calls this while it is imported.
 
@@ -47,7 +47,7 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
         return found
 
     def listed() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *names})
+        return sorted({*names, *(name for name in vars(sys.modules[package]) if name.startswith("__"))})
 
     return take, listed, names
 

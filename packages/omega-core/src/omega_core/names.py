@@ -1,4 +1,4 @@
-"""Names of files from strangers: printed without effect on a terminal, and written without harm on any system."""
+"""Untrusted file names: make them safe to print on a terminal and to write on any system."""
 
 import os
 import re
@@ -6,32 +6,32 @@ import unicodedata
 from pathlib import PurePath
 
 MAX_PART_BYTES = 255
-"""Bytes of a part of a path on usual file systems."""
+"""The maximum length of a part of a path on common file systems, in bytes."""
 
-# control characters of ASCII and ISO 8859, marks and overrides of writing direction, separators of lines, and
-# surrogates, with which Python stands for bytes that are not UTF-8
+# control characters of ASCII and ISO 8859, marks and overrides of writing direction, line separators, and surrogates,
+# by which Python represents bytes that are not UTF-8
 _CONTROL = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _unprintable = re.compile(f"[{_CONTROL}]")
 _unportable = re.compile(f'[{_CONTROL}<>:"|?*\\\\]')
-_reserved = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)  # by Windows
+_reserved = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)  # in Windows
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""Escape what a terminal would obey, such as `\u001b`, which also means the character in JSON.
+    r"""Escape characters that control a terminal, as JSON does: the escape character becomes `\u001b`.
 
-    text: of any characters.
+    text: any text.
     keep: control characters that stay as they are.
     """
     return _unprintable.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)
 
 
 def as_text(path: PurePath) -> str:
-    """Return a path as text, with `/` between its parts and its bytes escaped that are not UTF-8."""
+    """Return a path as text, with `/` between its parts and with escapes for bytes that are not UTF-8."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def portable(name: str) -> str:
-    r"""Escape what is not allowed, or means something else, in a relative path on any usual system.
+    r"""Escape characters that are not allowed or have a special meaning in relative paths on any common system.
 
     name: a path with `/` between its parts, none of which is empty.
 
@@ -43,7 +43,7 @@ def portable(name: str) -> str:
 
 
 def shortened(part: str, most: int) -> str:
-    """Return a part of a path, or its beginning and a hash of all of it if it has more than `most` bytes in UTF-8."""
+    """Return a part of a path; if it has more than `most` bytes in UTF-8, its beginning and a hash of the whole."""
     if _size(part) <= most:
         return part
     mark = f"~{_hash(part)}"
@@ -53,12 +53,12 @@ def shortened(part: str, most: int) -> str:
 
 
 def marked(name: str, text: str) -> str:
-    """Return `name` with a hash of `text` at its end, which tells it from others."""
+    """Return `name` with a hash of `text` at its end, which makes it unique."""
     return f"{name}~{_hash(text)}"
 
 
 def folded(name: str) -> str:
-    """Return the same text for all names that are one name where case or Unicode normalization do not count."""
+    """Return the same text for all names that differ only in case or Unicode normalization."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
@@ -78,10 +78,10 @@ def _percent(character: str) -> str:
 
 
 def _size(part: str) -> int:
-    return len(part.encode("utf-8", "replace"))  # a byte that is not UTF-8 is one byte
+    return len(part.encode("utf-8", "replace"))  # a byte that is not UTF-8 counts as one byte
 
 
 def _hash(text: str) -> str:
-    from hashlib import sha256  # loads OpenSSL
+    from hashlib import sha256  # imported here, as it loads OpenSSL
 
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

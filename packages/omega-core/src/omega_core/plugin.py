@@ -20,6 +20,6 @@ def omega_register_architectures() -> list[Component]:
         Component(
             name="compact",
             target="omega_core.architectures.compact:CompactArchitecture",
-            summary="for color pictures of any size on processors without a GPU: 3.6 M parameters, 24 kMAC per pixel",
+            summary="for color pictures of any size on CPUs: 3.6 M parameters, 24 kMAC per pixel",
         ),
     ]

@@ -1,4 +1,4 @@
-"""Stores: files that are reached by URL through fsspec, such as those of buckets. Importing it imports no fsspec."""
+"""Files in stores such as buckets, accessed by URL through fsspec. Importing this module does not import fsspec."""
 
 import errno
 import os
@@ -12,24 +12,24 @@ from typing import Any, TypeGuard
 from omega_core.errors import MissingExtraError, OmegaError
 
 CONDITIONAL = frozenset({"s3", "gs", "memory"})
-"""Schemes of stores that can be asked to write a file only if there is none: two processes cannot both do so."""
+"""Schemes of stores that can create a file only if it does not exist, so that only one of two processes succeeds."""
 WHOLE = CONDITIONAL | {"az", "abfs", "hf", "oci", "oss"}
-"""Schemes of stores in which a file appears when all of it has arrived, and which list a folder at once."""
+"""Schemes of stores in which a file appears only when it is complete, and which list a folder tree in one call."""
 
 PATIENCE = 60
-"""Seconds to wait for a connection, and for the next bytes, of a web server; other stores have limits of their own."""
+"""Seconds to wait for a connection to a web server, and for its next bytes; other stores have their own limits."""
 
 Watch = Callable[[int, int | None], None]
-"""Is called while a file arrives, with the number of bytes so far and, if it is known, of all."""
+"""Called while a file arrives, with the number of bytes so far and the total number, None if unknown."""
 
-_NUMBERS: dict[type, int] = {  # of exceptions that are often raised without
+_NUMBERS: dict[type, int] = {  # for exceptions that are often raised without a number
     FileExistsError: errno.EEXIST,
     FileNotFoundError: errno.ENOENT,
     IsADirectoryError: errno.EISDIR,
     NotADirectoryError: errno.ENOTDIR,
 }
 _BROKEN_OFF = {"ClientPayloadError", "IncompleteRead", "ResponseStreamingError", "ServerDisconnectedError"}
-# what tells one version of a file from the next, under the names that stores have for it
+# the keys under which stores report the version of a file
 _VERSIONS = (
     *("ETag", "etag", "blob_id", "generation", "md5Hash", "Last-Modified", "LastModified", "last_modified", "mtime"),
     "created",
@@ -40,11 +40,11 @@ _VERSIONS = (
 class Stored:
     """A file or folder in a store.
 
-    scheme: of its URL.
+    scheme: the scheme of its URL.
     system: the file system of fsspec.
-    path: the path in it.
+    path: the path in the file system.
 
-    Methods raise OSError with a number and a sentence in `strerror`, whatever the library of the store raises.
+    Methods raise OSError, with a number and a message in `strerror`, for all errors of the store's library.
     """
 
     scheme: str
@@ -53,26 +53,26 @@ class Stored:
 
     @classmethod
     def at(cls, url: str, scheme: str) -> "Stored":
-        """What is at a URL. Raises MissingExtraError without the library of the store, OmegaError without a store."""
+        """Return the entry at a URL. Raises MissingExtraError for a missing library, OmegaError for another scheme."""
         kind = _kind(scheme)
         with _plainly():
             system = kind(**kind._get_kwargs_from_urls(url), **_options(kind, scheme))
             return cls(scheme, system, kind._strip_protocol(url))
 
     def info(self) -> dict[str, Any]:
-        """What the store says of it now: its `type`, "file" or "directory", its `size` in bytes or None, and more."""
+        """Return its current metadata: `type`, "file" or "directory", `size`, in bytes or None, and more."""
         with _plainly():
             self.system.invalidate_cache(self.path)
             return self.system.info(self.path)
 
     def version(self) -> str | None:
-        """A text that another version of the file does not have; None if the store says nothing of the kind."""
+        """Return a text that identifies the version of the file; None if the store reports none."""
         found = self.info()
         marks = {name: str(found[name]) for name in _VERSIONS if found.get(name)}
         return f"{found.get('size')} {marks}" if marks else None
 
     def read(self, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes from `start` to `end`; all bytes if the server knows no parts."""
+        """Return the bytes from `start` to `end`; all bytes if the server cannot send parts."""
         part = {} if (start, end) == (0, None) else {"start": start, "end": end}
         with _plainly():
             return self.system.cat_file(self.path, **part)
@@ -89,7 +89,7 @@ class Stored:
             self.system.get_file(self.path, str(target), callback=Callback(hooks={"watch": tell}))
 
     def files(self) -> Iterator[str]:
-        """The paths of all files in the folder and its subfolders, relative to it, as the store has them."""
+        """Yield the paths of all files in the folder and its subfolders, relative to it, as the store names them."""
         with _plainly():
             self.system.invalidate_cache(self.path)
             if self.scheme in WHOLE:
@@ -97,11 +97,11 @@ class Stored:
             else:
                 found = list(self._walk())
         for info in found:
-            if info["type"] == "file" and not info["name"].endswith("/"):  # an empty file in the place of a folder
+            if info["type"] == "file" and not info["name"].endswith("/"):  # not an empty file that marks a folder
                 yield info["name"].removeprefix(f"{self.path}/")
 
     def _walk(self) -> Iterator[dict[str, Any]]:
-        """What is in the folder and its subfolders; unlike `find`, which leaves out a folder that cannot be listed."""
+        """Yield the entries of the folder and its subfolders; unlike `find`, raise if a folder cannot be listed."""
         folders = [self.path]
         for folder in folders:
             for info in self.system.ls(folder, detail=True):
@@ -110,7 +110,7 @@ class Stored:
                 yield info
 
     def write(self, data: bytes, *, overwrite: bool) -> None:
-        """Write a file, which appears whole or not at all. Raises FileExistsError if it may not be replaced."""
+        """Write a file whole or not at all. Raises FileExistsError if it exists and may not be replaced."""
         with _plainly():
             if self.scheme not in WHOLE:
                 self._write_beside(data, overwrite)
@@ -124,7 +124,7 @@ class Stored:
             try:
                 self.system.pipe_file(self.path, data, mode="create")
             except OSError as problem:
-                if problem.errno != errno.ENOSYS:  # of servers that are like S3 but know no conditions
+                if problem.errno != errno.ENOSYS:  # from S3-compatible servers without conditional writes
                     raise
             else:
                 return
@@ -132,7 +132,7 @@ class Stored:
         self.system.pipe_file(self.path, data)
 
     def _write_beside(self, data: bytes, overwrite: bool) -> None:
-        """Write under a temporary name in the same folder, and move: for servers of files."""
+        """Write under a temporary name in the same folder, then move the file: for file servers."""
         folder = self.path.rpartition("/")[0]
         temporary = f"{folder}/{temporary_name()}"
         self.system.makedirs(folder, exist_ok=True)
@@ -160,7 +160,7 @@ def temporary_name() -> str:
 
 
 def _kind(scheme: str) -> Any:
-    """The class of a store. Raises MissingExtraError or OmegaError."""
+    """Return the fsspec class for a scheme. Raises MissingExtraError or OmegaError."""
     try:
         import fsspec
     except ImportError as problem:
@@ -179,15 +179,15 @@ def _kind(scheme: str) -> Any:
 
 
 def _options(kind: Any, scheme: str) -> dict[str, Any]:
-    """The options of a store beside those that its URL and the configuration of fsspec have."""
+    """Return further options of a store, beside those in its URL and in the configuration of fsspec."""
     if scheme not in ("http", "https"):
         return {}
     from fsspec.config import apply_config
 
-    # unlike by default, a download may take more than five minutes, and proxies of the environment are used
-    aiohttp = sys.modules["aiohttp"]  # which the store has imported
+    # unlike aiohttp's defaults: a download may take more than five minutes, and proxies of the environment are used
+    aiohttp = sys.modules["aiohttp"]  # imported by the store
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)
-    # what a server compresses for the transport would be inflated without a limit: files here are compressed already
+    # no compression for the transport: it would be inflated without a limit, and the files are compressed already
     plain = {"headers": {"Accept-Encoding": "identity"}, "auto_decompress": False}
     configured = apply_config(kind, {}).get("client_kwargs", {})
     return {"client_kwargs": {"timeout": timeout, "trust_env": True, **plain, **configured}}
@@ -195,7 +195,7 @@ def _options(kind: Any, scheme: str) -> dict[str, Any]:
 
 @contextmanager
 def _plainly() -> Iterator[None]:
-    """Turn whatever the library of a store raises into an OSError with a number and a sentence."""
+    """Convert any exception of a store's library to an OSError with a number and a message."""
     try:
         yield
     except (OmegaError, MemoryError):
@@ -206,14 +206,14 @@ def _plainly() -> Iterator[None]:
 
 
 def reason_of(problem: BaseException) -> tuple[int, str]:
-    """The number and the sentence, without its period, of an exception of fsspec or the library of a store."""
+    """Return the error number and the message, without a period, for an exception of fsspec or a store's library."""
     cause = problem.__cause__
     if isinstance(problem, FileNotFoundError) and (isinstance(cause, OSError) or _is_of_a_library(cause)):
-        problem = cause  # of the web, any answer but a file
+        problem = cause  # for HTTP, fsspec raises it for any failure
     said = problem.strerror if isinstance(problem, OSError) and str(problem).startswith("[Errno") else problem
     text = " ".join(str(said).split()).rstrip(".") or type(problem).__name__
     response = getattr(problem, "response", None)
-    error = response.get("Error", {}) if isinstance(response, dict) else {}  # of botocore
+    error = response.get("Error", {}) if isinstance(response, dict) else {}  # from botocore
     status = _status(problem, response)
     if error.get("Code") == "NoSuchBucket":
         return errno.ENXIO, "the bucket does not exist"
@@ -224,7 +224,7 @@ def reason_of(problem: BaseException) -> tuple[int, str]:
     if isinstance(problem, TimeoutError):
         return errno.ETIMEDOUT, "the server does not answer"
     if any(each.__name__ in _BROKEN_OFF for each in type(problem).__mro__):
-        return errno.ECONNRESET, "the connection breaks off"
+        return errno.ECONNRESET, "the connection was interrupted"
     if status is not None:
         message = str(error.get("Message") or getattr(problem, "message", "")).partition("\n")[0]
         return errno.EIO, f"the server answers {status} {message}".rstrip(" :.")
@@ -232,7 +232,7 @@ def reason_of(problem: BaseException) -> tuple[int, str]:
         return number, os.strerror(number)
     if isinstance(problem, OSError):
         return problem.errno or errno.EIO, text
-    named = _is_of_a_library(problem) or isinstance(problem, ImportError)  # by which fsspec says what to install
+    named = _is_of_a_library(problem) or isinstance(problem, ImportError)  # its text names what to install
     return errno.EIO, text if named else f"{type(problem).__name__}: {text}"
 
 
@@ -241,7 +241,7 @@ def _is_of_a_library(problem: BaseException | None) -> TypeGuard[BaseException]:
 
 
 def _status(problem: BaseException, response: Any) -> int | None:
-    """The status of an answer by HTTP, as aiohttp, botocore or requests and its like tell it."""
+    """Return the HTTP status of a response, as aiohttp, botocore or requests and similar libraries store it."""
     if isinstance(response, dict):
         found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     else:

@@ -6,7 +6,7 @@ from omega_core.codec.file_codec import FileCodec, SymbolDecoder
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.coding.tables import MISSING, FrozenTables, NoPrior
 from omega_core.contracts.coder import check_symbols
-from omega_core.errors import CoderError, ImageError
+from omega_core.errors import CoderError, ImageError, ModelFileError
 from omega_core.images.reading import read_picture
 
 
@@ -318,3 +318,11 @@ def test_no_more_pixels_go_together_than_allowed(codec, noise_picture, monkeypat
     )
     codec.symbols_of_all([noise_picture(1, 6, 8, seed=seed) for seed in range(5)])
     assert batches == [2, 2, 1]
+
+
+def test_a_prior_of_other_symbols_than_those_of_the_quantizer_is_refused(codec, coder):
+    others = FrozenTables.from_probabilities(np.full((4, 1, codec.codec.alphabet - 1), 1.0))
+    symbols, wrong = np.zeros((4, 2, 3), np.int16), FileCodec(codec.codec, others)
+    for use in (lambda: wrong.coded([symbols]), lambda: wrong.decode(bytes(9), coder, [(2, 3)], complete=True)):
+        with pytest.raises(ModelFileError, match="prior and quantizer do not fit each other"):
+            use()

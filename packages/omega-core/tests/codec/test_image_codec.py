@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from omega_core.architectures.openimages import OpenImagesArchitecture
+from omega_core.codec import image_codec
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.contracts import Architecture, Prior, Quantized, Quantizer
 from omega_core.errors import ComponentError
@@ -309,3 +310,26 @@ def test_tiles_have_whole_sides(side):
     codec = ImageCodec(OpenImagesArchitecture(latent_channels=4, width=4), Straight())
     with pytest.raises(ValueError, match="the side of a tile"):
         codec.encode_symbols(torch.rand(1, 3, 64, 64), tile=side)
+
+
+def test_more_symbols_than_a_table_has_are_refused(monkeypatch):
+    monkeypatch.setattr(Straight, "alphabet", 4097)
+    with pytest.raises(ComponentError, match="4097 symbols are more than the 4096 of a table"):
+        ImageCodec(Told(), Straight(), Rising())
+
+
+@pytest.mark.parametrize(("dtype", "enabled"), [(torch.float32, True), (torch.float64, False), (torch.float16, False)])
+def test_only_a_codec_in_32_bits_computes_in_fewer_for_files(codec, monkeypatch, dtype, enabled):
+    monkeypatch.setattr(image_codec, "is_quick", lambda *_: True)
+    codec.architecture.quick_precision = torch.bfloat16
+    with codec.to(dtype).inference_autocast():
+        assert torch.is_autocast_enabled("cpu") == enabled
+
+
+def test_compiled_transforms_are_for_the_training_of_one_codec(codec, image, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda _: lambda *_: pytest.fail("this is compiled"))
+    codec.compile_parts()
+    wanted = deepcopy(codec).train()(image)
+    assert torch.equal(codec.eval()(image).reconstruction, wanted.reconstruction)
+    with pytest.raises(pytest.fail.Exception, match="compiled"):
+        codec.train()(image)

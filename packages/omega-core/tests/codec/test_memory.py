@@ -55,7 +55,7 @@ def test_the_environment_can_have_another_default(monkeypatch):
     assert default_max_memory() == 100 << 20
     for wrong in ("", "0", "-1", "1.5", "much", "²", "١", "1\n", "9" * 5000):
         monkeypatch.setenv(VARIABLE, wrong)
-        with pytest.raises(OmegaError, match="is a number of MiB"):
+        with pytest.raises(OmegaError, match="has to be a number of MiB"):
             default_max_memory()
 
 

@@ -75,7 +75,7 @@ def test_counts_are_rising_numbers_that_the_model_has(model, one_rate, picture):
 
 
 def test_lengths_of_prefixes_rise(model, picture):
-    with pytest.raises(ValueError, match="numbers of bytes rise"):
+    with pytest.raises(ValueError, match="numbers of bytes have to rise"):
         next(model.decompress_prefixes(model.compress(picture), [30, 20]))
 
 

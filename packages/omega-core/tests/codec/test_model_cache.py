@@ -12,7 +12,7 @@ from omega_core.codec.model_cache import cached_model
 from omega_core.codec.model_file import read_description
 from omega_core.codec.model_names import model_path
 from omega_core.errors import MissingExtraError, ModelFileError, OutputError
-from omega_core.places import Url
+from omega_core.locations import Url
 from omega_core.stores import Stored
 
 pytest.importorskip("fsspec")
@@ -101,7 +101,7 @@ def test_a_copy_with_the_fingerprint_is_used_without_network(model, offline):
         assert load_model(f"{url}#{digits}").fingerprint == mark
     with pytest.raises(ModelFileError) as caught:
         load_model(url)
-    hope = f"Name it {url}#{mark[:8]} to use the copy from before."
+    hope = f"Name it {url}#{mark[:8]} to use the copy in the cache."
     assert str(caught.value) == f"cannot read the model {url}: the server does not answer. {hope}"
 
 
@@ -115,7 +115,7 @@ def test_a_model_with_another_fingerprint_is_one_error_with_both(model, model_fi
     url, mark = model
     wrong = "0" * 8
     for name in (f"{url}#{wrong}", f"{model_file(block=2)}#{wrong}"):
-        with pytest.raises(ModelFileError, match=f"has the fingerprint {mark}, not {wrong}, which it has to have"):
+        with pytest.raises(ModelFileError, match=f"has the fingerprint {mark}, not {wrong} as required"):
             load_model(name)
 
 
@@ -134,10 +134,10 @@ def test_a_model_is_never_used_before_all_of_it_has_arrived(model, cache, monkey
 
         def breaking(self, target, watch=None):
             half(self, target)
-            raise OSError(errno.ECONNRESET, "the connection breaks off")
+            raise OSError(errno.ECONNRESET, "the connection was interrupted")
 
         broken.setattr(Stored, "download", breaking)
-        with pytest.raises(ModelFileError, match=rf"cannot read the model {url}: the connection breaks off\."):
+        with pytest.raises(ModelFileError, match=rf"cannot read the model {url}: the connection was interrupted\."):
             load_model(url)
         assert contents(cache) == []
     assert load_model(url).fingerprint == mark
@@ -219,7 +219,7 @@ from pathlib import Path
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import register_implementation
 from omega_core.codec.model_cache import cached_model
-from omega_core.places import Url
+from omega_core.locations import Url
 from omega_core.stores import Stored
 
 class Slow(LocalFileSystem):

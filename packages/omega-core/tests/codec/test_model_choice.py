@@ -107,7 +107,7 @@ def test_what_the_first_model_does_not_reach_is_encoded_with_the_other(models, p
 def test_a_psnr_that_no_model_reaches_warns_once_with_the_better_one(model_file, photo):
     coarse, finer = (load_model(model_file(block=4, levels=levels, name=f"at{levels}")) for levels in (8, 16))
     for photos, screens in ((coarse, finer), (finer, coarse)):
-        with pytest.warns(OmegaWarning, match=r"picture 0: 90.0 dB are not reached") as caught:
+        with pytest.warns(OmegaWarning, match=r"picture 0: cannot reach 90 dB") as caught:
             [data] = choice_of(photos, screens).compress([photo], psnr=90.0)
         assert len(caught) == 1
         assert is_of(data, finer)

@@ -208,7 +208,7 @@ def test_a_description_nested_deeper_than_can_be_read_is_refused(tmp_path, read,
     ids=["recipe", "versions", "deep recipe", "deep options"],
 )
 def test_settings_are_tables_that_can_be_printed(changed):
-    with pytest.raises(ValueError, match=r"are tables|levels at most"):
+    with pytest.raises(ValueError, match=r"have to be tables|levels at most"):
         Description.from_json(json.dumps(asdict(DESCRIPTION) | changed))
 
 
@@ -245,5 +245,5 @@ def test_options_that_are_no_table_are_refused(tmp_path, read, key):
     parts[key]["options"] = 1
     metadata = {"format": "omega 1", "omega": json.dumps(parts), "fingerprint": "0" * 64}
     save_file(ARRAYS, tmp_path / "odd.safetensors", metadata)
-    with pytest.raises(ModelFileError, match="options are a table"):
+    with pytest.raises(ModelFileError, match="options have to be a table"):
         read(tmp_path / "odd.safetensors")

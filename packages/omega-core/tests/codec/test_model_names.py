@@ -6,7 +6,7 @@ from omega_core.codec.loading import load_model
 from omega_core.codec.model_file import read_description
 from omega_core.codec.model_names import model_path, split_fingerprint
 from omega_core.errors import ModelFileError
-from omega_core.places import Url
+from omega_core.locations import Url
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_what_is_no_fingerprint_stays_in_the_name(name):
 
 @pytest.mark.parametrize("digits", ["", "1", "1234567", "1" * 65])
 def test_too_few_or_too_many_digits_are_an_error(digits):
-    with pytest.raises(ModelFileError, match=f"compact#{digits}: after # come 8 to 64 hexadecimal digits"):
+    with pytest.raises(ModelFileError, match=f"compact#{digits}: write 8 to 64 hexadecimal digits"):
         split_fingerprint(f"compact#{digits}")
     with pytest.raises(ModelFileError, match=r"https://me:\*\*\*@host/m"):
         split_fingerprint(f"https://me:secret@host/m#{digits}")

@@ -147,7 +147,7 @@ def test_a_file_has_the_same_symbols_in_any_precision_and_pixels_that_differ_by_
 
 @pytest.mark.parametrize("precision", ["bf16", "int8", "nn", "half"])
 def test_a_precision_that_there_is_not_is_refused(weighted, precision):
-    with pytest.raises(OmegaError, match=f"no precision '{precision}' of a model; there are float64, float32"):
+    with pytest.raises(OmegaError, match=f"no precision '{precision}'; use one of float64, float32"):
         load_model(weighted, precision=precision)
 
 

@@ -69,7 +69,7 @@ def test_too_many_pixels_are_refused_before_anything_is_made_of_them(model_file,
         model.decode,
         lambda it: next(model.decompress_progressively(it)),
     ):
-        with pytest.raises(CoderError, match="the file says 24×16 pixels, more than 383"):
+        with pytest.raises(CoderError, match="the file has 24×16 pixels, more than 383"):
             ask(data)
 
 
@@ -78,10 +78,10 @@ def test_pixels_of_several_pictures_count_each_and_all(model_file, several, idle
     parsed = load_model(path).encode_together(several)
     data = parsed.to_bytes()
     assert len(load_model(path, max_pixels=16 * 24).decompress_all(data)) == 3
-    with pytest.raises(CoderError, match="the file says 24×16 pixels, more than 383"):
+    with pytest.raises(CoderError, match="the file has 24×16 pixels, more than 383"):
         idle(load_model(path, max_pixels=16 * 24 - 1)).decompress_all(data)
     many = forged(data, sizes=((256, 256),) * 17)  # 17 pictures of 2¹⁶ pixels
-    with pytest.raises(CoderError, match=f"the file says {17 << 16} pixels in all, more than {1 << 20}"):
+    with pytest.raises(CoderError, match=f"the file has {17 << 16} pixels in all, more than {1 << 20}"):
         idle(load_model(path, max_pixels=1 << 16)).decompress_all(many)
 
 

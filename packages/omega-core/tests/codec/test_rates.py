@@ -127,7 +127,7 @@ def test_a_quality_is_reached_by_decoding_few_pictures(model, picture, monkeypat
 
 def test_a_quality_that_is_not_reached_warns_and_keeps_the_whole_file(model, picture, monkeypatch):
     monkeypatch.setattr("omega_core.codec.encoding.psnr", lambda *_: 31.5)
-    with pytest.warns(OmegaWarning, match=r"99.0 dB are not reached, the whole file has 31.50 dB"):
+    with pytest.warns(OmegaWarning, match=r"cannot reach 99 dB; the best this model can do is 31.50 dB"):
         data = model.compress(picture, psnr=99.0)
     assert OmegaFile.parse(data).header.complete
 

@@ -75,9 +75,9 @@ def test_a_decoder_that_lacks_later_symbols_has_the_same_steps(sizes):
     decoded, done = SymbolArrays(C, sizes), 0
     for step in coding_steps(ByColumn(), decoded):
         end = done + step.tables.size
-        assert np.array_equal(step.places, places[done:end])
+        assert np.array_equal(step.indices, places[done:end])
         assert np.array_equal(step.tables.rows, tables.rows[done:end])
-        decoded.flat[step.places] = arrays.flat[step.places]
+        decoded.flat[step.indices] = arrays.flat[step.indices]
         done = end
     assert done == tables.size
     assert np.array_equal(decoded.flat, arrays.flat)
@@ -96,14 +96,15 @@ def test_all_channels_are_one_step_where_the_rows_of_each_come_after_those_befor
     symbols = pictures((2, 3), (1, 1))
     [step] = coding_steps(prior, SymbolArrays.of(symbols))
     wanted = np.concatenate([each.reshape(C, -1) for each in symbols], axis=1)
-    assert np.array_equal(SymbolArrays.of(symbols).flat[step.places], wanted.reshape(-1))
+    assert np.array_equal(SymbolArrays.of(symbols).flat[step.indices], wanted.reshape(-1))
     assert np.array_equal(step.tables.rows, np.repeat(np.arange(C), 7))
 
 
-def test_channels_whose_rows_do_not_rise_are_steps_of_their_own():
-    prior = FrozenTables(CUMULATIVE, np.array([[5], [5], [1]]))
+@pytest.mark.parametrize("rows", [[5, 5, 1], [1, 1, 5]])
+def test_channels_whose_rows_do_not_rise_are_steps_of_their_own(rows):
+    prior = FrozenTables(CUMULATIVE, np.array(rows)[:, None])
     steps = list(coding_steps(prior, SymbolArrays.of(pictures((2, 3), (1, 1)))))
-    assert [step.tables.rows.tolist() for step in steps] == [[5] * 7, [5] * 7, [1] * 7]
+    assert [step.tables.rows.tolist() for step in steps] == [[row] * 7 for row in rows]
 
 
 def test_symbols_without_probabilities_are_in_the_order_of_pictures():

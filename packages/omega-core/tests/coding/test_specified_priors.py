@@ -26,7 +26,7 @@ def test_arrays_tell_which_prior_it_is(prior):
     channels = 12 if prior is TABLES else 3
     symbols = np.random.default_rng(1).integers(0, 4, (channels, 3, 5))
     for one, other in zip(found.steps(symbols), prior.steps(symbols), strict=True):
-        assert np.array_equal(one.places, other.places)
+        assert np.array_equal(one.indices, other.indices)
         assert np.array_equal(one.rows, other.rows)
 
 

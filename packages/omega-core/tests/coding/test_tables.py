@@ -171,9 +171,9 @@ def test_rows_may_be_of_any_integer_type():
 def rows_of(prior, size):
     """The rows of the symbols (C, h, w) of a picture, by place."""
     steps = list(prior.steps(np.zeros((len(prior.rows), *size), np.int64)))
-    rows = np.empty(sum(step.places.size for step in steps), np.int64)
+    rows = np.empty(sum(step.indices.size for step in steps), np.int64)
     for step in steps:
-        rows[step.places] = step.rows
+        rows[step.indices] = step.rows
     return rows.reshape(len(prior.rows), *size)
 
 
@@ -253,7 +253,7 @@ def test_tables_in_the_place_of_others_have_nothing_of_what_coders_derived():
 def test_without_a_prior_every_symbol_is_32_bits():
     prior = NoPrior()
     [step] = prior.steps(np.zeros((3, 2, 3), np.int64))
-    assert step.places.tolist() == list(range(18))
+    assert step.indices.tolist() == list(range(18))
     tables = Tables(prior.cumulative, step.rows, prior.alphabet)
     assert (tables.cumulative, tables.alphabet, tables.size) == (None, 1 << 32, 18)
     assert tables.bits(np.zeros(18, np.int64)) == 32 * 18

@@ -82,7 +82,7 @@ def test_a_file_that_is_open_as_text_is_refused(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 3, 1 << 27])
 def test_bytes_that_are_not_there_are_a_file_that_breaks_off(count):
-    with pytest.raises(CutOffError, match=r"breaks off in its header\. Nothing can be decoded") as caught:
+    with pytest.raises(CutOffError, match=r"it ends in its header\. Nothing can be decoded") as caught:
         Reader(b"ab"[: count - 1]).bytes(count)
     assert caught.value.intact == 0
 
@@ -167,3 +167,8 @@ def test_a_reader_tells_how_many_bytes_it_wanted():
     with pytest.raises(CutOffError):
         reader.bytes(reader.varint())
     assert reader.wanted == 6
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_may_be_of_any_kind(kind):
+    assert Reader(kind(b"abc")).bytes(2) == b"ab"

@@ -12,13 +12,14 @@ from omega_core.format.packs import Pack
 def test_a_file_is_described_by_what_it_has():
     assert describe(SMALL) == {
         "kind": "file",
-        "size": "28×28",
+        "width": 28,
+        "height": 28,
         "mode": "L",
         "model": "01020304",
         "coder": "omega-entropy/range",
         "complete": True,
         "bytes": 35,
-        "stream bytes": 20,
+        "stream_bytes": 20,
         "bpp": round(8 * 35 / 784, 4),
     }
 
@@ -34,8 +35,8 @@ def test_a_file_is_described_wherever_it_is(tmp_path):
 
 def test_what_only_some_files_have_is_described_of_them_alone():
     found = describe(ALL)
-    assert (found["pictures"], found["tiles"], found["alpha bytes"], found["profile bytes"]) == (2, 2048, 3, 130)
-    assert (found["size"], found["mode"]) == ("2×1", "RGBA")
+    assert (found["pictures"], found["tiles"], found["alpha_bytes"], found["profile_bytes"]) == (2, 2048, 3, 130)
+    assert (found["width"], found["height"], found["mode"]) == (2, 1, "RGBA")
     assert describe(ALIKE)["pictures"] == 64
 
 
@@ -51,7 +52,7 @@ def test_a_pack_is_described_by_what_all_its_blocks_have():
         "coder": "omega-entropy/range",
         "complete": True,
         "bytes": len(data),
-        "stream bytes": 40,
+        "stream_bytes": 40,
         "bpp": round(8 * len(data) / (784 + 12), 4),
         "names": ["a", "b", "c/d"],
     }
@@ -60,7 +61,7 @@ def test_a_pack_is_described_by_what_all_its_blocks_have():
 def test_a_truncated_file_or_pack_says_that_it_is_not_complete():
     assert (describe(ALL)["complete"], describe(SMALL)["complete"]) == (False, True)
     found = describe(SMALL_FILE.truncated(7).to_bytes())
-    assert (found["complete"], found["stream bytes"]) == (False, 7)
+    assert (found["complete"], found["stream_bytes"]) == (False, 7)
     pack = Pack(((SMALL_FILE, ("a",)), (SMALL_FILE.truncated(7), ("b",))))
     assert describe(pack.to_bytes())["complete"] is False
 

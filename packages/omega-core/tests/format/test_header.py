@@ -111,9 +111,9 @@ def test_the_header_of_a_small_picture_has_11_bytes_and_up_to_3_more_for_long_st
     ("position", "value", "message"),
     [
         (0, 0x89, r"not an \.omega file"),
-        (2, 0x31, "version 3, this Omega reads 2. Update it"),
-        (2, 0x11, "version 1, this Omega reads 2. Make the file again from its picture"),
-        (2, 0x2F, "coder number 15, unknown to this Omega. Update it"),
+        (2, 0x31, "version 3; this Omega reads 2. Update Omega"),
+        (2, 0x11, "version 1; this Omega reads 2. Encode the picture again"),
+        (2, 0x2F, "coder number 15, which is unknown. Update Omega"),
     ],
 )
 def test_a_file_of_another_version_is_told_from_damage(position, value, message):
@@ -133,9 +133,7 @@ def with_fields(fields, flags="1c"):
 @pytest.mark.parametrize("before", ["", "01 01 10", "03 01 02"])
 def test_a_field_that_must_not_be_ignored_asks_for_a_later_omega(number, before):
     for payload in ("00", "03 000000"):
-        with pytest.raises(
-            FileFormatError, match=f"has a field {number} that this Omega does not know. Update it"
-        ) as it:
+        with pytest.raises(FileFormatError, match=f"has a field {number}, which is unknown. Update Omega") as it:
             OmegaFile.parse(with_fields(f"{before} {number:02x} {payload} 00"))
         assert not isinstance(it.value, (DamagedFileError, CutOffError))
 
@@ -331,3 +329,8 @@ def test_a_header_is_read_from_the_bytes_before_the_stream(file):
     for length in range(2, len(written)):
         with pytest.raises(CutOffError):
             Header.parse(written[:length])
+
+
+def test_the_name_of_a_coder_has_255_bytes_at_the_most():
+    header = replace(SMALL_FILE.header, coder="a/" + "b" * 253)
+    assert Header.parse(header.to_bytes()) == header

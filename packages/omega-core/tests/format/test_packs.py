@@ -151,7 +151,7 @@ def test_a_pack_is_told_from_a_file_by_its_first_bytes():
 
 @pytest.mark.parametrize("version", [0, 2, 255])
 def test_a_pack_of_another_version_says_so(version):
-    with pytest.raises(FileFormatError, match=f"version {version}, this Omega reads version 1. Update it") as caught:
+    with pytest.raises(FileFormatError, match=f"version {version}; this Omega reads version 1. Update Omega") as caught:
         read_index(BytesIO(sealed(PACK[4 : 4 + 35], ONE + TWO, version=version)))
     assert not isinstance(caught.value, (DamagedFileError, CutOffError))
 
@@ -220,7 +220,7 @@ def test_a_pack_that_is_cut_off_anywhere_is_an_error_and_its_whole_blocks_are_no
                 assert block.read(BytesIO(part)) == whole
                 continue
             missing = min(end - length, block.size)
-            with pytest.raises(CutOffError, match=f"{missing} bytes are missing from {block.names[0]} on") as caught:
+            with pytest.raises(CutOffError, match=f"{missing} bytes of the block of {block.names[0]} ") as caught:
                 block.read(BytesIO(part))
             assert caught.value.intact == 0
 
@@ -361,7 +361,7 @@ def test_a_block_has_a_name_for_each_of_its_pictures():
 
 
 def test_a_pack_without_pictures_is_refused_in_making_and_in_reading():
-    with pytest.raises(ValueError, match="a pack has pictures"):
+    with pytest.raises(ValueError, match="a pack has at least one picture"):
         Pack(())
     for packed in (zlib.compress(b""), zlib.compress(b"\0"), b""):
         with pytest.raises(DamagedFileError):
@@ -417,7 +417,7 @@ def test_a_block_that_is_said_to_be_longer_than_the_pack_takes_no_memory_for_wha
     data = forged([b"a"], [ONE[:-1]], sizes=[size])
     tracemalloc.start()
     try:
-        with pytest.raises(CutOffError, match=f"{size - 22} bytes are missing from a on"):
+        with pytest.raises(CutOffError, match=f"{size - 22} bytes of the block of a are missing"):
             Pack.parse(data)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
@@ -567,3 +567,14 @@ def test_an_index_that_claims_many_pictures_for_few_bytes_takes_no_memory_for_th
         assert tracemalloc.get_traced_memory()[1] < 1 << 22
     finally:
         tracemalloc.stop()
+
+
+def test_all_names_together_have_16_megabytes_at_the_most():
+    names = [f"{number:04}".ljust(4095, "a") for number in range(1 << 12)]
+    blocks = [(block(sizes=[(1, 1)] * 64), tuple(names[first : first + 64])) for first in range(0, 1 << 12, 64)]
+    pack = Pack(tuple(blocks))
+    assert Pack.parse(pack.to_bytes()) == pack
+    with pytest.raises(ValueError, match="have at most 16777216 bytes"):
+        Pack((*blocks, (block(), ("b",))))
+    with pytest.raises(DamagedFileError, match="names are invalid"):
+        read_index(BytesIO(forged([*(name.encode() for name in names), b"b"], [ONE] * 4097)))

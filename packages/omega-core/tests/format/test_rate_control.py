@@ -120,3 +120,8 @@ def test_numbers_of_any_size_and_type_are_rates():
     numpy = pytest.importorskip("numpy")
     assert Rate(bpp=numpy.float16(0.5)).budget(1 << 24) == 1 << 20
     assert Rate(max_bytes=10**400).budget(1) == 10**400
+
+
+def test_bits_per_pixel_may_be_more_than_any_file_has(file):
+    whole = file.to_bytes()
+    assert truncate(whole, bpp=1e308) == whole

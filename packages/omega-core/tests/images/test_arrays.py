@@ -101,3 +101,17 @@ def test_arrays_and_tensors_of_different_shapes_are_no_batch():
 def test_a_tensor_without_values_in_a_row_is_refused(tensor):
     with pytest.raises(ImageError, match="give a dense one"):
         picture_of_tensor(tensor, 100)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 1), (3, 4, 2), (1, 1, 3)])
+def test_a_picture_keeps_its_pixels_when_its_array_changes(shape):
+    array = np.zeros(shape, np.uint8)
+    picture = read_picture(array)
+    array[:] = 9
+    assert not picture.to_array().any()
+
+
+def test_a_tensor_of_64_bits_is_looked_at_with_all_of_them():
+    assert read_picture(torch.full((1, 1, 1), (1.5 - 1e-12) / 255, dtype=torch.float64)).pixels.tolist() == [[[1]]]
+    with pytest.raises(ImageError, match="is not a picture; give values from 0 to 1"):
+        read_picture(torch.full((1, 1, 1), 1 + 1e-12, dtype=torch.float64))

@@ -125,7 +125,7 @@ def put(mode, values):
         pytest.param(image_of("LAB", LABS), "RGB", converted(of_lab, LABS), None, id="LAB"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:its inks:omega_core.errors.OmegaWarning")
+@pytest.mark.filterwarnings("ignore:its CMYK:omega_core.errors.OmegaWarning")
 def test_every_mode_is_taken_as_what_it_looks_like(image, mode, pixels, alpha):
     before = image.mode, image.size, image.tobytes()
     for _ in range(2):

@@ -109,7 +109,7 @@ def test_a_color_code_that_is_not_known_is_announced(code):
     ],
 )
 def test_gamma_and_primaries_that_make_no_sense_are_announced(chunks):
-    with pytest.warns(OmegaWarning, match="make no sense"):
+    with pytest.warns(OmegaWarning, match="gamma or primaries are invalid"):
         assert read_picture(color_png(*chunks)).profile == b""
 
 
@@ -172,5 +172,10 @@ def test_a_profile_counts_more_than_exif():
 
 
 def test_inks_without_a_profile_are_announced():
-    with pytest.warns(OmegaWarning, match="inks"):
+    with pytest.warns(OmegaWarning, match="CMYK"):
         read_picture(saved(Image.new("CMYK", (8, 8)), "JPEG"))
+
+
+@pytest.mark.parametrize("chunk", [primaries_chunk(BT2020), (b"cICP", bytes([9, 13, 0, 1]))], ids=["cHRM", "cICP"])
+def test_gray_has_no_primaries(chunk):
+    assert read_picture(png_of(2, 1, 8, 0, [b"\0\x37"], chunk)).profile == b""

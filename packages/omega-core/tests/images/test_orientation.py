@@ -91,7 +91,7 @@ def test_a_jpeg_whose_exif_is_damaged_is_read(file_of, exif):
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 @pytest.mark.parametrize(("mode", "samples"), [("L", 1), ("P", 1), ("CMYK", 4), ("RGBA", 4), ("RGB", 3), ("LA", 2)])
-@pytest.mark.filterwarnings("ignore:.*its inks:omega_core.errors.OmegaWarning")
+@pytest.mark.filterwarnings("ignore:.*its CMYK:omega_core.errors.OmegaWarning")
 def test_an_uncompressed_tiff_is_turned_upright_whether_by_name_or_open(file_of, orientation, mode, samples):
     values = np.random.default_rng(0).integers(0, 4, (5, 3, samples), dtype=np.uint8)
     image = Image.frombytes(mode, (3, 5), values.tobytes())

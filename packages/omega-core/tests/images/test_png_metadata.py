@@ -112,3 +112,8 @@ def test_an_animated_png_with_large_text_gives_its_first_picture():
     data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], pnginfo=text)
     with pytest.warns(match="only the first"):
         assert (read_picture(data).pixels == 5).all()
+
+
+def test_texts_with_an_orientation_may_have_more_than_64_megabytes_together():
+    text = (b"tEXt", b"XML:com.adobe.xmp\0" + bytes(1_000_000))
+    assert read_picture(png_of(2, 1, 8, 0, [b"\1\2"], *[text] * 70)).pixels.tolist() == [[[1, 2]]]

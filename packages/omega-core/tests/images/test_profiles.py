@@ -90,13 +90,13 @@ def test_ink_with_a_profile_looks_as_its_profile_says(file_of):
 
 @pytest.mark.parametrize("profile", [b"garbage", GRAY_PROFILE, bytes(16) + b"CMYK" + bytes(200)], ids=len)
 def test_ink_with_a_profile_that_does_not_fit_is_taken_as_plain_ink(profile):
-    with pytest.warns(OmegaWarning, match="not exact"):
+    with pytest.warns(OmegaWarning, match="approximate RGB"):
         picture = read_picture(image_of("CMYK", INK, icc_profile=profile))
     assert np.abs(colors_last(picture) - np.array(converted(of_ink, INK))).max() <= 1
     assert picture.profile == b""
 
 
-@pytest.mark.filterwarnings("ignore:its inks:omega_core.errors.OmegaWarning")
+@pytest.mark.filterwarnings("ignore:its CMYK:omega_core.errors.OmegaWarning")
 @pytest.mark.parametrize(("mode", "values"), [("CMYK", INK), ("LAB", LABS)])
 def test_colors_that_are_converted_do_not_keep_a_profile_for_rgb(mode, values):
     assert read_picture(image_of(mode, values, icc_profile=SRGB)).profile == b""
@@ -148,3 +148,9 @@ def test_a_picture_with_any_profile_becomes_a_png_that_pillow_opens(noise_pictur
         image = picture.to_pillow()
     with Image.open(io.BytesIO(png(image))) as opened:
         assert opened.info.get("icc_profile") == (profile if kept else None)
+
+
+def test_the_largest_profile_that_fits_a_png_is_kept(noise_picture):
+    image = Image.fromarray(noise_picture(2, 2, 3))
+    profile = image.info["icc_profile"] = (bytes(16) + b"RGB ").ljust(MAX_KEPT_PROFILE_BYTES, b"\0")
+    assert read_picture(image).profile == profile

@@ -61,7 +61,7 @@ def test_an_array_may_be_read_only_or_seen_in_another_order(noise_picture):
 def test_the_first_of_several_pictures_is_taken_with_a_warning(file_of, form, options):
     first, *others = [Image.new("RGB", (16, 8), (level, level, level)) for level in (40, 120, 200)]
     path = file_of(saved(first, form, save_all=True, append_images=others, **options), f"several.{form}")
-    with pytest.warns(OmegaWarning, match=rf"several\.{form}: only the first of its several pictures is taken\.$"):
+    with pytest.warns(OmegaWarning, match=rf"several\.{form}: only the first of its pictures is used\.$"):
         picture = read_picture(path)
     assert picture.size == (8, 16)
     assert np.abs(picture.pixels.astype(int) - 40).max() <= 2
@@ -215,3 +215,18 @@ def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(ImageError, match="neither a file nor a folder"):
         read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_reading_leaves_the_transparent_color_of_an_image_of_pillow_as_it_is(bits):
+    image = Image.open(io.BytesIO(png_of(2, 1, bits, 0, [b"\x40"], (b"tRNS", b"\0\1"))))
+    before = dict(image.info)
+    read_picture(image)
+    assert image.info == before
+
+
+def test_reading_leaves_the_transparent_bit_of_an_image_of_pillow_as_it_is():
+    image = Image.new("1", (2, 1))
+    image.info["transparency"] = 1
+    read_picture(image)
+    assert image.info == {"transparency": 1}

@@ -21,7 +21,7 @@ from omega_core.plugins.registry import Plugin, Registered, Registry
 SIZES = [(1, 1), (1, 2), (3, 5), (16, 16), (47, 31), (1, 256), (256, 1), (20, 5000), (1300, 40)]
 PALETTE = np.random.default_rng(0).integers(0, 256, (40, 3), dtype=np.uint8)
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*its inks:omega_core.errors.OmegaWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*its CMYK:omega_core.errors.OmegaWarning")
 
 
 def of_1(noise):

@@ -91,7 +91,7 @@ def test_another_format_is_none_of_ours(tmp_path):
 
 def test_a_file_of_a_later_version_says_so(data):
     later = data[:2] + bytes([data[2] + 16]) + data[3:]
-    with pytest.warns(UserWarning, match="has version 3, this Omega reads 2"), pytest.raises(UnidentifiedImageError):
+    with pytest.warns(UserWarning, match="has version 3; this Omega reads 2"), pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(later))
 
 

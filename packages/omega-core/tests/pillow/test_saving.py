@@ -83,10 +83,10 @@ def test_modes_of_unknown_white_are_refused_and_leave_no_file(model, mode, tmp_p
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"channels": 0}, "codes with 1 to 12"),
+        ({"channels": 0}, "this model has 1 to 12"),
         ({"channels": 2.5}, "channels is a whole number, not 2.5"),
         ({"bpp": "1"}, "bpp is a number, not '1'"),
-        ({"bpp": 1.0, "psnr": 30.0}, "bpp and psnr cannot be asked for at once"),
+        ({"bpp": 1.0, "psnr": 30.0}, "give only one of bpp and psnr"),
         ({"max_bytes": 3}, "3 bytes are not enough"),
         ({"coder": "none"}, "there is no coder 'none'"),
         ({"model": "none"}, "there is no model 'none'"),

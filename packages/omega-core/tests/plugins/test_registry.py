@@ -268,7 +268,7 @@ def test_a_name_of_another_kind_is_unknown(install, loaded):
 
 
 def test_an_unknown_kind_names_the_kinds(loaded):
-    with pytest.raises(ComponentError, match="no kind of component 'teapot'; the kinds are architecture, quantizer"):
+    with pytest.raises(ComponentError, match=r"no kind of component 'teapot'\. The kinds are architecture, quantizer"):
         loaded().find("teapot", "hammer")
 
 
@@ -278,7 +278,7 @@ def test_of_two_components_with_one_name_nobody_wins_silently(install, loaded):
     with pytest.raises(ComponentError) as caught:
         loaded().find("quantizer", "hammer")
     assert str(caught.value) == (
-        "2 plugins have a quantizer 'hammer'; say which: omega-fancy/hammer or omega-quant/hammer."
+        "2 plugins have a quantizer 'hammer'; specify one: omega-fancy/hammer or omega-quant/hammer."
     )
     for name in ("omega-fancy/hammer", "omega-quant/hammer"):
         assert loaded().find("quantizer", name).qualified_name == name
@@ -293,7 +293,7 @@ def test_two_entry_points_of_one_distribution_with_one_name_are_that_distributio
     for name in ("hammer", "omega-fancy/hammer"):
         with pytest.raises(ComponentError) as caught:
             loaded().find("quantizer", name)
-        assert str(caught.value) == f"omega-fancy has the quantizer {name!r} twice; that is a mistake in it."
+        assert str(caught.value) == f"omega-fancy has the quantizer {name!r} twice, which is a bug in it."
     assert loaded().find("quantizer", "saw").qualified_name == "omega-fancy/saw"
 
 
@@ -556,8 +556,9 @@ def test_models_that_come_with_distributions_are_listed_with_what_tells_them_apa
         for package, digit in (("one", "a"), ("two", "b"))
     ]
     plugins = [
-        Plugin(f"omega-{model.file[:3]}", "1", "x", models=(RegisteredModel(model, f"omega-{model.file[:3]}"),))
+        Plugin(name, "1", "x", models=(RegisteredModel(**vars(model), distribution=name),))
         for model in made
+        for name in [f"omega-{model.file[:3]}"]
     ]
     monkeypatch.setattr("omega_core.plugins.registry.registry", lambda: Registry(plugins))
     assert [(each.name, each.qualified_name, each.summary, each.fingerprint) for each in list_models()] == [

@@ -1,8 +1,8 @@
 """The architecture `compact`: transforms for photos that are fast without a GPU.
 
-Both have a linear path, a lapped orthogonal transform (`omega_core.architectures.lapped`), and a net beside it that
-begins near zero (linear shortcuts: Li et al. 2025, "On Disentangled Training for Nonlinear Transform in Learned Image
-Compression", ICLR, arXiv 2501.13751). So training begins where classical codecs are, and learns what they miss.
+Both have a linear path, a lapped orthogonal transform (`omega_core.architectures.lapped`), and a parallel net whose
+output is near zero at first (linear shortcuts: Li et al. 2025, "On Disentangled Training for Nonlinear Transform in
+Learned Image Compression", ICLR, arXiv 2501.13751). So training begins with a classical codec, and improves on it.
 
 The nets are made of blocks as in ConvNeXt (Liu et al. 2022, arXiv 2201.03545) without their norm: a depthwise 3×3
 convolution, then two pointwise ones. Most of the work is matrix products at a sixteenth of the resolution.
@@ -21,51 +21,52 @@ from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.errors import ComponentError
 from omega_core.layers import ConvBlock, interpolated, near_zero
 
-_DETAIL = 4  # pixels of the image along a side of a pixel of the detail
-_WIDEST = 3.0  # the greatest deviation of a latent that has a gain
-_HALF = 0.5  # brings latents to the deviation that layers are made for
-_MOST_BLOCKS = 256  # of a net: a forged model file could ask for any number
-_FINENESSES = 8  # between which the scales of the synthesis are interpolated
+_DETAIL = 4  # side of a pixel of the detail, in pixels of the image
+_WIDEST = 3.0  # maximum standard deviation of a latent channel at the start, with a gain
+_HALF = 0.5  # scales latents to the standard deviation that suits the layers
+_MOST_BLOCKS = 256  # maximum number of blocks of a net: a forged model file could have any number
+_FINENESSES = 8  # number of finenesses between which the scales of the synthesis are interpolated
 
 
 class CompactArchitecture(LocalArchitecture):
-    """One latent position for 16×16 pixels, 10.1 kMAC a pixel for the analysis and 13.6 for the synthesis (D 256, and
-    what else is the default; this drawing, too).
+    """One latent position for 16×16 pixels, 10.1 kMAC per pixel for the analysis and 13.6 for the synthesis.
+
+    These numbers and the drawing are for D 256 and default options.
 
         image ─lap─ ─unshuffle 16─ 768 ─cosines─ first D ─────────────────────────────────┐
                                        └─ 1×1 ─ 320 ─4 blocks─ 1×1 ─ D ──────────────────(+)─ latent
         latent ─scales─ ─cosines, shuffle 16, unlap──────────────────────────────────────┐
                  └─ 1×1 ─ 256 ─4 blocks─ 1×1 ─shuffle 4─ 80 ─3 blocks─ 3×3 ─shuffle 4───(+)─ image
 
-    The coefficients are those that have the greatest variance in photographs, in that order. The analysis knows nothing
-    of the rate. The synthesis is told how finely its latent was quantized (`fineness`): by it, it scales each channel
-    of the latent, as a coarse quantizer's values are best brought nearer to their mean, and shifts the features.
+    The coefficients are those that have the greatest variance in photographs, in that order. The analysis does not
+    depend on the rate. The synthesis depends on how finely its latent was quantized (`fineness`): it scales each
+    channel of the latent, as coarsely quantized values are best moved toward their mean, and shifts the features.
 
     Images are normalized to an interval of length 2: [−1, 1], if `origin` is 0.5.
 
     latent_channels: D, up to 3·block².
-    block: pixels along a side of a block, which one latent position stands for: 16, or 8 for pictures with sharp edges
-        and text, whose coefficients are then nearer to the edge that needs them.
+    block: side of a block (one latent position) in pixels: 16, or 8 for pictures with sharp edges and text, whose
+        coefficients then cover a smaller area around an edge.
     lapped: whether the transform of a block overlaps its neighbors; False for the cosine transform alone, as in JPEG.
     origin: the gray level, from 0 for black to 1 for white, of an image whose latent is 0, which takes the fewest bits.
-    gain: what coefficients are multiplied with at the start, for quantizers with steps of 1, but no more than leaves
-        their deviation at 3; each channel learns its own. None for coefficients as they are, of an orthonormal
-        transform and pixels from −1 to 1, for quantizers that learn gains themselves.
-    nets: on which sides there are any: "both", "synthesis" or "none", which leaves the linear path alone.
+    gain: initial factor of the coefficients, for quantizers with steps of 1, limited so that their standard deviation
+        stays at or below 3; each channel learns its own. None for the unscaled coefficients of an orthonormal transform
+        of pixels from −1 to 1, for quantizers that learn gains themselves.
+    nets: which transforms have nets: "both", "synthesis" or "none", which has only the linear path.
     width: channels of the blocks of the analysis.
-    synthesis_width: those of the synthesis at the resolution of the latent.
-    detail_width: those of its last part, at a quarter of the resolution of the image.
+    synthesis_width: channels of the blocks of the synthesis at the resolution of the latent.
+    detail_width: channels of the blocks of its last part, at a quarter of the resolution of the image.
     depth, synthesis_depth, detail_depth: numbers of these blocks.
 
-    Raises ComponentError for a number that cannot be.
+    Raises ComponentError for invalid options.
     """
 
     basis: Tensor
     """(K, K), K = 3·block²: the rows of the cosine transform, as on the machine where the model was made."""
     mean: Tensor
-    """(D, 1, 1): what the synthesis adds to a latent; 0 without nets."""
+    """(D, 1, 1): an offset that the synthesis adds to a latent; 0 without nets."""
     lap: Tensor | None
-    """(block, block): what filters the pixels around each edge of a block, across it, if it is lapped; orthogonal."""
+    """(block, block): the orthogonal filter of the pixels across each edge of a block; None if it is not lapped."""
 
     colors = 3
     fineness_aware = True
@@ -105,7 +106,7 @@ class CompactArchitecture(LocalArchitecture):
             given = f"{depth}, {synthesis_depth} and {detail_depth}"
             raise ComponentError(f"nets have 0 to {_MOST_BLOCKS} blocks, not {given}.")
         self.latent_channels, self.stride, self.origin = latent_channels, block, origin
-        # each block and the last convolution look one position or pixel further, the lapped transform one position
+        # each block and the last convolution reach one position or pixel further, the lapped transform one position
         per_position = block // _DETAIL
         self.analysis_halo = lapped + (depth if nets == "both" else 0)
         self.refine_halo = synthesis_depth if nets != "none" else 0
@@ -119,7 +120,7 @@ class CompactArchitecture(LocalArchitecture):
             log_gain[:, 0, 0] = np.log(np.minimum(_WIDEST / np.sqrt(variances[order[:latent_channels]]), gain))
         self.log_gain = nn.Parameter(torch.from_numpy(log_gain))
         self.log_step = nn.Parameter(torch.from_numpy(-log_gain))
-        if nets == "none":  # the same constant in every block would make white gray
+        if nets == "none":  # a learned mean, the same in every block, would make white gray
             self.register_buffer("mean", torch.zeros(latent_channels, 1, 1))
         else:
             self.mean = nn.Parameter(torch.zeros(latent_channels, 1, 1))
@@ -149,7 +150,7 @@ class CompactArchitecture(LocalArchitecture):
         if self.lap is not None:
             pixels = filtered(pixels, self.lap)
         blocks = pixel_unshuffle(pixels, self.stride).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(image.device.type, enabled=False):  # the basis would lose half of its digits
+        with torch.autocast(image.device.type, enabled=False):  # in 16 bits, the basis would lose half of its digits
             coefficients = conv2d(blocks.to(self.basis.dtype), self.basis[:, :, None, None])
         latent = coefficients[:, : self.latent_channels]
         if self.encoder is not None:
@@ -157,9 +158,9 @@ class CompactArchitecture(LocalArchitecture):
         return latent * self.log_gain.exp()
 
     def refine(self, latent: Tensor, fineness: Tensor | None = None) -> Tensor:
-        """Latent (B, D, h, w) to features of the blocks at its resolution, and itself, scaled: (B, F + D, h, w).
+        """Latent (B, D, h, w) to features at its resolution, followed by the scaled latent: (B, F + D, h, w).
 
-        fineness: (B,), from 0 for the coarsest quantization to 1 for the finest, which is meant where it is None.
+        fineness: (B,), from 0 for the coarsest quantization to 1 for the finest. Default: 1.
         """
         if fineness is None:
             fineness = latent.new_ones(len(latent))

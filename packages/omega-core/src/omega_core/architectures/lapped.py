@@ -3,7 +3,7 @@
 A filter across the edges of blocks, then a discrete cosine transform of each block, so that quantization leaves no
 visible edges (Malvar and Staelin 1989, "The LOT: Transform Coding Without Blocking Effects", IEEE Trans. ASSP).
 
-Its matrices are computed by NumPy: on the device "meta", where models are made, torch would import its compiler for it.
+Its matrices are computed by NumPy: on the device "meta", where models are made, torch would import its compiler.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_POWER = (20.0, 2.2, 0.5)  # of brightness and of two color differences, where black is −1 and white 1
+_POWER = (20.0, 2.2, 0.5)  # power of brightness and of two color differences, with black at −1 and white at 1
 
 
 def _cosines(n: int) -> NDArray[np.float64]:
@@ -23,8 +23,9 @@ def _cosines(n: int) -> NDArray[np.float64]:
 
 
 def lap_filter(side: int) -> NDArray[np.float32]:
-    """The filter (side, side) that makes the DCT of blocks of side × side pixels the LOT: by its quick form, a DCT-II
-    and a DCT-IV of half a block.
+    """The filter (side, side) that turns the DCT of blocks of side × side pixels into the LOT.
+
+    It is computed in its fast form, from a DCT-II and a DCT-IV of half a block.
     """
     half = side // 2
     k = np.arange(half) + 0.5
@@ -39,8 +40,9 @@ def lap_filter(side: int) -> NDArray[np.float32]:
 
 
 def filtered(image: Tensor, lap: Tensor) -> Tensor:
-    """An image of whole blocks (B, 3, H, W), filtered across their edges; beyond its own edges it is its mirror image,
-    which the filter leaves as it is.
+    """An image of whole blocks (B, 3, H, W), filtered across the edges of blocks.
+
+    It is mirrored at its own edges, which leaves the pixels there unchanged.
     """
     side, lap = len(lap), lap.to(image.dtype)
     half = side // 2
@@ -49,21 +51,20 @@ def filtered(image: Tensor, lap: Tensor) -> Tensor:
         first, last = image.narrow(dim, 0, half), image.narrow(dim, size - half, half)
         mirrored = torch.cat([first.flip(dim), image, last.flip(dim)], dim)
         edges = torch.unflatten(mirrored, dim, (-1, side))
-        spread = lap @ edges if dim == 2 else edges @ lap.T  # neither copies the edges into another order
+        spread = lap @ edges if dim == 2 else edges @ lap.T  # neither product copies `edges` into another order
         image = spread.flatten(dim, dim + 1).narrow(dim, half, size)
     return image
 
 
 def cosine_transform(side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Orthonormal rows (K, K), K = 3·side², for blocks as PixelUnshuffle lays them out, and the variance of each
-    coefficient.
+    """Orthonormal rows (K, K), K = 3·side², for blocks in the order of PixelUnshuffle, and the variances (K,).
 
-    In both directions the type-II DCT; of the colors, brightness and two differences. Variances fall with the third
-    power of the frequency, as those of photographs do (Field 1987, "Relations between the statistics of natural images
+    They are the type-II DCT in both directions, and brightness and two differences of the colors. Variances fall with
+    the third power of the frequency, as in photographs (Field 1987, "Relations between the statistics of natural images
     and the response properties of cortical cells", JOSA A).
     """
     cosines = _cosines(side)
-    n = np.arange(side) * (16 / side)  # frequencies as in 16 pixels, for which _POWER is
+    n = np.arange(side) * (16 / side)  # frequencies per 16 pixels, for which _POWER is defined
     colors = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.array([[3], [2], [6]]) ** 0.5
     basis = np.einsum("kc,ui,vj->kuvcij", colors, cosines, cosines).reshape(3 * side**2, -1)
     falling = (n[:, None] ** 2 + n**2 + 0.25) ** -1.5

@@ -19,13 +19,13 @@ class MnistArchitecture(Architecture):
 
     latent_channels: D.
     width: channels between the convolutions; 16 as published, and half as many before the last.
-    mixing: hidden units of a block on the latent of both transforms, which sees all of it; without it, as
-        published, no pixel is restored from more than the four positions nearest to it.
+    mixing: hidden units of a block in both transforms that mixes all positions of the latent. With 0, as published,
+        each pixel depends on at most the four nearest positions.
     """
 
     colors = 1
     image_size = (28, 28)
-    precision = torch.float64  # so small that it costs nothing
+    precision = torch.float64  # it is so small that this takes hardly more time
 
     def __init__(self, *, latent_channels: int = 32, width: int = 16, mixing: int = 0) -> None:
         super().__init__()
@@ -75,10 +75,10 @@ class MnistArchitecture(Architecture):
 
 
 class _Mixing(nn.Module):
-    """y + share·(two linear layers of all positions and channels of y), which begins as y.
+    """y + share·(two linear layers of all positions and channels of y), at first equal to y.
 
-    The share is learned from 0 (ReZero, Bachlechner et al. 2021, arXiv 2003.04887): a block that began with a
-    say would carry a quantizer's latents off before it has learned anything, and they die.
+    The share is learned from 0 (ReZero, Bachlechner et al. 2021, arXiv 2003.04887). Otherwise, the untrained block
+    would move latents away from the symbols of a quantizer, which would then never be chosen.
     """
 
     def __init__(self, channels: int, hidden: int) -> None:

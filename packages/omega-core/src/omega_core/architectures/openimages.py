@@ -20,12 +20,12 @@ class OpenImagesArchitecture(LocalArchitecture):
         latent ─8 residual blocks─ D ─convᵀ s2─ 480 ─s2─ 240 ─s2─ 120 ─s2─ 60 ─conv k7─ image 3×H×W
 
     with channel norm after every convolution but the last of all, and ReLU between. Images are normalized
-    with ImageNet's mean and deviation, and padded to whole blocks with that mean.
+    with ImageNet's mean and standard deviation, and padded to whole blocks with that mean.
 
     latent_channels: D.
     width: channels at the full resolution; 60 in the paper, doubled with every halving of the resolution.
 
-    Raises ComponentError for numbers that cannot be.
+    Raises ComponentError for invalid sizes.
     """
 
     colors = 3
@@ -84,14 +84,14 @@ class OpenImagesArchitecture(LocalArchitecture):
         return image * self.std + self.mean
 
     def normalize(self, image: Tensor) -> Tensor:
-        """To mean 0 and deviation 1, as ImageNet has them."""
+        """To mean 0 and standard deviation 1 over ImageNet."""
         return (image - self.mean) / self.std
 
 
 class ChannelNorm(nn.Module):
-    """Mean 0 and variance 1 over the channels at each position, then a gain and an offset a channel.
+    """Mean 0 and variance 1 over the channels at each position, then a gain and an offset per channel.
 
-    Of HiFiC (Mentzer et al. 2020, appendix A.1). x: (B, C, H, W).
+    From HiFiC (Mentzer et al. 2020, appendix A.1). x: (B, C, H, W).
     """
 
     def __init__(self, channels: int, eps: float = 1e-3) -> None:

@@ -32,9 +32,9 @@ class Cost:
 def costs(codec: ImageCodec, prior: FrozenPrior | None = None, size: tuple[int, int] | None = None) -> list[Cost]:
     """Return the costs of analysis, quantizer (`symbols` and `latent`), prior and synthesis.
 
-    codec: in evaluation mode.
-    prior: the frozen prior of a model; that of the codec if None.
-    size: (H, W) of the picture to count for; by default the only size of the architecture, or SIZE.
+    codec: a codec in evaluation mode.
+    prior: the frozen prior of a model. Default: the prior of the codec.
+    size: (H, W) of the picture to count for. Default: the fixed size of the architecture, or SIZE.
 
     Raises ImageError for a size that the architecture does not take.
     """

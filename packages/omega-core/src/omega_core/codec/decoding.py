@@ -1,4 +1,4 @@
-"""Decoded symbols of a file to pictures, at once or while its bytes arrive."""
+"""From the decoded symbols of a file to pictures, all at once or while its bytes arrive."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -15,7 +15,7 @@ class PictureMaker:
     """Turns the symbols of a file into pictures. Alpha and profile are decompressed once.
 
     files: the codec of the model.
-    header: of the file.
+    header: the header of the file.
 
     Raises DamagedFileError if alpha or profile cannot be decompressed.
     """
@@ -27,29 +27,29 @@ class PictureMaker:
         self.profile = decompress_profile(header.profile) if header.profile else b""
 
     def pictures(self, symbols: Sequence[Symbols]) -> list[Picture]:
-        """Return the first pictures of the file or, of a file with one picture, any number of versions of it.
+        """Return the first pictures of the file or, for a file with one picture, any number of versions of it.
 
-        symbols: (C, h, w) of each, also MISSING ones.
+        symbols: the symbols (C, h, w) of each; some may be MISSING.
         """
         sizes = [size for size, _ in zip(cycle(self.sizes), symbols, strict=False)]
         return self.completed(self.files.pixels_of_all(symbols, sizes, tile=self.tile, colors=self.colors))
 
     def picture(self, symbols: Symbols) -> Picture:
-        """Return the first picture of the file; symbols: (C, h, w), also MISSING ones."""
+        """Return the first picture of the file; symbols: (C, h, w), some may be MISSING."""
         return self.pictures([symbols])[0]
 
     def completed(self, pixels: Sequence[Pixels]) -> list[Picture]:
-        """Add alpha and profile to the pixels (colors, H, W) of what `pictures` returns."""
+        """Return pictures with alpha and profile from the pixels (colors, H, W) of each, in the order of `pictures`."""
         planes = cycle(self.planes or [None])
         return [Picture(own, plane, self.profile) for own, plane in zip(pixels, planes, strict=False)]
 
 
 class GrowingPicture:
-    """Decodes a file of one picture while its bytes arrive, and each symbol once.
+    """Decodes a file of one picture while its bytes arrive, and each symbol only once.
 
     files: the codec of the model.
-    header: of the file.
-    coder: that of the file.
+    header: the header of the file.
+    coder: the coder of the file.
     size: (h, w) of the symbols.
 
     Raises DamagedFileError as `PictureMaker` does.
@@ -62,7 +62,7 @@ class GrowingPicture:
         """The number of bytes of the stream that are decoded."""
 
     def decode(self, stream: bytes) -> Picture:
-        """Decode further, and return the picture. Raises CoderError for damaged bytes.
+        """Decode the new bytes, and return the picture. Raises CoderError for damaged bytes.
 
         stream: all bytes of the stream so far.
         """

@@ -8,7 +8,7 @@ from omega_core.errors import DeviceError
 
 
 def device_of(name: str | torch.device) -> torch.device:
-    """Return a device of this machine, which was tried with a small computation.
+    """Return a device of this machine, after a small computation on it has succeeded.
 
     name: in torch's notation, such as "cpu", "cuda", "cuda:1" or "mps"; "auto" is CUDA's default GPU, or the CPU if
         there is no GPU.
@@ -20,7 +20,7 @@ def device_of(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
         torch.ones(1, device=device).sum().item()
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:  # which one depends on the device
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:  # the type depends on the device
         reason = str(problem).strip().splitlines()[0]
         raise DeviceError(
             f"the device {name} is not available ({reason}). Use cpu, or auto for a GPU if there is one."
@@ -29,10 +29,10 @@ def device_of(name: str | torch.device) -> torch.device:
 
 
 def is_quick(device: torch.device, precision: torch.dtype) -> bool:
-    """Whether a device multiplies matrices of bfloat16 at least about twice as fast as of float32.
+    """Whether a device multiplies matrices in bfloat16 at least about twice as fast as in float32.
 
-    GPUs of NVIDIA with bfloat16, and processors with instructions for it: AMX, or `avx512_bf16`. Other processors take
-    up to fifty times as long for bfloat16; other devices count as slow, as nobody has measured them.
+    These are NVIDIA GPUs with bfloat16, and CPUs with instructions for it: AMX, or `avx512_bf16`. Other CPUs take up to
+    fifty times as long in bfloat16. Other devices have not been measured and count as slow.
     """
     if precision != torch.bfloat16:
         return False
@@ -43,6 +43,6 @@ def is_quick(device: torch.device, precision: torch.dtype) -> bool:
 
 @cache
 def _multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions that multiply matrices of bfloat16, as far as torch tells."""
-    names = "_is_amx_tile_supported", "_is_avx512_bf16_supported"  # torch has no public functions before 2.11
+    """Whether the CPU has instructions that multiply matrices in bfloat16, according to torch."""
+    names = "_is_amx_tile_supported", "_is_avx512_bf16_supported"  # torch has no public functions for this before 2.11
     return any(getattr(torch.cpu, name, lambda: False)() for name in names)

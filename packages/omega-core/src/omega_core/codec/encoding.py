@@ -1,10 +1,10 @@
-"""Encoded pictures, and where their files end for a rate."""
+"""Encoded pictures, and the lengths of their files for a rate."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -23,10 +23,10 @@ from omega_core.format.rate_control import Rate, length_within
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Picture
 
-_SPARE_SYMBOLS = 1 << 12  # after those of the wanted channels: with them, the first bytes hardly ever depend on others
-_SPARE_BITS = 256  # beyond those of the wanted bytes, likewise
-_SHORTER = 0.15  # share of the bits of a file: by one that is shorter by it, the search knows what a bit brings
-_FEWEST_BITS = 16  # of symbols, below which no PSNR is looked for
+_SPARE_SYMBOLS = 1 << 12  # encoded after the wanted channels, so that bytes of these hardly ever depend on later ones
+_SPARE_BITS = 256  # encoded after the wanted bytes, for the same reason
+_SHORTER = 0.15  # share of the bits that a shorter file lacks, by which the search measures the value of a bit
+_FEWEST_BITS = 16  # bits of the shortest file that is considered for a PSNR
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Encoded:
 
     coded: the symbols of the pictures, in the order of coding.
     whole: the file with all of these symbols.
-    lengths: the fewest bytes of the stream that determine as many symbols as n channels have, by n.
+    lengths: by number of channels n, the fewest bytes of the stream that determine as many symbols as n channels have.
     """
 
-    coded: CodedSymbols
+    coded: CodedSymbols = field(repr=False)
     whole: OmegaFile
     lengths: Mapping[int, int]
 
@@ -59,8 +59,8 @@ class Encoded:
         """Encode the symbols of pictures.
 
         coded: the symbols, in the order of coding.
-        coder: of the file.
-        header: of the file, but for the length of its stream.
+        coder: the coder of the file.
+        header: the header of the file; the length of its stream is replaced.
         counts: rising numbers of channels, for `lengths`.
         """
         channels = len(coded.arrays.pictures[0])
@@ -73,11 +73,11 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Cut:
-    """A file of a picture that ends at a rate.
+    """A file of a picture, truncated to a rate.
 
     encoded: the picture.
-    length: of the file, in bytes of the stream.
-    psnr: of the picture in it, in dB, if the rate is a PSNR; otherwise inf.
+    length: the length of the file, in bytes of the stream.
+    psnr: the PSNR of the picture in it, in dB, if the rate is a PSNR; otherwise inf.
     """
 
     encoded: Encoded
@@ -86,7 +86,7 @@ class Cut:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the file is the same whatever symbols are coded after those of `encoded`."""
+        """Whether the file does not depend on the symbols after those of `encoded`."""
         return self.encoded.coded.complete or self.length < self.encoded.whole.stream_bytes
 
     @property
@@ -95,7 +95,7 @@ class Cut:
         return self.encoded.whole.truncated(self.length)
 
     def known(self) -> KnownSymbols:
-        """Return which symbols the file has, to within a few."""
+        """Return the symbols that the file has, except for a few at its end."""
         return _known_until(self.encoded.coded, 8 * self.length)
 
 
@@ -103,8 +103,8 @@ class KnownSymbols(NamedTuple):
     """The symbols of a picture that its file has.
 
     symbols: (C, h, w), MISSING where the file ends before them.
-    before: (C, h, w), those that a file has which is a little shorter.
-    bits: of the symbols that this lacks.
+    before: (C, h, w), the symbols of a slightly shorter file.
+    bits: the bits of the symbols that the shorter file lacks.
     """
 
     symbols: Symbols
@@ -117,9 +117,9 @@ class RateEncoder:
     """Encodes a picture for a file of one rate.
 
     files: the codec.
-    coder: that of the file.
-    header: that of the file, but for the length of its stream.
-    picture: as it was read.
+    coder: the coder of the file.
+    header: the header of the file; the length of its stream is replaced.
+    picture: the picture, as it was read.
     rate: the number of channels, size or quality of the file.
     """
 
@@ -137,14 +137,14 @@ class RateEncoder:
         enough = self._enough(symbols) if implements(self.coder, Coder, "encode_start") else None
         cut = self._cut(symbols, enough)
         if not cut.is_settled:
-            del cut  # of a large picture, it takes much memory
+            del cut  # for a large picture, it takes much memory
             cut = self._cut(symbols, None)
         return cut
 
     def known(self, symbols: Symbols) -> KnownSymbols:
-        """Return which of the symbols (C, h, w) of the picture its file has, estimated by the tables.
+        """Return which of the symbols (C, h, w) of the picture its file has, estimated from the tables.
 
-        They are not encoded, unless the rate is a PSNR. Raises RateError as `cut` does.
+        Symbols are encoded only if the rate is a PSNR. Raises RateError as `cut` does.
         """
         if self.rate.psnr is not None:
             return self.cut(symbols).known()
@@ -184,9 +184,9 @@ class RateEncoder:
         return Cut(encoded, encoded.lengths.get(self._channels or 0, encoded.whole.stream_bytes))
 
     def _reaching(self, encoded: Encoded, wanted: float) -> Cut:
-        """The cut with the fewest bytes that reach a PSNR, or else with all of them.
+        """The cut with the fewest bytes that reach a PSNR, or with all bytes if these do not reach it.
 
-        By bisection, to a hundredth of these bytes, as the PSNR hardly ever falls with more of them.
+        The bytes are found by bisection, to one percent, as the PSNR hardly ever falls with more bytes.
         """
         coded, header = encoded.coded, encoded.whole.header
         maker = PictureMaker(self.files, header)
@@ -196,39 +196,39 @@ class RateEncoder:
 
         ends = _growing_in_bits(coded)
         reached = of_all = quality(coded.first(ends[-1])[0])
-        below, place = -1, len(ends) - 1
-        while reached >= wanted and place - below > 1:
-            middle = (below + place) // 2
+        below, index = -1, len(ends) - 1
+        while reached >= wanted and index - below > 1:
+            middle = (below + index) // 2
             found = quality(coded.first(ends[middle])[0])
             if found >= wanted:
-                place, reached = middle, found
+                index, reached = middle, found
             else:
                 below = middle
         _, lengths = coded.encode(self.coder, ends)
-        while place < len(ends) - 1:  # the last byte may determine more symbols, with which the PSNR is lower
+        while index < len(ends) - 1:  # the last byte may determine more symbols, with which the PSNR is lower
             sizes = [self.files.codec.latent_size(*self.picture.size)]
-            stream = encoded.whole.stream[: lengths[place]]
+            stream = encoded.whole.stream[: lengths[index]]
             [symbols] = self.files.decode(stream, self.coder, sizes, complete=False)
             reached = quality(symbols)
             if reached >= wanted:
                 break
-            place, reached = place + 1, of_all
-        return Cut(encoded, lengths[place], reached)
+            index, reached = index + 1, of_all
+        return Cut(encoded, lengths[index], reached)
 
 
 def _known_until(coded: CodedSymbols, end: float, most: int | None = None) -> KnownSymbols:
-    """The first symbols with so many bits. most: of them, if there is a limit."""
+    """The first symbols with `end` bits. most: the maximum number of symbols, if there is a limit."""
     bits = coded.bits_until()[:most]
     end = min(end, float(bits[-1]))
     count, fewer = (1 + int(np.searchsorted(bits[:-1], part * end)) for part in (1, 1 - _SHORTER))
     less = float(bits[count - 1] - bits[fewer - 1])
-    del bits  # of a large picture, it takes as much memory as what follows
+    del bits  # for a large picture, it takes as much memory as what follows
     [symbols], [before] = (coded.first(each) for each in (count, fewer))
     return KnownSymbols(symbols, before, less)
 
 
 def _growing_in_bits(coded: CodedSymbols, growth: float = 1.01) -> list[int]:
-    """Rising numbers of symbols, the last that of all, each with so many times the bits of the one before."""
+    """Rising numbers of symbols up to all, each with `growth` times the bits of the one before."""
     bits = coded.bits_until()
     steps = np.arange(1, 1 + int(np.log(max(bits[-1] / _FEWEST_BITS, 1)) / np.log(growth)))
     found = np.searchsorted(bits, bits[-1] * growth ** -steps[::-1], side="right")

@@ -3,8 +3,8 @@
     pixels ─PixelCodec→ symbols ─coder(tables)→ stream
     pixels ←PixelCodec─ symbols ←coder(tables)─ stream
 
-A stream holds the symbols of one or several pictures, in the order that `omega_core.coding.order` tells. The first
-bytes of it determine some of them; the others are missing.
+A stream holds the symbols of one or several pictures, in the order that `omega_core.coding.order` defines. The first
+bytes of a stream determine some of the symbols; the others are missing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ from omega_core.images.pictures import Pixels
 class FileCodec:
     """Codes pictures for files.
 
-    codec: what transforms them: an `ImageCodec` in evaluation mode, on any device, or another runtime.
+    codec: the codec that transforms them: an `ImageCodec` in evaluation mode, on any device, or another runtime.
     prior: the frozen prior of its symbols.
     """
 
@@ -41,7 +41,8 @@ class FileCodec:
         pixels: (colors, H, W).
         """
         if len(pixels) > self.codec.colors:
-            raise ImageError(f"the picture is {_color(len(pixels))}, the model is for {_color(self.codec.colors)}.")
+            advice = 'convert it with `.convert("L")`, or use a model for color'
+            raise ImageError(f"the picture is RGB, the model is for gray: {advice}.")
         self.codec.latent_size(pixels.shape[1], pixels.shape[2])
 
     def symbols(self, pixels: Pixels, *, tile: int | None = None) -> Symbols:
@@ -50,8 +51,7 @@ class FileCodec:
         return symbols
 
     def symbols_of_all(self, pictures: Sequence[Pixels], *, tile: int | None = None) -> list[Symbols]:
-        """Encode pictures to the symbols (C, h, w) of each, in the `symbol_type` of their alphabet, those of one size
-        in batches.
+        """Encode pictures to symbols (C, h, w) of each, in batches of one size and the `symbol_type` of the alphabet.
 
         pictures: pixels (colors, H, W) of each; gray ones become RGB for a model for RGB.
         tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole pictures.
@@ -61,10 +61,10 @@ class FileCodec:
         for pixels in pictures:
             self.check(pixels)
         found: dict[int, Symbols] = {}
-        for places in _batches([pixels.shape for pixels in pictures]):
-            pixels = stacked([pictures[place] for place in places])
-            found |= zip(places, self.codec.symbols_of(pixels, tile=tile), strict=True)
-        return [found[place] for place in range(len(pictures))]
+        for indices in _batches([pixels.shape for pixels in pictures]):
+            pixels = stacked([pictures[index] for index in indices])
+            found |= zip(indices, self.codec.symbols_of(pixels, tile=tile), strict=True)
+        return [found[index] for index in range(len(pictures))]
 
     def pixels(
         self, symbols: Symbols, height: int, width: int, *, tile: int | None = None, colors: int | None = None
@@ -81,38 +81,38 @@ class FileCodec:
         tile: int | None = None,
         colors: int | None = None,
     ) -> list[Pixels]:
-        """Decode the symbols of pictures to the pixels (colors, H, W) of each, uint8. Those of one size go in batches.
+        """Decode the symbols of pictures to the pixels (colors, H, W) of each, uint8, in batches of one size.
 
-        pictures: symbols (C, h, w) of each, with MISSING for those that are missing.
+        pictures: symbols (C, h, w) of each; some may be MISSING.
         sizes: (H, W) of each.
         tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole pictures.
-        colors: 1 for the mean of the colors of an architecture for RGB; that of the architecture if None.
+        colors: 1 to average the colors of an architecture for RGB. Default: `colors` of the architecture.
         """
         found: dict[int, Pixels] = {}
-        for places in _batches(sizes):
-            symbols = stacked([pictures[place] for place in places])
-            pixels = self.codec.pixels_of(symbols, *sizes[places[0]], tile=tile, colors=colors)
-            found |= zip(places, pixels, strict=True)
-        return [found[place] for place in range(len(pictures))]
+        for indices in _batches(sizes):
+            symbols = stacked([pictures[index] for index in indices])
+            pixels = self.codec.pixels_of(symbols, *sizes[indices[0]], tile=tile, colors=colors)
+            found |= zip(indices, pixels, strict=True)
+        return [found[index] for index in range(len(pictures))]
 
     def coded(self, pictures: Sequence[Symbols], enough: Enough | None = None) -> "CodedSymbols":
         """Return the symbols (C, h, w) of pictures in the order of coding.
 
-        enough: how much of them is wanted; all if None.
+        enough: how much of them is needed. Default: all.
 
         Raises ModelFileError if the prior does not fit.
         """
         arrays = SymbolArrays.of(pictures)
         with _fitting():
-            places, tables = in_order(self.prior, arrays, enough)
+            indices, tables = in_order(self.prior, arrays, enough)
         self._check_alphabet(tables)
-        return CodedSymbols(arrays, places, tables)
+        return CodedSymbols(arrays, indices, tables)
 
     def decode(self, stream: bytes, coder: Coder, sizes: Sequence[tuple[int, int]], *, complete: bool) -> list[Symbols]:
         """Decode a stream to the symbols (C, h, w) of each picture; those that it does not determine are MISSING.
 
         stream: all of it, or its first bytes.
-        coder: that it was encoded with.
+        coder: the coder that it was encoded with.
         sizes: (h, w) of the symbols of each picture.
         complete: whether it is the whole stream.
 
@@ -131,62 +131,62 @@ class FileCodec:
 
     def _check_alphabet(self, tables: Tables) -> None:
         if tables.cumulative is not None and tables.alphabet != self.codec.alphabet:
-            raise ModelFileError("the model's prior and quantizer do not fit each other: get or train it again.")
+            raise ModelFileError("the model's prior and quantizer do not fit each other: get or train the model again.")
 
 
 @dataclass(frozen=True)
 class CodedSymbols:
-    """The symbols of pictures in the order of coding, all of them or the first.
+    """The symbols of pictures in the order of coding, all of them or only the first.
 
     arrays: the symbols of each picture.
-    places: of the symbols that are coded in `arrays.flat`, in the order of coding.
-    tables: of these symbols, in that order.
+    indices: the indices in `arrays.flat` of the symbols that are coded, in the order of coding.
+    tables: the tables of these symbols, in the same order.
     """
 
     arrays: SymbolArrays
-    places: Symbols
+    indices: Symbols
     tables: Tables
 
     @property
     def complete(self) -> bool:
         """Whether all symbols of the pictures are coded."""
-        return len(self.places) == self.arrays.flat.size
+        return len(self.indices) == self.arrays.flat.size
 
     @cached_property
     def symbols(self) -> Symbols:
         """The symbols, flat, in the order of coding."""
-        return taken(self.arrays.flat, self.places)
+        return taken(self.arrays.flat, self.indices)
 
     def bits_until(self) -> NDArray[np.float64]:
-        """Return −Σ log2 p of the first symbols up to each, in bits, in the order of coding."""
+        """Return the bits, −Σ log2 p, of all symbols up to and including each one, in the order of coding."""
         bits = self.tables.bits_of_each(self.symbols)
         return np.cumsum(bits, out=bits)
 
     def end_of(self, count: int) -> int:
         """Return how many symbols `count` channels of all pictures have.
 
-        The first so many in the order of coding are the symbols of the first channels, if the prior codes one channel
-        after the other. If it does not, they are of more channels, of which some are not complete.
+        If the prior codes one channel after the other, this many symbols at the beginning are those of the first
+        channels. Otherwise, they belong to more channels, some of which are not complete.
         """
         return int(count) * sum(picture.size // len(picture) for picture in self.arrays.pictures)
 
     def encode(self, coder: Coder, ends: Sequence[int]) -> tuple[bytes, list[int]]:
-        """Encode the symbols to one stream, and return it with the fewest bytes that determine some of the first.
+        """Encode the symbols to one stream. Return it with the fewest bytes that determine the first `ends` symbols.
 
-        coder: to encode with.
-        ends: rising numbers of symbols; the last is that of all that are coded.
+        coder: the coder to encode with.
+        ends: rising numbers of symbols; the last is the number of all coded symbols.
 
-        If not all symbols of the pictures are coded, the stream is the beginning of theirs, and the ends that it does
-        not determine have no number: see `Coder.encode_start`.
+        If not all symbols of the pictures are coded, the stream is the beginning of the whole stream, and ends that it
+        does not determine have no number of bytes: see `Coder.encode_start`.
         """
         encode = coder.encode if self.complete else coder.encode_start
         return encode(self.symbols, self.tables, list(ends))
 
     def first(self, count: int) -> list[Symbols]:
-        """Return the symbols (C, h, w) of each picture; only the first `count` in the order of coding are known."""
+        """Return the symbols (C, h, w) of each picture: the first `count` in the order of coding, others MISSING."""
         sizes = [picture.shape[1:] for picture in self.arrays.pictures]
         arrays = SymbolArrays(len(self.arrays.pictures[0]), sizes, self.arrays.flat.dtype)
-        arrays.flat[self.places[:count]] = self.symbols[:count]
+        arrays.flat[self.indices[:count]] = self.symbols[:count]
         return arrays.pictures
 
 
@@ -194,7 +194,7 @@ class SymbolDecoder:
     """Decodes a stream while its bytes arrive, each symbol once.
 
     files: the codec.
-    coder: of the stream.
+    coder: the coder of the stream.
     sizes: (h, w) of the symbols of each picture.
     """
 
@@ -203,7 +203,7 @@ class SymbolDecoder:
         self._steps = files.steps(self._arrays)
         self._coder, self._decoder = coder, coder.decoder(b"")
         self._step: CodingStep | None = None
-        self._done = 0  # symbols of the step
+        self._done = 0  # decoded symbols of the step
         self.count = 0
         """The number of symbols that are decoded."""
 
@@ -229,27 +229,27 @@ class SymbolDecoder:
                 self._step, self._done = next(self._steps, None), 0
                 if self._step is None:
                     return
-            places, tables = self._step.places[self._done :], self._step.tables
+            indices, tables = self._step.indices[self._done :], self._step.tables
             found = self._decoder.decode(tables.part(self._done) if self._done else tables)
-            self._arrays.flat[places[: len(found)]] = found
+            self._arrays.flat[indices[: len(found)]] = found
             self._done += len(found)
             self.count += len(found)
-            if len(found) < len(places):
+            if len(found) < len(indices):
                 if complete:
-                    raise CoderError(f"the stream is damaged: it has {self.count} symbols only.")
+                    raise CoderError(f"the stream is damaged: it has only {self.count} symbols.")
                 return
             self._step = None
 
 
 def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Stack arrays of one shape; a single one is not copied if torch takes it as it is."""
+    """Stack arrays of one shape; a single one is not copied if torch accepts it as it is."""
     flags = arrays[0].flags
     return arrays[0][None] if len(arrays) == 1 and flags.c_contiguous and flags.writeable else np.stack(arrays)
 
 
 @contextmanager
 def _fitting() -> Iterator[None]:
-    """Raise ModelFileError where a prior says that it does not fit."""
+    """Raise ModelFileError if a prior raises ValueError because it does not fit."""
     try:
         yield
     except ValueError as problem:
@@ -257,15 +257,11 @@ def _fitting() -> Iterator[None]:
 
 
 def _batches(sizes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
-    """The places of pictures of one size (…, H, W) that are transformed together, up to BATCH_PIXELS pixels."""
+    """The indices of pictures of one size (…, H, W) that are transformed together, up to BATCH_PIXELS pixels."""
     alike: dict[tuple[int, ...], list[int]] = {}
-    for place, size in enumerate(sizes):
-        alike.setdefault(size, []).append(place)
-    for size, places in alike.items():
+    for index, size in enumerate(sizes):
+        alike.setdefault(size, []).append(index)
+    for size, indices in alike.items():
         most = max(1, BATCH_PIXELS // (size[-2] * size[-1]))
-        for first in range(0, len(places), most):
-            yield places[first : first + most]
-
-
-def _color(colors: int) -> str:
-    return "gray" if colors == 1 else "RGB"
+        for first in range(0, len(indices), most):
+            yield indices[first : first + most]

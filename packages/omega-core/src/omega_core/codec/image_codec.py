@@ -4,12 +4,11 @@
     encode_symbols  image ─analysis→ latent ─quantizer→ symbols
     decode_symbols  symbols, some of them missing ─quantizer→ latent ─synthesis→ image
 
-Methods, and whether gradients pass them:
-
-    in training, in the precision of the caller  yes  forward, relaxed, with_frozen_symbols; analyze, synthesize
-    for files, also in tiles, in the precision   no   encode_symbols, latent_for_files; decode_symbols, decode_pixels
-    of `inference_autocast`                      no   symbols_of, pixels_of: the same with arrays, as a `PixelCodec`
-    for the search (`--effort`), likewise        yes  image_for_files
+For training (gradients, the caller's precision): forward, relaxed, with_frozen_symbols, analyze, synthesize.
+For files (no gradients, fastest precision): encode_symbols, decode_symbols, decode_pixels on tensors; symbols_of,
+pixels_of on NumPy arrays.
+For the search of `--effort` (fastest precision): latent_for_files (no gradients), image_for_files (gradients).
+The fastest precision is that of `inference_autocast`. Methods with an argument `tile` also work in tiles.
 
 Shapes: B images of H×W pixels, D latent channels, C symbol channels of which the first n are kept, h×w positions.
 """
@@ -37,8 +36,8 @@ from omega_core.errors import ComponentError, ModelFileError
 from omega_core.images.pictures import Pixels
 from omega_core.plugins.registry import build, registry
 
-_NO_PRIOR = ("", "none")  # what stands for a prior where there is none
-_AT_ONCE = 1 << 22  # symbols that are counted at once, as torch makes numbers of 64 bits of them
+_NO_PRIOR = ("", "none")  # names that mean "no prior"
+_AT_ONCE = 1 << 22  # symbols that are counted at once, as torch converts them to 64 bits
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class CodecOutput:
     latent: (B, D, h, w), dequantized, the input of the synthesis.
     bits: (B,), the estimated bits of the kept channels of each image; 0 for a codec without a prior.
     symbols: (B, C, h, w), int64; undefined in channels that are not kept; None in a relaxed phase without symbols.
-    fineness: (B,), from 0 to 1, that the synthesis got.
+    fineness: (B,), the fineness of the latent, from 0 to 1, an input of the synthesis.
     penalty: (B,), a further term of the loss: see `Quantized`; None without one.
     """
 
@@ -65,11 +64,11 @@ class ImageCodec(nn.Module):
     """A learned image codec: an architecture, a quantizer and a prior.
 
     architecture: analysis and synthesis, with D latent channels.
-    quantizer: latents of D channels to symbols of C channels and back.
+    quantizer: maps latents of D channels to symbols of C channels and back.
     prior: gives the bits of symbols; None for symbols without probabilities, or if no bits are needed.
 
-    Calling it is a training step with the gradients of the quantizer; `relaxed` and `with_frozen_symbols` are those of
-    the other phases. `encode_symbols` and `decode_symbols` code files, without gradients. Names in its `state_dict`
+    Calling it is the forward pass of a training step in the joint phase; `relaxed` and `with_frozen_symbols` are those
+    of the other phases. `encode_symbols` and `decode_symbols` code files, without gradients. Names in its `state_dict`
     begin with "architecture.", "quantizer." and "prior.".
 
     Raises ComponentError if the prior does not fit the quantizer, or has tables for another size of latents.
@@ -77,8 +76,8 @@ class ImageCodec(nn.Module):
 
     prior: Prior | None
     made_of: Description | None
-    """What `from_names` made it of, or of the model it was loaded from; None for a codec of other instances, which
-    cannot be saved."""
+    """The components that `from_names` or `load_codec` made it of; None for a codec of other instances, which cannot be
+    saved."""
 
     def __init__(self, architecture: Architecture, quantizer: Quantizer, prior: Prior | None = None) -> None:
         super().__init__()
@@ -89,13 +88,14 @@ class ImageCodec(nn.Module):
         self.check_fit()
         if prior is not None:
             prior.follow(quantizer.refinement())
-        # both transforms take half the time on a CPU, backward too
+        # with channels last, both transforms take half the time on a CPU, also in the backward pass
         architecture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.register_buffer("_place", torch.empty(0), persistent=False)  # for `device` without parameters
+        # gives `device` if there are no parameters
+        self.register_buffer("_device_marker", torch.empty(0), persistent=False)
         self._compiled: dict[str, Callable[..., Tensor]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """For `copy` and `pickle`: without compiled transforms, which are those of this codec."""
+        """The state for `copy` and `pickle`, without compiled transforms, which belong to this instance."""
         return {**self.__dict__, "_compiled": {}}
 
     @classmethod
@@ -118,11 +118,11 @@ class ImageCodec(nn.Module):
             otherwise it may be "none".
         latent_channels, channels: D and C.
         alphabet: S, which the quantizer may replace by another.
-        architecture_options, quantizer_options, prior_options: of each component; `omega list KIND NAME` lists them.
+        architecture_options, quantizer_options, prior_options: their options; `omega list KIND NAME` lists them.
 
         Raises ComponentError if a component is unknown, refuses its options or does not fit the others.
         """
-        latent_channels, channels, alphabet = map(index, (latent_channels, channels, alphabet))  # Python's own
+        latent_channels, channels, alphabet = map(index, (latent_channels, channels, alphabet))  # to Python's integers
         transforms: Architecture = build(
             "architecture", architecture, architecture_options or {}, latent_channels=latent_channels
         )
@@ -142,7 +142,7 @@ class ImageCodec(nn.Module):
                 f"the quantizer {quantizer!r} needs a prior, such as static or context, not {prior!r}."
             )
         if prior not in _NO_PRIOR:
-            registry().find("prior", prior)  # also where it is not made: a slip is one
+            registry().find("prior", prior)  # a misspelled name is an error even if the prior is not made
         if made.needs_prior:
             size = transforms.image_size
             probabilities = build(
@@ -185,15 +185,15 @@ class ImageCodec(nn.Module):
     @property
     def device(self) -> torch.device:
         """The device of the parameters."""
-        return next(self.parameters(), cast(Tensor, self._place)).device
+        return next(self.parameters(), cast(Tensor, self._device_marker)).device
 
     @property
     def symbol_type(self) -> torch.dtype:
-        """The integers in which files keep symbols: int16 or, for large alphabets, int64."""
+        """The type of symbols for files: int16 or, for large alphabets, int64."""
         return torch.int16 if symbol_type(self.quantizer.alphabet) is np.int16 else torch.int64
 
     def check_fit(self) -> None:
-        """Raise ComponentError if the prior cannot have probabilities of the quantizer's symbols."""
+        """Raise ComponentError if the prior does not fit the quantizer."""
         quantizer, prior = self.quantizer, self.prior
         if prior is None:
             return
@@ -219,7 +219,7 @@ class ImageCodec(nn.Module):
     def relax(self) -> None:
         """Prepare for the relaxed phase, before the first step.
 
-        Raises ComponentError if the quantizer has none, or the prior no density for it.
+        Raises ComponentError if the quantizer excludes a relaxed phase, or the prior has no density for it.
         """
         relaxes = implements(self.quantizer, Quantizer, "relaxed")
         if relaxes and self.prior is not None and not implements(self.prior, Prior, "interval_bits"):
@@ -242,13 +242,14 @@ class ImageCodec(nn.Module):
     def analyze(self, image: Tensor) -> Tensor:
         """Transform an image (B, colors, H, W), floating-point in [0, 1], into its latent (B, D, h, w).
 
-        Raises ValueError for another shape or type.
+        Raises ValueError for another shape or type, ImageError for a size that the architecture refuses.
         """
         if image.ndim != 4 or image.shape[1] != self.colors or not image.is_floating_point():
             raise ValueError(
                 f"an image of shape {tuple(image.shape)} and {image.dtype}; this codec takes (B, {self.colors}, H, W)"
                 " of floating-point values from 0 to 1"
             )
+        self.architecture.latent_size(image.shape[2], image.shape[3])
         weights = next(self.architecture.parameters(), image)
         if image.dtype != weights.dtype and not torch.is_autocast_enabled(image.device.type):
             raise ValueError(f"an image of {image.dtype}; this codec computes in {weights.dtype}, without autocast")
@@ -271,11 +272,11 @@ class ImageCodec(nn.Module):
         image: (B, colors, H, W), floating-point in [0, 1].
         kept: (B,), int64, the number of kept channels of each image, from 0 to C; all C if None.
 
-        In a training loop, the prior is then given the symbols (`Prior.observe`): one that counts them, such as
-        `static`, learns by nothing else.
+        In a training loop, pass the symbols of the result to `Prior.observe`: priors that count symbols, such as
+        `static`, do not learn in any other way.
 
-        The quantizer runs without autocast. The size has to be one of the architecture (`Architecture.latent_size`);
-        it is checked for files, not here. Raises ValueError for images or `kept` of another shape or type.
+        The quantizer runs without autocast. Raises ValueError for images or `kept` of another shape or type, ImageError
+        for a size that the architecture refuses.
         """
         kept = self._kept(image, kept)
         latent = self.analyze(image).to(image.dtype)
@@ -298,26 +299,27 @@ class ImageCodec(nn.Module):
 
         image, kept: as for `forward`.
 
-        The synthesis gets gradients, what the quantizer decodes with and, from the bits, a prior that learns from
-        symbols; the analysis gets none. Symbols are computed without autocast; those are kept that come first in files.
+        Gradients reach the synthesis, the parameters with which the quantizer decodes and, through the bits, a prior
+        that learns from symbols, but not the analysis. Symbols are computed without autocast. Those that come first in
+        files are kept.
         """
         kept = self._kept(image, kept)
         with torch.autocast(image.device.type, enabled=False):
             with torch.no_grad():
                 symbols = self.quantizer.symbols(self.analyze(image).to(image.dtype))
-            bits_of_each, places = self.coding_order(symbols)
-            known = places < (kept * symbols.shape[2:].numel())[:, None, None, None]
+            bits_of_each, indices = self.coding_order(symbols)
+            known = indices < (kept * symbols.shape[2:].numel())[:, None, None, None]
             bits = (bits_of_each * known).sum(dim=(1, 2, 3)).to(image.dtype)
             latent = self.quantizer.latent(torch.where(known, symbols, MISSING)).to(image.dtype)
         return self._output(image, Quantized(latent, bits, symbols), self.quantizer.fineness(kept).to(image))
 
     def _checked(self, quantized: Quantized, latent: Tensor) -> Quantized:
-        """What a forward pass of the quantizer made. Raises ComponentError if it is not what its contract says."""
+        """Return the result of a forward pass of the quantizer. Raises ComponentError if it violates the contract."""
         name = type(self.quantizer).__name__
         if not isinstance(quantized, Quantized):
             raise ComponentError(f"{name} returned {type(quantized).__name__}, not Quantized.")
         symbols, batch = quantized.symbols, len(latent)
-        if not batch:  # of which pixel_unshuffle of torch has another shape
+        if not batch:  # for an empty batch, pixel_unshuffle of torch returns another shape
             return quantized
         if quantized.latent.shape != latent.shape or quantized.bits.shape != (batch,):
             given = f"a latent {tuple(quantized.latent.shape)} and bits {tuple(quantized.bits.shape)}"
@@ -334,7 +336,7 @@ class ImageCodec(nn.Module):
         return CodecOutput(restored, latent, quantized.bits, quantized.symbols, fineness, quantized.penalty)
 
     def _kept(self, batch: Tensor, kept: Tensor | None) -> Tensor:
-        """The numbers of kept channels (B,) of a batch. Raises ValueError if they are no such integers."""
+        """The numbers of kept channels (B,) of a batch. Raises ValueError if `kept` is something else."""
         if kept is None:
             return torch.full((len(batch),), self.quantizer.channels, device=batch.device)
         if not isinstance(kept, Tensor) or kept.shape != batch.shape[:1] or kept.is_floating_point():
@@ -349,21 +351,21 @@ class ImageCodec(nn.Module):
         return self.prior.channel_bits(symbols)
 
     def coding_order(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the bits (B, C, h, w) of symbols, and the place of each in the order of coding, from 0.
+        """Return the bits (B, C, h, w) of symbols, and the index of each in the order of coding, from 0.
 
-        symbols: (B, C, h, w). See `Prior.coding_order`; without a prior, no bits, and one channel after the other.
+        symbols: (B, C, h, w). See `Prior.coding_order`. Without a prior, bits are 0, and channels follow each other.
         """
         if self.prior is not None:
             return self.prior.coding_order(symbols)
         one = symbols.shape[1:]
-        places = torch.arange(one.numel(), device=symbols.device).view(one).expand(symbols.shape)
-        return torch.zeros(symbols.shape, device=symbols.device), places
+        indices = torch.arange(one.numel(), device=symbols.device).view(one).expand(symbols.shape)
+        return torch.zeros(symbols.shape, device=symbols.device), indices
 
     def fineness(self, symbols: Tensor) -> Tensor:
         """Return the fineness (B,) of symbols (B, n, h, w), which depends on how many of them are not missing."""
         known = torch.zeros(len(symbols), dtype=torch.int64, device=symbols.device)
         for part in torch.split(symbols.flatten(1), _AT_ONCE, dim=1):
-            known += (part >= 0).sum(dim=1, dtype=torch.int32)  # half as long as in 64 bits
+            known += (part >= 0).sum(dim=1, dtype=torch.int32)  # takes half as long as in 64 bits
         return self.quantizer.fineness(known / (symbols.shape[2] * symbols.shape[3]))
 
     @torch.no_grad()
@@ -373,7 +375,7 @@ class ImageCodec(nn.Module):
         image: (B, colors, H, W), floating-point in [0, 1] or uint8, on any device; it is moved to the codec's device
             tile by tile. Gray images become RGB for an architecture for RGB.
         tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole images.
-        dtype: of the symbols. Those of a large picture take a quarter of the memory in `symbol_type`.
+        dtype: the type of the symbols. Most take a quarter of the memory in `symbol_type`.
 
         The size has to be one of the architecture (`Architecture.latent_size`); it is checked for files, not here.
         Raises ModelFileError for tiles of an architecture that is not local, ValueError for images of another shape and
@@ -383,7 +385,7 @@ class ImageCodec(nn.Module):
 
     @torch.no_grad()
     def latent_for_files(self, image: Tensor, *, tile: int | None = None) -> Tensor:
-        """Transform images as `analyze` does, but as for files: in the quicker type, if there is one.
+        """Transform images as `analyze` does, but in the fastest precision, as for files.
 
         image, tile: as for `encode_symbols`, which raises the same errors.
 
@@ -394,7 +396,7 @@ class ImageCodec(nn.Module):
     def _analyzed(
         self, image: Tensor, tile: int | None, transform: Callable[[Tensor], Tensor], dtype: torch.dtype
     ) -> Tensor:
-        """Apply a transform to (B, …, h, w) to whole images, or tile by tile."""
+        """Apply a transform, with results (B, …, h, w), to whole images or tile by tile."""
         if tile is None:
             return transform(self._model_input(image)).to(image.device, dtype)
         architecture = _local(self.architecture)
@@ -423,7 +425,7 @@ class ImageCodec(nn.Module):
             return self.analyze(image).to(_dtype(self.quantizer))
 
     def image_for_files(self, latent: Tensor, height: int, width: int, fineness: Tensor) -> Tensor:
-        """Transform a latent as `synthesize` does, as for files, with a gradient to it. The result is float32."""
+        """Transform a latent as `synthesize` does, but in the fastest precision, with a gradient. Returns float32."""
         latent = latent.to(_dtype(self.architecture))
         with self.inference_autocast():
             image = self.synthesize(latent, height, width, fineness.to(latent))
@@ -436,7 +438,7 @@ class ImageCodec(nn.Module):
     def decode_symbols(self, symbols: Tensor, height: int, width: int, *, tile: int | None = None) -> Tensor:
         """Decode symbols to images (B, colors, height, width), on the device of the symbols.
 
-        symbols: (B, n, h, w), integers of the first n ≤ C channels, on any device; −1 for those that are missing.
+        symbols: (B, n, h, w), integers of the first n ≤ C channels, on any device; −1 if they are missing.
         height, width: of the images, in pixels.
         tile: as for `encode_symbols`.
 
@@ -456,13 +458,13 @@ class ImageCodec(nn.Module):
     ) -> Tensor:
         """Decode as `decode_symbols` does, clamp, and round to uint8.
 
-        colors: 1 for the mean of the colors of an architecture for RGB; that of the architecture if None.
+        colors: 1 to average the colors of an architecture for RGB. Default: `colors` of the architecture.
         """
         return self._decoded(symbols, height, width, tile, lambda image: _eight_bits(image, colors or self.colors))
 
     @torch.inference_mode()
     def symbols_of(self, pixels: Pixels, *, tile: int | None = None) -> Symbols:
-        """Encode as `encode_symbols` does, from arrays to arrays."""
+        """Encode as `encode_symbols` does, from NumPy arrays to NumPy arrays."""
         image = torch.from_numpy(pixels)
         symbols: Symbols = self.encode_symbols(image, tile=tile, dtype=self.symbol_type).numpy()
         return symbols
@@ -471,7 +473,7 @@ class ImageCodec(nn.Module):
     def pixels_of(
         self, symbols: Symbols, height: int, width: int, *, tile: int | None = None, colors: int | None = None
     ) -> Pixels:
-        """Decode as `decode_pixels` does, from arrays to arrays."""
+        """Decode as `decode_pixels` does, from NumPy arrays to NumPy arrays."""
         decoded = self.decode_pixels(torch.from_numpy(symbols), height, width, tile=tile, colors=colors)
         pixels: Pixels = decoded.numpy()
         return pixels
@@ -505,7 +507,7 @@ class ImageCodec(nn.Module):
             return _assembled(finished, (height, width), symbols.device)
 
     def inference_autocast(self) -> torch.autocast:
-        """Autocast to the shorter type of the architecture, if it has one and the device is quicker with it."""
+        """Autocast to the `quick_precision` of the architecture, if it has one and the device is faster with it."""
         quick, device = self.architecture.quick_precision, self.device
         enabled = quick is not None and _dtype(self.architecture) == torch.float32 and is_quick(device, quick)
         return torch.autocast(device.type, dtype=quick or torch.bfloat16, enabled=enabled)
@@ -531,7 +533,7 @@ class ImageCodec(nn.Module):
     def _latent(self, symbols: Tensor) -> Tensor:
         """Dequantize symbols (B, n, h, w) to a latent (B, D, h, w) in the type and on the device of the synthesis."""
         with torch.autocast(self.device.type, enabled=False):
-            # one image after the other: on a CPU, symbols of one stay in its cache
+            # one image after the other, so that its symbols stay in the cache of a CPU
             each = [self.quantizer.latent(one.contiguous().to(self.device).long()) for one in torch.split(symbols, 1)]
             return torch.cat(each).to(_dtype(self.architecture))
 
@@ -546,7 +548,7 @@ def grid_of(architecture: LocalArchitecture, height: int, width: int) -> Grid:
 def _assembled(
     parts: Iterable[tuple[slice, slice, Tensor]], size: tuple[int, int], device: torch.device | None = None
 ) -> Tensor:
-    """The tensor (B, n, *size) of parts, one or more, each with its rows and columns; on their device if None."""
+    """The tensor (B, n, *size) of one or more parts with their rows and columns. Default device: that of the parts."""
     whole: Tensor | None = None
     for rows, columns, part in parts:
         if whole is None:
@@ -576,7 +578,7 @@ def _local(architecture: Architecture) -> LocalArchitecture:
 
 
 def _eight_bits(image: Tensor, colors: int) -> Tensor:
-    """Round an image (B, colors, H, W) in [0, 1] to uint8, after the mean over colors if it is to be gray."""
+    """Round an image (B, colors, H, W) in [0, 1] to uint8, after averaging the colors if it has to be gray."""
     image = image.clamp(0, 1)
     if colors < image.shape[1]:
         image = image.mean(dim=1, keepdim=True)

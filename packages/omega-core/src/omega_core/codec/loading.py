@@ -1,4 +1,4 @@
-"""Loading models, and `compress` and `decompress` with a model by name, path or fingerprint."""
+"""`load_model`, and `compress` and `decompress` with a model by name, path or fingerprint."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from omega_core.format.header import Header
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.pictures import MAX_PIXELS, Picture
 from omega_core.images.reading import Batch, FileOrArray, PictureLike
+from omega_core.locations import Url
 from omega_core.names import printable
-from omega_core.places import Url
 from omega_core.plugins.registry import registry
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "compact"
 SCREEN_MODEL = "omega-cli/compact-screen"
 AnyModel = Model | str | PathLike[str] | Url | None
-"""A loaded model, its name, path or URL; None for a default or, in decoding, for the model of the file."""
+"""A loaded model, or its name, path or URL; None for the default or, in decoding, for the model of the file."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,14 +53,14 @@ def load_model(
 ) -> Model:
     """Load a model.
 
-    name_or_path: the path or URL of a `.safetensors` file, as `omega train` writes it, the name of a bundled model, or
-        a folder that `omega export-onnx` wrote: onnxruntime computes then, without torch, on the CPU, in float32. With
-        `#` and the beginning of a fingerprint at its end, only the model with this fingerprint.
-    device: to compute on, such as "cuda"; "auto" for a GPU if there is one.
-    precision: of the transforms; that of the architecture if None. Symbols decode to the same in any precision and on
-        any device; pixels of float32 and float64 differ by one level at most.
-    max_pixels: the most pixels of a picture.
-    max_memory: the most bytes that decoding a file may take: see `Model`.
+    name_or_path: the path or URL of a `.safetensors` file, as `omega train` writes it; the name of a bundled model; or
+        a folder that `omega export-onnx` wrote, which runs in onnxruntime, without torch, on the CPU in float32. Append
+        `#` and the beginning of a fingerprint to accept only the model with this fingerprint.
+    device: the device to compute on, such as "cuda"; "auto" for a GPU if there is one.
+    precision: the precision of the transforms. Default: that of the architecture. A file has the same symbols in any
+        precision and on any device; pixels in float32 and float64 differ by one level at most.
+    max_pixels: maximum number of pixels of a picture.
+    max_memory: maximum number of bytes for decoding a file: see `Model`.
 
     Raises DeviceError if the device is not available, ModelFileError if the file is not a model, has another
     fingerprint, is damaged or does not fit the installed components, ComponentError if one of its components is not
@@ -72,21 +72,21 @@ def load_model(
         if precision is not None:
             raise ModelFileError(f"{path} is for onnxruntime, which computes in float32 only: leave out the precision.")
         files, contents = load_exported(path, device=device)
-        place, description, fingerprint = "onnxruntime", contents.description, contents.fingerprint
+        where, description, fingerprint = "onnxruntime", contents.description, contents.fingerprint
     else:
         require("a .safetensors model", *TORCH)
         from omega_core.codec.model_parts import load_parts
 
         parts = load_parts(path, device=device, precision=precision)
         files, search = FileCodec(parts.codec, parts.prior), parts.search
-        place, description, fingerprint = str(parts.codec.device), parts.description, parts.fingerprint
+        where, description, fingerprint = str(parts.codec.device), parts.description, parts.fingerprint
     model = Model(files, description, fingerprint, max_pixels=max_pixels, max_memory=max_memory, search=search)
-    _log.info("%s: %s on %s, loaded in %.2f s", printable(str(path)), model, place, time.monotonic() - began)
+    _log.info("%s: %s on %s, loaded in %.2f s", printable(str(path)), model, where, time.monotonic() - began)
     return model
 
 
 def default_model() -> str:
-    """Return the name of the default model of `compress`, which no file in the current folder has.
+    """Return the qualified name of the default model of `compress`, which is not mistaken for a file.
 
     Raises ModelFileError if it is not installed.
     """
@@ -99,7 +99,7 @@ def default_model() -> str:
 
 def screen_model() -> str | None:
     """Return the name, with its fingerprint, of the model for screenshots and drawings; None if it is not installed."""
-    return next((f"{SCREEN_MODEL}#{each.model.fingerprint}" for each in registry().models(SCREEN_MODEL)), None)
+    return next((f"{SCREEN_MODEL}#{each.fingerprint}" for each in registry().models(SCREEN_MODEL)), None)
 
 
 @overload
@@ -127,23 +127,23 @@ def compress(
 
     picture: one picture, or several, in any of the forms that `Model.compress` takes: a path or URL, bytes, an open
         file, a Pillow image, an array, a tensor, a batch.
-    model: a loaded model or a `ModelChoice`, which saves loading it for each call, or its name, path or URL; if None,
-        as in `omega compress`, the choice between the default for photographs and the one for screens.
+    model: a loaded model or a `ModelChoice`, which saves loading it for each call; or the name, path or URL of a model.
+        Default: the choice between the models for photographs and for screens, as in `omega compress`.
     options: channels, fraction, bpp, max_bytes or psnr, coder, and effort, as `Model.compress` takes them.
 
-    Raises ModelFileError for the model, and as `Model.compress` does.
+    Raises ModelFileError if the model cannot be loaded, and otherwise as `Model.compress` does.
     """
     files: bytes | list[bytes] = encoder_for(model, load_model).compress(cast(Any, picture), **options)
     return files
 
 
 def encoder_for(model: AnyModel | PictureEncoder, load: Callable[[str | PathLike[str] | Url], Model]) -> PictureEncoder:
-    """Return what encodes pictures: a model or, where none is named, the choice between two, if both are installed.
+    """Return an encoder of pictures: a model or, if none is named, the choice between two if both are installed.
 
-    model: loaded, its name, path or URL, or a choice; None for the choice between the bundled ones.
+    model: a loaded model or choice, or the name, path or URL of a model; None for the choice between bundled models.
     load: loads a model by its name, path or URL.
 
-    Raises ModelFileError if the default model is not installed, and whatever `load` does.
+    Raises ModelFileError if the default model is not installed, and whatever `load` raises.
     """
     if isinstance(model, PictureEncoder):
         return model
@@ -156,11 +156,12 @@ def decompress(source: Source, model: AnyModel = None, *, partial: bool = False)
     """Decompress an `.omega` file to a Pillow image.
 
     source: the bytes of the file, its path or URL, or an open binary file.
-    model: that the file was made with, loaded, by name, path or URL; if None, the bundled model with the fingerprint in
-        the file.
-    partial: whether to decode what is there of a file that breaks off.
+    model: the model that the file was made with: loaded, or its name, path or URL. Default: the bundled model with the
+        fingerprint in the file.
+    partial: whether to accept a truncated file, and decode the symbols that it has.
 
-    Raises WrongModelError if no bundled model fits, ModelFileError for the model, and as `Model.decompress` does.
+    Raises WrongModelError if no bundled model fits, ModelFileError if the model cannot be loaded, and otherwise as
+    `Model.decompress` does.
     """
     return decompress_picture(source, model, partial=partial).to_pillow()
 
@@ -174,11 +175,11 @@ def decompress_picture(source: Source, model: AnyModel = None, *, partial: bool 
 def decode_progressively(
     stream: Stream | bytes, model: AnyModel = None, *, growth: float = GROWTH
 ) -> Iterator[Image.Image]:
-    """Yield better pictures of an `.omega` file while it arrives: see `Model.decompress_progressively`.
+    """Yield better and better pictures of an `.omega` file while it arrives: see `Model.decompress_progressively`.
 
     stream: the source of the file.
     model: as for `decompress`.
-    growth: by what factor the stream grows from one picture to the next, above 1.
+    growth: the factor, above 1, by which the stream grows from one picture to the next.
     """
     arriving = StreamingFile(stream)
     yield from model_for(model, arriving.header.fingerprint).decompress_progressively(arriving, growth=growth)

@@ -1,4 +1,4 @@
-"""The memory that decoding takes, in bytes, which is known before any of it is allocated."""
+"""The memory that decoding takes, in bytes, computed before any of it is allocated."""
 
 import os
 import re
@@ -13,34 +13,34 @@ from omega_core.coding.tables import FrozenPrior, symbol_type
 from omega_core.errors import NotEnoughMemoryError, OmegaError
 
 MAX_MEMORY = 4 << 30
-"""The default limit on the bytes that decoding a file may take; larger ones are refused before memory is allocated."""
+"""The default limit on the bytes that decoding a file may take; files that may take more are refused."""
 VARIABLE = "OMEGA_MAX_MEMORY"
-"""The environment variable of another default, in MiB."""
+"""The environment variable that sets another default, in MiB."""
 
 _PIXEL = 16
-"""Bytes of a pixel: colors in the batch, the picture and the Pillow image; alpha inflated, summed and copied."""
+"""Bytes per pixel: colors in the batch, the picture and the Pillow image; alpha inflated, summed and copied."""
 _FIXED = 64 << 20
-"""Bytes that do not depend on the picture, such as those that convolutions take for themselves."""
+"""Bytes that do not depend on the picture, such as the workspace of convolutions."""
 
 
 def default_max_memory() -> int:
-    """Return the default limit in bytes. Raises OmegaError if the environment variable is no number above 0."""
+    """Return the default limit in bytes. Raises OmegaError if the environment variable is not a number above 0."""
     told = os.environ.get(VARIABLE)
     if told is None:
         return MAX_MEMORY
-    if not re.fullmatch("0*[1-9][0-9]{,17}", told):  # which Python converts; not so thousands of digits
-        raise OmegaError(f"{VARIABLE} is a number of MiB, 1 or more, not {told!r}.")
+    if not re.fullmatch("0*[1-9][0-9]{,17}", told):  # few enough digits that Python converts them
+        raise OmegaError(f"{VARIABLE} has to be a number of MiB, 1 or more, not {told!r}.")
     return int(told) << 20
 
 
 @dataclass(frozen=True)
 class DecodingMemory:
-    """What a codec takes in decoding, in bytes for each position of a latent.
+    """The memory that decoding takes, in bytes.
 
-    codec: what decodes.
-    transformed: at the peak of dequantization and synthesis, for each position that is transformed at once.
-    kept: between the parts of the synthesis in tiles, for each position of a picture.
-    coding: in entropy decoding, for each symbol: see `FrozenPrior.coding_memory`.
+    codec: the codec that decodes.
+    transformed: the peak of dequantization and synthesis, per position of the latent that is transformed at once.
+    kept: between the parts of the synthesis in tiles, per position of the latent of a picture.
+    coding: in entropy decoding, per symbol: see `FrozenPrior.coding_memory`.
     """
 
     codec: PixelCodec
@@ -69,11 +69,11 @@ class DecodingMemory:
         return int(_FIXED + symbols * symbol + pixels * _PIXEL + positions * self.kept + at_once * self.transformed)
 
     def check(self, sizes: Sequence[tuple[int, int]], tile: int | None, allowed: int) -> None:
-        """Raise NotEnoughMemoryError if decoding may take more than `allowed` bytes. Other arguments as of `needed`."""
+        """Raise NotEnoughMemoryError if decoding may take more than `allowed` bytes. sizes, tile: as for `needed`."""
         needed = self.needed(sizes, tile)
         if needed > allowed:
             raise NotEnoughMemoryError(
-                f"decoding it may take {needed >> 20} MiB of memory, more than {allowed >> 20};"
+                f"decoding the file may take {needed >> 20} MiB of memory, more than {allowed >> 20};"
                 " allow more with max_memory (--max-memory).",
                 needed=needed,
                 allowed=allowed,

@@ -1,4 +1,4 @@
-"""How much memory an `ImageCodec` takes in decoding, measured on a small picture."""
+"""The memory that decoding with an `ImageCodec` takes, measured on a small picture."""
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -16,15 +16,15 @@ from omega_core.errors import ImageError
 if TYPE_CHECKING:
     from omega_core.codec.image_codec import ImageCodec
 
-_POSITIONS = 8  # a side, of the picture that is measured
-_PIXELS = 128  # a side, for an architecture whose stride is not known
+_POSITIONS = 8  # positions along a side of the picture that is measured
+_PIXELS = 128  # pixels along its side, for an architecture whose stride is not known
 
 
 @torch.inference_mode()
 def measured(codec: "ImageCodec") -> DecodingMemory:
-    """Measure a codec in evaluation mode on a small picture. A larger one takes as much for each position, or less.
+    """Measure a codec in evaluation mode on a small picture. A larger one takes as much per position, or less.
 
-    Nothing is known of the transforms of an architecture that takes neither its `image_size` nor 128×128 pixels.
+    For an architecture that takes neither its `image_size` nor 128×128 pixels, the memory of the transforms is 0.
     """
     architecture = codec.architecture
     local = architecture if isinstance(architecture, LocalArchitecture) else None
@@ -45,14 +45,14 @@ def measured(codec: "ImageCodec") -> DecodingMemory:
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the tensors that are made within it, in this thread.
+    """Counts the bytes of the tensors that are made in its context, in this thread.
 
-    peak: the most bytes that were alive at once.
+    peak: the maximum number of bytes that were alive at once.
     """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """False, as torch would import its compiler to keep it away from this mode."""
+        """False: otherwise, torch imports its compiler to exclude this mode from it."""
         return False
 
     def __init__(self) -> None:

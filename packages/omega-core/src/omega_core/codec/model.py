@@ -43,7 +43,7 @@ from omega_core.format.streaming import StreamingFile
 from omega_core.images.alpha_and_profile import compress_planes, compress_profile
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
 from omega_core.images.reading import PictureLike, read_picture
-from omega_core.places import Url, place_of
+from omega_core.locations import Url, location_of
 from omega_core.plugins.registry import registry, resolve
 
 if TYPE_CHECKING:
@@ -54,29 +54,29 @@ Item = TypeVar("Item")
 TILE_SIZE = 1024
 """The side, in pixels, of the tiles of pictures with a longer side."""
 TILE_SIZES = range(256, 2049)
-"""Accepted sides of tiles, in pixels; a picture with a longer side needs tiles, which bound memory and overlap."""
+"""Accepted sides of tiles, in pixels. A picture with a longer side has to be coded in tiles, which bound the memory."""
 
 EFFORTS = (0, 1, 4, 16)
-"""The steps of the search for better symbols for each effort from 0 on."""
+"""The number of steps of the search for better symbols, by effort (0 to 3)."""
 
 GROWTH = 1.25
 """By default, a picture is decoded again when its stream has grown by this factor."""
-_FIRST_BYTES = 100  # of the stream, below which no picture is decoded while a file arrives
+_FIRST_BYTES = 100  # bytes of the stream that have to arrive before the first picture is decoded
 
 
 class Model(PictureEncoder):
-    """A trained architecture, quantizer and frozen prior, for use without gradients. `load_model` makes it.
+    """A trained architecture, quantizer and frozen prior, for use without gradients. `load_model` returns it.
 
     files: codes pictures for files with the model's components.
-    description: of the model file.
-    fingerprint: of the model, 64 hexadecimal digits.
-    max_pixels: the most pixels of a picture; larger ones are refused before memory is allocated.
-    max_memory: the most bytes that decoding a file may take, besides the model; files that may take more are neither
-        decoded nor made. None for 4 GiB, or as many MiB as the environment variable OMEGA_MAX_MEMORY says.
-    search: makes the search for better symbols when it is needed, and raises ComponentError if the model lacks what it
-        takes; None for a runtime that has none.
+    description: the description in the model file.
+    fingerprint: the fingerprint of the model, 64 hexadecimal digits.
+    max_pixels: maximum number of pixels of a picture; larger pictures are refused before memory is allocated.
+    max_memory: maximum number of bytes for decoding a file, besides the model. Files that may need more are neither
+        decoded nor encoded. Default: the environment variable OMEGA_MAX_MEMORY, in MiB, or 4 GiB if it is not set.
+    search: creates the search for better symbols when it is first needed, and raises ComponentError if the model does
+        not support it; None for a runtime without a search.
 
-    codec: what transforms pictures, that of `files`: architecture and quantizer as one module, or another runtime.
+    codec: the `codec` of `files`, which transforms pictures: an `ImageCodec`, or another runtime.
     tile_size: the side, in pixels, of the tiles of larger pictures, if the architecture is local.
     """
 
@@ -113,12 +113,12 @@ class Model(PictureEncoder):
 
     @cached_property
     def memory(self) -> DecodingMemory:
-        """What decoding takes."""
+        """The memory that decoding takes."""
         return replace(self.codec.decoding_memory(), coding=self.files.prior.coding_memory)
 
     @property
     def _most_pixels(self) -> int:
-        """The most pixels of all pictures of one file together."""
+        """The maximum number of pixels of all pictures of one file together."""
         return max(self.max_pixels, MAX_SHARED_PIXELS)
 
     def encode(
@@ -127,11 +127,11 @@ class Model(PictureEncoder):
         """Encode all channels of a picture.
 
         picture: as for `compress`.
-        coder: the name of a coder; that of the model if None.
-        counts: rising numbers of channels, from 1 to C, for `Encoded.lengths`; `channel_counts` if empty.
+        coder: the name of a coder. Default: the coder of the model.
+        counts: rising numbers of channels, from 1 to C, for `Encoded.lengths`. Default: `channel_counts`.
 
-        Raises ImageError for the picture, RateError for a number that the model lacks, NotEnoughMemoryError if the
-        model would not decode the file, ComponentError or CoderError for the coder.
+        Raises ImageError for an unusable picture, RateError for invalid counts, NotEnoughMemoryError if decoding the
+        file may take more than `max_memory`, ComponentError or CoderError for an unusable coder.
         """
         possible = range(1, self.channels + 1) if self.description.adaptive else [self.channels]
         if list(counts) != sorted(set(counts)) or not all(count in possible for count in counts):
@@ -140,17 +140,17 @@ class Model(PictureEncoder):
 
     @property
     def channel_counts(self) -> list[int]:
-        """The numbers of channels by which a curve is measured: see `geometric_counts`; C for a model with one rate."""
+        """The numbers of channels at which a curve is measured: `geometric_counts`, or C for a model with one rate."""
         return geometric_counts(self.channels) if self.description.adaptive else [self.channels]
 
     def encode_together(
         self, pictures: Sequence[Picture], *, channels: int | None = None, coder: str | None = None
     ) -> OmegaFile:
-        """Encode up to 64 small pictures to one file, which share its header.
+        """Encode up to 64 small pictures to one file, so that they share its header.
 
-        pictures: all of one mode and one ICC profile.
-        channels: the number of channels to keep; all if None.
-        coder: the name of a coder; that of the model if None.
+        pictures: the pictures, all with the same mode and ICC profile.
+        channels: the number of channels to keep. Default: all.
+        coder: the name of a coder. Default: the coder of the model.
 
         Raises ImageError for pictures that do not fit one file, and otherwise as `encode_at_rate` does.
         """
@@ -165,14 +165,14 @@ class Model(PictureEncoder):
         return encoded.whole.truncated(encoded.lengths[channels or self.channels])
 
     def read(self, picture: PictureLike | Picture) -> Picture:
-        """Read a picture, if it is not a `Picture` yet. Raises ImageError, also for more than `max_pixels`."""
+        """Return a `Picture`; read it unless it is one. Raises ImageError, also for more than `max_pixels`."""
         if not isinstance(picture, Picture):
             try:
                 return read_picture(picture, max_pixels=self.max_pixels)
             except ImageError as problem:
                 if not isinstance(picture, (str, PathLike, Url)):
                     raise
-                raise ImageError(f"{place_of(picture)}: {problem}") from problem
+                raise ImageError(f"{location_of(picture)}: {problem}") from problem
         height, width = picture.size
         check_size(width, height, self.max_pixels)
         return picture
@@ -184,9 +184,10 @@ class Model(PictureEncoder):
         return Encoded.of(self.files.coded(symbols), _coder(header.coder), header, counts)
 
     def _header(self, pictures: Sequence[Picture], coder: str | None) -> Header:
-        """Return the header of the file of pictures, but for the length of its stream.
+        """Return the header of a file with these pictures, with 0 as the length of its stream.
 
-        It has tiles if a picture has a longer side than them, and the architecture is local. Raises as `encode` does.
+        It has tiles if a side of a picture is longer than `tile_size` and the architecture is local. Raises as `encode`
+        does.
         """
         first, shapes = pictures[0], [picture.size for picture in pictures]
         for picture in pictures:
@@ -216,16 +217,16 @@ class Model(PictureEncoder):
         effort: int = 0,
         name: str = "the picture",
     ) -> OmegaFile:
-        """Encode a picture to a file of a rate: what the file with all symbols is when it is truncated.
+        """Encode a picture to a file of a given rate: the file with all symbols, truncated.
 
         picture: one picture, as for `compress`.
         rate: the number of channels, size or quality of the file.
-        coder: the name of a coder; that of the model if None.
-        effort: from 0 to 3. At 0, each symbol is the nearest one. Above, as many steps as `EFFORTS` says change symbols
-            where that makes the picture at this rate better for its bits. With a number of channels, the file may be
-            larger then. Truncated to lower rates, it is about as good as with effort 0. It is decoded as any other. On
-            pictures other than photos, more effort is not always better.
-        name: of the picture, for warnings.
+        coder: the name of a coder. Default: the coder of the model.
+        effort: from 0 to 3. With 0, each value of the latent has its nearest symbol. Otherwise, `EFFORTS[effort]` steps
+            of a search change symbols to improve the trade-off between rate and distortion at this rate. If the rate is
+            a number of channels, the file may become larger. Truncated to lower rates, it is about as good as with
+            effort 0. Decoding is the same. For pictures other than photos, more effort is not always better.
+        name: the name of the picture, for warnings.
 
         Raises as `compress` does. Warns (OmegaWarning) if the whole file does not reach the PSNR of the rate.
         """
@@ -240,9 +241,9 @@ class Model(PictureEncoder):
     ) -> tuple[OmegaFile, float]:
         """Encode a picture as `encode_at_rate` does, without a warning, and without `check_rate` and `check_effort`.
 
-        picture, rate, coder, effort: as there.
+        picture, rate, coder, effort: as for `encode_at_rate`.
 
-        Returns the file, and the PSNR of its picture in dB if the rate is one; otherwise inf.
+        Returns the file, and the PSNR of its picture in dB if the rate is a PSNR; otherwise inf.
         """
         read = self.read(picture)
         header = self._header([read], coder)
@@ -252,7 +253,7 @@ class Model(PictureEncoder):
             return cut.file, cut.psnr
         symbols, file, reached = self._searched(encoder, EFFORTS[effort])
         cut = encoder.cut(symbols)
-        # where a PSNR is wanted, the file of the searched symbols may miss it, or be larger: then the first one stays
+        # for a wanted PSNR, the file of the searched symbols may miss it or be larger: keep the first file then
         if file is not None and (cut.psnr < min(reached, rate.psnr or 0.0) or cut.length > file.header.length):
             return file, reached
         return cut.file, cut.psnr
@@ -260,7 +261,7 @@ class Model(PictureEncoder):
     def _searched(self, encoder: RateEncoder, steps: int) -> tuple[Symbols, OmegaFile | None, float]:
         """Search for better symbols (C, h, w) of a picture.
 
-        Returns them and, where a PSNR is wanted, the file of the nearest symbols and its PSNR in dB.
+        Returns them and, if the rate is a PSNR, the file of the nearest symbols and its PSNR in dB (else None, inf).
         """
         pixels, file, reached = encoder.picture.pixels, None, math.inf
         latent = self._search.latent_of(pixels, tile=encoder.header.tile)
@@ -270,7 +271,7 @@ class Model(PictureEncoder):
         else:
             cut = encoder.cut(nearest)
             known, file, reached = cut.known(), cut.file, cut.psnr
-            del cut  # of a large picture, it takes as much memory as the search, as the symbols do
+            del cut  # for a large picture, it takes as much memory as the search
         del nearest
         return self._search.symbols_of(pixels, latent, known, steps), file, reached
 
@@ -278,18 +279,19 @@ class Model(PictureEncoder):
     def _search(self) -> SymbolSearch:
         """The search for better symbols. Raises ComponentError if there is none."""
         if self._make_search is None:
-            raise ComponentError("an exported model has no search: take the effort 0, or the .safetensors file.")
+            advice = "use effort 0, or the .safetensors file"
+            raise ComponentError(f"an exported model cannot search for better symbols: {advice}.")
         return self._make_search()
 
     def check_effort(self, effort: int) -> None:
-        """Raise RateError for an effort that there is not, ComponentError for one that the model lacks."""
+        """Raise RateError for an invalid effort, ComponentError for an effort above 0 if the model has no search."""
         if not isinstance(effort, Integral) or isinstance(effort, bool) or effort not in range(len(EFFORTS)):
             raise RateError(f"the effort is a whole number from 0 to {len(EFFORTS) - 1}, not {effort!r}.")
         if effort:
             _ = self._search
 
     def check_rate(self, rate: Rate) -> None:
-        """Raise RateError for a rate that the model lacks; warn (OmegaWarning) of one that it was not trained for."""
+        """Raise RateError for a rate that the model lacks; warn (OmegaWarning) if it was not trained for the rate."""
         exact = rate.whole_channels(self.channels)
         if not self.description.adaptive and exact != self.channels:
             raise RateError(
@@ -307,7 +309,7 @@ class Model(PictureEncoder):
         """Raise RateError for a number of channels that the model lacks."""
         if not 1 <= count <= self.channels:
             possible = range(1, self.channels + 1)
-            raise RateError(f"{count} channels: this model codes with 1 to {self.channels}.", channels=possible)
+            raise RateError(f"{count} channels: this model has 1 to {self.channels}.", channels=possible)
 
     def check_coder(self, coder: str | None) -> None:
         """Raise ComponentError for a coder that is not installed or cannot be imported. coder: its name, or None."""
@@ -317,7 +319,7 @@ class Model(PictureEncoder):
         """Decompress an `.omega` file to a Pillow image.
 
         source: the bytes of the file, its path, or an open binary file.
-        partial: accept a file that breaks off, and decode what is there.
+        partial: whether to accept a truncated file, and decode the symbols that it has.
 
         Raises FileFormatError for damaged bytes, WrongModelError for a file of another model, CoderError for a file
         that has too many pixels, NotEnoughMemoryError for one that may take more than `max_memory`, ImageError for a
@@ -328,7 +330,7 @@ class Model(PictureEncoder):
     def decompress_picture(self, source: Source, *, partial: bool = False) -> Picture:
         """Decompress as `decompress` does, to a `Picture` with `pixels`, `to_array()` and `to_tensor()`."""
         file = OmegaFile.parse(bytes_of(source), partial=partial)
-        _single(self._checked(file.header))  # of several, all would be decoded
+        _single(self._checked(file.header))  # otherwise, all of several pictures would be decoded
         [found] = self._decompressed(file)
         return found
 
@@ -350,29 +352,29 @@ class Model(PictureEncoder):
         """
         parsed = [OmegaFile.parse(data) for data in files]
         groups: dict[tuple[str, int | None], list[int]] = {}
-        for place, file in enumerate(parsed):
+        for index, file in enumerate(parsed):
             _single(file.header.sizes)
-            groups.setdefault((file.header.mode, file.header.tile), []).append(place)
+            groups.setdefault((file.header.mode, file.header.tile), []).append(index)
         found: dict[int, Picture] = {}
-        for (_, tile), places in groups.items():
-            symbols = [self._decode(parsed[place])[0] for place in places]
-            makers = [PictureMaker(self.files, parsed[place].header) for place in places]  # after headers are checked
+        for (_, tile), indices in groups.items():
+            symbols = [self._decode(parsed[index])[0] for index in indices]
+            makers = [PictureMaker(self.files, parsed[index].header) for index in indices]  # after headers are checked
             sizes = [maker.sizes[0] for maker in makers]
             pixels = self.files.pixels_of_all(symbols, sizes, tile=tile, colors=makers[0].colors)
-            for place, maker, own in zip(places, makers, pixels, strict=True):
-                [found[place]] = maker.completed([own])
-        return [found[place] for place in range(len(files))]
+            for index, maker, own in zip(indices, makers, pixels, strict=True):
+                [found[index]] = maker.completed([own])
+        return [found[index] for index in range(len(files))]
 
     def decompress_progressively(
         self, stream: Stream | bytes | StreamingFile, *, growth: float = GROWTH
     ) -> Iterator[Image.Image]:
-        """Yield better pictures of an `.omega` file, as soon as the bytes for each have arrived.
+        """Yield better and better pictures of an `.omega` file, as soon as the bytes for each have arrived.
 
-        stream: the source of the file: an open file, a pipe, a response of a server, or bytes.
+        stream: the source of the file: an open file, a pipe, a server response, or bytes.
         growth: the factor, above 1, by which the stream grows from one picture to the next.
 
-        The last picture is that of the whole file. Each has `info["stream_bytes"]`. Raises as `decompress` does, after
-        the pictures of the bytes that are there.
+        The last picture is that of the whole file. `info["stream_bytes"]` of each is the number of bytes of the stream
+        that were decoded. Raises as `decompress` does, after the pictures of the bytes that arrived.
         """
         arriving = stream if isinstance(stream, StreamingFile) else StreamingFile(stream)
         growing = self.growing_picture(arriving.header)
@@ -382,7 +384,7 @@ class Model(PictureEncoder):
             yield picture
 
     def decompress_prefixes(self, source: Source, lengths: Sequence[int]) -> Iterator[Picture]:
-        """Yield the picture of an `.omega` file truncated to each of some numbers of bytes, each symbol decoded once.
+        """Yield the pictures of an `.omega` file truncated to each of `lengths`, decoding each symbol only once.
 
         source: as for `decompress`.
         lengths: rising numbers of bytes of the stream.
@@ -391,7 +393,7 @@ class Model(PictureEncoder):
         does.
         """
         if list(lengths) != sorted(lengths):
-            raise ValueError(f"numbers of bytes rise, but these are {list(lengths)}")
+            raise ValueError(f"the numbers of bytes have to rise, unlike {list(lengths)}")
         file = OmegaFile.parse(bytes_of(source))
         growing, done = self.growing_picture(file.header), 0
         together = max(1, BATCH_PIXELS // file.pixels)
@@ -406,7 +408,7 @@ class Model(PictureEncoder):
     def growing_picture(self, header: Header) -> GrowingPicture:
         """Return a decoder of a file with one picture while its bytes arrive. Raises as `decompress` does.
 
-        header: of the file.
+        header: the header of the file.
         """
         [size] = _single(self._checked(header))
         return GrowingPicture(self.files, header, _coder(header.coder), size)
@@ -440,11 +442,11 @@ class Model(PictureEncoder):
             if height * width > self.max_pixels:
                 size = f"{width}×{height}"
                 raise CoderError(
-                    f"the file says {size} pixels, more than {self.max_pixels};"
+                    f"the file has {size} pixels, more than {self.max_pixels};"
                     " allow more with max_pixels (--max-pixels)."
                 )
         if header.pixels > self._most_pixels:
-            raise CoderError(f"the file says {header.pixels} pixels in all, more than {self._most_pixels}.")
+            raise CoderError(f"the file has {header.pixels} pixels in all, more than {self._most_pixels}.")
         if self.codec.takes_tiles:
             side, limits = max(map(max, shapes)), f"{TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels"
             if header.tile is not None and header.tile not in TILE_SIZES:
@@ -464,10 +466,10 @@ class Model(PictureEncoder):
     def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
         """Return the picture that `decompress` would return after `compress`, without entropy coding.
 
-        The last byte of a truncated file may determine a few symbols more than those of the channels.
+        The picture of a truncated file may have a few more symbols, which the last byte of the file determines.
 
         picture: one picture, as for `compress`.
-        channels: the number of channels to keep; all if None.
+        channels: the number of channels to keep. Default: all.
 
         Raises as `compress` does.
         """
@@ -492,10 +494,10 @@ def warn_if_missed(rate: Rate, reached: float, name: str) -> None:
     """Warn (OmegaWarning) if a whole file does not reach the PSNR of its rate.
 
     reached: the PSNR of its picture, in dB.
-    name: of the picture.
+    name: the name of the picture.
     """
     if rate.psnr is not None and reached < rate.psnr:
-        message = f"{name}: {rate.psnr} dB are not reached, the whole file has {reached:.2f} dB."
+        message = f"{name}: cannot reach {rate.psnr:g} dB; the best this model can do is {reached:.2f} dB."
         warnings.warn(message, OmegaWarning, stacklevel=3)
 
 
@@ -509,7 +511,7 @@ def _single(each: Sequence[Item]) -> Sequence[Item]:
 def _growing_lengths(length: int, growth: float) -> Iterator[int]:
     """Numbers of bytes that grow by a factor, up to `length`."""
     if not growth > 1:
-        raise ValueError(f"pictures grow by a factor above 1, not {growth}")
+        raise ValueError(f"growth has to be above 1, not {growth}")
     smaller = [float(length)]
     while smaller[-1] / growth > _FIRST_BYTES:
         smaller.append(smaller[-1] / growth)

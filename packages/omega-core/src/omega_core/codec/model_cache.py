@@ -1,7 +1,7 @@
-"""Copies of the models of URLs on this machine, which are verified before they are used.
+"""A cache of the models of URLs on this machine, which are verified before they are used.
 
-In the folder `models` of the cache there are, for each model, `FINGERPRINT.safetensors` and, for each URL, a note of
-the model that was found there. Everything in it can be deleted at any time.
+The folder `models` of the cache contains `FINGERPRINT.safetensors` for each model and, for each URL, a note of the
+model that was found there. Everything in it can be deleted at any time.
 """
 
 import hashlib
@@ -14,18 +14,18 @@ from pathlib import Path
 from omega_core.cache import cache_folder
 from omega_core.errors import MissingExtraError, ModelFileError, OutputError
 from omega_core.file_io import replacing, write_whole
-from omega_core.places import Url
+from omega_core.locations import Url
 from omega_core.stores import Watch, temporary_name
 
 
 def cached_model(url: Url, fingerprint: str = "", *, watch: Watch | None = None) -> Path:
-    """Return the path of a copy of a model, which is made if there is none of the version that the store has.
+    """Return the path of a copy of a model. Make the copy if there is none of the version in the store.
 
-    A copy is there when all of it has arrived and its fingerprint is verified; of several processes, one makes it.
+    A copy appears only when it is complete and its fingerprint is verified. Of several processes, one makes it.
 
-    url: of the model file.
-    fingerprint: the beginning of the one that it should have, "" for any. A copy with it is returned without asking the
-        store; whether one from the store has it is for the caller to check.
+    url: the URL of the model file.
+    fingerprint: the beginning of the required fingerprint, "" for any. A copy with it is returned without access to the
+        store. The caller has to check the fingerprint of a copy from the store.
     watch: is called while the model arrives.
 
     Raises ModelFileError if there is no model or it cannot be read, OutputError if no copy can be made, and
@@ -43,14 +43,14 @@ def cached_model(url: Url, fingerprint: str = "", *, watch: Watch | None = None)
                 last = _Note(str(url), version, _fetch(url, folder, watch))
                 write_whole(note, json.dumps(asdict(last)).encode())
         except OSError as problem:
-            hope = f" Name it {url}#{last.fingerprint[:8]} to use the copy from before." if last else ""
+            hope = f" Name it {url}#{last.fingerprint[:8]} to use the copy in the cache." if last else ""
             raise ModelFileError(f"cannot read the model {url}: {problem.strerror or problem}.{hope}") from problem
     return last.model(folder)
 
 
 @dataclass(frozen=True)
 class _Note:
-    """What was found at a URL: the version that the store told, and the fingerprint of the model."""
+    """The model that was found at a URL: its version according to the store, and its fingerprint."""
 
     url: str
     version: str | None
@@ -58,7 +58,7 @@ class _Note:
 
     @classmethod
     def read(cls, path: Path) -> "_Note | None":
-        """A note; None if there is none, or none that can be read."""
+        """Read a note; None if it does not exist or cannot be read."""
         try:
             return cls(**json.loads(path.read_bytes()))
         except (OSError, ValueError, TypeError):
@@ -89,7 +89,7 @@ def _fetch(url: Url, folder: Path, watch: Watch | None) -> str:
 
 @contextmanager
 def _alone(note: Path) -> Iterator[None]:
-    """Make the folder of the cache, and let one process at a time into the context. Raises OutputError."""
+    """Make the folder of the cache, and admit one process at a time to the context. Raises OutputError."""
     try:
         from filelock import FileLock
     except ImportError as problem:

@@ -1,4 +1,4 @@
-"""`ModelChoice`: encodes each picture with the model that shows it best, where nobody named one."""
+"""`ModelChoice`: chooses a model for each picture if none was named."""
 
 from __future__ import annotations
 
@@ -17,34 +17,37 @@ from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Picture, Pixels
 from omega_core.images.reading import PictureLike
 
-_SIDE = 8  # pixels, of the blocks that are looked at
-_SAMPLED = 4  # one row of blocks of so many
-_FEW = 16  # different values of pixels, fewer than any photograph has
-_FLAT = 0.15  # share of blocks of one color, which 2 % of photographs have, and nearly all screenshots and drawings
+_BLOCK_SIDE = 8  # side of the blocks that are examined, in pixels
+_ROW_STEP = 4  # every fourth row of blocks, or of pixels, is examined
+_MAX_FEW_VALUES = 16  # maximum number of different values that counts as few; any photograph has more
+_FLAT_BLOCK_SHARE = 0.15  # share of one-color blocks in 2 % of photographs and nearly all screenshots and drawings
 
 _log = logging.getLogger(__name__)
 
 
 class ModelChoice(PictureEncoder):
-    """Encodes pictures with a model for photographs or, where that is better, with one for screens.
+    """Encodes pictures with a model for photographs or, if it is better, with a model for screens.
 
-    A picture is encoded with both if much of it has a single color, as screenshots and drawings do, if it has few
-    different values, as dithered pictures do, or if the file of the first model is whole and still smaller than wanted.
-    Of both files, the one of the wanted size with the higher PSNR is taken, or that of the wanted PSNR with fewer
-    bytes. Without a limit, the wanted size is that of all channels of the first model. The first model is taken where
-    the other refuses: a picture for the memory that decoding may take, or a size for its smallest file.
+    A picture is encoded with both models if many of its blocks have a single color, as in screenshots and drawings, if
+    it has few different values, as dithered pictures do, or if the first model's whole file is below the wanted rate.
+    For a wanted size, the file with the higher PSNR is taken; for a wanted PSNR, the file with fewer bytes. Without a
+    limit, the wanted size is that of all channels of the first model. If the second model refuses, as decoding may take
+    too much memory or its smallest file is too large, the file of the first model is taken.
 
     photos: the first model.
-    screens: the other one, or what returns it when it is needed first.
+    screens: the second model, or a function that loads it when it is first needed.
     """
 
     def __init__(self, photos: Model, screens: Model | Callable[[], Model]) -> None:
         self.photos = photos
         self._given = screens
 
+    def __repr__(self) -> str:
+        return f"ModelChoice({self.photos!r}, {self._given!r})"
+
     @cached_property
     def screens(self) -> Model:
-        """The other model."""
+        """The second model."""
         return self._given if isinstance(self._given, Model) else self._given()
 
     def encode_at_rate(
@@ -58,10 +61,10 @@ class ModelChoice(PictureEncoder):
     ) -> OmegaFile:
         """Encode a picture to a file of a rate. Arguments, errors and warnings are those of `Model.encode_at_rate`.
 
-        The file is that of one of the models. Without a limit, that of the second one is truncated.
+        Without a limit, a file of the second model is truncated to the size of the first model's file.
 
-        Numbers and fractions of channels are of one model: with them, the first one is taken. An effort is for the
-        first one, too: files of the other have the nearest symbols.
+        Numbers and fractions of channels are specific to a model: they always select the first model. An effort also
+        applies only to the first model: files of the second model have the nearest symbols.
         """
         self.photos.check_rate(rate)
         self.photos.check_effort(effort)
@@ -78,7 +81,7 @@ class ModelChoice(PictureEncoder):
     def _better_for_screens(
         self, picture: Picture, limit: Rate, first: OmegaFile, reached: float, coder: str | None, name: str
     ) -> tuple[OmegaFile, float] | None:
-        """The file of the model for screens, and what it reaches; None if the first one is better, or it refuses."""
+        """The file of the model for screens, and its PSNR; None if the first file is better, or the model refuses."""
         try:
             self.screens.check_rate(limit)
             found, of_found = self.screens.encode_towards(picture, limit, coder=coder)
@@ -108,28 +111,29 @@ def looks_drawn(pixels: Pixels) -> bool:
     Screenshots and drawings have such blocks, dithered pictures few values.
     """
     colors, height, width = pixels.shape
-    rows, across = height // _SIDE, width // _SIDE
+    rows, across = height // _BLOCK_SIDE, width // _BLOCK_SIDE
     if not rows or not across:
         return False
     if _has_few_values(pixels):
         return True
-    blocks = pixels[:, : rows * _SIDE, : across * _SIDE].reshape(colors, rows, _SIDE, across, _SIDE)[:, ::_SAMPLED]
+    whole = pixels[:, : rows * _BLOCK_SIDE, : across * _BLOCK_SIDE]
+    blocks = whole.reshape(colors, rows, _BLOCK_SIDE, across, _BLOCK_SIDE)[:, ::_ROW_STEP]
     flat = (blocks.max(axis=(2, 4)) == blocks.min(axis=(2, 4))).all(axis=0)
-    return float(flat.mean()) >= _FLAT
+    return float(flat.mean()) >= _FLAT_BLOCK_SHARE
 
 
 def _has_few_values(pixels: Pixels) -> bool:
-    """Whether the numbers of a picture (colors, H, W) are few different ones."""
+    """Whether a picture (colors, H, W) has few different values."""
     seen = np.zeros(256, bool)
-    for row in range(0, pixels.shape[1], _SAMPLED):  # one by one: a photograph is told by the first, in no memory
+    for row in range(0, pixels.shape[1], _ROW_STEP):  # the first row suffices for most photographs
         seen[pixels[:, row]] = True
-        if np.count_nonzero(seen) > _FEW:
+        if np.count_nonzero(seen) > _MAX_FEW_VALUES:
             return False
     return True
 
 
 def _ends_below(rate: Rate, file: OmegaFile, reached: float) -> bool:
-    """Whether a file has all symbols of its model, but less than a rate asks for."""
+    """Whether a file has all symbols of its model, but is below the wanted rate."""
     if rate.psnr is not None:
         return reached < rate.psnr
     return file.header.complete and rate.budget(file.pixels) is not None

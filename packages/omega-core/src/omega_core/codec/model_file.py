@@ -20,16 +20,16 @@ from omega_core.codec.description import Description as Description
 from omega_core.coding.tables import Arrays
 from omega_core.errors import ModelFileError
 from omega_core.file_io import write_whole
-from omega_core.places import Place, Url
+from omega_core.locations import Location, Url
 
 FORMAT = 1
 
 RELAXATION = "relaxation."
-"""Before names in the state of a component that only the relaxed phase of training and the search for better symbols
-need; in a model file, before the name of the component."""
+"""Prefix of names in the state of a component that only the relaxed phase of training and the search for better symbols
+need. In a model file, it stands before the name of the component."""
 
 MAX_HEADER = 100_000_000
-"""The most bytes of the header of a .safetensors file, as its library has it."""
+"""Maximum size of the header of a .safetensors file, in bytes; the safetensors library has the same limit."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,19 @@ def _with_sorted_metadata(data: bytes) -> bytes:
     return b"".join((len(text).to_bytes(8, "little"), text, memoryview(data)[start:]))
 
 
-def read_description(place: Place) -> tuple[Description, str]:
+def read_description(location: Location) -> tuple[Description, str]:
     """Read the description and the fingerprint of a model, without its arrays. Raises ModelFileError."""
     try:
-        if isinstance(place, Url):
-            return _description(place, _metadata(place))
-        with safe_open(place, framework="numpy") as opened:
-            return _description(place, opened.metadata() or {})
+        if isinstance(location, Url):
+            return _description(location, _metadata(location))
+        with safe_open(location, framework="numpy") as opened:
+            return _description(location, opened.metadata() or {})
     except (SafetensorError, OSError, ValueError, RecursionError) as problem:
-        raise _unreadable(place, problem) from problem
+        raise _unreadable(location, problem) from problem
 
 
 def _metadata(url: Url) -> dict[str, str]:
-    """The metadata of a .safetensors file, of which no more is read than its header. Raises OSError, ValueError."""
+    """The metadata of a .safetensors file; only its header is read. Raises OSError, ValueError."""
     with url.open() as file:
         length = int.from_bytes(file.read(8), "little")
         if length > MAX_HEADER:
@@ -126,7 +126,7 @@ def read_model(path: Path) -> ModelFile:
     return ModelFile(description, mark, arrays)
 
 
-def _description(path: Place, metadata: Mapping[str, str]) -> tuple[Description, str]:
+def _description(path: Location, metadata: Mapping[str, str]) -> tuple[Description, str]:
     made_by = metadata.get("format", "")
     if not made_by.startswith("omega "):
         raise ModelFileError(f"{path} is a .safetensors file, but not an Omega model.")
@@ -138,7 +138,7 @@ def _description(path: Place, metadata: Mapping[str, str]) -> tuple[Description,
         raise ModelFileError(f"the model {path} has a description that cannot be read ({problem}).") from problem
 
 
-def _unreadable(path: Place, problem: Exception) -> ModelFileError:
+def _unreadable(path: Location, problem: Exception) -> ModelFileError:
     if isinstance(path, Url) and isinstance(problem, OSError):
         return ModelFileError(f"cannot read the model {path}: {problem.strerror}.")
     if not path.exists():

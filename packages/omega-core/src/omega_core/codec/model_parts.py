@@ -1,4 +1,4 @@
-"""The parts of a model file, with torch."""
+"""The parts of a model file, loaded with torch."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.contracts.quantizer import Quantizer
 from omega_core.errors import ComponentError, ModelFileError, OmegaError
-from omega_core.places import Url
+from omega_core.locations import Url
 from omega_core.plugins.registry import build, resolve
 
 Precision = Literal["float64", "float32", "bfloat16", "float16"]
-_LONGEST = 400  # characters of a reason from torch or a component
+_LONGEST = 400  # maximum length of a reason from torch or a component, in characters
 
 
 @dataclass(frozen=True)
 class ModelParts:
-    """A model, before it is a `Model`.
+    """The parts that a `Model` is made of.
 
     codec: architecture and quantizer, for use without gradients.
     prior: the frozen prior.
-    description, fingerprint: of the model file.
-    relaxation: the arrays that the relaxed phase trained, which only the search for better symbols needs.
+    description, fingerprint: as in the model file.
+    relaxation: the arrays that the relaxed phase trained. Only the search for better symbols needs them.
     """
 
     codec: ImageCodec
@@ -51,15 +51,16 @@ class ModelParts:
 
     @torch.inference_mode(False)
     def search(self) -> SymbolSearch:
-        """Return a search for better symbols, by the density of latents of the relaxed phase.
+        """Return a search for better symbols, which uses the density of latents of the relaxed phase.
 
-        Raises ComponentError if the model has none, or its quantizer no cells; ModelFileError if it does not fit.
+        Raises ComponentError if the model has no density, or its quantizer no cells; ModelFileError if the density does
+        not fit the prior.
         """
         of_prior = {name: array for name, array in self.relaxation.items() if name.startswith("prior.")}
         if self.description.prior is None or not of_prior:
             raise ComponentError(
-                "this model has no density of latents, by which better symbols are searched for: take the effort 0, or"
-                " train it with a relaxed phase."
+                "this model has no density of latents, which the search for better symbols needs: use effort 0, or"
+                " train the model with a relaxed phase."
             )
         codec = self.codec
         codec.quantizer.cells(torch.full((1, codec.channels, 1, 1), MISSING, device=codec.device))
@@ -73,7 +74,7 @@ class ModelParts:
         return SymbolSearch(codec, prior)
 
     def _new_prior(self) -> Prior:
-        """The prior as before training, on "meta" where it can be made there: only its density will be used."""
+        """A new prior, on the device "meta" if it can be made there: only its density will be used."""
         choice, quantizer = cast(Choice, self.description.prior), self.codec.quantizer
         sizes: dict[str, Any] = {"channels": quantizer.channels, "alphabet": quantizer.alphabet}
         sizes |= {"lowest": quantizer.lowest, "latent_size": None}
@@ -84,20 +85,20 @@ class ModelParts:
 
 def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Precision | None = None) -> ModelParts:
     """Load the parts of a `.safetensors` file. Arguments and errors are those of `load_model`."""
-    place = device_of(device)
+    chosen = device_of(device)
     if precision is not None and precision not in get_args(Precision):
-        raise OmegaError(f"there is no precision {precision!r} of a model; there are {', '.join(get_args(Precision))}.")
+        raise OmegaError(f"there is no precision {precision!r}; use one of {', '.join(get_args(Precision))}.")
     said = f"the model {path} does not fit its components, which may have changed since"
-    return parts_of(read_model(path), said, device=place, precision=precision)
+    return parts_of(read_model(path), said, device=chosen, precision=precision)
 
 
-@torch.inference_mode(False)  # where callers are in it: the search for better symbols needs gradients
+@torch.inference_mode(False)  # callers may be in inference mode, but the search for better symbols needs gradients
 def parts_of(
     file: ModelFile, said: str, *, device: torch.device | None = None, precision: Precision | None = None
 ) -> ModelParts:
-    """Return the parts of a model. device, precision: as for `load_model`, on the CPU if None.
+    """Return the parts of a model. device, precision: as for `load_model`, but device None is the CPU.
 
-    Raises ModelFileError, which begins with what is said, if its arrays do not fit its components; and ComponentError.
+    Raises ComponentError, and ModelFileError if its arrays do not fit its components; `said` begins its message.
     """
     arrays = _by_part(file.arrays)
     with _fitting(said):
@@ -112,25 +113,25 @@ def parts_of(
     return ModelParts(codec, prior, file.description, file.fingerprint, arrays.get("relaxation", {}))
 
 
-@torch.inference_mode(False)  # parameters that were made in it cannot be trained
+@torch.inference_mode(False)  # parameters that are made in inference mode cannot be trained
 def load_codec(name_or_path: str | PathLike[str] | Url, *, device: str | torch.device = "cpu") -> ImageCodec:
     """Load a model as a codec to train further, in training mode and float32.
 
-    name_or_path, device: as for `load_model`, but for models that onnxruntime computes.
+    name_or_path, device: as for `load_model`, without exported (ONNX) models.
 
-    A prior that can (`Prior.begin_with`), such as `context`, begins with the tables of the model. Others begin anew:
-    they have to observe or learn before their bits mean something, as a model file has the prior in integers only. To
-    interrupt a training, keep the `state_dict` of the codec instead. With a model that went through a relaxed phase,
-    `ImageCodec.relax` is done; a density of latents that the file lacks begins anew.
+    A model file has the prior in integers only. A prior with `Prior.begin_with`, such as `context`, begins with these
+    tables. Other priors begin from scratch: their bits are wrong until they have observed symbols or learned. To
+    interrupt a training, save the `state_dict` of the codec instead. For a model that went through a relaxed phase,
+    `ImageCodec.relax` has been called; a density of latents that the file lacks begins from scratch.
 
     Raises what `load_model` raises.
     """
-    path, place = model_path(name_or_path), device_of(device)
+    path, chosen = model_path(name_or_path), device_of(device)
     if is_exported(path):
         raise ModelFileError(f"{path} is for onnxruntime, which does not train: name a .safetensors model.")
-    parts = load_parts(path, precision="float32")  # checked: its arrays are those of its components
+    parts = load_parts(path, precision="float32")  # checks that the arrays fit the components
     description, state = parts.description, parts.codec.state_dict()
-    prior = description.prior or Choice(name="")  # the quantizer needs none then
+    prior = description.prior or Choice(name="")  # a model without a prior has a quantizer that needs none
     codec = ImageCodec.from_names(
         description.architecture.name,
         description.quantizer.name,
@@ -154,12 +155,12 @@ def load_codec(name_or_path: str | PathLike[str] | Url, *, device: str | torch.d
         if codec.prior is not None:
             codec.prior.follow(codec.quantizer.refinement())
             codec.prior.begin_with(parts.prior)
-    return codec.to(place, torch.float32)
+    return codec.to(chosen, torch.float32)
 
 
 @contextmanager
 def _fitting(said: str) -> Iterator[None]:
-    """Raise ModelFileError, which says so, where arrays do not fit components. said: what does not fit what."""
+    """Raise ModelFileError if arrays do not fit components. said: begins its message, with what does not fit what."""
     try:
         yield
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError) as problem:
@@ -172,7 +173,7 @@ def _fitting(said: str) -> Iterator[None]:
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
     """A component with the arrays of a model file, for use without gradients.
 
-    Raises ValueError for arrays with values that are not finite, or integers in the place of real numbers.
+    Raises ValueError for values that are not finite, and for integers instead of real numbers or the reverse.
     """
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -191,9 +192,9 @@ def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:
 
 
 def _without_memory(make: Callable[[], nn.Module]) -> nn.Module | None:
-    """A component on the device "meta", which takes no memory, as a forged description may ask for any amount.
+    """Make a component on the device "meta", without memory, as the sizes in a forged description may be huge.
 
-    None for a component that cannot be made there, as its constructor computes with its parameters.
+    Returns None if it cannot be made there, because its constructor computes with its parameters.
     """
     try:
         with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""`PictureEncoder`: the base class of what encodes pictures to files."""
+"""`PictureEncoder`: the base class of encoders of pictures to files."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class PictureEncoder(ABC):
 
         picture: a path or URL, the bytes of a picture file, an open binary file, a Pillow image, an array of uint8
             (H, W) or (H, W, 3) (with alpha (H, W, 2) and (H, W, 4)), or a tensor (colors, H, W) or (1, colors, H, W)
-            of floating-point values in [0, 1]. Several are a list or a tuple of these, of which all arrays and tensors
-            have one shape, or a tensor (B, colors, H, W) with B other than 1.
-        channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`; without any, all channels are kept.
-        coder: the name of a coder; that of the model if None.
-        effort: from 0 to 3, how long better symbols for this rate are searched for; see `encode_at_rate`.
+            of floating-point values in [0, 1]. Several pictures are a list or a tuple of these, with all arrays and
+            tensors of one shape, or a tensor (B, colors, H, W) with B other than 1.
+        channels, fraction, bpp, max_bytes, psnr: at most one of them, see `Rate`. Default: all channels are kept.
+        coder: the name of a coder. Default: the coder of the model.
+        effort: from 0 to 3: how long to search for better symbols for this rate; see `encode_at_rate`.
 
-        Raises ImageError for the picture, ComponentError or CoderError for the coder, RateError for several limits, for
-        a number of channels or an effort that there is not, or for fewer bytes than the smallest file takes;
+        Raises ImageError for an unusable picture, ComponentError or CoderError for an unusable coder; RateError for
+        several limits, an invalid number of channels or effort, or fewer bytes than the smallest file takes;
         ComponentError for an effort above 0 if the model has no search. Warns (OmegaWarning) if a PSNR is not reached;
         the file is then whole.
         """

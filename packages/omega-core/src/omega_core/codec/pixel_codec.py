@@ -1,4 +1,4 @@
-"""`PixelCodec`: what a model needs of the runtime that computes its transforms."""
+"""`PixelCodec`: the interface of the runtime that computes the transforms of a model."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from omega_core.codec.memory import DecodingMemory
 
 BATCH_PIXELS = 1 << 20
-"""The most pixels of pictures that go through the transforms as one batch: as many as a tile of a large picture has. In
-float32, pixels may differ by one level from those of a picture that is transformed alone."""
+"""Maximum number of pixels in a batch of pictures: as many as a tile of a large picture has. In float32, pixels may
+differ by one level from those of a picture that is transformed alone."""
 
 
 class PixelCodec(Protocol):
@@ -22,13 +22,13 @@ class PixelCodec(Protocol):
     colors: int
     """The number of colors: 1 for gray, 3 for RGB."""
     takes_tiles: bool
-    """Whether it takes pictures of any size, in tiles where they are large."""
+    """Whether it takes pictures of any size, and large ones in tiles."""
     image_size: tuple[int, int] | None
     """(H, W) if it takes pictures of one size only."""
 
     @property
     def channels(self) -> int:
-        """C."""
+        """C, the number of symbol channels."""
 
     @property
     def alphabet(self) -> int:
@@ -40,7 +40,7 @@ class PixelCodec(Protocol):
     def symbols_of(self, pixels: Pixels, *, tile: int | None = None) -> Symbols:
         """Encode pictures of one size to symbols (B, C, h, w), in the `symbol_type` of the alphabet.
 
-        pixels: (B, colors, H, W); gray ones become RGB where that is what it takes.
+        pixels: (B, colors, H, W); gray ones become RGB if the codec takes RGB.
         tile: the side of the tiles, in pixels; None for whole pictures.
 
         Raises ModelFileError for tiles if it does not take them.
@@ -51,13 +51,13 @@ class PixelCodec(Protocol):
     ) -> Pixels:
         """Decode symbols to pictures (B, colors, height, width).
 
-        symbols: (B, C, h, w), with MISSING for those that are missing.
+        symbols: (B, C, h, w); some may be MISSING.
         tile: as for `symbols_of`.
-        colors: 1 for the mean of the colors of RGB; `colors` of the codec if None.
+        colors: 1 to average RGB to gray. Default: `colors` of the codec.
         """
 
     def positions_at_once(self, tile: int) -> int:
-        """Return how many positions of a latent are transformed at once, at the most, in tiles of so many pixels."""
+        """Return how many positions of a latent are transformed at once, at most, in tiles of `tile` pixels a side."""
 
     def decoding_memory(self) -> "DecodingMemory":
-        """Return what decoding takes."""
+        """Return the memory that decoding takes."""

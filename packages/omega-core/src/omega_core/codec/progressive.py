@@ -12,7 +12,7 @@ from omega_core.format.header import MAGIC, Header
 
 
 class ProgressiveDecoder:
-    """Decodes an `.omega` file while its bytes arrive, in pieces of any length, and each symbol once.
+    """Decodes an `.omega` file while its bytes arrive, in pieces of any length, decoding each symbol only once.
 
         decoder = ProgressiveDecoder()
         for data in pieces:
@@ -20,17 +20,17 @@ class ProgressiveDecoder:
             if better is not None:
                 show(better)
 
-    model: that the file was made with, loaded, by name or by path; if None, the bundled model with the fingerprint in
-        the file.
-    growth: the factor by which the stream has to grow before another picture is decoded, which takes longer than its
-        symbols do; 1 for a picture after each piece.
+    model: the model that the file was made with: loaded, or its name, path or URL. Default: the bundled model with the
+        fingerprint in the file.
+    growth: the factor by which the stream has to grow before another picture is computed, as this takes longer than
+        decoding its symbols; 1 for a picture after each piece.
     """
 
     def __init__(self, model: AnyModel = None, *, growth: float = GROWTH) -> None:
         self._model, self._growth = model, growth
-        self._data = bytearray()  # of the file, so far
-        self._start = self._end = 0  # of the stream, in the file
-        self._wanted = len(MAGIC)  # bytes, with fewer of which the header does not go on
+        self._data = bytearray()  # the file, so far
+        self._start = self._end = 0  # offsets of the stream in the file
+        self._wanted = len(MAGIC)  # bytes that are needed to read more of the header
         self._picture: GrowingPicture | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""From a trained codec to a model file."""
+"""`save_model`: write a trained codec as a model file."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,13 @@ from omega_core.codec.model_parts import parts_of
 from omega_core.coding.tables import Arrays
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.errors import ComponentError, ModelFileError, OutputError, TrainingError
-from omega_core.places import local_path
+from omega_core.locations import local_path
 from omega_core.plugins.registry import registry, resolve
 
 _PACKAGES = ("omega-core", "torch")
-_LEAST_BYTES = 4  # of numbers that count symbols
-_COMPARED = 4  # images that a codec and its model are compared by
-_ROUNDED = 0.02  # of symbols that may differ, as where products are rounded in another order
+_LEAST_BYTES = 4  # minimum size of floating-point numbers that count symbols, in bytes
+_COMPARED = 4  # number of images on which a codec and its model file are compared
+_ROUNDED = 0.02  # share of symbols that may differ, as products may be rounded in another order
 
 
 def save_model(
@@ -39,30 +39,30 @@ def save_model(
     """Write a trained codec as a model file, for `load_model` and the command, and return its fingerprint.
 
     codec: made by `ImageCodec.from_names` or by `load_codec`; it stays as it is, as a copy of it is written.
-    path: of the `.safetensors` file on this machine, which may be there already.
-    images: the training images, over which the prior counts symbols: a batch (B, colors, H, W), or an iterable of
-        batches, such as a DataLoader, as for `ImageCodec.encode_symbols`. Of a batch that is a tuple or a list, the
-        first entry counts. Values are from 0 to 1 or, as integers, from 0 to 255. Needed for priors that observe
+    path: path of the `.safetensors` file on this machine; an existing file is replaced.
+    images: the training images, in which the prior counts symbols: a batch (B, colors, H, W), or an iterable of
+        batches, such as a DataLoader, as for `ImageCodec.encode_symbols`. If a batch is a tuple or a list, its first
+        entry is used. Values are from 0 to 1 or, as integers, from 0 to 255. Required for priors that count symbols
         (`Prior.observes`).
-    coder: of files, by its name; that of the model that was loaded, else `range`. Codecs without a prior take `raw`.
-    channels_min: it was trained for more channels than these: C for a model of one rate. That of the model that was
-        loaded, else 0.
+    coder: name of the coder of files. Default: that of the loaded model, or `range`; always `raw` without a prior.
+    channels_min: the codec was trained for more channels than this; C for a model with one rate. Default: the value
+        of the loaded model, or 0.
     half_precision: whether weights are rounded to 16 bits, which halves the file. The prior counts the symbols of the
         rounded codec.
-    text: one line about the model; that of the model that was loaded, else empty.
+    text: one line about the model. Default: the text of the loaded model, or empty.
 
-    After a relaxed phase, the quantizer has to be fitted before: `codec.quantizer.fit()`, and
-    `codec.prior.follow(codec.quantizer.refinement())`. In several processes of torch.distributed, all of them call it,
-    each with its share of the images and as many batches, and write the same file.
+    After a relaxed phase, fit the quantizer first: call `codec.quantizer.fit()`, then
+    `codec.prior.follow(codec.quantizer.refinement())`. With torch.distributed, every process has to call `save_model`,
+    with its share of the images and the same number of batches. All processes write the same file.
 
-    Raises ComponentError for a codec of components without names, or that does not fit those any more or keeps state in
-    no parameter or buffer, for options that JSON does not have, and for an unknown coder; TrainingError without images
-    where the prior needs some, and for weights that are not finite, or too large for 16 bits; OutputError if the file
-    cannot be written; TypeError and ValueError for images of another kind, shape or range; ImageError for a size that
-    the architecture does not take.
+    Raises ComponentError for a codec of components without names, one that no longer fits its components or keeps state
+    outside of parameters and buffers, for options that JSON does not have, and for an unknown coder; TrainingError if
+    the prior needs images and there are none, and for weights that are not finite, or too large for 16 bits;
+    OutputError if the file cannot be written; TypeError and ValueError for images of another kind, shape or range;
+    ImageError for a size that the architecture does not take.
     """
     if not isinstance(codec, ImageCodec):
-        raise TypeError(f"{type(codec).__name__} is no ImageCodec, which a wrapper has as `.module`")
+        raise TypeError(f"{type(codec).__name__} is not an ImageCodec; if it is a wrapper of one, pass its `.module`")
     path = local_path(path)
     if path.is_dir():
         raise OutputError(f"{path} is a folder: name a .safetensors file.")
@@ -96,12 +96,12 @@ def save_model(
 
 @torch.no_grad()
 def check_same(trained: ImageCodec, loaded: ImageCodec, image: Tensor) -> None:
-    """Check that a model has all that was trained: some images have the symbols and reconstructions of the codec.
+    """Check that a model has all that was trained: with some images, it gives the same symbols and reconstructions.
 
-    trained: the codec, in evaluation mode. loaded: that of its model file.
+    trained: the codec, in evaluation mode. loaded: the codec from its model file.
     image: as for `ImageCodec.encode_symbols`.
 
-    Raises ComponentError if more than rounding differs: a component then keeps something in no parameter or buffer.
+    Raises ComponentError if more than rounding differs: a component then keeps state outside of parameters and buffers.
     """
     height, width = image.shape[2:]
     symbols, others = (codec.encode_symbols(image) for codec in (trained, loaded))
@@ -111,18 +111,18 @@ def check_same(trained: ImageCodec, loaded: ImageCodec, image: Tensor) -> None:
     error = float((first - second).abs().mean()) if first.numel() else 0.0
     if same < 1 - _ROUNDED or not error <= 1 / 255:
         raise ComponentError(
-            f"the model would not be what was trained: {1 - same:.0%} of the symbols of some images differ, and decoded"
-            f" images by {255 * error:.1f} levels on average. {type(trained.quantizer).__name__} or"
-            f" {type(trained.architecture).__name__} keeps a part of what it has learned in no parameter or buffer."
+            f"the model file would differ from the codec: {1 - same:.0%} of the symbols of some images differ, and"
+            f" decoded images differ by {255 * error:.1f} levels on average. {type(trained.quantizer).__name__} or"
+            f" {type(trained.architecture).__name__} keeps learned state outside of parameters and buffers."
         )
 
 
 def _count(codec: ImageCodec, prior: Prior, batches: Iterable[Any]) -> Tensor:
-    """Have the prior of a codec count the symbols of images, and return those of the first batch with some.
+    """Let the prior of a codec count the symbols of images, and return the images of the first batch that has any.
 
-    Raises TrainingError without images, ComponentError if the prior is one for other symbols.
+    Raises TrainingError without images, ComponentError if the prior does not fit the symbols.
     """
-    for tensor in (*prior.parameters(), *prior.buffers()):  # 16 bits would not hold the counts
+    for tensor in (*prior.parameters(), *prior.buffers()):  # 16-bit numbers cannot hold the counts
         if tensor.is_floating_point() and tensor.dtype.itemsize < _LEAST_BYTES:
             tensor.data = tensor.data.float()
     prior.recount()
@@ -137,7 +137,7 @@ def _count(codec: ImageCodec, prior: Prior, batches: Iterable[Any]) -> Tensor:
             raise ComponentError(f"the prior does not fit the symbols of the quantizer: {problem}") from problem
         first = image if first is None and len(image) else first
     if first is None:
-        raise TrainingError("the prior of this codec counts the symbols of training images: give some.")
+        raise TrainingError("this prior needs training images to count symbols: `save_model(codec, path, images)`.")
     return first
 
 
@@ -145,14 +145,14 @@ def _checked(batch: Any) -> Tensor:
     """The images of a batch. Raises TypeError for a batch of another kind, ValueError for values out of range."""
     image = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
     if not isinstance(image, Tensor):
-        raise TypeError(f"a batch of images is {type(image).__name__}; it is a tensor (B, colors, H, W)")
+        raise TypeError(f"a batch of images has to be a tensor (B, colors, H, W), not {type(image).__name__}")
     if image.ndim != 4:
         raise ValueError(f"images of shape {tuple(image.shape)}; this codec takes (B, colors, H, W)")
     if image.is_complex() or image.dtype == torch.bool:
-        raise ValueError(f"images of {image.dtype}; they are of floating-point numbers or of integers")
+        raise ValueError(f"images have to be floating-point numbers or integers, not {image.dtype}")
     most = 1 if image.is_floating_point() else 255
     if image.numel() and not 0 <= float(image.min()) <= float(image.max()) <= most:
-        raise ValueError("images have values from 0 to 1, as integers from 0 to 255")
+        raise ValueError("images have values from 0 to 1 or, as integers, from 0 to 255")
     return image
 
 
@@ -160,7 +160,7 @@ def _checked(batch: Any) -> Tensor:
 def round_weights(codec: ImageCodec) -> None:
     """Round the weights of architecture and quantizer to 16 bits, in place. Raises TrainingError if they are too large.
 
-    The tables of a prior have to fit the symbols of the weights that a file has.
+    The prior counts symbols after this, because its tables have to fit the symbols of the rounded weights.
     """
     for tensor in (*codec.architecture.state_dict().values(), *codec.quantizer.state_dict().values()):
         tensor.copy_(_halved(tensor))
@@ -169,7 +169,7 @@ def round_weights(codec: ImageCodec) -> None:
 def arrays_of(codec: ImageCodec, frozen: FrozenPrior | None, *, half_precision: bool) -> Arrays:
     """Return the arrays of the model file of a codec.
 
-    frozen: its prior in integers; None without one.
+    frozen: its frozen prior; None without a prior.
     half_precision: whether weights are stored in 16 bits, to which those of architecture and quantizer were rounded.
 
     Raises TrainingError for weights that are not finite, or too large for 16 bits.
@@ -177,7 +177,7 @@ def arrays_of(codec: ImageCodec, frozen: FrozenPrior | None, *, half_precision: 
     arrays: Arrays = {}
     for name, tensor in codec.state_dict().items():
         stored = name_in_file(name)
-        # of the prior, `frozen` takes the place of what training needs; modules beside the three parts are others'
+        # `frozen` replaces the state of the prior; other modules do not belong to the codec
         if stored.startswith(("architecture.", "quantizer.", RELAXATION)):
             kept = _finite(stored, tensor.detach().cpu())
             arrays[stored] = (_halved(kept) if half_precision else kept).contiguous().numpy()
@@ -187,9 +187,9 @@ def arrays_of(codec: ImageCodec, frozen: FrozenPrior | None, *, half_precision: 
 
 
 def _finite(name: str, tensor: Tensor) -> Tensor:
-    """A tensor of a type that NumPy has, with 0 for subnormal numbers. Raises TrainingError if some are not finite.
+    """A tensor in a dtype that NumPy has, with 0 for subnormal numbers. Raises TrainingError if some are not finite.
 
-    Weight decay makes subnormal numbers of unused weights, and processors multiply them slowly.
+    Weight decay makes unused weights subnormal, and CPUs multiply subnormal numbers slowly.
     """
     if not tensor.is_floating_point():
         return tensor
@@ -220,7 +220,7 @@ def describe_codec(
     """Describe the model file of a codec.
 
     coder, channels_min, text: as for `save_model`.
-    packages: distributions whose versions it names, beside those of the components.
+    packages: distributions whose versions it contains, besides those of the components.
 
     Raises ComponentError as `save_model` does.
     """
@@ -228,7 +228,7 @@ def describe_codec(
     if made_of is None:
         raise ComponentError("only a codec that ImageCodec.from_names made of components by name can be saved.")
     coder = "raw" if codec.prior is None else coder or made_of.coder
-    resolve("coder", coder)  # is it installed, with what it needs?
+    resolve("coder", coder)  # raises if the coder, or a library that it needs, is not installed
     named = registry().find("coder", coder).qualified_name
     choices = [made_of.architecture, made_of.quantizer, *([made_of.prior] if made_of.prior else [])]
     names = [choice.name.partition("/")[0] for choice in choices] + [named.partition("/")[0]]
@@ -245,7 +245,7 @@ def describe_codec(
     try:
         return Description.from_json(json.dumps(asdict(found), allow_nan=False))
     except (TypeError, ValueError) as problem:
-        raise ComponentError(f"the model cannot be described so: {problem}.") from problem
+        raise ComponentError(f"the description of the model is invalid: {problem}.") from problem
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Division of an area into overlapping tiles, and of a picture into those of its latent."""
+"""Division of an area into overlapping tiles, and of a picture into the tiles of its latent."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -30,7 +30,7 @@ class Span(NamedTuple):
 def spans(length: int, size: int, halo: int) -> list[Span]:
     """Divide an axis into pieces of nearly equal length, with halos that overlap the neighbors.
 
-    length, size, halo: of the axis, of the longest piece, and on each side of a piece, in positions.
+    length: of the axis. size: of the longest piece. halo: on each side of a piece. All are in positions.
     """
     pieces = max(1, -(-length // size))
     borders = [length * i // pieces for i in range(pieces + 1)]
@@ -47,12 +47,12 @@ def tiles(height: int, width: int, size: int, halo: int) -> Iterator[tuple[Span,
 def positions(side: int, stride: int) -> int:
     """Return the positions along a side of a tile, at least one.
 
-    side: in pixels. stride: the pixels of a position.
+    side: in pixels. stride: the side of a position, in pixels.
 
-    Raises ValueError for a side that is no whole number above 0.
+    Raises ValueError for a side that is not a whole number above 0.
     """
     if isinstance(side, bool) or not isinstance(side, int) or side < 1:
-        raise ValueError(f"the side of a tile is a number of pixels, not {side!r}")
+        raise ValueError(f"the side of a tile has to be a number of pixels, not {side!r}")
     return max(1, side // stride)
 
 
@@ -61,7 +61,7 @@ class Tile(NamedTuple):
 
     down, across: its positions in the latent, with a halo.
     rows, columns: its pixels in the picture.
-    around: how many more pixels its positions with their halo stand for: above, below, to the left and to the right.
+    around: the numbers of further pixels that its positions with their halo cover: above, below, left and right.
     """
 
     down: Span
@@ -72,14 +72,14 @@ class Tile(NamedTuple):
 
     @property
     def within(self) -> tuple[slice, slice]:
-        """The rows and columns of its pixels in those that its positions with their halo stand for."""
+        """The rows and columns of its pixels within the pixels that its positions with their halo cover."""
         above, _, left, _ = self.around
         height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
         return slice(above, above + height), slice(left, left + width)
 
 
 class Grid(NamedTuple):
-    """The blocks of a picture, each of which a position of its latent stands for.
+    """The blocks of a picture, one for each position of its latent.
 
     stride: the side of a block, in pixels.
     size: (H, W) of the picture, in pixels.
@@ -93,7 +93,7 @@ class Grid(NamedTuple):
     start: tuple[int, int]
 
     def to_analyze(self, side: int | None, halo: int) -> Iterator[Tile]:
-        """Yield tiles for the analysis, with the pixels of their halos; `around` them is what has to be added.
+        """Yield tiles for the analysis, with the pixels of their halos; `around` is the padding to add.
 
         side: of the tiles, in pixels; None for the whole picture as one tile.
         halo: in positions.
@@ -102,7 +102,7 @@ class Grid(NamedTuple):
             yield self._tile(down, across, down.outer, across.outer)
 
     def to_render(self, side: int | None, halo: int) -> Iterator[Tile]:
-        """Yield tiles for the synthesis, without the pixels of their halos: `around` them is what has to be cut off.
+        """Yield tiles for the synthesis, without the pixels of their halos: `around` is the margin to cut off.
 
         side, halo: as for `to_analyze`.
         """

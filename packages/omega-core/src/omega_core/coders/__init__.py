@@ -1,6 +1,6 @@
-"""The coders that the format specifies, but for torchac: NumPy integers to bytes and back, without torch.
+"""The coders that the format specifies, except torchac: NumPy integers to bytes and back, without torch.
 
-omega-entropy registers them as its components, by whose names files know them. They are found without it, too.
+omega-entropy registers them as its components, and files contain these names. They are found without it, too.
 """
 
 from importlib import import_module

@@ -10,7 +10,6 @@ class FixedCoder(Coder):
     """Packs symbols into bits, the most significant bit first; the last byte is padded with zeros."""
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """See `Coder.encode`."""
         check_symbols(symbols, tables)
         width = _width(tables)
         octets = symbols.astype(">u4").view(np.uint8).reshape(-1, 4)
@@ -18,21 +17,18 @@ class FixedCoder(Coder):
         return np.packbits(bits.reshape(-1)).tobytes(), [-(-end * width // 8) for end in ends]
 
     def encode_start(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """See `Coder.encode_start`."""
         data, lengths = self.encode(symbols, tables, ends)
         whole = symbols.size * _width(tables) // 8
         return data[:whole], [length for length in lengths if length <= whole]
 
     def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
-        """See `Coder.decoder`."""
         return _FixedDecoder(data)
 
 
 class _FixedDecoder(Decoder):
-    done = 0  # bits that are decoded
+    done = 0  # number of decoded bits
 
     def decode(self, tables: Tables) -> Integers:
-        """See `Decoder.decode`."""
         width = _width(tables)
         count = min(tables.size, (8 * len(self.data) - self.done) // width)
         first, last = self.done, self.done + count * width

@@ -5,7 +5,7 @@ constriction takes probabilities as floats. Given `counts / 2**16` in float64 wi
 floor(cumulative[i]·(2²⁴ − S) / 2¹⁶) + i. So files do not depend on the rounding of a machine.
 
 The stream is a number, most significant byte first. Symbols are determined by its first bytes if all numbers that begin
-with these lie in the interval of the symbols.
+with these bytes lie in the interval of the symbols.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,30 +23,27 @@ from omega_core.errors import CoderError
 _WORD = 4  # bytes of a word of constriction's output
 _STATE = 8  # bytes of the state of its encoder
 _MOST_NUMBERS = 1 << 20  # probabilities that are looked up at once
-_SHORT_RUN = 12  # symbols of one table; coding as few with models of their own is quicker than a call for them
+_SHORT_RUN = 12  # symbols of one table; for fewer, one model per symbol is faster than one call per run
 _EACH = constriction.stream.model.Categorical(perfect=False)
 State = tuple[int, tuple[int, int]]
-"""Of constriction's encoder, (number of words, (low, width)): any number of 8 bytes in [low, low + width) at that word
-decodes to the symbols so far."""
+"""The state of constriction's encoder, (number of words, (low, width)): any number of 8 bytes in [low, low +
+width) at that word decodes to the symbols so far."""
 
 
 class RangeCoder(Coder):
     """The default coder: its streams are a few bits longer than −Σ log2 p."""
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """See `Coder.encode`."""
         words, states = _states(symbols, tables, ends)
         data = _shortest(words, states[-1]) if tables.size else b""
         return data, _lengths(data, ends, states)
 
     def encode_start(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
-        """See `Coder.encode_start`."""
         words, states = _states(symbols, tables, ends)
         data = _in_common(words, states[-1]) if tables.size else b""
         return data, _lengths(data, ends, states)
 
     def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
-        """See `Coder.decoder`."""
         return _CompleteRangeDecoder(data) if complete else _RangeDecoder(data)
 
 
@@ -62,16 +59,15 @@ class _CompleteRangeDecoder(Decoder):
             raise ValueError("a complete stream has no further bytes")
 
     def decode(self, tables: Tables) -> Integers:
-        """See `Decoder.decode`."""
         return _decoded(self.decoder, tables)
 
 
 class _RangeDecoder(Decoder):
     """Decodes the symbols that the first bytes of a stream determine.
 
-    constriction's decoder reads ahead, beyond the end of the bytes so far, and does not tell its state. Its encoder
-    does: after the decoded symbols were encoded again, its state tells whether the bytes determine them, and where to
-    continue.
+    constriction's decoder reads ahead, beyond the end of the bytes so far, and does not expose its state. Its encoder
+    does. So decoded symbols are encoded again; the state of the encoder then shows whether the bytes determine the
+    symbols, and where to continue.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -80,12 +76,10 @@ class _RangeDecoder(Decoder):
         self.decoder = self._continued()
 
     def extend(self, data: bytes) -> None:
-        """See `Decoder.extend`."""
         self.data += data
         self.decoder = None
 
     def decode(self, tables: Tables) -> Integers:
-        """See `Decoder.decode`."""
         self.decoder = self.decoder or self._continued()
         if self._determines(self.encoder):
             encoder = self.encoder.clone()
@@ -143,7 +137,7 @@ def _decoded(decoder: Any, tables: Tables, encoder: Any = None) -> Integers:
         for bounds, models, probabilities in _ranges(tables, _models(tables)):
             sizes = np.diff(bounds).tolist()
             given = [size if own is None else own for size, own in zip(sizes, probabilities, strict=True)]
-            found = list(map(decoder.decode, models, given))  # a loop would take a tenth of the time of decoding
+            found = list(map(decoder.decode, models, given))  # in a loop, decoding would take a tenth longer
             if encoder is not None:
                 for symbols, model, own in zip(found, models, probabilities, strict=True):
                     _encode(encoder, symbols, model, own)
@@ -158,7 +152,7 @@ def _states(symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[Any, lis
     check_symbols(symbols, tables)
     models, wanted = _models(tables), set(ends)
     encoder = constriction.stream.queue.RangeEncoder()
-    # constriction takes 32 bits, in which those of a large picture are converted part by part
+    # constriction takes 32-bit symbols; those of a large picture are converted part by part
     whole = symbols.astype(np.int32, copy=False) if symbols.size <= _MOST_NUMBERS else None
     states = {0: encoder.pos()}
     for bounds, chosen, probabilities in _ranges(tables, models, ends):
@@ -171,7 +165,7 @@ def _states(symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[Any, lis
 
 
 def _encode(encoder: Any, symbols: NDArray[np.int32], model: Any, own: NDArray[np.float64] | None) -> None:
-    """Encode the symbols of a range of `_ranges`. own: the probabilities of each, if there are any."""
+    """Encode the symbols of a range of `_ranges`. own: the probabilities of each symbol, or None."""
     if own is None:
         encoder.encode(symbols, model)
     else:
@@ -208,11 +202,11 @@ def _models(tables: Tables) -> _Models:
 def _ranges(
     tables: Tables, models: _Models, ends: Sequence[int] = ()
 ) -> Iterator[tuple[list[int], list[Any], list[NDArray[np.float64] | None]]]:
-    """Ranges of symbols to code at once, some at a time: their bounds (R + 1), and the model and the probabilities of
-    each (R). No range crosses one of `ends`.
+    """Yield ranges of symbols, some at a time: their bounds (R + 1), the model (R) and the probabilities (R) of each.
 
-    The model of a run of symbols with one table is that of the table, without probabilities. The model of short runs
-    together is a family of models, and the probabilities are those of each symbol. Both have the same intervals.
+    No range crosses one of `ends`. A run of symbols with one table has the model of the table, without probabilities.
+    Several short runs together have a family of models, with the probabilities of each symbol. Both have the same
+    intervals.
     """
     at_once, all_ends = max(1, _MOST_NUMBERS // tables.alphabet), np.array(ends, np.int64)
     for first in range(0, tables.size, at_once):
@@ -227,16 +221,16 @@ def _ranges(
         chosen = [models[row] if alone else _EACH for row, alone in zip(rows, is_long.tolist(), strict=True)]
         probabilities: list[NDArray[np.float64] | None] = [None] * len(chosen)
         short, sizes = np.flatnonzero(~is_long), np.diff(bounds)
-        if len(short):  # all at once, as looking up has its price for each
+        if len(short):  # all at once, as each lookup takes time
             numbers = models.probabilities[some.rows[np.flatnonzero(np.repeat(~is_long, sizes))]]
             ends_of_short = np.cumsum(sizes[short]).tolist()
-            for place, (start, stop) in zip(short.tolist(), pairwise([0, *ends_of_short]), strict=True):
-                probabilities[place] = numbers[start:stop]
+            for index, (start, stop) in zip(short.tolist(), pairwise([0, *ends_of_short]), strict=True):
+                probabilities[index] = numbers[start:stop]
         yield (bounds + first).tolist(), chosen, probabilities
 
 
 def _window(data: bytes, position: int, length: int) -> tuple[int, int]:
-    """The smallest number of 8 bytes at a word of a stream, of whose first `length` bytes, and how many others."""
+    """The smallest 8-byte number at a word of a stream with `length` known bytes; how many larger are possible."""
     start = position * _WORD
     known = data[start : min(length, start + _STATE)]
     return int.from_bytes(known.ljust(_STATE, b"\0"), "big"), (1 << 8 * (_STATE - len(known))) - 1
@@ -250,9 +244,9 @@ def _determines(data: bytes, state: State, length: int) -> bool:
 
 
 def _lengths(data: bytes, ends: list[int], states: list[State]) -> list[int]:
-    """The fewest bytes of a stream that determine the symbols up to each end, of those that `data` determines.
+    """The fewest bytes of a stream that determine the symbols up to each end, for the ends that `data` determines.
 
-    data: the stream, or its first bytes. states: of its encoder, at each end.
+    data: the stream, or its first bytes. states: the states of its encoder, at each end.
     """
     lengths: list[int] = []
     for end, state in zip(ends, states, strict=True):
@@ -265,16 +259,16 @@ def _lengths(data: bytes, ends: list[int], states: list[State]) -> list[int]:
 
 
 def _in_common(words: Any, state: State) -> bytes:
-    """The bytes that all streams begin with whose symbols begin with those of an encoder.
+    """The first bytes of all streams whose symbols begin with those of an encoder.
 
-    words: its output.
-    state: of it, after these symbols.
+    words: the output of the encoder.
+    state: the state of the encoder after these symbols.
     """
     position, (low, width) = state
     size = position * _WORD + _STATE
     number = int.from_bytes(words.astype(">u4").tobytes().ljust(size, b"\0")[:size], "big")
     lowest = number - (number - low) % (1 << 8 * _STATE)
-    apart = (lowest ^ lowest + width - 1).bit_length()  # all bits before these are those of every number between
+    apart = (lowest ^ lowest + width - 1).bit_length()  # all numbers between have the same bits before these
     return lowest.to_bytes(size, "big")[: size - -(-apart // 8)]
 
 
@@ -282,7 +276,7 @@ def _shortest(words: Any, state: State) -> bytes:
     """The shortest stream that determines all symbols.
 
     words: the output of the encoder.
-    state: of the encoder after the last symbol.
+    state: the state of the encoder after the last symbol.
     """
     position, (low, width) = state
     start = position * _WORD

@@ -1,4 +1,4 @@
-"""Integer probability tables, which of them each symbol has, and the order of coding; without torch."""
+"""Integer probability tables, the selection of one for each symbol, and the order of coding; without torch."""
 
 from omega_core.extras import require
 

@@ -1,4 +1,4 @@
-"""The frozen prior `context`: tables that a net of integers chooses."""
+"""The frozen prior `context`: tables that a net of integers selects."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from omega_core.coding.tables import Arrays, FrozenPrior, Integers, Step, Symbol
 
 @dataclass(frozen=True)
 class ContextTables(FrozenPrior):
-    """A frozen prior whose tables an `IntegerNet` chooses.
+    """A frozen prior whose tables an `IntegerNet` selects.
 
-    net: tells the number of the table of each symbol, from 0 to TABLES − 1.
+    net: selects the table of each symbol, from 0 to TABLES − 1.
     tables: (TABLES, S+1), as `Tables.cumulative`.
-    order: of the symbols.
+    order: the order of the symbols.
 
     Raises ValueError for arrays that do not fit each other.
     """
@@ -43,8 +43,8 @@ class ContextTables(FrozenPrior):
 
     @cached_property
     def coding_memory(self) -> int:  # type: ignore[override]
-        """See `FrozenPrior`: of the largest half of a group for the net, of the largest step for the coder, and of all
-        symbols that refine, as they may wait; each measured with random symbols, and a fifth more.
+        """See `FrozenPrior`. It is the sum for the largest half of a group in the net, the largest step in the coder,
+        and all symbols that refine, as they may wait. Each was measured with random symbols, plus a fifth.
         """
         refining = self.net.parents >= 0
         halves = np.diff(self.net.bounds) / 2
@@ -59,18 +59,18 @@ class ContextTables(FrozenPrior):
         """Yield two steps for each group of channels: see `NetArithmetic.steps`."""
         if len(symbols) != self.net.channels:
             raise ValueError(f"the tables are for {self.net.channels} channels, not {len(symbols)}")
-        for places, ranks in self._arithmetic.steps(symbols):
-            yield Step(places, ranks)
+        for indices, ranks in self._arithmetic.steps(symbols):
+            yield Step(indices, ranks)
 
     def arrays(self) -> Arrays:
         """Return the arrays of a model file."""
         net = {f"net.{name}": array for name, array in self.net.arrays().items()}
-        # tables in 16 bits, in which 2¹⁶ is 0: there are many
+        # tables are large, so they are stored in 16 bits, with 0 for 2¹⁶
         return net | {"tables": self.tables.astype(np.uint16)} | self.order.arrays()
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> ContextTables:
-        """The inverse of `arrays`. Raises ValueError or KeyError if they are no such tables."""
+        """The inverse of `arrays`. Raises ValueError or KeyError if they are not such tables."""
         numbers = stored_integers(arrays, "tables")
         net = IntegerNet(**{entry.name: numbers[f"net.{entry.name}"] for entry in fields(IntegerNet)})
         order = SymbolOrder(**{entry.name: numbers[entry.name] for entry in fields(SymbolOrder)})

@@ -1,7 +1,7 @@
 """Matrix products and convolutions of integers in float32.
 
-They are exact, and so the same in any order, on every machine, as long as no sum in them reaches 2²⁴ in units of the
-last bit. Where torch is there already, it computes them: its kernels are the quickest.
+They are exact, and so the same in any order, on every machine, as long as no sum reaches 2²⁴ in units of the last bit.
+If torch is already imported, it computes them, because its kernels are the fastest.
 """
 
 import sys
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 _ALONE = 1 << 18
-"""Products in a matrix product up to which OpenBLAS lets one thread do it. More of them wait for each other by
-spinning, which on a busy machine takes ten times as long as the product."""
+"""Up to this many products of numbers, OpenBLAS computes a matrix product in one thread. Several threads wait for each
+other by spinning, which takes ten times as long as the product on a busy machine."""
 
 
 def product(left: Floats, right: Floats, added: Floats | None = None) -> Floats:
     """Return the matrix product (P, R) of two matrices (P, N) and (N, R).
 
-    added: (R,), (P, 1) or (P, R), which is added to it.
+    added: (R,), (P, 1) or (P, R), an array that is added to the product.
     """
     found: Floats
     if torch := sys.modules.get("torch"):
-        # callers may compute with 16 bits, which do not hold all integers
+        # callers may use autocast to 16 bits, which do not hold all integers
         with torch.inference_mode(), torch.autocast("cpu", enabled=False):
             factors = torch.from_numpy(left), torch.from_numpy(right)
             if added is None:
@@ -55,14 +55,14 @@ def _multiply(left: Floats, right: Floats, found: Floats) -> None:
 
 
 def convolved(weights: Floats, bias: Floats, numbers: Floats) -> Floats:
-    """Return the 3×3 convolution of each of the numbers (h, w, W) of a position by itself; 0 is beyond the edge.
+    """Return the depthwise 3×3 convolution of numbers (h, w, W), padded with zeros.
 
-    weights: (W, 3, 3). bias: (W,), which is added.
+    weights: (W, 3, 3). bias: (W,).
     """
     found: Floats
     if torch := sys.modules.get("torch"):
         with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-            channels = torch.from_numpy(numbers)[None].permute(0, 3, 1, 2)  # last in memory, which is quickest
+            channels = torch.from_numpy(numbers)[None].permute(0, 3, 1, 2)  # channels last in memory, which is fastest
             kernels, offsets = torch.from_numpy(weights[:, None]), torch.from_numpy(bias)
             summed = torch.nn.functional.conv2d(channels, kernels, offsets, padding=1, groups=len(weights))
             found = summed[0].permute(1, 2, 0).numpy()
@@ -70,7 +70,7 @@ def convolved(weights: Floats, bias: Floats, numbers: Floats) -> Floats:
     height, width, count = numbers.shape
     padded = np.zeros((height + 2, width + 2, count), np.float32)
     padded[1:-1, 1:-1] = numbers
-    # whole rows at once: loops over the numbers of one position are too short to be quick
+    # whole rows at once: loops over the numbers of one position are too short to be fast
     rows, kernels = padded.reshape(height + 2, -1), np.tile(np.moveaxis(weights, 0, -1), width)
     found, weighted = np.empty((2, height, width * count), np.float32)
     found[:] = np.tile(bias, width)

@@ -1,8 +1,8 @@
-"""`IntegerNet`: the integers of the net that tells contexts, as FORMAT.md specifies it under "A net".
+"""`IntegerNet`: the integers of the net that selects contexts, as FORMAT.md specifies it under "A net".
 
 Weights have 8 bits, activations 7 bits and a sign. Sums of their products are integers below 2²⁴, which float32 holds
-exactly: they are the same in any order, on every machine, whichever kernel adds them up. Between layers they are
-multiplied by powers of two and rounded: ⌊x / 2ˢ + ½⌋.
+exactly, so they are the same in any order, on every machine and with any kernel. Between layers they are multiplied by
+powers of two and rounded: ⌊x / 2ˢ + ½⌋.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from numpy.typing import NDArray
 from omega_core.coding.tables import Arrays, Integers
 
 MOST_LEVEL = 31
-"""The largest level: larger numbers have this one."""
+"""The largest level; larger numbers also have this level."""
 KIND_BORDERS = (-3, -1, 0, 1, 2, 4)
-"""A symbol with a parent of level k has the kind of how many of these k is not below."""
+"""The kind of a symbol with a parent of level k is the number of these borders that k reaches."""
 KINDS = len(KIND_BORDERS) + 2
-"""The kinds of symbols: seven for the levels of a parent, and the last for symbols without one."""
+"""The number of kinds of symbols: seven for the levels of a parent, and the last for symbols without a parent."""
 ZERO_KIND, ROOT_KIND = 3, KINDS - 1
 LARGEST_MARK = 6
 LARGEST = 127
 """The largest weight and activation."""
 LOCAL_BITS = 6
-"""Bits of the weights of neighbors, beyond those of a score."""
+"""Fractional bits of the weights of neighbors, in addition to those of a score."""
 MOST_SHIFT = 20
-"""Sums are divided by up to 2 to twice this."""
-_EXACT = 1 << 24  # below which float32 holds all integers
+"""Sums are divided by at most 2 to the power of twice this."""
+_EXACT = 1 << 24  # float32 holds all smaller integers exactly
 
 
 @dataclass(frozen=True)
 class IntegerNet:
-    """The integers that tell contexts. C channels in G groups, W features, S symbols.
+    """The integers of the net that selects contexts. C channels in G groups, W features, S symbols.
 
     bounds: (G + 1,), the first channel of each group, and C.
     parents: (C,), the parent of each channel, in an earlier group, or −1.
@@ -48,8 +48,8 @@ class IntegerNet:
     shifts: (G, 8, W), the powers of two by which sums are divided: those of `inputs`, of the three spatial and the
         three mixing convolutions, and of `own`.
     score_shifts: (2, 2·C), the same for the scores of the two halves.
-    base: (C, 2), of_kind: (C, 8), in_second: (C,), what is added to the scores, in 2⁻⁶.
-    around, beside: (C, 2), weights of sums of levels and marks, in 2⁻¹².
+    base: (C, 2), of_kind: (C, 8), in_second: (C,), summands of the scores, in units of 2⁻⁶.
+    around, beside: (C, 2), weights of sums of levels and marks, in units of 2⁻¹².
 
     Raises ValueError for integers of other shapes or ranges, or if a sum may reach 2²⁴.
     """
@@ -81,12 +81,12 @@ class IntegerNet:
 
     @property
     def channels(self) -> int:
-        """C."""
+        """C, the number of channels."""
         return len(self.parents)
 
     @property
     def alphabet(self) -> int:
-        """S."""
+        """S, the number of different symbols."""
         return int(self.levels.shape[1])
 
     def arrays(self) -> Arrays:
@@ -103,9 +103,9 @@ def small(array: Integers) -> NDArray[Any]:
 
 
 def marks_of(levels: Integers) -> Integers:
-    """Return what symbols say that do not refine, (S, 2), from the levels (63, S) after symbols.
+    """Return the marks (S, 2) of symbols that do not refine, from the levels (63, S) after symbols.
 
-    The first mark has the sign of the number, the second is larger the larger it is: twice the level, up to ±6.
+    The first mark is twice the level, limited to ±6; the second is its absolute value.
     """
     signed = 2 * np.clip(levels[MOST_LEVEL], -LARGEST_MARK // 2, LARGEST_MARK // 2)
     return np.stack([signed, np.abs(signed)], axis=1)
@@ -172,19 +172,19 @@ def _check_sums(net: IntegerNet) -> None:
         "mixing": (total(net.mixing, LARGEST, net.mixing_bias, (3,)), [4, 5, 6]),
         "own": (own, [7]),
     }
-    for name, (bound, places) in sums.items():
-        by = net.shifts[:, places].astype(np.float64)
-        if _reached(bound.reshape(groups, len(places), -1), by) >= _EXACT:
+    for name, (bound, indices) in sums.items():
+        by = net.shifts[:, indices].astype(np.float64)
+        if _reached(bound.reshape(groups, len(indices), -1), by) >= _EXACT:
             raise ValueError(f"the sums of {name} of a context net may reach 2^24")
-    for name, place in (("first", 0), ("second", 1)):
+    for name, index in (("first", 0), ("second", 1)):
         bound = total(getattr(net, name), LARGEST, getattr(net, f"{name}_bias"), (1,))
-        if _reached(bound, net.score_shifts[place].astype(np.float64)) >= _EXACT / 4:
+        if _reached(bound, net.score_shifts[index].astype(np.float64)) >= _EXACT / 4:
             raise ValueError(f"the scores of {name} of a context net may reach 2^22")
     local = 12 * LARGEST_MARK * np.abs(net.around).max() + np.abs(net.base).max() + np.abs(net.of_kind).max()
     if local + np.abs(net.in_second).max() + 4 * LARGEST_MARK * np.abs(net.beside).max() >= _EXACT / 2:
-        raise ValueError("what a context net adds to its scores may reach 2^23")
+        raise ValueError("the local terms of the scores of a context net may reach 2^23")
 
 
 def _reached(bound: NDArray[np.float64], shifts: NDArray[np.float64]) -> float:
-    """What sums up to a bound may reach in units of their last bit, in adding a half after the division by 2^shifts."""
+    """The largest value of sums up to a bound, in units of their last bit, after division by 2^shifts and adding ½."""
     return float(np.maximum(bound + 2.0 ** (shifts - 1), bound * 2.0**-shifts + 1).max())

@@ -1,8 +1,8 @@
 """Sums over the neighbors of positions, in NumPy.
 
-Numbers are padded by zeros, and added as if they were in one row: rows of a picture are too short to be quick. What is
-computed across the ends of rows is left out of the result. Types of a few bits are several times as quick; sums of
-integers are right if the result fits its type.
+Numbers are padded with zeros, and added as one long row, because the rows of a picture are too short to be fast. Sums
+across the ends of rows are left out of the result. Types of a few bits are several times as fast; sums of integers are
+right if the result fits its type.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 
 def around_sum(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return twice the four neighbors and once those on the diagonals (…, h, w); 0 beyond the edge."""
+    """Return the sum of neighbors (…, h, w), twice the four direct and once the diagonal ones; 0 beyond the edge."""
     return _ring(padded_by_one(numbers))
 
 
 def around_sum_with_edge(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return the same sums, in which the edge stands for what is beyond it."""
+    """Return the same sums, with the numbers at the edge repeated beyond it."""
     padded = padded_by_one(numbers)
     padded[..., 0, :], padded[..., -1, :] = padded[..., 1, :], padded[..., -2, :]
     padded[..., :, 0], padded[..., :, -1] = padded[..., :, 1], padded[..., :, -2]
@@ -25,7 +25,7 @@ def around_sum_with_edge(numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def beside_sum(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return the sum of the four neighbors (…, h, w); 0 beyond the edge."""
+    """Return the sum of the four direct neighbors (…, h, w); 0 beyond the edge."""
     padded = padded_by_one(numbers)
     flat, width = padded.reshape(-1), padded.shape[-1]
     total = flat[1 : -2 * width - 1] + flat[2 * width + 1 : -1]
@@ -35,7 +35,7 @@ def beside_sum(numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def padded_by_one(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers with a zero on each side of the last two axes: what `numpy.pad` does in ten times the time."""
+    """Return numbers with a zero on each side of the last two axes, ten times as fast as `numpy.pad`."""
     *others, height, width = numbers.shape
     padded = np.zeros((*others, height + 2, width + 2), numbers.dtype)
     padded[..., 1:-1, 1:-1] = numbers
@@ -43,7 +43,7 @@ def padded_by_one(numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def _ring(padded: NDArray[Any]) -> NDArray[Any]:
-    """A 3×3 sum of 1 2 1, in two steps, without the middle."""
+    """The 3×3 sum with the weights 1 2 1 in both directions, in two steps, without the middle."""
     flat, width = padded.reshape(-1), padded.shape[-1]
     rows = flat[: -2 * width] + flat[2 * width :]
     for _ in range(2):

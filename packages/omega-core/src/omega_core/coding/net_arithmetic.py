@@ -1,7 +1,7 @@
-"""The arithmetic of an `IntegerNet`: which table each symbol has, given symbols decoded before.
+"""The arithmetic of an `IntegerNet`: it selects the table of each symbol from symbols decoded before.
 
-Integers are in float32, which holds all that occur. Weights are multiplied by the powers of two beforehand, and a half
-is part of the bias: both are exact, too, so a layer ends with rounding down.
+Integers are in float32, which holds all that occur. Weights are multiplied by the powers of two beforehand, and ½ for
+rounding is part of the bias. Both are exact, too, so a layer ends with rounding down.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from omega_core.coding.symbol_order import SymbolOrder
 from omega_core.coding.tables import Integers, Symbols, index_type
 
 FIRST_BITS, FIRST_PARTS, FIRST_BEFORE = 4, 40, 32
-"""Parts of the first score: of 2⁴ units, 32 of them below 0."""
+"""The first score has 40 parts of 2⁴ units, 32 of them below 0."""
 SECOND_BITS, SECOND_PARTS = 5, 25
-"""Parts of the second score, which counts for fresh symbols alone: of 2⁵ units, the middle one around 0."""
+"""The second score, which only fresh symbols use, has 25 parts of 2⁵ units, the middle one around 0."""
 TABLES = FIRST_PARTS * (KINDS - 2 + 2 * SECOND_PARTS)
 _BLOCK = 1 << 16
 """Symbols that are computed at once."""
@@ -43,29 +43,29 @@ Flags = NDArray[np.bool_]
 
 
 def parts_of_tables() -> tuple[Integers, Integers, Integers]:
-    """Return the kind of each table (TABLES,), its part of the first score, and that of the second.
+    """Return the kind of each table (TABLES,), its part of the first score, and its part of the second score.
 
-    Tables of one kind follow each other, in it those of one part of the first score. Kinds of symbols that refine have
-    one table for each of these, and the middle part of the second score.
+    Tables are sorted by kind, then by part of the first score, then by part of the second score. Kinds of symbols that
+    refine have one table for each part of the first score, with the middle part of the second score.
     """
     kinds = np.arange(KINDS)
     sides = np.where((kinds == ZERO_KIND) | (kinds == ROOT_KIND), SECOND_PARTS, 1)
     kind = np.repeat(kinds, FIRST_PARTS * sides)
-    place = np.arange(TABLES) - (np.cumsum(FIRST_PARTS * sides) - FIRST_PARTS * sides)[kind]
-    second = np.where(sides[kind] > 1, place % sides[kind], SECOND_PARTS // 2)
-    return kind, place // sides[kind], second
+    index = np.arange(TABLES) - (np.cumsum(FIRST_PARTS * sides) - FIRST_PARTS * sides)[kind]
+    second = np.where(sides[kind] > 1, index % sides[kind], SECOND_PARTS // 2)
+    return kind, index // sides[kind], second
 
 
 class NetArithmetic:
-    """Chooses tables by a net, and the order of symbols by these.
+    """Selects the tables of symbols by a net, and orders symbols by their tables.
 
-    net: its integers.
-    order: of the symbols: one that passes `SymbolOrder.check` for this net.
+    net: the integers of the net.
+    order: the order of the symbols, which has to pass `SymbolOrder.check` for this net.
 
-    A symbol refines a number if the level of its parent is not 0; other symbols are fresh. Those that refine take about
-    a bit each and reduce the error less than most fresh ones of the same step size. So they wait, with the tables that
-    the net chose, as long as those of a child allow (as in the passes of JPEG 2000: Taubman 2000, "High Performance
-    Scalable Image Compression with EBCOT", IEEE Transactions on Image Processing).
+    A symbol refines a number if the level of its parent is not 0; other symbols are fresh. Symbols that refine take
+    about a bit each and reduce the error less than most fresh ones of the same step size. So they wait, with the tables
+    that the net selected, and are coded before the tables of a child depend on them (as in the passes of JPEG 2000:
+    Taubman 2000, "High Performance Scalable Image Compression with EBCOT", IEEE Transactions on Image Processing).
     """
 
     def __init__(self, net: IntegerNet, order: SymbolOrder) -> None:
@@ -96,9 +96,9 @@ class NetArithmetic:
     def steps(self, symbols: Symbols) -> Iterator[tuple[Symbols, Symbols]]:
         """Yield the steps of the symbols (C, h, w) of a picture: see `FrozenPrior.steps`.
 
-        A group has two steps: its own fresh symbols at the positions of the first half, and those of the second, with
-        all that refine and are coded with this group. Each is the places of the symbols (N,), of which those with one
-        rank are in the order of groups, halves and places; and the ranks (N,) of their tables.
+        A group has two steps: its own fresh symbols at the positions of the first half; then those of the second half,
+        with all symbols that refine and are coded with this group. A step consists of the indices (N,) of the symbols
+        and the ranks (N,) of their tables. Symbols of one rank are in the order of groups, halves and indices.
         """
         _, height, width = symbols.shape
         halves = _Half(0, height, width), _Half(1, height, width)
@@ -117,10 +117,10 @@ class NetArithmetic:
             for half in halves:
                 fresh = half.of(before) == 0
                 added = None if half is halves[0] else self._second_scores(group, start, end, z, marks, halves)
-                places, ranks = self._chosen(start, half, scores, added, kinds)
-                waiting.put(slice(start, end), places, ranks, fresh)
+                indices, ranks = self._chosen(start, half, scores, added, kinds)
+                waiting.put(slice(start, end), indices, ranks, fresh)
                 at = np.flatnonzero(fresh)
-                step = places.take(at), ranks.take(at)
+                step = indices.take(at), ranks.take(at)
                 yield step if half is halves[0] else waiting.take(group, step)
                 self._mark(marks, half, half.of(symbols[start:end]), fresh)
             total += self._sum_of_marks(self._inputs, start, end, marks)
@@ -128,27 +128,27 @@ class NetArithmetic:
     def _chosen(
         self, start: int, half: _Half, scores: Floats, added: Floats | None, kinds: Small
     ) -> tuple[Symbols, Symbols]:
-        """The places of the symbols of a group at the positions of a half, and the ranks of their tables (n, P).
+        """The indices of the symbols of a group at the positions of a half, and the ranks of their tables (n, P).
 
         start: the first channel of the group.
-        scores: (n, 2, h, w). added: (n, 2, P), to those at these positions; None for nothing.
+        scores: (n, 2, h, w). added: (n, 2, P), added to the scores at these positions; None for nothing.
         kinds: (n, h, w).
         """
         end, positions = start + len(kinds), kinds[0].size
         dtype = index_type(end * positions)
-        places = (np.arange(start, end) * positions).astype(dtype)[:, None] + half.places.astype(dtype)
-        ranks = np.empty(places.shape, self.order.rank_type)
+        indices = (np.arange(start, end) * positions).astype(dtype)[:, None] + half.indices.astype(dtype)
+        ranks = np.empty(indices.shape, self.order.rank_type)
         for some, channels in _blocks(start, end, positions):
             own = half.of(scores[some])
             if added is not None:
                 own += added[some]
             tables = self._tables(half.of(kinds[some]), own[:, 0], own[:, 1])
             ranks[some] = self.order.ranks_of(tables, channels.start)
-        return places, ranks
+        return indices, ranks
 
     @staticmethod
     def _tables(kind: Small, first: Floats, second: Floats) -> Floats:
-        """The tables (n, P), as `parts_of_tables` has them, of symbols of these kinds with these scores.
+        """The tables (n, P), in the order of `parts_of_tables`, of symbols of these kinds with these scores.
 
         The scores are overwritten.
         """
@@ -163,12 +163,12 @@ class NetArithmetic:
         table = kind.astype(np.float32)
         table *= FIRST_PARTS
         table += first
-        # what the tables of fresh symbols are farther apart; by products, as NumPy takes three times as long to choose
+        # fresh symbols have more tables; products, as selecting takes NumPy three times as long
         first *= SECOND_PARTS - 1
         second += first
         second *= (kind == ZERO_KIND) | (kind == ROOT_KIND)
         table += second
-        # the tables for a kind of fresh symbols lie before
+        # the additional tables of ZERO_KIND precede those of later kinds
         np.multiply(kind > ZERO_KIND, np.float32(FIRST_PARTS * (SECOND_PARTS - 1)), out=first)
         table += first
         return table
@@ -177,7 +177,7 @@ class NetArithmetic:
         """Write the levels of the parents of some channels, 0 without a parent.
 
         known: (C, h, w), the levels of the parents of earlier channels.
-        symbols: (C, h, w), of which those of the parents are there.
+        symbols: (C, h, w); those of the parents are known.
         """
         for _, channels in _blocks(start, end, known[0].size):
             parents = self._parents[channels]
@@ -198,7 +198,7 @@ class NetArithmetic:
         return z
 
     def _mixed(self, group: int, layer: int, features: Floats) -> Floats:
-        """A layer of single positions, after which features (P, W) are from 0 to 127."""
+        """Apply a layer to single positions; its features (P, W) are from 0 to 127."""
         return _round_down(product(features, self._mixing[group, layer], self._mixing_bias[group, layer]), 0)
 
     def _convolved(self, group: int, layer: int, features: Floats, size: tuple[int, int]) -> Floats:
@@ -208,9 +208,9 @@ class NetArithmetic:
         return found.reshape(features.shape)
 
     def _mark(self, marks: Small, half: _Half, symbols: Symbols, fresh: Flags) -> None:
-        """Write what symbols (n, P) say to marks (n, 2, h, w) at the positions of a half; 0 if they refine."""
+        """Write the marks of symbols (n, P) to `marks` (n, 2, h, w) at the positions of a half; 0 if they refine."""
         for number, entries in enumerate(self._marks):
-            # symbols that refine may not be there: any number in their place has to do
+            # symbols that refine may not be decoded yet: any number in their place must be accepted
             half.put(marks[:, number], entries.take(symbols, mode="clip") * fresh)
 
     def _sum_of_marks(self, weights: Floats, start: int, end: int, marks: Small) -> Floats:
@@ -220,16 +220,16 @@ class NetArithmetic:
     def _second_scores(
         self, group: int, start: int, end: int, z: Floats, marks: Small, halves: tuple[_Half, _Half]
     ) -> Floats:
-        """What is added to the scores (n, 2, P) at the positions of the second half.
+        """The numbers (n, 2, P) to add to the scores at the positions of the second half.
 
-        marks: (n, 2, h, w) of the first half, which tell it, and 0 in the second.
+        marks: (n, 2, h, w), the marks of the first half, on which the numbers depend, and 0 in the second half.
         """
         (first, second), size = halves, marks.shape[2:]
         own = self._sum_of_marks(self._own, start, end, first.of(marks))
         own *= self._own_factors[group]
         own += 0.5
         told = np.zeros_like(z)
-        told[first.places] = _round_down(own, -LARGEST)
+        told[first.indices] = _round_down(own, -LARGEST)
         added = second.rows(self._convolved(group, 2, told, size))
         np.floor(added, out=added)
         added += second.rows(z)
@@ -244,16 +244,16 @@ class NetArithmetic:
         return scores
 
     def _scores(self, which: int, start: int, end: int, z: Floats) -> Floats:
-        """The scores (n, 2, P) of some channels from features (P, W) alone; which: of the two layers."""
+        """The scores (n, 2, P) of some channels from features (P, W) alone; which: 0 or 1, the layer."""
         weights, bias = (each[2 * start : 2 * end] for each in self._outputs[which])
         summed = product(weights, z.T, bias)
         np.floor(summed, out=summed)
         return summed.reshape(end - start, 2, -1)
 
     def _add_local(self, scores: Floats, start: int, before: Small, kinds: Small) -> None:
-        """Add to the scores (n, 2, h, w) of both halves what follows from levels (n, h, w) of parents.
+        """Add the terms that depend on the levels (n, h, w) of parents to the scores (n, 2, h, w) of both halves.
 
-        start: the first of the channels. Sums over neighbors of levels, up to ±6, are below 2⁷.
+        start: the first of the channels. Sums of levels, up to ±6, over neighbors are below 2⁷.
         """
         for some, channels in _blocks(start, start + len(before), before[0].size):
             level = np.empty((some.stop - some.start, 2, *before.shape[1:]), np.int8)
@@ -272,19 +272,19 @@ class _Half:
     """The positions of one half of a checkerboard of h × w, row after row.
 
     number: 0 for the half of the first position, 1 for the other.
-    places: (P,), their indices.
+    indices: (P,), their indices.
     """
 
     def __init__(self, number: int, height: int, width: int) -> None:
-        self.places = np.flatnonzero(np.indices((height, width)).sum(0) % 2 == number)
-        # of rows of even length, it is every second one: slices are several times as fast as indices
+        self.indices = np.flatnonzero(np.indices((height, width)).sum(0) % 2 == number)
+        # in rows of even length, it is every second position: slices are several times as fast as indices
         self._even, self._odd = slice(number, None, 2), slice(1 - number, None, 2)
         self._sliced = width % 2 == 0
 
     def of(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return the numbers (…, P) at these positions, of numbers (…, h, w)."""
         if not self._sliced:
-            return x.reshape(*x.shape[:-2], -1).take(self.places, axis=-1)
+            return x.reshape(*x.shape[:-2], -1).take(self.indices, axis=-1)
         found = np.empty((*x.shape[:-1], x.shape[-1] // 2), x.dtype)
         found[..., 0::2, :] = x[..., 0::2, self._even]
         found[..., 1::2, :] = x[..., 1::2, self._odd]
@@ -292,14 +292,14 @@ class _Half:
 
     def rows(self, x: Floats) -> Floats:
         """Return the rows (P, W) at these positions, of features (h·w, W)."""
-        found: Floats = x.take(self.places, axis=0)
+        found: Floats = x.take(self.indices, axis=0)
         return found
 
     def put(self, x: NDArray[Any], values: NDArray[Any]) -> None:
         """Write numbers (n, P) at these positions of numbers (n, h, w)."""
         _, height, width = x.shape
         if not self._sliced:
-            x[:, self.places // width, self.places % width] = values
+            x[:, self.indices // width, self.indices % width] = values
             return
         rows = values.reshape(len(x), height, width // 2)
         x[:, 0::2, self._even] = rows[:, 0::2]
@@ -307,36 +307,36 @@ class _Half:
 
 
 class _Waiting:
-    """Symbols that refine, and wait with their ranks until they are coded.
+    """Symbols that refine, with their ranks, until they are coded.
 
-    latest: (C,), the group with which those of each channel are.
-    groups: G.
+    latest: (C,), the group with which the symbols of each channel are coded.
+    groups: G, the number of groups.
     """
 
     def __init__(self, latest: Integers, groups: int) -> None:
         self._latest = latest.astype(index_type(groups))
         self._parts: list[list[tuple[Symbols, Symbols]]] = [[] for _ in range(groups)]
 
-    def put(self, channels: slice, places: Symbols, ranks: Symbols, fresh: Flags) -> None:
-        """Let the symbols of some channels wait that are not fresh. places, ranks, fresh: (n, P)."""
-        others = np.flatnonzero(~fresh)  # by indices, as NumPy takes twice as long with flags
+    def put(self, channels: slice, indices: Symbols, ranks: Symbols, fresh: Flags) -> None:
+        """Store those symbols of some channels that are not fresh. indices, ranks, fresh: (n, P)."""
+        others = np.flatnonzero(~fresh)  # indices, as flags take NumPy twice as long
         latest = self._latest[channels]
         moments = latest[others // fresh.shape[1]]
         for moment in np.unique(latest):
             some = others[moments == moment]
-            self._parts[moment].append((places.take(some), ranks.take(some)))
+            self._parts[moment].append((indices.take(some), ranks.take(some)))
 
     def take(self, group: int, step: tuple[Symbols, Symbols]) -> tuple[Symbols, Symbols]:
-        """Return the places and ranks of the symbols that wait for a group, and of others, and forget the former."""
+        """Return the indices and ranks of the symbols that wait for a group, followed by `step`, and forget them."""
         parts, self._parts[group] = self._parts[group], []
-        places, ranks = (np.concatenate(each) for each in zip(*parts, step, strict=True))
-        return places, ranks
+        indices, ranks = (np.concatenate(each) for each in zip(*parts, step, strict=True))
+        return indices, ranks
 
 
 def _blocks(start: int, end: int, positions: int) -> Iterator[tuple[slice, slice]]:
-    """Divide the channels from `start` to `end` into ranges whose numbers fit the cache.
+    """Divide the channels from `start` to `end` into ranges whose numbers fit the cache of the CPU.
 
-    Yields each twice: as a range of these channels, and of all.
+    Yields each range twice: relative to `start`, and among all channels.
     """
     at_once = max(1, _BLOCK // max(1, positions))
     for first in range(start, end, at_once):
@@ -349,6 +349,6 @@ def _floats(array: NDArray[Any]) -> Floats:
 
 
 def _round_down(summed: Floats, least: int) -> Floats:
-    """Round sums down and clip them to [least, 127], in place."""
+    """Round sums down and clip them to [least, 127], in index."""
     np.floor(summed, out=summed)
     return np.clip(summed, least, LARGEST, out=summed)

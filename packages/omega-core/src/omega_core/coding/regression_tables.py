@@ -1,4 +1,4 @@
-"""The frozen prior `regression`: tables that scores choose, as FORMAT.md specifies them under "Contexts"."""
+"""The frozen prior `regression`: tables that scores select, as FORMAT.md specifies them under "Contexts"."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 from omega_core.coding.neighbors import around_sum_with_edge, beside_sum
 from omega_core.coding.tables import Arrays, FrozenPrior, FrozenTables, Integers, Step, Symbols, stored_integers
 
-_SIZES = 4  # of latents, for which arrays are kept: whoever sends files chooses sizes
+_SIZES = 4  # maximum number of latent sizes whose arrays are cached: files may have any sizes
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What tells contexts: M scores for the positions of C channels in two stages, and where they divide.
+    """The scores that determine contexts: M scores for the positions of C channels in two stages, and their thresholds.
 
-    The stages are the halves of a checkerboard, that of the first position first.
+    The stages are the halves of a checkerboard; the half of the first position comes first.
 
-    marks: (M, C, S), numbers for each symbol of a channel.
-    parents: (C, 2, N), the channels whose marks count in a stage, each an earlier one; −1 for none.
-    weights: (M, C, 2, N, 2), of a parent's mark at the position, and of those around it: 2 for each of the four
-        neighbors and 1 for each on a diagonal, those on the edge standing for what is beyond.
-    own: (M, C), in the second stage, the weight of the channel's own marks at the neighbors: 12 in all, shared by
-        those that there are.
-    thresholds: M times (C, 2, K − 1), rising: a score's part of the context is how many of them it is not below.
+    marks: (M, C, S), a number for each symbol of a channel.
+    parents: (C, 2, N), the earlier channels whose marks are used in a stage; −1 for none.
+    weights: (M, C, 2, N, 2), the weights of a parent's mark at the position, and of its marks around it: twice the four
+        direct neighbors plus once the diagonal ones, with the marks at the edge repeated beyond it.
+    own: (M, C), in the second stage, the weight of 12 times the mean of the channel's own marks at the direct
+        neighbors.
+    thresholds: M times (C, 2, K − 1), rising. A score's part of the context is the number of those that it reaches.
 
-    Raises ValueError if the integers are no such scores, or scores need more than 32 bits.
+    Raises ValueError if the integers are not such scores, or scores need more than 32 bits.
     """
 
     marks: Integers
@@ -47,9 +47,9 @@ class Scores:
         wanted = [(scores, channels, alphabet), (channels, 2, most), (scores, channels, 2, most, 2), (scores, channels)]
         ends = [(each.ndim, *each.shape[:2]) for each in self.thresholds]
         if shapes != wanted or ends != [(3, channels, 2)] * scores:
-            raise ValueError("the shapes of what tells contexts do not fit each other")
+            raise ValueError("the shapes of the arrays of scores do not fit each other")
         if (self.parents < -1).any() or (self.parents >= np.arange(channels)[:, None, None]).any():
-            raise ValueError("the context of a channel can be told by earlier ones only")
+            raise ValueError("the context of a channel can depend only on earlier channels")
         if any((np.diff(each) < 0).any() for each in self.thresholds):
             raise ValueError("thresholds have to rise")
         numbers = (self.marks, self.weights, self.own, *self.thresholds)
@@ -61,19 +61,19 @@ class Scores:
 
     @property
     def contexts(self) -> int:
-        """Their number for a position."""
+        """The number of contexts of a position."""
         return int(np.prod([each.shape[2] + 1 for each in self.thresholds]))
 
     def of(self, channel: int, stage: int, symbols: Symbols) -> NDArray[np.int32]:
         """The scores (M, B, P) of the positions of a stage of a channel.
 
-        symbols: (B, c, h, w), all earlier channels and, in the second stage, what the first one has of this.
+        symbols: (B, c, h, w), of all earlier channels and, in the second stage, of the first stage of this channel.
         """
         parents, numbers, firsts = self._numbers(channel, stage)
         batch, _, height, width = symbols.shape
         there = (symbols[:, parents] + firsts).reshape(batch, len(parents), height * width)
-        # (B, h·w, 2·M), what parents come to there, and what they come to for those around
-        summed = numbers.take(there, axis=0, mode="clip").sum(axis=1, dtype=np.int32)  # clips nothing, but is quick
+        # (B, h·w, 2·M), the sums over parents for the position, and for the positions around it
+        summed = numbers.take(there, axis=0, mode="clip").sum(axis=1, dtype=np.int32)  # clips nothing, but is fast
         each = summed.reshape(batch, height, width, 2, -1).transpose(3, 4, 0, 1, 2)
         here, around = np.ascontiguousarray(each)
         scores = here + around_sum_with_edge(around)
@@ -84,7 +84,7 @@ class Scores:
         return found
 
     def _numbers(self, channel: int, stage: int) -> tuple[Integers, NDArray[np.int32], Integers]:
-        """The parents (N,); for all their symbols (N·S, 2·M) the marks times weights; where those of each begin."""
+        """The parents (N,); marks times weights for all their symbols (N·S, 2·M); the first row of each parent."""
         if (channel, stage) not in self._known_numbers:
             parents = self.parents[channel, stage]
             there = parents >= 0
@@ -99,7 +99,7 @@ class Scores:
         return {}
 
     def context(self, channel: int, stage: int, symbols: Symbols) -> Integers:
-        """The contexts (B, P) of the positions of a stage of a channel, of symbols as `of` has them."""
+        """The contexts (B, P) of the positions of a stage of a channel; symbols: as for `of`."""
         found = np.zeros((len(symbols), len(halves(symbols.shape[2:])[stage])), np.int64)
         for score, thresholds in zip(self.of(channel, stage, symbols), self.thresholds, strict=True):
             found *= thresholds.shape[2] + 1
@@ -115,7 +115,7 @@ def halves(size: tuple[int, ...]) -> tuple[Integers, Integers]:
 
 
 def beside_shares(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return the sum of the four neighbors (…, h, w), times 12 over how many of them there are."""
+    """Return 12 times the mean of the direct neighbors (…, h, w) that exist."""
     total: NDArray[Any] = beside_sum(numbers) * _shares(numbers.shape[-2:]).astype(numbers.dtype)
     return total
 
@@ -128,12 +128,12 @@ def _shares(size: tuple[int, ...]) -> Integers:
 
 @dataclass(frozen=True)
 class RegressionTables(FrozenPrior):
-    """A frozen prior whose tables depend on channel and stage, for a fixed latent size on the position, and on context.
+    """A frozen prior whose tables depend on channel, stage and context, and for a fixed latent size on the position.
 
     cumulative: (T, S+1), as in `Tables`.
-    rows: (C, 1), (C, 2) or (C, h·w), for each stage or each position: the row for context 0, after which those of the
-        others come.
-    scores: what tells the context.
+    rows: (C, 1), (C, 2) or (C, h·w), for each stage or each position: the row for context 0. The rows for the other
+        contexts follow it.
+    scores: the scores that determine the context.
 
     Raises ValueError if the integers are not such tables.
     """
@@ -158,17 +158,17 @@ class RegressionTables(FrozenPrior):
                 f"the tables are for {len(self.rows)} channels and {self.rows.shape[1]} positions a channel, the"
                 f" symbols have {channels} and {positions}"
             )
-        for channel, (stage, places) in product(range(channels), enumerate(halves(tuple(size)))):
-            columns = {1: np.zeros(1, np.int64), 2: np.array([stage])}.get(self.rows.shape[1], places)
+        for channel, (stage, indices) in product(range(channels), enumerate(halves(tuple(size)))):
+            columns = {1: np.zeros(1, np.int64), 2: np.array([stage])}.get(self.rows.shape[1], indices)
             context = self.scores.context(channel, stage, symbols[None, : channel + stage])[0]
-            yield Step(channel * positions + places, self.rows[channel, columns] + context)
+            yield Step(channel * positions + indices, self.rows[channel, columns] + context)
 
     def arrays(self) -> Arrays:
-        """What a model file keeps of it."""
+        """Return the arrays that a model file stores, by name."""
         scores = self.scores
         thresholds = {f"thresholds.{number}": each for number, each in enumerate(scores.thresholds)}
         return {
-            "cumulative": self.cumulative.astype(np.uint16),  # in which 2¹⁶ is 0: there are many of them
+            "cumulative": self.cumulative.astype(np.uint16),  # with 0 for 2¹⁶, as there are many
             "rows": self.rows.astype(np.int32),
             "marks": scores.marks.astype(np.int32),
             "parents": scores.parents.astype(np.int32),
@@ -179,7 +179,7 @@ class RegressionTables(FrozenPrior):
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> RegressionTables:
-        """The inverse of `arrays`. Raises ValueError or KeyError if they are no such tables."""
+        """The inverse of `arrays`. Raises ValueError or KeyError if they are not such tables."""
         numbers = stored_integers(arrays, "cumulative")
         thresholds = tuple(numbers[f"thresholds.{m}"] for m in range(len(numbers["marks"])))
         scores = Scores(numbers["marks"], numbers["parents"], numbers["weights"], numbers["own"], thresholds)

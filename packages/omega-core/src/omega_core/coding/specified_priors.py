@@ -1,4 +1,4 @@
-"""The frozen priors that FORMAT.md specifies, by their arrays: they need no plugin."""
+"""The frozen priors that FORMAT.md specifies, made from their arrays; they need no plugin."""
 
 from omega_core.coding.context_tables import ContextTables
 from omega_core.coding.regression_tables import RegressionTables
@@ -8,7 +8,7 @@ SPECIFIED = (NoPrior, FrozenTables, RegressionTables, ContextTables)
 
 
 def specified_prior(arrays: Arrays) -> FrozenPrior:
-    """Return the frozen prior with some arrays of a model file, of which those names tell which one it is.
+    """Return the frozen prior with these arrays of a model file; their names determine its class.
 
     Raises ValueError or KeyError if they are not the arrays of such a prior.
     """

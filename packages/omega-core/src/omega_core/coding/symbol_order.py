@@ -1,4 +1,4 @@
-"""When each symbol is coded, where a net chooses tables: what reduces the error most for its bits comes first."""
+"""The order of symbols if a net selects tables: symbols that reduce the error most for their bits come first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from omega_core.coding.integer_net import IntegerNet, small
 from omega_core.coding.tables import Arrays, Integers, Symbols, index_type
 
-_MOST_RANKS = 1 << 24  # indices of all are numbers that float32 holds
+_MOST_RANKS = 1 << 24  # float32 holds all indices of ranks
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class SymbolOrder:
     """The order of the symbols of a picture. C channels in G groups, T tables.
 
     classes: (C,), the class of each channel, from 0 to K − 1.
-    ranks: (K, T), a permutation of 0 to K·T − 1: the rank of each table in a channel of each class. Symbols that are
-        coded at once are in the order of their ranks.
-    latest: (C,), the group with which the symbols of a channel that refine are coded: its own or a later one, and an
-        earlier one than that of a child, whose tables depend on them.
+    ranks: (K, T), a permutation of 0 to K·T − 1: the rank of each table in a channel of each class. Symbols of
+        one step are in the order of their ranks.
+    latest: (C,), the group with which the symbols of a channel that refine are coded: the group of the channel or a
+        later one, but before the group of a child, whose tables depend on them.
 
     Raises ValueError for arrays that do not fit each other.
     """
@@ -34,7 +34,7 @@ class SymbolOrder:
 
     def __post_init__(self) -> None:
         if self.ranks.ndim != 2 or not np.array_equal(np.sort(self.ranks.reshape(-1)), np.arange(self.ranks.size)):
-            raise ValueError("the ranks of tables are no permutation (K, T)")
+            raise ValueError("the ranks of tables are not a permutation (K, T)")
         if self.ranks.size > _MOST_RANKS:
             raise ValueError(f"there are at most {_MOST_RANKS} ranks, not {self.ranks.size}")
         if self.classes.shape != self.latest.shape or self.classes.ndim != 1:
@@ -43,10 +43,10 @@ class SymbolOrder:
             raise ValueError(f"the classes of channels are not from 0 to {len(self.ranks) - 1}")
 
     def check(self, net: IntegerNet, tables: int) -> None:
-        """Raise ValueError if this is no order of the symbols of a net. tables: T."""
+        """Raise ValueError if this is not an order of the symbols of a net. tables: T."""
         groups, sizes = len(net.bias), np.diff(net.bounds)
         if self.ranks.shape[1] != tables or self.latest.shape != (net.channels,):
-            raise ValueError(f"the order is none of {net.channels} channels with {tables} tables")
+            raise ValueError(f"the order is not one of {net.channels} channels with {tables} tables")
         own = np.repeat(np.arange(groups), sizes)
         if (self.latest < own).any() or (self.latest >= groups).any():
             raise ValueError("the symbols of a channel are coded with its group or a later one")
@@ -60,7 +60,7 @@ class SymbolOrder:
         return found
 
     def ranks_of(self, tables: NDArray[Any], start: int) -> Symbols:
-        """The ranks of tables (n, P) of the channels from `start` on, in the shortest type: large pictures have many.
+        """Return the ranks of tables (n, P) of the channels from `start`, in the shortest type, as there may be many.
 
         tables: float32 or integers; they are overwritten.
         """

@@ -26,11 +26,11 @@ Symbols = NDArray[np.signedinteger[Any] | np.unsignedinteger[Any]]
 Arrays = dict[str, NDArray[Any]]
 """The arrays of a model file, or of a part of it, by name."""
 MISSING = -1
-"""What stands for a symbol that a truncated file lacks."""
+"""The value of a symbol that a truncated file lacks."""
 
 
 def symbol_type(alphabet: int) -> type[np.int16 | np.int64]:
-    """Return the type in which a codec keeps symbols, of which large pictures have many. alphabet: S."""
+    """Return the type in which a codec stores symbols, of which large pictures have many. alphabet: S."""
     return np.int16 if alphabet <= MAX_ALPHABET else np.int64
 
 
@@ -39,7 +39,7 @@ def index_type(count: int) -> type[np.uint16 | np.int32 | np.int64]:
     return np.uint16 if count <= 1 << 16 else np.int32 if count <= 1 << 31 else np.int64
 
 
-_AT_ONCE = 1 << 18  # symbols
+_AT_ONCE = 1 << 18  # symbols that are processed at once
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Tables:
         probabilities (`identity`).
     rows: (N,), integers: the row of `cumulative` for each symbol.
     alphabet: S, the number of different symbols.
-    cache: what coders compute from `cumulative` and keep, each by its name, and "bits"; shared by all `Tables` of a
-        prior.
+    cache: values that coders compute from `cumulative`, by the name of the coder, and "bits"; shared by all `Tables` of
+        a prior.
     """
 
     cumulative: Integers | None
@@ -72,7 +72,7 @@ class Tables:
 
     @property
     def runs(self) -> tuple[Integers, Integers]:
-        """Where runs of symbols with one table begin and where the last one ends, (R + 1,), and their rows (R,)."""
+        """The starts of runs of symbols with one table, and the end of the last run, (R + 1,); their rows (R,)."""
         changes = np.flatnonzero(self.rows[1:] != self.rows[:-1]) + 1
         starts = np.concatenate([np.zeros(min(1, self.size), np.int64), changes])
         return np.append(starts, self.size), self.rows[starts].astype(np.int64)
@@ -85,7 +85,7 @@ class Tables:
         if of_tables is None:
             of_tables = self.cache["bits"] = PRECISION - np.log2(np.diff(self.cumulative))
         bits = np.empty(self.size)
-        for first in range(0, self.size, _AT_ONCE):  # indices are of 64 bits: at once, they would take most memory
+        for first in range(0, self.size, _AT_ONCE):  # indices of 64 bits would take much memory at once
             part = slice(first, first + _AT_ONCE)
             bits[part] = of_tables[self.rows[part], symbols[part]]
         return bits
@@ -135,11 +135,11 @@ def cumulative_counts(probabilities: NDArray[np.float64]) -> Integers:
 class Step:
     """Symbols of one picture whose tables are known at once.
 
-    places: (N,), their indices among the symbols (C, h, w) of the picture, flattened.
+    indices: (N,), their indices among the symbols (C, h, w) of the picture, flattened.
     rows: (N,), the row of `FrozenPrior.cumulative` for each.
     """
 
-    places: Symbols
+    indices: Symbols
     rows: Symbols
 
 
@@ -149,8 +149,8 @@ class FrozenPrior(Protocol):
     cumulative: Integers | None
     """(T, S+1), the tables of all symbols, as in `Tables`; None for symbols without probabilities."""
     coding_memory: int = 4 * 8
-    """The most bytes that decoding takes for each symbol of a picture, beside those of the symbol itself: as the coder
-    returns it, its place and row, and where runs begin, which one step may have for all symbols."""
+    """Maximum number of bytes that decoding takes for each symbol of a picture, besides the symbol itself: the symbol
+    as the coder returns it, its index, its row and the start of its run, as one step may have all symbols."""
 
     @cached_property
     def cache(self) -> dict[str, Any]:
@@ -165,11 +165,11 @@ class FrozenPrior(Protocol):
     def steps(self, symbols: Symbols) -> Iterator[Step]:
         """Yield the steps in which the symbols of a picture are coded; each symbol is in one of them.
 
-        symbols: (C, h, w), integers of any type that holds −1 and S. Those of the steps so far are there when the next
-            step is asked for; all others are undefined.
+        symbols: (C, h, w), integers of any type that holds −1 and S. The symbols of the steps so far are known when the
+            next step is requested; all others are undefined.
 
-        There are as many steps for all sizes of latents; some may be empty. Within a step, symbols are coded in the
-        order of their rows: what is coded first should have the first rows (`omega_core.coding.order`).
+        The number of steps is the same for all sizes of latents; steps may be empty. Within a step, symbols are coded
+        in the order of their rows, so symbols to code first should have the first rows (`omega_core.coding.order`).
 
         Raises ValueError for symbols of another shape than the prior is for.
         """
@@ -200,7 +200,7 @@ class FrozenTables(FrozenPrior):
             raise ValueError(f"rows point outside the {len(self.cumulative)} tables")
 
     def steps(self, symbols: Symbols) -> Iterator[Step]:
-        """Yield one step if the rows of every channel come after those of the channel before, else one a channel."""
+        """Yield one step if the rows of every channel come after those of the channel before, else one per channel."""
         channels, positions = len(symbols), symbols[0].size
         if channels != len(self.rows) or self.rows.shape[1] not in (1, positions):
             raise ValueError(
@@ -236,9 +236,9 @@ class FrozenTables(FrozenPrior):
 
 
 def stored_integers(arrays: Arrays, tables: str) -> dict[str, Integers]:
-    """Return the arrays of a frozen prior in a model file in 64 bits.
+    """Return the arrays of a frozen prior in a model file, converted to 64 bits.
 
-    tables: the name of those that are as in `Tables`; in 16 bits, they have 0 for 2¹⁶.
+    tables: the name of the array that is as `Tables.cumulative`; in 16 bits, it has 0 for 2¹⁶.
 
     Raises ValueError for arrays that are not integers or have no axis, KeyError without tables.
     """

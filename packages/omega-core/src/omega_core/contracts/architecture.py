@@ -28,9 +28,9 @@ class Architecture(nn.Module, ABC):
     """The type in which the transforms of a trained model compute. In float64, every machine and every number of
     threads gives the same pixels: differences in the last bit are too small to change the rounded values."""
     quick_precision: torch.dtype | None = None
-    """A shorter type in which the transforms of a trained model may multiply, by autocast, on processors that are
-    quicker with it: if decoded pixels then differ by one level at most, and the few symbols that differ cost nothing.
-    What has to be exact, they exclude themselves."""
+    """A shorter type in which the transforms of a trained model may multiply, by autocast, on devices that are faster
+    with it. Decoded pixels may then differ by one level at most, and the few symbols that differ must not cost bits.
+    Transforms have to exclude exact computations from autocast."""
 
     @abstractmethod
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
@@ -58,7 +58,7 @@ class Architecture(nn.Module, ABC):
         return cast(Any, self.synthesis)(latent, height, width, fineness)
 
     def normalize(self, image: Tensor) -> Tensor:
-        """Scale an image (B, colors, H, W) from [0, 1] to the values whose MSE is the distortion; unchanged here."""
+        """Scale an image (B, colors, H, W) from [0, 1] to the values whose MSE is the distortion; the identity here."""
         return image
 
 
@@ -87,7 +87,7 @@ class LocalArchitecture(Architecture):
     stride: int
     """The side, in pixels, of the block of one latent position."""
     smallest: int = 1
-    """The least height and width of a latent, in positions."""
+    """The minimum height and width of a latent, in positions."""
     analysis_halo: int
     refine_halo: int = 0
     render_halo: int

@@ -1,4 +1,4 @@
-"""Codecs to compare with: pixels to files and back, at several settings of their own."""
+"""Baseline codecs: they turn pixels into files and back, at several settings of their own."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 
 
 class Codec(ABC):
-    """A codec that `omega evaluate --against` measures beside models, such as JPEG.
+    """A codec, such as JPEG, that `omega evaluate --against` compares with models.
 
-    Made as `Class(**options)`. What it cannot do on this machine, such as without a library, it says when it is made.
+    Made as `Class(**options)`. The constructor raises an error if the codec cannot work on this machine, for example
+    because a library is missing.
     """
 
     settings: Sequence[int]
     """The settings at which it is measured, such as qualities."""
 
     cacheable: bool = False
-    """Whether files, and what is decoded from them, depend only on the pixels, the setting, and what `describe` tells,
-    such as the version of a library. Then `omega evaluate` encodes a picture once, and finds the measurements in its
-    cache the next time."""
+    """Whether files and decoded pixels depend only on the pixels, the setting and the result of `describe`, such as the
+    version of a library. Then `omega evaluate` encodes a picture once, and later takes measurements from its cache."""
 
     @abstractmethod
     def encode(self, pixels: NDArray[np.uint8], setting: int) -> bytes:
-        """Encode a picture to a file: all that a decoder needs, and what it would weigh on a disk.
+        """Encode a picture to a file with all that a decoder needs, as large as it would be on a disk.
 
         pixels: (1 or 3, H, W), uint8.
         setting: one of `settings`.
@@ -35,13 +35,13 @@ class Codec(ABC):
     def decode(self, data: bytes, colors: int) -> NDArray[np.uint8]:
         """Decode a file to pixels (colors, H, W), uint8.
 
-        data: made by `encode`, of this instance or another with the same options.
-        colors: 1 or 3, those of the picture that was encoded.
+        data: a file from `encode` of this instance or another one with the same options.
+        colors: 1 or 3, as in the picture that was encoded.
         """
 
     @abstractmethod
     def describe(self) -> str:
-        """Return in one line which library, of which version, encodes with which options.
+        """Return one line with the library that encodes, its version and its options.
 
-        Reports show it, and the cache of measurements tells codecs apart by it.
+        Reports contain it, and the cache of measurements distinguishes codecs by it.
         """

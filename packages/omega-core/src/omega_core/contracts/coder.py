@@ -20,10 +20,10 @@ class Decoder(ABC):
     def decode(self, tables: Tables) -> Integers:
         """Decode the next symbols: flat, int64, in the order of `tables`.
 
-        tables: of the symbols to decode; after fewer were returned, of those that were not.
+        tables: the tables of the symbols to decode. If fewer symbols were returned before, it begins with the others.
 
         Returns as many of the `tables.size` symbols as the bytes so far determine, whatever bytes follow them. If the
-        stream is complete, these are all that it holds.
+        stream is complete, these are all of its symbols.
 
         Raises CoderError if the bytes cannot be decoded.
         """
@@ -37,15 +37,15 @@ class Decoder(ABC):
 
 
 class Coder(ABC):
-    """Codes integers with tables: without loss, or with a CoderError that says why not.
+    """Codes integers with tables, without loss. Raises CoderError if it cannot.
 
-    Made as `Class()`: a file names its coder and nothing more.
+    Made as `Class()`, as a file contains only the name of its coder.
     """
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         if "encode" in vars(cls) and "encode_start" not in vars(cls):
-            cls.encode_start = Coder.encode_start  # type: ignore[method-assign] # an inherited one is of other streams
+            cls.encode_start = Coder.encode_start  # type: ignore[method-assign] # an inherited one writes other streams
 
     @abstractmethod
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
@@ -55,8 +55,8 @@ class Coder(ABC):
         tables: the probabilities of the symbols.
         ends: rising numbers of symbols; the first may be 0, the last is `tables.size`.
 
-        Of the result (data, lengths), the first `lengths[i]` bytes of data are the fewest that determine the first
-        `ends[i]` symbols; the last length is that of data. A code of whole bits, most significant bit first, needs
+        Returns (data, lengths). The first `lengths[i]` bytes of data are the fewest that determine the first `ends[i]`
+        symbols; the last length is that of data. A code of whole bits, most significant bit first, needs
         ⌈bits of the first `ends[i]` symbols / 8⌉ bytes.
 
         Raises CoderError for symbols that do not fit the tables.
@@ -65,14 +65,14 @@ class Coder(ABC):
     def encode_start(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """Encode the first symbols of a stream of which more may follow.
 
-        Optional: without it, files of low rates take as long as whole ones, as `encode` codes all symbols for them. A
+        Optional: without it, files of low rates take as long as whole files, as `encode` codes all symbols for them. A
         class that overrides `encode` does not inherit it.
 
         The arguments are those of `encode`.
 
-        Of the result (data, lengths), data is what all streams have in common whose symbols begin with these; at most
-        64 bytes less. The first `lengths[i]` bytes of it are the fewest that determine the first `ends[i]` symbols.
-        There are fewer lengths than ends: those that are longer than data are missing.
+        Returns (data, lengths). All streams whose symbols begin with these begin with data; data may lack up to 64 of
+        their common bytes. The first `lengths[i]` bytes of data are the fewest that determine the first `ends[i]`
+        symbols. Lengths beyond the end of data are left out.
 
         Raises CoderError as `encode` does.
         """

@@ -15,13 +15,13 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def load(self, index: int, seed: int) -> NDArray[np.uint8]:
-        """Return picture `index` as (colors, H, W), uint8; random crops and the like depend on `seed` only."""
+        """Return picture `index` as (colors, H, W), uint8. Random crops and other changes depend only on `seed`."""
 
 
 class Dataset(ABC):
     """A data set, split for training. Made as `Class(data=folder or None, seed=…, **options)`.
 
-    Raises DataError if the pictures are not there or damaged.
+    Raises DataError if pictures are missing or damaged.
     """
 
     train: Images
@@ -31,7 +31,7 @@ class Dataset(ABC):
     several_folders: bool = False
     """Whether `data` may also be a mapping of several folders to their relative shares of `train`."""
     takes_urls: bool = False
-    """Whether `data` may also be a URL, a string with `://`, and folders of a mapping URLs."""
+    """Whether `data` may also be a URL (a string with `://`), and the folders of a mapping URLs."""
 
     @abstractmethod
     def __init__(self, *, data: Path | None, seed: int) -> None: ...

@@ -1,4 +1,4 @@
-"""Priors: the probabilities of symbols, learned in training and integers afterwards."""
+"""Priors: the probabilities of symbols, learned in training and converted to integers afterwards."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Prior(nn.Module, ABC):
     """Whether it learns from `observe`; training then passes it the whole training set once more at the end."""
 
     conditional: bool = False
-    """Whether its frozen tables depend on earlier symbols, which then cost less on average than `code_lengths`."""
+    """Whether its frozen tables depend on earlier symbols; symbols then cost less on average than `code_lengths`."""
 
     relaxation: nn.Module | None
     """The parameters that only the relaxed phase trains, and that a search for better symbols uses; None for priors
@@ -47,7 +47,7 @@ class Prior(nn.Module, ABC):
     def channel_bits(self, symbols: Tensor) -> Tensor:
         """Return the bits (B, C) of each channel of symbols (B, C, h, w); those of `code_lengths`, unless overridden.
 
-        A prior that depends on other symbols learns from their gradient in the decoder and the prior phase.
+        A prior that depends on other symbols learns from the gradient of the bits in the decoder and the prior phase.
         """
         lengths_CTS = self.code_lengths(symbols.shape[2], symbols.shape[3])
         flat_CPB = symbols.flatten(2).permute(1, 2, 0)
@@ -55,33 +55,33 @@ class Prior(nn.Module, ABC):
         return lengths_CPB.sum(dim=1).T
 
     def coding_order(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the bits (B, C, h, w) of symbols, and the place of each in the order of coding.
+        """Return the bits (B, C, h, w) of symbols, and the index of each in the order of coding.
 
         symbols: (B, C, h, w), int64.
 
-        Places are from 0 to C·h·w − 1, int64. Unless overridden, one channel is coded after the other, and every symbol
-        of a channel costs as much. In the decoder phase of training, the synthesis learns from the first symbols.
+        Indices are from 0 to C·h·w − 1, int64. Unless overridden, one channel is coded after the other, and all symbols
+        of a channel have the same bits. In the decoder phase of training, the synthesis learns from the first symbols.
         """
         _, channels, height, width = symbols.shape
         bits = self.channel_bits(symbols) / (height * width)
-        places = torch.arange(channels * height * width, device=symbols.device).view(channels, height, width)
-        return bits[:, :, None, None].expand(symbols.shape), places.expand(symbols.shape)
+        indices = torch.arange(channels * height * width, device=symbols.device).view(channels, height, width)
+        return bits[:, :, None, None].expand(symbols.shape), indices.expand(symbols.shape)
 
     def follow(self, refinement: "Refinement") -> None:
-        """Take note of how symbols refine each other: when the codec is made, and when its channels are in order.
+        """Set how symbols refine each other. Called when the codec is made, and when its channels have been ordered.
 
         Does nothing unless overridden.
         """
 
     @property
     def knows_channels(self) -> bool:
-        """Whether it has learned about the channels in their order; fitting the quantizer then leaves them in it."""
+        """True if it has learned parameters per channel, so that channels must not be reordered."""
         return False
 
     def begin_with(self, frozen: FrozenPrior) -> bool:
-        """Begin training where that of a frozen prior ended, and return whether this is done; False unless overridden.
+        """Begin training from a frozen prior, and return whether this has been done; False unless overridden.
 
-        frozen: of a prior of this class, for as many channels and symbols. What it lacks stays as it is here.
+        frozen: a frozen prior of this class, with as many channels and symbols. What it lacks stays unchanged.
         """
         return False
 
@@ -110,7 +110,7 @@ class Prior(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__name__} has no density of latents")
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
-        """Learn from the symbols (B, C, h, w) of a training batch, of which the first kept (B,) channels count."""
+        """Learn from the first `kept` (B,) channels of each sample of a training batch of symbols (B, C, h, w)."""
 
     def recount(self) -> None:
         """Forget all observed symbols; `observe` is about to get the whole training set, each picture once."""
@@ -125,7 +125,7 @@ class Prior(nn.Module, ABC):
 
     @classmethod
     def thaw(cls, arrays: dict[str, NDArray[Any]]) -> FrozenPrior:
-        """Return a frozen prior from its arrays in a model file, by name: unless overridden, one that FORMAT.md has.
+        """Return a frozen prior from its arrays in a model file, by name. Unless overridden, it is one of FORMAT.md.
 
         Raises ValueError or KeyError if the arrays are not those of such a prior.
         """

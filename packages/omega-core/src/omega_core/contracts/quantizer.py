@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Refinement:
-    """How symbols refine each other: what a channel says depends on what its parent, an earlier channel, said there.
+    """How symbols refine each other: a symbol refines the number of its parent, an earlier channel at this position.
 
-    After each symbol, the number that it refines has a level from −31 to 31, which tells its sign and roughly its size.
+    After each symbol, the number that it refines has a level from −31 to 31: its sign and, roughly, its size.
 
     parents: the parent of each of the C channels, or −1 for none.
     levels: (63, S), int64: in row k, the level after symbol s if the level after the symbol of the parent is k − 31; in
@@ -50,7 +50,7 @@ class Quantized:
 
 
 class Quantizer(nn.Module, ABC):
-    """Turns latents into symbols whose channels are in order of importance, and any prefix of these channels back.
+    """Turns latents into symbols with channels in order of importance, and any prefix of the channels into latents.
 
     Made as `Class(latent_channels=D, channels=C, alphabet=S, **options)`.
     """
@@ -93,20 +93,20 @@ class Quantizer(nn.Module, ABC):
     def latent(self, symbols: Tensor) -> Tensor:
         """Dequantize the first n ≤ C channels of symbols, (B, n, h, w), to a latent (B, D, h, w).
 
-        Symbols of −1 are missing, as a truncated file lacks them: the latent is as if their channels ended before them,
-        position by position.
+        Symbols of −1 are missing, because a truncated file lacks them. At each position, the latent is as if the
+        channels ended before the missing symbols.
         """
 
     def cells(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
         """Return the lower and upper ends, (B, D, h, w) each, of the values that known symbols stand for; optional.
 
-        A search for better symbols needs it (`omega_core.codec.symbol_search`): it moves single values of a latent over
-        an end of their cell.
+        The search for better symbols (`omega_core.codec.symbol_search`) needs it to move single values of a latent
+        over an end of their cell.
 
-        symbols: (B, n, h, w), of the first n ≤ C channels; −1 for those that are missing.
+        symbols: (B, n, h, w), of the first n ≤ C channels; −1 if they are missing.
 
-        All latents between the ends have these symbols. The ends are −inf and inf where none is known, and where a cell
-        has no end. Raises ComponentError if a symbol depends on several values of the latent.
+        All latents between the ends have these symbols. The ends are −inf and inf where no symbol is known, and where a
+        cell has no end. Raises ComponentError if a symbol depends on several values of the latent.
         """
         raise ComponentError(f"{type(self).__name__} has no cells, which a search for better symbols needs.")
 
@@ -114,7 +114,7 @@ class Quantizer(nn.Module, ABC):
         """Return (B, C, 1, 1): 1 for the kept channels of each sample, 0 for the others.
 
         kept: (B,), the number of kept channels; all C if None.
-        like: (B, …), of whose type and device the mask is.
+        like: (B, …), a tensor with the dtype and device that the mask should have.
         """
         if kept is None:
             return like.new_ones((like.shape[0], self.channels, 1, 1))
@@ -144,7 +144,7 @@ class Quantizer(nn.Module, ABC):
 
         latent: (B, D, h, w).
         prior: gives the bits; they are zero if None.
-        kept: (B,), int64, ⌈fineness · C⌉ channels or so, for quantizers without a relaxation.
+        kept: (B,), int64, about ⌈fineness · C⌉ channels, for quantizers without a relaxation.
         fineness: (B,), drawn uniformly from 0 for the coarsest quantization to 1 for the finest.
 
         The symbols of the result may be None.
@@ -161,23 +161,23 @@ class Quantizer(nn.Module, ABC):
     def set_fineness(self, fineness: Tensor) -> None:
         """Store what `fineness` is to return for 0 to C kept channels, (C + 1,). Does nothing unless overridden."""
 
-    def rate(self, places: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
+    def rate(self, levels: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
         """Return the bits (B,) of the kept channels of real-valued symbols, such as levels.
 
-        Code lengths are linearly interpolated between integers, which gives a gradient to the places. For symbols
+        Code lengths are linearly interpolated between integers, which gives a gradient to `levels`. For symbols
         without an order see `expected_rate`.
 
-        places: (B, C, h, w), from 0 to S − 1.
+        levels: (B, C, h, w), from 0 to S − 1.
         prior: gives the code lengths.
         kept: (B,), the number of kept channels of each sample; all C if None.
         """
-        flat_CPB = places.flatten(2).permute(1, 2, 0)
-        lengths = prior.code_lengths(places.shape[2], places.shape[3]).to(places.dtype)
+        flat_CPB = levels.flatten(2).permute(1, 2, 0)
+        lengths = prior.code_lengths(levels.shape[2], levels.shape[3]).to(levels.dtype)
         lengths_CPS = lengths.expand(-1, flat_CPB.shape[1], -1)
         below = flat_CPB.detach().floor().clamp(0, self.alphabet - 2).long()
         share = flat_CPB - below
         bits_CPB = lengths_CPS.gather(2, below) * (1 - share) + lengths_CPS.gather(2, below + 1) * share
-        return (bits_CPB.sum(dim=1).T * self.mask(kept, places)[:, :, 0, 0]).sum(dim=1)
+        return (bits_CPB.sum(dim=1).T * self.mask(kept, levels)[:, :, 0, 0]).sum(dim=1)
 
     def expected_rate(self, chances: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
         """Return the bits (B,) of the kept channels of symbols without an order, such as indices of a codebook.
@@ -200,12 +200,12 @@ class Quantizer(nn.Module, ABC):
         """Compile parts of `forward` with torch.compile, for training. Does nothing unless overridden."""
 
     def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
-        """Re-initialize symbols that were never chosen next to symbols that were, and return their number.
+        """Re-initialize symbols that were never chosen: move them near chosen symbols. Return their number.
 
         Training calls this every `reset-dead-every` steps of the recipe.
 
         counts: (C, S), how often each symbol was chosen since the last call.
-        seed: of all random choices, so that every process makes the same ones.
+        seed: the seed of all random choices, so that every process makes the same ones.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot reset dead symbols")
 

@@ -12,7 +12,7 @@ class Trainer(Protocol):
     be a mapping of folders to shares. The constructor raises OmegaError for a recipe that cannot be trained.
 
     `omega train` passes `--accelerator`, `--devices`, `--nodes`, `--precision`, `--workers` and `--init` as options of
-    these names where they are given, and `--compile` as `compiled=True`: a trainer has those that it honors, and others
+    these names if they are set, and `--compile` as `compiled=True`. A trainer has the options that it supports; others
     are refused. Progress is logged with `logging.getLogger("omega_train.progress")`, which the command prints and keeps
     in `train.log`.
 
@@ -25,7 +25,7 @@ class Trainer(Protocol):
     def train(self, folder: Path, *, resume: bool = False) -> Path:
         """Train into a run folder and return the path of the best model.
 
-        folder: for checkpoint, metrics, log and model; made if missing.
+        folder: the folder for checkpoint, metrics, log and model; made if missing.
         resume: continue from the checkpoint in the folder.
 
         `recipe.toml` is in the folder already. Raises TrainingError if the run cannot continue.

@@ -1,13 +1,13 @@
-"""The format of `.omega` files and packs, with the standard library only.
+"""The format of `.omega` files and packs, implemented with the standard library only.
 
     binary        varints, checksums, a reader of streams
     limits        how much one file may hold
-    header        all of a file before its stream
+    header        the part of a file before its stream
     file          a whole file
-    streaming     a file that still arrives
+    streaming     a file that is read while it arrives
     packs         many small files in one
     rate_control  limits on size or quality, and truncation
-    facts         what a file or a pack says about itself
+    facts         a description of a file or a pack
 
-FORMAT.md of this package tells what every byte means.
+FORMAT.md in this package specifies every byte.
 """

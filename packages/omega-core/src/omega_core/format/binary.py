@@ -22,10 +22,10 @@ class Reader:
 
     source: the stream, or bytes.
 
-    taken: all bytes that were read so far.
-    wanted: how many bytes there have to be for the last call.
+    taken: all bytes read so far.
+    wanted: the number of bytes, from the beginning, that the last call needs.
 
-    Raises OmegaError for another source, such as a path, or a file that is open as text.
+    Raises OmegaError for other sources, such as a path or a file that is open as text.
     """
 
     def __init__(self, source: Stream | bytes) -> None:
@@ -63,7 +63,7 @@ class Reader:
         """Read exactly `count` bytes."""
         found = self.read_up_to(count)
         if len(found) < count:
-            raise CutOffError("the file breaks off in its header. Nothing can be decoded.", intact=0)
+            raise CutOffError("the file is incomplete: it ends in its header. Nothing can be decoded.", intact=0)
         return found
 
     def byte(self) -> int:

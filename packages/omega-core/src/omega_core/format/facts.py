@@ -13,8 +13,9 @@ def describe(source: Source) -> dict[str, Any]:
     source: a complete file or pack: its bytes, path, URL or open file.
 
     Both have `kind` ("file" or "pack"), `mode`, `model` (the first 8 hexadecimal digits of its fingerprint), `coder`,
-    `complete` (False if it was truncated), `bytes`, `stream bytes` and `bpp`. A file also has its `size` and, if they
-    apply, `pictures`, `tiles`, `alpha bytes` and `profile bytes`. A pack also has `pictures`, `blocks` and `names`.
+    `complete` (False if it was truncated), `bytes`, `stream_bytes` and `bpp`. A file also has `width` and `height`, in
+    pixels, and, if they apply, `pictures`, `tiles` (their side in pixels), `alpha_bytes` and `profile_bytes`. A pack
+    also has `pictures`, `blocks` and `names`.
 
     Raises FileFormatError if the bytes are neither, or are damaged or truncated, OmegaError if they cannot be read.
     """
@@ -28,7 +29,8 @@ def _of_file(file: OmegaFile, size: int) -> dict[str, Any]:
     height, width = header.sizes[0]
     facts = {
         "kind": "file",
-        "size": f"{width}×{height}",
+        "width": width,
+        "height": height,
         "pictures": len(header.sizes),
         "mode": header.mode,
         "model": header.fingerprint.hex(),
@@ -36,12 +38,12 @@ def _of_file(file: OmegaFile, size: int) -> dict[str, Any]:
         "complete": header.complete,
         "tiles": header.tile,
         "bytes": size,
-        "stream bytes": len(file.stream),
-        "alpha bytes": None if header.alpha is None else len(header.alpha),
-        "profile bytes": len(header.profile) or None,
+        "stream_bytes": len(file.stream),
+        "alpha_bytes": None if header.alpha is None else len(header.alpha),
+        "profile_bytes": len(header.profile) or None,
         "bpp": round(8 * size / header.pixels, 4),
     }
-    seldom = {"pictures": 1, "tiles": None, "alpha bytes": None, "profile bytes": None}
+    seldom = {"pictures": 1, "tiles": None, "alpha_bytes": None, "profile_bytes": None}
     return {name: value for name, value in facts.items() if name not in seldom or value != seldom[name]}
 
 
@@ -56,7 +58,7 @@ def _of_pack(pack: Pack, size: int) -> dict[str, Any]:
         "coder": headers[0].coder,
         "complete": all(header.complete for header in headers),
         "bytes": size,
-        "stream bytes": pack.stream_bytes,
+        "stream_bytes": pack.stream_bytes,
         "bpp": round(8 * size / pack.pixels, 4),
         "names": [name for _, names in pack.blocks for name in names],
     }

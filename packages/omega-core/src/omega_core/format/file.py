@@ -29,9 +29,9 @@ class OmegaFile:
         """Parse the bytes of a file.
 
         data: all bytes of the file.
-        partial: accept a file that breaks off, as if it had been truncated there.
+        partial: accept an incomplete file, as if it had been truncated there.
 
-        Raises CutOffError for a file that breaks off (with `partial`, only if no byte of its stream is there),
+        Raises CutOffError for an incomplete file (with `partial`, only if no byte of its stream has arrived),
         DamagedFileError for a damaged one, FileFormatError for another format.
         """
         reader = Reader(data)
@@ -39,7 +39,7 @@ class OmegaFile:
         start = len(reader.taken)
         missing = start + header.length + CHECKSUM - len(data)
         if missing < 0:
-            raise DamagedFileError(f"the file is damaged: {-missing} bytes more than it says. Get it again.")
+            raise DamagedFileError(f"the file is damaged: {-missing} bytes more than its header states. Get it again.")
         if missing == 0:
             check(data[:-CHECKSUM], data[-CHECKSUM:])
             return cls(header, data[start:-CHECKSUM])
@@ -75,22 +75,20 @@ class OmegaFile:
 
 
 def check(body: bytes, found: bytes) -> None:
-    """Raise DamagedFileError unless `found` is the checksum of all bytes before it."""
+    """Raise DamagedFileError unless `found` is the checksum of `body`."""
     if checksum(body) != found:
         raise DamagedFileError("the file is damaged: its checksum does not match. Get it again.")
 
 
 def cut_off(header: Header, missing: int, intact: int) -> CutOffError:
-    """Return the error for a file that breaks off.
+    """Return the error for an incomplete file.
 
-    header: of the file.
+    header: the header of the file.
     missing: the number of missing bytes.
-    intact: the number of bytes of the stream that are there.
+    intact: the number of bytes of the stream that have arrived.
     """
-    hope = "Nothing can be decoded."
+    message = f"the file is incomplete: {missing} bytes are missing. Nothing can be decoded."
     if intact:
-        hope = (
-            f"The first {intact} of {header.length} bytes of its stream are there:"
-            " decompress them with the option partial."
-        )
-    return CutOffError(f"the file breaks off: {missing} bytes are missing. {hope}", intact=intact)
+        arrived = f"{intact} of {header.length} bytes of its stream" if intact < header.length else "without checksum"
+        message = f"the file is incomplete ({arrived}). To decode what has arrived, use partial=True (--partial)."
+    return CutOffError(message, intact=intact)

@@ -17,21 +17,21 @@ MAGIC, PACK_MAGIC = "Ω".encode(), "ω".encode()
 """The first bytes of a file, and of a pack of files."""
 VERSION = 2
 CODERS = ("", "omega-entropy/range", "omega-entropy/torchac", "omega-entropy/fixed", "omega-entropy/raw")
-"""Coders by number. Numbers are never given to another coder; 15 is the last."""
+"""Coders by number. A number is never reassigned to another coder; the largest is 15."""
 MODES = ("L", "RGB", "LA", "RGBA")
 FINGERPRINT = 4
-"""The bytes of a model's fingerprint in a header."""
+"""The number of bytes of a model's fingerprint in a header."""
 
 _TILE, _ALPHA, _PICTURES, _PROFILE = 1, 2, 3, 132
 """Numbers of fields."""
 _OPTIONAL = range(128, 256)
-"""Numbers of fields that a reader may ignore if they are unknown to it."""
+"""Numbers of fields that a reader may ignore if it does not support them."""
 _SMALL, _FIELDS, _COMPLETE, _LENGTH = 1 << 2, 1 << 3, 1 << 4, 5
 """Bits of the flags, and the first of the two bits with the number of bytes of the length, less one."""
 MAX_CODER_BYTES = 255
-"""The most bytes of the qualified name of a coder."""
+"""The maximum length of the qualified name of a coder, in bytes."""
 MAX_STREAM_BYTES = (1 << 32) - 1
-"""The most bytes of a stream."""
+"""The maximum length of a stream, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,12 @@ class Header:
 
     fingerprint: the first 4 bytes of the fingerprint of the model.
     coder: the qualified name of the coder.
-    mode: of the pictures, one of MODES, which are Pillow's.
+    mode: the mode of the pictures in Pillow, one of MODES.
     sizes: (height, width) of each of the 1 to 64 pictures, in pixels.
     length: the number of bytes of the stream.
     complete: whether the stream has all symbols of the pictures; False for the first bytes of a longer stream.
     tile: the side, in pixels, of the tiles in which the pictures are transformed; None without tiles.
-    alpha: the alpha planes of the pictures, compressed by `omega_core.images.alpha_and_profile`; None in modes without.
+    alpha: the alpha planes of the pictures, compressed by `omega_core.images.alpha_and_profile`; None without alpha.
     profile: the ICC profile of the pictures, compressed with zlib; empty if there is none.
     unknown: the bytes of optional fields unknown to this version, by number, 128 to 255; they are kept.
 
@@ -71,15 +71,15 @@ class Header:
         if self.mode not in MODES:
             raise ValueError(f"{self.mode!r} is not one of the modes {', '.join(MODES)}")
         if not 1 <= len(self.sizes) <= MAX_PICTURES or any(min(size) < 1 for size in self.sizes):
-            raise ValueError(f"a header has 1 to {MAX_PICTURES} pictures, each of one pixel at the least")
+            raise ValueError(f"a header has 1 to {MAX_PICTURES} pictures, each of at least one pixel")
         if not 0 <= self.length <= MAX_STREAM_BYTES:
             raise ValueError(f"a stream has 0 to {MAX_STREAM_BYTES} bytes, not {self.length}")
         if self.tile is not None and self.tile < 1:
-            raise ValueError(f"tiles have one pixel at the least, not {self.tile}")
+            raise ValueError(f"tiles have at least one pixel, not {self.tile}")
         if (self.alpha is not None) != ("A" in self.mode):
-            raise ValueError(f"alpha is in the modes LA and RGBA and in no others, of which {self.mode} is one")
+            raise ValueError(f"the modes LA and RGBA need alpha, and others exclude it; the mode is {self.mode}")
         if any(number not in _OPTIONAL or number == _PROFILE for number in self.unknown):
-            raise ValueError(f"{sorted(self.unknown)} are not all numbers of optional fields that are not known")
+            raise ValueError(f"{sorted(self.unknown)} are not all numbers of unknown optional fields")
 
     @property
     def pixels(self) -> int:
@@ -89,7 +89,7 @@ class Header:
     def truncated(self, length: int) -> "Header":
         """Return the header of the file with the first `length` bytes of the stream.
 
-        Raises ValueError for more bytes than there are.
+        Raises ValueError if the stream has fewer bytes.
         """
         if length > self.length:
             raise ValueError(f"the stream has {self.length} bytes, not {length}")
@@ -138,7 +138,7 @@ class Header:
     def read(cls, reader: Reader) -> "Header":
         """Read the header of a file.
 
-        reader: at the beginning of the file.
+        reader: a reader at the beginning of the file.
 
         Raises FileFormatError for another format or a later version, CutOffError for a truncated header,
         DamagedFileError for a damaged one.
@@ -150,13 +150,13 @@ class Header:
             raise FileFormatError("this is not an .omega file.")
         version, coder_number = divmod(reader.byte(), 16)
         if version != VERSION:
-            advice = "Update it." if version > VERSION else "Make the file again from its picture."
-            raise FileFormatError(f"this .omega file has version {version}, this Omega reads {VERSION}. {advice}")
+            advice = "Update Omega." if version > VERSION else "Encode the picture again."
+            raise FileFormatError(f"this .omega file has version {version}; this Omega reads {VERSION}. {advice}")
         flags = reader.byte()
         fingerprint = reader.bytes(FINGERPRINT)
         first = (reader.byte() + 1, reader.byte() + 1) if flags & _SMALL else (reader.varint(), reader.varint())
         if coder_number >= len(CODERS):
-            message = f"this .omega file has coder number {coder_number}, unknown to this Omega. Update it."
+            message = f"this .omega file has coder number {coder_number}, which is unknown. Update Omega."
             raise FileFormatError(message)
         coder = CODERS[coder_number] or reader.bytes(reader.varint()).decode(errors="replace")
         fields = _read_fields(reader) if flags & _FIELDS else {}
@@ -182,19 +182,19 @@ class Header:
 
 
 def _read_fields(reader: Reader) -> dict[int, bytes]:
-    """Read the fields, by number. Raises FileFormatError for an unknown field that may not be ignored."""
+    """Read the fields, by number. Raises FileFormatError for an unknown field that must not be ignored."""
     fields: dict[int, bytes] = {}
     while number := reader.byte():
         if number <= max(fields, default=0):
             raise DamagedFileError("the file is damaged: fields of its header are out of order. Get it again.")
         if number not in (_TILE, _ALPHA, _PICTURES) and number not in _OPTIONAL:
-            raise FileFormatError(f"this .omega file has a field {number} that this Omega does not know. Update it.")
+            raise FileFormatError(f"this .omega file has a field {number}, which is unknown. Update Omega.")
         fields[number] = reader.bytes(reader.varint())
     return fields
 
 
 def _sizes(first: tuple[int, int], payload: bytes) -> tuple[tuple[int, int], ...]:
-    """(height, width) of each picture, from the first and the field of the others. Raises FileFormatError."""
+    """Return (height, width) of each picture, from the first and the field of the others. Raises FileFormatError."""
     reader = Reader(payload)
     count = reader.byte()
     if len(payload) == 1:

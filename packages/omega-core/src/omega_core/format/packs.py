@@ -1,4 +1,4 @@
-"""Packs: many small pictures in one file, each of which can be read without the others.
+"""Packs: many small pictures in one file, in blocks that can be read without the others.
 
     magic      2   CF 89, the letter ω in UTF-8
     version    1   1
@@ -7,8 +7,8 @@
     checksum   4   CRC-32 of all bytes before it, little-endian
     blocks         whole `.omega` files
 
-Names are those of the pictures, block after block, in UTF-8 with `/` between folders, each ended by a zero
-byte, compressed together with zlib.
+The names of the pictures follow each other block by block, in UTF-8 with `/` between folders. A zero byte ends each of
+them. They are compressed together with zlib.
 """
 
 import zlib
@@ -32,7 +32,7 @@ VERSION = 1
 class Block:
     """A part of a pack: an `.omega` file of up to 64 pictures.
 
-    names: of its pictures.
+    names: the names of its pictures.
     start, size: its offset in the pack and its length, in bytes.
     """
 
@@ -50,7 +50,8 @@ class Block:
         data = file.read(self.size)
         if len(data) < self.size and not partial:
             missing = self.size - len(data)
-            raise CutOffError(f"the pack breaks off: {missing} bytes are missing from {self.names[0]} on.", intact=0)
+            message = f"the pack is incomplete: {missing} bytes of the block of {self.names[0]} are missing."
+            raise CutOffError(message, intact=0)
         return data
 
 
@@ -65,9 +66,9 @@ def read_index(file: BinaryIO) -> list[Block]:
 
 
 def read_coded(source: Stream) -> bytes:
-    """Read a file or a pack from a stream: no more bytes than it says that it has and one, which tells that there are.
+    """Read a file or a pack from a stream, and at most one byte more, which shows that bytes follow.
 
-    Raises FileFormatError if it is neither, or cut off in its header or index, or that is damaged.
+    Raises FileFormatError if it is neither, or if its header or index is incomplete or damaged.
     """
     reader = Reader(source)
     if is_pack(reader.peek(len(PACK_MAGIC))):
@@ -86,7 +87,7 @@ def _index(reader: Reader) -> list[Block]:
         raise FileFormatError("this is not a pack of .omega files.")
     version = reader.byte()
     if version != VERSION:
-        raise FileFormatError(f"this pack has version {version}, this Omega reads version {VERSION}. Update it.")
+        raise FileFormatError(f"this pack has version {version}; this Omega reads version {VERSION}. Update Omega.")
     index = reader.bytes(reader.varint())
     head = bytes(reader.taken)
     if checksum(head) != reader.bytes(CHECKSUM):
@@ -140,8 +141,8 @@ class Pack:
 
     blocks: `.omega` files of one model, each with the names of its pictures.
 
-    Raises ValueError for invalid or duplicate names (see `is_name`), for more than 2¹⁸ pictures, and for blocks with
-    more than 64 or another number of names than of pictures.
+    Raises ValueError for invalid or duplicate names (see `is_name`), names of more than 16 MiB together, none or more
+    than 2¹⁸ pictures, and blocks with more than 64 pictures or with another number of names than pictures.
     """
 
     blocks: tuple[tuple[OmegaFile, tuple[str, ...]], ...]
@@ -149,7 +150,7 @@ class Pack:
     def __post_init__(self) -> None:
         names = [name for _, inside in self.blocks for name in inside]
         if not names or len(set(names)) != len(names) or not all(map(is_name, names)):
-            raise ValueError("a pack has pictures, whose names are different relative paths")
+            raise ValueError("a pack has at least one picture, and names are different relative paths")
         if any(not 1 <= len(inside) == len(block.header.sizes) <= MAX_PICTURES for block, inside in self.blocks):
             raise ValueError(f"a block of a pack has 1 to {MAX_PICTURES} pictures, and a name for each")
         if len(names) > MAX_PACKED:
@@ -181,7 +182,7 @@ class Pack:
         return len(self._before_blocks(sizes)) + sum(sizes)
 
     def truncated(self, length: int) -> "Pack":
-        """Return the pack with up to `length` bytes of all streams together, of each the same share."""
+        """Return the pack with up to `length` bytes of all streams together, the same share of each and at least 1."""
         lengths = self._lengths(length)
         blocks = [(block.truncated(own), names) for own, (block, names) in zip(lengths, self.blocks, strict=True)]
         return Pack(tuple(blocks))
@@ -202,7 +203,7 @@ class Pack:
         return self._before_blocks([len(file) for file in files]) + b"".join(files)
 
     def _before_blocks(self, sizes: Sequence[int]) -> bytes:
-        """The bytes of the pack before its blocks; sizes: of the blocks, in bytes."""
+        """The bytes of the pack before its blocks; sizes: the sizes of the blocks, in bytes."""
         entries = [bytes([len(names) - 1]) + varint(size) for size, (_, names) in zip(sizes, self.blocks, strict=True)]
         index = varint(len(entries)) + b"".join(entries) + self._packed_names
         head = PACK_MAGIC + bytes([VERSION]) + varint(len(index)) + index

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """A limit on the rate of a picture, or on its quality: one of the following, or none for all channels.
+    """A limit on the rate or the quality of a picture: one of the following, or none for all channels.
 
-    channels: a number of channels, 1 to C: a file has as many symbols as these, the first in the order of coding.
-    fraction: of the C channels, above 0 and up to 1.
-    bpp: the most bits of the file per pixel of the picture.
-    max_bytes: the most bytes of the file.
-    psnr: the least PSNR of the decoded picture, in dB.
+    channels: a number of channels, 1 to C: the file has as many symbols as these, the first ones in coding order.
+    fraction: the fraction of the C channels, above 0 and at most 1.
+    bpp: the maximum size of the file, in bits per pixel of the picture.
+    max_bytes: the maximum size of the file, in bytes.
+    psnr: the minimum PSNR of the decoded picture, in dB.
 
     Raises RateError for several limits, or for a value of another type or outside its range.
     """
@@ -35,20 +35,20 @@ class Rate:
     def __post_init__(self) -> None:
         given = [entry.name.replace("_", "-") for entry in fields(self) if getattr(self, entry.name) is not None]
         if len(given) > 1:
-            raise RateError(f"{' and '.join(given)} cannot be asked for at once; take one of them.")
+            raise RateError(f"give only one of {' and '.join(given)}.")
         for name in given:
             value, kind = getattr(self, name.replace("-", "_")), Integral if name == "channels" else Real
             if not isinstance(value, kind):
                 raise RateError(f"{name} is a {'whole ' if kind is Integral else ''}number, not {value!r}.")
         if self.fraction is not None and not 0 < self.fraction <= 1:
-            raise RateError(f"a fraction of the channels is above 0 and up to 1, not {self.fraction}.")
+            raise RateError(f"fraction is above 0 and at most 1, not {self.fraction}.")
         for name in ("bpp", "max_bytes", "psnr"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise RateError(f"{name.replace('_', '-')} is a finite number above 0, not {value}.")
 
     def whole_channels(self, of: int) -> int | None:
-        """Return the number of channels, of `of` in all, if it does not depend on the picture; otherwise None."""
+        """Return the number of channels, out of `of`, if it does not depend on the picture; otherwise None."""
         if self.fraction is not None:
             return max(1, round(self.fraction * of))
         if self.channels is None and self == Rate():
@@ -56,14 +56,14 @@ class Rate:
         return self.channels
 
     def budget(self, pixels: int) -> int | None:
-        """Return the most bytes of a file with `pixels` pixels; None without a limit on bytes or bits per pixel."""
+        """Return the maximum size of a file with `pixels` pixels, in bytes; None without a limit on its size."""
         return self.max_bytes if self.bpp is None else int(min(float(self.bpp) * pixels / 8, 1 << 62))
 
 
 def length_within(whole: OmegaFile | Pack, budget: int) -> int:
-    """Return the most bytes of the streams with which a file or pack has at most `budget` bytes.
+    """Return the largest number of bytes of the streams with which a file or pack has at most `budget` bytes.
 
-    Raises RateError if it is larger with a byte for each stream.
+    Raises RateError if it exceeds the budget with one byte of each stream.
     """
     least = whole.truncated_size(1)
     if least > budget:
@@ -82,21 +82,21 @@ def truncate(source: "Source", *, max_bytes: int | None = None, bpp: float | Non
     """Truncate an `.omega` file or a pack, without a model.
 
     source: the bytes of the file or pack, its path or URL, or an open binary file.
-    max_bytes, bpp: the most bytes of the result, or the most bits per pixel: exactly one of them.
+    max_bytes, bpp: the maximum size of the result in bytes, or in bits per pixel: exactly one of them.
 
     Returns a file or pack that can be decompressed to all pictures, with as much of each stream as fits.
 
     Raises FileFormatError for damaged bytes, OmegaError for a source that cannot be read, RateError if not exactly one
-    limit is given, or if it is below what the smallest file takes.
+    limit is given, or if the limit is below the size of the smallest file.
     """
     whole = parse(source if isinstance(source, bytes) else _read(source))
     budget = Rate(max_bytes=max_bytes, bpp=bpp).budget(whole.pixels)
     if budget is None:
-        raise RateError("truncate to what? Give max-bytes or bpp.")
+        raise RateError("give max-bytes or bpp.")
     return whole.truncated(length_within(whole, budget)).to_bytes()
 
 
 def _read(source: "Source") -> bytes:
-    from omega_core.file_io import bytes_of  # of which those who have the bytes need nothing
+    from omega_core.file_io import bytes_of  # not needed for bytes
 
     return bytes_of(source)

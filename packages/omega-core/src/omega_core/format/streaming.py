@@ -10,10 +10,10 @@ class StreamingFile:
 
     source: an open file, a pipe, a response of a server, or bytes.
 
-    header: of the file; the constructor reads it.
+    header: the header of the file, which the constructor reads.
     start: the offset of the stream in the file, in bytes.
 
-    Raises FileFormatError for another format or a later version, CutOffError for a file that breaks off in its header,
+    Raises FileFormatError for another format or a later version, CutOffError for a file that ends in its header,
     DamagedFileError for a damaged one.
     """
 
@@ -23,10 +23,10 @@ class StreamingFile:
         self.start = len(self._reader.taken)
 
     def up_to(self, length: int) -> bytes:
-        """Read up to `length` bytes of the stream, and return all bytes of it so far.
+        """Return the first `length` bytes of the stream, or all if it is shorter, and read them if necessary.
 
-        With the last of them, the checksum is verified. Raises CutOffError if the file ends before, DamagedFileError if
-        the checksum does not match.
+        The checksum is verified with the last byte. Raises CutOffError if the file ends before, DamagedFileError if the
+        checksum does not match.
         """
         end = self.start + self.header.length
         wanted = min(self.start + length, end)

@@ -14,10 +14,10 @@ Plane = NDArray[np.uint8]
 
 
 def compress_planes(planes: Sequence[Plane]) -> bytes:
-    """Compress alpha planes: to b"" if all are opaque, else the differences of successive rows, with zlib."""
+    """Compress alpha planes: to b"" if all are opaque, otherwise the differences of successive rows, with zlib."""
     if all((plane == 255).all() for plane in planes):
         return b""
-    rows = (np.diff(plane, axis=0, prepend=np.zeros_like(plane[:1])) for plane in planes)  # wraps around
+    rows = (np.diff(plane, axis=0, prepend=np.zeros_like(plane[:1])) for plane in planes)  # modulo 256
     return zlib.compress(b"".join(row.tobytes() for row in rows), 9)
 
 
@@ -50,5 +50,5 @@ def _inflate(data: bytes, most: int, what: str) -> bytes:
     except zlib.error as problem:
         raise DamagedFileError(f"the file is damaged: its {what} cannot be read. Get it again.") from problem
     if len(inflated) > most or not inflater.eof or inflater.unused_data:
-        raise DamagedFileError(f"the file is damaged: its {what} is not as long as it says. Get it again.")
+        raise DamagedFileError(f"the file is damaged: its {what} is not as long as stated. Get it again.")
     return inflated

@@ -1,4 +1,4 @@
-"""Arrays and tensors to pictures."""
+"""Conversion of arrays and tensors to pictures."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,15 @@ def picture_of_array(array: NDArray[Any], max_pixels: int) -> Picture:
     """Convert an array to a picture.
 
     array: uint8, (H, W) or (H, W, 1) for gray, (H, W, 3) for RGB; (H, W, 2) and (H, W, 4) with alpha.
-    max_pixels: the most pixels.
+    max_pixels: the maximum number of pixels.
 
     Raises ImageError for another type or shape, or for more pixels.
     """
     if array.dtype != np.uint8:
-        raise ImageError(f"an array of {array.dtype} is not a picture; give uint8 values from 0 to 255.")
+        raise ImageError(
+            f"an array of {array.dtype} is not a picture; give uint8 values from 0 to 255, or a tensor (colors, H, W)"
+            " of floating-point values from 0 to 1."
+        )
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or not array.size:
@@ -39,7 +42,7 @@ def picture_of_tensor(tensor: "Tensor", max_pixels: int) -> Picture:
     """Convert a tensor to a picture, rounded to 256 levels.
 
     tensor: (colors, H, W) or (1, colors, H, W), 1 or 3 colors, of any floating-point type, in [0, 1].
-    max_pixels: the most pixels.
+    max_pixels: the maximum number of pixels.
 
     Raises ImageError for another type, shape or value, or for more pixels.
     """
@@ -56,6 +59,6 @@ def picture_of_tensor(tensor: "Tensor", max_pixels: int) -> Picture:
     values = image.detach().cpu()
     values = values.double() if values.element_size() == 8 else values.float()
     low, high = values.min().item(), values.max().item()
-    if not (low >= 0 and high <= 1):  # also for NaN
+    if not (low >= 0 and high <= 1):  # also true for NaN
         raise ImageError(f"a tensor of values from {low:g} to {high:g} is not a picture; give values from 0 to 1.")
     return Picture(np.ascontiguousarray((values * 255).round().numpy().astype(np.uint8)))

@@ -1,4 +1,4 @@
-"""ICC profiles of colors that are told by primaries and a transfer function (ICC.1:2010, three-component matrix)."""
+"""ICC profiles for colors given by primaries and a transfer function (ICC.1:2010, three-component matrix)."""
 
 import struct
 from typing import NamedTuple
@@ -9,7 +9,7 @@ Point = tuple[float, float]
 """CIE x and y."""
 
 D65: Point = (0.3127, 0.3290)
-_D50 = np.array([0.9642, 1.0, 0.8249])  # XYZ of the white of profiles (ICC.1, 7.2.16)
+_D50 = np.array([0.9642, 1.0, 0.8249])  # XYZ of the white point of profiles (ICC.1, 7.2.16)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
@@ -31,11 +31,11 @@ BT2020 = Primaries(D65, (0.708, 0.292), (0.17, 0.797), (0.131, 0.046))
 def matrix_profile(primaries: Primaries, gamma: float | None, *, gray: bool = False) -> bytes:
     """Return an ICC profile, version 4.
 
-    primaries: of the colors; only the white is used for gray.
-    gamma: light is the value, from 0 to 1, to this power; None for the transfer function of sRGB.
-    gray: whether it is for gray pictures.
+    primaries: the primaries of the colors; only the white point is used for gray.
+    gamma: the exponent of the transfer function from values to light, both from 0 to 1; None for that of sRGB.
+    gray: whether the profile is for gray pictures.
 
-    Raises ValueError for primaries that are no triangle, or numbers that a profile cannot have.
+    Raises ValueError for primaries that do not form a triangle, or numbers that a profile cannot represent.
     """
     if gamma is None:
         curve = struct.pack(">4s4xHxx5i", b"para", 3, *map(_fixed, (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
@@ -56,7 +56,7 @@ def matrix_profile(primaries: Primaries, gamma: float | None, *, gray: bool = Fa
         try:
             colorants = adaptation @ (columns * np.linalg.solve(columns, white))
         except np.linalg.LinAlgError as problem:
-            raise ValueError("the primaries are no triangle") from problem
+            raise ValueError("the primaries do not form a triangle") from problem
         for name, colorant in zip(b"rgb", colorants.T, strict=True):
             tags[bytes([name]) + b"XYZ"] = _number(b"XYZ ", colorant)
             tags[bytes([name]) + b"TRC"] = curve
@@ -65,14 +65,14 @@ def matrix_profile(primaries: Primaries, gamma: float | None, *, gray: bool = Fa
 
 def _assembled(space: bytes, tags: dict[bytes, bytes]) -> bytes:
     start = 128 + 4 + 12 * len(tags)
-    places = dict[bytes, int]()  # equal tags share their bytes
+    offsets = dict[bytes, int]()  # offsets by content, as equal tags share their bytes
     body = b""
     for payload in tags.values():
-        if payload not in places:
-            places[payload] = start + len(body)
+        if payload not in offsets:
+            offsets[payload] = start + len(body)
             body += payload + bytes(-len(payload) % 4)
     table = struct.pack(">I", len(tags)) + b"".join(
-        struct.pack(">4sII", name, places[payload], len(payload)) for name, payload in tags.items()
+        struct.pack(">4sII", name, offsets[payload], len(payload)) for name, payload in tags.items()
     )
     white = struct.pack(">3i", *map(_fixed, _D50))
     head = struct.pack(">I4xI4s4s4s12x4s28x", start + len(body), 0x04200000, b"mntr", space, b"XYZ ", b"acsp") + white

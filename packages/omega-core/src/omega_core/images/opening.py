@@ -1,4 +1,4 @@
-"""Opening of picture files with Pillow, without the settings that Pillow has for the whole process."""
+"""Opening of picture files with Pillow, independent of Pillow's process-wide settings."""
 
 import struct
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from omega_core.format.header import PACK_MAGIC as PACK
 from omega_core.images.pictures import check_size
 from omega_core.images.png_metadata import reduced
 
-_FIRST = 16  # bytes, as Pillow's plugins expect them
-_UNREADABLE = (SyntaxError, IndexError, TypeError, struct.error)  # a plugin that does not take a file
-_BRANDS = {  # of ISO base media files, by the name of their format
+_FIRST = 16  # bytes that Pillow's plugins expect
+_UNREADABLE = (SyntaxError, IndexError, TypeError, struct.error)  # raised by a plugin that rejects a file
+_BRANDS = {  # brands of ISO base media files, by format
     "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
     "AVIF": (b"avif", b"avis"),
     "Canon CR3": (b"crx ",),
@@ -34,14 +34,14 @@ _ADVICE = {
 def open_image(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> ImageFile.ImageFile:
     """Read the header of a picture file. Pixels are decoded when the image is loaded, while the file is open.
 
-    `Image.open` does the same, but compares the size with `Image.MAX_IMAGE_PIXELS`, which belongs to the process. Here
-    the caller compares it with a limit of its own.
+    `Image.open` does the same, but compares the size with `Image.MAX_IMAGE_PIXELS`, which is process-wide. Here the
+    caller compares it with its own limit.
 
-    file: open for reading, seekable, at its beginning.
-    formats: the names of the formats to try, of those that Pillow knows.
-    max_pixels: the most pixels of a WebP picture, for which Pillow allocates memory already here.
+    file: a file that is open for reading, seekable, and at its beginning.
+    formats: the formats to try, by their names in Pillow.
+    max_pixels: the maximum number of pixels of a WebP picture, for which Pillow allocates memory already here.
 
-    Raises ImageError for a file of none of these formats, and what Pillow raises for a damaged one.
+    Raises ImageError for a file of another format, and the exceptions of Pillow for a damaged one.
     """
     first = file.read(_FIRST)
     if not first:
@@ -49,7 +49,7 @@ def open_image(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image
     refused: tuple[str, Exception] | None = None
     for name in formats:
         factory, accept = Image.OPEN[name]
-        if accept is not None and accept(first.ljust(_FIRST, b"\0")) is not True:  # some look at all of them
+        if accept is not None and accept(first.ljust(_FIRST, b"\0")) is not True:  # some plugins read all of them
             continue
         plain, colors = reduced(file) if name == "PNG" else (file, {})
         if name == "WEBP":
@@ -73,7 +73,7 @@ def open_image(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image
 
 
 def _check_canvas(file: BinaryIO, max_pixels: int) -> None:
-    """Raise ImageError for a WebP file, of the extended format, with more pixels (its specification, "Extended")."""
+    """Raise ImageError for a WebP file in the extended format with more pixels (WebP specification, "Extended")."""
     file.seek(12)
     chunk = file.read(18)
     if chunk.startswith(b"VP8X") and len(chunk) == 18:
@@ -82,7 +82,7 @@ def _check_canvas(file: BinaryIO, max_pixels: int) -> None:
 
 
 def _format_of(first: bytes, formats: Sequence[str]) -> str | None:
-    """The format of a file that is not among the formats to try, by its first bytes; None if it is unknown."""
+    """Return the format of a file that is not among the formats to try, by its first bytes; None if it is unknown."""
     if first[4:8] == b"ftyp":
         return next((name for name, brands in _BRANDS.items() if first[8:12] in brands), None)
     for name, starts in _STARTS.items():
@@ -95,11 +95,11 @@ def _format_of(first: bytes, formats: Sequence[str]) -> str | None:
 
 
 def allow_size(image: Image.Image) -> None:
-    """Let a TIFF image be loaded whose size the caller has checked, whatever `Image.MAX_IMAGE_PIXELS` is.
+    """Let Pillow load a TIFF image whose size the caller has checked, whatever `Image.MAX_IMAGE_PIXELS` is.
 
-    Pillow compares the size once more where it allocates the pixels of a TIFF image, so they are allocated here.
+    Pillow checks the size again when it allocates the pixels of a TIFF image, so they are allocated here.
     """
     limit = Image.MAX_IMAGE_PIXELS
     if image.format == "TIFF" and limit is not None and image.width * image.height > limit and image.tile:  # type: ignore[attr-defined]
-        stored = getattr(image, "_tile_size", image.size)  # before it is turned upright
+        stored = getattr(image, "_tile_size", image.size)  # the size before it is turned upright
         image.im = Image.new(image.mode, stored).im

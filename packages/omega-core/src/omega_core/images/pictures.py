@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 """(colors, H, W), with 1 color for gray or 3 for RGB."""
 
-MAX_PIXELS = 89_478_485  # as Pillow warns of
-"""The default limit on the pixels of a picture; larger ones are refused before memory is allocated."""
+MAX_PIXELS = 89_478_485  # above it, Pillow warns
+"""The default maximum number of pixels of a picture; larger ones are refused before memory is allocated."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture, upright.
+    """A picture in upright orientation.
 
     pixels: (1, H, W) for gray or (3, H, W) for RGB.
     alpha: (H, W), uint8: the alpha plane, 0 transparent to 255 opaque; None without one.
@@ -60,7 +60,7 @@ class Picture:
     def to_pillow(self) -> Image.Image:
         """Return a Pillow image, with alpha and profile.
 
-        Warns (OmegaWarning) if the profile is left out, as Pillow could not read a PNG with it.
+        Warns (OmegaWarning) if the profile is left out because Pillow could not read a PNG with it.
         """
         image = to_pillow(self.pixels)
         if self.alpha is not None:

@@ -1,4 +1,4 @@
-"""Metadata of PNG files that Pillow refuses to read, with the whole picture, as it is larger than Pillow's limits."""
+"""Removal of metadata from PNG files that Pillow would refuse to read because the metadata exceeds its limits."""
 
 import io
 import struct
@@ -14,9 +14,9 @@ _SIGNATURE = 8  # bytes
 _BESIDES = 12  # bytes of a chunk besides its payload: length, kind and checksum
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _WITH_ORIENTATION = (b"Raw profile type exif", b"XML:com.adobe.xmp")
-"""The keywords of the texts that Pillow finds an orientation in."""
-_MOST_TEXT = 1 << 20  # bytes, as Pillow takes
-_LONGEST_NAME = 80  # of a profile or keyword, with the zero byte
+"""The keywords of the texts in which Pillow looks for an orientation."""
+_MOST_TEXT = 1 << 20  # bytes, the limit of Pillow
+_LONGEST_NAME = 80  # bytes of the name of a profile or keyword, with the zero byte
 
 
 class _Chunk(NamedTuple):
@@ -28,9 +28,9 @@ class _Chunk(NamedTuple):
 def reduced(file: BinaryIO) -> tuple[BinaryIO, dict[str, bytes]]:
     """Return a PNG file without its texts, except for those with an orientation, and without its ICC profile.
 
-    file: open for reading, seekable; it is returned as it is if it has no such chunks.
+    file: open for reading, seekable; it is returned unchanged if it has no such chunks.
 
-    Also returns what it says about its colors that is left out or that Pillow does not keep, if it is there: the ICC
+    Also returns the metadata about colors that is left out or that Pillow does not keep, if there is any: the ICC
     profile, of up to 64 MiB, as "icc_profile", and the 4 bytes of the chunk cICP as "cicp".
     """
     left_out, oriented, colors, before_pixels = list[_Chunk](), set[bytes](), dict[str, bytes](), True
@@ -60,7 +60,7 @@ def reduced(file: BinaryIO) -> tuple[BinaryIO, dict[str, bytes]]:
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
-    """The chunks of a PNG file up to its end, or to one that is none."""
+    """Yield the chunks of a PNG file up to its end or the first invalid one."""
     start = _SIGNATURE
     while True:
         file.seek(start)
@@ -80,7 +80,7 @@ def _payload(file: BinaryIO, chunk: _Chunk, most: int | None = None) -> bytes:
 
 
 def _is_small_text(file: BinaryIO, chunk: _Chunk) -> bool:
-    """Whether Pillow takes a text."""
+    """Whether a text is within the limit of Pillow."""
     if chunk.length > _MOST_TEXT:
         return False
     rest = _payload(file, chunk).partition(b"\0")[2]
@@ -95,7 +95,7 @@ def _is_small_text(file: BinaryIO, chunk: _Chunk) -> bool:
 
 
 def _inflated(packed: bytes, most: int) -> bytes | None:
-    """The inflated bytes; None for more than `most`, and for damaged ones."""
+    """Return the inflated bytes; None if they are more than `most` or damaged."""
     inflater = zlib.decompressobj()
     try:
         data = inflater.decompress(packed, most + 1)

@@ -28,17 +28,17 @@ from omega_core.images.color import (
 from omega_core.images.color_signals import is_adobe_rgb, signaled_profile
 from omega_core.images.opening import allow_size, open_image
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
-from omega_core.places import Place, Url, place_of
+from omega_core.locations import Location, Url, location_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FileOrArray: TypeAlias = "str | PathLike[str] | Url | bytes | Readable | Image.Image | NDArray[Any]"
-"""A path or URL, the bytes of a picture file or an open binary file of them; a Pillow image; or an array of uint8:
-(H, W), or (H, W, 3) for RGB; with alpha (H, W, 2) and (H, W, 4)."""
+"""The path, URL or bytes of a picture file, or an open binary file; a Pillow image; or an array of uint8: (H, W), or
+(H, W, 3) for RGB; with alpha (H, W, 2) and (H, W, 4)."""
 
 PictureLike: TypeAlias = "FileOrArray | Tensor"
-"""A picture in any form that is read: the above, or a tensor (colors, H, W) or (1, colors, H, W), floating-point in
+"""A picture in any supported form: the above, or a tensor (colors, H, W) or (1, colors, H, W), floating-point in
 [0, 1]."""
 
 Batch: TypeAlias = "list[Any] | tuple[Any, ...] | Tensor"
@@ -47,9 +47,9 @@ Batch: TypeAlias = "list[Any] | tuple[Any, ...] | Tensor"
 Value = TypeVar("Value")
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
-"""The file formats that are read, by their names in Pillow. HEIF is one that pillow-heif adds to it."""
+"""The file formats that are read, by their names in Pillow. HEIF needs pillow-heif."""
 
-_FAILURES = (  # by format
+_FAILURES = (  # raised for damaged files, depending on the format
     *(SyntaxError, ValueError, EOFError, RuntimeError, TypeError, LookupError, OverflowError, AssertionError),
     *(struct.error, zlib.error),
 )
@@ -70,9 +70,9 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
     Palettes, CMYK and other color spaces become RGB.
 
     picture: a path or URL, the bytes of a picture file, an open binary file, a Pillow image, an array or a tensor.
-    max_pixels: the most pixels.
+    max_pixels: the maximum number of pixels.
 
-    Warns (OmegaWarning) of what is not kept: bits beyond 8, pictures after the first, colors that cannot be told.
+    Warns (OmegaWarning) about information that is lost: bits beyond 8, pictures after the first, unsupported colors.
     Warnings of Pillow about metadata reach the caller. Raises ImageError if it is not a picture, cannot be read, or has
     more pixels, and NotEnoughMemoryError if there is not enough memory.
     """
@@ -86,14 +86,14 @@ def read_picture(picture: PictureLike, *, max_pixels: int = MAX_PIXELS) -> Pictu
         if isinstance(picture, Image.Image):
             read, remarks = _from_pillow(picture, max_pixels)
         else:
-            # from an open file: of a path, Pillow maps some TIFF files into memory with their sides exchanged
+            # an open file: given a path, Pillow maps some TIFF files into memory with height and width exchanged
             with (
                 picture if isinstance(picture, io.BytesIO) else _opened(picture) as file,
                 open_image(file, _formats(), max_pixels) as image,
             ):
                 read, remarks = _from_pillow(image, max_pixels)
     for remark in remarks:
-        name = f"{place_of(picture)}: " if isinstance(picture, (str, PathLike, Url)) else ""
+        name = f"{location_of(picture)}: " if isinstance(picture, (str, PathLike, Url)) else ""
         warnings.warn(f"{name}{remark}", OmegaWarning, stacklevel=2)
     return read
 
@@ -108,14 +108,14 @@ def pictures_of(batch: Batch) -> "list[PictureLike | Picture]":
 
 
 def is_batch(pictures: object) -> "TypeGuard[Batch]":
-    """Whether these are several pictures. A tensor (1, colors, H, W) is one picture."""
+    """Whether the argument is a batch of pictures. A tensor (1, colors, H, W) is one picture."""
     if _is_tensor(pictures):
         return pictures.ndim == 4 and len(pictures) != 1
     return isinstance(pictures, (list, tuple))
 
 
 def _is_tensor(picture: object) -> "TypeGuard[Tensor]":
-    torch = sys.modules.get("torch")  # whoever has a tensor has imported it
+    torch = sys.modules.get("torch")  # a tensor cannot exist before torch is imported
     return torch is not None and isinstance(picture, torch.Tensor)
 
 
@@ -151,7 +151,7 @@ def _naming_errors() -> Iterator[None]:
 def _damage(problem: Exception) -> ImageError:
     words = " ".join(str(problem).split()).rstrip(".")
     if isinstance(problem, (EOFError, struct.error)) or "truncated" in words.lower():
-        return ImageError(f"the picture breaks off: {words}.")
+        return ImageError(f"the picture is incomplete: {words}.")
     return ImageError(f"the picture is damaged: {words}.")
 
 
@@ -163,27 +163,27 @@ def _formats() -> list[str]:
 def _opened(text: str | PathLike[str] | Url) -> BinaryIO:
     """Open a file for reading. Raises OSError, ImageError, and MissingExtraError without the library of its store."""
     try:
-        place = place_of(text)
-        if isinstance(place, Url):
-            return io.BytesIO(place.read_bytes())
-        if place.exists() and not place.is_file() and not place.is_dir():
-            raise ImageError("this is neither a file nor a folder.")  # a named pipe would be waited for
-        return place.open("rb")
+        location = location_of(text)
+        if isinstance(location, Url):
+            return io.BytesIO(location.read_bytes())
+        if location.exists() and not location.is_file() and not location.is_dir():
+            raise ImageError("this is neither a file nor a folder.")  # reading a named pipe could block forever
+        return location.open("rb")
     except (ImageError, MissingExtraError):
         raise
     except OmegaError as problem:
         raise ImageError(str(problem)) from problem
     except ValueError as problem:
-        raise ImageError(f"the picture cannot be read: no file can have its name ({problem}).") from problem
+        raise ImageError(f"the picture cannot be read: its name is not valid ({problem}).") from problem
 
 
 def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str]]:
-    """The picture, and remarks for the user."""
+    """Return the picture, and remarks for the user."""
     check_size(image.width, image.height, max_pixels)
     check_numbers(image)
     remarks = []
     if _told(lambda: _has_several(image), False):
-        remarks.append("only the first of its several pictures is taken.")
+        remarks.append("only the first of its pictures is used.")
     if is_deep(image):
         remarks.append("its 16 bits are reduced to 8.")
     transparency = scaled_transparency(image)
@@ -213,36 +213,36 @@ def _from_pillow(image: Image.Image, max_pixels: int) -> tuple[Picture, list[str
 
 
 def _has_several(image: Image.Image) -> bool:
-    """Whether an image is the first of several, so that the caller has not chosen one of them."""
-    several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"  # whose others are previews
+    """Whether an image is the first of several and the caller has not selected another one."""
+    several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"  # the others are previews
     return several and image.tell() == 0
 
 
 def _told(ask: Callable[[], Value], otherwise: Value) -> Value:
-    """What `ask` returns of metadata, or of what comes after the first picture; `otherwise` if that cannot be read."""
+    """Return the result of `ask`, which reads metadata or later pictures; `otherwise` if they cannot be read."""
     try:
         return ask()
     except (*_FAILURES, OSError):
         return otherwise
 
 
-def is_picture_name(path: Place) -> bool:
+def is_picture_name(path: Location) -> bool:
     """Whether the suffix of a path is that of a supported picture format."""
     return Image.registered_extensions().get(path.suffix.lower()) in _formats()
 
 
 def check_header(data: bytes) -> None:
-    """Raise ImageError unless the bytes of a file begin as those of a picture that `read_picture` takes."""
+    """Raise ImageError unless the bytes begin like a picture file that `read_picture` accepts."""
     with _naming_errors():
         is_gray_file(io.BytesIO(data))
 
 
 def is_gray_file(file: BinaryIO) -> bool:
-    """Whether a picture file is gray. Its header tells; its pixels are not decoded.
+    """Whether a picture file is gray, according to its header; its pixels are not decoded.
 
     file: open for reading, seekable, at its beginning.
 
-    Raises ImageError for what `read_picture` refuses by its header, and what Pillow raises for a damaged one.
+    Raises ImageError if `read_picture` refuses such a header, and the exceptions of Pillow for a damaged one.
     """
     with open_image(file, _formats(), MAX_PIXELS) as image:
         check_size(image.width, image.height, MAX_PIXELS)
@@ -250,15 +250,15 @@ def is_gray_file(file: BinaryIO) -> bool:
         return is_gray(image)
 
 
-def is_picture_file(path: Place) -> bool:
-    """Whether a file in a folder is taken for a picture: by its suffix, or by its first bytes.
+def is_picture_file(path: Location) -> bool:
+    """Whether a file in a folder counts as a picture: by its suffix, or by its first bytes.
 
-    The first bytes decide for unknown suffixes, and for hidden files, which are often something else in spite of their
-    suffix. Raises OSError if they cannot be read.
+    The first bytes decide for unknown suffixes and for hidden files, which are often not pictures despite their suffix.
+    Raises OSError if they cannot be read.
     """
     if is_picture_name(path) and not path.name.startswith("."):
         return True
-    with path.open("rb") as file, suppress(Exception):  # Pillow raises anything for a file that is no picture
+    with path.open("rb") as file, suppress(Exception):  # Pillow may raise anything for other files
         open_image(file, _formats(), MAX_PIXELS)
         return True
     return False

@@ -1,4 +1,4 @@
-"""Pixels to Pillow images and PNG files."""
+"""Conversion of pixels to Pillow images and PNG files."""
 
 import io
 from typing import TYPE_CHECKING

@@ -6,14 +6,14 @@
     Image.open("photo.png").save("photo.omega", bpp=0.5)
     picture = Image.open("photo.omega")
 
-Pillow knows the formats of modules that are imported, and has no entry points by which it would find others.
+Pillow has no entry points for plugins: it supports only formats whose modules are imported.
 """
 
 from omega_core.extras import require
 
 require(__name__, "numpy", "PIL")
 
-from omega_core.pillow.image_file import register as register  # noqa: E402 (Pillow is of the extra)
-from omega_core.pillow.models import add_model as add_model  # noqa: E402 (likewise)
+from omega_core.pillow.image_file import register as register  # noqa: E402 (needs the extra)
+from omega_core.pillow.models import add_model as add_model  # noqa: E402 (needs the extra)
 
 register()

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
 FORMAT = "OMEGA"
-_LEAST_SHARE = 1 / 8  # of the stream, in a draft
-_LEAST_BYTES = 1000  # of the stream, which take no time to decode
+_LEAST_SHARE = 1 / 8  # minimum share of the stream that a draft decodes
+_LEAST_BYTES = 1000  # minimum number of bytes of the stream, which take no time to decode
 
 
 def accept(prefix: bytes) -> bool | str:
-    """Whether the first 16 bytes are those of an `.omega` file; a text for one that this version cannot open."""
+    """Whether the first 16 bytes are those of an `.omega` file; a message if this version cannot open it."""
     if not prefix.startswith((MAGIC, PACK_MAGIC)):
         return False
     try:
         Header.parse(prefix)
-    except (CutOffError, DamagedFileError):  # which opening will find
+    except (CutOffError, DamagedFileError):  # reported when the file is opened
         return True
     except FileFormatError as problem:
         return str(problem)
@@ -35,19 +35,19 @@ def accept(prefix: bytes) -> bool | str:
 
 
 class OmegaImageFile(ImageFile.ImageFile):
-    """An `.omega` file, whose header is read, and whose pixels are decoded by `load`.
+    """An `.omega` file. Opening it reads the header, and `load` decodes the pixels.
 
-    `info` has what the header says: "model" (the first 8 hexadecimal digits of its fingerprint), "model_name" if it is
+    `info` has the header's content: "model" (the first 8 hexadecimal digits of its fingerprint), "model_name" if it is
     bundled, "coder", "complete" (False if the file was truncated), "stream_bytes" and, if there is one, "icc_profile".
 
-    `load` raises OSError for a damaged file, and for one that breaks off unless `ImageFile.LOAD_TRUNCATED_IMAGES` is
-    true: then it decodes what is there.
+    `load` raises OSError for a damaged file. For an incomplete one, it decodes what has arrived if
+    `ImageFile.LOAD_TRUNCATED_IMAGES` is true, and raises OSError otherwise.
     """
 
     format = FORMAT
     format_description = "Omega, a learned image codec"
 
-    _header: Header | None = None  # until the pixels are decoded
+    _header: Header | None = None  # None after the pixels are decoded
     _length = 0  # bytes of the stream to decode
 
     def _open(self) -> None:
@@ -55,28 +55,28 @@ class OmegaImageFile(ImageFile.ImageFile):
             header = Header.read(Reader(self._file))
             self.info |= _info(header)
         except FileFormatError as problem:
-            raise SyntaxError(str(problem)) from problem  # by which Pillow tries other formats
+            raise SyntaxError(str(problem)) from problem  # makes Pillow try other formats
         if len(header.sizes) > 1:
             raise OSError(f"this file has {len(header.sizes)} pictures, not one: omega_core.Model decodes them.")
         self._header, self._length = header, header.length
         [(height, width)] = header.sizes
         self._size, self._mode = (width, height), header.mode
-        self.tile = []  # which Pillow itself would decode; None before Pillow 11
+        self.tile = []  # nothing for Pillow to decode; None before Pillow 11
 
     @property
     def _file(self) -> BinaryIO:
         if self.fp is None:
-            raise ValueError("Operation on closed image")  # as Pillow says it
+            raise ValueError("Operation on closed image")  # the message of Pillow
         return cast(BinaryIO, self.fp)
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Decode less of the stream, as a smaller version of the image needs less. `thumbnail` calls this.
+        """Make `load` decode less of the stream, for a smaller version of the image. `thumbnail` calls this.
 
-        mode: is not changed.
-        size: width and height into which the smaller version fits. The image keeps its own size, and is decoded from a
-            share of the stream in the ratio of the sides, but at least an eighth.
+        mode: ignored.
+        size: width and height of the smaller version. The image keeps its size. The share of the stream that is decoded
+            is the ratio of the sides, but at least an eighth and at least 1000 bytes.
 
-        Returns the mode and the whole area of the image, or None if all of it will be decoded, or is already.
+        Returns the mode and the whole area of the image, or None if the whole stream is decoded, or was already.
         """
         if self._header is None or size is None:
             return None
@@ -85,7 +85,7 @@ class OmegaImageFile(ImageFile.ImageFile):
         return (self.mode, (0, 0, *self.size)) if self._length < self._header.length else None
 
     def load(self) -> "PixelAccess | None":
-        """Decode the pixels, unless they are. Raises OSError for a damaged file, or one of a model that is unknown."""
+        """Decode the pixels, unless this is done already. Raises OSError for a damaged file or an unknown model."""
         if self._header is not None:
             image = self._decoded(self._header)
             self.im, self._mode, self._size, self.readonly = image.im, image.mode, image.size, image.readonly
@@ -101,12 +101,12 @@ class OmegaImageFile(ImageFile.ImageFile):
             file = OmegaFile.parse(data, partial=ImageFile.LOAD_TRUNCATED_IMAGES)
             return decoding_model(header.fingerprint).decompress(file.truncated(self._length).to_bytes())
         except CutOffError as problem:
-            raise OSError(f"{problem} In Pillow, that is ImageFile.LOAD_TRUNCATED_IMAGES.") from problem
+            raise OSError(f"{problem} In Pillow, partial=True is ImageFile.LOAD_TRUNCATED_IMAGES.") from problem
         except OmegaError as problem:
             raise OSError(str(problem)) from problem
 
     def verify(self) -> None:
-        """Check that the file is whole, without its model, and close it. Raises OSError if it is not."""
+        """Check, without the model, that the file is complete and undamaged, and close it. Raises OSError otherwise."""
         try:
             OmegaFile.parse(self._whole())
         except FileFormatError as problem:
@@ -120,7 +120,7 @@ class OmegaImageFile(ImageFile.ImageFile):
 
 
 def _info(header: Header) -> dict[str | tuple[int, int], Any]:
-    """What a header says. Raises DamagedFileError if its profile cannot be decompressed."""
+    """Return the content of `info` for a header. Raises DamagedFileError if its profile cannot be decompressed."""
     from omega_core.plugins.registry import registry
 
     info: dict[str | tuple[int, int], Any] = {
@@ -142,7 +142,7 @@ def _info(header: Header) -> dict[str | tuple[int, int], Any]:
 
 
 def register() -> None:
-    """Register the format with Pillow: its name OMEGA, its suffix and its MIME type. Doing it again changes nothing."""
+    """Register the format with Pillow: its name OMEGA, its suffix and its MIME type. Further calls have no effect."""
     Image.register_open(FORMAT, OmegaImageFile, accept)
     Image.register_save(FORMAT, save)
     Image.register_extension(FORMAT, ".omega")

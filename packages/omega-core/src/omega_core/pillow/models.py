@@ -1,4 +1,4 @@
-"""The models with which Pillow encodes and decodes. Each is loaded when it is first used, and kept."""
+"""The models with which Pillow encodes and decodes. Each is loaded when it is first used, and stays in memory."""
 
 import sys
 from functools import lru_cache
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from omega_core.codec.model import Model
-    from omega_core.places import Url
+    from omega_core.locations import Url
 
-_KEPT = 4  # models that are kept, of those that are loaded here
+_KEPT = 4  # maximum number of models loaded here that stay in memory
 _added: dict[bytes, "Model"] = {}
 
 
 def add_model(model: "Model | str | PathLike[str] | Url") -> None:
-    """Let Pillow decode the files of a model, for this process. Those of bundled models need no call.
+    """Let Pillow decode the files of a model in this process. Bundled models need no call.
 
-    model: loaded, its path or its name; loaded, it decodes on its device and within its limits.
+    model: a model, or its path, URL or name. A loaded model decodes on its device and within its limits.
 
     Raises ModelFileError or ComponentError if it cannot be loaded.
     """
@@ -33,7 +33,7 @@ def add_model(model: "Model | str | PathLike[str] | Url") -> None:
 def decoding_model(prefix: bytes) -> "Model":
     """Return the model whose fingerprint begins with the 4 bytes in a header.
 
-    Raises WrongModelError if it was not added and no distribution brings it, ModelFileError if it cannot be loaded.
+    Raises WrongModelError if it is neither added nor installed, ModelFileError if it cannot be loaded.
     """
     from omega_core.codec.model_names import installed_model
 
@@ -55,7 +55,7 @@ def _of_file(path: Path) -> "Model":
 
 @lru_cache(maxsize=_KEPT)
 def _loaded(path: Path, changed: int) -> "Model":  # noqa: ARG001 (a changed file is loaded again)
-    """The model of a file that was last changed at some time, in ns."""
+    """Load the model of a file; changed: its modification time, in ns."""
     from omega_core.codec.loading import load_model
 
-    return load_model(path, max_pixels=sys.maxsize)  # Pillow has a limit of its own, which it applies when it opens
+    return load_model(path, max_pixels=sys.maxsize)  # Pillow applies its own limit when it opens a file

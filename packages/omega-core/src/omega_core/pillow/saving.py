@@ -9,22 +9,22 @@ from PIL import Image
 
 from omega_core.errors import ComponentError, ModelFileError, OmegaError, RateError
 from omega_core.format.rate_control import Rate
+from omega_core.locations import Url
 from omega_core.pillow.models import model_by_name
-from omega_core.places import Url
 
 _RATES = ("channels", "fraction", "bpp", "max_bytes", "psnr")
 
 
 def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Write an image as an `.omega` file, which Pillow calls for `Image.save`.
+    """Write an image as an `.omega` file. Pillow calls this for `Image.save`.
 
-    image: of any mode that `omega_core.compress` takes. Its options, in `encoderinfo`, are model, coder, effort, one of
+    image: in any mode that `omega_core.compress` takes. Its options, in `encoderinfo`, are model, coder, effort, one of
         channels, fraction, bpp, max_bytes and psnr, as for `omega_core.compress`, and icc_profile, which replaces the
         one of the image, or drops it if it is None. Others are ignored, as they are in Pillow's own formats.
     file: open for writing.
-    filename: for warnings.
+    filename: the name in warnings.
 
-    Raises ValueError for an option, OSError for an image that the model does not take.
+    Raises ValueError for an invalid option, OSError for an image that the model does not accept.
     """
     from omega_core.codec.loading import encoder_for
     from omega_core.codec.picture_encoder import PictureEncoder

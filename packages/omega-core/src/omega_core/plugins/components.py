@@ -15,12 +15,12 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 class Component:
     """One architecture, quantizer, prior, coder, dataset, trainer or codec.
 
-    name: for users to type, of lower case letters, digits and hyphens.
+    name: the name that users type, of lower case letters, digits and hyphens.
     target: "module:attribute" of the class, imported when the component is used.
     summary: one line for `omega list`.
     install: a requirement to install if the import of the target fails, such as "omega-fancy[gpu]"; "" for none.
 
-    Raises ValueError for a name, target or summary of another form.
+    Raises ValueError for an invalid name, target or summary.
     """
 
     name: str
@@ -41,13 +41,13 @@ class Component:
 class BundledModel:
     """A model file that comes with a distribution.
 
-    name: for users to type, of lower case letters, digits and hyphens.
+    name: the name that users type, of lower case letters, digits and hyphens.
     file: "package:file", the path of the file in an installed package, such as "my_package:models/mine.safetensors".
     summary: one line for `omega models`.
     fingerprint: 64 hexadecimal digits, by which `.omega` files identify their model. It must never be used for another
         model, so that existing files stay readable.
 
-    Raises ValueError for values of another form.
+    Raises ValueError for invalid values.
     """
 
     name: str

@@ -17,7 +17,7 @@ def renamed(old: str, new: str, *, since: str) -> Callable[[Function], Function]
     old, new: the former name and the current one.
     since: the version that renamed the argument.
 
-    It covers options of components: recipes and model files with the former name still work.
+    This also works for options of components: recipes and model files with the former name remain valid.
     """
 
     def decorate(function: Function) -> Function:

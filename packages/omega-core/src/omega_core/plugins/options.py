@@ -35,7 +35,7 @@ _ENTRY = re.compile(r"(\w+(?:, \w+)*): (.*)")
 class Option:
     """An option of a component.
 
-    name: of the argument.
+    name: the name of the argument.
     type: its annotation; Any without one.
     default: its default; NO_DEFAULT if a value is required.
     about: its description in the docstring.
@@ -74,9 +74,9 @@ class Option:
 class Options:
     """The options of a component, from its signature and docstring.
 
-    kind, name: of the component, for messages.
+    kind, name: the kind and name of the component, for messages.
     target: its class.
-    given: arguments that are not options; by default those of the kind in GIVEN.
+    given: arguments that are not options. Default: those of the kind in GIVEN.
 
     known: the options by argument name.
     takes_any: whether the class takes any further options.
@@ -89,7 +89,7 @@ class Options:
         try:
             signature = inspect.signature(target)
         except (TypeError, ValueError) as problem:
-            raise ComponentError(f"the {kind} {name!r} is no class: {target!r}.") from problem
+            raise ComponentError(f"the {kind} {name!r} is not a class: {target!r}.") from problem
         hints, entries = _hints(target), _docstring_entries(inspect.getdoc(target) or "")
         given = GIVEN[kind] if given is None else given
         self.takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
@@ -120,7 +120,7 @@ class Options:
         return self._taken(((key.strip(), value.strip()) for key, _, value in parts), Option.parsed)
 
     def _taken(self, given: Iterable[tuple[str, Any]], take: Callable[[Option, Any], Any]) -> dict[str, Any]:
-        """Options by argument name. given: keys and values. take: makes the value of an option of what is given."""
+        """Return options by argument name. given: keys and values. take: converts a value for an option."""
         taken, keys = dict[str, Any](), dict[str, str]()
         for key, value in given:
             option = self._option(key)
@@ -173,7 +173,7 @@ def type_name(hint: Any) -> str:
 
 
 def _alternatives(hint: Any) -> list[Any]:
-    """The types of a union, in the order in which strings are parsed: those first that accept fewer strings."""
+    """The types of a union, in the order in which strings are parsed: those that accept fewer strings come first."""
     members = list(typing.get_args(hint)) if typing.get_origin(hint) in (Union, types.UnionType) else [hint]
     order = [type(None), bool, int, float]
     return sorted(members, key=lambda each: order.index(each) if each in order else len(order) + (each is str))
@@ -230,10 +230,10 @@ def _parse_text(hint: Any, text: str) -> tuple[bool, Any]:
 
 
 def _finite(number: float) -> tuple[bool, float]:
-    """Whether a number is finite as a float, and the float: JSON, and so a model file, has no others."""
+    """Whether a number is finite as a float, and the float. JSON, and therefore a model file, has no others."""
     try:
         value = float(number)
-    except OverflowError:  # an integer that is too large
+    except OverflowError:  # the integer is too large
         return False, math.inf
     return math.isfinite(value), value
 
@@ -251,7 +251,7 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     made_by = target.__init__ if inspect.isclass(target) else target
     try:
         return typing.get_type_hints(made_by)
-    except Exception:  # names imported for type checkers only, or any other error in a plugin
+    except Exception:  # names imported for type checkers only, or any error in a plugin
         return {}
 
 

@@ -56,37 +56,24 @@ class Registered(_Named):
     distribution: str
 
     @property
-    def name(self) -> str:  # type: ignore[override]  # read only, as all of it
+    def name(self) -> str:  # type: ignore[override]  # read-only, as all fields
         return self.component.name
 
 
-@dataclass(frozen=True)
-class RegisteredModel(_Named):
+@dataclass(frozen=True, kw_only=True)
+class RegisteredModel(BundledModel, _Named):
     """A bundled model and its distribution."""
 
-    model: BundledModel
     distribution: str
 
-    @property
-    def name(self) -> str:  # type: ignore[override]  # read only, as all of it
-        return self.model.name
-
-    @property
-    def summary(self) -> str:
-        """One line about the model."""
-        return self.model.summary
-
-    @property
-    def fingerprint(self) -> str:
-        """64 hexadecimal digits, unique to the model."""
-        return self.model.fingerprint
+    def __repr__(self) -> str:
+        return f"<{self.qualified_name}: {self.summary}>"
 
     def path(self) -> Path:
         """Return the path of the model file. Raises ModelFileError if the distribution lacks it."""
         try:
-            path = self.model.path()
+            path = super().path()
         except (ImportError, TypeError, ValueError) as problem:
-            path = Path(self.model.file)
             raise ModelFileError(f"the file of the model {self.qualified_name} is missing: {problem}.") from problem
         if not path.is_file():
             raise ModelFileError(f"the file of the model {self.qualified_name} is missing: {path}.")
@@ -97,12 +84,12 @@ class RegisteredModel(_Named):
 class Plugin:
     """An entry point of the group `omega`, with its components and models, or with the error of its import.
 
-    distribution, version: that the entry point belongs to; the version is "" if it is unknown.
+    distribution, version: the distribution of the entry point, and its version, "" if it is unknown.
     module: the value of the entry point.
-    components, models: that its hooks returned.
+    components, models: the entries that its hooks returned.
     error: type and message of the exception that importing or registering raised; "" if none did.
     left_out: whether OMEGA_PLUGINS excludes it.
-    remarks: deprecation warnings about its hooks.
+    remarks: warnings about its hooks: deprecated ones, and functions without `hookimpl`.
     """
 
     distribution: str
@@ -135,10 +122,12 @@ class Registry:
     def components(self, kind: str | None = None) -> list[Registered]:
         """Return the components of a kind, or of all kinds if None, sorted by kind and name.
 
-        Raises ComponentError for a kind that there is not.
+        Raises ComponentError for an unknown kind.
         """
         if kind not in (None, *KINDS):
-            raise ComponentError(f"there is no kind of component {kind!r}; the kinds are {', '.join(KINDS)}.")
+            near = difflib.get_close_matches(kind or "", KINDS, n=1)
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            raise ComponentError(f"there is no kind of component {kind!r}.{guess} The kinds are {', '.join(KINDS)}.")
         found = [c for plugin in self.plugins for c in plugin.components if kind in (None, c.kind)]
         return sorted(found, key=lambda c: (KINDS.index(c.kind), c.component.name, c.distribution))
 
@@ -160,18 +149,18 @@ class Registry:
 
     def find_model_by_fingerprint(self, prefix: bytes) -> RegisteredModel | None:
         """Return a model whose fingerprint begins with `prefix`, such as the 4 bytes in a file; None without one."""
-        return next((each for each in self.models() if each.model.fingerprint.startswith(prefix.hex())), None)
+        return next((each for each in self.models() if each.fingerprint.startswith(prefix.hex())), None)
 
     def _one(self, kind: str, name: str, available: list[Named], error: type[OmegaError]) -> Named:
-        """The only entry with a name. Raises an error of the given class that lists the available names."""
+        """Return the only entry with a name. Raises an error of the given class that lists the available names."""
         found = [each for each in available if each.is_called(name)]
         if len(found) == 1:
             return found[0]
         if found:
             if len({each.distribution for each in found}) == 1:
-                raise error(f"{found[0].distribution} has the {kind} {name!r} twice; that is a mistake in it.")
+                raise error(f"{found[0].distribution} has the {kind} {name!r} twice, which is a bug in it.")
             choices = " or ".join(each.qualified_name for each in found)
-            raise error(f"{len(found)} plugins have a {kind} {name!r}; say which: {choices}.")
+            raise error(f"{len(found)} plugins have a {kind} {name!r}; specify one: {choices}.")
         raise error(self._unknown(kind, name, available))
 
     def _unknown(self, kind: str, name: str, available: Sequence[Registered | RegisteredModel]) -> str:
@@ -191,9 +180,9 @@ class Registry:
 
 
 def load_plugins(points: Iterable[EntryPoint], only: str | None) -> list[Plugin]:
-    """Load entry points, each on its own, so that a broken plugin does not affect the others.
+    """Load entry points separately, so that a broken plugin does not affect the others.
 
-    points: of the group `omega`.
+    points: the entry points of the group `omega`.
     only: the value of OMEGA_PLUGINS; None if it is not set.
     """
     allowed = None if only is None else {_normalized(name) for name in only.split(",") if name.strip()} or FIRST_PARTY
@@ -202,7 +191,7 @@ def load_plugins(points: Iterable[EntryPoint], only: str | None) -> list[Plugin]
 
 def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugin:
     distribution, version = "unknown", ""
-    with suppress(Exception):  # an installed folder without metadata
+    with suppress(Exception):  # an installed folder may have no metadata
         distribution = _normalized(point.dist.name)  # type: ignore[union-attr]
         version = point.dist.version or ""  # type: ignore[union-attr]
     if allowed is not None and distribution not in allowed:
@@ -217,7 +206,7 @@ def _load(point: EntryPoint, allowed: frozenset[str] | set[str] | None) -> Plugi
 
 
 def _why(plugin: Plugin) -> str:
-    """The error of a plugin, and whether its version range excludes the installed omega-core."""
+    """Return the error of a plugin, and whether its version range excludes the installed omega-core."""
     return f"{plugin.error}; it is {plugin.out_of_range}" if plugin.out_of_range else plugin.error
 
 
@@ -234,7 +223,10 @@ def _registered(module: object, distribution: str) -> dict[str, Any]:
         "components": tuple(
             Registered(kind, each, distribution) for kind in KINDS for each in _returned(manager, kind, Component)
         ),
-        "models": tuple(RegisteredModel(each, distribution) for each in _returned(manager, "model", BundledModel)),
+        "models": tuple(
+            RegisteredModel(**vars(each), distribution=distribution)
+            for each in _returned(manager, "model", BundledModel)
+        ),
         "remarks": (*(str(each.message) for each in caught), *(f"{name} has no @hookimpl" for name in unmarked)),
     }
 
@@ -246,13 +238,13 @@ def _is_unmarked(module: object, name: str) -> bool:
 
 @contextmanager
 def _printing_to_stderr() -> Iterator[None]:
-    """Have what a plugin prints while it is imported on standard error: standard output may be a picture."""
+    """Redirect what a plugin prints during its import to standard error, as standard output may be a picture."""
     with redirect_stdout(sys.stderr) if sys.stderr else nullcontext():
         yield
 
 
 def _returned(manager: pluggy.PluginManager, kind: str, entry_type: type[Entry]) -> Iterable[Entry]:
-    """What the hook for a kind returned. Raises TypeError for another type, ValueError for two entries of one name."""
+    """Return the entries from the hook for a kind. Raises TypeError for other types, ValueError for duplicate names."""
     found = dict[str, Entry]()
     for entries in getattr(manager.hook, f"omega_register_{kind}s")():
         for entry in entries:
@@ -296,7 +288,7 @@ def resolve(kind: str, name: str) -> Any:
 def import_component(found: Registered) -> Any:
     """Import the target of a registered component, and return it.
 
-    Raises ComponentError if the import fails, MissingExtraError if it needs the extra of omega-core.
+    Raises ComponentError if the import fails, MissingExtraError if an extra of omega-core is missing.
     """
     module, _, attribute = found.component.target.partition(":")
     try:
@@ -337,6 +329,6 @@ def make(kind: str, name: str, target: Any, options: Mapping[str, Any], **requir
     except OmegaError:
         raise
     except Exception as problem:  # a plugin may raise anything
-        said = "" if isinstance(problem, KeyError) else str(problem).strip()  # of which it would be the key alone
+        said = "" if isinstance(problem, KeyError) else str(problem).strip()  # its text is only the key
         reason = said.splitlines()[0] if said else repr(problem)
         raise ComponentError(f"the {kind} {name!r} cannot be made with {chosen}: {reason}") from problem

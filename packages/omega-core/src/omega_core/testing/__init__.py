@@ -1,11 +1,11 @@
 """The conformance kit: checks of the contracts, for plugins and for Omega's own components.
 
-For pytest there is a class a kind, from which a test class derives:
+For pytest, derive a test class from the class for the kind of component:
 
     class TestMine(QuantizerContract):
         name = "mine"
 
-Without pytest, `failures(QuantizerSubject(name="mine"))` says which checks fail, and why.
+Without pytest, `failures(QuantizerSubject(name="mine"))` returns the failed checks with their messages.
 """
 
 from collections.abc import Mapping
@@ -42,9 +42,9 @@ __getattr__, __dir__, __all__ = lazily(__name__)
 
 
 def failures(subject: Subject, exempt: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The checks that a component fails, and what each says.
+    """Return the checks that a component fails, each with its message.
 
-    exempt: names of checks that are left out, each with the reason.
+    exempt: names of checks to skip, each with the reason.
     """
     from omega_core.testing.test_classes import checks_of
 

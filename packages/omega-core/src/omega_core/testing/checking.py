@@ -7,29 +7,29 @@ from typing import Any, Generic, TypeVar
 from omega_core.plugins.registry import Registered, import_component, make, registry
 
 GATES = ("target_is_of_its_kind", "can_be_made", "has_the_sizes_asked_for", "gives_the_shapes_of_the_contract")
-"""Checks, as far as a kind has them, of which each needs those before, and without which others only fail likewise."""
+"""The checks that run first, as far as a kind has them: if one fails, later ones would fail for the same reason."""
 _ALWAYS = frozenset({"plugin_imports_without_torch", "options_can_be_typed", "options_are_described"})
-"""The checks that need no instance."""
+"""The checks that need no instance of the component."""
 
 AnySubject = TypeVar("AnySubject", bound="Subject")
 
 
 class ContractError(AssertionError):
-    """A component does not do what its contract asks: the message says what that is, and what was seen."""
+    """A component violates its contract. The message states what the contract requires and what was found."""
 
 
 class Unclaimed(Exception):
-    """The check is about something that the contract leaves open and this component does not claim to do."""
+    """The check is about something optional that this component does not claim to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A component that is to be checked.
+    """A component to check.
 
-    kind, name: by which it is found among the installed plugins, bare or qualified.
-    options: with which it is made.
-    registered: what to check instead of looking for the name.
-    module: the plugin module; that of the installed plugin if empty.
+    kind, name: its kind and name among the installed plugins; the name is bare or qualified.
+    options: the options with which it is made.
+    registered: the component itself, instead of looking up the name.
+    module: the plugin module. Default: that of the installed plugin.
     """
 
     kind: str = ""
@@ -39,31 +39,31 @@ class Subject:
     module: str = ""
 
     def found(self) -> Registered:
-        """The component among those that are registered. Raises ComponentError."""
+        """Return the registered component. Raises ComponentError."""
         return self.registered or registry().find(self.kind, self.name)
 
     def make(self) -> Any:
-        """An instance, as the codec makes it. Raises ComponentError."""
+        """Return an instance, made as the codec makes it. Raises ComponentError."""
         return self.made_with()
 
     def plugin_module(self) -> str:
-        """The module that registers it."""
+        """Return the plugin module that registers it."""
         if self.module:
             return self.module
         found = self.found()
         return next(plugin.module for plugin in registry().plugins if found in plugin.components)
 
     def target(self) -> Any:
-        """Its class. Raises ComponentError."""
+        """Return its class. Raises ComponentError."""
         return import_component(self.found())
 
     def made_with(self, **given: Any) -> Any:
-        """An instance, made as the codec makes it. Raises ComponentError."""
+        """Return an instance, made as the codec makes it, with required arguments. Raises ComponentError."""
         return make(self.kind, self.name, self.target(), self.options, **given)
 
 
 class Check(Generic[AnySubject]):
-    """A function of a subject that raises ContractError, and whose docstring says what the contract asks."""
+    """A check of a subject. The docstring of its function states what the contract requires."""
 
     def __init__(self, function: Callable[[AnySubject], None]) -> None:
         self.function = function
@@ -72,16 +72,16 @@ class Check(Generic[AnySubject]):
         self.needs_gates = self.name not in (*_ALWAYS, *GATES)
 
     def __call__(self, subject: AnySubject) -> None:
-        """Check. Raises ContractError, also for whatever the component raises itself; Unclaimed."""
+        """Run the check. Raises ContractError, also for errors of the component itself, and Unclaimed."""
         try:
             self.function(subject)
         except Unclaimed:
             raise
-        except Exception as problem:  # whatever a stranger's component raises
+        except Exception as problem:  # a component may raise anything
             told = isinstance(problem, _Seen)
             seen = str(problem) if told else f"{type(problem).__name__}: {problem}"
-            asked = f"{subject.kind} {subject.name}, {self.name}. The contract asks: {self.asks}"
-            raise ContractError(f"{asked} Seen: {seen}") from (None if told else problem)
+            asked = f"{subject.kind} {subject.name}, {self.name}. The contract requires: {self.asks}"
+            raise ContractError(f"{asked} Found: {seen}") from (None if told else problem)
 
 
 class Checks(Generic[AnySubject]):
@@ -94,15 +94,15 @@ class Checks(Generic[AnySubject]):
         return iter(self.by_name.values())
 
     def add(self, function: Callable[[AnySubject], None]) -> Check[AnySubject]:
-        """Make a check of a function."""
+        """Add a function as a check, and return the check."""
         check = Check(function)
         self.by_name[check.name] = check
         return check
 
     def failures(self, subject: AnySubject, exempt: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The checks that fail, and what each says.
+        """Return the checks that fail, each with its message.
 
-        exempt: checks that are left out, each with the reason. Raises ValueError for one without, or that there is not.
+        exempt: checks to skip, each with the reason. Raises ValueError for an unknown check or a missing reason.
         """
         exempt = checked_exemptions(self, exempt or {})
         closed = self.closed_gate(subject, exempt)
@@ -118,7 +118,7 @@ class Checks(Generic[AnySubject]):
         return failed
 
     def closed_gate(self, subject: AnySubject, exempt: Mapping[str, str]) -> dict[str, str]:
-        """The first of the `GATES` that fails, and what it says; empty if none does. exempt: as for `failures`."""
+        """Return the first of the `GATES` that fails, with its message, or nothing. exempt: as for `failures`."""
         for name in GATES:
             if name in self.by_name and name not in exempt:
                 try:
@@ -129,33 +129,33 @@ class Checks(Generic[AnySubject]):
 
 
 def checked_exemptions(checks: Checks[Any], exempt: Mapping[str, str]) -> Mapping[str, str]:
-    """The exemptions. Raises ValueError for one without a reason, or from a check that there is not."""
+    """Return the exemptions. Raises ValueError for an unknown check or a missing reason."""
     for name, reason in exempt.items():
         if name not in checks.by_name:
-            raise ValueError(f"there is no check {name!r} to be exempt from; there are {', '.join(checks.by_name)}")
+            raise ValueError(f"there is no check {name!r}; the checks are {', '.join(checks.by_name)}")
         if not str(reason).strip():
             raise ValueError(f"an exemption from {name} needs a reason")
     return exempt
 
 
 class _Seen(Exception):
-    """What was seen instead of what the contract asks."""
+    """The component does not fulfill the contract. The message states what was found."""
 
 
 def expect(holds: object, seen: str) -> None:
-    """Say what was seen, unless the condition holds."""
+    """Fail the check with the message `seen` unless the condition holds."""
     if not holds:
         raise _Seen(seen)
 
 
 def need(claimed: bool, what: str) -> None:
-    """Leave a check out where the component does not claim what it is about."""
+    """Skip the check unless the component claims to do `what`."""
     if not claimed:
         raise Unclaimed(f"it does not claim to {what}")
 
 
 def raises(error: type[Exception], action: Callable[[], object]) -> bool:
-    """Whether an action raises an error of a type; others are let through."""
+    """Whether an action raises an error of the given type; other errors propagate."""
     try:
         action()
     except error:

@@ -18,27 +18,27 @@ from omega_core.errors import CoderError
 from omega_core.testing import common
 from omega_core.testing.checking import Checks, Subject, expect, need, raises
 
-_LONGEST_TAIL = 64  # bytes of a stream that may depend on symbols that follow
+_LONGEST_TAIL = 64  # maximum number of bytes at the end of a stream that depend on later symbols
 
 
 @dataclass(frozen=True, kw_only=True)
 class CoderSubject(Subject):
-    """A coder that is to be checked.
+    """A coder to check.
 
-    largest: the largest alphabet that it is checked with.
+    largest: the size of the largest alphabet to check with.
     """
 
     kind: str = "coder"
     largest: int = 4096
 
     def make(self) -> Coder:
-        """A new one."""
+        """Return a new coder."""
         return self.made_with()
 
 
 @dataclass(frozen=True)
 class Case:
-    """Symbols, flat, with their tables, and the ends of some first parts."""
+    """Flat symbols with their tables, and the numbers of symbols in some of their prefixes."""
 
     name: str
     symbols: Symbols
@@ -47,22 +47,22 @@ class Case:
 
 
 def cases(subject: CoderSubject) -> Iterator[Case]:
-    """What coders find easy and what they find hard."""
+    """Yield cases that are easy and cases that are hard for coders."""
     random = np.random.default_rng(1)
     even, skewed = np.full((1, 16), 1.0), np.array([[1e6, *[1.0] * 15]])
     yield _case("no symbols", even, np.zeros(0, np.int64))
     yield _case("one symbol", even, np.array([7]))
-    yield _case("all symbols alike", even, random.integers(0, 16, 400))
+    yield _case("equally probable symbols", even, random.integers(0, 16, 400))
     yield _case("two symbols", np.array([[0.9, 0.1]]), (random.random(400) < 0.1).astype(np.int64))
     yield _case("a large alphabet", np.ones((1, subject.largest)), random.integers(0, subject.largest, 300))
     yield _case("only the most probable symbol", skewed, np.zeros(5000, np.int64))
     yield _case("only the least probable symbol", skewed, np.full(300, 15))
-    yield _case("the last symbol, which is the likely one", skewed[:, ::-1].copy(), np.full(2000, 15))
+    yield _case("only the last symbol, which is the most probable", skewed[:, ::-1].copy(), np.full(2000, 15))
     carrying = np.array([[30000.0, 1.0, 35535.0]])
     yield _case("intervals that carry", carrying, np.array([1] * 40 + [0, 2] * 40 + [2] * 40))
     mixed = random.dirichlet(np.full(32, 0.3), 6)
     drawn = np.concatenate([random.choice(32, 50, p=row) for row in mixed])
-    yield _case("channels with tables of their own", mixed, drawn)
+    yield _case("a table for each channel", mixed, drawn)
     each = random.dirichlet(np.full(8, 0.5), 12)
     symbols = np.array([random.choice(8, p=row) for row in each])
     yield Case("a table for each symbol", symbols, Tables(cumulative_counts(each), np.arange(12), 8), [4, 8, 12])
@@ -80,7 +80,7 @@ def _case(name: str, probabilities: "np.ndarray[tuple[int, ...], np.dtype[np.flo
 
 
 def _encoded(coder: Coder, subject: CoderSubject) -> Iterator[tuple[Case, bytes, list[int]]]:
-    """Each case with its stream, and the lengths for its ends."""
+    """Yield each case with its stream and the lengths for its ends."""
     for case in cases(subject):
         yield case, *coder.encode(case.symbols, case.tables, case.ends)
 
@@ -90,7 +90,7 @@ checks: Checks[CoderSubject] = Checks(common.checks)
 
 @checks.add
 def is_lossless(subject: CoderSubject) -> None:
-    """What was encoded is decoded: none, one, few and many symbols, probable and improbable, in every alphabet."""
+    """Decoding returns the encoded symbols: none, one, few or many, probable or improbable, in every alphabet."""
     coder = subject.make()
     for case, data, _ in _encoded(coder, subject):
         decoded = coder.decode(data, case.tables)
@@ -100,7 +100,7 @@ def is_lossless(subject: CoderSubject) -> None:
 
 @checks.add
 def the_first_bytes_determine_symbols(subject: CoderSubject) -> None:
-    """The first `lengths[i]` bytes decode to the first `ends[i]` symbols, whatever follows."""
+    """The first `lengths[i]` bytes decode to the first `ends[i]` symbols, whatever bytes follow."""
     coder = subject.make()
     for case, data, lengths in _encoded(coder, subject):
         expect(len(lengths) == len(case.ends), f"{case.name}: {len(lengths)} lengths for {len(case.ends)} ends")
@@ -115,7 +115,7 @@ def the_first_bytes_determine_symbols(subject: CoderSubject) -> None:
 
 @checks.add
 def any_length_decodes_to_right_symbols(subject: CoderSubject) -> None:
-    """Of a stream that is cut off anywhere, only symbols come that it has: none is guessed."""
+    """A stream that is cut off anywhere decodes to correct symbols only: none is guessed."""
     coder = subject.make()
     for case, data, _ in _encoded(coder, subject):
         for length in sorted({*range(0, len(data), max(1, len(data) // 7)), max(0, len(data) - 1)}):
@@ -127,27 +127,27 @@ def any_length_decodes_to_right_symbols(subject: CoderSubject) -> None:
 
 @checks.add
 def starts_are_those_of_all_streams(subject: CoderSubject) -> None:
-    """What `encode_start` gives, if it is there, begins all streams of these symbols, and lengths are the same."""
+    """The result of `encode_start`, if implemented, begins all streams of these symbols, with the same lengths."""
     coder = subject.make()
     need(implements(coder, Coder, "encode_start"), "encode the start of a stream")
     for case in cases(subject):
-        for end, after in product(case.ends, ("as given", "the others", "the first")):
+        for end, after in product(case.ends, ("the same", "other symbols", "zeros")):
             first, further = case.symbols[:end], case.symbols[end:]
-            others = {"as given": further, "the others": case.tables.alphabet - 1 - further, "the first": 0 * further}
+            others = {"the same": further, "other symbols": case.tables.alphabet - 1 - further, "zeros": 0 * further}
             data, lengths = coder.encode(np.concatenate([first, others[after]]), case.tables, case.ends)
             ends = [each for each in case.ends if each <= end]
             start, settled = coder.encode_start(first, case.tables.part(0, end), ends)
-            what = f"{case.name}, {end} symbols, with {after} after them"
-            expect(data.startswith(start), f"{what}: the stream has another beginning")
+            what = f"{case.name}, {end} symbols, followed by {after}"
+            expect(data.startswith(start), f"{what}: the stream begins differently")
             known = [length for length in lengths[: len(ends)] if length <= len(start)]
             expect(list(settled) == known, f"{what}: the lengths are {settled}, not {known}")
             if not len(further):
-                expect(len(data) - len(start) <= _LONGEST_TAIL, f"{what}: only {len(start)} bytes are known")
+                expect(len(data) - len(start) <= _LONGEST_TAIL, f"{what}: only {len(start)} of {len(data)} bytes")
 
 
 @checks.add
 def lengths_rise_to_the_end(subject: CoderSubject) -> None:
-    """Lengths never fall, and the last is that of the stream."""
+    """Lengths never decrease, and the last is the length of the stream."""
     coder = subject.make()
     for case, data, lengths in _encoded(coder, subject):
         expect(list(lengths) == sorted(lengths), f"{case.name}: lengths {lengths}")
@@ -156,18 +156,18 @@ def lengths_rise_to_the_end(subject: CoderSubject) -> None:
 
 @checks.add
 def decodes_in_parts(subject: CoderSubject) -> None:
-    """One decoder, asked for some symbols and then for others, gives what it gives at once."""
+    """A decoder that decodes symbols in several calls returns the same as in one call."""
     coder = subject.make()
     for case, data, _ in _encoded(coder, subject):
         for complete in (True, False):
             decoder = coder.decoder(data, complete=complete)
             parts = [decoder.decode(case.tables.part(start, end)) for start, end in pairwise([0, *case.ends])]
-            expect(np.array_equal(np.concatenate(parts), case.symbols), f"{case.name}: other symbols came")
+            expect(np.array_equal(np.concatenate(parts), case.symbols), f"{case.name}: the symbols differ")
 
 
 @checks.add
 def a_stream_may_arrive_in_pieces(subject: CoderSubject) -> None:
-    """A decoder that is extended piece by piece, and asked for all that is left each time, gives all symbols once."""
+    """A decoder that is extended piece by piece, and decodes what is left each time, returns all symbols once."""
     coder = subject.make()
     for case, data, _ in _encoded(coder, subject):
         for pieces in (1, 3, 10):
@@ -182,23 +182,23 @@ def a_stream_may_arrive_in_pieces(subject: CoderSubject) -> None:
 
 @checks.add
 def takes_integers_of_any_type(subject: CoderSubject) -> None:
-    """Symbols and rows are integers of any type: the bytes are the same, and what was given is not changed."""
+    """Symbols and rows may be integers of any type: the bytes are the same, and the arrays are not changed."""
     coder = subject.make()
     case = _case("", np.full((2, 16), 1.0), np.random.default_rng(2).integers(0, 16, 60))
     wanted = coder.encode(case.symbols, case.tables, case.ends)
     for dtype in (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.uint64):
         given: Symbols = case.symbols.astype(dtype)
-        expect(coder.encode(given, case.tables, case.ends) == wanted, f"other bytes for {np.dtype(dtype)}")
-        expect(np.array_equal(given, case.symbols), "the symbols that were given are others afterwards")
+        expect(coder.encode(given, case.tables, case.ends) == wanted, f"the bytes differ for {np.dtype(dtype)}")
+        expect(np.array_equal(given, case.symbols), "encode changed the array of symbols")
     for dtype in (np.uint16, np.int32):
         narrow = replace(case.tables, rows=case.tables.rows.astype(dtype))
-        expect(coder.encode(case.symbols, narrow, case.ends) == wanted, f"other bytes for rows of {np.dtype(dtype)}")
-        expect(np.array_equal(coder.decode(wanted[0], narrow), case.symbols), f"rows of {np.dtype(dtype)} mislead it")
+        expect(coder.encode(case.symbols, narrow, case.ends) == wanted, f"the bytes differ for rows of {dtype}")
+        expect(np.array_equal(coder.decode(wanted[0], narrow), case.symbols), f"wrong symbols for rows of {dtype}")
 
 
 @checks.add
 def gives_whole_numbers_back(subject: CoderSubject) -> None:
-    """Decoded symbols are int64, flat."""
+    """Decoded symbols are flat and int64."""
     coder = subject.make()
     case = _case("", np.full((2, 16), 1.0), np.random.default_rng(2).integers(0, 16, 60))
     decoded = coder.decode(coder.encode(case.symbols, case.tables, case.ends)[0], case.tables)
@@ -207,13 +207,13 @@ def gives_whole_numbers_back(subject: CoderSubject) -> None:
 
 @checks.add
 def refuses_what_does_not_fit(subject: CoderSubject) -> None:
-    """Symbols outside of the alphabet, no integers, not flat, or more or fewer than the tables are a CoderError."""
+    """`encode` raises CoderError for symbols outside the alphabet, not integers, not flat, or of a wrong number."""
     coder = subject.make()
     case = _case("", np.full((1, 16), 1.0), np.arange(16))
     wrong = {
         "from 1 to 16": case.symbols + 1,
         "from -1 to 14": case.symbols - 1,
-        "with a half": case.symbols + 0.5,
+        "with fractions": case.symbols + 0.5,
         "with a NaN": np.where(case.symbols == 3, np.nan, case.symbols),
         "that are floating-point": case.symbols.astype(np.float32),
         "that are bool": case.symbols == 1,
@@ -233,7 +233,7 @@ def refuses_what_does_not_fit(subject: CoderSubject) -> None:
 
 @checks.add
 def tables_without_probabilities_are_named(subject: CoderSubject) -> None:
-    """Without probabilities it codes 32 bits a symbol without loss, or says in a CoderError that it cannot."""
+    """With tables without probabilities, it codes symbols of 32 bits without loss, or raises CoderError."""
     coder = subject.make()
     symbols = np.array([0, 1, (1 << 32) - 1, 12345])
     tables = Tables(None, np.zeros(4, np.int64), 1 << 32)
@@ -241,12 +241,12 @@ def tables_without_probabilities_are_named(subject: CoderSubject) -> None:
         data, _ = coder.encode(symbols, tables, [2, 4])
     except CoderError:
         return
-    expect(np.array_equal(coder.decode(data, tables), symbols), "it encoded them, and decoded others")
+    expect(np.array_equal(coder.decode(data, tables), symbols), "it decoded other symbols than it encoded")
 
 
 @checks.add
 def damage_is_named(subject: CoderSubject) -> None:
-    """Of damaged or shortened bytes come a CoderError or symbols of the alphabet: no other error."""
+    """Damaged or shortened bytes decode to symbols of the alphabet or raise CoderError, no other error."""
     coder, random = subject.make(), np.random.default_rng(3)
     for case, data, _ in _encoded(coder, subject):
         streams = [data[:cut] for cut in range(0, len(data), max(1, len(data) // 9))]
@@ -259,12 +259,12 @@ def damage_is_named(subject: CoderSubject) -> None:
             inside = (
                 decoded.shape == case.symbols.shape and (decoded >= 0).all() and (decoded < case.tables.alphabet).all()
             )
-            expect(inside, f"{case.name}: of damaged bytes came symbols that there are not")
+            expect(inside, f"{case.name}: damaged bytes decoded to too few or invalid symbols")
 
 
 @checks.add
 def bytes_are_the_same_in_every_process(subject: CoderSubject) -> None:
-    """Another process makes the same bytes, whatever its hash seed."""
+    """Another process encodes to the same bytes, whatever its hash seed."""
     found = subject.found()
     module, _, attribute = found.component.target.partition(":")
     program = (
@@ -277,12 +277,12 @@ def bytes_are_the_same_in_every_process(subject: CoderSubject) -> None:
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
         expect(done.returncode == 0, f"another process failed: {done.stderr.strip().splitlines()[-1:]}")
-        seen.add(done.stdout.split()[-1])  # after what the coder may have said
-    expect(len(seen) == 1, "they differ")
+        seen.add(done.stdout.split()[-1])  # the coder may have printed something before
+    expect(len(seen) == 1, "the bytes differ")
 
 
 def digest(coder: Coder, largest: int = 4096) -> str:
-    """SHA-256 of the streams of all cases."""
+    """Return the SHA-256 of the streams of all cases."""
     digest = hashlib.sha256()
     for _, data, lengths in _encoded(coder, CoderSubject(name="", largest=largest)):
         digest.update(data + repr(list(lengths)).encode())
@@ -291,8 +291,8 @@ def digest(coder: Coder, largest: int = 4096) -> str:
 
 def _difference(wanted: Symbols, decoded: Integers) -> str:
     if len(wanted) != len(decoded):
-        return f"{len(decoded)} symbols came instead of {len(wanted)}"
+        return f"{len(decoded)} symbols were decoded instead of {len(wanted)}"
     wrong = np.flatnonzero(wanted != decoded)
     if not len(wrong):
         return "all symbols are the same"
-    return f"symbol {wrong[0]} is {decoded[wrong[0]]} instead of {wanted[wrong[0]]}, and {len(wrong) - 1} others"
+    return f"symbol {wrong[0]} is {decoded[wrong[0]]} instead of {wanted[wrong[0]]}; {len(wrong) - 1} others differ"

@@ -14,7 +14,7 @@ checks: Checks[Subject] = Checks()
 
 @checks.add
 def plugin_imports_without_torch(subject: Subject) -> None:
-    """The module that the entry point names is imported for `omega --help`, and does not import torch."""
+    """The module of the entry point, which `omega --help` imports, does not import torch, lightning or matplotlib."""
     module = subject.plugin_module()
     program = f"import sys; before = set(sys.modules); import {module}; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
@@ -25,9 +25,9 @@ def plugin_imports_without_torch(subject: Subject) -> None:
 
 @checks.add
 def target_is_of_its_kind(subject: Subject) -> None:
-    """The target can be imported, and derives from the contract of its kind, or has its methods if it is a trainer."""
+    """The target can be imported and derives from the contract of its kind. A trainer only needs the method `train`."""
     target, contract = subject.target(), getattr(contracts, subject.kind.capitalize())
-    expect(inspect.isclass(target), f"{target!r} is no class")
+    expect(inspect.isclass(target), f"{target!r} is not a class")
     if subject.kind == "trainer":
         expect(callable(getattr(target, "train", None)), f"{target.__name__} has no method train")
         return
@@ -35,23 +35,23 @@ def target_is_of_its_kind(subject: Subject) -> None:
         issubclass(target, contract), f"{target.__name__} does not derive from omega_core.contracts.{contract.__name__}"
     )
     left: frozenset[str] = getattr(target, "__abstractmethods__", frozenset())
-    expect(not left, f"{target.__name__} does not have {', '.join(sorted(left))}")
+    expect(not left, f"{target.__name__} does not implement {', '.join(sorted(left))}")
 
 
 @checks.add
 def can_be_made(subject: Subject) -> None:
-    """It can be made with the sizes and options of the test; if not, nothing else is tried."""
+    """It can be made with the sizes and options of the test; otherwise, checks that need an instance are skipped."""
     subject.make()
 
 
 @checks.add
 def options_can_be_typed(subject: Subject) -> None:
     """Each option has an annotation and a default of that type, so that recipes and commands can set and check it. No
-    default can be changed, as all instances share it.
+    default is mutable, as all instances share it.
     """
     options = Options(subject.kind, subject.name, subject.target())
     for option in options.known.values():
-        expect(option.type is not Any, f"the option {option.name} has no annotation that can be worked out")
+        expect(option.type is not Any, f"the option {option.name} has no annotation that can be evaluated")
         if option.default is NO_DEFAULT:
             expect(option.name in subject.options, f"the option {option.name} has no default")
             continue
@@ -65,7 +65,7 @@ def options_can_be_typed(subject: Subject) -> None:
 
 @checks.add
 def options_are_described(subject: Subject) -> None:
-    """The docstring says what each option is, in a line `name: …` that `omega list KIND NAME` shows."""
+    """The docstring describes each option in a line `name: …`, which `omega list KIND NAME` shows."""
     options = Options(subject.kind, subject.name, subject.target())
     silent = [option.name for option in options.known.values() if not option.about]
-    expect(not silent, f"nothing is said about {', '.join(silent)}")
+    expect(not silent, f"it does not describe {', '.join(silent)}")

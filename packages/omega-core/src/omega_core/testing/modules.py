@@ -24,27 +24,27 @@ class ModuleSubject(Subject):
 
     @abstractmethod
     def make(self) -> nn.Module:
-        """A new one."""
+        """Return a new module."""
 
     @abstractmethod
     def inputs(self, batch: int = 3) -> Tensor:
-        """What it takes, always the same: samples along the first dimension."""
+        """Return its inputs, always the same, with samples along the first dimension."""
 
     @abstractmethod
     def outputs(self, module: Any, inputs: Tensor) -> Outputs:
-        """All that it makes of inputs, by name: samples along the first dimension, where there are samples."""
+        """Return all its outputs, by name, with samples along the first dimension where there are samples."""
 
     def step(self, module: Any, inputs: Tensor) -> Outputs:
-        """What a step of training makes of inputs, as `outputs` has it."""
+        """Return the outputs of a training step, in the form of `outputs`."""
         return self.outputs(module, inputs)
 
     def made(self, seed: int = 0) -> Any:
-        """A new one in evaluation mode, always the same for a seed."""
+        """Return a new module in evaluation mode, always the same for a seed."""
         with seeded(seed):
             return self.make().eval()
 
     def trained(self, seed: int = 0) -> Any:
-        """One in evaluation mode after two steps of training, with other parameters than it begins with."""
+        """Return a module in evaluation mode after two training steps, with parameters other than the initial ones."""
         module = self.made(seed)
         with seeded(seed), torch.no_grad():
             for parameter in module.parameters():
@@ -59,7 +59,7 @@ checks: Checks[ModuleSubject] = Checks(common.checks)
 
 @checks.add
 def does_the_same_every_time(subject: ModuleSubject) -> None:
-    """In evaluation mode the same input gives the same output."""
+    """In evaluation mode, the same input gives the same output."""
     module = subject.made()
     with torch.no_grad():
         first, second = subject.outputs(module, subject.inputs()), subject.outputs(module, subject.inputs())
@@ -68,7 +68,7 @@ def does_the_same_every_time(subject: ModuleSubject) -> None:
 
 @checks.add
 def does_not_mix_samples(subject: ModuleSubject) -> None:
-    """In evaluation mode a sample alone gives what it gives in a batch, which may be of one."""
+    """In evaluation mode, a sample alone (a batch of one) gives the same outputs as in a larger batch."""
     module, inputs = subject.made(), subject.inputs()
     with torch.no_grad():
         together = subject.outputs(module, inputs)
@@ -79,24 +79,24 @@ def does_not_mix_samples(subject: ModuleSubject) -> None:
 
 @checks.add
 def stays_on_the_device(subject: ModuleSubject) -> None:
-    """What it makes lies where its input does: no tensor is made inside without saying on which device."""
+    """Its outputs are on the device of its input: no tensor is created without a device."""
     module = subject.made().train()
     inputs = subject.inputs()
-    with seeded(), torch.device("meta"):  # where now everything lands that is not told where to be
+    with seeded(), torch.device("meta"):  # the device of all tensors that are created without one
         try:
             made = subject.outputs(module, inputs)
         except (RuntimeError, NotImplementedError) as problem:
             if "meta" not in str(problem):
                 raise
-            raise RuntimeError(f"a tensor was made without a device, and met the input: {problem}") from problem
+            raise RuntimeError(f"a tensor was created without a device and met the input: {problem}") from problem
     elsewhere = [name for name, value in made.items() if value.device != inputs.device]
-    expect(not elsewhere, f"{', '.join(elsewhere)} did not lie on the device of the input")
+    expect(not elsewhere, f"not on the device of the input: {', '.join(elsewhere)}")
 
 
 @checks.add
 def works_on_another_device(subject: ModuleSubject) -> None:
-    """Moved by `.to(device)`, it does there what it does on the CPU, and trains: no tensor of it stays behind, and none
-    that it makes lies elsewhere.
+    """After `.to(device)`, it gives the same outputs there as on the CPU, and can be trained. All its tensors move with
+    it, and all tensors that it creates are on that device.
     """
     module = subject.made()
     with torch.no_grad():
@@ -107,7 +107,7 @@ def works_on_another_device(subject: ModuleSubject) -> None:
         with torch.no_grad():
             made = subject.outputs(module, inputs)
         left = [name for name, value in made.items() if value.device != device]
-        expect(not left, f"{', '.join(left)} did not lie on the device of the input")
+        expect(not left, f"not on the device of the input: {', '.join(left)}")
         trained = subject.step(module.train(), inputs).values()
         losses = [value.float().sum() for value in trained if value.requires_grad]
         if losses:
@@ -118,8 +118,8 @@ def works_on_another_device(subject: ModuleSubject) -> None:
 
 @checks.add
 def state_dict_holds_everything(subject: ModuleSubject) -> None:
-    """All that it has learned is in its parameters and buffers: another one that loads them, after some steps of
-    training, does the same.
+    """All that it has learned is in its parameters and buffers: another instance that loads them, after some training
+    steps, gives the same outputs.
     """
     one, other = subject.trained(0), subject.made(1)
     other.load_state_dict(one.state_dict())
@@ -129,49 +129,49 @@ def state_dict_holds_everything(subject: ModuleSubject) -> None:
 
 @checks.add
 def can_be_made_without_memory(subject: ModuleSubject) -> None:
-    """It can be made on the device "meta", without computing with its numbers, as a model's file has them."""
+    """It can be made on the device "meta", without using its values, which are loaded from a model file later."""
     one = subject.made()
     with torch.device("meta"):
         empty = subject.make().eval()
     empty.load_state_dict(copy.deepcopy(one.state_dict()), assign=True)
     here = [name for name, value in [*empty.named_parameters(), *empty.named_buffers()] if value.is_meta]
-    expect(not here, f"{', '.join(here)} are in no state_dict, and would be lost")
+    expect(not here, f"not in the state_dict, and therefore lost: {', '.join(here)}")
     with torch.no_grad(), _naming_state(one):
         expect_same(subject.outputs(one, subject.inputs()), subject.outputs(empty, subject.inputs()), "after loading")
 
 
 @checks.add
 def can_be_pickled(subject: ModuleSubject) -> None:
-    """It can be pickled, as processes of training do, and is the same afterwards."""
+    """It can be pickled, as for worker processes of training, and is the same afterwards."""
     one = subject.made()
     other = pickle.loads(pickle.dumps(one))  # noqa: S301 (its own bytes)
     with torch.no_grad():
         expect_same(
             subject.outputs(one, subject.inputs()),
             subject.outputs(other, subject.inputs()),
-            "once unpickled",
+            "after unpickling",
             exactly=True,
         )
 
 
 @contextmanager
 def _naming_state(module: nn.Module, fresh: nn.Module | None = None) -> Iterator[None]:
-    """Add to a failure what a module keeps in no parameter or buffer.
+    """Add to a failure the attributes of a module that are neither parameters nor buffers but should be.
 
-    fresh: the module as it begins, from which numbers may differ.
+    fresh: a new module, to find numbers that have changed.
     """
     try:
         yield
     except Exception as problem:
         if names := unregistered(module, fresh):
-            expect(False, f"{problem}; in no parameter or buffer, and so neither saved nor moved: {', '.join(names)}")
+            expect(False, f"{problem}; not parameters or buffers, and so neither saved nor moved: {', '.join(names)}")
         raise
 
 
 def unregistered(module: nn.Module, fresh: nn.Module | None = None) -> list[str]:
-    """The attributes of a module that hold tensors or modules, and are neither parameters nor buffers nor submodules.
+    """Return the attributes of a module that hold tensors or modules but are not parameters, buffers or submodules.
 
-    fresh: if given, numbers that differ from its are named, too.
+    fresh: a new module; numbers that differ from its numbers are included, too.
     """
     of_torch, before = vars(nn.Module()), dict((fresh or module).named_modules())
     found = []
@@ -191,19 +191,19 @@ def _holds_tensors(value: Any) -> bool:
 
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
-    """torch's random numbers from a seed, and afterwards as if nothing had been drawn."""
+    """A context in which torch's random numbers follow from a seed; their previous state is restored at its end."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def expect_same(wanted: Outputs, got: Outputs, when: str, *, exactly: bool = False) -> None:
-    """Expect the same tensors, or numbers that differ by no more than rounding does."""
+    """Expect the same tensors; floating-point numbers may differ by rounding errors unless `exactly`."""
     for name, value in wanted.items():
         if name not in got:
             continue
         value, other = value.detach(), got[name].detach()
-        expect(value.shape == other.shape, f"{name} {tuple(value.shape)} is {tuple(other.shape)} {when}")
+        expect(value.shape == other.shape, f"{name} is {tuple(other.shape)} {when}, not {tuple(value.shape)}")
         if exactly or not value.is_floating_point():
             expect(torch.equal(value, other), f"{name} differs {when}: {_difference(value, other)}")
         else:
@@ -213,24 +213,24 @@ def expect_same(wanted: Outputs, got: Outputs, when: str, *, exactly: bool = Fal
 
 def _difference(value: Tensor, other: Tensor) -> str:
     difference = (value.double() - other.double()).abs()
-    return f"by up to {float(difference.max()):.3g}, in {float((difference > 0).double().mean()):.0%} of all numbers"
+    return f"by up to {float(difference.max()):.3g}, in {float((difference > 0).double().mean()):.0%} of all values"
 
 
 def expect_gradients(parts: Mapping[str, Tensor], to: Mapping[str, Tensor]) -> None:
-    """Expect that the sum of each part has finite gradients, and that each of `to` gets some that are not all 0."""
+    """Expect that the sum of squares of all parts has a finite, nonzero gradient with respect to each of `to`."""
     total = torch.stack([part.double().square().sum() for part in parts.values()]).sum()
-    expect(total.requires_grad, f"no gradient at all comes from {' and '.join(parts)}")
+    expect(total.requires_grad, f"{' and '.join(parts)} give no gradient at all")
     gradients = torch.autograd.grad(total, list(to.values()), allow_unused=True)
     for (name, _), gradient in zip(to.items(), gradients, strict=True):
         expect(gradient is None or bool(gradient.isfinite().all()), f"the gradient of {name} is not finite")
         reached = gradient is not None and bool(gradient.abs().sum() > 0)
-        expect(reached, f"no gradient comes from {' and '.join(parts)} to {name}")
+        expect(reached, f"{name} gets no gradient from {' and '.join(parts)}")
 
 
 def expect_derivative(function: Any, at: Tensor, name: str) -> None:
-    """Expect that the gradient of a function of a float64 tensor is what finite differences say, along a direction.
+    """Expect that the gradient of a function of a float64 tensor agrees with finite differences along a direction.
 
-    Where the function has a kink between the points, they say nothing: there the nearer ones decide.
+    One of several distances between the points has to agree, as there may be a kink of the function between them.
     """
     direction = torch.randn(at.shape, dtype=at.dtype, generator=torch.Generator().manual_seed(5))
     weights: Tensor | None = None
@@ -255,5 +255,5 @@ def expect_derivative(function: Any, at: Tensor, name: str) -> None:
     error = min(abs(each - claimed) / max(abs(each), abs(claimed), 1e-6) for each in found)
     expect(
         error < 1e-3,
-        f"along a direction the gradient of {name} is {claimed:.6g}, the difference quotient {found[1]:.6g}",
+        f"along a direction, the gradient of {name} is {claimed:.6g}, the difference quotient {found[1]:.6g}",
     )

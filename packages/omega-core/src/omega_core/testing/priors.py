@@ -21,11 +21,11 @@ from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative
 
 @dataclass(frozen=True, kw_only=True)
 class PriorSubject(ModuleSubject):
-    """A prior that is to be checked.
+    """A prior to check.
 
-    channels, alphabet, lowest: C, S and the value of symbol 0 with which it is made.
-    latent_size: (h, w), also where it is made for any size.
-    fixed: whether it is made for that size only.
+    channels, alphabet, lowest: C, S and the value of symbol 0, with which it is made.
+    latent_size: (h, w) of the symbols to check with.
+    fixed: whether it is made for this size only.
     """
 
     kind: str = "prior"
@@ -36,14 +36,14 @@ class PriorSubject(ModuleSubject):
     fixed: bool = False
 
     def make(self) -> Prior:
-        """A new one."""
+        """Return a new prior."""
         size = self.latent_size if self.fixed else None
         sizes = {"channels": self.channels, "alphabet": self.alphabet, "lowest": self.lowest, "latent_size": size}
         return self.made_with(**sizes)
 
     def made(self, seed: int = 0) -> Prior:
-        """One with other parameters than it begins with that has seen some symbols, all others for another seed; one
-        that is conditional, to be frozen.
+        """Return a prior with parameters that are not the initial ones, which has observed symbols. Both depend on the
+        seed. A conditional one is ready to be frozen.
         """
         prior, symbols, kept = self.following(seed), self.symbols(seed), torch.full((64,), self.channels)
         with seeded(seed + 1), torch.no_grad():
@@ -58,7 +58,7 @@ class PriorSubject(ModuleSubject):
         return prior
 
     def following(self, seed: int = 0) -> Prior:
-        """A new one that took note of how symbols refine each other: those of each channel those of the one before."""
+        """Return a new prior after `follow` of a refinement in which the parent of each channel is the previous one."""
         prior: Prior = super().made(seed)
         before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
         number = torch.arange(self.alphabet) + self.lowest
@@ -68,36 +68,36 @@ class PriorSubject(ModuleSubject):
         return prior
 
     def symbols(self, seed: int = 0, batch: int = 64) -> Tensor:
-        """Symbols (B, C, h, w), small ones more often."""
+        """Return symbols (B, C, h, w), small ones more often."""
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.rand(batch, self.channels, *self.latent_size, generator=generator)
         return (drawn.square() * self.alphabet).long().clamp_max(self.alphabet - 1)
 
     def values(self) -> Tensor:
-        """Real values (B, C, h, w) in the range of symbols."""
+        """Return real values (B, C, h, w) in the range of symbols."""
         generator = torch.Generator().manual_seed(4)
         drawn = torch.rand(3, self.channels, *self.latent_size, generator=generator)
         return self.lowest + 0.3 + drawn * (self.alphabet - 1.6)
 
     def inputs(self, batch: int = 5) -> Tensor:
-        """Symbols."""
+        """Return symbols."""
         return self.symbols(9, batch)
 
     def outputs(self, module: Prior, inputs: Tensor) -> Outputs:
-        """Code lengths and, where it has them, likelihoods."""
+        """Return code lengths and, if implemented, likelihoods."""
         made = {"code lengths": module.code_lengths(*self.latent_size)[None]}
         if implements(module, Prior, "likelihood"):
             made["likelihood"] = module.likelihood((inputs + self.lowest).float())
         return made
 
     def step(self, module: Prior, inputs: Tensor) -> Outputs:
-        """Code lengths and likelihoods after some symbols were seen; it can be frozen then."""
+        """Return code lengths and likelihoods after the prior has observed symbols and was frozen."""
         module.observe(inputs, torch.full((len(inputs),), self.channels, device=inputs.device))
         module.freeze()
         return self.outputs(module, inputs)
 
     def lengths(self, prior: Prior) -> Tensor:
-        """The code lengths (C, h·w, S) of a prior, in float64."""
+        """Return the code lengths (C, h·w, S) of a prior, in float64."""
         height, width = self.latent_size
         return prior.code_lengths(height, width).detach().double().expand(self.channels, height * width, -1)
 
@@ -115,23 +115,23 @@ def code_lengths_are_bits(subject: PriorSubject) -> None:
     expect(tuple(lengths.shape) in shapes, f"their shape is {tuple(lengths.shape)}")
     expect(
         lengths.isfinite().all() and lengths.min() >= 0,
-        f"they go from {float(lengths.min())} to {float(lengths.max())}",
+        f"they range from {float(lengths.min())} to {float(lengths.max())}",
     )
 
 
 @checks.add
 def probabilities_sum_to_one(subject: PriorSubject) -> None:
-    """2 to the power of minus the code lengths of a position sums to 1 over its symbols."""
+    """At each position, the probabilities 2^(−code length) of all symbols sum to 1."""
     sums = (2.0 ** -subject.lengths(subject.made())).sum(2)
     expect(
         torch.allclose(sums, torch.ones_like(sums), rtol=1e-3),
-        f"sums go from {float(sums.min())} to {float(sums.max())}",
+        f"the sums range from {float(sums.min())} to {float(sums.max())}",
     )
 
 
 @checks.add
 def frozen_tables_can_be_coded_with(subject: PriorSubject) -> None:
-    """Tables of a frozen prior rise from 0 to 2¹⁶ by at least 1 a symbol, one for each symbol."""
+    """A frozen prior has a table for each symbol. Tables rise from 0 to 2¹⁶, by at least 1 for each value."""
     _, tables = _in_order(subject.made().freeze(), subject.symbols()[0].numpy())
     cumulative = cast(Integers, tables.cumulative)
     expect(tables.alphabet == subject.alphabet, f"their alphabet is {tables.alphabet}")
@@ -147,49 +147,49 @@ def frozen_tables_can_be_coded_with(subject: PriorSubject) -> None:
 
 @checks.add
 def frozen_tables_are_the_code_lengths(subject: PriorSubject) -> None:
-    """Coding with the frozen tables costs what the code lengths say, to a hundredth of a bit a symbol on average.
+    """On average, the cost of coding with the frozen tables equals the code lengths, to 0.01 bits per symbol.
 
-    Not those of a prior that is `conditional`.
+    This does not apply to a prior that is `conditional`.
     """
     prior = subject.made()
-    need(not prior.conditional, "depend on nothing that was decoded")
-    places, tables = _in_order(prior.freeze(), subject.symbols()[0].numpy())
+    need(not prior.conditional, "have tables that do not depend on decoded symbols")
+    indices, tables = _in_order(prior.freeze(), subject.symbols()[0].numpy())
     rows = np.empty(tables.size, np.int64)
-    rows[places] = tables.rows
+    rows[indices] = tables.rows
     counts = torch.from_numpy(np.diff(cast(Integers, tables.cumulative))[rows.reshape(subject.channels, -1)])
     lengths = subject.lengths(prior)
     surplus = (2.0**-lengths * ((16 - counts.double().log2()) - lengths)).sum(2)
-    expect(surplus.abs().max() < 0.01, f"a symbol costs {float(surplus.abs().max()):.3g} bits more, or less")
+    expect(surplus.abs().max() < 0.01, f"a symbol costs {float(surplus.abs().max()):.3g} bits more or less")
 
 
 @checks.add
 def conditional_tables_pay(subject: PriorSubject) -> None:
-    """Tables that depend on earlier channels cost symbols that were recounted no more than the code lengths say."""
+    """Tables that depend on earlier symbols code observed symbols in no more bits than the code lengths state."""
     prior = subject.made()
-    need(prior.conditional, "depend on what was decoded")
+    need(prior.conditional, "have tables that depend on decoded symbols")
     symbols = subject.symbols()
     prior.recount()
     prior.observe(symbols, torch.full((len(symbols),), subject.channels))
     frozen = prior.freeze()
     costs = []
     for each in symbols.numpy():
-        places, tables = _in_order(frozen, each)
-        costs.append(tables.bits(each.reshape(-1)[places]))
+        indices, tables = _in_order(frozen, each)
+        costs.append(tables.bits(each.reshape(-1)[indices]))
     said = float(subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum()) / len(symbols)
     cost = float(np.mean(costs))
-    expect(cost < said + 0.01 * symbols[0].numel(), f"a picture costs {cost:.2f} bits, said were {said:.2f}")
+    expect(cost < said + 0.01 * symbols[0].numel(), f"a picture costs {cost:.2f} bits, by code lengths {said:.2f}")
 
 
 @checks.add
 def channel_bits_are_of_the_symbols(subject: PriorSubject) -> None:
-    """`channel_bits` are finite bits (B, C), none below 0; those of a prior that is not `conditional` are its code
-    lengths.
+    """`channel_bits` are finite bits (B, C), none below 0. For a prior that is not `conditional`, they are the code
+    lengths of the symbols.
     """
     prior, symbols = subject.made(), subject.symbols(9, 5)
     with torch.no_grad():
         bits = prior.channel_bits(symbols)
     expect(tuple(bits.shape) == (5, subject.channels), f"their shape is {tuple(bits.shape)}")
-    expect(bits.isfinite().all() and bits.min() >= 0, f"they go from {float(bits.min())} to {float(bits.max())}")
+    expect(bits.isfinite().all() and bits.min() >= 0, f"they range from {float(bits.min())} to {float(bits.max())}")
     if not prior.conditional:
         wanted = subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum(dim=1).T
         expect(torch.allclose(bits.double(), wanted, rtol=1e-4), "they are not the code lengths of the symbols")
@@ -197,67 +197,67 @@ def channel_bits_are_of_the_symbols(subject: PriorSubject) -> None:
 
 @checks.add
 def coding_order_is_of_all_symbols(subject: PriorSubject) -> None:
-    """`coding_order` returns every place once, and bits of which those of a channel are its `channel_bits`. Bits of
-    symbols that come before all those of the last channel do not depend on these, which a decoder does not have then.
+    """`coding_order` returns every index once, and bits that sum to `channel_bits` per channel. Bits of symbols that
+    precede all symbols of the last channel do not depend on that channel, which a decoder does not have yet.
     """
     prior, symbols = subject.made(), subject.symbols(9, 3)
     others = symbols.clone()
     others[:, -1] = subject.alphabet - 1 - others[:, -1]
     with torch.no_grad():
-        bits, places = prior.coding_order(symbols)
+        bits, indices = prior.coding_order(symbols)
         wanted, (again, _) = prior.channel_bits(symbols), prior.coding_order(others)
-    for name, found in (("bits", bits), ("places", places)):
+    for name, found in (("bits", bits), ("indices", indices)):
         expect(found.shape == symbols.shape, f"the {name} are {tuple(found.shape)}, not {tuple(symbols.shape)}")
     each = torch.arange(symbols[0].numel()).expand(len(symbols), -1)
-    expect(torch.equal(places.flatten(1).sort(dim=1)[0], each), "some place has no symbol, or several")
-    expect(torch.allclose(bits.sum(dim=(2, 3)), wanted, rtol=1e-4), "the bits of channels are not their channel_bits")
-    before = places < places[:, -1:].amin(dim=(1, 2, 3), keepdim=True)
+    expect(torch.equal(indices.flatten(1).sort(dim=1)[0], each), "some index has no symbol, or several")
+    expect(torch.allclose(bits.sum(dim=(2, 3)), wanted, rtol=1e-4), "the bits do not sum to the channel_bits")
+    before = indices < indices[:, -1:].amin(dim=(1, 2, 3), keepdim=True)
     same = torch.allclose(bits[before], again[before], rtol=1e-4)
     expect(same, "bits of earlier symbols depend on those of the last channel")
 
 
 @checks.add
 def every_symbol_is_in_one_step(subject: PriorSubject) -> None:
-    """The steps of a frozen prior have every symbol of a picture in one of them, and are as many for every size."""
+    """Every symbol of a picture is in exactly one step of a frozen prior; all sizes have the same number of steps."""
     frozen = subject.made().freeze()
     sizes = [subject.latent_size, *([] if subject.fixed else [(1, 1), (1, 4), (5, 2)])]
     counts = set()
     for height, width in sizes:
         steps = list(frozen.steps(np.zeros((subject.channels, height, width), np.int64)))
-        found = sorted(np.concatenate([step.places for step in steps]).tolist())
+        found = sorted(np.concatenate([step.indices for step in steps]).tolist())
         wanted = list(range(subject.channels * height * width))
-        expect(found == wanted, f"of {height}×{width} positions steps have {len(found)} symbols, not {len(wanted)}")
+        expect(found == wanted, f"for {height}×{width} positions, steps have {len(found)} symbols, not {len(wanted)}")
         counts.add(len(steps))
-    expect(len(counts) == 1, f"there are {sorted(counts)} steps for latents of different sizes")
+    expect(len(counts) == 1, f"latents of different sizes have {sorted(counts)} steps")
 
 
 @checks.add
 def steps_follow_from_earlier_ones(subject: PriorSubject) -> None:
-    """The tables of a step do not depend on symbols of this step or of later ones, which a decoder does not have."""
+    """The tables of a step do not depend on symbols of this or later steps, which a decoder does not have yet."""
     frozen, symbols = subject.made().freeze(), subject.symbols()[0].numpy()
     decoded = np.full(symbols.shape, MISSING, symbol_type(subject.alphabet))  # as files are decoded
     for number, (known, step) in enumerate(zip(frozen.steps(symbols), frozen.steps(decoded), strict=True)):
-        same = np.array_equal(known.places, step.places) and np.array_equal(known.rows, step.rows)
-        expect(same, f"step {number} has other tables while its symbols are not known")
-        decoded.reshape(-1)[step.places] = symbols.reshape(-1)[step.places]
+        same = np.array_equal(known.indices, step.indices) and np.array_equal(known.rows, step.rows)
+        expect(same, f"step {number} has other tables while its symbols are missing")
+        decoded.reshape(-1)[step.indices] = symbols.reshape(-1)[step.indices]
 
 
 @checks.add
 def frozen_prior_survives_the_model_file(subject: PriorSubject) -> None:
-    """`thaw` makes of `arrays`, as a .safetensors file keeps them, a frozen prior with the same tables."""
+    """`thaw` restores a frozen prior with the same tables from its `arrays`, loaded from a .safetensors file."""
     prior = subject.made()
     frozen = prior.freeze()
     kept = load(save({name: np.ascontiguousarray(array) for name, array in frozen.arrays().items()}))
     thawed = type(prior).thaw(kept)
     one, other = (_in_order(each, subject.symbols()[0].numpy()) for each in (frozen, thawed))
     before, after = (cast(Integers, tables.cumulative)[tables.rows] for _, tables in (one, other))
-    expect(np.array_equal(one[0], other[0]), "symbols are in another order afterwards")
+    expect(np.array_equal(one[0], other[0]), "the order of symbols differs afterwards")
     expect(np.array_equal(before, after), "the tables differ afterwards")
 
 
 @checks.add
 def freezing_does_not_depend_on_the_machine(subject: PriorSubject) -> None:
-    """A prior frozen twice, and with another number of threads, has the same integers."""
+    """A prior that is frozen twice, with different numbers of threads, has the same integers."""
     prior, threads = subject.made(), torch.get_num_threads()
     frozen = []
     try:
@@ -272,7 +272,7 @@ def freezing_does_not_depend_on_the_machine(subject: PriorSubject) -> None:
 
 @checks.add
 def observing_makes_what_is_frequent_cheap(subject: PriorSubject) -> None:
-    """A prior that `observes` charges less for symbols it saw often: less than the same bits for all would be."""
+    """A prior that `observes` has shorter codes for frequent symbols: on average less than 0.95 · log2(S) bits."""
     prior: Prior = ModuleSubject.made(subject)
     need(prior.observes, "observe")
     symbols, kept = subject.symbols(), torch.full((64,), subject.channels)
@@ -282,12 +282,12 @@ def observing_makes_what_is_frequent_cheap(subject: PriorSubject) -> None:
     flat = symbols.flatten(2).permute(1, 2, 0)
     cost = subject.lengths(prior).gather(2, flat).mean()
     even = np.log2(subject.alphabet)
-    expect(cost < 0.95 * even, f"they cost {float(cost):.3f} bits each, and {even:.3f} if all cost the same")
+    expect(cost < 0.95 * even, f"symbols cost {float(cost):.3f} bits on average, log2(S) is {even:.3f}")
 
 
 @checks.add
 def only_kept_channels_are_observed(subject: PriorSubject) -> None:
-    """`observe` counts the first kept channels of each sample: the symbols of the others change nothing."""
+    """`observe` uses only the kept channels of each sample: the symbols of the others have no effect."""
     priors: list[Prior] = [ModuleSubject.made(subject) for _ in range(2)]
     need(priors[0].observes and subject.channels > 1, "observe")
     symbols, kept = subject.symbols(), torch.ones(64, dtype=torch.int64)
@@ -302,7 +302,7 @@ def only_kept_channels_are_observed(subject: PriorSubject) -> None:
 
 @checks.add
 def recounting_forgets(subject: PriorSubject) -> None:
-    """After `recount` a prior that `observes` has only what it is shown from then on."""
+    """After `recount`, a prior that `observes` depends only on symbols that are observed afterwards."""
     priors: list[Prior] = [ModuleSubject.made(subject) for _ in range(2)]
     need(priors[0].observes, "observe")
     kept = torch.full((64,), subject.channels)
@@ -311,29 +311,29 @@ def recounting_forgets(subject: PriorSubject) -> None:
         prior.recount()
         prior.observe(subject.symbols(), kept)
     one, other = (subject.lengths(prior) for prior in priors)
-    expect(torch.equal(one, other), "what it saw before makes a difference")
+    expect(torch.equal(one, other), "symbols that were observed before have an effect")
 
 
 @checks.add
 def likelihood_is_a_probability(subject: PriorSubject) -> None:
-    """`likelihood`, where there is one, is in (0, 1], in the shape of the values, and at symbols what they cost."""
+    """`likelihood`, if implemented, is in (0, 1], has the shape of the values, and agrees with the code lengths."""
     prior = subject.made()
     need(implements(prior, Prior, "likelihood"), "have a likelihood")
     found = prior.likelihood(subject.values()).detach()
     expect(found.shape == subject.values().shape, f"its shape is {tuple(found.shape)}")
-    expect(found.min() > 0 and found.max() <= 1, f"it goes from {float(found.min())} to {float(found.max())}")
+    expect(found.min() > 0 and found.max() <= 1, f"it is from {float(found.min())} to {float(found.max())}")
     symbols = subject.symbols()
     cost = -prior.likelihood((symbols + subject.lowest).float()).detach().double().log2().flatten(2).permute(1, 2, 0)
     wanted = subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0))
     expect(
         torch.allclose(cost, wanted, rtol=1e-3, atol=1e-3),
-        f"it differs by up to {float((cost - wanted).abs().max())} bits",
+        f"it differs from the code lengths by up to {float((cost - wanted).abs().max())} bits",
     )
 
 
 @checks.add
 def likelihood_has_its_derivative(subject: PriorSubject) -> None:
-    """The gradient of the likelihood to the values is what finite differences give, in float64."""
+    """In float64, the gradient of the likelihood with respect to the values agrees with finite differences."""
     prior = subject.made().double().train()
     need(implements(prior, Prior, "likelihood"), "have a likelihood")
     expect_derivative(lambda values: prior.likelihood(values).log2(), subject.values().double(), "the likelihood")
@@ -341,23 +341,23 @@ def likelihood_has_its_derivative(subject: PriorSubject) -> None:
 
 @checks.add
 def interval_bits_are_of_probabilities(subject: PriorSubject) -> None:
-    """`interval_bits`, where there are any, are finite and not below 0, and intervals side by side sum to nearly 1."""
+    """`interval_bits`, if implemented, are finite and at least 0; adjacent intervals have a total probability of 1."""
     prior = _relaxed(subject)
-    places = torch.arange(-400, 401) * 0.25
-    values = places[:, None, None, None].expand(-1, _LATENTS, *subject.latent_size)
+    levels = torch.arange(-400, 401) * 0.25
+    values = levels[:, None, None, None].expand(-1, _LATENTS, *subject.latent_size)
     half_width, fineness = values.new_full((len(values), 1, 1, 1), 0.125), torch.full((len(values),), 0.5)
     known = _latents(subject)[:1].expand_as(values)
     with torch.no_grad():
         bits = prior.interval_bits(values, half_width, known, fineness)
-    expect(bits.shape == values.shape, f"of {tuple(values.shape)} they are {tuple(bits.shape)}")
-    expect(bits.isfinite().all() and bits.min() >= 0, f"they go from {float(bits.min())} to {float(bits.max())}")
+    expect(bits.shape == values.shape, f"for {tuple(values.shape)} they are {tuple(bits.shape)}")
+    expect(bits.isfinite().all() and bits.min() >= 0, f"they range from {float(bits.min())} to {float(bits.max())}")
     sums = (2.0 ** -bits.double()).sum(0)
-    expect(sums.min() > 0.95 and sums.max() < 1.05, f"they sum to between {float(sums.min())} and {float(sums.max())}")
+    expect(sums.min() > 0.95 and sums.max() < 1.05, f"sums are from {float(sums.min())} to {float(sums.max())}")
 
 
 @checks.add
 def interval_bits_take_widths_of_each_place(subject: PriorSubject) -> None:
-    """`interval_bits` of intervals of several widths, for what is `known` of one latent, are those of each alone."""
+    """`interval_bits` of several intervals for one `known` latent, with different widths, are those of each alone."""
     prior = _relaxed(subject)
     values, known, fineness = _latents(subject), _latents(subject)[:1], torch.tensor([0.3])
     half_width = 0.1 + values.abs()
@@ -366,16 +366,16 @@ def interval_bits_take_widths_of_each_place(subject: PriorSubject) -> None:
         for number in range(len(values)):
             own = slice(number, number + 1)
             alone = prior.interval_bits(values[own], half_width[own], known, fineness)
-            expect(torch.allclose(alone, together[own], atol=1e-4), "together, they differ")
+            expect(torch.allclose(alone, together[own], atol=1e-4), "they differ from those of each alone")
     width, same = values.new_full((1, 1, 1, 1), 0.3), torch.full_like(known, 0.3)
     with torch.no_grad():
         one, many = (prior.interval_bits(known, half, known, fineness) for half in (width, same))
-    expect(torch.allclose(one, many), "one width for all is not as many widths that are equal")
+    expect(torch.allclose(one, many), "one width for all differs from the same width for each position")
 
 
 @checks.add
 def interval_bits_can_be_decoded_in_an_order(subject: PriorSubject) -> None:
-    """The density of a latent depends on what is `known` of others alone, which can all be decoded before it."""
+    """The density of each latent value depends only on `known` values that can be decoded before it."""
     prior = _relaxed(subject)
     known = _latents(subject).requires_grad_()
     values, fineness = _latents(subject) * 0.5, torch.linspace(0, 1, len(known))
@@ -392,14 +392,14 @@ def interval_bits_can_be_decoded_in_an_order(subject: PriorSubject) -> None:
         TopologicalSorter(needed).prepare()
     except CycleError as problem:
         circle = problem.args[1]
-    places = subject.latent_size[0] * subject.latent_size[1]
-    named = " → ".join(f"channel {each // places} at {each % places}" for each in circle)
-    expect(not circle, f"latents depend on each other in a circle: {named}")
+    positions = subject.latent_size[0] * subject.latent_size[1]
+    named = " → ".join(f"channel {each // positions} at {each % positions}" for each in circle)
+    expect(not circle, f"latents depend on each other in a cycle: {named}")
 
 
 @checks.add
 def relaxation_is_trained(subject: PriorSubject) -> None:
-    """Each parameter of `relaxation` gets a finite gradient, not all 0, from `interval_bits`, and so do the values."""
+    """The values and each parameter of `relaxation` get a finite, nonzero gradient from `interval_bits`."""
     prior = _relaxed(subject)
     values = (_latents(subject) * 0.5).requires_grad_()
     fineness = torch.linspace(0.1, 1, len(values))
@@ -417,20 +417,20 @@ def _relaxed(subject: PriorSubject) -> Prior:
     with seeded():
         prior.relax(_LATENTS)
     if prior.relaxation is not None:
-        with seeded(), torch.no_grad():  # not as it begins, which may hide what depends on what
+        with seeded(), torch.no_grad():  # initial parameters may hide dependencies
             for parameter in prior.relaxation.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
     return prior
 
 
 def _latents(subject: PriorSubject) -> Tensor:
-    """Latents (B, D, h, w)."""
+    """Return latents (B, D, h, w)."""
     return torch.randn(3, _LATENTS, *subject.latent_size, generator=torch.Generator().manual_seed(6))
 
 
 @checks.add
 def every_parameter_is_trained(subject: PriorSubject) -> None:
-    """Each parameter gets a finite gradient, not all 0, from the likelihood, the channel bits or the code lengths."""
+    """Each parameter gets a finite, nonzero gradient from the likelihood, the channel bits or the code lengths."""
     prior = subject.made().train()
     parameters = dict(prior.named_parameters())
     need(bool(parameters), "have parameters")
@@ -438,7 +438,7 @@ def every_parameter_is_trained(subject: PriorSubject) -> None:
         if implements(prior, Prior, "likelihood"):
             rate = -prior.likelihood(subject.values()).log2()
         elif implements(prior, Prior, "channel_bits"):
-            with torch.no_grad():  # not as it begins, where some may have no effect yet
+            with torch.no_grad():  # some initial parameters may have no effect
                 for parameter in parameters.values():
                     parameter.add_(0.05 * torch.randn_like(parameter))
             rate = prior.channel_bits(subject.symbols())
@@ -449,9 +449,9 @@ def every_parameter_is_trained(subject: PriorSubject) -> None:
 
 @checks.add
 def only_what_observes_changes_by_observing(subject: PriorSubject) -> None:
-    """Where `observes` is False, training passes it no symbols at its end: it does not learn from `observe` then."""
+    """If `observes` is False, `observe` has no effect, as training does not call it for all pictures at the end."""
     prior = subject.following()
-    need(not prior.observes, "learn by other means than observing")
+    need(not prior.observes, "do without `observe`")
     before = subject.lengths(prior)
     prior.observe(subject.symbols(), torch.full((64,), subject.channels))
     expect(torch.equal(subject.lengths(prior), before), "it learned from `observe`: set `observes = True`")
@@ -470,5 +470,5 @@ def selects_channels(subject: PriorSubject) -> None:
 
 
 def _in_order(frozen: FrozenPrior, symbols: Symbols) -> tuple[Symbols, Tables]:
-    """The places of the symbols (C, h, w) of a picture in the order of coding, and their tables."""
+    """Return the indices of the symbols (C, h, w) of a picture in the order of coding, and their tables."""
     return in_order(frozen, SymbolArrays.of([symbols]))

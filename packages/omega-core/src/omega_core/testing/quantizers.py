@@ -18,12 +18,12 @@ from omega_core.testing.reference import ReferencePrior
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizerSubject(ModuleSubject):
-    """A quantizer that is to be checked.
+    """A quantizer to check.
 
-    latent_channels, channels, alphabet: D, C and S with which it is made.
-    spread: the deviation of the latents that it is given.
-    smooth: those of "latent" and "bits" whose gradient to the latent, in training with the noise held fixed, is the
-        derivative, not a stand-in such as straight-through.
+    latent_channels, channels, alphabet: D, C and S, with which it is made.
+    spread: the standard deviation of the latents to check with.
+    smooth: those of "latent" and "bits" whose gradient with respect to the latent is, in training with fixed noise, the
+        derivative and not an estimate such as straight-through.
     """
 
     kind: str = "quantizer"
@@ -34,30 +34,30 @@ class QuantizerSubject(ModuleSubject):
     smooth: tuple[str, ...] = ()
 
     def make(self) -> Quantizer:
-        """A new one."""
+        """Return a new quantizer."""
         sizes = {"latent_channels": self.latent_channels, "channels": self.channels, "alphabet": self.alphabet}
         return self.made_with(**sizes)
 
     def inputs(self, batch: int = 3, size: tuple[int, int] = (3, 5)) -> Tensor:
-        """Latents (B, D, h, w)."""
+        """Return latents (B, D, h, w)."""
         generator = torch.Generator().manual_seed(3)
         return self.spread * torch.randn(batch, self.latent_channels, *size, generator=generator)
 
     def prior_of(self, quantizer: Quantizer) -> ReferencePrior | None:
-        """Where its bits come from."""
+        """Return a prior for its bits; None if it needs none."""
         if not quantizer.needs_prior:
             return None
         with torch.device("cpu"):
             return ReferencePrior(channels=quantizer.channels, alphabet=quantizer.alphabet, lowest=quantizer.lowest)
 
     def quantized(self, quantizer: Quantizer, latent: Tensor, kept: list[int] | None = None) -> Quantized:
-        """What it makes of latents (B, D, h, w), of whose samples so many channels are kept."""
+        """Return its output for latents (B, D, h, w); kept: the number of kept channels of each sample."""
         counts = None if kept is None else torch.tensor(kept, device=latent.device)
         prior = self.prior_of(quantizer)
         return quantizer(latent, prior if prior is None else prior.to(latent.device), counts)
 
     def outputs(self, module: Quantizer, inputs: Tensor) -> Outputs:
-        """Latent, bits and symbols of a forward pass, also of one without a prior, and of coding."""
+        """Return latent, bits and symbols of a forward pass, bits without a prior, and symbols and latent of coding."""
         made = self.quantized(module, inputs)
         symbols = module.symbols(inputs)
         coded = {"symbols(…)": symbols, "latent(…)": module.latent(symbols)}
@@ -70,9 +70,9 @@ checks: Checks[QuantizerSubject] = Checks(modules.checks)
 
 @checks.add
 def has_the_sizes_asked_for(subject: QuantizerSubject) -> None:
-    """`channels` is the C that it was made with; `alphabet` says how many symbols there are, at least 2."""
+    """`channels` is the C with which it was made, and `alphabet` is the number of symbols, at least 2."""
     made = subject.made()
-    expect(made.channels == subject.channels, f"channels is {made.channels}, made with {subject.channels}")
+    expect(made.channels == subject.channels, f"channels is {made.channels}, not {subject.channels}")
     expect(isinstance(made.alphabet, int) and made.alphabet >= 2, f"alphabet is {made.alphabet!r}")
 
 
@@ -83,9 +83,9 @@ def gives_the_shapes_of_the_contract(subject: QuantizerSubject) -> None:
     for size in ((3, 5), (1, 1), (2, 1)):
         latent = subject.inputs(2, size)
         found = subject.quantized(made, latent)
-        expect(isinstance(found, Quantized), f"a forward pass made {type(found).__name__} instead of Quantized")
+        expect(isinstance(found, Quantized), f"a forward pass returned {type(found).__name__} instead of Quantized")
         symbols = tuple(made.symbols(latent).shape)
-        expect(symbols == (2, subject.channels, *size), f"of {tuple(latent.shape)} symbols(…) made {symbols}")
+        expect(symbols == (2, subject.channels, *size), f"for {tuple(latent.shape)} symbols(…) returned {symbols}")
         wanted = {
             "latent": tuple(latent.shape),
             "bits": (2,),
@@ -95,12 +95,12 @@ def gives_the_shapes_of_the_contract(subject: QuantizerSubject) -> None:
         }
         got = {name: tuple(value.shape) for name, value in subject.outputs(made, latent).items()}
         wrong = [f"{name} {got[name]} instead of {wanted[name]}" for name in wanted if got[name] != wanted[name]]
-        expect(not wrong, f"of {tuple(latent.shape)} it made {', '.join(wrong)}")
+        expect(not wrong, f"for {tuple(latent.shape)} it returned {', '.join(wrong)}")
 
 
 @checks.add
 def keeps_the_type(subject: QuantizerSubject) -> None:
-    """Of a float32 latent come a float32 latent, floating bits, and symbols that `symbols` gives as int64."""
+    """For a float32 latent, the dequantized latent is float32, bits are floating-point, and `symbols` returns int64."""
     made = subject.outputs(subject.made(), subject.inputs())
     expect(made["latent"].dtype == torch.float32, f"the latent is {made['latent'].dtype}")
     expect(made["bits"].is_floating_point(), f"bits are {made['bits'].dtype}")
@@ -110,7 +110,7 @@ def keeps_the_type(subject: QuantizerSubject) -> None:
 
 @checks.add
 def symbols_are_in_the_alphabet(subject: QuantizerSubject) -> None:
-    """Symbols are integers in [0, S), also of latents that are far out."""
+    """Symbols are integers in [0, S), also for very large latents."""
     made = subject.made()
     for factor in (1.0, 1e4):
         symbols = made.symbols(factor * subject.inputs())
@@ -122,15 +122,15 @@ def symbols_are_in_the_alphabet(subject: QuantizerSubject) -> None:
 
 @checks.add
 def uses_its_symbols(subject: QuantizerSubject) -> None:
-    """Symbols depend on the latent: different latents do not all give one symbol."""
+    """Symbols depend on the latent: different latents do not all give the same symbol."""
     symbols = subject.made().symbols(subject.inputs())
     same = [channel for channel in range(subject.channels) if len(symbols[:, channel].unique()) == 1]
-    expect(len(same) < subject.channels, "every channel has one symbol, whatever the latent")
+    expect(len(same) < subject.channels, "every channel has the same symbol for all latents")
 
 
 @checks.add
 def forward_has_the_symbols_of_coding(subject: QuantizerSubject) -> None:
-    """The symbols of a forward pass in evaluation mode are those that `symbols` gives for a file."""
+    """The symbols of a forward pass in evaluation mode are the same as those of `symbols`, which go into files."""
     made = subject.outputs(subject.made(), subject.inputs())
     share = float((made["symbols"] != made["symbols(…)"]).float().mean())
     expect(share == 0, f"{share:.0%} of the symbols differ")
@@ -138,19 +138,19 @@ def forward_has_the_symbols_of_coding(subject: QuantizerSubject) -> None:
 
 @checks.add
 def any_prefix_gives_the_latent_of_forward(subject: QuantizerSubject) -> None:
-    """`latent` of the first n channels of symbols is what a forward pass with n kept channels gives, for every n."""
+    """For every n, `latent` of the first n channels of symbols is the latent of a forward pass with n kept channels."""
     made, latent = subject.made(), subject.inputs()
     symbols = made.symbols(latent)
     for n in range(1, subject.channels + 1):
         decoded = made.latent(symbols[:, :n])
-        expect(decoded.shape == latent.shape, f"of {n} channels came a latent {tuple(decoded.shape)}")
+        expect(decoded.shape == latent.shape, f"for {n} channels the latent is {tuple(decoded.shape)}")
         forward = subject.quantized(made, latent, [n] * len(latent)).latent
         modules.expect_same({"the latent": forward}, {"the latent": decoded}, f"decoded from {n} channels")
 
 
 @checks.add
 def an_empty_prefix_gives_a_latent(subject: QuantizerSubject) -> None:
-    """`latent` of no channels at all is a latent too, of finite numbers, and the same for every sample."""
+    """`latent` of no channels returns a finite latent, which is the same for every sample."""
     made, latent = subject.made(), subject.inputs()
     decoded = made.latent(made.symbols(latent)[:, :0])
     expect(decoded.shape == latent.shape, f"it is {tuple(decoded.shape)}")
@@ -160,7 +160,7 @@ def an_empty_prefix_gives_a_latent(subject: QuantizerSubject) -> None:
 
 @checks.add
 def missing_symbols_end_a_prefix(subject: QuantizerSubject) -> None:
-    """Symbols of −1 are missing: the latent is that of the channels before them, also at single positions."""
+    """Symbols of −1 are missing: the latent is that of the channels before them, separately at each position."""
     made, latent = subject.made(), subject.inputs()
     symbols = made.symbols(latent)
     for n in range(subject.channels + 1):
@@ -178,29 +178,29 @@ def missing_symbols_end_a_prefix(subject: QuantizerSubject) -> None:
 
 @checks.add
 def refinement_tells_levels(subject: QuantizerSubject) -> None:
-    """`refinement` names an earlier or no parent for each channel, and a level for each symbol."""
+    """`refinement` returns a parent for each channel (an earlier channel, or −1) and a level for each symbol."""
     made = subject.made()
     found = made.refinement()
     rows, most = 2 * MOST_LEVEL + 1, min(made.alphabet, MAX_ALPHABET)
-    expect(len(found.parents) == len(found.sizes) == subject.channels, "it is not for all channels")
+    expect(len(found.parents) == len(found.sizes) == subject.channels, "it does not have all channels")
     expect(all(-1 <= each < subject.channels for each in found.parents), f"parents are {found.parents}")
     expect(found.levels.shape == (rows, most), f"levels are {tuple(found.levels.shape)}, not {(rows, most)}")
     expect(int(found.levels.abs().max()) <= MOST_LEVEL, f"levels are up to {int(found.levels.abs().max())}")
-    expect(all(size >= 0 for size in found.sizes), "sizes of levels are below 0")
+    expect(all(size >= 0 for size in found.sizes), "a size of levels is below 0")
 
 
 @checks.add
 def any_symbols_can_be_decoded(subject: QuantizerSubject) -> None:
-    """`latent` takes every symbol in [0, S), in any combination, and gives finite numbers."""
+    """`latent` accepts every symbol in [0, S), in any combination, and returns finite numbers."""
     made = subject.made()
     most = min(made.alphabet, 1 << 12)
     symbols = torch.arange(most)[:, None, None, None].expand(most, subject.channels, 1, 1)
-    expect(made.latent(symbols).isfinite().all(), f"of symbols from 0 to {most - 1} some gave what is not finite")
+    expect(made.latent(symbols).isfinite().all(), f"some symbols from 0 to {most - 1} give numbers that are not finite")
 
 
 @checks.add
 def bits_are_code_lengths(subject: QuantizerSubject) -> None:
-    """In evaluation mode `bits` are the prior's code lengths of the symbols of the kept channels, to 1e-4."""
+    """In evaluation mode, `bits` are the prior's code lengths of the symbols of kept channels, to a relative 1e-4."""
     made, latent = subject.made(), subject.inputs()
     need(made.needs_prior, "have a rate")
     prior = cast(ReferencePrior, subject.prior_of(made))
@@ -217,7 +217,7 @@ def bits_are_code_lengths(subject: QuantizerSubject) -> None:
 
 @checks.add
 def bits_are_zero_without_a_prior(subject: QuantizerSubject) -> None:
-    """A forward pass without a prior has bits of 0, in training and evaluation."""
+    """A forward pass without a prior returns bits of 0, in training and evaluation."""
     made = subject.made()
     for training in (True, False):
         with seeded():
@@ -227,25 +227,25 @@ def bits_are_zero_without_a_prior(subject: QuantizerSubject) -> None:
 
 @checks.add
 def latent_has_a_gradient(subject: QuantizerSubject) -> None:
-    """In training the latent that comes out has a finite gradient, not all 0, to the one that went in."""
+    """In training, the dequantized latent has a finite, nonzero gradient with respect to the input latent."""
     made, latent = subject.made().train(), subject.inputs().requires_grad_()
     with seeded():
-        expect_gradients({"the latent": subject.quantized(made, latent).latent}, {"the latent that went in": latent})
+        expect_gradients({"the latent": subject.quantized(made, latent).latent}, {"the input latent": latent})
 
 
 @checks.add
 def bits_have_a_gradient(subject: QuantizerSubject) -> None:
-    """In training the bits have a finite gradient, not all 0, to the latent: the rate is learned through it."""
+    """In training, the bits have a finite, nonzero gradient with respect to the latent, so that the rate is learned."""
     made, latent = subject.made().train(), subject.inputs().requires_grad_()
     need(made.needs_prior, "have a rate")
     with seeded():
-        expect_gradients({"bits": subject.quantized(made, latent).bits}, {"the latent that went in": latent})
+        expect_gradients({"bits": subject.quantized(made, latent).bits}, {"the input latent": latent})
 
 
 @checks.add
 def a_penalty_is_a_loss(subject: QuantizerSubject) -> None:
-    """A `penalty`, if there is one, is a finite number for each sample, (B,), with a gradient, to latent or parameters,
-    that is not 0.
+    """A `penalty`, if there is one, is a finite number for each sample, (B,), with a nonzero gradient with respect to
+    the latent or a parameter.
     """
     made, latent = subject.made().train(), subject.inputs().requires_grad_()
     with seeded():
@@ -258,12 +258,12 @@ def a_penalty_is_a_loss(subject: QuantizerSubject) -> None:
     expect(penalty.requires_grad, "it has no gradient")
     gradients = torch.autograd.grad(penalty.sum(), [latent, *made.parameters()], allow_unused=True)
     reached = any(each is not None and bool(each.abs().sum() > 0) for each in gradients)
-    expect(reached, "its gradient to the latent and to all parameters is 0")
+    expect(reached, "its gradient with respect to the latent and all parameters is 0")
 
 
 @checks.add
 def every_parameter_is_trained(subject: QuantizerSubject) -> None:
-    """Each parameter gets a finite gradient, not all 0, from latent or bits, where all channels are kept."""
+    """Each parameter gets a finite, nonzero gradient from latent or bits if all channels are kept."""
     made, latent = subject.made().train(), subject.inputs(16)
     parameters = dict(made.named_parameters())
     need(bool(parameters), "have parameters")
@@ -285,14 +285,14 @@ def what_decodes_is_trained_by_the_latent(subject: QuantizerSubject) -> None:
             if not torch.equal(made.latent(symbols), before):
                 decoding[name] = parameter
             parameter.copy_(kept)
-    need(bool(decoding), "learn how to decode")
+    need(bool(decoding), "have parameters that `latent` depends on")
     with seeded():
         expect_gradients({"the latent": subject.quantized(made.train(), latent).latent}, decoding)
 
 
 @checks.add
 def smooth_parts_have_their_derivative(subject: QuantizerSubject) -> None:
-    """What is said to be `smooth` has the gradient to the latent that finite differences give, in float64."""
+    """In float64, the gradients of the `smooth` outputs with respect to the latent agree with finite differences."""
     need(bool(subject.smooth), "have a derivative")
     made, latent = subject.made().double().train(), subject.inputs().double()
     made.sample_seeds = torch.arange(len(latent))
@@ -304,7 +304,7 @@ def smooth_parts_have_their_derivative(subject: QuantizerSubject) -> None:
 
 @checks.add
 def noise_follows_the_seeds(subject: QuantizerSubject) -> None:
-    """In training, what is random about a sample follows from `sample_seeds` alone, whatever its place in the batch."""
+    """In training, the noise of a sample depends only on its entry in `sample_seeds`, not on its index in the batch."""
     made, latent = subject.made().train(), subject.inputs()
     turned = torch.tensor([2, 0, 1])
     results = []
@@ -320,7 +320,7 @@ def noise_follows_the_seeds(subject: QuantizerSubject) -> None:
 
 @checks.add
 def mixed_precision_keeps_the_rate(subject: QuantizerSubject) -> None:
-    """With bfloat16 latents under autocast all is finite, bits are float32 and close to what they are without."""
+    """With bfloat16 latents under autocast, the latent is finite, and bits are float32 or float64 and change little."""
     made, latent = subject.made(), subject.inputs().bfloat16()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         mixed = subject.quantized(made, latent)
@@ -329,25 +329,25 @@ def mixed_precision_keeps_the_rate(subject: QuantizerSubject) -> None:
     expect(mixed.latent.isfinite().all(), "the latent is not finite")
     expect(mixed.bits.dtype in (torch.float32, torch.float64) or not made.needs_prior, f"bits are {mixed.bits.dtype}")
     close = torch.allclose(mixed.bits.float(), plain.bits.float(), rtol=0.1)
-    expect(close, f"bits are {mixed.bits.tolist()}, and without it {plain.bits.tolist()}")
+    expect(close, f"bits are {mixed.bits.tolist()}, without autocast {plain.bits.tolist()}")
 
 
 @checks.add
 def fineness_rises_with_what_is_kept(subject: QuantizerSubject) -> None:
-    """`fineness` of kept (B,) channels is from 0 to 1, does not fall as more are kept, and is 1 where all are."""
+    """`fineness(kept)` is (B,), from 0 to 1, does not decrease as more channels are kept, and is 1 if all are kept."""
     made = subject.made()
     kept = torch.arange(subject.channels + 1)
     found = made.fineness(kept)
-    expect(found.shape == kept.shape, f"of {tuple(kept.shape)} it made {tuple(found.shape)}")
+    expect(found.shape == kept.shape, f"for {tuple(kept.shape)} it returned {tuple(found.shape)}")
     expect(found.is_floating_point() and found.min() >= 0, f"it is {found.tolist()}")
     expect(
-        bool((found.diff() >= 0).all()) and float(found[-1]) == 1, f"of 0 to {subject.channels} it is {found.tolist()}"
+        bool((found.diff() >= 0).all()) and float(found[-1]) == 1, f"for 0 to {subject.channels} it is {found.tolist()}"
     )
 
 
 @checks.add
 def latents_in_a_cell_have_its_symbols(subject: QuantizerSubject) -> None:
-    """`cells`, if implemented, gives the ends between which latents have the symbols that are known."""
+    """`cells`, if implemented, returns the lower and upper ends between which latents have the known symbols."""
     made, latent = subject.made(), subject.inputs()
     need(implements(made, Quantizer, "cells"), "have cells")
     symbols = made.symbols(latent)
@@ -355,7 +355,7 @@ def latents_in_a_cell_have_its_symbols(subject: QuantizerSubject) -> None:
         lower, upper = made.cells(symbols)
     except ComponentError as problem:
         raise Unclaimed(f"it does not claim to have cells: {problem}") from problem
-    expect(lower.shape == latent.shape and upper.shape == latent.shape, f"{tuple(lower.shape)}, {tuple(upper.shape)}")
+    expect(lower.shape == latent.shape == upper.shape, f"ends are {tuple(lower.shape)} and {tuple(upper.shape)}")
     expect(bool((lower < upper).all()), "an upper end is not above the lower one")
     for n in sorted({1, subject.channels // 2, subject.channels}):
         known = symbols[:, :n].clone()
@@ -364,15 +364,15 @@ def latents_in_a_cell_have_its_symbols(subject: QuantizerSubject) -> None:
         for share in (0.01, 0.5, 0.99):
             inside = torch.where((lower + upper).isfinite(), lower + share * (upper - lower), latent)
             same = torch.where(known < 0, -1, made.symbols(inside)[:, :n]) == known
-            expect(bool(same.all()), f"of {n} channels, {int((~same).sum())} symbols differ at {share} of their cells")
+            expect(bool(same.all()), f"with {n} channels, {int((~same).sum())} symbols differ at {share} of cells")
     lower, upper = made.cells(torch.full_like(symbols, -1))
-    expect(bool((lower == -torch.inf).all() and (upper == torch.inf).all()), "unknown symbols have a cell with ends")
+    expect(bool((lower == -torch.inf).all() and (upper == torch.inf).all()), "unknown symbols have finite ends")
 
 
 @checks.add
 def can_be_relaxed(subject: QuantizerSubject) -> None:
-    """Made ready by `relax`, `relaxed` gives a latent (B, D, h, w) and bits (B,) at any fineness, with gradients to the
-    latent that came in, and to each parameter of `relaxation`, if there is one.
+    """After `relax`, `relaxed` returns a latent (B, D, h, w) and bits (B,) at any fineness, with gradients with respect
+    to the input latent and to each parameter of `relaxation`, if there is one.
     """
     made, latent, prior = _relaxed(subject)
     latent.requires_grad_()
@@ -384,7 +384,7 @@ def can_be_relaxed(subject: QuantizerSubject) -> None:
     expect(found.bits.shape == (len(latent),), f"the bits are {tuple(found.bits.shape)}")
     expect(found.bits.isfinite().all() and found.bits.min() >= 0, f"the bits are {found.bits.tolist()}")
     parameters = {} if made.relaxation is None else dict(made.relaxation.named_parameters())
-    expect_gradients({"the latent": found.latent}, {"the latent that went in": latent})
+    expect_gradients({"the latent": found.latent}, {"the input latent": latent})
     parts = {"latent": again.latent, **({"bits": again.bits} if made.needs_prior else {})}
     if parameters:
         expect_gradients(parts, parameters)
@@ -392,7 +392,7 @@ def can_be_relaxed(subject: QuantizerSubject) -> None:
 
 @checks.add
 def finer_quantization_errs_less_and_costs_more(subject: QuantizerSubject) -> None:
-    """`relaxed` at fineness 1 costs more bits than at 0 and, of a quantizer with a relaxation, restores more."""
+    """`relaxed` costs more bits at fineness 1 than at 0 and, with a `relaxation`, has a smaller error."""
     made, latent, prior = _relaxed(subject)
     need(made.needs_prior, "have a rate")
     made.eval()
@@ -403,28 +403,29 @@ def finer_quantization_errs_less_and_costs_more(subject: QuantizerSubject) -> No
             count = kept if fineness else torch.ones_like(kept)
             found.append(made.relaxed(latent, prior, count, torch.full((len(latent),), fineness)))
     costs = [float(each.bits.sum()) for each in found]
-    expect(costs[0] < costs[1], f"fineness 0 costs {costs[0]:.1f} bits, 1 {costs[1]:.1f}")
+    expect(costs[0] < costs[1], f"fineness 0 costs {costs[0]:.1f} bits, fineness 1 {costs[1]:.1f}")
     errors = [float((each.latent - latent).square().mean()) for each in found]
     expect(
-        made.relaxation is None or errors[1] < errors[0], f"the squared error is {errors[0]:.3g}, then {errors[1]:.3g}"
+        made.relaxation is None or errors[1] < errors[0], f"the squared errors are {errors[0]:.3g} and {errors[1]:.3g}"
     )
 
 
 @checks.add
 def fitting_keeps_the_shape_of_its_state(subject: QuantizerSubject) -> None:
-    """`fit` ends a relaxed phase: state keeps its names and shapes, and what is quantized then can be decoded."""
+    """After `fit` at the end of a relaxed phase, the state has the same names and shapes, and symbols are decodable."""
     made, latent, _ = _relaxed(subject)
     before = {name: value.shape for name, value in made.state_dict().items()}
     made.eval().fit()
     after = {name: value.shape for name, value in made.state_dict().items()}
-    expect(before == after, f"{', '.join(name for name in {**before, **after} if before.get(name) != after.get(name))}")
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    expect(not changed, f"{', '.join(changed)} changed")
     made.set_fineness(torch.linspace(0, 1, subject.channels + 1))
     restored = made.latent(made.symbols(latent))
     expect(restored.shape == latent.shape and bool(restored.isfinite().all()), "it cannot be decoded")
 
 
 def _relaxed(subject: QuantizerSubject) -> tuple[Quantizer, Tensor, ReferencePrior | None]:
-    """A quantizer in its relaxed phase, latents for it, and where its bits come from."""
+    """Return a quantizer in its relaxed phase, latents for it, and a prior for its bits."""
     made, latent = subject.made().train(), subject.inputs()
     prior = subject.prior_of(made)
     try:
@@ -442,22 +443,22 @@ def selects_channels(subject: QuantizerSubject) -> None:
     made, latent = subject.made(), subject.inputs()
     need(implements(made, Quantizer, "select_channels"), "select channels")
     before = made.symbols(latent)
-    # without some of the first channels, later ones may have others: those that see what the first ones left over
+    # only first channels, as symbols of later channels may depend on earlier ones, such as those of residuals
     first = list(range(max(1, subject.channels - 1)))
     for order in (first, first[::-1]):
         made.select_channels(order)
         expect(made.channels == len(order), f"channels is {made.channels} after {len(order)} were selected")
         after = made.symbols(latent)
         expect(torch.equal(after, before[:, order]), "the symbols are not those of the channels selected")
-    expect(made.latent(after).shape == latent.shape, "they cannot be decoded")
-    loaded = replace(subject, channels=len(order)).made(1)  # as a file with the model is read
+    expect(made.latent(after).shape == latent.shape, "they are decoded to another shape")
+    loaded = replace(subject, channels=len(order)).made(1)  # as a model file is loaded
     loaded.load_state_dict(made.state_dict())
-    expect(torch.equal(loaded.symbols(latent), after), "made anew with so many channels, and loaded, it has others")
+    expect(torch.equal(loaded.symbols(latent), after), "a new instance with the state loaded has other symbols")
 
 
 @checks.add
 def resets_dead_symbols(subject: QuantizerSubject) -> None:
-    """`reset_dead_symbols`, if implemented, moves symbols that were never chosen; the same seed moves the same ones."""
+    """`reset_dead_symbols`, if implemented, moves symbols that were never chosen, in the same way for the same seed."""
     made, twin = subject.made(), subject.made()
     need(implements(made, Quantizer, "reset_dead_symbols"), "reset dead symbols")
     counts = torch.ones(subject.channels, made.alphabet, dtype=torch.int64)
@@ -466,4 +467,4 @@ def resets_dead_symbols(subject: QuantizerSubject) -> None:
     reset = [each.reset_dead_symbols(counts, 1) for each in (made, twin)]
     expect(reset[0] > 0, "no symbol that was never chosen was reset")
     symbols = [each.symbols(subject.inputs()) for each in (made, twin)]
-    expect(reset[0] == reset[1] and torch.equal(*symbols), "the same seed reset others")
+    expect(reset[0] == reset[1] and torch.equal(*symbols), "the same seed has another result")

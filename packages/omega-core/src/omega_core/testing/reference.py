@@ -1,4 +1,4 @@
-"""Components that checks of other kinds need."""
+"""Simple components that checks of other kinds need."""
 
 from typing import cast
 
@@ -11,7 +11,7 @@ from omega_core.contracts.quantizer import Quantized, Quantizer
 
 
 class ReferencePrior(Prior):
-    """Tables drawn at random, one a channel. Between whole numbers the likelihood is interpolated.
+    """One random table for each channel. Between integers, the likelihood is interpolated linearly.
 
     channels, alphabet: C and S.
     lowest: the value of symbol 0.
@@ -27,33 +27,32 @@ class ReferencePrior(Prior):
         self.register_buffer("table", weights / weights.sum(dim=1, keepdim=True))
 
     def code_lengths(self, height: int, width: int) -> Tensor:
-        """(C, 1, S)."""
+        """Return the code lengths (C, 1, S), in bits."""
         return -self.table.log2()[:, None, :]
 
     def likelihood(self, values: Tensor) -> Tensor:
-        """The probability of values (B, C, h, w)."""
+        """Return the probability of values (B, C, h, w)."""
         most = self.table.shape[1] - 1
-        place = (values - self.lowest).clamp(0, most)
-        below = place.detach().floor().clamp_max(most - 1).long()
-        share = place - below
+        level = (values - self.lowest).clamp(0, most)
+        below = level.detach().floor().clamp_max(most - 1).long()
+        share = level - below
         channel = torch.arange(len(self.table), device=values.device)[:, None, None]
         return self.table[channel, below] * (1 - share) + self.table[channel, below + 1] * share
 
     def relax(self, latent_channels: int) -> None:
-        """See `Prior.relax`: a Laplacian for each channel, whose scale is learned."""
+        """See `Prior.relax`: a Laplacian with a learned scale for each channel."""
         self.relaxation = _Laplacian(latent_channels)
 
     def interval_bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
-        """See `Prior.interval_bits`."""
         return cast(_Laplacian, self.relaxation)(values.abs(), half_width)
 
     def freeze(self) -> FrozenTables:
-        """The tables as integers."""
+        """Return the tables as integers."""
         return FrozenTables.from_probabilities(self.table[:, None, :].double().cpu().numpy())
 
 
 class _Laplacian(nn.Module):
-    """−log2 of the probabilities of intervals around 0, of Laplacians."""
+    """−log2 of the probability of an interval under a Laplacian around 0, with a learned scale for each channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -66,7 +65,7 @@ class _Laplacian(nn.Module):
 
 
 class Millionths(Quantizer):
-    """Whole numbers of millionths, so that nothing of a latent is lost: to check architectures with."""
+    """A quantizer to millionths, which loses almost nothing of a latent, for checks of architectures."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -74,14 +73,13 @@ class Millionths(Quantizer):
         self.scale = torch.nn.Parameter(torch.tensor(1e6, dtype=torch.float64))
 
     def forward(self, latent: Tensor, prior: Prior | None = None, kept: Tensor | None = None) -> Quantized:
-        """See `Quantizer.forward`."""
         symbols = self.symbols(latent)
         return Quantized(self.latent(symbols), latent.new_zeros(len(latent)), symbols)
 
     def symbols(self, latent: Tensor) -> Tensor:
-        """Latent (B, C, h, w) to whole numbers (B, C, h, w), here also below 0."""
+        """Quantize a latent (B, C, h, w) to integers (B, C, h, w), which may be negative here."""
         return (latent * self.scale).round().long()
 
     def latent(self, symbols: Tensor) -> Tensor:
-        """And back."""
+        """Dequantize symbols (B, C, h, w) to a latent (B, C, h, w)."""
         return symbols / self.scale

@@ -1,6 +1,6 @@
 """A simulated device: tensors that the CPU computes, but that cannot be mixed with CPU tensors.
 
-With them modules are run as on a GPU, with real numbers, and what mixes devices raises as it would there.
+Modules run on it as on a GPU, with real values, and operations that mix devices raise errors as they would there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 DEVICE = torch.device("lazy", 0)
-"""A device that torch knows, and makes gradients for, but that no machine has and no module treats in its own way."""
+"""A device that torch supports, with gradients, but that no machine has and no module treats specially."""
 
 _torch_autocast, _torch_tensor = torch.autocast, torch.tensor
 _aten = torch.ops.aten
@@ -23,7 +23,7 @@ _WITH_INDICES = {_aten.index.Tensor, _aten.index_put.default, _aten.index_put_.d
 
 
 class _Away(Tensor):
-    """A tensor on DEVICE; here: where its numbers are."""
+    """A tensor on DEVICE; here: the CPU tensor with its values."""
 
     here: Tensor
 
@@ -42,7 +42,7 @@ class _Away(Tensor):
         self.here = here.detach()
 
     def tolist(self) -> Any:
-        """As of other tensors: torch has none of subclasses."""
+        """Return the values as for other tensors: torch does not implement it for subclasses."""
         return self.here.tolist()
 
     def __repr__(self) -> str:  # type: ignore[override]
@@ -56,7 +56,7 @@ class _Away(Tensor):
 
 
 class _MadeThere(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Within it, tensors can be made on DEVICE by name."""
+    """A context in which tensors can be created on DEVICE by name."""
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -65,12 +65,12 @@ class _MadeThere(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _called(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What an operation makes, where it would make it. Raises RuntimeError where devices mix."""
+    """Return the result of an operation on the device where it belongs. Raises RuntimeError if devices are mixed."""
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     away = any(isinstance(tensor, _Away) for tensor in tensors)
     strict = function not in _BETWEEN_DEVICES and function not in _WITH_INDICES
     if away and strict and any(not isinstance(tensor, _Away) and tensor.ndim for tensor in tensors):
-        raise RuntimeError(f"{function} met tensors of {DEVICE} and of the cpu")
+        raise RuntimeError(f"{function} mixes tensors on {DEVICE} and on the cpu")
     asked = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.device)]
     if asked:
         away = asked[0].type == DEVICE.type
@@ -87,10 +87,10 @@ def _called(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
 
 @contextmanager
 def elsewhere() -> Iterator[torch.device]:
-    """Within it, tensors can be made on DEVICE and moved to it and back, and so can modules by `.to`."""
+    """A context in which tensors can be created on DEVICE, and tensors and modules can be moved to it and back."""
     future = torch.__future__
     before = future.get_overwrite_module_params_on_conversion()
-    future.set_overwrite_module_params_on_conversion(True)  # what `.data =` gives to a parameter is not all of an _Away
+    future.set_overwrite_module_params_on_conversion(True)  # assigning `.data` of a parameter loses parts of an _Away
     try:
         with (
             cast(Any, _MadeThere)(),
@@ -103,11 +103,11 @@ def elsewhere() -> Iterator[torch.device]:
 
 
 def _autocast(device_type: str, *args: Any, **kwargs: Any) -> Any:
-    """torch.autocast, that of the CPU for DEVICE, for which torch has none."""
+    """torch.autocast; for DEVICE, which has none in torch, that of the CPU."""
     return _torch_autocast("cpu" if device_type == DEVICE.type else device_type, *args, **kwargs)
 
 
 def _tensor(data: Any, *, device: Any = None, **kwargs: Any) -> Tensor:
-    """torch.tensor, which on DEVICE would not be an operation that a dispatch mode sees."""
+    """torch.tensor, then moved to the device: a dispatch mode does not see torch.tensor itself."""
     made = _torch_tensor(data, **kwargs)
     return made if device is None else made.to(device)

@@ -5,8 +5,8 @@
     class TestMine(QuantizerContract):
         name = "mine"
 
-What a subject can be told (`omega_core.testing.QuantizerSubject` and so on) is set as an attribute; checks that a
-component need not pass are left out by `exempt = {"name_of_the_check": "the reason"}`, which is shown.
+The fields of the subject (`omega_core.testing.QuantizerSubject` and so on) are set as attributes. Checks that a
+component need not pass are skipped with `exempt = {"name_of_the_check": "the reason"}`; pytest shows the reason.
 """
 
 import difflib
@@ -19,12 +19,12 @@ from omega_core.testing.checking import GATES, Check, Checks, Subject, Unclaimed
 
 
 def checks_of(kind: str) -> Checks[Any]:
-    """The checks of a kind."""
+    """Return the checks of a kind."""
     return import_module(f"omega_core.testing.{kind}s").checks
 
 
 class _Contract:
-    """A test for every check of a kind, as a method `test_…` of each class that derives from one of those below."""
+    """Adds a method `test_…` for every check of a kind to each class that derives from one of those below."""
 
     kind: ClassVar[str]
     subject_class: ClassVar[type[Subject]]
@@ -41,20 +41,20 @@ class _Contract:
         known = ["exempt", *(entry.name for entry in fields(cls.subject_class))]
         for name in vars(cls):
             if name not in known and (near := difflib.get_close_matches(name, known, n=1, cutoff=0.8)):
-                raise ValueError(f"{cls.__name__} has {name!r}, which means nothing; {near[0]!r} would.")
+                raise ValueError(f"{cls.__name__} has the unknown attribute {name!r}. Did you mean {near[0]!r}?")
         for check in checks:
             setattr(cls, f"test_{check.name}", _test(check))
 
     @classmethod
     def closed_gate(cls) -> str:
-        """The check that fails first and without which others could only fail, too, which is looked for once, or ""."""
+        """Return the first of the `GATES` that fails, or ""; they run once for each class."""
         if "_closed" not in vars(cls):
             cls._closed = next(iter(checks_of(cls.kind).closed_gate(cls.subject(), cls.exempt)), "")
         return cls._closed
 
     @classmethod
     def subject(cls) -> Any:
-        """What is checked: the attributes of this class that a subject has."""
+        """Return the subject, from the attributes of this class."""
         names = [entry.name for entry in fields(cls.subject_class) if entry.name != "kind"]
         return cls.subject_class(**{name: getattr(cls, name) for name in names if hasattr(cls, name)})
 
@@ -66,7 +66,7 @@ def _test(check: Check[Any]) -> Callable[[Any], None]:
         if check.name in self.exempt:
             pytest.skip(f"{check.name}: exempt: {self.exempt[check.name]}")
         if (check.needs_gates or check.name in GATES) and self.closed_gate() not in ("", check.name):
-            pytest.skip(f"{check.name}: it needs what {self.closed_gate()} asks")
+            pytest.skip(f"{check.name}: skipped because {self.closed_gate()} fails")
         try:
             check(self.subject())
         except Unclaimed as reason:
@@ -78,28 +78,28 @@ def _test(check: Check[Any]) -> Callable[[Any], None]:
 
 
 class ArchitectureContract(_Contract, kind="architecture"):
-    """What is asked of architectures: derive from it, and set `name`."""
+    """Tests of the contract of architectures: derive from it, and set `name`."""
 
 
 class QuantizerContract(_Contract, kind="quantizer"):
-    """What is asked of quantizers: derive from it, and set `name`."""
+    """Tests of the contract of quantizers: derive from it, and set `name`."""
 
 
 class PriorContract(_Contract, kind="prior"):
-    """What is asked of priors: derive from it, and set `name`."""
+    """Tests of the contract of priors: derive from it, and set `name`."""
 
 
 class CoderContract(_Contract, kind="coder"):
-    """What is asked of coders: derive from it, and set `name`."""
+    """Tests of the contract of coders: derive from it, and set `name`."""
 
 
 class DatasetContract(_Contract, kind="dataset"):
-    """What is asked of data sets: derive from it, and set `name` and, if it needs a folder, `data`."""
+    """Tests of the contract of data sets: derive from it, and set `name` and, if it needs a folder, `data`."""
 
 
 class TrainerContract(_Contract, kind="trainer"):
-    """What is asked of trainers: derive from it, and set `name` and `recipe`."""
+    """Tests of the contract of trainers: derive from it, and set `name` and `recipe`."""
 
 
 class CodecContract(_Contract, kind="codec"):
-    """What is asked of codecs: derive from it, and set `name`."""
+    """Tests of the contract of codecs: derive from it, and set `name`."""

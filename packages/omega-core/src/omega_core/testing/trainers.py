@@ -19,10 +19,10 @@ from omega_core.testing.checking import Checks, Subject, Unclaimed, expect, rais
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSubject(Subject):
-    """A trainer that is to be checked.
+    """A trainer to check.
 
-    recipe: an `omega_train.Recipe` that is trained in seconds.
-    other_recipe: one that cannot be trained, if there is one to check with.
+    recipe: an `omega_train.Recipe` that trains in seconds.
+    other_recipe: a recipe that cannot be trained; if omitted, the check that needs it is skipped.
     data: the folder of the pictures, if the recipe needs one.
     """
 
@@ -32,12 +32,12 @@ class TrainerSubject(Subject):
     data: Path | None = None
 
     def make(self, recipe: Any = None) -> Trainer:
-        """A new one."""
+        """Return a new trainer."""
         return self.made_with(recipe=recipe or self.recipe, data=self.data)
 
     @contextmanager
     def trained(self) -> Iterator[tuple[Path, Path]]:
-        """A run folder, and the path of the model that was returned."""
+        """Train, and yield the run folder and the path of the model that was returned."""
         folder = Path(tempfile.mkdtemp(prefix="omega-trainer-"))
         try:
             yield folder, self.make().train(folder)
@@ -52,13 +52,13 @@ checks: Checks[TrainerSubject] = Checks(common.checks)
 def leaves_a_model_in_the_folder(subject: TrainerSubject) -> None:
     """`train` returns the path of a model file in the run folder."""
     with subject.trained() as (folder, model):
-        expect(isinstance(model, Path) and model.is_file(), f"it returned {model!r}, which is no file")
+        expect(isinstance(model, Path) and model.is_file(), f"it returned {model!r}, which is not a file")
         expect(folder in model.parents, f"the model {model} is not in {folder}")
 
 
 @checks.add
 def the_model_codes(subject: TrainerSubject) -> None:
-    """The model can be loaded, has the components of the recipe, and decodes what it encodes."""
+    """The model can be loaded, has the components of the recipe, and encodes and decodes a picture."""
     with subject.trained() as (_, path):
         model = load_model(path)
         for part in ("architecture", "quantizer"):
@@ -68,12 +68,12 @@ def the_model_codes(subject: TrainerSubject) -> None:
         shape = (height, width, 3) if model.codec.colors == 3 else (height, width)
         picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         decoded = model.decompress(model.compress(picture))
-        expect(decoded.size == (width, height), f"of {width}×{height} pixels came {decoded.size}")
+        expect(decoded.size == (width, height), f"{width}×{height} pixels were decoded to {decoded.size}")
 
 
 @checks.add
 def follows_the_seed(subject: TrainerSubject) -> None:
-    """Two runs of one recipe, on one machine, give the same model: all that is random follows from its seed."""
+    """Two runs of one recipe on one machine give the same model: everything random depends on its seed only."""
     marks = []
     for _ in range(2):
         with subject.trained() as (_, path):
@@ -83,9 +83,9 @@ def follows_the_seed(subject: TrainerSubject) -> None:
 
 @checks.add
 def what_cannot_be_trained_is_named(subject: TrainerSubject) -> None:
-    """Making it raises an OmegaError for a recipe that cannot be trained."""
+    """The constructor raises an OmegaError for a recipe that cannot be trained."""
     if subject.other_recipe is None:
-        raise Unclaimed("there is no such recipe to check with")
+        raise Unclaimed("no such recipe was given")
     expect(
-        raises(OmegaError, lambda: subject.make(subject.other_recipe)), "it was made with one that cannot be trained"
+        raises(OmegaError, lambda: subject.make(subject.other_recipe)), "a recipe that cannot be trained was accepted"
     )

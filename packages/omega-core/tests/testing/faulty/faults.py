@@ -617,7 +617,7 @@ class KnowsTheLast(SoundPrior):
 class _Short(FrozenTables):
     def steps(self, symbols):
         for step in super().steps(symbols):
-            yield Step(step.places[:-1], step.rows[:-1])
+            yield Step(step.indices[:-1], step.rows[:-1])
 
 
 @fault("every_symbol_is_in_one_step", "prior")
@@ -632,7 +632,7 @@ class LeavesTheLast(SoundPrior):
 class _Peeking(FrozenTables):
     def steps(self, symbols):
         for step in super().steps(symbols):
-            yield Step(step.places, (step.rows + symbols.reshape(-1)[step.places]) % len(self.cumulative))
+            yield Step(step.indices, (step.rows + symbols.reshape(-1)[step.indices]) % len(self.cumulative))
 
 
 @fault("steps_follow_from_earlier_ones", "prior")

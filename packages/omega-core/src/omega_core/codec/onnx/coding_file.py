@@ -1,4 +1,4 @@
-"""The file `coding.bin` of an exported model: all that coding needs beside the transforms, as ONNX.md specifies it."""
+"""The file `coding.bin` of an exported model: all that coding needs besides the transforms, as ONNX.md specifies it."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from omega_core.errors import ModelFileError
 MAGIC = "Ωcoding".encode()
 VERSION = 1
 TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32")
-"""The types of arrays, which are those of typed arrays in JavaScript."""
+"""The dtypes of arrays, which typed arrays in JavaScript also have."""
 _ALIGNMENT = 8
 _START = struct.Struct("<8sII")
 _CHECKSUM = struct.Struct("<I")
@@ -35,9 +35,9 @@ class Blocks:
     smallest: the least height and width of a latent, in positions.
     analysis_halo: how many positions around it a symbol depends on.
     synthesis_halo: how many positions around it a block of pixels depends on.
-    padding: the color, from 0 to 255, of what is added around a picture to fill its blocks; None repeats its edges.
+    padding: the color, from 0 to 255, of the pixels around a picture that fill its blocks; None for repeated edges.
 
-    Raises ValueError for numbers that cannot be.
+    Raises ValueError for invalid numbers.
     """
 
     stride: int
@@ -49,14 +49,14 @@ class Blocks:
     def __post_init__(self) -> None:
         numbers = (self.stride, self.smallest, self.analysis_halo + 1, self.synthesis_halo + 1)
         if not all(type(number) is int and number > 0 for number in numbers):
-            raise ValueError("stride, smallest and halos of blocks are whole numbers")
+            raise ValueError("stride, smallest and halos of blocks have to be whole numbers")
         if not all(type(level) in (int, float) and math.isfinite(level) for level in self.padding or ()):
-            raise ValueError("the color of the padding has numbers only")
+            raise ValueError("the color of the padding has to consist of finite numbers")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneSize:
-    """The only sizes of pictures, (H, W), and of latents, (h, w), of an architecture that has no others."""
+    """The sizes of pictures, (H, W), and of latents, (h, w), of an architecture for one size only."""
 
     image: tuple[int, int]
     latent: tuple[int, int]
@@ -64,12 +64,12 @@ class OneSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """An ONNX file beside `coding.bin`.
+    """An ONNX file in the folder of `coding.bin`.
 
-    name: of the file, in the same folder.
-    length, crc32: of its content.
+    name: the name of the file.
+    length, crc32: the length in bytes and the checksum of its content.
 
-    Raises ValueError for a name that leads elsewhere.
+    Raises ValueError for a name that leads to another folder.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Graph:
 
     @classmethod
     def of(cls, name: str, content: bytes) -> "Graph":
-        """Return what is known of a file with this content."""
+        """Return the entry of a file with this content."""
         return cls(name=name, length=len(content), crc32=zlib.crc32(content))
 
     def check(self, content: bytes) -> None:
@@ -95,15 +95,15 @@ class Graph:
 class CodingFile:
     """The contents of `coding.bin`.
 
-    fingerprint: of the model, 64 hexadecimal digits.
-    description: of the model; its card, recipe and versions are not kept.
+    fingerprint: the fingerprint of the model, 64 hexadecimal digits.
+    description: the description of the model, without its card, recipe and versions.
     colors: 1 for gray, 3 for RGB.
-    sizes: of pictures that the model takes.
+    sizes: the sizes of pictures that the model takes.
     transformed: the bytes that decoding takes for each position that is transformed at once.
     analysis, synthesis: the ONNX files.
     prior: the arrays of the frozen prior, as a model file has them.
 
-    Raises ValueError for what does not fit together.
+    Raises ValueError for values that are invalid or do not fit together.
     """
 
     fingerprint: str
@@ -123,7 +123,7 @@ class CodingFile:
         if type(self.colors) is not int or self.colors not in (1, 3):
             raise ValueError(f"pictures have 1 or 3 colors, not {self.colors}")
         if isinstance(self.sizes, Blocks) and len(self.sizes.padding or range(self.colors)) != self.colors:
-            raise ValueError(f"the color of the padding has other than {self.colors} numbers")
+            raise ValueError(f"the color of the padding has to have {self.colors} numbers")
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the file."""
@@ -183,7 +183,7 @@ class CodingFile:
 
 
 def _array(content: memoryview, *, type: str, shape: list[int], offset: int) -> NDArray[Any]:  # noqa: A002 (as stored)
-    """An array of the file; content: from the first array on."""
+    """An array of the file; content: the bytes from the first array on."""
     if type not in TYPES:
         raise ValueError(f"arrays of {type!r}")
     if min(shape, default=0) < 0:
@@ -201,5 +201,5 @@ def _sizes(blocks: Mapping[str, Any] | None, one_size: Mapping[str, Any] | None)
         return Blocks(**{**blocks, "padding": None if padding is None else tuple(padding)})
     found = {name: tuple(map(int, size)) for name, size in (one_size or {}).items()}
     if any(len(size) != 2 or min(size) < 1 for size in found.values()):
-        raise ValueError("one size is that of a picture and that of its latent")
+        raise ValueError("one_size needs the size of a picture and the size of its latent")
     return OneSize(**found)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`export_onnx`: a model as files for onnxruntime, checked against torch."""
+"""`export_onnx`: write a model as files for onnxruntime, and check them against torch."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from omega_core.errors import ModelFileError
 from omega_core.extras import EXPORT, require
 from omega_core.file_io import whole_folder, write_whole
 from omega_core.images.pictures import Pixels
-from omega_core.places import local_path
+from omega_core.locations import local_path
 
 ANALYSIS, SYNTHESIS = "analysis.onnx", "synthesis.onnx"
 MOST_LEVELS, MEAN_LEVELS = 2, 0.1
-"""The greatest difference between pixels that onnxruntime and torch decode, of one and on average, in levels of 256."""
+"""Accepted differences between pixels decoded by onnxruntime and torch, maximum and mean, in levels from 0 to 255."""
 MOST_SYMBOLS = 0.001
-"""The greatest share of symbols that differ. Some do where a number lies on the border of two, as between devices."""
-_SIDES = (83, 300)  # of the picture for the check: not whole blocks, and several tiles
+"""Accepted share of symbols that differ. Some do if a value lies on the border of two symbols, as between devices."""
+_SIDES = (83, 300)  # height and width of the picture for the check: several tiles and incomplete blocks
 _TILE = 256
-_SHARES = (0.0, 0.02, 0.2, 0.6, 1.0)  # of its symbols, that are not missing
+_SHARES = (0.0, 0.02, 0.2, 0.6, 1.0)  # shares of its symbols that are not missing
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """An exported model, and how it differs from torch's in float32.
+    """An exported model, and how it differs from the model in torch in float64.
 
-    folder: with the files.
-    sizes: of the files, in bytes, by name.
-    most, mean: the greatest and the mean difference of decoded pixels, in levels of 256, over several numbers of
-        channels.
+    folder: the folder with the files.
+    sizes: the sizes of the files, in bytes, by name.
+    most, mean: the maximum and the mean difference of decoded pixels, in levels from 0 to 255, with different shares of
+        the symbols missing.
     symbols: the share of symbols of the analysis that differ.
     """
 
@@ -59,10 +59,10 @@ def export_onnx(name_or_path: str | PathLike[str], folder: str | PathLike[str]) 
     """Write a model as files for onnxruntime, as ONNX.md specifies them, and check them against torch.
 
     name_or_path: a bundled model, or a `.safetensors` file.
-    folder: to make, or an empty one.
+    folder: the folder for the files, new or empty.
 
     Raises ModelFileError for a model that cannot be loaded or exported, or whose exported files differ from it,
-    MissingExtraError without the extra `onnx-export`, TargetExistsError if something is in the folder, and OutputError
+    MissingExtraError without the extra `onnx-export`, TargetExistsError if the folder is not empty, and OutputError
     if it cannot be written.
     """
     require("the export of a model", *EXPORT)
@@ -100,13 +100,13 @@ def export_onnx(name_or_path: str | PathLike[str], folder: str | PathLike[str]) 
 def _check_symbols(parts: ModelParts) -> None:
     """Raise ModelFileError for symbols and tables that the exported files cannot have."""
     if parts.codec.alphabet > MAX_ALPHABET:
-        raise ModelFileError(f"symbols of {parts.codec.alphabet} values, as this quantizer has, cannot be exported.")
+        raise ModelFileError(f"a quantizer with {parts.codec.alphabet} different symbols cannot be exported.")
     if type(parts.prior) not in SPECIFIED:
-        raise ModelFileError(f"tables of {type(parts.prior).__name__} cannot be exported: FORMAT.md has no such prior.")
+        raise ModelFileError(f"{type(parts.prior).__name__} cannot be exported: FORMAT.md does not specify this prior.")
 
 
 def _sizes(architecture: Architecture) -> Blocks | OneSize:
-    """The sizes of pictures that an architecture takes. Raises ModelFileError if files for export cannot tell them."""
+    """The sizes of pictures that an architecture takes. Raises ModelFileError if `coding.bin` cannot hold them."""
     cannot = f"the architecture {type(architecture).__name__} cannot be exported"
     if architecture.image_size is not None:
         return OneSize(image=architecture.image_size, latent=architecture.latent_size(*architecture.image_size))

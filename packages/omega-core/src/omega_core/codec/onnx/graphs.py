@@ -1,4 +1,4 @@
-"""Graphs of the transforms of a codec, as ONNX: by torch.export and torch.onnx, for onnxruntime on any system."""
+"""ONNX graphs of the transforms of a codec, made by torch.export and torch.onnx for onnxruntime on any system."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from omega_core.contracts.architecture import LocalArchitecture
 from omega_core.errors import ModelFileError
 
 OPSET = 18
-"""The version of the operators: all of them are in onnxruntime-web, too, both for WebAssembly and WebGPU."""
+"""The version of the operators. onnxruntime-web also has all of them, for both WebAssembly and WebGPU."""
 _BATCH = 2
-_FEW = 64  # numbers of a weight, below which it is not worth a conversion
-_MOST_FOLDED = 1 << 26  # numbers of a constant that follows from others
+_FEW = 64  # weights with fewer numbers are not worth a conversion
+_MOST_FOLDED = 1 << 26  # maximum size of a precomputed constant, in numbers
 
 
 class Analysis(nn.Module):
-    """Levels (B, colors, H, W), float32 from 0 to 255, of whole blocks, to symbols (B, C, h, w), int32."""
+    """Transforms whole blocks of levels (B, colors, H, W), float32 from 0 to 255, to symbols (B, C, h, w), int32."""
 
     def __init__(self, codec: ImageCodec) -> None:
         super().__init__()
@@ -38,10 +38,10 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Symbols (B, C, h, w), int32, −1 for missing ones, to levels (B, colors, H, W), float32, of whole blocks.
+    """Transforms symbols (B, C, h, w), int32, −1 if missing, to whole blocks of levels (B, colors, H, W), float32.
 
-    Levels are clamped to 0 to 255, and not rounded. The second input is `known`, (B,), float32: how many symbols a
-    picture has, divided by its positions, by which the synthesis is told how finely its latent was quantized.
+    Levels are clamped to 0 to 255, and not rounded. The second input is `known`, (B,), float32: the number of symbols
+    that a picture has, divided by its positions. It determines the fineness for the synthesis.
     """
 
     def __init__(self, codec: ImageCodec) -> None:
@@ -78,7 +78,7 @@ def synthesis_graph(codec: ImageCodec) -> bytes:
 
 
 def _latent(codec: ImageCodec) -> tuple[int, int, dict[int, Dim]]:
-    """The size (h, w) of the latent of an example, and the axes whose size is any."""
+    """The size (h, w) of the latent of an example, and its axes of any size."""
     if not isinstance(codec.architecture, LocalArchitecture):
         return (*codec.latent_size(*(codec.image_size or (0, 0))), {})
     least = codec.architecture.smallest
@@ -98,9 +98,9 @@ def _graph(
 ) -> bytes:
     """A module as an ONNX file.
 
-    name: of the module, for the error.
+    name: the name of the module, for errors.
     given: an example of its inputs, by name.
-    dims: the axes of inputs whose size is any, by name.
+    dims: the axes of any size of each input, by name.
     output: the name of the output.
     """
     try:
@@ -109,30 +109,30 @@ def _graph(
             exported = torch.onnx.export(
                 program,
                 dynamo=True,
-                dynamic_shapes=dims,  # for their names
+                dynamic_shapes=dims,  # gives names to the axes
                 input_names=list(given),
                 optimize=False,  # see `_compact`
                 opset_version=OPSET,
                 output_names=[output],
                 verbose=False,
             )
-            assert exported is not None  # noqa: S101 (it is None only where a file is written)
+            assert exported is not None  # noqa: S101 (it is None only if a file is written)
             return _compact(exported.model)
-    except Exception as problem:  # torch has many, and raises those of modules
+    except Exception as problem:  # torch raises many types, and those of modules
         lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-        # where a size was fixed, the first line says only that one was
+        # for a fixed size, the first line does not contain the reason
         reason = next((line for line in lines if "specialized" in line), lines[0] if lines else type(problem).__name__)
         graph = "dequantization and synthesis" if name == "synthesis" else name
         raise ModelFileError(f"the {graph} of this model cannot be exported: {reason}") from problem
 
 
 def _compact(model: ir.Model) -> bytes:
-    """The bytes of a graph, of which everything is computed that follows from weights alone.
+    """The bytes of a graph in which everything that depends on weights alone is precomputed.
 
-    Weights are stored in 16 bits where these hold them, and converted when a session begins.
+    Weights that 16 bits hold exactly are stored in 16 bits, and converted when a session begins.
     """
     optimizer.optimize_ir(model, input_size_limit=_MOST_FOLDED, output_size_limit=_MOST_FOLDED)
-    ClearMetadataAndDocStringPass()(model)  # which tells where Python's files are on this machine
+    ClearMetadataAndDocStringPass()(model)  # metadata contains paths of Python files on this machine
     graph = model.graph
     for name, value in list(graph.initializers.items()):
         numbers = None if value.const_value is None else value.const_value.numpy()
@@ -155,7 +155,7 @@ def _compact(model: ir.Model) -> bytes:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep torch from saying what concerns its own code, and libraries that it misses."""
+    """Suppress messages of torch about its own code and about libraries that are not installed."""
     logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [log.level for log in logs]
     try:

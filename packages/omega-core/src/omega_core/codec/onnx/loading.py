@@ -11,7 +11,7 @@ from omega_core.codec.onnx.session_codec import OnnxCodec
 from omega_core.coding.specified_priors import specified_prior
 from omega_core.errors import DeviceError, ModelFileError
 from omega_core.extras import ONNX, require
-from omega_core.places import Place
+from omega_core.locations import Location
 
 if TYPE_CHECKING:
     import torch
@@ -20,22 +20,22 @@ CODING = "coding.bin"
 """The name of the file that makes a folder an exported model."""
 
 
-def is_exported(place: Place) -> TypeGuard[Path]:
-    """Return whether a place is the folder of an exported model; not if it cannot be reached, or is a URL."""
+def is_exported(location: Location) -> TypeGuard[Path]:
+    """Return whether a path is the folder of an exported model; False for a URL or a path that cannot be reached."""
     try:
-        return isinstance(place, Path) and (place / CODING).is_file()
+        return isinstance(location, Path) and (location / CODING).is_file()
     except (OSError, ValueError):
         return False
 
 
 def load_exported(folder: Path, *, device: str | torch.device) -> tuple[FileCodec, CodingFile]:
-    """Load the codec of an exported model and what it has beside its transforms.
+    """Load the codec of an exported model, and its `coding.bin`.
 
-    device and errors: those of `omega_core.load_model`.
+    The device and the errors are as for `omega_core.load_model`.
     """
     require("an exported model", *ONNX)
     if str(device) not in ("cpu", "auto"):
-        raise DeviceError(f"the exported model {folder} computes on the cpu, not on {device}.")
+        raise DeviceError(f"the exported model {folder} runs only on the CPU, not on {device}.")
     contents = read_coding(folder)
     try:
         prior = specified_prior(contents.prior)
@@ -48,7 +48,7 @@ def load_exported(folder: Path, *, device: str | torch.device) -> tuple[FileCode
 
 
 def read_coding(folder: Path) -> CodingFile:
-    """Read what an exported model has beside its transforms. Raises ModelFileError."""
+    """Read the `coding.bin` of an exported model. Raises ModelFileError."""
     return CodingFile.parse(_read(folder / CODING))
 
 

@@ -18,16 +18,16 @@ from omega_core.errors import ImageError, ModelFileError, NotEnoughMemoryError
 from omega_core.images.pictures import Pixels
 
 Floats = NDArray[np.float32]
-_MOST_THREADS = 1 << 10  # more than any machine has, and few enough for an integer of onnxruntime
-_ONLY_ERRORS = 3  # of the levels of onnxruntime's log
+_MOST_THREADS = 1 << 10  # more than any machine has, and small enough for an integer of onnxruntime
+_ONLY_ERRORS = 3  # log level of onnxruntime
 
 
 class OnnxCodec:
     """Turns pictures into symbols and back: a `PixelCodec`.
 
-    contents: of `coding.bin`.
-    read: returns the content of an ONNX file by its name. Each is read when it is first needed: decoding needs the
-        synthesis alone.
+    contents: the contents of `coding.bin`.
+    read: returns the content of an ONNX file by its name. Each file is read when it is first needed; decoding needs
+        only the synthesis.
     """
 
     def __init__(self, contents: CodingFile, read: Callable[[str], bytes]) -> None:
@@ -105,7 +105,7 @@ class OnnxCodec:
     def _synthesized(self, symbols: Symbols, known: Floats) -> Floats:
         """The levels (B, colors, H, W) of whole blocks, from 0 to 255, of symbols (B, C, h, w).
 
-        known: (B,), the symbols that the picture has, divided by its positions.
+        known: (B,), the number of symbols that each picture has, divided by its positions.
         """
         levels: Floats = _run(self._synthesis, symbols=symbols.astype(np.int32), known=known)
         return levels
@@ -127,7 +127,7 @@ class OnnxCodec:
 def session_of(content: bytes) -> Any:
     """Return a session of onnxruntime for an ONNX file. Raises ModelFileError for a file that it cannot read.
 
-    It has as many threads as OMP_NUM_THREADS says, or one a core; they do not spin while they wait.
+    It uses OMP_NUM_THREADS threads, or one per core if the variable is not set; they do not spin while they wait.
     """
     import onnxruntime
 
@@ -138,12 +138,12 @@ def session_of(content: bytes) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as problem:  # onnxruntime has several classes, without a base of their own
+    except Exception as problem:  # onnxruntime raises several classes without a common base
         raise _unusable(problem) from problem
 
 
 def _run(session: Any, **given: NDArray[Any]) -> Any:
-    """The output of a graph. Raises NotEnoughMemoryError, and ModelFileError if it cannot be computed."""
+    """The output of a graph. Raises NotEnoughMemoryError, or ModelFileError if it cannot be computed."""
     try:
         [found] = session.run(None, given)
     except Exception as problem:
@@ -158,7 +158,7 @@ def _unusable(problem: Exception) -> ModelFileError:
 
 
 def _padded(pixels: Pixels, around: tuple[int, int, int, int], color: tuple[float, ...] | None) -> NDArray[Any]:
-    """Pixels (B, colors, H, W) with others around them, as in `Tile`, of a color or by repeating the edges."""
+    """Pixels (B, colors, H, W), padded by `around` as in `Tile`, with a color or with repeated edges."""
     above, below, before, after = around
     if color is None:
         return np.pad(pixels, ((0, 0), (0, 0), (above, below), (before, after)), mode="edge")
@@ -170,7 +170,7 @@ def _padded(pixels: Pixels, around: tuple[int, int, int, int], color: tuple[floa
 
 
 def _eight_bits(levels: Floats, colors: int) -> Pixels:
-    """Round levels (B, colors, H, W) from 0 to 255, after the mean over colors for a picture that is gray."""
+    """Round levels (B, colors, H, W) from 0 to 255, after averaging the colors for a gray picture."""
     if colors < levels.shape[1]:
         levels = levels.mean(axis=1, keepdims=True)
     return np.rint(levels).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""Places: files and folders of this machine by their paths, and those of stores, such as buckets, by their URLs.
+"""Paths of files and folders on this machine, and URLs of those in stores such as buckets.
 
-What commands ask a `pathlib.Path`, a `Url` answers, too, so that the same code works with both. fsspec is imported when
-a URL is first used.
+A `Url` has the methods of `pathlib.Path` that commands use, so that the same code works with both. fsspec is imported
+when a URL is first used.
 """
 
 import errno
@@ -20,22 +20,22 @@ from urllib.parse import unquote, urlsplit
 from omega_core.errors import OmegaError
 from omega_core.stores import Stored, Watch
 
-_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # of two letters, as C:// is a drive
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # two letters at least, as C:// is a drive
 _SAME = {"s3a": "s3", "gcs": "gs", "abfss": "abfs"}
 _WEB = ("http", "https")
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
-_PIECE = 1 << 16  # bytes that are read at least
+_PIECE = 1 << 16  # minimum number of bytes per read
 
 
 @dataclass(frozen=True, order=True)
 class Url:
     """A file or folder in a store.
 
-    text: the URL, such as "s3://bucket/folder/a.png"; without a slash at its end, unless it is of the web, where every
-        URL is a file.
+    text: the URL, such as "s3://bucket/folder/a.png", without a slash at its end, except for HTTP URLs, each of
+        which is a file.
 
-    Its methods do what those of a `Path` do. They raise OSError as these do, and MissingExtraError without the library
-    of the store, which the message names.
+    The methods do the same as those of `Path`. They raise OSError as those do, and MissingExtraError if the library of
+    the store is not installed; the message names it.
     """
 
     text: str
@@ -53,12 +53,12 @@ class Url:
 
     @property
     def is_of_the_web(self) -> bool:
-        """Whether it is reached by HTTP: a file that can only be read."""
+        """Whether it is an HTTP URL, which is a file that can only be read."""
         return self.scheme in _WEB
 
     @property
     def name(self) -> str:
-        """The last part of the path; of the web without query, and as it is before quoting."""
+        """The last part of the path; of an HTTP URL without the query, and unquoted if that is a valid name."""
         if not self.is_of_the_web:
             return self.text.rpartition("/")[2]
         quoted = urlsplit(self.text).path.rpartition("/")[2]
@@ -77,23 +77,23 @@ class Url:
 
     @property
     def parent(self) -> "Url":
-        """The folder that it is in."""
+        """The folder that contains it."""
         return Url(self.text.rpartition("/")[0])
 
     def with_name(self, name: str) -> "Url":
-        """Return the place of this name in the same folder."""
+        """Return the URL with this name in the same folder."""
         return self.parent / name
 
     def resolve(self) -> "Url":
-        """Return itself: in stores, no links are followed."""
+        """Return the URL itself, as links in stores are not followed."""
         return self
 
     def is_symlink(self) -> bool:
-        """Return False: in stores, links are not told from files."""
+        """Return False, as links in stores are not distinguished from files."""
         return False
 
     def exists(self) -> bool:
-        """Whether something is there that one may know of. Raises OmegaError if the store cannot be reached."""
+        """Whether an accessible file or folder exists. Raises OmegaError if the store cannot be reached."""
         return self._type() is not None
 
     def is_dir(self) -> bool:
@@ -113,13 +113,13 @@ class Url:
             raise OmegaError(f"cannot reach {self}: {problem.strerror}.") from problem
 
     def stat(self) -> os.stat_result:
-        """Return the kind and the size of what is there; all other numbers are 0."""
+        """Return the type and size of the file or folder; all other fields are 0."""
         found = self._stored.info()
         kind = stat.S_IFDIR if found["type"] == "directory" else stat.S_IFREG
         return os.stat_result((kind, 0, 0, 0, 0, 0, found.get("size") or 0, 0, 0, 0))
 
     def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
-        """Open the file for reading, of which parts are fetched when they are asked for."""
+        """Open the file for reading; parts of it are fetched on demand."""
         found = self._stored.info()
         if found["type"] == "directory":
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -131,19 +131,19 @@ class Url:
         return self._stored.read()
 
     def write_bytes(self, data: bytes, *, overwrite: bool) -> None:
-        """Write the file whole or not at all. Raises FileExistsError if there is one that may not be replaced."""
+        """Write the file whole or not at all. Raises FileExistsError if it exists and may not be replaced."""
         self._stored.write(data, overwrite=overwrite)
 
     def download(self, target: Path, watch: Watch | None = None) -> None:
-        """Copy the file to this machine. watch: is called while it arrives."""
+        """Copy the file to this machine. watch: called while it arrives."""
         self._stored.download(target, watch)
 
     def version(self) -> str | None:
-        """A text that another version of the file does not have; None if the store has no such thing."""
+        """Return a text that identifies the version of the file; None if the store has none."""
         return self._stored.version()
 
     def files(self) -> Iterator[str]:
-        """The paths of all files in the folder and its subfolders, relative to it: whatever the store calls them."""
+        """Yield the paths of all files in the folder and its subfolders, relative to it, as the store names them."""
         return self._stored.files()
 
     @cached_property
@@ -151,22 +151,22 @@ class Url:
         return Stored.at(self.text, self.scheme)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"text": self.text}  # another process connects on its own
+        return {"text": self.text}  # another process opens its own connection
 
 
 def masked(text: str) -> str:
-    """Return the text of a URL with asterisks for its password, as messages have it."""
+    """Return the text of a URL with asterisks for its password, for messages."""
     return _PASSWORD.sub(r"\1:***", text)
 
 
-Place: TypeAlias = Path | Url
-"""Where a file or folder is."""
+Location: TypeAlias = Path | Url
+"""The path or URL of a file or folder."""
 
 
-def place_of(text: str | PathLike[str] | Url) -> Place:
-    """A path or URL as a place; `file://` URLs are paths.
+def location_of(text: str | PathLike[str] | Url) -> Location:
+    """Convert a text to a path or URL; `file://` URLs become paths.
 
-    Raises OmegaError for a URL that can be no file.
+    Raises OmegaError for a URL that cannot be a file.
     """
     if isinstance(text, Url):
         return text
@@ -180,42 +180,42 @@ def place_of(text: str | PathLike[str] | Url) -> Place:
         return _local(text)
     if scheme in _WEB:
         if not Url(text).name:
-            raise OmegaError(f"{masked(text)} names no file: the web has no folders; name each file.")
+            raise OmegaError(f"{masked(text)} does not name a file: web servers have no folders; name each file.")
         return Url(f"{scheme}://{rest}")
     return Url(f"{scheme}://{rest.rstrip('/')}")
 
 
 def local_path(text: str | PathLike[str]) -> Path:
-    """A file or folder of this machine as a path. Raises OmegaError for the URL of a store.
+    """Return the path of a file or folder on this machine. Raises OmegaError for the URL of a store.
 
-    As a path, `s3://bucket` would be a folder `s3:` in the current one.
+    Without this check, `s3://bucket` would be a path in a folder `s3:` of the current folder.
     """
-    place = place_of(text)
-    if isinstance(place, Url):
-        raise OmegaError(f"{place} is a URL; here, only a path of this machine will do.")
-    return place
+    location = location_of(text)
+    if isinstance(location, Url):
+        raise OmegaError(f"{location} is a URL; only a path on this machine is accepted here.")
+    return location
 
 
 def _local(text: str) -> Path:
-    from urllib.request import url2pathname  # which imports much
+    from urllib.request import url2pathname  # imported here, as it imports much
 
     parts = urlsplit(text, allow_fragments=False)
     if parts.netloc not in ("", "localhost") or not parts.path:
-        raise OmegaError(f"{text} is no file of this machine: after {parts.scheme}:// comes a path that begins with /.")
+        raise OmegaError(f"{text} is not a file on this machine: {parts.scheme}:// has to be followed by /.")
     return Path(url2pathname(parts.path))
 
 
-def relative_path(place: Place, folder: Place) -> str:
-    """The path of a place in a folder that it is in, with `/` between its parts."""
-    return PurePath(str(place)).relative_to(PurePath(str(folder))).as_posix()
+def relative_path(location: Location, folder: Location) -> str:
+    """Return the path of `location` relative to a folder that contains it, with `/` between its parts."""
+    return PurePath(str(location)).relative_to(PurePath(str(folder))).as_posix()
 
 
 class _Parts(io.RawIOBase):
-    """A file in a store, open for reading, of which the parts that are read are fetched."""
+    """A file in a store, open for reading; only the parts that are read are fetched."""
 
     def __init__(self, stored: Stored, size: int) -> None:
         self._stored, self._size, self._at = stored, size, 0
-        self._whole: bytes | None = None  # of a server that sends nothing less
+        self._whole: bytes | None = None  # the whole file, if the server cannot send parts
 
     def readable(self) -> bool:
         return True

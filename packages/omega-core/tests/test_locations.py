@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega_core.errors import OmegaError
-from omega_core.places import Url, place_of, relative_path
+from omega_core.locations import Url, location_of, relative_path
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1).filter(
     lambda name: name not in (".", "..")
@@ -18,23 +18,23 @@ NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"
 
 @pytest.mark.parametrize("text", ["a.png", "/a/b.png", "./s3:/a", "C:\\a", "c://a", "a:b", "s3:a", "-", ""])
 def test_what_is_no_url_is_a_path(text: str) -> None:
-    assert place_of(text) == Path(text)
-    assert place_of(Path(text)) == Path(text)
+    assert location_of(text) == Path(text)
+    assert location_of(Path(text)) == Path(text)
 
 
 def test_a_path_that_looks_like_a_url_stays_a_path(tmp_path: Path) -> None:
-    assert place_of(Path("s3://bucket/a.png")) == Path("s3:/bucket/a.png")
+    assert location_of(Path("s3://bucket/a.png")) == Path("s3:/bucket/a.png")
 
 
 @pytest.mark.parametrize("text", ["file:///a%20b/c.png", "FILE:///a%20b/c.png", "file://localhost/a%20b/c.png"])
 def test_a_url_of_this_machine_is_a_path(text: str) -> None:
-    assert place_of(text) == Path("/a b/c.png")
+    assert location_of(text) == Path("/a b/c.png")
 
 
 @pytest.mark.parametrize("text", ["file://a.png", "file://", "file://server/share/a.png"])
 def test_a_file_of_another_machine_is_refused(text: str) -> None:
-    with pytest.raises(OmegaError, match=f"{text} is no file of this machine"):
-        place_of(text)
+    with pytest.raises(OmegaError, match=f"{text} is not a file on this machine"):
+        location_of(text)
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_a_file_of_another_machine_is_refused(text: str) -> None:
     ],
 )
 def test_a_url_is_one_place_however_it_is_written(text: str, place: str) -> None:
-    assert place_of(text) == Url(place)
-    assert place_of(Url(place)) == Url(place)
+    assert location_of(text) == Url(place)
+    assert location_of(Url(place)) == Url(place)
 
 
 @pytest.mark.parametrize("text", ["https://host", "http://host/", "https://host/a/", "https://host/?a=b.png"])
 def test_a_folder_of_the_web_is_refused(text: str) -> None:
     with pytest.raises(OmegaError, match="name each file"):
-        place_of(text)
+        location_of(text)
 
 
 @given(st.lists(NAMES, min_size=1, max_size=3), NAMES)
@@ -85,8 +85,8 @@ def test_a_name_of_the_web_is_plain_unless_it_would_lead_elsewhere(text: str, na
 def test_passwords_are_not_shown() -> None:
     assert str(Url("sftp://me:secret@host/a.png")) == "sftp://me:***@host/a.png"
     assert str(Url("s3://bucket/a:b@c")) == "s3://bucket/a:b@c"
-    with pytest.raises(OmegaError, match=r"https://me:\*\*\*@host/ names no file"):
-        place_of("https://me:secret@host/")
+    with pytest.raises(OmegaError, match=r"https://me:\*\*\*@host/ does not name a file"):
+        location_of("https://me:secret@host/")
 
 
 def test_a_relative_path_of_this_machine_has_slashes(tmp_path: Path) -> None:
@@ -153,10 +153,10 @@ def test_paths_need_no_fsspec(tmp_path: Path) -> None:
         from pathlib import Path
         from omega_core.file_io import bytes_of, is_written, read_whole, write_whole
         from omega_core.folders import search_folder
-        from omega_core.places import place_of
-        path = place_of({str(tmp_path / "a.png")!r})
+        from omega_core.locations import location_of
+        path = location_of({str(tmp_path / "a.png")!r})
         write_whole(path, b"1")
-        assert is_written(path) and bytes_of(str(path)) == read_whole(place_of(path.as_uri())) == b"1"
+        assert is_written(path) and bytes_of(str(path)) == read_whole(location_of(path.as_uri())) == b"1"
         assert len(search_folder(path.parent, lambda path: True).files) == 1
         print("fsspec" in sys.modules)
     """
