@@ -75,7 +75,7 @@ def test_a_picture_to_validate_with_is_no_link_to_one_to_train_on(tmp_path: Path
         paint(tmp_path / "validation" / f"{number}.png")
     FolderDataset(data=tmp_path, crop=16)
     (tmp_path / "validation" / "x.png").symlink_to(tmp_path / "train" / "1.png")
-    with pytest.raises(DataError, match=r"cannot be one to train on, by a link, as .*x\.png"):
+    with pytest.raises(DataError, match=r"links make some pictures part of both train and validation: .*x\.png"):
         FolderDataset(data=tmp_path, crop=16)
 
 
@@ -199,7 +199,7 @@ def test_files_that_are_no_pictures_are_counted_and_left_out(photos: Path) -> No
     dataset = FolderDataset(data=photos, crop=16)
     note, others = dataset.notes
     assert others == "left out: 1 file of another kind (.txt 1)"
-    assert re.fullmatch(r"2 of 22 files are not pictures and left out: .*x\.png, .*y\.jpg", note)
+    assert re.fullmatch(r"2 of 22 files are not pictures and are left out: .*x\.png, .*y\.jpg", note)
     assert len(dataset.train) + len(dataset.validation) == 20
 
 
@@ -211,7 +211,7 @@ def test_pictures_are_those_that_are_read_later(photos: Path) -> None:
     dataset = FolderDataset(data=photos, crop=16)
     note, others = dataset.notes
     assert others == "left out: 1 file of another kind (.txt 1)"
-    assert re.fullmatch(r"1 of 22 files are not pictures and left out: .*x\.tif", note)
+    assert re.fullmatch(r"1 of 22 files are not pictures and are left out: .*x\.tif", note)
     assert len(dataset.train) + len(dataset.validation) == 21
 
 
@@ -245,7 +245,7 @@ def test_a_link_that_leads_nowhere_is_an_error_unless_it_is_to_be_left_out(photo
         FolderDataset(data=photos, crop=16)
     dataset = FolderDataset(data=photos, crop=16, skip_unreadable=True)
     assert len(dataset.train) + len(dataset.validation) == 20
-    assert re.match(r"2 files or folders cannot be read: .* and left out", dataset.notes[0])
+    assert re.match(r"2 files or folders cannot be read: .*; these are left out", dataset.notes[0])
 
 
 UNREADABLE = """
@@ -286,14 +286,14 @@ def test_what_lies_beside_the_parts_of_a_folder_is_named(photos: Path) -> None:
     (photos / "0").rename(photos / "train")
     (photos / "1").rename(photos / "validation")
     [note] = FolderDataset(data=photos, crop=16).notes
-    assert re.fullmatch(r"beside train and validation, 2 in .* are left out: .*2, .*notes\.txt", note)
+    assert re.fullmatch(r"beside train and validation, 2 entries of .* are left out: .*2, .*notes\.txt", note)
 
 
 def test_pictures_of_one_color_are_converted_and_counted(photos: Path) -> None:
     paint(photos / "gray.png", mode="L")
     (photos / "notes.txt").unlink()
     [note] = FolderDataset(data=photos, crop=16).notes
-    assert re.fullmatch(r"1 of 21 pictures have one color, converted to three: .*gray\.png", note)
+    assert re.fullmatch(r"1 of 21 pictures are gray and are converted to RGB: .*gray\.png", note)
     [note] = FolderDataset(data=photos, crop=16, colors=1).notes
     assert note == "20 of 21 pictures are converted to gray"
 
@@ -311,7 +311,7 @@ def test_what_a_run_finds_in_its_pictures_is_in_its_log(
     with pytest.warns(OmegaWarning, match="is left out"):  # at the end, when all are counted again
         train(recipe, run, data=photos, accelerator="cpu", devices="1", workers=2)
     log = (run / "train.log").read_text()
-    assert "1 of 23 files are not pictures and left out" in log
+    assert "1 of 23 files are not pictures and are left out" in log
     assert "21 of 22 pictures are converted to gray" in log
     assert re.search(r"damaged\.bmp is left out: .* \(warnings so far: 1\)", log)
 
@@ -428,7 +428,7 @@ def test_as_many_pictures_are_held_as_there_is_memory_for(tmp_path: Path) -> Non
     memory = 7.5 * 3 * 64 * 64 / 2**30
     dataset = FolderDataset(data=tmp_path, crop=16, memory=memory)
     assert sum(pixels.nbytes for pixels in dataset.train.held.values()) == 7 * 3 * 64 * 64
-    assert dataset.notes == ["7 of 20 pictures are held in memory, the others read each time"]
+    assert dataset.notes == ["7 of 20 pictures are held in memory; the others are read each time"]
     assert dataset.train.load(18, 3).shape == (3, 16, 16)
     assert not FolderDataset(data=tmp_path, crop=16, memory=0.0).notes
 

@@ -88,8 +88,8 @@ def test_each_folder_keeps_a_share_to_validate_with_or_has_its_own(bright: Path,
 
 def test_a_note_tells_what_each_folder_contributes(bright: Path, dark: Path) -> None:
     assert FolderDataset(data={bright: 1.0, dark: 0.5}, crop=16).notes == [
-        f"66.7% of the samples are of the 95 pictures of {bright}",
-        f"33.3% of the samples are of the 19 pictures of {dark}",
+        f"66.7% of the samples are from the 95 pictures of {bright}",
+        f"33.3% of the samples are from the 19 pictures of {dark}",
     ]
 
 
@@ -137,7 +137,7 @@ def test_the_folder_without_pictures_is_named(bright: Path, tmp_path: Path) -> N
     for name, said in (("none", "does not exist"), ("empty", "has no pictures"), ("single", "has too few pictures")):
         with pytest.raises(DataError, match=f"the folder {tmp_path / name} {said}"):
             FolderDataset(data=[bright, tmp_path / name])
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match="data contains no folder"):
         FolderDataset(data=[])
 
 
@@ -154,7 +154,7 @@ def test_a_run_takes_its_pictures_from_several_folders(
 ) -> None:
     recipe = tiny(dataset="folder", dataset_options={"crop": 28, "colors": 1}, steps=1)
     train(recipe, tmp_path / "run", data={bright: 1.0, dark: 0.5}, accelerator="cpu", devices="1")
-    assert "33.3% of the samples are of the 19 pictures of" in (tmp_path / "run" / "train.log").read_text()
+    assert "33.3% of the samples are from the 19 pictures of" in (tmp_path / "run" / "train.log").read_text()
 
 
 def test_a_url_has_a_share_unless_it_has_a_query() -> None:

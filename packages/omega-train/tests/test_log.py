@@ -91,7 +91,7 @@ def test_a_run_prints_nothing_unless_the_program_asks_for_it(
         assert terminal.getvalue() == ""
     said = lines(tmp_path / "train.log")
     assert said[:2] == [
-        "80 training pictures and 20 for validation; 1 × cpu in 32-true; 0 processes each that read pictures",
+        "80 training pictures and 20 for validation; 1 × cpu in 32-true; 0 reading processes each",
         "step 0 of 2",
     ]
     assert "step 2: checkpoint" in said

@@ -406,7 +406,7 @@ def test_mixed_precision_keeps_distances_and_rate_in_float32(tiny: Make, tmp_pat
 
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
 def test_a_precision_without_float32_is_refused(tiny: Make, precision: str) -> None:
-    with pytest.raises(TrainingError, match="take bf16-mixed"):
+    with pytest.raises(TrainingError, match="use bf16-mixed"):
         lightning_trainer(tiny(), accelerator="cpu", devices="1", nodes=1, precision=precision)
 
 

@@ -19,7 +19,7 @@ from omega_train.data.arrays import ArrayImages
 from omega_train.data.batches import Batch
 from omega_train.data.glyphs import glyphs
 from omega_train.phases import Phase, Phases
-from omega_train.quantizer_fitting import _entropies, fit_quantizer
+from omega_train.quantizer_fitting import _entropies, _fineness_of, _joint_counts, fit_quantizer, parents_first
 from omega_train.rate_sampling import draw_rates, draw_shares
 from omega_train.recipe import Recipe, load_recipe, recipe_names
 from omega_train.task import CodecTask
@@ -409,11 +409,11 @@ def test_a_run_in_its_relaxed_phase_can_be_made_a_model_of(phased: Make, tmp_pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"relaxed_share": 0.6, "decoder_share": 0.5}, "are 1.1 of the steps together, more than all"),
-        ({"relaxed_share": 0.6, "prior_share": 0.2}, "are 1.05 of the steps together, more than all"),
+        ({"relaxed_share": 0.6, "decoder_share": 0.5}, "add up to 1.1, which is more than 1"),
+        ({"relaxed_share": 0.6, "prior_share": 0.2}, "add up to 1.05, which is more than 1"),
         ({"prior_share": -0.1}, "prior-share is a share from 0 to 1, not -0.1"),
-        ({"channels_min": 10, "lambda_min": 0.999}, "for models of many rates"),
-        ({"lambda_max": 1.0}, "lambda lies between 0 and 1"),
+        ({"channels_min": 10, "lambda_min": 0.999}, "relaxed-share requires a range of channels"),
+        ({"lambda_max": 1.0}, "lambda has to be above 0 and below 1"),
         ({"sort_channels": True}, "leave out sort-channels"),
     ],
 )
@@ -425,7 +425,7 @@ def test_phases_that_cannot_be_are_refused(phased: Make, settings: dict[str, obj
 @pytest.mark.parametrize("phase", ["decoder", "prior"])
 def test_a_phase_that_no_steps_are_left_for_is_named(phased: Make, tmp_path: Path, phase: str) -> None:
     with pytest.raises(
-        RecipeError, match=rf"2 steps leave none for the {phase} phase, whose share is 0\.1: take 5 or more"
+        RecipeError, match=rf"2 steps are too few for the {phase} phase, whose share is 0\.1: use 5 or more"
     ):
         train(phased(steps=2, **{"decoder_share": 0.0, f"{phase}_share": 0.1}), tmp_path / "run", **CPU)
     assert not (tmp_path / "run" / "last.ckpt").exists()
@@ -440,3 +440,29 @@ def test_a_quantizer_without_a_relaxed_phase_takes_its_steps_as_always(phased: M
 def test_a_form_of_omega_that_contains_no_scalar_quantizers_is_refused(phased: Make) -> None:
     with pytest.raises(ComponentError, match="needs the start 'scalar'"):
         CodecTask(phased(quantizer_options={"start": "random"}))
+
+
+@pytest.mark.parametrize(
+    ("order", "parents", "wanted"),
+    [
+        ([2, 1, 0], [-1, 0, 1], [0, 1, 2]),
+        ([1, 0, 3, 2], [-1, 0, -1, 2], [0, 2, 1, 3]),
+        ([3, 0, 1, 2], [-1, -1, -1, 0], [0, 3, 1, 2]),
+        ([2, 0, 1], [-1, 0, -1], [2, 0, 1]),
+    ],
+)
+def test_channels_come_after_their_parents(order: list[int], parents: list[int], wanted: list[int]) -> None:
+    assert parents_first(order, parents) == wanted
+
+
+def test_the_fineness_of_errors_rises_to_1_where_those_of_the_relaxed_quantizer_do_not_fall() -> None:
+    errors = np.array([8.0, 3.0, 1.0, 0.6])
+    found = _fineness_of(errors, np.array([9.0, 2.0, 4.0, 0.5]))
+    assert (found == _fineness_of(errors, np.array([9.0, 2.0, 2.0, 0.5]))).all()
+    assert (np.diff(found) > 0).all()
+    assert found[-1] == 1.0
+
+
+def test_channels_that_tell_nothing_of_each_other_take_all_their_bits() -> None:
+    symbols = torch.cartesian_prod(torch.arange(4), torch.arange(4)).T.reshape(1, 2, 4, 4)
+    assert _entropies(_joint_counts(symbols, torch.tensor([1, 1]), 4)).tolist() == pytest.approx([2.0, 2.0])

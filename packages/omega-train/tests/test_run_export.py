@@ -79,7 +79,7 @@ def test_a_file_is_replaced_only_if_asked(tiny: Make, tmp_path: Path) -> None:
     train(tiny(steps=1), tmp_path / "run", **CPU)
     output = tmp_path / "model.safetensors"
     output.write_text("mine")
-    with pytest.raises(OutputError, match="is there already: name another --output, or replace"):
+    with pytest.raises(OutputError, match="already exists: name another --output, or replace"):
         export_run(tmp_path / "run", output)
     assert output.read_text() == "mine"
     export_run(tmp_path / "run", output, overwrite=True)
@@ -90,7 +90,7 @@ def test_a_file_is_replaced_only_if_asked(tiny: Make, tmp_path: Path) -> None:
     ("output", "options", "error", "complaint"),
     [
         ("run/model.safetensors", {"overwrite": True}, OutputError, "is in the run folder"),
-        (".", {"overwrite": True}, OutputError, "is there already"),
+        (".", {"overwrite": True}, OutputError, "already exists"),
         ("a.safetensors", {"device": "abacus"}, TrainingError, "on the device abacus"),
         ("a.safetensors", {"data": ["a", "b"]}, DataError, "the dataset glyphs takes one folder of data, not 2"),
         ("a.safetensors", {"data": "https://x"}, DataError, "the dataset glyphs takes folders, not URLs"),

@@ -77,9 +77,9 @@ def test_a_run_of_minutes_ends_with_them_and_with_its_schedule(tiny: Make, clock
 @pytest.mark.parametrize(
     ("settings", "options", "message"),
     [
-        ({"decoder_share": 0.1}, {"minutes": 1.0}, "take shares of 0 or 1 only"),
+        ({"decoder_share": 0.1}, {"minutes": 1.0}, "set the shares of phases to 0 or 1"),
         ({}, {"minutes": 0.0}, "minutes have to be above 0"),
-        ({}, {"counted": 0}, "over 1 picture or more, not 0"),
+        ({}, {"counted": 0}, "counted has to be at least 1, not 0"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -49,7 +49,7 @@ def test_a_run_begins_with_the_weights_of_a_model(tiny: Make, run: Path, tmp_pat
         np.testing.assert_allclose(after[name].numpy(), array.astype(np.float32), atol=1e-9, err_msg=name)
     said = (tmp_path / "run" / "train.log").read_text()
     counted = f"{len(given)} of {len(given)} arrays"
-    assert f"init: {counted} of model.safetensors taken; not initialized from it: prior." in said
+    assert f"init: {counted} of model.safetensors loaded; not initialized from it: prior." in said
 
 
 def test_a_run_begins_with_the_average_and_the_prior_of_another_run(tiny: Make, run: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_run_begins_with_the_average_and_the_prior_of_another_run(tiny: Make, 
     assert any(not torch.equal(saved[name], weights) for name, weights in average.items())
     assert torch.equal(own["prior.seen.counts"], saved["prior.seen.counts"])
     assert own["prior.seen.counts"].sum() > 0
-    assert said == f"init: {len(own)} of {len(own)} arrays of {run.name} taken"
+    assert said == f"init: {len(own)} of {len(own)} arrays of {run.name} loaded"
 
 
 def test_a_run_without_an_average_gives_its_weights(tiny: Make, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_left_out_and_told(tiny: Make, run: Path) -> None:
     assert all(name.startswith("architecture.") or "table_bias" in name for name in taken)
     for name, tensor in after.items():
         assert torch.equal(tensor, given[name] if name in taken else before[name]), name
-    assert said.startswith(f"init: {len(taken)} of {len(given)} arrays of {run.name} taken; left out, as their shapes ")
+    assert said.startswith(f"init: {len(taken)} of {len(given)} arrays of {run.name} loaded; left out because their ")
     assert "quantizer.table (3, 8, 4) here (5, 8, 4)" in said
     assert "(+" in said
     assert "not initialized from it: architecture.gather" in said
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_left_out_and_told(tiny: Make, run: Path) -> None:
 
 def test_arrays_that_the_task_does_not_have_are_told(tiny: Make, run: Path) -> None:
     said = warm_start(CodecTask(tiny(quantizer="identity", channels=4, channels_min=4, lambda_min=0.999)), run)
-    assert "left out, as this recipe has no such names: quantizer." in said
+    assert "left out because this recipe has no such names: quantizer." in said
 
 
 def test_a_model_may_hold_what_only_training_needs(tiny: Make, run: Path, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_recipe_that_names_what_to_begin_with_is_resumed_without_it(tiny: Make
 
 
 def test_a_resumed_run_takes_no_other_weights(tiny: Make, run: Path) -> None:
-    with pytest.raises(TrainingError, match="leave out --init, or --resume"):
+    with pytest.raises(TrainingError, match="leave out --init or --resume"):
         train(tiny(), run, init=run, resume=True, **CPU)
 
 
@@ -185,6 +185,6 @@ def test_a_source_that_fits_nowhere_is_an_error(tiny: Make, run: Path, tmp_path:
         warm_start(CodecTask(tiny()), path)
 
 
-def test_it_is_said_that_a_prior_begins_anew(tiny: Make, run: Path) -> None:
-    assert "the prior begins anew" in warm_start(CodecTask(tiny()), run / "model.safetensors")
-    assert "begins anew" not in warm_start(CodecTask(tiny()), run)
+def test_it_is_said_that_a_prior_starts_from_scratch(tiny: Make, run: Path) -> None:
+    assert "the prior starts from scratch" in warm_start(CodecTask(tiny()), run / "model.safetensors")
+    assert "starts from scratch" not in warm_start(CodecTask(tiny()), run)

@@ -16,16 +16,16 @@ from omega_train.recipe import Recipe
 from omega_train.task import CodecTask
 from omega_train.validation import batches
 
-PICTURES = 64  # the most that are measured
-POINTS = 64  # the most prefixes that are measured of a new order
-SIDE = 128  # pixels a side, of the middle of each picture: every prefix is decoded from it
+PICTURES = 64  # maximum number of pictures that are measured
+POINTS = 64  # maximum number of prefixes of a new order that are measured
+SIDE = 128  # side in pixels of the middle of each picture, which is decoded at every prefix
 
 
 @dataclass(frozen=True)
 class Curve:
     """Distortion and rate of prefixes of an order of the channels.
 
-    counts: rising numbers of channels, from 0. mse: on normalized images, at each count. bpp: at each count.
+    counts: ascending numbers of channels, from 0. mse, bpp: MSE on normalized images, and rate, at each count.
     """
 
     counts: Sequence[int]
@@ -45,13 +45,13 @@ class Curve:
 def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     """Sort the channels of a task by the distortion that each removes per bit, and drop those not worth their rate.
 
-    A channel is worth its rate if λ_max·ΔMSE > (1 − λ_max)·Δbpp. The order of training stays unless another order
+    A channel is worth its rate if λ_max·ΔMSE > (1 − λ_max)·Δbpp. The order of training is kept unless another order
     has a lower loss.
 
     task: changed in place. images: the training images, of which up to 64 are measured; several processes share them.
     workers: the number of processes that read the images; 0 reads them in this process.
 
-    Returns what was done, as text for the log.
+    Returns text for the log about the result.
     """
     recipe, everything = task.recipe, list(range(task.quantizer.channels))
     was_training = task.training
@@ -62,12 +62,12 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     worth = int(np.sum(recipe.lambda_max * gains > (1 - recipe.lambda_max) * costs))
     by_gain = ranked[: max(1, worth, recipe.channels_min if recipe.adaptive else 1)]
     kept = sorted(by_gain)
-    counts = _counts(len(everything), POINTS)  # of those that were measured, which are all
+    counts = _counts(len(everything), POINTS)  # the loss of each order uses up to POINTS counts
     first_loss = Curve(counts, [before.mse[n] for n in counts], [before.bpp[n] for n in counts]).loss(recipe)
     best, best_loss = everything, first_loss
     for order in (kept, by_gain):
         loss = _curve(task, images, order, POINTS, workers).loss(recipe)
-        if loss < best_loss * (1 - 1e-6):  # more than rounding errors
+        if loss < best_loss * (1 - 1e-6):  # the difference exceeds rounding errors
             best, best_loss = order, loss
     if best != everything:
         task.quantizer.select_channels(best)

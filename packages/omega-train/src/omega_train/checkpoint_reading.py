@@ -11,9 +11,9 @@ from omega_core.errors import TrainingError
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
-    """Load the checkpoint of a run folder onto the CPU, in one read, as a running run may replace the file.
+    """Load the checkpoint of a run folder onto the CPU, in one read, because a run in progress may replace the file.
 
-    folder: the run folder. Raises TrainingError if there is no checkpoint, or a damaged one.
+    folder: the run folder. Raises TrainingError if there is no checkpoint, or if it is damaged.
     """
     path = folder / "last.ckpt"
     try:

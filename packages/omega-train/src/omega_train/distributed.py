@@ -16,7 +16,7 @@ def is_distributed() -> bool:
 
 
 def rank() -> int:
-    """The number of this process in the group, from 0."""
+    """The index of this process in the group, from 0."""
     return distributed.get_rank() if is_distributed() else 0
 
 
@@ -35,7 +35,7 @@ def all_reduce_sum(values: Tensor) -> Tensor:
 def all_reduce_max(values: Sequence[float], device: torch.device) -> list[float]:
     """The maximum over all processes of each value. All processes have to call this.
 
-    values: as many in each process. device: the device of the process, whose memory the operation needs.
+    values: the same number of values in each process. device: the device of the process, on which they are reduced.
     """
     if not is_distributed():
         return list(values)

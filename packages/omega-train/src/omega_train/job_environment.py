@@ -8,15 +8,15 @@ from omega_core.processes import launch_size
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a run to save and stop; in a SLURM job also SIGUSR1, from `#SBATCH --signal=USR1@…`."""
+    """The signals after which a run saves and stops; in a SLURM job also SIGUSR1, from `#SBATCH --signal=USR1@…`."""
     return (signal.SIGINT, signal.SIGTERM, *((signal.SIGUSR1,) if _job() else ()))
 
 
 def requeue(number: int) -> str:
-    """Requeue the SLURM job if its time is up, and return a sentence about it for the message; else "".
+    """Requeue the SLURM job if its time is up, and return a sentence about it for the message; otherwise return "".
 
-    number: the signal that was received. Only SIGUSR1 means that the time is up: SIGTERM comes from `scancel`, or from
-        SLURM when it requeues the job itself.
+    number: the signal that was received. The time is up only after SIGUSR1: SIGTERM comes from `scancel`, or from SLURM
+        when it requeues the job itself.
     """
     job = _job()
     if not job or number != signal.SIGUSR1:
@@ -30,7 +30,7 @@ def requeue(number: int) -> str:
 
 
 def local_processes() -> int | None:
-    """The number of processes of this run on each machine if torchrun or srun started them; else None."""
+    """The number of processes of this run on each machine if torchrun or srun started them; otherwise None."""
     if launch_size() == 1:
         return None
     by_torchrun = "WORLD_SIZE" in os.environ

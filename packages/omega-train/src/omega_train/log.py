@@ -1,6 +1,6 @@
-"""The log of a run: lines for the program that runs it, and in a file.
+"""The log of a run: lines for the program that runs it, and lines in a file.
 
-Lines go to loggers of the module `logging`, and the program shows those that it wants. Without its doing, Python shows
+Lines go to loggers of the module `logging`, and the program determines which ones are shown. By default, Python prints
 warnings on standard error.
 """
 
@@ -9,32 +9,32 @@ from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger("omega_train")
-"""What a run does, at the level INFO, and warnings."""
+"""Logs the actions of a run, at the level INFO, and warnings."""
 
 progress_log = logging.getLogger("omega_train.progress")
-"""How far a run is, at the level INFO; the command shows these lines without being asked."""
+"""Logs the progress of a run, at the level INFO; the command shows these lines by default."""
 
 
 class _FileLines(logging.FileHandler):
-    """Lines in a file, which are lost if they cannot be written, where logging would print a traceback for each."""
+    """Drops lines that cannot be written; by default, logging would print a traceback for each."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (of logging)
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (named by logging)
         pass
 
 
 class _Onward(logging.Handler):
-    """Passes lines on to the program."""
+    """Passes lines on to the handlers of the program."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logging.getLogger().handle(record)
 
 
 class Log:
-    """A context in which all lines from the level INFO up go to a file, and the program gets those that it would get.
+    """A context in which all lines of level INFO and above also go to a file.
 
-    A line that cannot be written, such as on a full disk, is lost without an error: what matters is in other files.
+    A line that cannot be written, for example on a full disk, is lost without an error: results are in other files.
 
-    path: of the file, to which lines are appended.
+    path: the path of the file, to which lines are appended.
 
     Raises OSError if the file cannot be opened.
     """
@@ -54,13 +54,13 @@ class Log:
     def __exit__(self, *_: object) -> None:
         for handler in self._handlers:
             log.removeHandler(handler)
-            with suppress(OSError):  # of lines that were lost
+            with suppress(OSError):  # lost lines can raise it again
                 handler.close()
         level, log.propagate = self._before
         log.setLevel(level)
 
 
 def shows_progress() -> bool:
-    """Whether the program shows how far a run is, by the level of the logger `omega_train`."""
+    """Whether the program shows the progress of a run, which depends on the level of the logger `omega_train`."""
     levels = [handler.level for handler in log.handlers if isinstance(handler, _Onward)]
     return min(levels, default=log.getEffectiveLevel()) <= logging.INFO

@@ -1,4 +1,4 @@
-"""From a trained task to a model file."""
+"""Completing a trained task, and writing its model file."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def export(task: CodecTask, path: Path) -> str:
 def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
     """Complete a trained task and write its model; for trainers other than `lightning`.
 
-    The quantizer is fitted if it was not, the prior is counted, and channels are sorted if the recipe asks for it.
+    The quantizer is fitted if necessary, the prior is counted, and channels are sorted if `sort_channels` is set.
 
     task: the trained task.
     path: the path of the model file.
@@ -41,18 +41,18 @@ def save(task: CodecTask, path: Path, images: Images, workers: int = 0) -> Path:
     workers: the number of processes that read the images; 0 reads them in this process.
 
     Returns the path. Raises OutputError, TrainingError for weights that exceed half precision, and ComponentError if
-    the model is not what was trained, as a component keeps something in no parameter or buffer.
+    the written model differs from the task, because a component has state outside of its parameters and buffers.
     """
     complete(task, path, images, workers)
     return path
 
 
 def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most: int | None = None) -> str:
-    """Complete a trained task as `save` does, in all processes, of which the first writes the model.
+    """Complete a trained task as `save` does, in all processes; the first process writes the model.
 
-    most: the most images that the prior is counted over; None for all. Other arguments: see `save`.
+    most: the maximum number of images over which the prior is counted; None for all. Other arguments: see `save`.
 
-    Returns what was done with the channels, as text for the log, or "". Raises what `save` raises.
+    Returns text for the log about the changes of the channels, or "". Raises the errors of `save`.
     """
     fitted = "" if task.fitted else fit_quantizer(task, images, workers)
     if rank() == 0:
@@ -71,7 +71,7 @@ def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most
 
 
 def _check_written(task: CodecTask, path: Path, images: Images) -> None:
-    """Check that a model file has all that was trained, and remove it otherwise. Raises as `check_same` does."""
+    """Check that a model file computes the same as the task; remove it otherwise. Raises the errors of `check_same`."""
     some = next(batches(task, images, most=1, workers=0), None)
     if some is None:
         return

@@ -15,9 +15,9 @@ from omega_core.codec.devices import is_quick
 from omega_train.recipe import Recipe
 
 MATRIX_LEARNING_RATE = 0.01
-"""The default for Muon."""
+"""The default learning rate of Muon."""
 LEAST_INPUTS = 32
-"""The fewest inputs of a weight that Muon trains: matrices with few singular values gain little from it."""
+"""The minimum number of inputs of a weight that Muon trains: matrices with few singular values gain little from it."""
 
 _MOMENTUM = 0.95
 _STEPS = 5
@@ -27,9 +27,10 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of a recipe for the trainable parameters of a model.
 
-    recipe: has the optimizer, learning rates and weight decay. model: the codec; parameters of the quantizer, and of
-        the prior without its relaxation, have the quantizer's learning rate, and matrices that Muon trains theirs.
-        Parameters of one dimension, such as temperatures, have no weight decay.
+    recipe: determines the optimizer, learning rates and weight decay. model: the codec.
+
+    The quantizer's learning rate applies to the quantizer and to the prior without its relaxation, the learning rate of
+    matrices to those that Muon trains. Parameters of one dimension, such as temperatures, have no weight decay.
     """
     matrices = set(matrices_of(model)) if recipe.optimizer == "muon" else set()
     rate, own = recipe.learning_rate, recipe.quantizer_learning_rate
@@ -42,7 +43,7 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
                 lr = recipe.matrix_learning_rate or MATRIX_LEARNING_RATE
             decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((name in matrices, lr, decay), []).append(parameter)
-    # matrices last: the learning rate that is recorded is that of the first group
+    # matrices come last, because the learning rate of the first group is logged
     settings = [
         {"params": groups[key], "lr": key[1], "weight_decay": key[2], "matrices": key[0]}
         for key in sorted(groups, key=lambda key: key[0])
@@ -51,7 +52,7 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def follow_schedule(schedule: torch.optim.lr_scheduler.LambdaLR) -> None:
-    """Set the learning rates of a schedule for its current step: a checkpoint may be of a run of another length."""
+    """Set the learning rates of a schedule for its current step: a checkpoint may be from a run of another length."""
     groups = schedule.optimizer.param_groups
     for group, rate, factor in zip(groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
         group["lr"] = rate * factor(schedule.last_epoch)
@@ -63,14 +64,14 @@ def matrices_of(model: nn.Module) -> Iterator[str]:
     The weight (out, in, k, k) of a convolution is the matrix (out, in·k·k). Left out are depthwise and other grouped
     convolutions, weights of fewer than 32 inputs, and the quantizer, whose tables hold points rather than directions.
     """
-    for place, module in model.named_modules():
+    for prefix, module in model.named_modules():
         if isinstance(module, nn.Linear):
             inputs, groups = module.in_features, 1
         elif isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             inputs, groups = module.in_channels, module.groups
         else:
             continue
-        name = f"{place}.weight"
+        name = f"{prefix}.weight"
         if groups == 1 and min(inputs, module.weight[0].numel()) >= LEAST_INPUTS and not name.startswith("quantizer."):
             yield name
 
@@ -91,7 +92,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Update the parameters that have gradients.
 
-        closure: computes the gradients and returns the loss, which is the result; without it the result is None.
+        closure: computes the gradients and returns the loss. Without a closure, the result is None instead of the loss.
         """
         loss = None
         if closure is not None:
@@ -110,7 +111,7 @@ class Muon(torch.optim.Optimizer):
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(parameter)
             momentum = state["momentum_buffer"].lerp_(parameter.grad, 1 - _MOMENTUM)
-            updates.append(parameter.grad.lerp(momentum, _MOMENTUM).flatten(1))  # Nesterov's
+            updates.append(parameter.grad.lerp(momentum, _MOMENTUM).flatten(1))  # Nesterov momentum
         for parameter, update in zip(parameters, _all_orthogonal(updates), strict=True):
             rows, columns = update.shape
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
@@ -144,21 +145,21 @@ def _all_orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     """`orthogonal` for matrices of any shapes; matrices of one shape or its transpose are stacked."""
     # matrices with fewer rows need fewer products
     wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
-    places: dict[torch.Size, list[int]] = {}
-    for place, matrix in enumerate(wide):
-        places.setdefault(matrix.shape, []).append(place)
+    indices: dict[torch.Size, list[int]] = {}
+    for index, matrix in enumerate(wide):
+        indices.setdefault(matrix.shape, []).append(index)
     results = list(matrices)
-    for together in places.values():
-        stack_NRC = torch.stack([wide[place] for place in together])
-        for place, made in zip(together, orthogonal(stack_NRC), strict=True):
-            results[place] = made if made.shape == matrices[place].shape else made.T.contiguous()
+    for together in indices.values():
+        stack_NRC = torch.stack([wide[index] for index in together])
+        for index, made in zip(together, orthogonal(stack_NRC), strict=True):
+            results[index] = made if made.shape == matrices[index].shape else made.T.contiguous()
     return results
 
 
 def orthogonal(stack_NRC: Tensor) -> Tensor:
-    """Approximately U·Vᵀ of each matrix U·S·Vᵀ in a stack (N, R, C), R ≤ C, with singular values from .7 to 1.2.
+    """Approximately U·Vᵀ of each matrix U·S·Vᵀ in a stack (N, R, C), R ≤ C, with singular values from 0.7 to 1.2.
 
-    Five Newton–Schulz steps of an odd polynomial, in `quick_precision`. The result has the shape and type of the stack.
+    Five Newton–Schulz steps (an odd polynomial) in `quick_precision`. The result has the shape and dtype of the stack.
     """
     a, b, c = _COEFFICIENTS
     x = stack_NRC / stack_NRC.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)  # the norm bounds the singular values
@@ -171,5 +172,5 @@ def orthogonal(stack_NRC: Tensor) -> Tensor:
 
 
 def quick_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 if a device is quicker with matrices of it (`omega_core.codec.devices.is_quick`), else float32."""
+    """bfloat16 if a device multiplies its matrices faster (`omega_core.codec.devices.is_quick`), otherwise float32."""
     return torch.bfloat16 if is_quick(device, torch.bfloat16) else torch.float32

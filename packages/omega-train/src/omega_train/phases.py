@@ -1,11 +1,11 @@
-"""The phases of training, in this order; a recipe has the share of the steps of each.
+"""The phases of training, in this order, and what each phase trains; a recipe has the share of the steps of each.
 
 relaxed     transforms, and gains and steps of a scalar quantizer at any rate, with noise and rounding
             (`Quantizer.relaxed`, `Prior.interval_bits`); at its end `omega_train.fit_quantizer` fits the quantizer
 joint       the whole codec, with the gradients of its quantizer (`Quantizer.forward`)
 decoder     synthesis, the quantizer's table or corrections, and the prior, on the symbols that files hold
             (`ImageCodec.with_frozen_symbols`)
-prior       the prior alone, on all symbols of files; without the synthesis, steps are shorter
+prior       the prior alone, on all symbols of files; steps are shorter, because the synthesis is not computed
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,9 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class Phases:
-    """Where phases begin: steps before `joint_from` are relaxed, those from `decoder_from` and `prior_from` on decoder
-    and prior steps.
+    """The boundaries of the phases of a run.
 
-    steps: the number of steps of the run.
+    steps: the number of steps of the run. joint_from, decoder_from, prior_from: the first step of each phase.
     """
 
     steps: int
@@ -45,7 +44,7 @@ class Phases:
         for phase, share in phases._without_steps(recipe):
             enough = next(more for more in count(steps + 1) if not cls._planned(recipe, more)._without_steps(recipe))
             raise RecipeError(
-                f"{steps} steps leave none for the {phase.value} phase, whose share is {share}: take {enough} or more."
+                f"{steps} steps are too few for the {phase.value} phase, whose share is {share}: use {enough} or more."
             )
         return phases
 

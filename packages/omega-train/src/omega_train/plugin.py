@@ -9,7 +9,7 @@ def omega_register_datasets() -> list[Component]:
         Component(
             name="mnist",
             target="omega_train.data.mnist:MnistDataset",
-            summary="handwritten digits from IDX files, downloaded where absent",
+            summary="handwritten digits from IDX files, downloaded if missing",
         ),
         Component(
             name="glyphs",

@@ -1,10 +1,10 @@
 """The end of the relaxed phase: fitting the quantizer, ordering its channels, measuring its prefixes.
 
-Channels are sorted by the reduction of the latent's squared error per bit, which is about that of the image's if the
-synthesis begins as an orthogonal transform. The bits of a symbol are its entropy given one earlier channel at the same
-position, the one that reduces it most: for a later stage of a quantizer, the same latent channel in the stage before.
-In that order, each prefix is measured: its rate, and the fineness at which the relaxed quantizer has the same error,
-which is an input of the synthesis.
+Channels are sorted by the reduction of the latent's squared error per bit. The error of the latent approximates that of
+the image if the synthesis starts as an orthogonal transform. The bits of a symbol are its entropy given the symbol of
+one earlier channel at the same position, the one that reduces it most: for a later stage of a quantizer, the same
+latent channel in the previous stage. For each prefix of this order, two values are measured: its rate, and the fineness
+at which the relaxed quantizer has the same error. This fineness is an input of the synthesis.
 """
 
 import math
@@ -24,9 +24,9 @@ from omega_train.distributed import all_reduce_sum
 from omega_train.task import CodecTask, symbol_counts
 from omega_train.validation import FINENESSES, batches
 
-PICTURES = 48  # the most that are measured
+PICTURES = 48  # maximum number of pictures that are measured
 _SIDES = 3
-_AHEAD = 60  # places
+_AHEAD = 60  # distance in channels: see `parents_first`
 Floats = NDArray[np.float64]
 
 
@@ -39,7 +39,7 @@ def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
 
     Raises TrainingError if no symbol carries information.
 
-    Returns what was done, as text for the log.
+    Returns text for the log about the result.
     """
     was_training = task.training
     task.eval()
@@ -56,14 +56,14 @@ def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
     if not rates[-1] > 0:
         raise TrainingError(
             "after the relaxed phase, each channel has the same symbol everywhere, which takes no bits: raise lambda,"
-            " or train the phase longer."
+            " or make the phase longer."
         )
     errors = found.error - np.concatenate([[0.0], found.gains[order].cumsum()])
     task.set_prefix_rates(torch.from_numpy(rates))
     task.quantizer.set_fineness(torch.from_numpy(_fineness_of(errors, found.relaxed_errors)).float().to(task.device))
     task.train(was_training)
     moved = int((order != np.arange(len(order))).sum())
-    return f"quantizer fitted: {len(order)} channels, {rates[-1]:.3f} bpp in all, {moved} channels moved"
+    return f"quantizer fitted: {len(order)} channels, {rates[-1]:.3f} bpp in total, {moved} channels moved"
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class _Measured:
     """Measurements of the channels of a fitted quantizer.
 
     bits: (C,), bits per pixel of each channel. gains: (C,), the reduction of the latent's squared error by each.
-    error: the squared error without channels. relaxed_errors: (R,), those of the relaxed quantizer at finenesses from
-        0 to 1.
+    error: the squared error without channels. relaxed_errors: (R,), the errors of the relaxed quantizer at finenesses
+        from 0 to 1.
     """
 
     bits: Floats
@@ -125,7 +125,7 @@ def _relaxed(task: CodecTask, latent: Tensor, finenesses: Sequence[float]) -> It
 def _joint_counts(symbols: Tensor, modes: Tensor, alphabet: int) -> Tensor:
     """Count pairs of symbols (B, C, h, w) of two channels at one position: (C, sides, C, S).
 
-    Of the first channel only the side counts: before, at or after its most frequent symbol, modes (C,).
+    The first channel is reduced to three sides: below, at or above its most frequent symbol, modes (C,).
     """
     channels = symbols.shape[1]
     flat_CN = symbols.transpose(0, 1).flatten(1)
@@ -145,7 +145,7 @@ def _entropies(counts: Tensor) -> Floats:
         if c == 0:
             counts_CTS = counts_CTS.sum(1, keepdim=True)
         both, sides = (torch.special.entr(each / total).flatten(1).sum(1) for each in (counts_CTS, counts_CTS.sum(2)))
-        # where there is nothing to tell, rounding may leave less than that
+        # rounding errors can make an entropy of 0 negative
         found[c] = (both - sides).min().clamp_min(0) / math.log(2)
     return found.numpy()
 
@@ -155,7 +155,7 @@ def _can_be_ordered(task: CodecTask) -> bool:
 
 
 def _reorder(task: CodecTask, order: list[int]) -> None:
-    """Reorder channels in place, as optimizers refer to the parameters."""
+    """Reorder channels in place, because optimizers refer to the parameters."""
     for module in (task.quantizer, task.prior):
         if module is not None:
             ordered = deepcopy(module)
@@ -166,24 +166,24 @@ def _reorder(task: CodecTask, order: list[int]) -> None:
 def parents_first(order: list[int], parents: Sequence[int]) -> list[int]:
     """Return an order of channels in which each comes after its parent (`Refinement`).
 
-    order: of the channels, wanted otherwise.
-    parents: of each channel, or −1.
+    order: the preferred order of the channels.
+    parents: the parent of each channel, or −1.
 
-    A parent that comes too late is moved before its child, by _AHEAD places, so that other channels lie between them
+    A parent that comes too late is moved to _AHEAD positions before its child, so that other channels lie between them
     and all of these can be coded at once.
     """
-    place = np.empty(len(order))
-    place[order] = np.arange(len(order))
+    rank = np.empty(len(order))
+    rank[order] = np.arange(len(order))
     for channel in sorted(range(len(order)), key=lambda c: -_depth(c, parents)):
         parent = parents[channel]
-        if parent >= 0 and place[parent] > place[channel]:
-            place[parent] = place[channel] - _AHEAD
-    found: list[int] = np.argsort(place, kind="stable").tolist()
+        if parent >= 0 and rank[parent] > rank[channel]:
+            rank[parent] = rank[channel] - _AHEAD
+    found: list[int] = np.argsort(rank, kind="stable").tolist()
     return found
 
 
 def _depth(channel: int, parents: Sequence[int]) -> int:
-    """How many ancestors a channel has."""
+    """The number of ancestors of a channel."""
     depth = 0
     while (channel := parents[channel]) >= 0:
         depth += 1
@@ -194,7 +194,7 @@ def _fineness_of(errors: Floats, relaxed_errors: Floats) -> Floats:
     """The finenesses at which the relaxed quantizer has these errors."""
     falling = np.minimum.accumulate(relaxed_errors)
     least = 1e-12 * float(errors[0])
-    places = np.linspace(0, 1, len(falling))
-    found: Floats = np.interp(-np.log(np.maximum(errors, least)), -np.log(np.maximum(falling, least)), places)
+    finenesses = np.linspace(0, 1, len(falling))
+    found: Floats = np.interp(-np.log(np.maximum(errors, least)), -np.log(np.maximum(falling, least)), finenesses)
     found[-1] = 1.0
     return found

@@ -12,7 +12,7 @@ from omega_core.coding.order import even_counts
 from omega_train.data.batches import NOISE, RATE, Batch, draws
 from omega_train.recipe import Recipe
 
-_BALANCE = 0.35  # exponent of λ/(1 − λ) by which high rates, whose loss is larger, count less
+_BALANCE = 0.35  # exponent that down-weights high rates, whose loss is larger
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Rates:
     def losses(self, mse: Tensor, bpp: Tensor, rate_factor: float = 1.0) -> Tensor:
         """The loss of each sample (B,): λ·MSE + (1 − λ)·bpp, scaled.
 
-        mse, bpp: (B,). rate_factor: the factor of bpp, 1 by default, less during the warmup of the rate.
+        mse, bpp: (B,). rate_factor: the factor of bpp, less than 1 during the rate warmup.
         """
         scale, lambda_ = self.scale.to(mse), self.lambda_.to(mse)
         return scale * (lambda_ * mse + rate_factor * (1 - lambda_) * bpp)
@@ -79,8 +79,8 @@ def noise_seeds(recipe: Recipe, batch: Batch) -> Tensor:
 def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
     """The channel counts at which a codec is validated, the share f at each, and the weight of each.
 
-    The weight of a count is the probability that training draws it or a count since the one before. Up to 32
-    channels are all of them.
+    The weight of a count is the probability that training draws it, or a count between it and the previous one. Up to
+    32 channels, all counts are used.
     """
     span = recipe.channels - recipe.channels_min
     if span == 0:

@@ -1,6 +1,6 @@
 """Recipes: the settings of a training run, as TOML or from Python.
 
-A recipe is validated when it is made; the rest of the package relies on that.
+A recipe is validated when it is created; the rest of the package relies on that.
 """
 
 import difflib
@@ -24,12 +24,12 @@ SCHEDULES = ("constant", "cosine")
 OPTIMIZERS = ("adam", "muon")
 
 _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    # settings; what holds for their values, or None where that is the default; what the message says after the name
+    # names of settings; a condition for values (None is valid if it is the default); the message after a name
     ("latent_channels channels", lambda x: 1 <= x <= MAX_CHANNELS, f"has to be from 1 to {MAX_CHANNELS}, not {{}}"),
     ("alphabet batch_size", lambda x: x >= 1, "has to be at least 1, not {}"),
     ("epochs steps validate_every reset_dead_every", lambda x: x >= 1, "has to be at least 1, not {}"),
     ("draw_exponent learning_rate matrix_learning_rate gradient_clip", lambda x: x > 0, "has to be above 0, not {}"),
-    ("quantizer_learning_rate weight_decay warmup", lambda x: x >= 0, "cannot be negative, as {}"),
+    ("quantizer_learning_rate weight_decay warmup", lambda x: x >= 0, "cannot be negative, but is {}"),
     ("ema decoder_share rate_warmup", lambda x: 0 <= x < 1, "is a share, at least 0 and below 1, not {}"),
     ("relaxed_share prior_share", lambda x: 0 <= x <= 1, "is a share from 0 to 1, not {}"),
     ("optimizer", lambda x: x in OPTIMIZERS, f"is one of {', '.join(OPTIMIZERS)}, not {{!r}}"),
@@ -42,43 +42,43 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 class Recipe:
     """The settings of a training run. Raises RecipeError if they are out of range or do not fit together.
 
-    name: letters, digits, dots and hyphens; names the run folder.
-    description: the text that the model file has about itself.
-    architecture, quantizer, prior, coder, dataset, trainer: names of components; prior "none" for a
-        quantizer that needs none.
+    name: letters, digits, underscores, spaces, dots and hyphens; the default name of the run folder.
+    description: one-line description stored in the model file.
+    architecture, quantizer, prior, coder, dataset, trainer: names of components. The prior may be "none" if the
+        quantizer needs none.
     latent_channels, channels, alphabet: D, C and S.
-    channels_min: C_min, fewer than C for a model of many rates: each sample of training then keeps
+    channels_min: C_min. If it is less than C, the model is trained for many rates: each training sample keeps
         between C_min + 1 and C channels.
     lambda_min, lambda_max: λ of the loss λ·MSE + (1 − λ)·bpp, at the fewest and the most channels.
-    draw_exponent: of f = U^draw_exponent, U uniform from 0 to 1: a sample keeps C_min + ⌈f·(C − C_min)⌉ channels.
-        ½ as published, 1 for uniform counts, more for more samples of few channels. After a relaxed phase f is
-        about the share of the bits of a whole file, so 1 draws prefixes evenly in rate.
-    epochs, steps: the length of training, one of them.
+    draw_exponent: exponent in f = U^draw_exponent, with U uniform in (0, 1]: a training sample keeps
+        C_min + ⌈f·(C − C_min)⌉ channels. 0.5 as published; 1 draws uniform counts; larger values draw few channels more
+        often. After a relaxed phase, f is about the share of the bits of a whole file, so that 1 draws uniform rates.
+    epochs, steps: the length of training; exactly one of the two is set.
     batch_size: images per step and process.
-    learning_rate: that of all parameters without another one.
-    quantizer_learning_rate: that of the quantizer and the prior, without the density of the relaxed phase;
-        `learning_rate` if None.
-    optimizer: "adam", or "muon" for weights that are matrices and Adam for all others.
-    matrix_learning_rate: that of the matrices, with "muon"; 0.01 if None.
-    weight_decay: that of parameters of more than one dimension.
-    schedule: of the learning rates, "constant" or "cosine" down to 0; after `warmup` steps of a linear rise.
-    rate_warmup: the share of the steps, at the start, in which the weight of the rate rises from 0.
-    gradient_clip: the greatest norm of the gradient; no limit if None.
-    ema: the decay of an exponential moving average of the weights, which the model then has; 0 for no average.
-    relaxed_share: the share of the steps, at the start, that are relaxed (`omega_train.phases`). λ/(1 − λ) is then
-        interpolated geometrically over the fineness of quantization, and finenesses are drawn uniformly; after the
-        relaxed phase, `draw_exponent` says how the share of the bits is drawn. With 1 all steps are relaxed, and the
-        quantizer is fitted when the model is written.
-    decoder_share: the share of the steps, near the end, in which only the synthesis, the table of the quantizer and the
-        prior are trained, on the symbols that files hold; with `ema`, beginning with the average.
-    prior_share: the share of the steps, after these, in which the prior alone is trained, on all symbols of files; for
-        priors with parameters. With 1 and `--init`, the prior of a model is adapted to other pictures.
-    reset_dead_every: steps after which symbols that nothing chose since are moved next to some that are often chosen
-        (`Quantizer.reset_dead_symbols`).
-    sort_channels: whether channels are sorted by the distortion that each removes per bit, after training, and
-        dropped if λ_max says that they cost more (`select_channels` of quantizer and prior).
-    half_precision: whether the model file has weights in 16 bits, and half the size.
-    validate_every: steps between validations; an epoch if None.
+    learning_rate: default learning rate.
+    quantizer_learning_rate: learning rate of the quantizer and the prior, except for the density of the relaxed phase.
+        Default: `learning_rate`.
+    optimizer: "adam" for all parameters, or "muon" for weights that are matrices and Adam for the others.
+    matrix_learning_rate: learning rate of the matrices with "muon". Default: 0.01.
+    weight_decay: weight decay of parameters with more than one dimension.
+    schedule, warmup: after a linear rise over `warmup` steps, learning rates are "constant", or fall to 0 ("cosine").
+    rate_warmup: the share of the steps, at the start, during which the weight of the rate rises from 0 to 1.
+    gradient_clip: the maximum norm of the gradient. Default: no limit.
+    ema: the decay of an exponential moving average of the weights, which becomes the model; 0 for no average.
+    relaxed_share: the share of the steps, at the start, in the relaxed phase (`omega_train.phases`). λ/(1 − λ) is then
+        interpolated geometrically over the fineness of quantization. Finenesses are drawn uniformly; `draw_exponent`
+        applies after the relaxed phase, to the share of the bits. With 1, all steps are relaxed, and the quantizer is
+        fitted when the model is written.
+    decoder_share: the share of the steps, near the end, that train only the synthesis, the table of the quantizer and
+        the prior, on the symbols that files hold. With `ema`, they start from the average.
+    prior_share: the share of the steps, at the end, that train only the prior, on all symbols of files; for priors with
+        parameters. With 1 and `--init`, the prior of a model is adapted to other pictures.
+    reset_dead_every: every this many steps, unused symbols are re-initialized near frequently used ones
+        (`Quantizer.reset_dead_symbols`). Default: never.
+    sort_channels: whether channels are sorted after training by the reduction of distortion per bit, and those not
+        worth their rate at λ_max are dropped (`select_channels` of quantizer and prior).
+    half_precision: whether the model file stores weights in 16 bits, which halves its size.
+    validate_every: steps between validations. Default: an epoch.
     seed: the seed of all random numbers.
     ..._options: further arguments of the components. As in TOML, tuples become lists, and None becomes "none".
     """
@@ -137,15 +137,15 @@ class Recipe:
                 _check(fits, f"{_key(setting)} {complaint.format(value)}")
         _check(
             0 <= self.channels_min <= self.channels,
-            f"channels {self.channels_min}:{self.channels}: the fewest cannot be more than the most, nor negative",
+            f"channels {self.channels_min}:{self.channels}: the minimum has to be from 0 to the maximum",
         )
         _check(
             0 <= self.lambda_min <= self.lambda_max <= 1,
-            f"lambda {self.lambda_min}:{self.lambda_max}: λ rises, and lies between 0 and 1",
+            f"lambda {self.lambda_min}:{self.lambda_max}: λ has to be from 0 to 1, and the minimum at most the maximum",
         )
         _check(
             self.adaptive or self.lambda_min == self.lambda_max,
-            "a model of one rate takes one lambda; a range of lambda goes with a range of channels, such as 0:16",
+            "a range of lambda requires a range of channels, such as 0:16; a model of one rate has one lambda",
         )
         _check((self.epochs is None) != (self.steps is None), "a recipe has either epochs or steps")
         for entry in fields(self):
@@ -158,17 +158,17 @@ class Recipe:
         total = sum(self.phase_shares)
         _check(
             total <= 1 + 1e-9,
-            f"relaxed-share, decoder-share and prior-share are {total:g} of the steps together, more than all",
+            f"relaxed-share, decoder-share and prior-share add up to {total:g}, which is more than 1",
         )
         if self.relaxed_share:
-            _check(self.adaptive, "a relaxed phase is for models of many rates, with channels such as 0:16")
+            _check(self.adaptive, "relaxed-share requires a range of channels, such as 0:16")
             _check(
                 self.lambda_min > 0 and self.lambda_max < 1,
-                "with a relaxed phase, lambda lies between 0 and 1, without these",
+                "with relaxed-share, lambda has to be above 0 and below 1",
             )
             _check(not self.sort_channels, "channels are sorted after a relaxed phase anyway: leave out sort-channels")
         named = re.fullmatch(r"[\w. -]+", self.name) and self.name.strip(". ")
-        _check(bool(named), f"the name of a recipe is letters, digits, dots and hyphens, not {self.name!r}")
+        _check(bool(named), f"the name of a recipe may have letters, digits and any of '_ .-', but it is {self.name!r}")
 
     @property
     def adaptive(self) -> bool:
@@ -197,7 +197,7 @@ class Recipe:
 
 
 _DESCRIBED = {"architecture", "quantizer", "prior", "latent-channels", "channels", "alphabet"}
-"""The settings that a description tells of."""
+"""The settings that a description refers to."""
 
 
 def recipe_names() -> list[str]:
@@ -211,16 +211,16 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
 
     name_or_path: the name of a recipe of this package, or the path of a TOML file.
     overrides: values of settings by their names in the file, such as "batch-size"; None keeps the value of the file.
-        Options of components are added to those of the file, unless another component is chosen. With other components
-        or sizes of the codec, the description of the file is left out; with another optimizer than "muon", its
-        matrix-learning-rate.
+        Options of components are added to those of the file, unless another component is chosen. If components or
+        sizes of the codec change, the description of the file is dropped. With an optimizer other than "muon",
+        matrix-learning-rate is dropped.
 
     Raises RecipeError for an unknown recipe, an unknown setting or an invalid value.
     """
     text, source = _read(name_or_path)
     try:
         values = tomllib.loads(text)
-    except (ValueError, RecursionError) as problem:  # also for numbers of more digits than Python reads
+    except (ValueError, RecursionError) as problem:  # ValueError also for integers with too many digits for Python
         raise RecipeError(f"{source} is not TOML: {problem}.") from problem
     changes = {key: value for key, value in (overrides or {}).items() if value is not None}
     for length, other in (("epochs", "steps"), ("steps", "epochs")):
@@ -232,7 +232,7 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
     if changed & _DESCRIBED:
         values.pop("description", None)  # it describes another codec
     if changes.get("optimizer", "muon") != "muon":
-        values.pop("matrix-learning-rate", None)  # no other optimizer has one
+        values.pop("matrix-learning-rate", None)  # only muon has one
     for key, options in changes.items():
         if key.endswith("-options") and isinstance(options, Mapping) and isinstance(values.get(key), Mapping):
             changes[key] = {**_named(values[key]), **_named(options)}
@@ -241,9 +241,9 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
 
 
 def is_same(key: str, one: Any, other: Any) -> bool:
-    """Whether two values of a setting mean the same: of a component, also its bare and its qualified name.
+    """Whether two values of a setting are equivalent, such as the bare and the qualified name of a component.
 
-    key: of the setting, as in the file.
+    key: the name of the setting in the file.
     """
     if one == other or key not in KINDS or not (isinstance(one, str) and isinstance(other, str)):
         return bool(one == other)
@@ -263,9 +263,11 @@ def _read(name_or_path: str) -> tuple[str, str]:
         except (OSError, UnicodeDecodeError) as problem:
             raise RecipeError(f"cannot read the recipe {path}: {problem}.") from problem
     near = difflib.get_close_matches(name_or_path, shipped, n=1)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    if near:
+        advice = f"Did you mean {near[0]!r}? `omega models --recipes` lists all."
+        raise RecipeError(f"there is no recipe {name_or_path!r}. {advice}")
     names = ", ".join(shipped)
-    raise RecipeError(f"there is no recipe {name_or_path!r}.{guess} Recipes: {names}; or give a .toml file.")
+    raise RecipeError(f"there is no recipe {name_or_path!r}. Recipes: {names}; or give the path of a .toml file.")
 
 
 def _parse(values: dict[str, Any], source: str) -> Recipe:
@@ -298,7 +300,7 @@ def _range(key: str, value: object) -> tuple[Any, Any]:
         least = most = None
     if least is None:
         example = "16 or 0:16" if key == "channels" else "0.95 or 0.95:0.999"
-        raise RecipeError(f"{key} is a number or a range, such as {example}, not {value!r}.")
+        raise RecipeError(f"{key} has to be a number or a range, such as {example}, not {value!r}.")
     return least, most
 
 
@@ -307,7 +309,7 @@ def _typed(key: str, value: Any, kind: Any, source: str) -> Any:
         try:
             return float(value)
         except OverflowError as problem:
-            raise RecipeError(f"{source}: {key} is too large a number.") from problem
+            raise RecipeError(f"{source}: the number for {key} is too large.") from problem
     wanted: Any = {bool: bool, str: str, int: int, int | None: int, float: float, float | None: float}.get(kind, dict)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         names = {bool: "true or false", str: "a string", int: "an integer", float: "a number", dict: "a table"}
@@ -325,12 +327,12 @@ def _key(name: str) -> str:
 
 
 def _named(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with the names of Python arguments."""
+    """Options with names of Python arguments, in which underscores replace hyphens."""
     return {key.replace("-", "_"): value for key, value in options.items()}
 
 
 def _as_in_toml(value: Any) -> Any:
-    """A value as it is after being written and read again."""
+    """A value as it is after being written to TOML and read again."""
     if isinstance(value, Mapping):
         return {key: _as_in_toml(each) for key, each in value.items()}
     if isinstance(value, (tuple, list)):

@@ -1,6 +1,6 @@
 """Runs: training a recipe into a folder with these files.
 
-model.safetensors   the best model so far; what a prior counts at the end of the run is missing until then
+model.safetensors   the best model so far; the final counts of its prior are missing until the end of the run
 last.ckpt           the checkpoint that `resume` continues from
 metrics.csv         see `omega_train.callbacks.metrics`
 recipe.toml         the recipe with all overrides
@@ -19,7 +19,7 @@ import torch
 from omega_core.contracts.trainer import Trainer
 from omega_core.errors import DataError, OutputError, TrainingError
 from omega_core.file_io import write_whole
-from omega_core.places import local_path
+from omega_core.locations import local_path
 from omega_core.plugins.registry import build, resolve
 from omega_core.processes import launch_rank
 from omega_train.data.folder_shares import Data, is_url, several
@@ -29,7 +29,7 @@ from omega_train.run_folder import check_content, claimed
 
 _MAY_CHANGE = ("name", "description", "epochs", "steps", "validate_every", "trainer_options")
 _OF_READING = ("memory", "skip_unreadable")
-"""Options of datasets that say how pictures are read, not which ones in which order, which their content tells."""
+"""Options of datasets that affect reading, not the choice of pictures, which `SameData` checks by their content."""
 
 
 def train(
@@ -43,30 +43,30 @@ def train(
 ) -> Path:
     """Train a recipe into a folder and return the path of the best model.
 
-    recipe: the settings. folder: the run folder, which is made if it does not exist.
+    recipe: the settings. folder: the run folder, which is created if it does not exist.
     data: the folder of the pictures, for data sets that need one; or several folders, for data sets that take
         several: a mapping of folders to their relative shares of the samples, or a sequence of folders. URLs for data
         sets that take them.
     resume: whether to continue the run in the folder.
-    init: a model file, the name of a bundled model, or the folder of another run: the new run begins with its
+    init: a model file, the name of a bundled model, or the folder of another run: the new run starts from its
         weights that fit by name and shape.
     machine: options of the trainer, such as accelerator and precision; they replace those of the recipe.
 
-    Raises OmegaError for errors that the user can correct, such as TrainingError if the folder holds another run
-    already, no run to resume, or a run that goes on in another process.
+    Raises OmegaError for errors that the user can correct, such as TrainingError if the folder already holds a run,
+    holds no run to resume, or is used by another process.
     """
     folder, pictures = local_path(folder), several(data)
     check_data(recipe, pictures)
     if init is not None:
         if resume:
-            raise TrainingError("a run that is resumed has weights already: leave out --init, or --resume.")
+            raise TrainingError("a resumed run already has weights: leave out --init or --resume.")
         machine["init"] = str(init)
     options = {**recipe.trainer_options, **machine}
     if resume:
         options.pop("init", None)  # the checkpoint has these weights already
     first = launch_rank() == 0  # the process that writes
     if not first:
-        check_content(folder, resume=resume)  # an error in each process: they would wait for the first
+        check_content(folder, resume=resume)  # all processes raise: the others would wait for the first
     with claimed(folder, resume=resume) if first else nullcontext(), without_subnormals():
         stretched = _check_resumable(recipe, folder) if resume else ""
         trainer: Trainer = build("trainer", recipe.trainer, options, recipe=recipe, data=pictures)
@@ -107,11 +107,11 @@ def check_data(recipe: Recipe, pictures: Path | str | Mapping[Path | str, float]
         raise DataError(f"the dataset {recipe.dataset} takes one folder of data, not {len(pictures)}.")
     url = next(filter(is_url, pictures if isinstance(pictures, Mapping) else [pictures or ""]), None)
     if url and not getattr(dataset, "takes_urls", False):
-        raise DataError(f"the dataset {recipe.dataset} takes folders, not URLs such as {url}: see --dataset shards.")
+        raise DataError(f"the dataset {recipe.dataset} takes folders, not URLs such as {url}: use --dataset shards.")
 
 
 def _compared(setting: str, recipe: Recipe) -> Any:
-    """The value of a setting, without what may change when a run is resumed."""
+    """The value of a setting, without the options that may change when a run is resumed."""
     value = getattr(recipe, setting)
     return {k: v for k, v in value.items() if k not in _OF_READING} if setting == "dataset_options" else value
 
@@ -131,9 +131,9 @@ def _check_resumable(recipe: Recipe, folder: Path) -> str:
     ]
     if changed:
         raise TrainingError(
-            f"the run in {folder} has another recipe: {', '.join(changed)}. Its own is {folder / 'recipe.toml'}: resume"
-            " with that, or name another --output."
+            f"the run in {folder} has another recipe: {', '.join(changed)}. Resume it with its own,"
+            f" {folder / 'recipe.toml'}, or name another --output."
         )
     if (before.epochs, before.steps) != (recipe.epochs, recipe.steps):
-        return "the run has another length now; schedules of learning rates follow it from this step"
+        return "the run has another length now; learning rates follow its schedule from this step on"
     return ""

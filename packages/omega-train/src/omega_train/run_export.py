@@ -8,7 +8,7 @@ import torch
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import OutputError, TrainingError
 from omega_core.file_io import is_written
-from omega_core.places import local_path
+from omega_core.locations import local_path
 from omega_core.plugins.registry import build
 from omega_train.checkpoint_reading import read_checkpoint, weights_of
 from omega_train.data.folder_shares import Data, several
@@ -27,25 +27,25 @@ def export_run(
     device: str = "cpu",
     workers: int = 0,
 ) -> Path:
-    """Write the model of the last checkpoint of a run, completed as at the end of a run, and return its path.
+    """Write the model of a run's last checkpoint, completed as at the end of a run, and return its path.
 
-    The weights are the moving average if there is one; the prior is counted over the training pictures, or as many as
-    the trainer's option `counted` says; channels are sorted if the recipe asks for it. The run folder is only read.
+    The weights are the moving average if there is one. The prior is counted over the training pictures, limited by the
+    trainer's option `counted`. Channels are sorted if the recipe has `sort_channels`. The run folder is only read.
 
     folder: the run folder. output: the path of the model file, outside of the run folder.
     data: the folders of the pictures, as for `train`.
     overwrite: whether an existing file may be replaced.
-    device: the device of torch that computes; with "cpu", a run on a GPU is not slowed down.
+    device: the torch device of the computation. "cpu" does not slow down a run on a GPU.
     workers: the number of processes that read pictures; 0 reads them in this process.
 
     Raises TrainingError if the folder has no checkpoint or the device does not exist, OutputError if the model cannot
-    be written, DataError or RecipeError if pictures or recipe cannot be read.
+    be written, DataError or RecipeError if the pictures or the recipe cannot be read.
     """
     folder, output = local_path(folder), local_path(output)
     if folder.resolve() in output.resolve().parents:
         raise OutputError(f"{output} is in the run folder, to which the run itself writes: choose another --output.")
     if output.is_dir() or (is_written(output) and not overwrite):
-        raise OutputError(f"{output} is there already: name another --output, or replace a file with --overwrite.")
+        raise OutputError(f"{output} already exists: name another --output, or replace a file with --overwrite.")
     checkpoint, pictures = read_checkpoint(folder), several(data)
     recipe = load_recipe(str(folder / "recipe.toml"))
     check_data(recipe, pictures)
@@ -55,7 +55,7 @@ def export_run(
         try:
             task.load_state_dict(weights_of(checkpoint))
             task.to(device)
-        except (RuntimeError, AssertionError) as problem:  # how torch reports a device that does not exist
+        except (RuntimeError, AssertionError) as problem:  # torch raises these for a device that does not exist
             reason = str(problem).splitlines()[0]
             raise TrainingError(f"cannot make a model of {folder} on the device {device}: {reason}") from problem
         with torch.no_grad():

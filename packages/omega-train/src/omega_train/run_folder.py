@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from omega_core.errors import OutputError, TrainingError
 
 LOCK = ".lock"
-"""The file that the process of a run locks. It stays when the run ends: the lock is what counts, not the file."""
+"""The file that the process of a run locks. It is not deleted when the run ends: only the lock counts, not the file."""
 _FILES = ("metrics.csv", "recipe.toml", "train.log")
 
 
@@ -20,10 +20,10 @@ def claimed(folder: Path, *, resume: bool) -> Iterator[None]:
     The operating system releases the lock of a process that is killed. A folder that was made for the run is removed
     if the context ends with an error before anything was written.
 
-    folder: the run folder, which is made if it does not exist. resume: whether it has to hold a run.
+    folder: the run folder, which is created if it does not exist. resume: whether it has to hold a run.
 
-    Raises TrainingError if another process writes into the folder, if it has no run to resume, or if it holds
-    something that a new run would replace; OutputError if it cannot be made or written.
+    Raises TrainingError if another process writes into the folder, if it has no run to resume, or if it holds files
+    that a new run would replace; OutputError if it cannot be created or written.
     """
     check_content(folder, resume=resume)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -34,17 +34,17 @@ def claimed(folder: Path, *, resume: bool) -> Iterator[None]:
         lock.acquire()
     except Timeout as problem:
         raise TrainingError(
-            f"another process trains in {folder}. Wait for its end, or name another --output."
+            f"another process trains in {folder}. Wait until it ends, or name another --output."
         ) from problem
     except (OSError, NotImplementedError) as problem:
         raise OutputError(f"cannot write into {folder}: {getattr(problem, 'strerror', None) or problem}.") from problem
     try:
-        check_content(folder, resume=resume)  # again, as another process may have written until now
+        check_content(folder, resume=resume)  # again, because another process may have written in between
         if not resume and not begun and (foreign := [name for name in _FILES if (folder / name).exists()]):
             raise TrainingError(
                 f"{folder} holds {', '.join(foreign)}, which a run would replace. Name another --output."
             )
-        for part in folder.glob(".*.part"):  # of a run that was killed while it wrote
+        for part in folder.glob(".*.part"):  # left by a run that was killed while it wrote
             part.unlink(missing_ok=True)
         yield
     finally:
@@ -56,7 +56,7 @@ def claimed(folder: Path, *, resume: bool) -> Iterator[None]:
 
 
 def check_content(folder: Path, *, resume: bool) -> None:
-    """Check what a run finds in its folder.
+    """Check the content of the folder of a new or resumed run.
 
     folder: the run folder. resume: whether it has to hold a run.
 

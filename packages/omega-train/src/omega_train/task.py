@@ -1,9 +1,9 @@
 """The Lightning module that trains a codec.
 
 image ─ImageCodec, n kept channels→ image_hat, bits
-loss = mean over samples of λ·MSE + (1 − λ)·bpp, MSE on normalized images, bpp times `rate_factor`
+loss = mean over samples of scale·(λ·MSE + `rate_factor`·(1 − λ)·bpp), with MSE on normalized images; see `Rates`
 
-The phase of a step says which parts are trained, and how the quantizer takes part: see `omega_train.phases`.
+The phase of a step determines which parts are trained and how the quantizer is applied: see `omega_train.phases`.
 """
 
 import math
@@ -32,22 +32,22 @@ from omega_train.recipe import Recipe
 class CodecTask(LightningModule):
     """The codec of a recipe, with its loss and optimizer.
 
-    recipe: names the components and has all settings.
+    recipe: the names of the components, and all settings.
 
     Raises ComponentError if a component is unknown, does not take its options, or lacks a method that the recipe needs.
     """
 
     codec: ImageCodec
     chosen: Tensor
-    """(C, S), how often each symbol was chosen since `reset_dead_symbols` was called last."""
+    """(C, S), the number of times each symbol was chosen since the last call of `reset_dead_symbols`."""
     prefix_rates: Tensor
-    """(C + 1,), bits per pixel of the first 0 to C channels, measured when the quantizer is fitted, and 0 before.
-    Empty in recipes without a relaxed phase."""
+    """(C + 1,), bits per pixel of the first 0 to C channels, measured when the quantizer is fitted; 0 until then.
+    Empty if the recipe has no relaxed phase."""
     fitted: bool
-    """Whether the quantizer is fitted, or needs no fit as the recipe has no relaxed phase. A bool of Python, as a
-    step on a GPU would wait for one in `prefix_rates`."""
+    """Whether the quantizer is fitted, or needs no fit because the recipe has no relaxed phase. A Python bool, because
+    reading a tensor would synchronize the GPU every step."""
     steps: int
-    """The number of steps of the whole training."""
+    """The total number of training steps."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class CodecTask(LightningModule):
             raise ComponentError(f"the prior {self.recipe.prior} has no parameters, which prior-share would train.")
 
     def lacking(self, method: str) -> list[str]:
-        """Quantizer and prior with their names, as far as they leave out an optional method of their contracts."""
+        """The parts (quantizer, prior), by name, that do not implement `method`, an optional method of a contract."""
         parts = (("quantizer", self.quantizer, Quantizer), ("prior", self.prior, Prior))
         return [
             f"{kind} {getattr(self.recipe, kind)}"
@@ -126,13 +126,13 @@ class CodecTask(LightningModule):
         return Phases.of(self.recipe, self.steps)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load the state of a task, as of `torch.nn.Module`."""
+        """Load a state as `torch.nn.Module.load_state_dict` does, and set `fitted`."""
         loaded = super().load_state_dict(state_dict, strict, assign)
         self.fitted = not len(self.prefix_rates) or bool(self.prefix_rates[-1] > 0)
         return loaded
 
     def set_prefix_rates(self, rates: Tensor) -> None:
-        """Take note that the quantizer is fitted. rates: (C + 1,), see `prefix_rates`."""
+        """Store the rates of a fitted quantizer, and set `fitted`. rates: (C + 1,), see `prefix_rates`."""
         self.prefix_rates.copy_(rates)
         self.fitted = True
 
@@ -142,16 +142,16 @@ class CodecTask(LightningModule):
         return Phase.JOINT if phase is Phase.RELAXED and self.fitted else phase
 
     def needs_fit(self, step: int) -> bool:
-        """Whether the quantizer has to be fitted (`fit_quantizer`) before a step, as the relaxed phase is over."""
+        """Whether the relaxed phase is over and the quantizer has to be fitted (`fit_quantizer`) before a step."""
         return not self.fitted and self.phase(step) is not Phase.RELAXED
 
     def rate_factor(self, step: int) -> float:
-        """The factor of the rate in the loss at a step: it rises to 1 during the warmup of the rate."""
+        """The factor of the rate in the loss at a step; it rises linearly to 1 during the rate warmup."""
         rising = self.steps * self.recipe.rate_warmup
         return min(1.0, step / rising) if rising else 1.0
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The mean loss of a batch; `last` keeps loss, MSE and bpp.
+        """Return the mean loss of a batch, and store loss, MSE and bpp in `last`.
 
         batch: the images of the step `batch.step`.
         index: not used.
@@ -159,7 +159,7 @@ class CodecTask(LightningModule):
         if self.needs_fit(batch.step):
             raise TrainingError(
                 "the relaxed phase is over, but the quantizer is not fitted. The trainer has to call"
-                f" `omega_train.fit_quantizer(task, images)` before step {batch.step}, as `task.needs_fit` tells."
+                f" `omega_train.fit_quantizer(task, images)` before step {batch.step}, where `task.needs_fit` is true."
             )
         phase = self.phase(batch.step)
         self.quantizer.sample_seeds = noise_seeds(self.recipe, batch)
@@ -185,7 +185,7 @@ class CodecTask(LightningModule):
         return loss
 
     def _prior_step(self, image: Tensor) -> Tensor:
-        """The mean bits per pixel of all symbols of images (B, colors, H, W), as the prior learns from them."""
+        """The loss of the prior phase: the mean bits per pixel of all symbols of images (B, colors, H, W)."""
         symbols = self.codec.encode_symbols(image)
         self._observe(symbols, self.all_channels(image))
         with torch.autocast(image.device.type, enabled=False):
@@ -194,7 +194,7 @@ class CodecTask(LightningModule):
         return loss
 
     def _draw_rates(self, batch: Batch) -> Rates:
-        """The rates of a batch; after a relaxed phase about a share U^draw_exponent of the bits of a whole file."""
+        """Draw the rates of a batch; after a relaxed phase, about a share U^draw_exponent of the bits of a file."""
         if not len(self.prefix_rates) or not self.fitted:
             return draw_rates(self.recipe, batch)
         shares = draw_shares(self.recipe, batch) ** self.recipe.draw_exponent
@@ -209,7 +209,7 @@ class CodecTask(LightningModule):
         return balanced_rates(self.recipe, kept, self.quantizer.fineness(kept))
 
     def all_channels(self, image: Tensor) -> Tensor:
-        """The number of kept channels (B,) of a batch of images if all are kept."""
+        """The numbers of kept channels (B,) of a batch of images if all channels are kept."""
         return torch.full((len(image),), self.quantizer.channels, device=image.device)
 
     def distortion(self, restored: Tensor, image: Tensor) -> Tensor:
@@ -224,7 +224,7 @@ class CodecTask(LightningModule):
             self.chosen += all_reduce_sum(symbol_counts(symbols, kept, self.quantizer.alphabet))
 
     def reset_dead_symbols(self, step: int) -> int:
-        """Reset the symbols that nothing chose since the last time, and return how many they were."""
+        """Re-initialize the symbols that were not chosen since the last call, and return their number."""
         reset = self.quantizer.reset_dead_symbols(self.chosen, seed=self.recipe.seed + step)
         self.chosen.zero_()
         return reset
@@ -250,7 +250,7 @@ class CodecTask(LightningModule):
 def symbol_counts(symbols: Tensor, kept: Tensor, alphabet: int) -> Tensor:
     """Count the symbols of each channel: (C, S), int64.
 
-    symbols: (B, C, h, w). kept: (B,), the number of channels of each sample that count. alphabet: S.
+    symbols: (B, C, h, w). kept: (B,), the number of leading channels that are counted of each sample. alphabet: S.
     """
     channels = symbols.shape[1]
     channel_C = torch.arange(channels, device=symbols.device)

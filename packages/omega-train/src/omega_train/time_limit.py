@@ -4,12 +4,12 @@ import time
 
 UNTIMED = 5
 """The number of first steps that are not timed: compilation and the allocation of memory slow them down."""
-_LEAST = 5  # the fewest steps that a speed is measured over
+_LEAST = 5  # minimum number of steps over which a speed is measured
 _FAR = 1_000_000  # steps planned while the speed is unknown: schedules stay at their start
 
 
 class TimeLimit:
-    """Plans the number of steps from their speed, again after each step, so that schedules end with the time.
+    """Plans the number of steps from their speed, again after each step, so that schedules end at the time limit.
 
     end: the time by which the last step has to be done, in seconds of `time.monotonic`.
     """
@@ -20,14 +20,14 @@ class TimeLimit:
         self.since: tuple[int, float] | None = None
 
     def start(self, step: int) -> int:
-        """Begin at a step, from 0; returns the planned number of steps, as `steps` does, but at least one more step."""
+        """Begin at a step, from 0; return the planned number of steps as `steps` does, but at least one more step."""
         self.first, self.planned, self.since = step, step + _FAR, None
         return max(step + 1, self.steps(step))
 
     def steps(self, step: int) -> int:
         """The planned number of steps of the run, after `step` of them; `step` once the time is up.
 
-        Time between steps, such as that of validation, counts as time of the steps.
+        Time between steps, such as the time of a validation, counts as time of the steps.
         """
         now = time.monotonic()
         if step == self.first + UNTIMED:

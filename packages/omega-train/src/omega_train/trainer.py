@@ -216,7 +216,7 @@ def _short_errors() -> Iterator[None]:
         yield
     except torch.cuda.OutOfMemoryError as problem:
         raise TrainingError("the device has too little memory for this; set a smaller batch-size.") from problem
-    except DataError as problem:  # from reading processes, with their traceback in the message
+    except DataError as problem:  # reading processes put their traceback into the message
         raise DataError(str(problem).strip().splitlines()[-1].removeprefix(f"{_DATA_ERROR}: ")) from problem
     except Exception as problem:  # the classes differ between versions of torch
         if isinstance(problem, RuntimeError) and "DataLoader worker" in str(problem):
@@ -235,7 +235,7 @@ def _short_errors() -> Iterator[None]:
 def _without_advice() -> Iterator[None]:
     """Ignore warnings of Lightning and torch that users cannot act on."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # for 1×1 weights with channels last
-        warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # from torch.compile
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # 1×1 weights, channels last
+        warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # torch.compile
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)` is deprecated.*")
         yield

@@ -130,12 +130,12 @@ def _sums(task: CodecTask, image: Tensor, symbols: Tensor, counts: list[int]) ->
 
     counts: the numbers of channels; for each, as many symbols are used as these channels have.
     """
-    bits, places = task.codec.coding_order(symbols)
+    bits, indices = task.codec.coding_order(symbols)
     # if channels are coded one after the other, missing symbols are cut off, which is faster
     by_channel = task.prior is None or not implements(task.prior, Prior, "coding_order")
     sums = []
     for n in counts:
-        known = places < n * symbols[0, 0].numel()
+        known = indices < n * symbols[0, 0].numel()
         first = symbols[:, :n] if by_channel else torch.where(known, symbols, MISSING)
         restored = task.codec.decode_symbols(first, image.shape[2], image.shape[3])
         sums.append(_sums_of(task, image, restored, (bits * known).sum(dim=(1, 2, 3))))

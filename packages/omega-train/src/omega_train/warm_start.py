@@ -23,10 +23,10 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
     """Load all arrays of a model or a run that fit a task by name and shape; return text for the log.
 
     task: changed in place; arrays are converted to its precision.
-    source: a model file, the name of a bundled model, or a run folder, whose last checkpoint gives the moving average
-        if there is one, else the weights.
+    source: a model file, the name of a bundled model, or a run folder, of which the last checkpoint is used: its moving
+        average if there is one, otherwise its weights.
 
-    A prior begins with the frozen tables of a model if it can: see `Prior.begin_with`.
+    If possible, the prior starts from the frozen tables of a model: see `Prior.begin_with`.
 
     Raises ModelFileError or TrainingError if the source is neither a model nor a run, or if no array fits.
     """
@@ -44,14 +44,14 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
         if name in own and name not in fitting
     ]
     unknown = [f"{name} {tuple(given[name].shape)}" for name in given if name not in own]
-    said = [f"init: {len(fitting)} of {len(given)} arrays of {Path(source).name} taken"]
-    said += [f"left out, as their shapes differ: {_listed(others)}"] if others else []
-    said += [f"left out, as this recipe has no such names: {_listed(unknown)}"] if unknown else []
-    said += ["the prior begins with its tables"] if prior_taken else []
+    said = [f"init: {len(fitting)} of {len(given)} arrays of {Path(source).name} loaded"]
+    said += [f"left out because their shapes differ: {_listed(others)}"] if others else []
+    said += [f"left out because this recipe has no such names: {_listed(unknown)}"] if unknown else []
+    said += ["the prior starts from its tables"] if prior_taken else []
     fresh = [name for name in own if name not in fitting and not (prior_taken and name.startswith(_PRIOR))]
     said += [f"not initialized from it: {_listed(fresh)}"] if fresh else []
     if task.prior is not None and file is not None and not prior_taken:
-        said.append("the prior begins anew: files are larger until it is trained")
+        said.append("the prior starts from scratch: files are larger until it is trained")
     return "; ".join(said)
 
 
@@ -68,15 +68,15 @@ def _of_model(file: ModelFile) -> dict[str, Tensor]:
 
 
 def _begin_prior(task: CodecTask, file: ModelFile, source: str | PathLike[str]) -> bool:
-    """Let the prior of a task begin with the frozen one of a model file; return whether it does.
+    """Start the prior of a task from the frozen one of a model file; return whether this is possible.
 
-    source: of the file, for the error. Raises ModelFileError if this is damaged.
+    source: the path or name of the file, for the error. Raises ModelFileError if the frozen prior is damaged.
     """
     choice = file.description.prior
     if task.prior is None or choice is None or resolve("prior", choice.name) is not type(task.prior):
         return False
     arrays = {name.removeprefix(_PRIOR): each for name, each in file.arrays.items() if name.startswith(_PRIOR)}
-    task.prior.follow(task.quantizer.refinement())  # of the weights that are loaded
+    task.prior.follow(task.quantizer.refinement())  # the refinement of the loaded weights
     try:
         return task.prior.begin_with(task.prior.thaw(arrays))
     except (KeyError, ValueError) as problem:

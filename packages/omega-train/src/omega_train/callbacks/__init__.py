@@ -1,4 +1,4 @@
-"""Lightning callbacks for all that a run does besides its steps, with one job each.
+"""Lightning callbacks for everything that a run does besides its steps; each has one job.
 
-`omega_train.callbacks.all_callbacks` lists them in their order.
+`omega_train.callbacks.all_callbacks` lists them in the order of their calls.
 """

@@ -59,20 +59,20 @@ def run_callbacks(
     )
     checkpoints = Checkpoints(folder / "last.ckpt", save_minutes=save_minutes, validator=validator, signals=signals)
     return [
-        SameData(dataset, changed=changed_data, best=best),  # before the other callbacks load their state
+        SameData(dataset, changed=changed_data, best=best),  # it comes before the other callbacks load their state
         Agreement(length, checkpoints, signals),  # a loss that is not finite ends the run before the others act
         throughput,
-        progress,  # before the callbacks that log lines about the step
+        progress,  # it comes before the callbacks that log lines about the step
         metrics,
         length,
-        *([average] if average else []),  # before the average is validated
+        *([average] if average else []),  # it comes before the validation of the average
         PhaseChange(dataset.train, workers=workers, average=average, best=best, progress=progress),
         *([DeadSymbols(recipe.reset_dead_every, progress)] if recipe.reset_dead_every else []),
         best,
         validator,
-        checkpoints,  # saves the state of all callbacks above
+        checkpoints,  # it saves the state of all callbacks above
         BestModelFile(model, validator),
-        signals,  # stops after the checkpoint
+        signals,  # it stops the run after the checkpoint
         Finish(
             model,
             dataset,

@@ -19,12 +19,12 @@ _Tensors = tuple[Tensor, ...] | list[Tensor]
 class WeightAverage(RunCallback):
     """Averages the weights of transforms and quantizer, with torch's `AveragedModel`.
 
-    Weights of the prior are left out, as they fit the symbols of the current weights; the `relaxation` of a prior is
-    averaged. Lightning's `WeightAveraging` would average all weights.
+    Weights of the prior are left out, because they are fitted to the symbols of the current weights; the `relaxation`
+    of a prior is averaged. Lightning's `WeightAveraging` would average all weights.
 
     task: the task whose weights are averaged.
-    decay: the factor, in (0, 1), of the average in the update at a step; smaller in the first steps, so that the
-        average soon forgets the initial weights.
+    decay: the factor, in (0, 1), of the old average in each update; it is smaller in the first steps, so that the
+        influence of the initial weights vanishes quickly.
     """
 
     def __init__(self, task: CodecTask, decay: float) -> None:
@@ -39,7 +39,7 @@ class WeightAverage(RunCallback):
 
     @property
     def steps(self) -> int:
-        """The number of weights averaged so far, one after each step."""
+        """The number of updates since the start of the average; there is one after each step."""
         return int(self._average.n_averaged)
 
     def state_dict(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class WeightAverage(RunCallback):
         self._average.update_parameters(self._parameters)
 
     def restart(self) -> None:
-        """Begin a new average: the next update sets it to the weights."""
+        """Start a new average: the next update sets it to the current weights."""
         self._average.n_averaged.zero_()
 
     @contextmanager
@@ -89,12 +89,12 @@ class WeightAverage(RunCallback):
             averaged.copy_(before)
 
     def _pairs(self) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Name, parameter of the task and average, for each parameter."""
+        """The name, the parameter of the task, and the average of each parameter."""
         for (name, own), averaged in zip(self._own.items(), self._average.module.parameters(), strict=True):
             yield name, own, averaged
 
     @torch.no_grad()
     def _update(self, averaged: _Tensors, own: _Tensors, steps: Tensor | int) -> None:
-        """Update averages in place; `AveragedModel` calls this from the second update on, with the number before."""
+        """Update averages in place; `AveragedModel` calls this from the second update on. steps: updates so far."""
         decay = min(self.decay, (int(steps) + 1) / (int(steps) + 11))
         torch._foreach_lerp_(averaged, own, 1 - decay)

@@ -9,12 +9,12 @@ from omega_train.task import CodecTask
 
 
 class RunCallback(Callback):
-    """A callback with one method for the end of a step, and whose `teardown` is called after exceptions, too."""
+    """A callback with a method for the end of a step; its `teardown` is also called after exceptions."""
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         """Act after a training step.
 
-        trainer: its `global_step` is the number of steps done, this one included.
+        trainer: its `global_step` is the number of completed steps, including this one.
         task: the task that is trained. batch: the batch of the step.
         """
 
@@ -24,4 +24,4 @@ class RunCallback(Callback):
         self.after_step(trainer, cast(CodecTask, pl_module), batch)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self.teardown(trainer, pl_module, "fit")  # Lightning calls no `teardown` after an exception
+        self.teardown(trainer, pl_module, "fit")  # Lightning does not call `teardown` after an exception

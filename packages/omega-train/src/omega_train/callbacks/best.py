@@ -10,10 +10,10 @@ from omega_train.task import CodecTask
 
 
 class BestModel(Callback):
-    """Keeps the least loss in validation, and all weights that it was measured with, including those of the prior.
+    """Keeps the lowest validation loss, and all weights that it was measured with, including those of the prior.
 
     loss: infinite before the first validation.
-    weights: as in `CodecTask.state_dict()`, on the CPU; empty in a relaxed phase, whose weights make no model.
+    weights: as in `CodecTask.state_dict()`, on the CPU; empty in a relaxed phase, before the quantizer is fitted.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class BestModel(Callback):
         self.loss, self.weights = state_dict["loss"], state_dict["weights"]
 
     def offer(self, task: CodecTask, loss: float) -> bool:
-        """Keep the weights of a task if its loss in validation is the least so far; return whether it is."""
+        """Keep the weights of a task if its validation loss is the lowest so far; return whether it is."""
         if loss >= self.loss:
             return False
         self.loss = loss
@@ -36,5 +36,5 @@ class BestModel(Callback):
         return True
 
     def forget(self) -> None:
-        """Drop loss and weights, which do not compare with those of the fitted quantizer."""
+        """Drop loss and weights, which are not comparable with those of the phase that begins."""
         self.loss, self.weights = math.inf, {}

@@ -18,12 +18,12 @@ from omega_train.task import CodecTask
 class Checkpoints(RunCallback):
     """Saves a run after each validation, before a signal stops it, and after `save_minutes` without a checkpoint.
 
-    The file replaces the one before atomically, and all processes save at the same steps. Lightning's
+    The file atomically replaces the previous one, and all processes save at the same steps. Lightning's
     `ModelCheckpoint` does neither. Raises OutputError if the file cannot be written.
 
     path: the path of the file.
-    save_minutes: the most minutes between checkpoints.
-    validator: tells at which steps the run is validated. signals: tells whether a signal stops the run.
+    save_minutes: the maximum number of minutes between checkpoints.
+    validator: determines the steps with a validation. signals: determines whether a signal stops the run.
     due: whether `save_minutes` have passed in any process; set by `Agreement`.
     """
 
@@ -53,6 +53,6 @@ class Checkpoints(RunCallback):
                 log.info(f"step {trainer.global_step}: checkpoint")
             else:
                 trainer.save_checkpoint(self.path)
-        except RuntimeError as problem:  # how torch reports a full disk
+        except RuntimeError as problem:  # torch raises this for a full disk
             raise OutputError(f"cannot write {self.path}: {problem}.") from problem
         self.due, self._saved = False, time.monotonic()

@@ -1,4 +1,4 @@
-"""Symbols that nothing chooses are moved."""
+"""Re-initialization of unused symbols."""
 
 from lightning.pytorch import Trainer
 
@@ -10,9 +10,9 @@ from omega_train.task import CodecTask
 
 
 class DeadSymbols(RunCallback):
-    """Moves symbols that nothing chose next to some that are often chosen, every so many steps of the joint phase.
+    """Re-initializes unused symbols near frequently used ones, at regular intervals in the joint phase.
 
-    every: steps.
+    every: the interval in steps.
     """
 
     def __init__(self, every: int, progress: Progress) -> None:

@@ -19,13 +19,13 @@ from omega_train.validation import validate
 class Finish(Callback):
     """Completes and writes the best model after the last step, or the last model if all steps are relaxed.
 
-    It begins with the state of the checkpoint, so that finishing a run again writes the same model. Nothing is
+    It starts from the state of the checkpoint, so that finishing a run again writes the same model. Nothing is
     written before the first validation. Raises OutputError, and TrainingError for weights that exceed half precision.
 
     model: the path of the model file.
-    dataset: its training images for the prior and the order of channels, its validation images for the final scores.
+    dataset: its training images are for the prior and the order of channels, its validation images for final scores.
     workers: the number of processes that read pictures.
-    counted: the most pictures that the prior is counted over; None for all.
+    counted: the maximum number of pictures over which the prior is counted; None for all.
     average: the moving average of the weights, if there is one.
     """
 

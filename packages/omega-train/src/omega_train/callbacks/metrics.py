@@ -37,21 +37,21 @@ COLUMNS = (
     "learning_rate",
     "images_per_second",
 )
-LOG_EVERY = 20  # steps of training
+LOG_EVERY = 20  # number of training steps between logged rows
 
 
 class Metrics(RunCallback):
     """The first process adds rows to metrics.csv, and to the files of TensorBoard if it is installed.
 
-    Lightning's `CSVLogger` has one row a step, with a column for each number of each channel count. Raises OutputError
-    if the file cannot be written.
+    Lightning's `CSVLogger` would write one row per step, with a column for each metric of each channel count. Raises
+    OutputError if the file cannot be written.
 
     Columns:
     split: "train"; "validation"; or "model", the validation of the final model after its channels were sorted.
-    channels: empty in rows of training, which mix all counts, and in the row of the loss over all counts.
+    channels: empty in rows of training, which mix all counts, and in the validation row over all counts.
     loss, mse, bpp: in training, the means over the batch of all processes. mse: on normalized images.
     psnr: in dB, mean over images.
-    dead_symbols, dead_channels: the share of symbols that validation never chose, and of channels with one symbol.
+    dead_symbols, dead_channels: the share of symbols that validation never chose, and of channels that use one symbol.
     temperature: the geometric mean over channels, if the quantizer has temperatures.
 
     folder: the run folder. epoch: the number of steps in an epoch. throughput: measures the images per second.
@@ -63,12 +63,12 @@ class Metrics(RunCallback):
         self._board: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the file. Rows that this run will write again are dropped: of later steps, and of the final model."""
+        """Open the file. Rows that this run will write again, of later steps and of the final model, are dropped."""
         if not trainer.is_global_zero:
             return
         step, kept = trainer.global_step, list[dict[str, str]]()
         if step and self.path.exists():
-            whole, newline, _ = self.path.read_text("utf-8").rpartition("\n")  # a run that was killed may leave a part
+            whole, newline, _ = self.path.read_text("utf-8").rpartition("\n")  # a killed run may leave part of a line
             rows = csv.DictReader(io.StringIO(whole + newline))
             kept = [row for row in rows if _step(row) <= step and row["split"] != "model"]
         text = io.StringIO()
@@ -81,8 +81,8 @@ class Metrics(RunCallback):
 
             try:
                 self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
-            except (OSError, UnicodeError) as problem:  # it takes no folders whose names are not UTF-8
-                log.warning(f"TensorBoard gets no metrics: {problem}")
+            except (OSError, UnicodeError) as problem:  # UnicodeError if the folder name is not UTF-8
+                log.warning(f"no metrics are written for TensorBoard: {problem}")
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         step = trainer.global_step
@@ -102,7 +102,7 @@ class Metrics(RunCallback):
     def add_validation(self, found: Validation, split: str, step: int) -> None:
         """Add the result of a validation: a row for the loss over all channel counts, and one for each count.
 
-        split: the value of that column. step: the number of steps done.
+        split: the value of the column `split`. step: the number of completed steps.
         """
         if rank() > 0:
             return
@@ -122,9 +122,9 @@ class Metrics(RunCallback):
         except OSError as problem:
             raise OutputError(f"cannot write {self.path}: {problem.strerror}.") from problem
         if self._board is not None:
-            place = f"{split}/{values.pop('channels')} channels" if "channels" in values else split
+            group = f"{split}/{values.pop('channels')} channels" if "channels" in values else split
             for name, value in values.items():
-                self._board.add_scalar(f"{place}/{name}", value, step)
+                self._board.add_scalar(f"{group}/{name}", value, step)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._board is not None:
@@ -132,6 +132,6 @@ class Metrics(RunCallback):
 
 
 def _step(row: dict[str, str]) -> float:
-    """The step of a row; infinite for one that someone else wrote, which is dropped."""
+    """The step of a row; infinite for a row of another origin, which is dropped."""
     text = row.get("step") or ""
     return int(text) if text.isdecimal() else math.inf

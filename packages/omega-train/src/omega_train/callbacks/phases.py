@@ -13,18 +13,19 @@ from omega_train.quantizer_fitting import fit_quantizer
 from omega_train.task import CodecTask
 
 AVERAGED = (Phase.DECODER, Phase.PRIOR)
-"""The phases that begin with the average of the weights, whose symbols files hold."""
+"""The phases that start from the average of the weights, because files hold the symbols of the average."""
 
 
 class PhaseChange(Callback):
-    """Fits the quantizer at the end of the relaxed phase; there, and at the beginning of the decoder and the prior
-    phase, weights become their average.
+    """Fits the quantizer at the end of the relaxed phase, and replaces weights by their average between phases.
 
-    The best model is one of the prior phase then: this lowers the bits of files, while the loss, in which the lowest
-    rates count most, can rise by what the order of coding does to the first symbols.
+    The replacement is done at the end of the relaxed phase, and at the start of the decoder and the prior phase.
 
-    images: the training images, to which the quantizer is fitted. workers: the number of processes that read them.
-    average: the moving average of the weights, if there is one: files hold its symbols.
+    The best model is reset at the start of the prior phase. This phase lowers the bits of files, but its loss, in which
+    the lowest rates have the largest weight, can be higher: another order of coding gives other first symbols.
+
+    images: the training images for `fit_quantizer`. workers: the number of processes that read them.
+    average: the moving average of the weights, if there is one.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class PhaseChange(Callback):
     ) -> None:
         self.images, self.workers = images, workers
         self.average, self.best, self.progress = average, best, progress
-        self.phase = ""  # of the last step: the length of a resumed run may differ
+        self.phase = ""  # the phase of the last step, which is stored because the length of a resumed run may differ
 
     def state_dict(self) -> dict[str, Any]:
         return {"phase": self.phase}

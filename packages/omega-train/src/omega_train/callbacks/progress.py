@@ -15,13 +15,13 @@ from omega_train.distributed import rank
 from omega_train.log import log, progress_log, shows_progress
 from omega_train.task import CodecTask
 
-SECONDS = 10.0  # between plain lines
+SECONDS = 10.0  # minimum time between plain lines
 
 
 class Progress(RunCallback):
     """Shows and logs the steps of a run, in the first process; each process logs warnings about its own pictures.
 
-    Lightning's progress bars count epochs, and are silent outside of a terminal or fill it.
+    Lightning's progress bars count epochs, and outside of a terminal they print nothing or too much.
 
     throughput: measures the images per second. notes: lines about the data set, logged when training begins.
     """
@@ -61,17 +61,17 @@ class Progress(RunCallback):
         return f"loss {float(task.last['loss']):.4f}, {float(task.last['bpp']):.3f} bpp, {speed:.0f} images/s"
 
     def report(self, step: int, line: str) -> None:
-        """Log a line about a step, the same in all processes."""
+        """Log a line about a step, in the first process."""
         self.say(f"step {step} of {self.steps}: {line}")
 
     def say(self, line: str) -> None:
-        """Log a line that is the same in all processes."""
+        """Log a line, in the first process."""
         if rank() == 0:
             self._clear()
             progress_log.info(line)
 
     def _clear(self) -> None:
-        """Remove the bar where a line will be."""
+        """Remove the bar before a line is printed in its place."""
         if self._bar is not None:
             self._bar.clear()
 

@@ -1,4 +1,4 @@
-"""The number of steps of a run, at which it ends."""
+"""The number of steps after which a run ends."""
 
 from typing import cast
 
@@ -15,14 +15,14 @@ from omega_train.time_limit import TimeLimit
 class RunLength(RunCallback):
     """Stops training after `CodecTask.steps` steps.
 
-    time_limit: plans the number of steps of a run that ends at a time; None if the number is given.
+    time_limit: plans the number of steps of a run with a time limit; None if the number is fixed.
     """
 
     def __init__(self, time_limit: TimeLimit | None = None) -> None:
         self.time_limit = time_limit
 
     def planned(self, task: CodecTask, step: int) -> int:
-        """The number of steps that this process plans after `step` of them; to be called once after each step."""
+        """The number of steps that this process plans after step `step`. It has to be called once after each step."""
         return task.steps if self.time_limit is None else self.time_limit.steps(step)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

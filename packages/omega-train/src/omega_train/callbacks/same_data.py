@@ -1,4 +1,4 @@
-"""The check that a run is resumed with its own data."""
+"""The check that a run is resumed with the same data."""
 
 import math
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from omega_train.log import log
 
 
 class SameData(Callback):
-    """Refuses to resume a run with other pictures, shares of folders or numbers of processes: see `identity`.
+    """Checks that a resumed run has the same pictures, shares of folders and number of processes: see `identity`.
 
-    So the order of samples stays the same, and losses in validation are compared with those of the same pictures.
+    The order of samples then stays the same, and validation losses are of the same pictures.
 
     dataset: the data set of the run.
-    changed: whether other pictures are a line in the log instead of an error. The best loss in validation is then
-        forgotten if they are validation pictures.
+    changed: whether different pictures are logged instead of raising an error. If validation pictures differ, the best
+        validation loss is then reset.
     best: the best model of the run.
     """
 
@@ -35,11 +35,11 @@ class SameData(Callback):
         self._forget = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The state for a checkpoint: the number of processes, and what identifies the pictures."""
+        """The state for a checkpoint: the number of processes, the shares of folders, and digests of the pictures."""
         return {"processes": world_size(), "shares": self.shares, **self.parts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Compare with the checkpoint that is resumed. Raises TrainingError if the data differ."""
+        """Compare the data with those of the checkpoint. Raises TrainingError if they differ."""
         if state_dict["processes"] != world_size():
             raise TrainingError(
                 f"this run had {state_dict['processes']} processes and has {world_size()} now: resume it with as many"
@@ -47,26 +47,26 @@ class SameData(Callback):
             )
         found = [self._difference(part, state_dict[part].tolist()) for part in self.parts]
         if state_dict["shares"] != self.shares and not any(found):
-            found.append("the shares of its folders are others")
+            found.append("the shares of its folders differ")
         if not any(found):
             return
         said = "; ".join(each for each in found if each)
         if not self.changed:
             raise TrainingError(
                 f"this run had other pictures: {said}. Resume it with the same data, folders in the same order and with"
-                " the same shares; or go on with these by --trainer-option changed-data=true; or begin another run."
+                " the same shares; or accept these with --trainer-option changed-data=true; or start another run."
             )
         self._forget = bool(found[1])
         if rank() == 0:
-            log.warning(f"the run goes on with other pictures than before: {said}")
+            log.warning(f"the run continues with other pictures than before: {said}")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the best loss, which was of other pictures, after all callbacks have loaded their state."""
+        """Reset the best loss, measured on other pictures, after all callbacks have loaded their state."""
         if self._forget:
             self.best.loss = math.inf
 
     def _difference(self, part: str, before: Sequence[int]) -> str:
-        """How the pictures of a part differ from those before, in words; "" if they are the same."""
+        """A description of how the pictures of a part differ from those before; "" if they are the same."""
         now = self.parts[part].tolist()
         kind = {"train": "training", "validation": "validation"}[part]
         if len(before) != len(now):

@@ -18,7 +18,7 @@ from omega_train.task import CodecTask
 class Agreement(RunCallback):
     """Shares signals, non-finite losses, overdue checkpoints and the planned number of steps, with one all-reduce.
 
-    A process that acted alone would leave the others waiting for it. The other callbacks act later in the same step.
+    If a process acted alone, the others would wait for it forever. The other callbacks act later in the same step.
     Raises TrainingError in all processes if the loss of one is not finite.
     """
 
@@ -26,7 +26,7 @@ class Agreement(RunCallback):
         self.length, self.checkpoints, self.signals = length, checkpoints, signals
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen to signals, before the log says that training has started."""
+        """Listen to signals, before the log reports the start of training."""
         self.signals.listen()
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:

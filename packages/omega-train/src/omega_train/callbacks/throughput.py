@@ -23,7 +23,7 @@ class Throughput(RunCallback):
         self._since: tuple[int, float] | None = None
 
     def pause(self) -> None:
-        """Do not measure until the next step begins."""
+        """Stop measuring until the next step begins."""
         self._since = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

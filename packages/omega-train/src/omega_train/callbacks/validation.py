@@ -25,7 +25,7 @@ class Validator(RunCallback):
 
     images: the validation images. workers: the number of processes that read them.
     averaged: returns a context in which the task has the weights to validate.
-    better: whether the last step had a validation that was the best so far.
+    better: whether the last step had a validation with the lowest loss so far.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Validator(RunCallback):
 
 
 class BestModelFile(RunCallback):
-    """Writes the model after each validation that was the best so far. Raises OutputError.
+    """Writes the model after each validation with the lowest loss so far. Raises OutputError.
 
-    It comes after the checkpoint: a run that is killed in between writes this model at its end, but a folder with a
-    model and without a checkpoint could neither be resumed nor used for another run.
+    The model is written after the checkpoint. If the run is killed in between, the resumed run writes this model at its
+    end. A folder with a model but without a checkpoint could neither be resumed nor used for another run.
 
-    path: of the model file. validator: tells whether the validation was the best, and has the weights of the model.
+    path: the path of the model file. validator: its `better` triggers writing; its `averaged` applies the weights.
     """
 
     def __init__(self, path: Path, validator: Validator) -> None:
@@ -88,7 +88,7 @@ def curve(scores: Sequence[Score]) -> str:
 
 
 def check_finite(loss: float, where: str, batch: Batch) -> None:
-    """Raise TrainingError for a loss that is not finite, before anything is saved.
+    """Raise TrainingError if a loss is not finite, before anything is saved.
 
     where: the step, for the message. batch: the batch of the step.
     """

@@ -1,7 +1,7 @@
 """Batches of training: the order of samples and their random augmentation.
 
-Both are functions of seed, step and sample, without any state. So a run is resumed exactly, even in the middle of an
-epoch, and several processes train as one would.
+Both are functions of seed, step and sample, without any state. Therefore a run is resumed exactly, even in the middle
+of an epoch, and several processes train like one.
 """
 
 import warnings
@@ -56,13 +56,14 @@ def steps_per_epoch(size: int, batch: int) -> int:
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
-    """The batches of training from a step on, endlessly, as lists of (step, sample).
+    """An endless sequence of training batches, as lists of (step, sample).
 
     Each epoch has another order, and leaves out the samples that do not fill a batch.
 
-    size: the number of samples of the data set. batch: the samples of a batch in each process. seed: of the order.
-    first: the first step. process, processes: the number of this process, from 0, and that of all; together they
-        have the batches of one process with a batch `processes` times as large.
+    size: the number of samples of the data set. batch: the number of samples of a batch in each process.
+    seed: the seed of the order. first: the first step.
+    process, processes: the index of this process, and the number of processes; together they have the batches of one
+        process with a batch `processes` times as large.
 
     Raises RecipeError if that batch is larger than the data set.
     """
@@ -76,16 +77,16 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         whole = self.batch * self.processes
         step = self.first
         while True:
-            epoch, place = divmod(step, self.steps)
+            epoch, within = divmod(step, self.steps)
             order = np.random.default_rng([self.seed, _ORDER, epoch]).permutation(self.size)
-            for start in range(place * whole, self.steps * whole, whole):
+            for start in range(within * whole, self.steps * whole, whole):
                 chosen = order[start : start + whole][self.process :: self.processes]
                 yield [(step, sample) for sample in chosen.tolist()]
                 step += 1
 
 
 class BatchedImages(Dataset[Batch]):
-    """Images as a torch data set of batches, for a DataLoader. seed: of their augmentation."""
+    """Images as a torch data set of batches, for a DataLoader. seed: the seed of the augmentation."""
 
     def __init__(self, images: Images, seed: int) -> None:
         self.images, self.seed = images, seed
@@ -95,7 +96,7 @@ class BatchedImages(Dataset[Batch]):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OmegaWarning)
             seeded = _seeded(self.seed, keys)
-            together = getattr(self.images, "load_together", None)  # of what is faster together, as over a network
+            together = getattr(self.images, "load_together", None)  # one call is faster over a network
             pixels = together(seeded) if together else [self.images.load(sample, seed) for sample, seed in seeded]
         remarks = tuple(str(each.message) for each in caught)
         return Batch(torch.from_numpy(np.stack(pixels)), samples, keys[0][0], remarks)
@@ -116,7 +117,7 @@ class HeldImages:
 class HeldPhotos:
     """Batches of crops of photos that a device holds in its memory; the same batches as those of `BatchedImages`.
 
-    images: images for which `are_slices` is true. seed: of the augmentation. sampler: the batches. device: the device.
+    images: images for which `are_slices` is true. seed: the seed of the augmentation. sampler: determines the batches.
 
     The CPU draws the positions of crops; the device cuts all crops of a batch at once.
     """
@@ -135,9 +136,9 @@ class HeldPhotos:
         for keys in self.sampler:
             steps = [self._steps(sample, seed) for sample, seed in _seeded(self.seed, keys)]
             first, plane, down, right = torch.tensor(steps, device=device).T[..., None, None, None]
-            places_BCHW = first + plane * colors[:, None, None] + down * across[:, None] + right * across
+            indices_BCHW = first + plane * colors[:, None, None] + down * across[:, None] + right * across
             samples = torch.tensor([sample for _, sample in keys], device=device)
-            yield Batch(self.pixels[places_BCHW], samples, keys[0][0])
+            yield Batch(self.pixels[indices_BCHW], samples, keys[0][0])
 
     def _steps(self, sample: int, seed: int) -> tuple[int, int, int, int]:
         """The offset of the first pixel of a crop, and the strides of its colors, rows and columns."""

@@ -11,9 +11,9 @@ from omega_core.errors import DataError
 
 Share = tuple[str | PathLike[str], float]
 Data = str | PathLike[str] | Sequence[str | PathLike[str] | Share] | Mapping[Path | str, float]
-"""A folder; or several: a mapping of each to its share, or a sequence of folders, alone or with their shares.
+"""One folder, or several: a mapping of folders to shares, or a sequence of folders or (folder, share).
 
-For data sets that take URLs, also a URL, which is a string with `://`.
+For data sets that take URLs, a folder may be a URL, which is a string with `://`.
 """
 
 
@@ -22,22 +22,22 @@ def several(data: Data | None) -> Path | str | dict[Path | str, float] | None:
 
     data: a folder, or several with relative shares, 1 by default; None stays None.
 
-    Raises DataError for a share that is not a number above 0, and for a folder that is given twice or lies in another:
-    its pictures could be in both parts.
+    Raises DataError for a share that is not a number above 0, and for a folder that is given twice or lies in another,
+    because its pictures could be in both parts.
     """
     if data is None or isinstance(data, (str, PathLike)):
-        return None if data is None else _place(data)
+        return None if data is None else _location(data)
     shares: dict[Path | str, float] = {}
     for each in data.items() if isinstance(data, Mapping) else data:
         path, share = each if isinstance(each, tuple) else (each, 1.0)
-        path = _place(path)
+        path = _location(path)
         if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share < math.inf:
             raise DataError(f"the share of the folder {path} has to be a number above 0, not {share}.")
         for other in shares:
             _check_apart(other, path)
         shares[path] = float(share)
     if not shares:
-        raise DataError("there is no folder in data; give one, or leave it out.")
+        raise DataError("data contains no folder; give one, or omit data.")
     return shares if len(shares) > 1 else next(iter(shares))
 
 
@@ -45,8 +45,8 @@ def folder_and_share(text: str) -> str | tuple[str, float]:
     """Parse a folder or URL with an optional share, such as "photos=0.5". Raises DataError for an invalid share."""
     path, equals, share = text.rpartition("=")
     if not text or (equals and not path):
-        raise DataError(f"--data {text!r} names no folder.")
-    if not equals or Path(text).is_dir() or (is_url(text) and "?" in text):  # a query has equals signs, too
+        raise DataError(f"--data {text!r} contains no folder.")
+    if not equals or Path(text).is_dir() or (is_url(text) and "?" in text):  # a query can contain "="
         return text
     try:
         return path, float(share)
@@ -56,12 +56,12 @@ def folder_and_share(text: str) -> str | tuple[str, float]:
         ) from None
 
 
-def is_url(place: str | PathLike[str]) -> bool:
-    """Whether data are at a URL, rather than in a folder."""
-    return isinstance(place, str) and "://" in place
+def is_url(location: str | PathLike[str]) -> bool:
+    """Whether data are at a URL rather than in a folder."""
+    return isinstance(location, str) and "://" in location
 
 
-def _place(given: str | PathLike[str]) -> Path | str:
+def _location(given: str | PathLike[str]) -> Path | str:
     return str(given) if is_url(given) else Path(given)
 
 
@@ -81,12 +81,12 @@ def _check_apart(one: Path | str, other: Path | str) -> None:
 class Mixture:
     """Assigns pictures to samples, so that each folder has its share of the samples.
 
-    counts: the number of pictures of each folder; indices run from folder to folder.
+    counts: the number of pictures of each folder; indices of pictures continue from folder to folder.
     shares: the relative shares of the folders.
 
     There are as many samples as pictures, up to rounding, and at least one per folder. Sample j of the n samples of a
-    folder with p pictures is its picture ⌊(j + u)·p/n⌋, with another random u each time: so all pictures of a folder
-    are equally frequent in the long run, and in each epoch if p < n.
+    folder with p pictures is its picture ⌊(j + u)·p/n⌋, with a new random u each time. All pictures of a folder are
+    therefore equally frequent in the long run and, up to rounding, in each epoch if p < n.
     """
 
     def __init__(self, counts: Sequence[int], shares: Sequence[float]) -> None:
@@ -101,13 +101,13 @@ class Mixture:
     def picture(self, sample: int, u: float) -> int:
         """The index of the picture of a sample, for a random u in [0, 1)."""
         folder = bisect_right(self.first_samples, sample) - 1
-        place = (sample - self.first_samples[folder] + u) / self.samples[folder]
-        return self.first_pictures[folder] + min(int(place * self.counts[folder]), self.counts[folder] - 1)
+        position = (sample - self.first_samples[folder] + u) / self.samples[folder]
+        return self.first_pictures[folder] + min(int(position * self.counts[folder]), self.counts[folder] - 1)
 
     def notes(self, folders: Sequence[str]) -> list[str]:
-        """What each folder contributes after rounding, as a line for the log. folders: their names."""
+        """Lines for the log with the share of each folder after rounding. folders: the names of the folders."""
         counts = zip(folders, self.counts, pairwise(self.first_samples), strict=True)
         return [
-            f"{(end - start) / len(self):.1%} of the samples are of the {count} pictures of {folder}"
+            f"{(end - start) / len(self):.1%} of the samples are from the {count} pictures of {folder}"
             for folder, count, (start, end) in counts
         ]

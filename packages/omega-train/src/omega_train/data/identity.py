@@ -1,4 +1,4 @@
-"""What identifies pictures: not their paths and times, but their order and content."""
+"""Identification of pictures by their order and content, not by their paths and times."""
 
 import hashlib
 import os
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from omega_core.contracts.dataset import Images
-from omega_core.places import Place
+from omega_core.locations import Location
 
-SAMPLED = 32  # the most pictures that are read of images without digests of their own
-_PART = 4096  # bytes that are read at the beginning, in the middle and at the end of a file
+SAMPLED = 32  # maximum number of pictures that are read if images have no method `identity`
+_PART = 4096  # number of bytes that are read at the beginning, in the middle and at the end of a file
 
 
 @runtime_checkable
@@ -23,19 +23,19 @@ class Identified(Protocol):
 
 
 def identity(images: Images) -> tuple[Tensor, list[str]]:
-    """Identify the pictures of a data set, whose order is that of its samples.
+    """Identify the pictures of a data set, in the order of its samples.
 
-    Images without a method `identity` are read, at most 32 of them, evenly spaced.
+    If `images` have no method `identity`, at most 32 evenly spaced ones are read.
 
-    Returns digests (N,), int64, and N names of pictures for messages. Of images that are read, the first digest is that
-    of their number.
+    Returns digests (N,), int64, and N names of pictures for messages. If images are read, the first digest is that of
+    the number of images.
     """
     if isinstance(images, Identified):
         digests, names = images.identity()
     else:
-        places = range(0, len(images), -(-len(images) // SAMPLED) or 1)
-        digests = [digest(str(len(images)).encode()), *(digest(images.load(place, 0).tobytes()) for place in places)]
-        names = [f"the number of pictures, now {len(images)}", *(f"picture {place}" for place in places)]
+        indices = range(0, len(images), -(-len(images) // SAMPLED) or 1)
+        digests = [digest(str(len(images)).encode()), *(digest(images.load(index, 0).tobytes()) for index in indices)]
+        names = [f"the number of pictures, now {len(images)}", *(f"picture {index}" for index in indices)]
     return torch.tensor([int.from_bytes(each, "little", signed=True) for each in digests], dtype=torch.int64), names
 
 
@@ -44,7 +44,7 @@ def digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=8).digest()
 
 
-def digest_of_file(path: Place) -> bytes:
+def digest_of_file(path: Location) -> bytes:
     """A digest of 8 bytes of the size of a file and of its first, middle and last 4 KiB; zeros if it cannot be read."""
     try:
         with path.open("rb") as file:

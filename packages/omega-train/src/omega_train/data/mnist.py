@@ -32,8 +32,8 @@ _AGAIN = "Delete it to have it downloaded again."
 class MnistDataset(Dataset):
     """The 60,000 training pictures: 54,000 for training, the last 6,000 (or a tenth if fewer) for validation.
 
-    data: the folder of the IDX files, gzipped or not, into which they are downloaded if they are missing; by default
-        a folder in the user's cache.
+    data: the folder of the IDX files, gzipped or not; missing files are downloaded into it. Default: a folder in the
+        user's cache.
     seed: not used; the split is always the same.
     mirror: the URL to download from.
     """
@@ -43,7 +43,7 @@ class MnistDataset(Dataset):
             raise DataError(f"the data folder {data} does not exist; create it to have MNIST downloaded into it.")
         pixels = read_idx(find(data or cache_folder() / "mnist", TRAINING, mirror))
         if pixels.shape[1:] != (28, 28) or len(pixels) < 2:
-            raise DataError(f"{TRAINING} has the shape {pixels.shape}; pictures are (N, 28, 28).")
+            raise DataError(f"{TRAINING} has the shape {pixels.shape}, not (N, 28, 28).")
         held_out = min(VALIDATION, max(1, len(pixels) // 10))
         self.train = ArrayImages(pixels[:-held_out, None])
         self.validation = ArrayImages(pixels[-held_out:, None])

@@ -20,9 +20,9 @@ from omega_train.data.folder_shares import Mixture
 from omega_train.data.identity import digest_of_file
 
 NumbersN: TypeAlias = NDArray[np.int64]
-"""Numbers (N,) of pictures."""
+"""Indices (N,) of pictures."""
 
-_REACH = 2  # of the bicubic kernel on either side, in pixels of the smaller of the two sizes
+_REACH = 2  # reach of the bicubic kernel on either side, in pixels of the smaller of the two sizes
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Cut:
     """The position of a crop in a picture.
 
     scale: the factor by which the picture is scaled first. top, left: in pixels of the scaled picture.
-    mirrored: whether left and right are exchanged. turns: rotations by 90° to the left, after that.
-    gray: whether its colors become one.
+    mirrored: whether left and right are exchanged. turns: the number of rotations by 90° to the left after mirroring.
+    gray: whether the crop is converted to gray.
     """
 
     scale: float
@@ -44,17 +44,17 @@ class Cut:
 
 @dataclass(frozen=True)
 class Crops:
-    """The crops that are taken of photos.
+    """The crops that are taken from photos.
 
-    side: in pixels.
+    side: the side of a crop in pixels.
     colors: 3 or 1, to which photos are converted.
-    scale: the range of the random scale before a random crop, which is mirrored with probability ½; None for the
-        middle of the picture without scaling.
-    scale_share: the share of the crops that are scaled, at random.
+    scale: the range of the random scale before a random crop, which is mirrored with probability 0.5; None for the
+        middle of the picture, scaled only if it is smaller than the crop.
+    scale_share: the share of the crops, chosen at random, that are scaled.
     turns: whether crops are rotated by a random multiple of 90°.
-    gray_share: the share of the crops, at random, whose three colors become their brightness.
+    gray_share: the share of the crops, chosen at random, whose three colors are replaced by their brightness.
 
-    Raises ComponentError for settings from which there can be no crops.
+    Raises ComponentError for invalid settings.
     """
 
     side: int
@@ -67,36 +67,35 @@ class Crops:
     def __post_init__(self) -> None:
         if self.side < 1 or self.colors not in (1, 3):
             raise ComponentError(
-                f"crops have at least 1 pixel a side and 1 or 3 colors, not {self.side} and {self.colors}."
+                f"crops need a side of at least 1 pixel and 1 or 3 colors, not {self.side} and {self.colors}."
             )
         if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
             raise ComponentError(
-                f"scales of crops are above 0, with scale-min at most scale-max, not {self.scale[0]} and"
-                f" {self.scale[1]}."
+                f"scale-min has to be above 0 and at most scale-max, but these are {self.scale[0]} and {self.scale[1]}."
             )
         if not 0 <= self.scale_share <= 1 or not 0 <= self.gray_share <= 1:
             raise ComponentError(
-                f"scale-share and gray-share are from 0 to 1, not {self.scale_share} and {self.gray_share}."
+                f"scale-share and gray-share have to be from 0 to 1, not {self.scale_share} and {self.gray_share}."
             )
         if self.gray_share and self.colors == 1:
             raise ComponentError("crops of 1 color are gray already: leave out gray-share.")
 
     def in_the_middle(self) -> "Crops":
-        """The crops for validation: of this size and these colors, from the middle of the picture."""
+        """The crops for validation, of the same size and colors, from the middle of the picture."""
         return Crops(self.side, self.colors)
 
 
 def check_validation_share(validation: float) -> None:
-    """Raise ComponentError for a share of validation pictures that is not between 0 and 1."""
+    """Raise ComponentError if the share of validation pictures is not between 0 and 1."""
     if not 0 < validation < 1:
-        raise ComponentError(f"validation is a share between 0 and 1, not {validation}.")
+        raise ComponentError(f"validation has to be a share between 0 and 1, not {validation}.")
 
 
 def split(count: int, seed: int, validation: float, *, most: int | None = None) -> tuple[NumbersN, NumbersN]:
-    """The numbers of the training and of the validation pictures, each rising, as the seed chooses them.
+    """The indices of the training and of the validation pictures, each ascending; the seed determines the choice.
 
-    count: of all pictures. validation: the share of the validation pictures, of which there is one at least.
-    most: the most validation pictures.
+    count: the number of all pictures. validation: the share of validation pictures; there is at least one.
+    most: the maximum number of validation pictures. Default: no limit.
     """
     order = np.random.default_rng([seed, count]).permutation(count)
     kept = min(max(1, round(validation * count)), count if most is None else most)
@@ -104,14 +103,14 @@ def split(count: int, seed: int, validation: float, *, most: int | None = None) 
 
 
 class PhotoImages(ABC):
-    """Square crops of photos, wherever those are.
+    """Square crops of photos, independent of their storage.
 
-    count: the number of photos. crops: which crops are taken of them.
+    count: the number of photos. crops: the settings of the crops.
     mixture: assigns pictures to samples; None for one sample per picture.
     """
 
     advice = "start fewer --workers"
-    """What to do where memory runs out."""
+    """The advice in the message that memory ran out."""
 
     def __init__(self, count: int, crops: Crops, mixture: Mixture | None = None) -> None:
         self.count, self.crops, self.mixture = count, crops, mixture
@@ -128,8 +127,8 @@ class PhotoImages(ABC):
 
         index: the sample. seed: of the augmentation. read: returns the pixels of a picture, or raises ImageError.
 
-        Which picture is taken depends on nothing but the arguments and the files, so that a run that is resumed takes
-        the same. Raises DataError if all are damaged.
+        The choice of the picture depends only on the arguments and the files, so that a resumed run makes the same
+        choice. Raises DataError if all pictures are damaged.
         """
         random = np.random.default_rng(seed)
         first = self.picture(index, random)
@@ -144,17 +143,18 @@ class PhotoImages(ABC):
         raise DataError("none of the pictures can be read any more.")
 
     def leave_out(self, number: int, problem: ImageError) -> None:
-        """Warn (OmegaWarning) of a damaged picture."""
+        """Warn (OmegaWarning) about a damaged picture."""
         warnings.warn(f"{self.name(number)} is left out: {problem}", OmegaWarning, stacklevel=2)
 
     def decode(self, source: Path | bytes, number: int) -> Pixels:
         """The pixels of a picture. Raises ImageError if it is damaged or gone, DataError if there is too little memory.
 
-        Memory may suffice the next time: a run that took another picture instead could not be resumed exactly.
+        With too little memory, no other picture is taken: the memory may suffice when the run is resumed, and the
+        resumed run would then take a different picture.
         """
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", OmegaWarning)  # about 16-bit pixels and the like
+                warnings.simplefilter("ignore", OmegaWarning)  # such warnings are about 16-bit pixels, for example
                 pixels = read_picture(source).pixels
         except (MemoryError, NotEnoughMemoryError) as problem:
             raise DataError(f"there is too little memory to read {self.name(number)}: {self.advice}.") from problem
@@ -164,11 +164,11 @@ class PhotoImages(ABC):
         return np.array(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1), order="C")
 
     def picture(self, index: int, random: np.random.Generator) -> int:
-        """The number of the picture of a sample, for which `random` is new."""
+        """The index of the picture of a sample. random: a new generator, seeded for this sample."""
         return index if self.mixture is None else self.mixture.picture(index, random.random())
 
     def cut(self, pixels: Pixels, random: np.random.Generator) -> Cut:
-        """The position of a crop in a picture; `random` has drawn the picture."""
+        """The position of a crop in a picture. random: the generator after the call of `picture`."""
         crops, sides = self.crops, pixels.shape[1:]
         scale = 1.0 if crops.scale is None else random.uniform(*crops.scale)
         if crops.scale_share < 1 and random.random() >= crops.scale_share:
@@ -192,7 +192,7 @@ class FolderImages(PhotoImages):
     receiving process reads them instead of having a copy; forked processes share them.
     """
 
-    advice = "hold fewer pictures, by --dataset-option memory, or start fewer --workers"
+    advice = "hold fewer pictures with --dataset-option memory, or start fewer --workers"
 
     def __init__(self, paths: Sequence[Path], crops: Crops, mixture: Mixture | None = None) -> None:
         super().__init__(len(paths), crops, mixture)
@@ -208,7 +208,7 @@ class FolderImages(PhotoImages):
     def hold(self, room: int) -> int:
         """Decode pictures into memory, in order, until the next does not fit into `room` bytes.
 
-        Returns the number of bytes left. Pictures that cannot be read are left to `load`.
+        Returns the number of bytes left. Pictures that cannot be read are skipped; `load` reports them.
         """
         for number in range(len(self.paths) if room > 0 else 0):
             try:
@@ -224,7 +224,7 @@ class FolderImages(PhotoImages):
     def load(self, index: int, seed: int) -> NDArray[np.uint8]:
         """The crop of a sample: see `crop_of`. A picture that was deleted counts as damaged.
 
-        Warns (OmegaWarning) of a damaged picture. Raises DataError if all are damaged or memory is too small.
+        Warns (OmegaWarning) about a damaged picture. Raises DataError if all are damaged or memory is too small.
         """
         return self.crop_of(index, seed, self._read)
 
@@ -233,7 +233,7 @@ class FolderImages(PhotoImages):
         return [digest_of_file(path) for path in self.paths], [str(path) for path in self.paths]
 
     def held_cut(self, index: int, seed: int) -> tuple[int, Cut]:
-        """The index of the picture of a sample, which has to be held in memory, and the crop of `load` in it."""
+        """The index of the picture of a sample, which has to be held in memory, and the position of the crop in it."""
         random = np.random.default_rng(seed)
         number = self.picture(index, random)
         return number, self.cut(self.held[number], random)
@@ -258,11 +258,11 @@ def _cropped(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
         taken = _brightness(taken)
     if cut.mirrored:
         taken = taken[:, :, ::-1]
-    return np.array(np.rot90(taken, cut.turns, (1, 2)), order="C")  # never a view of a held picture
+    return np.array(np.rot90(taken, cut.turns, (1, 2)), order="C")  # a copy, never a view of a held picture
 
 
 def _brightness(pixels: Pixels) -> Pixels:
-    """Pixels (3, H, W) of which all three colors are the brightness."""
+    """Pixels (3, H, W) with the brightness in all three colors."""
     return np.broadcast_to(np.asarray(to_pillow(pixels).convert("L")), pixels.shape)
 
 
@@ -270,8 +270,8 @@ def _resampled(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
     """The crop, resampled by Pillow from the part of the picture that the kernel reaches."""
     reach = math.ceil(_REACH * max(1.0, 1 / cut.scale)) + 1
     spans, ends = [], []
-    for place, side in zip((cut.left, cut.top), pixels.shape[:0:-1], strict=True):
-        start = min(side, place / cut.scale)
+    for offset, side in zip((cut.left, cut.top), pixels.shape[:0:-1], strict=True):
+        start = min(side, offset / cut.scale)
         end = min(side, start + crop / cut.scale)
         span = slice(max(0, math.floor(start) - reach), math.ceil(end) + reach)
         spans.append(span)

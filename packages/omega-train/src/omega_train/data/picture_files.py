@@ -1,4 +1,4 @@
-"""The picture files of a folder and its subfolders, and what else is in them."""
+"""The picture files, and the other files, of a folder and its subfolders."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from omega_core.errors import DataError
 from omega_core.folders import Reason, counted_reasons, search_folder
 from omega_core.images.reading import is_gray_file, is_picture_name
 
-_NAMED = 3  # the most that a message names
+_NAMED = 3  # maximum number of names in a message
 
 
 @dataclass
 class PictureFiles:
-    """What was found in a folder.
+    """The files of a folder.
 
-    is_gray: the pictures by their paths, sorted, and whether each is gray.
-    broken: files with the name of a picture that are none, or one of a kind that is not read.
+    is_gray: whether each picture is gray, by the paths of the pictures, sorted.
+    broken: files with the suffix of a picture that are not pictures, or pictures of an unsupported kind.
     unreadable: folders and files that cannot be read, and links that cannot be followed, with the reasons.
     others: the reasons for which other files and links are left out.
     """
@@ -28,13 +28,13 @@ class PictureFiles:
     others: list[Reason] = field(default_factory=list)
 
     def left_out(self) -> list[str]:
-        """What is not among the pictures, with reasons and counts, as lines for the log."""
+        """Lines for the log about the files that are left out, with reasons and counts."""
         lines = []
         if self.broken:
             count = len(self.broken) + len(self.is_gray)
-            lines.append(f"{len(self.broken)} of {count} files are not pictures and left out: {some(self.broken)}")
+            lines.append(f"{len(self.broken)} of {count} files are not pictures and are left out: {some(self.broken)}")
         if self.unreadable:
-            lines.append(f"{self._unreadable()} and left out")
+            lines.append(f"{self._unreadable()}; these are left out")
         if self.others:
             lines.append(f"left out: {counted_reasons(self.others)}")
         return lines
@@ -43,7 +43,7 @@ class PictureFiles:
         """Raise DataError if a file or folder cannot be read."""
         if self.unreadable:
             raise DataError(
-                f"{self._unreadable()}. Make them readable, or leave them out by --dataset-option skip-unreadable=true."
+                f"{self._unreadable()}. Make them readable, or skip them with --dataset-option skip-unreadable=true."
             )
 
     def _unreadable(self) -> str:
@@ -54,8 +54,8 @@ class PictureFiles:
 def find_pictures(folder: Path) -> PictureFiles:
     """Find the picture files of a folder and its subfolders, by their suffixes and headers.
 
-    Linked files and folders are followed. A folder with several names is searched once, which ends loops, and a link to
-    a file that is found anyway is left out: it could be both in training and in validation.
+    Links to files and folders are followed. A folder with several names is searched once, which prevents endless loops.
+    A link to a file that is also found directly is left out, because it could be both in training and in validation.
 
     folder: the folder. Raises DataError if it does not exist.
     """
@@ -75,7 +75,7 @@ def find_pictures(folder: Path) -> PictureFiles:
                 found.is_gray[file.source] = is_gray_file(opened)
             except MemoryError:
                 raise
-            except Exception:  # Pillow raises anything for a file that is no picture
+            except Exception:  # Pillow raises exceptions of any class for other files
                 found.broken.append(file.source)
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from omega_core.errors import DataError, MissingExtraError
-from omega_core.places import masked
+from omega_core.locations import masked
 from omega_core.stores import reason_of
 from omega_train.data.folder_shares import is_url
 
@@ -22,16 +22,16 @@ _PAUSES = (0, 1, 5)  # seconds before each attempt; requests are repeated after 
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
-def find_shards(place: str) -> list[str]:
+def find_shards(location: str) -> list[str]:
     """The paths or URLs of tar files, sorted within each pattern.
 
-    place: the path or URL of a file, a folder, or a pattern with `*`, `[…]`, `{a,b}` or `{000..099}`. Paths may also
+    location: the path or URL of a file, a folder, or a pattern with `*`, `[…]`, `{a,b}` or `{000..099}`. Paths may also
         contain `?`, which begins a query in a URL.
 
     Raises DataError if there are no tar files, or if they cannot be listed.
     """
     found: dict[str, None] = {}
-    for each in _without_braces(place):
+    for each in _without_braces(location):
         files = [each]
         with _naming(each):
             if _is_pattern(each):
@@ -45,28 +45,28 @@ def find_shards(place: str) -> list[str]:
     return list(found)
 
 
-def has_folders(place: str, *names: str) -> bool:
+def has_folders(location: str, *names: str) -> bool:
     """Whether a path or URL, as for `find_shards`, is a folder that has folders of these names."""
-    if _is_pattern(place) or _is_shard(place):
+    if _is_pattern(location) or _is_shard(location):
         return False
-    with _naming(place):
-        return all(_is_folder(f"{place.rstrip('/')}/{name}") for name in names)
+    with _naming(location):
+        return all(_is_folder(f"{location.rstrip('/')}/{name}") for name in names)
 
 
 def sizes_of(files: Sequence[str]) -> list[int | None]:
     """The sizes of files in bytes, None if a server does not report one. Raises DataError if a file cannot be read."""
     sizes: list[int | None] = [None] * len(files)
-    for system, places, paths in _by_system(files, range(len(files))):
-        with _naming(files[places[0]]):
+    for system, indices, paths in _by_system(files, range(len(files))):
+        with _naming(files[indices[0]]):
             try:
                 found = system.sizes(paths)
             except Exception:
                 found = []
-                for place, path in zip(places, paths, strict=True):
-                    with _naming(files[place]):
+                for index, path in zip(indices, paths, strict=True):
+                    with _naming(files[index]):
                         found.append(system.size(path))
-        for place, size in zip(places, found, strict=True):
-            sizes[place] = size
+        for index, size in zip(indices, found, strict=True):
+            sizes[index] = size
     return sizes
 
 
@@ -85,13 +85,13 @@ def read_parts(
     for pause in _PAUSES:
         if left and pause:  # even a pause of 0 would yield to other processes
             time.sleep(pause)
-        for system, places, paths in _by_system(files, left):
-            limits = [starts[place] for place in places], [ends[place] for place in places]
-            answers |= zip(places, _ranges(system, paths, *limits), strict=True)
-        left = [place for place in left if not isinstance(answers[place], (bytes, *_LASTING))]
-    for place, answer in answers.items():
+        for system, indices, paths in _by_system(files, left):
+            limits = [starts[index] for index in indices], [ends[index] for index in indices]
+            answers |= zip(indices, _ranges(system, paths, *limits), strict=True)
+        left = [index for index in left if not isinstance(answers[index], (bytes, *_LASTING))]
+    for index, answer in answers.items():
         if isinstance(answer, Exception) and not optional:
-            with _naming(files[place]):
+            with _naming(files[index]):
                 raise answer
     return [b"" if isinstance(answer, Exception) else answer for _, answer in sorted(answers.items())]
 
@@ -118,35 +118,35 @@ def opened(file: str) -> Iterator[BinaryIO]:
             yield reading
 
 
-def _without_braces(place: str) -> Iterator[str]:
-    if "{" not in place or (not is_url(place) and Path(place).exists()):
-        yield place
+def _without_braces(location: str) -> Iterator[str]:
+    if "{" not in location or (not is_url(location) and Path(location).exists()):
+        yield location
         return
     try:
         from braceexpand import braceexpand
     except ImportError as problem:
         raise MissingExtraError(
-            f"the braces in {masked(place)} need the package braceexpand: install omega-train with its extra shards."
+            f"the braces in {masked(location)} need the package braceexpand: install omega-train with its extra shards."
         ) from problem
     try:
-        yield from braceexpand(place, escape=False)
+        yield from braceexpand(location, escape=False)
     except ValueError as problem:
-        raise DataError(f"a brace in {masked(place)} has no matching one.") from problem
+        raise DataError(f"a brace in {masked(location)} has no matching one.") from problem
 
 
-def _is_pattern(place: str) -> bool:
-    if is_url(place):
-        return any(sign in place for sign in "*[{")  # a question mark begins a query
-    return any(sign in place for sign in "*?[{") and not Path(place).exists()
+def _is_pattern(location: str) -> bool:
+    if is_url(location):
+        return any(sign in location for sign in "*[{")  # a question mark begins a query
+    return any(sign in location for sign in "*?[{") and not Path(location).exists()
 
 
-def _is_shard(place: str) -> bool:
+def _is_shard(location: str) -> bool:
     """Whether the suffix is that of a shard. A shard is not listed as a folder: a server would send all of it."""
-    return (place.partition("?")[0] if is_url(place) else place).endswith(".tar")
+    return (location.partition("?")[0] if is_url(location) else location).endswith(".tar")
 
 
-def _is_folder(place: str) -> bool:
-    system, path = _system(place)
+def _is_folder(location: str) -> bool:
+    system, path = _system(location)
     return bool(system.isdir(path))
 
 
@@ -158,15 +158,15 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _by_system(
-    files: Sequence[str], places: Sequence[int]
+    files: Sequence[str], indices: Sequence[int]
 ) -> "Iterator[tuple[AbstractFileSystem, list[int], list[str]]]":
-    """The file systems of the files with the indices `places`, each with the indices and the paths of its files."""
+    """The file systems of the files with the indices `indices`, each with the indices and the paths of its files."""
     systems: dict[int, tuple[AbstractFileSystem, list[int], list[str]]] = {}
-    for place in places:
-        with _naming(files[place]):
-            system, path = _system(files[place])
+    for index in indices:
+        with _naming(files[index]):
+            system, path = _system(files[index])
         _, mine, paths = systems.setdefault(id(system), (system, [], []))
-        mine.append(place)
+        mine.append(index)
         paths.append(path)
     yield from systems.values()
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from omega_core.errors import DataError
 from omega_core.images.reading import is_picture_name
-from omega_core.places import masked
+from omega_core.locations import masked
 from omega_train.data.folder_shares import is_url
 from omega_train.data.picture_files import some
 from omega_train.data.remote_files import opened, read_parts, sizes_of

@@ -1,4 +1,4 @@
-"""Making shards: tar files of pictures, each with an index, for the data set `shards` and readers of WebDataset."""
+"""Writing of shards: tar files of pictures, each with an index, for the data set `shards` and readers of WebDataset."""
 
 import io
 import re
@@ -8,16 +8,16 @@ from types import TracebackType
 
 from omega_train.data.shard_index import Member, index_of, index_text
 
-_MOST_CHARACTERS = 60  # of the name of a picture that its member keeps: a header has room for 100
+_MOST_CHARACTERS = 60  # maximum number of characters of a picture's name in a member; a header has room for 100
 
 
 class ShardWriter:
     """Writes pictures into shards `shard-000000.tar`, `shard-000001.tar`, …, each with its index, as a context.
 
     folder: an existing folder for the shards.
-    size: the most bytes of a shard that has several pictures, up to the end of the last one.
+    size: the maximum size in bytes, up to the end of the last picture; a shard with only one picture may be larger.
 
-    The same pictures make the same shards, byte for byte.
+    The same pictures give the same shards, byte for byte.
     """
 
     def __init__(self, folder: Path, size: int) -> None:

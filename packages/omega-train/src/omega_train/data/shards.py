@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import DataError, ImageError
 from omega_core.images.pictures import Pixels
-from omega_core.places import masked
+from omega_core.locations import masked
 from omega_train.data.folder_shares import Data, Mixture, is_url, several
 from omega_train.data.identity import digest
 from omega_train.data.photos import Crops, PhotoImages, check_validation_share, split
@@ -76,8 +76,8 @@ class ShardImages(PhotoImages):
             digest(b"".join([size.to_bytes(8, "little"), *parts[3 * number : 3 * number + 3]]))
             for number, size in enumerate(lengths)
         ]
-        places = zip(self.pictures.shard.tolist(), self.pictures.offset.tolist(), strict=True)
-        digests = [digest(known[shard] + offset.to_bytes(8, "little")) for shard, offset in places]
+        members = zip(self.pictures.shard.tolist(), self.pictures.offset.tolist(), strict=True)
+        digests = [digest(known[shard] + offset.to_bytes(8, "little")) for shard, offset in members]
         return digests, [self.name(number) for number in range(self.count)]
 
     def _fetch(self, numbers: Sequence[int]) -> list[bytes]:
@@ -133,20 +133,20 @@ class ShardsDataset(Dataset):
     ) -> None:
         check_validation_share(validation)
         crops = Crops(crop, colors, (scale_min, scale_max), scale_share, turns, gray_share)
-        places = several(data)
-        if places is None:
+        locations = several(data)
+        if locations is None:
             raise DataError("the dataset shards needs tar files of pictures: give them with --data.")
-        shares = places if isinstance(places, dict) else {places: 1.0}
+        shares = locations if isinstance(locations, dict) else {locations: 1.0}
         self.notes: list[str] = []
-        parts = [_parts(str(place), seed, validation, skip_unreadable, self.notes) for place in shares]
+        parts = [_parts(str(location), seed, validation, skip_unreadable, self.notes) for location in shares]
         _check_apart(
-            {str(place): [*part[0].shards, *part[1].shards] for place, part in zip(shares, parts, strict=True)}
+            {str(location): [*part[0].shards, *part[1].shards] for location, part in zip(shares, parts, strict=True)}
         )
         train, kept = (joined([part[i] for part in parts]) for i in range(2))
         mixture = None
         if len(shares) > 1:
             mixture = Mixture([len(part[0]) for part in parts], list(shares.values()))
-            self.notes += mixture.notes([masked(str(place)) for place in shares])
+            self.notes += mixture.notes([masked(str(location)) for location in shares])
         self.train = ShardImages(train, crops, mixture, skip_unreadable=skip_unreadable)
         self.validation = ShardImages(kept, crops.in_the_middle(), skip_unreadable=skip_unreadable)
 
@@ -154,29 +154,29 @@ class ShardsDataset(Dataset):
 def _check_apart(shards: Mapping[str, Sequence[str]]) -> None:
     """Raise DataError if a shard is in two sources: its pictures could be in both parts. shards: those by source."""
     found: dict[Path | str, str] = {}
-    for place, files in shards.items():
+    for location, files in shards.items():
         for shard in files:
             path = shard.removeprefix("file://")
-            other = found.setdefault(path if is_url(path) else Path(path).resolve(), place)
-            if other != place:
+            other = found.setdefault(path if is_url(path) else Path(path).resolve(), location)
+            if other != location:
                 raise DataError(
-                    f"the shard {masked(shard)} is in {masked(other)} and in {masked(place)}; it may be in one of them."
+                    f"the shard {masked(shard)} is in {masked(other)} and in {masked(location)}; list it once."
                 )
 
 
 def _parts(
-    place: str, seed: int, validation: float, skip_unreadable: bool, notes: list[str]
+    location: str, seed: int, validation: float, skip_unreadable: bool, notes: list[str]
 ) -> tuple[ShardPictures, ShardPictures]:
     """The training and the validation pictures of a path or URL. Raises DataError if a part has none."""
-    if has_folders(place, "train", "validation"):
+    if has_folders(location, "train", "validation"):
         train, kept = (
-            pictures_of(find_shards(f"{place.rstrip('/')}/{part}"), skip_unreadable, notes)
+            pictures_of(find_shards(f"{location.rstrip('/')}/{part}"), skip_unreadable, notes)
             for part in ("train", "validation")
         )
         return train, kept
-    everything = pictures_of(find_shards(place), skip_unreadable, notes)
+    everything = pictures_of(find_shards(location), skip_unreadable, notes)
     chosen = split(len(everything), seed, validation, most=_MOST_VALIDATION)
     if not len(chosen[0]):
-        raise DataError(f"there are too few pictures in {masked(place)} for training and validation.")
+        raise DataError(f"there are too few pictures in {masked(location)} for training and validation.")
     train, kept = (everything.take(part) for part in chosen)
     return train, kept

@@ -1,6 +1,6 @@
-"""Rate-distortion curves, measured and published, and Bjøntegaard's differences between them (VCEG-M33, 2001).
+"""Rate-distortion curves, measured and published, and Bjøntegaard deltas between them (VCEG-M33, 2001).
 
-The differences need the optional package `bjontegaard`.
+The deltas need the optional package `bjontegaard`.
 """
 
 import warnings
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from omega_train.evaluation.measurements import Point, finite
 
 RATES = {"file": "bpp", "stream": "stream_bpp", "estimated": "estimated_bpp"}
-"""The column of each kind of rate: of whole files, of their entropy-coded streams, or as estimated by the tables."""
+"""The column of each kind of rate: whole files, their entropy-coded streams, or estimates from probability tables."""
 METHODS = ("pchip", "akima")
 LEAST_POINTS = 4
-"""The fewest points of a curve that can be interpolated."""
+"""The minimum number of points of a curve that can be interpolated."""
 
 
 @dataclass(frozen=True)
 class Curve:
     """One metric of a codec over the rate.
 
-    name: the codec. metric: one of METRICS. rates: bpp, rising. values: of the metric, at each rate.
-    published: whether the points are published ones rather than measured here.
+    name: the name of the codec. metric: one of METRICS. rates: bpp, ascending. values: the metric at each rate.
+    published: whether the points were published, rather than measured here.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Curve:
     published: bool = False
 
     def front(self) -> "Curve":
-        """The Pareto front: the points without a better one at a lower rate."""
+        """The Pareto front: the points whose value no other point reaches at the same or a lower rate."""
         rates, values = list[float](), list[float]()
         for rate, value in zip(self.rates, self.values, strict=True):
             if not values or value > values[-1]:
@@ -45,15 +45,15 @@ class Curve:
 def curves(points: Iterable[Point], metric: str, rate: str = "file", *, published: bool = False) -> list[Curve]:
     """The curves of a metric, one for each codec; points without finite numbers are left out.
 
-    points: of all codecs. metric: one of METRICS. rate: a key of RATES. published: see `Curve`.
+    points: the points of all codecs. metric: one of METRICS. rate: a key of RATES. published: see `Curve`.
     """
     groups: dict[str, list[tuple[float, float]]] = {}
     for point in points:
-        place = getattr(point, RATES[rate]), getattr(point, metric)
-        if rate == "estimated" and place[0] is None:
-            place = point.bpp, place[1]  # codecs to compare with have no estimated rate
-        if finite(place):
-            groups.setdefault(point.codec, []).append(place)
+        pair = getattr(point, RATES[rate]), getattr(point, metric)
+        if rate == "estimated" and pair[0] is None:
+            pair = point.bpp, pair[1]  # baseline codecs have no estimated rate
+        if finite(pair):
+            groups.setdefault(point.codec, []).append(pair)
     return [
         Curve(name, metric, tuple(rate for rate, _ in group), tuple(value for _, value in group), published)
         for name, group in ((name, sorted(group)) for name, group in groups.items())
@@ -62,12 +62,12 @@ def curves(points: Iterable[Point], metric: str, rate: str = "file", *, publishe
 
 @dataclass(frozen=True)
 class Difference:
-    """Bjøntegaard's differences of a codec's curve from an anchor's, between the Pareto fronts of both.
+    """Bjøntegaard deltas of a codec's curve relative to an anchor's, between the Pareto fronts of both.
 
-    bd_rate: the additional rate of `codec` at equal quality, in per cent.
+    bd_rate: the additional rate of `codec` at equal quality, in percent.
     bd_psnr: the difference of the metric at equal rate, in dB or in the unit of the metric.
-    overlap: the share of the anchor's range of quality that both cover, in per cent.
-    reason: why bd_rate and bd_psnr are None, if they are.
+    overlap: the share of the anchor's range of quality that both cover, in percent.
+    reason: the reason if bd_rate and bd_psnr are None; otherwise "".
     """
 
     codec: str
@@ -82,7 +82,7 @@ class Difference:
 
 
 def difference(curve: Curve, anchor: Curve, rate: str, method: str) -> Difference:
-    """Bjøntegaard's differences of a curve from an anchor, interpolated by `method` over log rate.
+    """Bjøntegaard deltas of a curve relative to an anchor, interpolated by `method` over log rate.
 
     rate: the kind of rate, for the result. Raises ModuleNotFoundError without the package `bjontegaard`.
     """
@@ -100,7 +100,7 @@ def difference(curve: Curve, anchor: Curve, rate: str, method: str) -> Differenc
         given = theirs.rates, theirs.values, ours.rates, ours.values
         options = {"method": method, "require_matching_points": False, "min_overlap": 0.0}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the overlap is stated
+            warnings.simplefilter("ignore")  # the result contains the overlap
             try:
                 found = [float(bjontegaard.bd_rate(*given, **options)), float(bjontegaard.bd_psnr(*given, **options))]
             except ValueError as problem:
@@ -116,7 +116,7 @@ def _overlap(ours: Curve, theirs: Curve) -> float:
 
 
 def differences(found: Sequence[Curve], rate: str) -> list[Difference]:
-    """The differences of each measured curve from every other curve, by both methods. rate: the kind of rate."""
+    """The deltas of each measured curve relative to every other curve, by both methods. rate: the kind of rate."""
     return [
         difference(curve, anchor, rate, method)
         for curve in found

@@ -1,4 +1,4 @@
-"""The pictures of a report's page: the original and what came out of files, as data URLs of limited size."""
+"""The pictures of a report's page: originals and decoded pictures, as data URLs of limited size."""
 
 import base64
 import io
@@ -15,14 +15,14 @@ from omega_core.images.writing import to_pillow
 from omega_train.evaluation.measurements import Decoded, Measurement
 
 MOST_SETTINGS = 10
-"""The most settings of a codec for a picture: enough for a smooth slider."""
+"""The maximum number of settings of a codec for a picture: enough for a smooth slider."""
 MOST_BPP = 2.0
-"""Files of higher rates are left out: no difference from the original is to be seen."""
+"""Files of higher rates are left out, because they look like the original."""
 MOST_BYTES = 1_500_000
-"""The most bytes that a picture takes in the page, by all codecs together."""
+"""The maximum number of bytes of a picture in the page, for all codecs together."""
 MOST_SIDES = (768, 1024)
-"""The most rows and columns that are shown: of a larger picture its middle."""
-_LOSSLESS_PIXELS = 1 << 16  # of a picture that is shown without loss
+"""The maximum numbers of rows and columns that are shown: larger pictures are cropped to their middle."""
+_LOSSLESS_PIXELS = 1 << 16  # maximum number of pixels of a picture that is shown without loss
 _SHOWN_BY_BROWSERS = {"jpeg", "webp", "avif"}
 
 
@@ -30,7 +30,7 @@ _SHOWN_BY_BROWSERS = {"jpeg", "webp", "avif"}
 class Coded:
     """A picture in the files of a codec.
 
-    codec: its name. decoded: the files, and the pixels decoded from them. measurements: of these, in the same order.
+    codec: the name of the codec. decoded: the files and their pixels. measurements: of each file, in the same order.
     """
 
     codec: str
@@ -41,24 +41,24 @@ class Coded:
 def gallery_picture(image: str, original: Pixels, coded: Sequence[Coded]) -> dict[str, Any]:
     """Return a picture for the page, to be stored as JSON.
 
-    image: its name. original: its pixels. coded: what came out of the files of each codec.
+    image: the name of the picture. original: its pixels. coded: the decoded files of each codec.
 
-    All pictures but small ones are shown as WebP of a high quality, lower where they would take more than MOST_BYTES;
-    then with fewer settings. What was measured are the pixels themselves.
+    Small pictures are shown without loss, others as WebP of high quality. If this takes more than MOST_BYTES, the
+    quality is reduced, then the number of settings. Measurements are of the decoded pixels, not of the WebP.
     """
     rows, columns = (_middle(side, most) for side, most in zip(original.shape[1:], MOST_SIDES, strict=True))
     whole = (rows, columns) == (slice(0, original.shape[1]), slice(0, original.shape[2]))
     part = None if whole else (rows, columns)
-    places = [_worth_showing(each.measurements) for each in coded]
+    indices = [_worth_showing(each.measurements) for each in coded]
 
     @cache
-    def url(codec: int, place: int, quality: int | None) -> str:
-        return _url(coded[codec].measurements[place], coded[codec].decoded[place], part, quality)
+    def url(codec: int, index: int, quality: int | None) -> str:
+        return _url(coded[codec].measurements[index], coded[codec].decoded[index], part, quality)
 
     def expected(quality: int | None, most: int) -> float:
-        """The bytes of versions, from the first and the last one of each codec, as encoding all takes long."""
-        ends = [(codec, min(most, len(each)) / 2, (each[0], each[-1])) for codec, each in enumerate(places)]
-        return sum(count * len(url(codec, place, quality)) for codec, count, both in ends for place in both)
+        """Estimate the bytes of all versions from the first and the last of each codec, because encoding is slow."""
+        ends = [(codec, min(most, len(each)) / 2, (each[0], each[-1])) for codec, each in enumerate(indices)]
+        return sum(count * len(url(codec, index, quality)) for codec, count, both in ends for index in both)
 
     page: dict[str, Any] = {}
     *tries, last = _tries(original[:, rows, columns])
@@ -73,8 +73,8 @@ def gallery_picture(image: str, original: Pixels, coded: Sequence[Coded]) -> dic
                 {
                     "codec": each.codec,
                     "versions": [
-                        {**asdict(each.measurements[place]), "picture": url(codec, place, quality)}
-                        for place in thinned(places[codec], most)
+                        {**asdict(each.measurements[index]), "picture": url(codec, index, quality)}
+                        for index in thinned(indices[codec], most)
                     ],
                 }
                 for codec, each in enumerate(coded)
@@ -86,8 +86,8 @@ def gallery_picture(image: str, original: Pixels, coded: Sequence[Coded]) -> dic
 
 
 def _worth_showing(measurements: Sequence[Measurement]) -> list[int]:
-    """The places of all files up to MOST_BPP, or of all files if there is none."""
-    low = [place for place, row in enumerate(measurements) if row.bpp <= MOST_BPP]
+    """The indices of the files up to MOST_BPP, or of all files if there is none."""
+    low = [index for index, row in enumerate(measurements) if row.bpp <= MOST_BPP]
     return low or list(range(len(measurements)))
 
 
@@ -105,7 +105,7 @@ def _middle(side: int, most: int) -> slice:
 
 
 def _tries(pixels: Pixels) -> Iterator[tuple[int | None, int]]:
-    """Qualities of WebP, None for lossless, and numbers of settings, from the best to the smallest."""
+    """Qualities of WebP (None for lossless) and numbers of settings, from the best to the smallest."""
     if pixels[0].size <= _LOSSLESS_PIXELS:
         yield None, MOST_SETTINGS
     yield 92, MOST_SETTINGS
@@ -120,7 +120,7 @@ def _size(page: dict[str, Any]) -> int:
 
 
 def _url(row: Measurement, decoded: Decoded, part: tuple[slice, slice] | None, quality: int | None) -> str:
-    """The data URL of a decoded picture; of the file itself, if browsers show it and it is smaller."""
+    """The data URL of a decoded picture, or of the file itself if browsers show it and it is smaller."""
     pixels = decoded.pixels if part is None else decoded.pixels[:, part[0], part[1]]
     url = _pixels_url(pixels, quality)
     if part is None and row.codec in _SHOWN_BY_BROWSERS and row.estimated_bpp is None:
@@ -138,6 +138,6 @@ def _pixels_url(pixels: Pixels, quality: int | None) -> str:
     """The data URL of pixels, as WebP; quality: None for lossless."""
     buffer = io.BytesIO()
     picture: Image.Image = to_pillow(pixels).convert("RGB")
-    lossy = {"quality": quality, "method": 1}  # a third of the time of Pillow's default, for files hardly larger
+    lossy = {"quality": quality, "method": 1}  # a third of the default's time, for files hardly larger
     picture.save(buffer, "WEBP", **({"lossless": True, "method": 3} if quality is None else lossy))
     return _data_url("image/webp", buffer.getvalue())

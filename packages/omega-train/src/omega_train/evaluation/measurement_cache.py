@@ -1,7 +1,7 @@
-"""Measurements of codecs to compare with, kept in the cache for later evaluations of the same pictures.
+"""Measurements of baseline codecs, kept in the cache for later evaluations of the same pictures.
 
-Encoding with other codecs takes most of the time of an evaluation, and gives the same each time. In the folder
-`measurements` of the cache there is a CSV file for each picture and codec. Everything in it can be deleted at any time.
+Encoding with these codecs takes most of the time of an evaluation, and always gives the same result. The folder
+`measurements` of the cache has a CSV file for each picture and codec. It can be deleted at any time.
 """
 
 import csv
@@ -21,19 +21,19 @@ from omega_train.evaluation.measurements import Measurement, read_measurements, 
 from omega_train.evaluation.perceptual import PACKAGES
 
 LEAST_PIXELS = 1 << 16
-"""The least pixels of a picture that is worth a file: small ones come in thousands, and are encoded quickly."""
+"""The minimum number of pixels of a cached picture: smaller ones come in thousands and are encoded quickly."""
 _MEASURES = ("omega-core", "omega-train", "numpy", "pillow", "torch")
-_MEASURING = 1  # is raised when the code that measures changes what it finds
+_MEASURING = 1  # version of the measuring code; to be raised when its results change
 
 
 class CachedMeasurements:
-    """The measurements of a picture with a codec to compare with, in the cache.
+    """The measurements of a picture with a baseline codec, in the cache.
 
-    codec: the codec. pixels: of the picture, (colors, H, W), uint8. metrics: the metrics that are measured.
+    codec: the codec. pixels: the picture (colors, H, W), uint8. metrics: the metrics that are measured.
 
-    They are found by the content of the picture, what `Codec.describe` tells, the settings, the metrics, and the
-    versions of what measures: not by names. Those of codecs that are not `Codec.cacheable`, and of small pictures, are
-    not kept.
+    The key consists of the content of the picture, the class of the codec, `Codec.describe`, the settings, the metrics,
+    and the versions of the measuring packages, but not of names. Measurements of small pictures, and of codecs that are
+    not `Codec.cacheable`, are not kept.
     """
 
     def __init__(self, codec: Codec, pixels: Pixels, metrics: Collection[str]) -> None:
@@ -43,32 +43,32 @@ class CachedMeasurements:
     def find(self, codec: str, image: str) -> list[Measurement] | None:
         """Return the measurements; None if there are none.
 
-        codec, image: names, for the result.
+        codec, image: names for the result.
         """
         if self._path is None:
             return None
         try:
             found = read_measurements(self._path)
-        except (OSError, ValueError, KeyError, csv.Error):  # not there, or damaged
+        except (OSError, ValueError, KeyError, csv.Error):  # the file is missing or damaged
             return None
         if [each.setting for each in found] != self.settings:
             return None
         return [replace(each, codec=codec, image=image) for each in found]
 
     def keep(self, measurements: list[Measurement]) -> None:
-        """Keep measurements, without names, if the cache can be written."""
+        """Store measurements without names, if the cache can be written."""
         if self._path is not None:
             with suppress(OutputError):
                 write_table(self._path, [replace(each, codec="", image="") for each in measurements])
 
 
 def _path(codec: Codec, pixels: Pixels, metrics: Collection[str]) -> Path | None:
-    """Where the measurements of a picture are; None if there is no folder for a cache, or a version is not known."""
+    """The path of the measurements of a picture; None if there is no cache folder, or a version is unknown."""
     measures = [*_MEASURES, *(PACKAGES[metric] for metric in metrics if metric in PACKAGES)]
     try:
         versions = {name: version(name) for name in measures}
         folder = cache_folder() / "measurements"
-    except (PackageNotFoundError, RuntimeError):  # a checkout on the path; no home folder
+    except (PackageNotFoundError, RuntimeError):  # a package is not installed; there is no home folder
         return None
     about = {
         "measuring": _MEASURING,

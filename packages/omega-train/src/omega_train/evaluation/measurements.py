@@ -23,19 +23,19 @@ from omega_core.images.pictures import Picture, Pixels
 from omega_train.evaluation.quality import DEFAULT_METRICS, METRICS, qualities
 
 EXACT = 100.0
-"""What a picture that is decoded exactly counts in means of qualities in dB: more than any other has."""
+"""The value in dB of an exactly decoded picture in the mean of a metric; it exceeds the value of any other picture."""
 
 
 @dataclass(frozen=True)
 class Measurement:
     """The measurement of one picture in one file.
 
-    image: the name of the picture. codec: the name of a model or of a codec to compare with.
-    setting: the number of channels or, for a codec to compare with, one of its settings, such as a quality.
-    bytes: the size of the file. stream_bytes: of its entropy-coded stream; without a model the same as `bytes`.
+    image: the name of the picture. codec: the name of a model or of a baseline codec.
+    setting: the number of channels or, for a baseline codec, one of its settings, such as a quality.
+    bytes: the size of the file. stream_bytes: the size of its entropy-coded stream; `bytes` for a baseline codec.
     bpp, stream_bpp: the same in bits per pixel.
-    estimated_bpp: −Σ log2 p of the symbols, in bits per pixel; None without a model.
-    psnr: in dB, over all colors. ssim, ms_ssim, psnr_hvs_m, ssimulacra2: None if not asked for, or if the picture is
+    estimated_bpp: −Σ log2 p of the symbols, in bits per pixel; None for a baseline codec or an effort above 0.
+    psnr: in dB, over all colors. ssim, ms_ssim, psnr_hvs_m, ssimulacra2: None if not requested, or if the picture is
         too small.
     """
 
@@ -88,12 +88,12 @@ def through_model(
     """Encode a picture with a model, and decode its file truncated to each number of channels.
 
     model: the model. pixels: (colors, H, W), uint8.
-    channels: the numbers, rising; `Model.channel_counts` if empty. The picture is encoded once for all of them.
-    coder: the name of another coder than the model's.
-    effort: see `Model.encode_at_rate`. Above 0, the picture is encoded for each number, as a search is for one rate.
+    channels: the numbers of channels; `Model.channel_counts` if empty. The picture is encoded once for all of them.
+    coder: the name of a coder other than the model's.
+    effort: see `Model.encode_at_rate`. Above 0, the picture is encoded for each number: a search is for one rate.
 
-    Raises ImageError for the picture, RateError for a number or an effort that the model does not have, CoderError for
-    the coder.
+    Raises ImageError for an invalid picture, RateError for a number of channels or an effort that the model does not
+    have, CoderError for an invalid coder.
     """
     counts = sorted(channels) or model.channel_counts
     if effort:
@@ -112,9 +112,9 @@ def through_model(
 
 
 def through_codec(codec: Codec, pixels: Pixels) -> Iterator[Decoded]:
-    """Encode a picture with a codec to compare with at all its settings, and decode the files. Raises ImageError."""
+    """Encode a picture with a baseline codec at all its settings, and decode the files. Raises ImageError."""
     for setting in codec.settings:
-        data = codec.encode(pixels.copy(), setting)  # a codec may work in place, and the original is for others, too
+        data = codec.encode(pixels.copy(), setting)  # a codec may work in place, and other codecs need the original
         yield Decoded(setting, data, codec.decode(data, len(pixels)), len(data))
 
 
@@ -123,10 +123,10 @@ def measure(
 ) -> list[Measurement]:
     """Measure rate and quality of the decoded files of a picture.
 
-    codec, image: names, for the result. pixels: the original (colors, H, W), uint8. decoded: the files.
+    codec, image: names for the result. pixels: the original (colors, H, W), uint8. decoded: the files.
     metrics: see `omega_train.evaluation.quality.qualities`.
 
-    Raises ImageError if a decoded picture has another shape or type than the original.
+    Raises ImageError if the shape or dtype of a decoded picture differs from the original.
     """
     for each in decoded:
         if (each.pixels.shape, each.pixels.dtype) != (pixels.shape, pixels.dtype):
@@ -152,8 +152,8 @@ def measure(
 def summarize(measurements: Iterable[Measurement]) -> list[Point]:
     """The means over pictures for each codec and setting, in the order of their first measurements.
 
-    Qualities in dB are infinite for pictures that are decoded exactly, such as white ones. Among others, which are not,
-    they count as EXACT dB, so that the mean remains a number.
+    Metrics in dB are infinite for pictures that are decoded exactly, such as white ones. In a mean with finite values,
+    they count as EXACT dB, so that the mean is finite.
     """
     groups: dict[tuple[str, int], list[Measurement]] = {}
     for each in measurements:
@@ -168,7 +168,7 @@ def summarize(measurements: Iterable[Measurement]) -> list[Point]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """The mean of numbers, of which infinite ones count as EXACT unless all are."""
+    """The mean of numbers; infinite ones count as EXACT unless all are infinite."""
     if all(map(math.isinf, values)):
         return values[0]
     return fmean(EXACT if math.isinf(value) else value for value in values)
@@ -177,7 +177,7 @@ def _mean(values: Sequence[float]) -> float:
 def write_table(path: Path, rows: Sequence[Any]) -> None:
     """Write instances of one dataclass as CSV, with a column for each field. Raises OutputError.
 
-    None is empty. Surrogates, which stand for parts of names that are not UTF-8, are escaped.
+    None becomes an empty field. Surrogates, which stand for parts of names that are not UTF-8, are escaped.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -188,7 +188,7 @@ def write_table(path: Path, rows: Sequence[Any]) -> None:
 
 
 def read_measurements(path: Path) -> list[Measurement]:
-    """Read measurements written by `write_table`. Raises ValueError or KeyError for another file."""
+    """Read measurements written by `write_table`. Raises ValueError or KeyError for other files."""
     with path.open(newline="", encoding="utf-8") as file:
         return [
             Measurement(**{entry.name: _value(entry, row[entry.name]) for entry in fields(Measurement)})
@@ -207,7 +207,7 @@ def _value(entry: Any, text: str | None) -> Any:
 
 
 def too_small(points: Iterable[Point], metrics: Collection[str]) -> list[str]:
-    """Return those of `metrics` that some point lacks, as pictures are too small for them."""
+    """Return the metrics that some point lacks because pictures are too small for them."""
     missing = {metric for point in points for metric in metrics if getattr(point, metric) is None}
     return [metric for metric in METRICS if metric in missing]
 

@@ -1,9 +1,9 @@
-"""Published points of other codecs, from files as their authors publish them.
+"""Published points of other codecs, read from the files that their authors publish.
 
 *.csv    a header and a row for each point
-*.csv    rows of rate and metric below comments (#), as the results of TensorFlow Compression
-*.json   {"name": …, "results": {"bpp": […], "psnr-rgb": […], …}}, as the results of CompressAI; without the outer
-         object, too, or a list of objects with a point each
+*.csv    rows of rate and metric below comments (#), the format of TensorFlow Compression
+*.json   {"name": …, "results": {"bpp": […], "psnr-rgb": […], …}}, the format of CompressAI; also without the outer
+         object, or as a list of objects with one point each
 """
 
 import csv
@@ -32,7 +32,7 @@ _ALIASES = {
 _NUMBERS = {*RATES.values(), *METRICS, "setting", "channels", "quality", "images"}
 
 _MOST = 1000.0
-"""The largest rate, or size of a metric, of a point that is one."""
+"""The maximum rate, and the maximum magnitude of a metric, of a valid point."""
 
 Row = Mapping[str, Any]
 
@@ -42,10 +42,10 @@ def read_overlay(path: Path) -> list[Point]:
 
     path: a CSV or JSON file. Its columns: `bpp`, `stream_bpp` (or `bpp_real`) or `estimated_bpp` (or `bpp_estimated`),
         at least one; `psnr` (or `psnr_db`, `psnr-rgb`; in dB), `ssim` or `ms_ssim` (or `ms-ssim-rgb`), at least one;
-        `codec`, or any others, whose values tell curves apart and name them. A similarity s above 1 is in dB:
+        `codec` or any other columns, whose values distinguish and name the curves. A similarity s above 1 is in dB:
         s = −10·log₁₀(1 − SSIM).
 
-    Raises OmegaError for another file.
+    Raises OmegaError if the file has another format.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -53,7 +53,7 @@ def read_overlay(path: Path) -> list[Point]:
         rows = [{_column(key): value for key, value in row.items()} for row in rows]
         columns = set(rows[0]) if rows else set()
         if not columns & set(RATES.values()) or not columns & set(METRICS):
-            raise OmegaError(f"{path} needs a column bpp or stream_bpp, and one of {', '.join(METRICS)}.")
+            raise OmegaError(f"{path} needs a column of {', '.join(RATES.values())}, and one of {', '.join(METRICS)}.")
         telling = [key for key in rows[0] if key not in _NUMBERS and len({str(row.get(key)) for row in rows}) > 1]
         return [_point(name, row, telling) for row in rows]
     except (OSError, ValueError, OverflowError, TypeError, AttributeError, RecursionError, csv.Error) as problem:
@@ -94,7 +94,8 @@ def _of_json(path: Path, text: str) -> tuple[str, Sequence[Row]]:
     lengths = {len(values) for values in columns.values()}
     if len(lengths) != 1:
         raise ValueError("its results are not lists of the same length")
-    known = {name: values for name, values in columns.items() if _column(name) in _NUMBERS}  # not the times it took
+    # other columns, such as times, are dropped
+    known = {name: values for name, values in columns.items() if _column(name) in _NUMBERS}
     rows = [{name: values[i] for name, values in known.items()} for i in range(lengths.pop())]
     return str(content.get("name") or path.stem), rows
 
@@ -117,7 +118,7 @@ def _point(name: str, row: Row, telling: Sequence[str]) -> Point:
         if found is not None and math.isfinite(found) and not least <= found <= _MOST:
             raise ValueError(f"the {column} of a point is {found:g}")
     if missing := [column for column in telling if column not in row]:
-        raise ValueError(f"a point has no {missing[0]}, which tells others apart")
+        raise ValueError(f"a point has no {missing[0]}, which distinguishes the others")
     decibels = number("psnr")
     text = ", ".join(str(row[column]) if column == "codec" else f"{column} {row[column]}" for column in telling)
     return Point(

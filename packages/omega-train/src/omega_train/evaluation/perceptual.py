@@ -1,8 +1,8 @@
 """PSNR-HVS-M and SSIMULACRA 2 of 8-bit pictures, by optional packages.
 
-PSNR-HVS-M: Ponomarenko et al. 2007, "On between-coefficient contrast masking of DCT basis functions" (VPQM), of the
-luma of BT.601, in dB; psnr-hvsm is licensed under the GPL, version 3. SSIMULACRA 2, a metric of JPEG XL: up to 100,
-where 90 is visually lossless and 30 is low quality; ssimulacra2 is licensed under BSD.
+PSNR-HVS-M: Ponomarenko et al. 2007, "On between-coefficient contrast masking of DCT basis functions" (VPQM), measured
+in dB on the luma of BT.601; psnr-hvsm is licensed under the GPL, version 3. SSIMULACRA 2: a metric of JPEG XL, up to
+100, where 90 is visually lossless and 30 is low quality; ssimulacra2 is licensed under BSD.
 """
 
 import io
@@ -15,16 +15,16 @@ from omega_core.images.pictures import Pixels
 from omega_train.evaluation.codecs.options import library
 
 BLOCK = 8
-"""The side of the blocks of PSNR-HVS-M, in pixels; what is left of a picture beside whole blocks is not measured."""
+"""The side of the blocks of PSNR-HVS-M in pixels; rows and columns beyond the last whole block are not measured."""
 PACKAGES = {"psnr_hvs_m": "psnr_hvsm", "ssimulacra2": "ssimulacra2"}
 """The package of each metric."""
 
 
 def check_metric(metric: str) -> None:
-    """Raise ComponentError if the package of a metric is not installed; metrics of our own need none."""
+    """Raise ComponentError if the package of a metric is not installed; the metrics of this package need none."""
     if metric not in PACKAGES:
         return
-    with redirect_stdout(io.StringIO()):  # one prints that it found no torch_dct
+    with redirect_stdout(io.StringIO()):  # psnr_hvsm prints messages about optional backends
         library(PACKAGES[metric], f"metric {metric}", "omega-train[metrics]")
 
 
@@ -35,7 +35,7 @@ def psnr_hvs_m(original: Pixels, decoded: Pixels) -> float:
 
     height, width = (side // BLOCK * BLOCK for side in original.shape[1:])
     lumas = [bt601ycbcr(_rgb(pixels)[:height, :width])[0] for pixels in (original, decoded)]
-    with np.errstate(all="ignore"):  # it divides by the variance of even blocks before it leaves them out
+    with np.errstate(all="ignore"):  # psnr_hvsm divides by the variance of flat blocks before it excludes them
         return float(psnr_hvs_hvsm(*lumas)[1])
 
 

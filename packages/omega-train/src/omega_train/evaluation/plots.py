@@ -1,4 +1,4 @@
-"""Plots of curves as SVG and PNG; dashes and markers tell curves apart in gray, and labels name them at their ends.
+"""Plots of curves as SVG and PNG; dashes and markers distinguish curves without color, labels at their ends name them.
 
 Only this module imports matplotlib, an optional dependency.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-mpl.use("Agg")  # before pyplot; needs no screen
+mpl.use("Agg")  # a backend without a screen, which has to be set before pyplot is imported
 
 from matplotlib import pyplot
 
@@ -18,7 +18,7 @@ from omega_core.file_io import replacing
 from omega_train.evaluation.curves import Curve
 from omega_train.evaluation.measurements import Point
 
-mpl.rcParams["text.parse_math"] = False  # names of models may have dollar signs
+mpl.rcParams["text.parse_math"] = False  # names of models may contain dollar signs
 
 LABELS = {
     "psnr": "PSNR in dB",
@@ -27,7 +27,7 @@ LABELS = {
     "psnr_hvs_m": "PSNR-HVS-M in dB",
     "ssimulacra2": "SSIMULACRA 2",
 }
-_LONGEST = 48  # the most characters of a name
+_LONGEST = 48  # maximum number of characters of a name
 _STYLES = [
     {"color": color, "linestyle": dashes, "marker": mark}
     for color, dashes, mark in zip(
@@ -42,7 +42,7 @@ _STYLES = [
 def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str) -> None:
     """Plot one metric of several codecs over the rate.
 
-    curves: the curves, of one metric, at least one. path: of the files, without the suffixes .svg and .png.
+    curves: at least one curve, all of one metric. path: the path of the files without the suffixes .svg and .png.
     rate: the kind of rate.
 
     Raises OutputError.
@@ -65,7 +65,7 @@ def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str) -> None:
 
 
 def _name(axes: Any, ends: Sequence[tuple[float, float, str]]) -> None:
-    """Write names to the right of the axes, level with the last points of curves, apart where they would overlap."""
+    """Write names to the right of the axes, level with the last points of curves but without overlap."""
     low, high = axes.get_ylim()
     step, last = (high - low) / 22, float("inf")
     for x, y, name in sorted(ends, key=lambda end: -end[1]):
@@ -83,7 +83,7 @@ def _name(axes: Any, ends: Sequence[tuple[float, float, str]]) -> None:
 
 
 def channels(points: Sequence[Point], path: Path, *, title: str) -> None:
-    """Plot the rate that each group of channels of a model adds, and the gain of PSNR per bit. Raises OutputError."""
+    """Plot the rate that each group of channels of a model adds, and the PSNR gain per bit. Raises OutputError."""
     ordered = sorted(points, key=lambda point: point.setting)
     counts = [point.setting for point in ordered]
     rates = [point.stream_bpp for point in ordered]
@@ -98,7 +98,7 @@ def channels(points: Sequence[Point], path: Path, *, title: str) -> None:
     above.set_ylabel("added bpp")
     below.bar(counts[1:], gained, width, color="#0b62a4")
     below.axhline(0, color="black", linewidth=0.6)
-    below.set_ylabel("gain of PSNR\nin dB per bpp")
+    below.set_ylabel("PSNR gain\nin dB per bpp")
     below.set_xlabel("channels")
     above.set_title(title)
     _save(figure, path)
@@ -111,7 +111,7 @@ def _short(name: str) -> str:
 
 
 def _save(figure: Any, path: Path) -> None:
-    mpl.rcParams["svg.hashsalt"] = "omega"  # the same file for the same numbers
+    mpl.rcParams["svg.hashsalt"] = "omega"  # the same numbers give the same file
     for ending, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 150})):
         with replacing(path.with_name(path.name + ending)) as temporary:
             figure.savefig(temporary, format=ending[1:], **options)

@@ -19,7 +19,7 @@ from omega_train.evaluation.perceptual import BLOCK, psnr_hvs_m, ssimulacra2
 
 METRICS = ("psnr", "ssim", "ms_ssim", "psnr_hvs_m", "ssimulacra2")
 DEFAULT_METRICS = METRICS[:3]
-"""Those that are measured unless others are asked for: the rest need packages, and ten times as long."""
+"""The metrics that are measured by default; the others need optional packages and take ten times as long."""
 WINDOW = 11
 """The side of SSIM's Gaussian window (σ 1.5), in pixels."""
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -30,8 +30,8 @@ LEAST_SIDE = {
     "psnr_hvs_m": BLOCK,
     "ssimulacra2": BLOCK,
 }
-"""The shortest side of a picture for each metric: a block has to fit, or the window at the coarsest scale."""
-_AT_ONCE = 1 << 21  # the most pixels that are compared at once
+"""The minimum side of a picture for each metric: a block, or the window at the coarsest scale, has to fit."""
+_AT_ONCE = 1 << 21  # maximum number of pixels that are compared at once
 _K1, _K2, _SIGMA = 0.01, 0.03, 1.5
 
 
@@ -40,7 +40,7 @@ class Quality:
     """The quality of a decoded picture.
 
     psnr: in dB, over all colors. ssim, ms_ssim: the mean over colors. psnr_hvs_m, ssimulacra2: see
-        `omega_train.evaluation.perceptual`. All but PSNR are None if not asked for, or if the picture is too small.
+        `omega_train.evaluation.perceptual`. All but PSNR are None if not requested, or if the picture is too small.
     """
 
     psnr: float
@@ -54,7 +54,7 @@ def qualities(original: Pixels, decoded: Sequence[Pixels], metrics: Collection[s
     """Return the quality of each decoded picture, compared with the original.
 
     original, decoded: (colors, H, W), uint8.
-    metrics: those to compute, of METRICS; those that are not asked for are None. PSNR is always computed.
+    metrics: the metrics to compute, from METRICS; the others are None. PSNR is always computed.
 
     Raises ComponentError if the package of a metric is not installed.
     """
@@ -114,7 +114,7 @@ def _similarities(
 
 
 def _similarity(x_NCHW: Tensor, scale: _Scale) -> tuple[Tensor, Tensor]:
-    """The mean over windows, (N, C), of contrast and structure alone, and times luminance, which is SSIM."""
+    """The means over windows (N, C): of contrast and structure, and of their product with luminance, which is SSIM."""
     mean = _windows(x_NCHW)
     variance = (_windows(x_NCHW * x_NCHW) - mean * mean).clamp_min_(0)
     covariance = _windows(x_NCHW * scale.image) - mean * scale.mean

@@ -1,1 +1,1 @@
-"""Codecs to compare with (`omega_core.contracts.Codec`): those of Pillow, and of libraries that are optional."""
+"""Baseline codecs (`omega_core.contracts.Codec`) of Pillow and of optional libraries."""

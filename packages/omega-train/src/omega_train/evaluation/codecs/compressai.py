@@ -1,4 +1,4 @@
-"""Learned codecs of the zoo of CompressAI (Bégaint et al. 2020, arXiv 2011.03029), for those who have it installed."""
+"""Learned codecs from the model zoo of CompressAI (Bégaint et al. 2020, arXiv 2011.03029), an optional package."""
 
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -17,18 +17,18 @@ Name = Literal[
     "bmshj2018-factorized", "bmshj2018-hyperprior", "mbt2018-mean", "mbt2018", "cheng2020-anchor", "cheng2020-attn"
 ]
 _SIDE = 64
-"""Sides are padded to multiples of it: the strides of all these models divide it."""
+"""Sides are padded to multiples of this number, which the strides of all these models divide."""
 
 
 class CompressaiCodec(Codec):
-    """A model of CompressAI's zoo on the CPU, at its qualities 1…8 (1…6 of cheng2020). All are loaded when it is made.
+    """A model of CompressAI's zoo on the CPU, with its qualities 1 to 8 (cheng2020: 1 to 6), all loaded at once.
 
     Weights are downloaded once, by torch.hub. A file has these varints: setting, height and width, height and width of
-    the last latent, number of strings, the length of each; then the strings. Gray pictures are encoded as RGB, of
-    which the mean is decoded.
+    the last latent, number of strings, the length of each; then the strings. Gray pictures are encoded as RGB, and the
+    mean of the decoded colors is returned.
 
-    model: its name in the zoo.
-    metric: the metric that it was trained for.
+    model: the name of the model in the zoo.
+    metric: the metric that the model was trained for.
     """
 
     def __init__(self, *, model: Name = "bmshj2018-factorized", metric: Literal["mse", "ms-ssim"] = "mse") -> None:
@@ -48,7 +48,6 @@ class CompressaiCodec(Codec):
         return net
 
     def encode(self, pixels: Pixels, setting: int) -> bytes:
-        """See `Codec.encode`."""
         height, width = pixels.shape[1:]
         image = torch.from_numpy(np.ascontiguousarray(pixels)).float()[None].expand(-1, 3, -1, -1) / 255
         image = nn.functional.pad(image, (0, -width % _SIDE, 0, -height % _SIDE), mode="replicate")
@@ -59,10 +58,9 @@ class CompressaiCodec(Codec):
         try:
             return b"".join([*map(varint, numbers), *strings])
         except ValueError as problem:
-            raise ImageError(f"compressai cannot hold it: {problem}.") from problem
+            raise ImageError(f"compressai cannot encode this picture: {problem}.") from problem
 
     def decode(self, data: bytes, colors: int) -> Pixels:
-        """See `Codec.decode`."""
         reader = Reader(data)
         setting, height, width, *shape = (reader.varint() for _ in range(5))
         lengths = [reader.varint() for _ in range(reader.varint())]
@@ -77,13 +75,12 @@ class CompressaiCodec(Codec):
         return decoded
 
     def describe(self) -> str:
-        """See `Codec.describe`."""
         made_by = f"CompressAI {_release() or 'of unknown version'} with torch {torch.__version__}"
         return f"{made_by}, model={self.model}, metric={self.metric}"
 
 
 def _release() -> str | None:
-    """The version of CompressAI; None for a checkout on the path."""
+    """The version of CompressAI, or None if it is not installed as a package."""
     try:
         return version("compressai")
     except PackageNotFoundError:

@@ -17,34 +17,31 @@ _PARAMETERS = {"preset": "slow", "tune": "psnr"}
 
 
 class HeicCodec(Codec):
-    """HEVC still pictures: x265 with 4:4:4, the preset slow, tuned for PSNR; gray without colors."""
+    """HEVC still pictures by x265 with the preset slow, tuned for PSNR; 4:4:4, or gray without chroma."""
 
     cacheable = True
     settings = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
 
     def __init__(self) -> None:
-        self.heif = library("pillow_heif", "codec heic", "omega-train[heic]")  # nothing is added to Pillow
+        self.heif = library("pillow_heif", "codec heic", "omega-train[heic]")  # this adds nothing to Pillow
         if "x265" not in self.heif.libheif_info()["encoders"]:
-            raise ComponentError("the pillow-heif installed here has no x265 and cannot encode: install its wheel.")
+            raise ComponentError("the installed pillow-heif has no x265 and cannot encode: install its wheel.")
 
     def encode(self, pixels: Pixels, setting: int) -> bytes:
-        """See `Codec.encode`."""
         image, buffer = to_pillow(pixels), io.BytesIO()
         parameters = {"chroma": "444", "enc_params": dict(_PARAMETERS)}
         try:
             self.heif.encode(image.mode, image.size, image.tobytes(), buffer, quality=setting, **parameters)
-        except (OSError, ValueError, RuntimeError) as problem:  # such as sides that are too long for the format
-            raise ImageError(f"heic cannot hold it: {problem}.") from problem
+        except (OSError, ValueError, RuntimeError) as problem:  # for example, if a side is too long for the format
+            raise ImageError(f"heic cannot encode this picture: {problem}.") from problem
         return buffer.getvalue()
 
     def decode(self, data: bytes, colors: int) -> Pixels:
-        """See `Codec.decode`."""
         image = self.heif.open_heif(io.BytesIO(data)).to_pillow()
         decoded = np.asarray(image.convert("L" if colors == 1 else "RGB"))
         return decoded.reshape(*decoded.shape[:2], colors).transpose(2, 0, 1)
 
     def describe(self) -> str:
-        """See `Codec.describe`."""
         found = self.heif.libheif_info()
         options = "".join(f", {name}={value}" for name, value in {"chroma": "4:4:4", **_PARAMETERS}.items())
         encoder = found["encoders"]["x265"]

@@ -12,7 +12,7 @@ from omega_train.evaluation.codecs.pillow import PillowCodec
 class JxlCodec(PillowCodec):
     """JPEG XL, lossy, without the container.
 
-    effort: from 1, fast, to 9, small.
+    effort: from 1 (fast) to 9 (small files).
     """
 
     name, format = "jxl", "JXL"
@@ -20,9 +20,8 @@ class JxlCodec(PillowCodec):
 
     def __init__(self, *, effort: int = 7) -> None:
         check_range(self.name, "effort", effort, 1, 9)
-        library("pillow_jxl", f"codec {self.name}", "omega-train[jxl]")  # adds the format to Pillow
+        library("pillow_jxl", f"codec {self.name}", "omega-train[jxl]")  # this adds the format to Pillow
         super().__init__(effort=effort)
 
     def library(self) -> str:
-        """See `PillowCodec.library`."""
         return f"libjxl of pillow-jxl-plugin {version('pillow-jxl-plugin')}"

@@ -17,41 +17,39 @@ from omega_train.evaluation.codecs.options import check_range
 class PillowCodec(Codec):
     """A format that Pillow writes and reads.
 
-    options: arguments of `Image.save`, beside those for the setting.
+    options: arguments of `Image.save`, except those for the setting.
 
-    Raises ComponentError if Pillow was built without it.
+    Raises ComponentError if Pillow was built without the format.
     """
 
     cacheable = True
     name: ClassVar[str]
-    """The codec, for messages."""
+    """The name of the codec, for messages."""
     format: ClassVar[str]
-    """The format, as Pillow calls it."""
+    """The name of the format in Pillow."""
     feature: ClassVar[str] = ""
     """The name in `PIL.features`; "" for a format that another package adds to Pillow."""
     library_name: ClassVar[str]
-    """The library behind Pillow, unless `library` says more."""
+    """The library behind Pillow; `library` adds its version."""
 
     def __init__(self, **options: Any) -> None:
         if self.feature and self.feature not in features.get_supported():
-            raise ComponentError(f"the Pillow installed here has no {self.name}: compare with other codecs.")
+            raise ComponentError(f"the installed Pillow does not support {self.name}: compare with other codecs.")
         self.options = options
 
     def for_setting(self, setting: int) -> dict[str, Any]:
-        """The arguments of `Image.save` that a setting stands for: the quality, unless a codec has others."""
+        """The arguments of `Image.save` for a setting, which is the quality unless a codec overrides this method."""
         return {"quality": setting}
 
     def encode(self, pixels: Pixels, setting: int) -> bytes:
-        """See `Codec.encode`."""
         buffer = io.BytesIO()
         try:
             to_pillow(pixels).save(buffer, self.format, **self.options, **self.for_setting(setting))
-        except (OSError, ValueError, RuntimeError) as problem:  # such as sides that are too long for the format
-            raise ImageError(f"{self.name} cannot hold it: {problem}.") from problem
+        except (OSError, ValueError, RuntimeError) as problem:  # for example, if a side is too long for the format
+            raise ImageError(f"{self.name} cannot encode this picture: {problem}.") from problem
         return buffer.getvalue()
 
     def decode(self, data: bytes, colors: int) -> Pixels:
-        """See `Codec.decode`."""
         with Image.open(io.BytesIO(data), formats=[self.format]) as image:
             decoded = np.asarray(image.convert("L" if colors == 1 else "RGB"))
         return decoded.reshape(*decoded.shape[:2], colors).transpose(2, 0, 1)
@@ -61,13 +59,12 @@ class PillowCodec(Codec):
         return f"{self.library_name} {features.version(self.feature) or 'of unknown version'}"
 
     def describe(self) -> str:
-        """See `Codec.describe`."""
         options = "".join(f", {name}={value}" for name, value in self.options.items())
         return f"{self.library()} with Pillow {PIL.__version__}{options}"
 
 
 class JpegCodec(PillowCodec):
-    """JPEG, progressive with optimized Huffman tables: the smallest that Pillow makes at a quality, with 4:2:0."""
+    """JPEG with 4:2:0, progressive with optimized Huffman tables: the smallest files of Pillow at a quality."""
 
     name, format, feature = "jpeg", "JPEG", "jpg"
     settings = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95)
@@ -76,7 +73,6 @@ class JpegCodec(PillowCodec):
         super().__init__(optimize=True, progressive=True)
 
     def library(self) -> str:
-        """See `PillowCodec.library`."""
         turbo = features.version("libjpeg_turbo")
         return f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
 
@@ -84,7 +80,7 @@ class JpegCodec(PillowCodec):
 class WebpCodec(PillowCodec):
     """WebP, lossy.
 
-    method: from 0, fast, to 6, small.
+    method: from 0 (fast) to 6 (small files).
     """
 
     name, format, feature, library_name = "webp", "WEBP", "webp", "libwebp"
@@ -98,8 +94,8 @@ class WebpCodec(PillowCodec):
 class AvifCodec(PillowCodec):
     """AVIF with libavif, lossy.
 
-    subsampling: the resolution of colors.
-    speed: from 0, small, to 10, fast.
+    subsampling: the chroma subsampling.
+    speed: from 0 (small files) to 10 (fast).
     """
 
     name, format, feature, library_name = "avif", "AVIF", "avif", "libavif"
@@ -120,5 +116,4 @@ class Jpeg2000Codec(PillowCodec):
         super().__init__(no_jp2=True, irreversible=True, quality_mode="rates")
 
     def for_setting(self, setting: int) -> dict[str, Any]:
-        """See `PillowCodec.for_setting`."""
         return {"quality_layers": [setting]}
