@@ -1,4 +1,4 @@
-"""The pins of this package to the others of the project, which have the same version: those in VERSION."""
+"""Pins the other packages of the project to the version of this package, which is in VERSION."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 
 class Pins(MetadataHookInterface):
-    """Fills in dependencies, with the version of this package where they say `{version}`."""
+    """Sets the dependencies, with `{version}` replaced by the version of this package."""
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Set the fields that the table of the hook in pyproject.toml has."""
+        """Set the fields in the table of the hook in pyproject.toml."""
 
         def pinned(texts: list[str]) -> list[str]:
             return [text.format(version=metadata["version"]) for text in texts]

@@ -301,3 +301,10 @@ def test_channels_along_latents_take_no_products_and_give_the_same(normal, optio
 def test_a_rank_that_cannot_be_is_refused(rank, most, sizes):
     with pytest.raises(ComponentError, match=rf"from 1 to {most}, .* not {rank}\."):
         OmegaQuantizer(latent_channels=sizes[0], channels=C, alphabet=sizes[1], rank=rank)
+
+
+def test_what_decodes_has_gradients_where_directions_are_along_latents():
+    omega = scalar(rank=1)
+    omega.latent(torch.randint(0, S, (B, D, H, W))).square().sum().backward()
+    assert omega.table_direction.grad.any()
+    assert omega.table_point.grad.any()

@@ -134,3 +134,17 @@ def test_what_is_compiled_computes_the_same(arguments, monkeypatch):
         results.append([latent, bits, symbols, *torch.autograd.grad(loss, inputs)])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+def test_what_is_no_number_has_a_symbol_too():
+    z, slope, bias = torch.full((2, 1), torch.nan), torch.ones(1, 3, 1), torch.zeros(1, 3)
+    assert factored_nearest(z, torch.ones(1, 1, 1), slope, bias).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_short_numbers_have_symbols_beyond_those_that_they_hold(dtype):
+    z, direction, slope = torch.zeros(2, 1), torch.ones(1, 1, 1), torch.zeros(1, 3000, 1)
+    bias = torch.ones(1, 3000)
+    bias[0, 2999] = 0
+    found = factored_nearest(*(each.to(dtype) for each in (z, direction, slope, bias)))
+    assert found.tolist() == [[2999, 2999]]

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from omega_core.codec.image_codec import ImageCodec
 from omega_core.errors import ComponentError
 from omega_quant import IdentityQuantizer
 
@@ -104,3 +105,9 @@ def test_channels_that_are_not_kept_are_zero_whatever_they_were() -> None:
     quantizer = IdentityQuantizer(latent_channels=3, channels=3)
     latent = torch.tensor([1.0, float("inf"), float("nan")]).reshape(1, 3, 1, 1)
     assert quantizer(latent, kept=torch.tensor([1])).latent.flatten().tolist() == [1.0, 0.0, 0.0]
+
+
+def test_a_prior_that_there_is_not_is_refused_though_none_is_made() -> None:
+    sizes = {"latent_channels": 16, "channels": 16, "alphabet": 8}
+    with pytest.raises(ComponentError, match="nosuch"):
+        ImageCodec.from_names("mnist", "identity", "nosuch", **sizes)

@@ -143,13 +143,14 @@ def test_a_forward_pass_has_the_same_symbols_and_latent() -> None:
     ids=["full", "one stage", "other steps", "few symbols", "shrinking"],
 )
 def test_dead_zones_that_cannot_be_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ComponentError, match="dead zones are for a rank, two or more stages"):
+    with pytest.raises(ComponentError, match="dead zones need a rank, two or more stages"):
         quantizer(**options)
 
 
-def test_relaxed_steps_have_the_coarser_first() -> None:
+@pytest.mark.parametrize("steps", [[0.1, 1.0], [1.0, 1.0], [1.0, 0.0], [1.0], [4.0, 2.0, 1.0]])
+def test_relaxed_steps_have_the_coarser_first(steps: list[float]) -> None:
     with pytest.raises(ComponentError, match="two steps above 0, the coarser first"):
-        quantizer(relaxed_steps=[0.1, 1.0])
+        quantizer(relaxed_steps=steps)
 
 
 @pytest.mark.parametrize(("stages", "channels"), [([1, 1, 1], 11), ([1, 1, 1, 1, 1], 22)])

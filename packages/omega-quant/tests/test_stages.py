@@ -123,7 +123,7 @@ def test_one_stage_has_nothing_to_keep_about_stages():
     [
         ({"stages": []}, "numbers above 0"),
         ({"stages": [1, 0]}, "numbers above 0"),
-        ({"stages": [1, 1], "start": "random"}, "several if it starts 'scalar'"),
+        ({"stages": [1, 1], "start": "random"}, "several stages need the start 'scalar'"),
         ({"stages": [1, 1], "finer": 0.0}, "finer has to be above 0"),
     ],
 )

@@ -14,12 +14,12 @@ def omega_register_priors() -> list[Component]:
         Component(
             name="context",
             target="omega_entropy.priors.context:ContextPrior",
-            summary="tables that a small net of integers chooses, from earlier symbols: the best for photographs",
+            summary="tables that a small integer network selects from earlier symbols: best for photographs",
         ),
         Component(
             name="regression",
             target="omega_entropy.priors.regression:RegressionPrior",
-            summary="tables that regressions choose, from earlier symbols, counted after training",
+            summary="tables that regressions on earlier symbols select, counted after training",
         ),
         Component(
             name="factorized",

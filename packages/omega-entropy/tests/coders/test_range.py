@@ -120,10 +120,11 @@ def test_an_independent_range_coder_reads_the_stream_and_would_have_written_it(c
 @given(options=streams)
 def test_the_stream_does_not_depend_on_how_many_probabilities_are_looked_up_at_once(coder, make_stream, options):
     symbols, tables = make_stream(**options)
-    data, lengths = coder.encode(symbols, tables, [tables.size])
+    ends = list(range(tables.size + 1))
+    data, lengths = coder.encode(symbols, tables, ends)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(range_coder, "_MOST_NUMBERS", 2 * options["alphabet"])
-        assert coder.encode(symbols, tables, [tables.size]) == (data, lengths)
+        assert coder.encode(symbols, tables, ends) == (data, lengths)
         assert np.array_equal(coder.decoder(data, complete=True).decode(tables), symbols)
 
 
@@ -272,3 +273,10 @@ def test_the_shortest_stream_is_found_whatever_is_carried(before: int) -> None:
     words = np.array([0x01FFFFFF, 0xFFFFFFFF, before & 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFF00], np.uint32)
     found = _shortest(words, (3, (2**64 - 256, 2**40)))
     assert found == (before + 1).to_bytes(12, "big") + bytes(4)
+
+
+def test_no_bytes_follow_a_whole_stream(coder):
+    decoder = coder.decoder(b"\x80", complete=True)
+    decoder.extend(b"")
+    with pytest.raises(ValueError, match="no further bytes"):
+        decoder.extend(b"\x80")

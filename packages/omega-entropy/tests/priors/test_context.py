@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omega_core.coding import exact_products, net_arithmetic
+from omega_core.coding import exact_products, net_arithmetic, symbol_order
 from omega_core.coding.context_tables import ContextTables
 from omega_core.coding.net_arithmetic import TABLES, NetArithmetic, parts_of_tables
 from omega_core.coding.order import SymbolArrays, coding_steps, in_order
@@ -19,6 +19,7 @@ from omega_core.coding.tables import TOTAL, FrozenTables
 from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import ComponentError
 from omega_entropy import ContextPrior, RangeCoder, StaticPrior
+from omega_entropy.priors import context_order
 from omega_entropy.priors.context_net import RANGES, ContextNet, divide_channels
 from omega_entropy.priors.context_rounding import rounded
 
@@ -164,7 +165,7 @@ def test_the_steps_do_not_depend_on_how_many_channels_are_computed_at_once(froze
     wanted = list(frozen.steps(symbols))
     monkeypatch.setattr(net_arithmetic, "_BLOCK", 1)
     for one, other in zip(frozen.steps(symbols), wanted, strict=True):
-        np.testing.assert_array_equal(one.places, other.places)
+        np.testing.assert_array_equal(one.indices, other.indices)
         np.testing.assert_array_equal(one.rows, other.rows)
 
 
@@ -186,7 +187,7 @@ def test_each_group_is_two_steps_one_for_each_half_of_a_checkerboard_and_symbols
     assert len(steps) == len(halves) == 6
     for number, (step, places) in enumerate(zip(steps, halves, strict=True)):
         waited = late[groups == number // 2] if number % 2 else late[:0]
-        assert np.array_equal(step.places, [*waited, *np.setdiff1d(places, refining)])
+        assert np.array_equal(step.indices, [*waited, *np.setdiff1d(places, refining)])
 
 
 def test_symbols_that_refine_come_before_those_of_their_child_or_last(frozen):
@@ -199,7 +200,7 @@ def test_steps_do_not_depend_on_symbols_that_are_not_known_yet(frozen):
     decoded = np.full_like(symbols, -1)
     for step, known in zip(frozen.steps(decoded), frozen.steps(symbols), strict=True):
         assert np.array_equal(step.rows, known.rows)
-        decoded.reshape(-1)[step.places] = symbols.reshape(-1)[step.places]
+        decoded.reshape(-1)[step.indices] = symbols.reshape(-1)[step.indices]
 
 
 def test_what_is_worth_most_is_coded_first_in_a_step(frozen):
@@ -217,9 +218,9 @@ def test_rows_are_those_of_the_tables_in_their_order(frozen):
     for step, (places, ranks) in zip(
         frozen.steps(symbols), NetArithmetic(frozen.net, frozen.order).steps(symbols), strict=True
     ):
-        assert np.array_equal(step.places, places)
+        assert np.array_equal(step.indices, places)
         assert np.array_equal(step.rows, ranks)
-        channels = step.places // symbols[0].size
+        channels = step.indices // symbols[0].size
         assert np.array_equal(frozen.order.ranks[frozen.order.classes[channels], frozen.order.tables[ranks]], ranks)
 
 
@@ -230,8 +231,8 @@ def test_rows_of_many_classes_of_channels_are_told_apart(frozen):
     many = ContextTables(frozen.net, frozen.tables, order)
     symbols = pictures(6, batch=1)[0].numpy()
     for step, few in zip(many.steps(symbols), frozen.steps(symbols), strict=True):
-        assert np.array_equal(step.places, few.places)
-        channels = step.places // symbols[0].size
+        assert np.array_equal(step.indices, few.indices)
+        channels = step.indices // symbols[0].size
         assert np.array_equal(step.rows, ranks[order.classes[channels], frozen.order.tables[few.rows]])
 
 
@@ -245,7 +246,7 @@ def test_pictures_of_any_sizes_come_back(frozen, sizes):
     data, _ = RangeCoder().encode(arrays.flat[places], tables, [tables.size])
     decoder, decoded = RangeCoder().decoder(data, complete=True), SymbolArrays(C, sizes)
     for step in coding_steps(frozen, decoded):
-        decoded.flat[step.places] = decoder.decode(step.tables)
+        decoded.flat[step.indices] = decoder.decode(step.tables)
     assert np.array_equal(decoded.flat, arrays.flat)
 
 
@@ -257,8 +258,8 @@ def test_of_the_first_bytes_come_the_first_symbols(frozen):
         decoder, decoded = RangeCoder().decoder(data[:length]), SymbolArrays(C, SIZES)
         for step in coding_steps(frozen, decoded):
             found = decoder.decode(step.tables)
-            decoded.flat[step.places[: len(found)]] = found
-            if len(found) < len(step.places):
+            decoded.flat[step.indices[: len(found)]] = found
+            if len(found) < len(step.indices):
                 break
         known = sum(each <= length for each in lengths) - 1
         assert np.array_equal(decoded.flat[places[:known]], arrays.flat[places[:known]])
@@ -545,7 +546,7 @@ def test_arrays_are_thawed_to_the_same_tables(frozen, thaw):
     assert same(thawed.arrays(), arrays)
     symbols = pictures(5, batch=1)[0].numpy()
     for one, other in zip(frozen.steps(symbols), thawed.steps(symbols), strict=True):
-        assert np.array_equal(one.places, other.places)
+        assert np.array_equal(one.indices, other.indices)
         assert np.array_equal(one.rows, other.rows)
     assert np.array_equal(frozen.cumulative, thawed.cumulative)
     assert cost(thawed, symbols) == cost(frozen, symbols)
@@ -582,13 +583,17 @@ def full(value):
         ("net.first_bias", full(1 << 22), "scores of first"),
         ("net.second_bias", full(1 << 22), "scores of second"),
         ("net.score_shifts", full(-20), "scores of first"),
-        ("net.around", full(1 << 20), "adds to its scores"),
-        ("net.beside", full(1 << 20), "adds to its scores"),
-        ("net.base", full(1 << 23), "adds to its scores"),
-        ("net.of_kind", full(1 << 23), "adds to its scores"),
-        ("net.in_second", full(-(1 << 23)), "adds to its scores"),
+        ("net.around", full(1 << 20), "local terms of the scores"),
+        ("net.beside", full(1 << 20), "local terms of the scores"),
+        ("net.base", full(1 << 23), "local terms of the scores"),
+        ("net.of_kind", full(1 << 23), "local terms of the scores"),
+        ("net.in_second", full(-(1 << 23)), "local terms of the scores"),
         ("net.inputs", full(128), "up to ±127"),
         ("net.own", full(-128), "up to ±127"),
+        ("net.spatial", full(128), "spatial of a context net are up to ±127"),
+        ("net.mixing", full(128), "mixing of a context net are up to ±127"),
+        ("net.first", full(128), "first of a context net are up to ±127"),
+        ("net.second", full(-128), "second of a context net are up to ±127"),
         ("net.shifts", full(41), "divided by up to"),
         ("net.levels", full(32), "up to ±31"),
         ("net.levels", lambda array: array[1:], "levels of a context net has the shape"),
@@ -604,11 +609,12 @@ def full(value):
         ("classes", full(5), "not from 0 to 4"),
         ("classes", full(-1), "not from 0 to 4"),
         ("classes", lambda array: array[1:], "every channel has a class"),
-        ("ranks", full(0), "no permutation"),
+        ("ranks", full(0), "not a permutation"),
         ("ranks", lambda array: np.arange(array.size - len(array)).reshape(len(array), -1), "with 2240 tables"),
         ("latest", full(0), "with its group or a later one"),
         ("latest", full(3), "with its group or a later one"),
         ("latest", full(2), "before the group of its child"),
+        ("latest", lambda array: np.array([*array[:2], 2, *array[3:]]), "before the group of its child"),
         ("latest", lambda array: array[1:], "every channel has a class"),
         ("ranks", lambda array: array.astype(np.float32), "are integers"),
     ],
@@ -699,3 +705,36 @@ def test_symbols_that_the_first_batch_lacked_can_be_learned():
     assert bits.isfinite().all()
     bits.sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in prior.parameters())
+
+
+def test_ranks_are_numbers_that_float32_holds(frozen, monkeypatch):
+    monkeypatch.setattr(symbol_order, "_MOST_RANKS", frozen.order.ranks.size - 1)
+    with pytest.raises(ValueError, match=r"at most .* ranks"):
+        ContextTables.from_arrays(frozen.arrays())
+
+
+def test_a_net_that_began_but_was_not_trained_is_frozen_as_static():
+    prior, plain = untrained(), StaticPrior(channels=C, alphabet=S)
+    prior.follow(refinement())
+    prior.observe(pictures(1), torch.full((40,), C))
+    assert prior.net.ready
+    arrays = shown(prior, pictures(0)).freeze().arrays()
+    assert same(arrays, shown(plain, pictures(0)).freeze().arrays())
+
+
+def test_features_without_weights_are_rounded_too():
+    net = untrained().net
+    net.follow(refinement())
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+    assert not rounded(net).inputs.any()
+
+
+def test_channels_that_are_very_unlike_have_as_many_classes_as_16_bits_hold():
+    net = untrained().net
+    told = refinement()
+    net.follow(Refinement(told.parents, told.levels, [4.0**-exponent for exponent in (0, 4, 8, 9, 10, 20)]))
+    order = context_order.symbol_order(net)
+    assert order.classes.tolist() == [0, 16, 28, 28, 28, 28]
+    assert order.rank_type == np.uint16

@@ -96,7 +96,7 @@ def test_a_marginal_share_is_from_0_to_1() -> None:
 @pytest.mark.parametrize(("kind", "groups"), [(StaticPrior, 0), (ContextPrior, 5)])
 def test_a_prior_relaxes_to_a_density_that_depends_on_what_its_tables_do(kind: type[StaticPrior], groups: int) -> None:
     prior = kind(channels=6, alphabet=4)
-    with pytest.raises(ValueError, match="has a density of latents after `relax`"):
+    with pytest.raises(ValueError, match="has no density of latents before `relax`"):
         prior.interval_bits(*(torch.zeros(1, 4, 1, 1) for _ in range(3)), torch.ones(1))
     prior.relax(256)
     assert isinstance(prior.relaxation, LatentDensity)

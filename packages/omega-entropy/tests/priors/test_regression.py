@@ -116,7 +116,7 @@ def test_a_context_is_what_the_scores_of_a_position_are_not_below(frozen, size):
 def test_each_channel_is_two_steps_one_for_each_color(frozen):
     found = list(frozen.steps(pictures(4, batch=1)[0].numpy()))
     wanted = [48 * c + half for c in range(C) for half in halves((6, 8))]
-    assert all(np.array_equal(step.places, places) for step, places in zip(found, wanted, strict=True))
+    assert all(np.array_equal(step.indices, places) for step, places in zip(found, wanted, strict=True))
 
 
 def test_steps_do_not_depend_on_what_is_decoded_later(frozen):
@@ -124,7 +124,7 @@ def test_steps_do_not_depend_on_what_is_decoded_later(frozen):
     decoded = np.full_like(symbols, -1)
     for step, known in zip(frozen.steps(decoded), frozen.steps(symbols), strict=True):
         assert np.array_equal(step.rows, known.rows)
-        decoded.reshape(-1)[step.places] = symbols.reshape(-1)[step.places]
+        decoded.reshape(-1)[step.indices] = symbols.reshape(-1)[step.indices]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 3)])
@@ -134,7 +134,7 @@ def test_streams_come_back_in_any_size(frozen, size):
     data, _ = RangeCoder().encode(arrays.flat[places], tables, [tables.size])
     decoder, decoded = RangeCoder().decoder(data), SymbolArrays(C, [size, (4, 4)])
     for step in coding_steps(frozen, decoded):
-        decoded.flat[step.places] = decoder.decode(step.tables)
+        decoded.flat[step.indices] = decoder.decode(step.tables)
     assert np.array_equal(decoded.flat, arrays.flat)
 
 
@@ -189,12 +189,13 @@ def test_none_of_anything_is_refused(option):
 @pytest.mark.parametrize(
     ("name", "spoil", "complaint"),
     [
-        ("parents", lambda a: a.fill(3), "by earlier ones only"),
+        ("parents", lambda a: a.fill(3), "only on earlier channels"),
+        ("parents", lambda a: a.__setitem__((3, 0, 0), 3), "only on earlier channels"),
         ("weights", lambda a: a.fill(1 << 24), "more than 32 bits"),
         ("own", lambda a: a.fill(-(1 << 30)), "more than 32 bits"),
         ("thresholds.0", lambda a: a[:, :, ::-1].sort(), "have to rise"),
         ("thresholds.1", lambda a: a.fill(-(1 << 31)), "have 32 bits"),
-        ("rows", lambda a: a.fill(24 * 8 - 1), "point outside"),
+        ("rows", lambda a: a.fill(24 * 7 + 1), "point outside"),
         ("cumulative", lambda a: a.__setitem__((0, 1), 0), "has to rise from 0"),
     ],
 )
@@ -235,7 +236,7 @@ def test_sizes_of_latents_that_were_decoded_do_not_stay_in_memory(frozen):
     try:
         for side in range(100, 130):
             for step in itertools.islice(frozen.steps(np.zeros((C, side, 100), np.int64)), 4):
-                assert len(step.rows) == len(step.places)
+                assert len(step.rows) == len(step.indices)
             taken.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
@@ -250,3 +251,16 @@ def test_scores_of_many_symbols_and_parents_fit_32_bits(alphabet, parents):
     prior.recount()
     prior.observe(symbols, torch.full((4,), 41))
     assert np.abs(prior.freeze().scores.weights).max() > 100
+
+
+def test_channels_that_tell_nothing_tell_no_contexts():
+    symbols = torch.randint(0, S, (400, C, 6, 8), generator=torch.Generator().manual_seed(0))
+    assert (trained(symbols).freeze().scores.parents == -1).all()
+
+
+def test_a_recount_forgets_the_pictures_before():
+    prior = trained(pictures(0))
+    prior.recount()
+    prior.observe(pictures(1), torch.full((40,), C))
+    found, wanted = prior.freeze().arrays(), trained(pictures(1)).freeze().arrays()
+    assert all(np.array_equal(found[name], wanted[name]) for name in wanted)

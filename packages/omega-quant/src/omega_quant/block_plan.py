@@ -1,6 +1,6 @@
 """The division of rows and symbols into blocks that fit the cache.
 
-Shapes as in `straight_through`: R rows, of which the first ones keep most channels; C channels of S symbols.
+Shapes are as in `straight_through`: R rows, of which the first ones keep most channels; C channels of S symbols.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 BLOCK = {"cpu": 1 << 19}
-"""Activations of a block, by type of device: on a CPU a few blocks fit the cache that cores share."""
+"""The number of activations in a block, by type of device: on a CPU a few blocks fit the cache that cores share."""
 LARGE_BLOCK = 1 << 24
-"""Activations of a block on other devices: enough to keep a GPU busy."""
+"""The number of activations in a block on other devices: enough to keep a GPU busy."""
 WIDTH = 1024
-"""Symbols of a block, over all of its channels: enough for an efficient matrix product."""
+"""The number of symbols in a block, over all of its channels: enough for an efficient matrix product."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class ChannelBlock:
 
     channels: the range.
     symbols: S.
-    row_counts: for each of these channels, how many rows, the first ones, keep it.
+    row_counts: the number of rows, the first ones, that keep each of these channels.
     blocks: the ranges of rows that are computed at once.
     """
 
@@ -34,7 +34,7 @@ class ChannelBlock:
     blocks: list[slice]
 
     def views(self, buffers: Tensor, rows: slice) -> tuple[Tensor, ...]:
-        """Views (rows, channels·S) into buffers, one for each, for the rows of a block."""
+        """A view (rows, channels·S) of each buffer, for the rows of a block."""
         height, width = rows.stop - rows.start, len(self.row_counts) * self.symbols
         return buffers[:, : height * width].view(-1, height, width).unbind()
 
@@ -47,7 +47,7 @@ class ChannelBlock:
 class BlockPlan:
     """The blocks of R rows and C·S symbols; a block has only rows that keep at least one of its channels.
 
-    row_counts: for each channel, how many rows, the first ones, keep it, in falling order.
+    row_counts: the number of rows, the first ones, that keep each channel, in falling order.
     symbols: S.
     rows, channels: the largest size of a block.
     """
@@ -63,8 +63,8 @@ class BlockPlan:
 
         z_RD: the rows.
         symbols: S.
-        row_counts: as above.
-        multiple: the number of rows of each block is a multiple of it, such as the number of positions of a sample.
+        row_counts: as in the class.
+        multiple: the number of rows of a block is a multiple of this, such as the number of positions of a sample.
         """
         at_once = min(len(row_counts), max(1, WIDTH // symbols))
         size = BLOCK.get(z_RD.device.type, LARGE_BLOCK)
@@ -77,7 +77,7 @@ class BlockPlan:
         return sum(rows > 0 for rows in self.row_counts)
 
     def buffers(self, like: Tensor, count: int) -> Tensor:
-        """Memory (count, size of the largest block) that all blocks share, of the type and device of `like`."""
+        """Memory (count, size of the largest block) that all blocks share, with the type and device of `like`."""
         return like.new_empty(count, self.rows * self.channels * self.symbols)
 
     def affine_buffer(self, weight_CSD: Tensor) -> Tensor:
@@ -96,11 +96,11 @@ class BlockPlan:
 def order_by_kept(kept_N: Tensor, channels: int, positions: int) -> tuple[Tensor, Tensor, list[int]]:
     """Sort samples by their number of kept channels, most first.
 
-    kept_N: how many channels each sample keeps.
+    kept_N: the number of channels that each sample keeps.
     channels: C.
     positions: P, the rows of a sample.
 
-    Returns the order of the samples, its inverse, and for each channel how many rows keep it.
+    Returns the order of the samples, its inverse, and the number of rows that keep each channel.
     """
     order_N = torch.argsort(kept_N, descending=True, stable=True)
     counts = torch.bincount(kept_N.clamp(0, channels), minlength=channels + 1)
@@ -111,7 +111,7 @@ def order_by_kept(kept_N: Tensor, channels: int, positions: int) -> tuple[Tensor
 def is_kept(row_counts: Sequence[int], rows: slice, device: torch.device) -> Tensor:
     """A mask (rows, C) that is true where a row keeps a channel.
 
-    row_counts: for each channel, how many rows, the first ones, keep it.
+    row_counts: the number of rows, the first ones, that keep each channel.
     rows: the range of rows of the mask.
     device: the device of the mask.
     """

@@ -16,7 +16,7 @@ def dense_one_hot_max(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`omega_quant.straight_through.one_hot_max`, with its arguments and results, computed with one-hot tensors.
 
-    Symbols of channels that are not kept are found as those of kept channels; there they are 0.
+    Channels that are not kept have symbols here, too. In `one_hot_max` these are 0.
     """
     channels, symbols, _ = weight_CSD.shape
     tables = code_lengths_CTS.shape[1]

@@ -1,7 +1,7 @@
 """One-hot max quantization with weights and tables of low rank: the factored form of `straight_through`.
 
-Shapes as in `straight_through`: R rows of D latent channels, C channels of S symbols, T tables of code lengths. Each
-channel has K directions of its own, for its weights and for its table; E = K + 1.
+Shapes are as in `straight_through`: R rows of D latent channels, C channels of S symbols, T tables of code lengths.
+Each channel has K directions for its weights, and K for its table; E = K + 1.
 
     forward    x[c, k] = direction[c, k]·z                            coordinates: all channels in one matrix product
                a[c, s] = Σ_k slope[c, s, k]·x[c, k] + bias[c, s]      activations
@@ -10,11 +10,11 @@ channel has K directions of its own, for its weights and for its table; E = K + 
     backward   as if the one-hot vector were softmax_s(−temperature·|a|)
 
 This is Ω with weight[c, s] = Σ_k slope[c, s, k]·direction[c, k] and table[c, s] = Σ_k point[c, s, k]·table_direction[c,
-k]; but a row costs 2·C·K·D + C·S·E products instead of C·S·(D + 1).
+k]. A row costs 2·C·K·D + C·S·E products instead of C·S·(D + 1).
 
-Rows are the last dimension here, (C, K, R) and (C, S, R), so that elementwise operations are fast however few symbols
-a channel has. As in `straight_through`, arrays with a value for every symbol are computed block by block, once in the
-forward and again in the backward pass.
+Rows are the last dimension here, (C, K, R) and (C, S, R), so that elementwise operations are fast even if channels have
+few symbols. As in `straight_through`, arrays with a value for every symbol are computed block by block, in the forward
+and again in the backward pass.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ from omega_quant.straight_through import compiled_once, is_traced, length_gradie
 POINT_BLOCK = 1 << 20
 """The number of points that are looked up at once, for one matrix product."""
 CACHED_POINTS = 1 << 17
-"""The number of points that are looked up at once without a matrix product: they fit the cache."""
+"""The number of points that are looked up at once without a matrix product, so that they fit the CPU cache."""
 
 
 def factored_one_hot_max(
@@ -47,11 +47,11 @@ def factored_one_hot_max(
     *,
     compiled: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`straight_through.one_hot_max` of factors: latent (N, P, D), bits (N,) and symbols (N, C, P).
+    """`straight_through.one_hot_max` with factors: returns latent (N, P, D), bits (N,) and symbols (N, C, P).
 
     direction_CKD, slope_CSK, bias_CS: the factors of the weights, and the biases.
     table_direction_CKD, point_CSK: the factors of the table.
-    z_NPD, temperature_C, code_lengths_CTS, kept_N, compiled: as there.
+    z_NPD, temperature_C, code_lengths_CTS, kept_N, compiled: as in `one_hot_max`.
     """
     samples, positions, _ = z_NPD.shape
     channels = len(direction_CKD)
@@ -91,7 +91,7 @@ def sum_of_points(
 
     direction_CKD, point_CSK: the directions, and the coordinates of each symbol along them.
     symbols_CR: the symbols; a negative one adds nothing.
-    row_counts: for each channel, how many rows, the first ones, keep it, in falling order; None for all.
+    row_counts: the number of rows, the first ones, that keep each channel, in falling order. Default: all rows.
     """
     channels, rank, dims = direction_CKD.shape
     if is_traced() and row_counts is None:
@@ -117,7 +117,7 @@ def sum_along_axes(
     axis_C: the latent that each channel is along. latents: D.
     point_CS: the coordinate of each symbol.
     symbols_CR: the symbols; a negative one adds nothing.
-    row_CR: is added to the symbols, part by part, as one tensor of 64-bit integers more takes as long as all the rest.
+    row_CR: added to the symbols, in parts, as another whole tensor of 64-bit integers takes as long as all the rest.
     """
     channels, rows = symbols_CR.shape
     after_none_CS = functional.pad(point_CS, (1, 0))
@@ -147,7 +147,7 @@ def _with_ones(x_CKR: Tensor) -> Tensor:
 
 
 def _views(part: ChannelBlock, buffers: Tensor, rows: slice) -> tuple[Tensor, ...]:
-    """Views (channels, S, rows) into buffers, one for each, for the rows of a block."""
+    """A view (channels, S, rows) of each buffer, for the rows of a block."""
     shape = len(part.row_counts), part.symbols, rows.stop - rows.start
     return buffers[:, : shape[0] * shape[1] * shape[2]].view(-1, *shape).unbind()
 
@@ -184,9 +184,9 @@ def _nearest_to_zero(a_CSR: Tensor) -> Tensor:
 def _fast_argmin(distance_CSR: Tensor, is_least_CSR: Tensor, number_S1: Tensor) -> Tensor:
     """`distance.argmin(dim=1)`, many times as fast on a CPU.
 
-    The sum of S, S + 1, … 2·S − 1 over the mask of the least distances is S plus the symbol if the minimum is unique,
-    and at least 2·S if it is not; then argmin does the work. It also does for 16-bit numbers, which do not hold such
-    sums, and on a GPU, where the check would synchronize with the host.
+    The sum of S, S + 1, … 2·S − 1 over the mask of the least distances is S plus the symbol if the minimum is unique.
+    If the sum is outside of S to 2·S − 1, for equal minima or NaN, argmin is used. It is also used for 16-bit numbers,
+    which cannot represent such sums, and on a GPU, where the check would synchronize with the host.
 
     is_least_CSR: memory for the mask.
     number_S1: S, S + 1, … 2·S − 1.
@@ -202,11 +202,11 @@ def _fast_argmin(distance_CSR: Tensor, is_least_CSR: Tensor, number_S1: Tensor) 
 
 
 def _gradient_through_softmax(a_CSR: Tensor, g_one_hot_CSR: Tensor, g_bits_NT: Tensor, lengths_CST: Tensor) -> Tensor:
-    """The gradient to −a through softmax(−|a|), as one expression for torch.compile.
+    """The gradient for −a through softmax(−|a|), as one expression for torch.compile.
 
     a_CSR: activations, times the temperature.
-    g_one_hot_CSR: the gradient to the one-hot vectors through the table.
-    g_bits_NT, lengths_CST: the gradient to the bits and the code lengths, which add the gradient through the rate.
+    g_one_hot_CSR: the gradient for the one-hot vectors through the table.
+    g_bits_NT, lengths_CST: the gradient for the bits, and the code lengths, which add the gradient through the rate.
     """
     soft_CSR = torch.softmax(without_tail(-a_CSR.abs(), dim=1), dim=1)
     g_CSR = g_one_hot_CSR + (g_bits_NT * lengths_CST[:, :, None]).flatten(2)
@@ -230,14 +230,14 @@ def _gradient_through_softmax_in_place(
     torch.softmax(without_tail(torch.abs(a_CSR, out=logits_CSR).neg_(), dim=1), dim=1, out=soft_CSR)
     by_sample_CSNT = g_one_hot_CSR.view(*g_one_hot_CSR.shape[:2], *g_bits_NT.shape)
     by_sample_CSNT.addcmul_(g_bits_NT, lengths_CST[:, :, None])
-    g_logits_CSR = logits_CSR  # the logits are not needed any more
+    g_logits_CSR = logits_CSR  # the logits are no longer needed
     torch.ops.aten._softmax_backward_data.out(g_one_hot_CSR, soft_CSR, 1, soft_CSR.dtype, grad_input=g_logits_CSR)
-    sign_CSR = torch.sgn(a_CSR, out=g_one_hot_CSR)  # nor is the gradient to the one-hot vectors
+    sign_CSR = torch.sgn(a_CSR, out=g_one_hot_CSR)  # this gradient is no longer needed
     return g_logits_CSR.mul_(sign_CSR)
 
 
 class _Inputs(NamedTuple):
-    """The differentiable arguments of `factored_one_hot_max`, with rows in the order of their kept channels."""
+    """The differentiable arguments of `factored_one_hot_max`, with rows sorted by their number of kept channels."""
 
     z_RD: Tensor
     direction_CKD: Tensor
@@ -296,9 +296,9 @@ def _table_gradients(
     kept_CR: Tensor,
     g_latent_RD: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The gradients to the directions and points of the table.
+    """The gradients for the directions and points of the table.
 
-    That of a point is the sum of `g_latent_RD` over the rows that chose it, along its direction.
+    The gradient for a point is the sum of `g_latent_RD` over the rows that chose it, along its direction.
     """
     g_direction_CKD = torch.zeros_like(table_direction_CKD)
     g_point_CKS = torch.zeros_like(point_CSK.transpose(1, 2))
@@ -316,11 +316,11 @@ def _table_gradients(
 def _gradients(
     inputs: _Inputs, g_latent_RD: Tensor, g_bits_R: Tensor, *, plan: BlockPlan, compiled: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The gradients to z, direction, slope, bias and temperature.
+    """The gradients for z, direction, slope, bias and temperature.
 
-    Those to T·slope and T·bias are computed first, T being the temperature, as in `straight_through`.
+    As in `straight_through`, the gradients for T·slope and T·bias are computed first, where T is the temperature.
 
-    g_latent_RD, g_bits_R: the gradients to the dequantized latent and to the bits.
+    g_latent_RD, g_bits_R: the gradients for the dequantized latent and for the bits.
     """
     z_RD, direction_CKD, slope_CSK, bias_CS, temperature_C, table_direction_CKD, point_CSK, code_lengths_CTS = inputs
     tables = code_lengths_CTS.shape[1]

@@ -16,9 +16,9 @@ class IdentityQuantizer(Quantizer):
     """Returns the latent unchanged. Its symbols are the 32-bit patterns of float32 values, for the coder `raw`.
 
     latent_channels, channels: D and C, which have to be equal.
-    alphabet: ignored; it is 2³², as there is a symbol for each pattern.
+    alphabet: ignored; it is always 2³², because each pattern is a symbol.
 
-    Raises ComponentError for sizes that differ.
+    Raises ComponentError for different sizes, and for sizes below 1.
     """
 
     needs_prior = False
@@ -46,7 +46,7 @@ class IdentityQuantizer(Quantizer):
         """The latent (B, C, h, w) of the first n channels of bit patterns (B, n, h, w); other channels are 0."""
         batch, channels, height, width = symbols.shape
         latent = torch.zeros(batch, self.channels, height, width, device=symbols.device)
-        known = symbols.clamp_min(0)  # the pattern of 0 for those that are missing
+        known = symbols.clamp_min(0)  # the pattern of 0 for missing symbols
         signed = torch.where(known >= 1 << 31, known - (1 << 32), known).to(torch.int32)
         latent[:, :channels] = signed.view(torch.float32)
         return latent

@@ -23,7 +23,7 @@ class IntegerQuantizer(Quantizer):
     latent_channels, channels: D and C, which have to be equal.
     alphabet: S, an even number.
 
-    Raises ComponentError for other sizes.
+    Raises ComponentError for invalid sizes.
     """
 
     needs_likelihood = True
@@ -56,19 +56,19 @@ class IntegerQuantizer(Quantizer):
         return Quantized(values * mask, bits, self.symbols(latent.detach()))
 
     def symbols(self, latent: Tensor) -> Tensor:
-        """The symbols (B, C, h, w), int64, of a latent (B, C, h, w); symbol 0 is −(S/2 − 1), that of NaN is 0's."""
+        """The symbols (B, C, h, w), int64, of a latent (B, C, h, w). Symbol 0 is −(S/2 − 1); NaN counts as 0."""
         latent = latent.float() if latent.dtype in (torch.float16, torch.bfloat16) else latent
         return latent.round().clamp(self.lowest, self.highest).nan_to_num(0).long() - self.lowest
 
     def latent(self, symbols: Tensor) -> Tensor:
-        """The latent (B, C, h, w) of the first n channels of symbols (B, n, h, w); what is missing is 0."""
+        """The latent (B, C, h, w) of the first n channels of symbols (B, n, h, w); the rest is 0."""
         batch, channels, height, width = symbols.shape
         latent = torch.zeros(batch, self.channels, height, width, device=symbols.device)
         latent[:, :channels] = torch.where(symbols < 0, 0, symbols + self.lowest).float()
         return latent
 
     def cells(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Quantizer.cells`. The lowest and the highest integer stand for all values beyond them, too."""
+        """See `Quantizer.cells`. The cells of the lowest and the highest integer have only one end."""
         batch, channels, height, width = symbols.shape
         lower = torch.full((batch, self.channels, height, width), -torch.inf, device=symbols.device)
         upper = -lower

@@ -3,12 +3,12 @@ Scheme Without Codebook for Learned Image Compression", CVPR Workshops 2022.
 
     latent y ─ReLU─1×1 conv─ a (S for each channel) ─argmin |a|─ symbol ─table─Σ over channels─ReLU─ y_hat
 
-In several stages, each quantizes the residual of those before (residual quantization: Juang and Gray 1982, "Multiple
-Stage Vector Quantization for Speech Coding", ICASSP):
+With several stages, each stage quantizes the residual of the earlier ones (residual quantization: Juang and Gray 1982,
+"Multiple Stage Vector Quantization for Speech Coding", ICASSP):
 
     latent ─Ω, channels of stage 1─ y_1 ; latent − y_1 ─Ω, channels of stage 2─ y_2 ; … ; y_hat = y_1 + y_2 + …
 
-In the factored form, of rank r, the activations of a channel are affine functions of r coordinates of the latent:
+In the factored form of rank r, the activations of a channel are affine functions of r coordinates of the latent:
 
     x[c, k] = direction[c, k]·z      a[c, s] = Σ_k slope[c, s, k]·x[c, k] + bias[c, s]
     table[c, s] = Σ_k table_point[c, s, k]·table_direction[c, k]
@@ -37,60 +37,38 @@ from omega_quant.thresholds import MOST_SYMBOLS, Thresholds
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
 
-_DEAD_ZONE_STEP = 0.6  # times the step of fineness 1: quantization gets finer than when relaxed; dead zones err more
-_NEAR = 0.02  # noise of a reset symbol around its parent, in standard deviations of the parameters of the channel
+_DEAD_ZONE_STEP = 0.6  # factor of the relaxed steps of fineness 1; dead zones need smaller steps for equal errors
+_NEAR = 0.02  # noise that is added to a reset symbol, in standard deviations of the parameters of the channel
 
 
 class OmegaQuantizer(Quantizer):
     """Ω: the symbol of a channel is the one whose activation is nearest to zero.
 
     latent_channels, channels, alphabet: D, C and S.
-    start: "random" is the published initialization, with ReLUs. With "scalar" each channel starts as a uniform scalar
-        quantizer with step 1 along one direction of the latent, without ReLUs; many channels train faster this way.
-    temperature: the initial temperature of the softmax behind the straight-through gradient, above 0; by default 100
+    start: "random" is the published initialization, with ReLUs. With "scalar", each channel starts as a uniform scalar
+        quantizer with step 1 along one direction of the latent, without ReLUs. Many channels train faster this way.
+    temperature: the initial temperature of the softmax behind the straight-through gradient, above 0. Default: 100
         for "random" and 2 for "scalar".
     temperature_growth: the factor by which temperatures grow over the training, in addition to what they learn.
     stages: the relative sizes of the stages; [1, 2] gives a second stage twice as many channels as the first. Several
         stages need the start "scalar". The first channels then describe much of the latent coarsely, as a low rate
         requires, and later channels refine it.
-    finer: the ratio of the steps of a stage to those of the next one, at the start; None is 2 with dead zones, else 3.
-        If it is odd, the cells of a stage are unions of cells of the next one.
-    rank: the rank r of the factored form, at most D and S; None is the published, full form. A position of the latent
-        then costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1); of rank 1 without gradients 2·C·D, as symbols
-        are found by comparison with thresholds (`omega_quant.thresholds`), and on a CPU none if each direction is a
-        unit vector along one latent, as indexing then replaces the matrix products. The model has 2·C·r·(D + S)
-        parameters instead of 2·C·S·D, besides biases and temperatures.
-    dead_zone: whether stages are nested dead-zone quantizers (`omega_quant.scalar_cells`), which together are one
-        quantizer with the steps of the last stage. This needs a rank, stages of which none is smaller than the one
-        before, two stages or more, and at least 6 symbols.
+    finer: the initial ratio of the step of a stage to the step of the next stage. Default: 2 with dead zones,
+        otherwise 3. If it is odd, the cells of a stage are unions of cells of the next one.
+    rank: the rank r of the factored form, at most D and S; None selects the published, full form. A position of the
+        latent then costs 2·C·r·D + C·S·(r + 1) products instead of C·S·(D + 1). The model has 2·C·r·(D + S) parameters
+        instead of 2·C·S·D, besides biases and temperatures. Rank 1 with up to 64 symbols is even faster on a CPU.
+    dead_zone: whether the stages are nested dead-zone quantizers (`omega_quant.scalar_cells`), which together are one
+        quantizer with the steps of the last stage. This needs a rank, at least two stages with at most D channels each,
+        none smaller than the one before, `finer` 2, and at least 6 symbols.
     relaxed_steps: the step sizes at fineness 0 and 1 at the beginning of the relaxed phase of training.
 
-    Raises ComponentError for sizes or options that do not fit each other.
-
-    `compiled` is whether torch.compile is used; `compile_parts` sets it.
-
-    `weight` (C, S, D) and `bias` (C, S) are the first 1×1 convolution, `table` (C, S, D) and
-    `table_bias` (D,) the second, whose columns take the place of a codebook. With several stages, `stage` (C,) is the
-    stage of each channel, from 0 on.
-
-    In the factored form `direction` (C, r, D) and `slope` (C, S, r) make the weights, `table_direction` (C, r, D) and
-    `table_point` (C, S, r) the table. With several stages, the buffer `grid` (C, S, r) holds the points that are
-    subtracted before the next stage: Σ_k grid[c, s, k]·direction[c, k]/|direction[c, k]|², which are coordinates along
-    `direction` if the directions are orthogonal. Without dead zones it starts as the table does, and the parameters
-    that decode (`table_direction`, `table_point`, `table_bias`) can be trained alone, without changing symbols.
-
-    With dead zones the table gives the center of a cell. Values are denser near 0, so that the mean of a cell (its
-    centroid) is nearer to 0, by more the wider the cell. `correction` (C, S) is that shift, in units of the distance
-    from the point of 0 to that of 1; it is added for the last known symbol of each latent only, and starts at 0. It is
-    the only parameter that `latent` has a gradient to: a learning rate for the points of the coarsest stage would be
-    too high for those of the finest.
+    Raises ComponentError for invalid or inconsistent sizes and options.
     """
 
     stage: Tensor
     grid: Tensor
     child: Tensor
-    """(C,), with dead zones: the channel of the same latent in the next stage that has one, or C for none. It follows
-    from the directions when these are set or loaded: it holds while training leaves channels along their latents."""
     prefix_fineness: Tensor
 
     def __init__(
@@ -109,85 +87,113 @@ class OmegaQuantizer(Quantizer):
         relaxed_steps: Sequence[float] = (1.725, 0.181),
     ) -> None:
         super().__init__()
-        if start not in ("random", "scalar"):
-            raise ComponentError(f"the start of the quantizer omega is 'random' or 'scalar', not {start!r}.")
-        if min(latent_channels, channels) < 1 or alphabet < 2:
-            raise ComponentError(
-                "the quantizer omega needs at least 1 latent channel, 1 channel and 2 symbols, not"
-                f" {latent_channels}, {channels} and {alphabet}."
-            )
         if temperature is None:
             temperature = 100.0 if start == "random" else 2.0
-        if not (temperature > 0 and temperature_growth > 0):
+        if finer is None:
+            finer = 2.0 if dead_zone else 3.0
+        self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
+        self.temperature_growth, self.finer, self.relaxed_steps = temperature_growth, float(finer), relaxed_steps
+        self.rank, self.dead_zone = rank, dead_zone
+        self._check_options(start, temperature, stages)
+        self.rectified = start == "random"
+        self.compiled = False  # True after `compile_parts`: training uses torch.compile
+        self.stage_count, self._sizes = len(stages), self._sizes_of_stages(stages)
+        self._thresholds: dict[int, Thresholds] = {}  # of each stage, computed again when its parameters change
+        self._make_parameters(temperature)
+        if not self.bias.is_meta:  # torch would import its compiler to compute values on the meta device
+            self._start(start)
+
+    def _check_options(self, start: str, temperature: float, stages: Sequence[float]) -> None:
+        """Raise ComponentError for invalid or inconsistent sizes and options."""
+        if start not in ("random", "scalar"):
+            raise ComponentError(f"the start of the quantizer omega has to be 'random' or 'scalar', not {start!r}.")
+        if min(self.latent_channels, self.channels) < 1 or self.alphabet < 2:
             raise ComponentError(
-                f"the temperature and its growth have to be above 0, not {temperature} and {temperature_growth}."
+                "the quantizer omega needs at least 1 latent channel, 1 channel and 2 symbols, not"
+                f" {self.latent_channels}, {self.channels} and {self.alphabet}."
+            )
+        if not (temperature > 0 and self.temperature_growth > 0):
+            raise ComponentError(
+                f"the temperature and its growth have to be above 0, not {temperature} and {self.temperature_growth}."
             )
         if len(stages) < 1 or min(stages) <= 0 or (len(stages) > 1 and start != "scalar"):
             raise ComponentError(
-                "the stages of the quantizer omega are numbers above 0, several if it starts 'scalar', not"
-                f" {list(stages)} for {start!r}."
+                "the stages of the quantizer omega have to be numbers above 0, and several stages need the start"
+                f" 'scalar', not {list(stages)} with the start {start!r}."
             )
-        finer = (2.0 if dead_zone else 3.0) if finer is None else finer
-        if not finer > 0:
-            raise ComponentError(f"the option finer has to be above 0, not {finer}.")
-        if rank is not None and not 1 <= rank <= min(latent_channels, alphabet):
+        if not self.finer > 0:
+            raise ComponentError(f"the option finer has to be above 0, not {self.finer}.")
+        most = min(self.latent_channels, self.alphabet)
+        if self.rank is not None and not 1 <= self.rank <= most:
             raise ComponentError(
-                f"the rank of the quantizer omega is from 1 to {min(latent_channels, alphabet)}, the lesser of its"
-                f" latent channels and its alphabet, not {rank}."
+                f"the rank of the quantizer omega has to be from 1 to {most}, the lesser of its latent channels and its"
+                f" alphabet, not {self.rank}."
             )
-        if not (len(relaxed_steps) == 2 and 0 < relaxed_steps[1] < relaxed_steps[0]):
-            raise ComponentError(f"relaxed-steps are two steps above 0, the coarser first, not {list(relaxed_steps)}.")
-        bounds = [round(channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
+        steps = self.relaxed_steps
+        if not (len(steps) == 2 and 0 < steps[1] < steps[0]):
+            raise ComponentError(f"relaxed-steps have to be two steps above 0, the coarser first, not {list(steps)}.")
+        if not self.dead_zone:
+            return
+        shrinks = list(stages) != sorted(stages)
+        if self.rank is None or len(stages) < 2 or self.finer != 2 or self.alphabet < 6 or shrinks:
+            raise ComponentError(
+                "dead zones need a rank, two or more stages that do not shrink, finer 2, and at least 6 symbols, not"
+                f" rank {self.rank}, stages {list(stages)}, finer {self.finer:g} and {self.alphabet} symbols."
+            )
+        sizes = self._sizes_of_stages(stages)
+        if sizes[-1] > self.latent_channels:
+            raise ComponentError(
+                f"stages with dead zones have at most {self.latent_channels} channels, like the latent, not {sizes}."
+            )
+
+    def _sizes_of_stages(self, stages: Sequence[float]) -> list[int]:
+        """The number of channels of each stage, for the option `stages`."""
+        bounds = [round(self.channels * part / sum(stages)) for part in (0.0, *accumulate(stages))]
         sizes = [end - first for first, end in pairwise(bounds)]
-        if dead_zone and (
-            rank is None or len(stages) < 2 or finer != 2 or alphabet < 6 or list(stages) != sorted(stages)
-        ):
-            raise ComponentError(
-                "dead zones are for a rank, two or more stages that do not shrink, each finer by 2, and at least 6"
-                f" symbols, not rank {rank}, stages {list(stages)}, finer {finer:g} and {alphabet} symbols."
-            )
-        if dead_zone:
-            sizes.sort()  # equal stages may shrink by 1 where sizes are rounded
-            if sizes[-1] > latent_channels:
-                raise ComponentError(
-                    f"stages with dead zones have at most {latent_channels} channels, as the latent has, not {sizes}."
-                )
-        self.dead_zone = dead_zone
-        self.temperature_growth, self.finer, self.relaxed_steps = temperature_growth, float(finer), relaxed_steps
-        self.latent_channels, self.channels, self.alphabet = latent_channels, channels, alphabet
-        self.rectified = start == "random"
-        self.compiled = False
-        self.rank = rank
-        if rank is None:
-            self.weight = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
-            self.bias = nn.Parameter(torch.empty(channels, alphabet))
-            self.table = nn.Parameter(torch.empty(channels, alphabet, latent_channels))
+        return sorted(sizes) if self.dead_zone else sizes  # rounding may make equal stages shrink by 1
+
+    def _make_parameters(self, temperature: float) -> None:
+        """Make the parameters and buffers; most of them get their values later, from `_start` or a state dict."""
+        c, s, d, r = self.channels, self.alphabet, self.latent_channels, self.rank
+        if r is None:
+            # the first 1×1 convolution, and the second one, whose columns replace a codebook
+            self.weight = nn.Parameter(torch.empty(c, s, d))
+            self.bias = nn.Parameter(torch.empty(c, s))
+            self.table = nn.Parameter(torch.empty(c, s, d))
         else:
-            self.direction = nn.Parameter(torch.empty(channels, rank, latent_channels))
-            self.slope = nn.Parameter(torch.empty(channels, alphabet, rank))
-            self.bias = nn.Parameter(torch.empty(channels, alphabet))
-            self.table_direction = nn.Parameter(torch.empty(channels, rank, latent_channels))
-            self.table_point = nn.Parameter(torch.empty(channels, alphabet, rank))
-        if dead_zone:
-            self.correction = nn.Parameter(torch.zeros(channels, alphabet))
-            self.register_buffer("child", torch.full((channels,), channels), persistent=False)
-        self.table_bias = nn.Parameter(torch.zeros(latent_channels))
+            # the factors of the weights, and those of the table: see the module docstring
+            self.direction = nn.Parameter(torch.empty(c, r, d))
+            self.slope = nn.Parameter(torch.empty(c, s, r))
+            self.bias = nn.Parameter(torch.empty(c, s))
+            self.table_direction = nn.Parameter(torch.empty(c, r, d))
+            self.table_point = nn.Parameter(torch.empty(c, s, r))
+        if self.dead_zone:
+            # Table points are the centers of cells. Values are denser near 0, so the mean of a cell lies closer to 0
+            # than its center, and the wider the cell, the larger this shift. `correction` is the shift, in units of the
+            # distance between the points of the numbers 0 and 1. It is added for the last known symbol of each latent.
+            # Only `correction` gets a gradient from `latent`: table points differ so much in size between stages that
+            # no single learning rate suits them.
+            self.correction = nn.Parameter(torch.zeros(c, s))
+            # The channel of the same latent in the next stage that has one, or C for none. `_index_stages` derives it
+            # from the directions when they are set or loaded. Training has to leave channels along their latents.
+            self.register_buffer("child", torch.full((c,), c), persistent=False)
+        self.table_bias = nn.Parameter(torch.zeros(d))
         # the logarithm is learned, so that a temperature stays positive
-        self.log_temperature = nn.Parameter(torch.full((channels,), math.log(temperature)))
-        self._thresholds: dict[int, Thresholds] = {}  # of each stage, while its parameters are the same
-        self.stage_count, self._sizes = len(stages), sizes
-        if self.stage_count > 1:  # a buffer, as channels of a stage can be dropped after training
-            self.register_buffer("stage", torch.empty(channels, dtype=torch.int64))
+        self.log_temperature = nn.Parameter(torch.full((c,), math.log(temperature)))
+        if self.stage_count > 1:
+            # the stage of each channel, from 0 on: a buffer, as channels of a stage can be dropped after training
+            self.register_buffer("stage", torch.empty(c, dtype=torch.int64))
             self.register_load_state_dict_post_hook(_index_after_load)  # type: ignore[no-untyped-call]
-            if rank is not None:
-                self.register_buffer("grid", torch.empty(channels, alphabet, rank))
-        if rank is not None:
-            self.register_buffer("prefix_fineness", torch.empty(channels + 1))
-        if not self.bias.is_meta:  # where there are no values, torch would import its compiler to compute them
-            self._start(start)
+            if r is not None:
+                # Σ_k grid[c, s, k]·direction[c, k]/|direction[c, k]|² is subtracted before the next stage. `grid` holds
+                # coordinates along `direction` if the directions are orthogonal. Without dead zones it starts equal to
+                # `table_point`. It is separate, so that training only the parameters that decode keeps the symbols.
+                self.register_buffer("grid", torch.empty(c, s, r))
+        if r is not None:
+            self.register_buffer("prefix_fineness", torch.empty(c + 1))
 
     def _start(self, start: str) -> None:
-        """Initialize the parameters as the option `start` says, and the buffers."""
+        """Initialize the parameters according to the option `start`, and the buffers."""
         stage = torch.arange(self.stage_count).repeat_interleave(torch.tensor(self._sizes))
         if self.rank is not None:
             self.prefix_fineness.copy_(torch.arange(self.channels + 1) / self.channels)
@@ -202,9 +208,9 @@ class OmegaQuantizer(Quantizer):
             self._index_stages()
 
     def _start_randomly(self) -> None:
-        """Initialize as torch does 1×1 convolutions, with C as the fan-in of the second: C of its S·C inputs are not 0.
+        """Initialize like 1×1 convolutions of torch. The fan-in of the second is C: only C of its S·C inputs are not 0.
 
-        Factors start so that their products have the same variance.
+        Factors are scaled so that their products have the same variance as in the full form.
         """
         if self.rank is None:
             of_latents, of_channels = [self.weight, self.bias], [self.table, self.table_bias]
@@ -248,16 +254,16 @@ class OmegaQuantizer(Quantizer):
         return count == self.latent_channels or (self.stage_count > 1 and count < self.latent_channels)
 
     def relax(self) -> None:
-        """See `Quantizer.relax`. Raises ComponentError if scalar quantizers are no special case of this form."""
+        """See `Quantizer.relax`. Raises ComponentError if its channels cannot be scalar quantizers."""
         self._check_scalar()
         self.relaxation = ScalarRelaxation(self.latent_channels, self.relaxed_steps)
 
     def _check_scalar(self) -> None:
-        """Raise ComponentError if the channels that there are cannot be scalar quantizers along single latents."""
+        """Raise ComponentError if the current channels cannot be scalar quantizers along single latents."""
         if self.rectified or not all(map(self._along_latents, self._sizes)):
             raise ComponentError(
                 "the relaxed phase of the quantizer omega needs the start 'scalar' and as many channels as latent"
-                " channels or, with several stages, at most as many in each."
+                " channels or, with several stages, at most as many in each stage."
             )
         if self.dead_zone and self._sizes != sorted(self._sizes):
             raise ComponentError(f"stages with dead zones do not shrink, but channels were dropped: {self._sizes}.")
@@ -268,7 +274,7 @@ class OmegaQuantizer(Quantizer):
         Raises ValueError before `relax`.
         """
         if not isinstance(self.relaxation, ScalarRelaxation):
-            raise ValueError("the quantizer omega has a relaxed phase after `relax`")
+            raise ValueError("the quantizer omega has no relaxed phase before `relax`")
         latent = latent.to(self.bias.dtype)
         with torch.autocast(latent.device.type, enabled=False):
             gain, step = self.relaxation(fineness)
@@ -283,9 +289,11 @@ class OmegaQuantizer(Quantizer):
     def fit(self) -> None:
         """See `Quantizer.fit`. Stages become scalar quantizers, the last one with the steps of fineness 1.
 
-        The steps of a stage are `finer` times those of the next one. Where channels of a stage are along the first
-        latents already, in any order, they stay along these. `correction` stays, as it is in units of steps. Raises
-        ComponentError if so many channels were dropped since `relax` that stages with dead zones shrink.
+        The steps of a stage are `finer` times those of the next one. With dead zones, all steps are 0.6 times as large.
+        In the factored form, channels that are already along the first latents, in any order, stay along these.
+        `correction` stays unchanged, because it is relative to the steps.
+
+        Raises ComponentError if so many channels were dropped since `relax` that stages with dead zones shrink.
         """
         if not isinstance(self.relaxation, ScalarRelaxation):
             return
@@ -299,14 +307,14 @@ class OmegaQuantizer(Quantizer):
         self._index_stages()
 
     def _in_order_of_latents(self, members: Tensor) -> Tensor:
-        """The channels of a stage so that they are along the first latents; as they are if they are not along these."""
+        """The channels of a stage in the order of their latents if these are the first latents, otherwise unchanged."""
         if self.rank is None:
             return members
         latents, order = torch.sort(torch.tensor(self._latents(), device=members.device)[members])
         return members[order] if torch.equal(latents, torch.arange(len(members), device=members.device)) else members
 
     def fineness(self, kept: Tensor) -> Tensor:
-        """See `Quantizer.fineness`; in the factored form, the values of `set_fineness`, linearly interpolated."""
+        """See `Quantizer.fineness`. The factored form interpolates linearly between the values of `set_fineness`."""
         if self.rank is None:
             return super().fineness(kept)
         below = kept.long().clamp(0, self.channels - 1)
@@ -314,12 +322,12 @@ class OmegaQuantizer(Quantizer):
         return torch.lerp(of_prefixes[below], of_prefixes[below + 1], (kept - below).to(of_prefixes))
 
     def set_fineness(self, fineness: Tensor) -> None:
-        """See `Quantizer.set_fineness`; the full form does not store it."""
+        """See `Quantizer.set_fineness`. The full form does not store it."""
         if self.rank is not None:
             self.prefix_fineness.copy_(fineness)
 
     def forward(self, latent: Tensor, prior: "Prior | None" = None, kept: Tensor | None = None) -> Quantized:
-        """See `Quantizer.forward`. Computes in the type of its parameters, also under mixed precision.
+        """See `Quantizer.forward`. Computes in the type of its parameters, even under mixed precision.
 
         Raises ValueError if the latent does not have D channels, or `kept` is not one number for each sample.
         """
@@ -330,7 +338,7 @@ class OmegaQuantizer(Quantizer):
         if kept is None:
             kept = torch.full((batch,), self.channels, device=latent.device)
         if kept.shape != (batch,):
-            raise ValueError(f"kept has the shape {tuple(kept.shape)}; it is one number for each of {batch} samples")
+            raise ValueError(f"kept has the shape {tuple(kept.shape)}, not one number for each of {batch} samples")
         with torch.autocast(latent.device.type, enabled=False):
             rest = rearrange(self._rectify(latent.to(self.bias.dtype)), "n d h w -> n (h w) d")
             if prior is None:
@@ -345,7 +353,7 @@ class OmegaQuantizer(Quantizer):
         return Quantized(y, bits, rearrange(symbols, "n c (h w) -> n c h w", h=height))
 
     def _without_gradient(self, latent: Tensor, prior: "Prior | None") -> Quantized:
-        """`forward` for all channels in operations that torch.export takes for any size."""
+        """`forward` for all channels, in operations that torch.export supports for any size."""
         symbols = self.symbols(latent)
         bits = self.bias.new_zeros(latent.shape[0])
         if prior is not None:
@@ -355,7 +363,7 @@ class OmegaQuantizer(Quantizer):
         return Quantized(self.latent(symbols), bits, symbols)
 
     def _in_stages(self, rest: Tensor, lengths: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`_one_hot_max` through all stages, for `rest` (N, P, D): the sums of latents and bits, and all symbols."""
+        """`_one_hot_max` in all stages for `rest` (N, P, D). Returns the sums of latents and bits, and all symbols."""
         rest = self._seen_by_the_first_stage(rest)
         total, bits = torch.zeros_like(rest), rest.new_zeros(len(rest))
         symbols = torch.zeros(len(rest), self.channels, rest.shape[1], dtype=torch.int64, device=rest.device)
@@ -409,9 +417,9 @@ class OmegaQuantizer(Quantizer):
 
     @torch.no_grad()
     def _index_stages(self) -> None:
-        """Store the channels of each stage as integers of Python, which neither wait for a GPU nor change a trace.
+        """Store the channels of each stage as Python integers: reading them needs no GPU and is not traced.
 
-        With dead zones, also the channel that refines each.
+        With dead zones, also store the child of each channel.
         """
         if self.stage_count > 1 and not self.stage.is_meta:
             of_channels = self.stage.tolist()
@@ -422,11 +430,11 @@ class OmegaQuantizer(Quantizer):
             self._sizes = [of_channels.count(number) for number in range(self.stage_count)]
             if self.dead_zone:
                 members_of_stages = [members for _, members in self._channels_of_stages]
-                # from the latents as integers, which are the same in all processes
+                # computed from integers, so that it is the same in all processes
                 self.child = torch.tensor(children(members_of_stages, self._latents()), device=self.stage.device)
 
     def _members(self) -> list[tuple[int, Tensor]]:
-        """The stages that have channels, each with the indices of these; for several stages only."""
+        """The stages that have channels, each with their indices. Only for several stages."""
         device = self.bias.device
         return [(number, torch.tensor(members, device=device)) for number, members in self._channels_of_stages]
 
@@ -436,7 +444,6 @@ class OmegaQuantizer(Quantizer):
         return self.log_temperature.exp() * grown
 
     def compile_parts(self) -> None:
-        """See `Quantizer.compile_parts`."""
         self.compiled = True
 
     def symbols(self, latent: Tensor) -> Tensor:
@@ -458,7 +465,7 @@ class OmegaQuantizer(Quantizer):
     def _find_in_stages(self, rest: Tensor) -> Tensor:
         """The symbols (C, R) of all channels for rows (R, D)."""
         found_CR = torch.empty(self.channels, rest.shape[0], dtype=torch.int64, device=rest.device)
-        rest = rest.contiguous()  # as what is subtracted is: in another order that takes ten times as long
+        rest = rest.contiguous()  # like what is subtracted: with different layouts, subtracting takes ten times as long
         for number, members in self._members():
             of_stage = self._find(rest, number, members)
             found_CR.index_copy_(0, members, of_stage)
@@ -491,7 +498,11 @@ class OmegaQuantizer(Quantizer):
         return factored_nearest(z, self.direction[members], self.slope[members], self.bias[members])
 
     def _uses_thresholds(self, like: Tensor) -> bool:
-        """Whether symbols are found by comparison with thresholds, on the device of a tensor."""
+        """Whether comparisons with thresholds find the symbols, on the device of a tensor.
+
+        A position then costs 2·C·D products. With several stages it costs none if each direction is a unit vector along
+        one latent, because indexing replaces the matrix products.
+        """
         few = self.rank == 1 and self.alphabet <= MOST_SYMBOLS
         return few and like.device.type == "cpu" and not is_traced()
 
@@ -505,12 +516,12 @@ class OmegaQuantizer(Quantizer):
 
     @torch.no_grad()
     def _axes(self, direction_CKD: Tensor) -> Tensor | None:
-        """The latents (C,) that directions are along, if each is a unit vector along one, and indexing is used."""
+        """The latents (C,) of channels as in `_axis_of_channels`, if indexing is used; otherwise None."""
         return self._axis_of_channels(direction_CKD) if self._uses_thresholds(direction_CKD) else None
 
     @staticmethod
     def _axis_of_channels(direction_CKD: Tensor) -> Tensor | None:
-        """The latents (C,) that directions are along, if each is a unit vector along one."""
+        """The latents (C,) that channels are along, if each direction is a unit vector along one; otherwise None."""
         length_C, latent_C = direction_CKD[:, 0].max(dim=1)
         alone = int(direction_CKD.count_nonzero()) == len(length_C) and bool((length_C == 1).all())
         return latent_C if alone else None
@@ -525,7 +536,7 @@ class OmegaQuantizer(Quantizer):
         """The latent (B, D, h, w) of the first n channels of symbols (B, n, h, w). Raises ValueError if n > C."""
         batch, channels, height, width = symbols.shape
         if channels > self.channels:
-            raise ValueError(f"{channels} channels of symbols; the quantizer omega was made for {self.channels}")
+            raise ValueError(f"the symbols have {channels} channels; the quantizer omega was made for {self.channels}")
         if self.rank is None:
             y = sum_of_rows(self.table[:channels], rearrange(symbols, "n c h w -> (n h w) c"))
         else:
@@ -537,13 +548,13 @@ class OmegaQuantizer(Quantizer):
         """The points (B·h·w, D) of the first n channels of symbols (B, n, h, w), corrected with dead zones."""
         channels = symbols.shape[1]
         direction, point = self.table_direction[:channels], self.table_point[:channels]
-        row_CR: Tensor | int = 0  # of the point of symbol 0
+        row_CR: Tensor | int = 0  # the row of the point of symbol 0
         if self.dead_zone:
             direction, point = direction.detach(), point.detach()
             point = torch.cat([point, point + self._corrections()[:channels]], dim=1)
             row_CR = rearrange(self.alphabet * self._is_last(symbols).short(), "n c h w -> c (n h w)")
         symbols_CR = rearrange(symbols, "n c h w -> c (n h w)")
-        has_gradient = torch.is_grad_enabled() and direction.requires_grad  # which indexing would not give
+        has_gradient = torch.is_grad_enabled() and direction.requires_grad  # indexing does not compute it
         axes = None if has_gradient else self._axes(direction)
         if axes is None:
             return sum_of_points(direction, point, symbols_CR + row_CR)
@@ -551,28 +562,28 @@ class OmegaQuantizer(Quantizer):
 
     @torch.no_grad()
     def cells(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Quantizer.cells`. Raises ComponentError without dead zones, if channels are not along single latents, or
-        if one that another refines is missing.
+        """See `Quantizer.cells`. The outermost cells of a first stage have finite ends, but contain all values beyond.
 
-        Numbers beyond the alphabet of a first stage are in its outermost cells, which have finite ends here.
+        Raises ComponentError without dead zones or rank 1, if channels are not along single latents, or if a channel is
+        missing that another one refines.
         """
         axis_C = self._axis_of_channels(self.direction) if self.dead_zone and self.rank == 1 else None
         if axis_C is None:
             raise ComponentError(
-                "the quantizer omega has cells, which a search for better symbols needs, with dead zones, rank 1 and"
-                " channels along single latents only."
+                "a search for better symbols needs cells, which the quantizer omega has only with dead zones, rank 1"
+                " and channels along single latents."
             )
-        refines = self.grid[:, zero_symbol(self.alphabet) + 2, 0] > 0  # which only the cells of `Cells.halves` have
+        refines = self.grid[:, zero_symbol(self.alphabet) + 2, 0] > 0  # true only for cells of `Cells.halves`
         if refines.tolist() != [parent >= 0 for parent in self._parents()]:
-            raise ComponentError("the quantizer omega has no cells, as channels are missing that others refine.")
+            raise ComponentError("the quantizer omega has no cells, because channels are missing that others refine.")
         steps_C = (1 / self.slope[:, zero_symbol(self.alphabet) + 1, 0].double()).float()
         members = [members for _, members in self._members()]
         return cells_of_latents(symbols, members, axis_C, steps_C, self.latent_channels, self.alphabet)
 
     def _is_last(self, symbols: Tensor) -> Tensor:
-        """A mask (B, n, …): whether each of n channels of symbols (B, n, …) is the last known one of its latent."""
+        """A mask (B, n, …) of symbols (B, n, …): true where a symbol is the last known one of its latent."""
         channels = symbols.shape[1]
-        # browsers have no operators that index or combine booleans; 8 bits are the quickest elsewhere
+        # runtimes in browsers cannot index or combine booleans; elsewhere 8-bit integers are the fastest
         missing = (symbols == MISSING).to(symbols.dtype if is_traced() else torch.int8)
         with_none = torch.cat([missing, torch.ones_like(missing[:, :1])], dim=1)
         return missing < with_none.index_select(1, self.child[:channels].clamp(max=channels))
@@ -582,12 +593,12 @@ class OmegaQuantizer(Quantizer):
         return self.correction[:, :, None] * self._from_0_to_1().detach()[:, None]
 
     def _from_0_to_1(self) -> Tensor:
-        """The coordinates (C, r) along the directions of the table from the point of 0 to that of 1."""
+        """The differences (C, r) between the points of the numbers 1 and 0, along the directions of the table."""
         zero = zero_symbol(self.alphabet)
         return self.table_point[:, zero + 1] - self.table_point[:, zero]
 
     def _latents(self) -> list[int]:
-        """The latent that each channel is along, or nearest to."""
+        """The latent that each channel is along, or closest to."""
         latents: list[int] = self.direction[:, 0].abs().argmax(dim=1).tolist()
         return latents
 
@@ -595,7 +606,7 @@ class OmegaQuantizer(Quantizer):
     def refinement(self) -> Refinement:
         """See `Quantizer.refinement`. With dead zones, a parent is the channel of the same latent in the stage before.
 
-        Symbols are numbers, which are 0 for the symbol S/2 − 1; those of refined numbers are the lower or upper half.
+        Symbol S/2 − 1 stands for the number 0. A symbol that refines another number selects a half of its cell.
         """
         if self.rectified:
             return super().refinement()
@@ -613,14 +624,13 @@ class OmegaQuantizer(Quantizer):
         return Refinement(self._parents(), numbers, sizes.tolist())
 
     def _parents(self) -> list[int]:
-        """See `nested_numbers.parents`."""
         return parents(self.stage.tolist(), self._latents())
 
     @torch.no_grad()
     def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
-        """Symbols that were never chosen become near copies of some that were, which they then share positions with.
+        """See `Quantizer.reset_dead_symbols`. Dead symbols become noisy copies of chosen ones and share positions.
 
-        Which ones is drawn in proportion to `counts`, as in the splitting of Linde, Buzo and Gray 1980.
+        The copied symbols are drawn in proportion to `counts`, as in the splitting of Linde, Buzo and Gray 1980.
         """
         random = torch.Generator().manual_seed(seed)
         reset = 0
@@ -642,7 +652,7 @@ class OmegaQuantizer(Quantizer):
         return reset
 
     def _of_symbols(self) -> list[nn.Parameter]:
-        """The parameters that have a value for each symbol."""
+        """The parameters that have values for each symbol, except `correction`."""
         if self.rank is None:
             return [self.weight, self.bias, self.table]
         return [self.slope, self.bias, self.table_point]
@@ -650,10 +660,10 @@ class OmegaQuantizer(Quantizer):
     def select_channels(self, order: Sequence[int]) -> None:
         """Keep these channels, in this order."""
         for name, parameter in list(self.named_parameters(recurse=False)):
-            if name != "table_bias":  # the only one without a dimension for channels
+            if name != "table_bias":  # it has no dimension for channels
                 setattr(self, name, nn.Parameter(parameter.detach()[list(order)], parameter.requires_grad))
         for name, buffer in list(self.named_buffers(recurse=False)):
-            # fineness rises with how many channels are known, whichever they are
+            # fineness rises with the number of known channels, whichever they are
             rows = [0, *(c + 1 for c in sorted(order))] if name == "prefix_fineness" else list(order)
             setattr(self, name, buffer[rows])
         self.channels = len(order)

@@ -1,12 +1,12 @@
-"""The cells of scalar quantizers that Ω starts from, along one direction, in steps of 1.
+"""The cells of the scalar quantizers from which Ω starts, along one direction, in steps of 1.
 
     a[s] = slope[s]·x + bias[s],   symbol = argmin |a|,   y = point[symbol],   later stages quantize x − grid[symbol]
 
 Dead-zone quantizers whose steps halve from stage to stage are those of JPEG 2000 (Taubman 2000, "High Performance
 Scalable Image Compression with EBCOT", IEEE Transactions on Image Processing): the cell around 0 is twice as wide as
-the others, and every cell is a union of cells of the next stage. The meaning of a symbol depends on whether all symbols
-before it were 0, which Ω cannot express. So the grid points shift residuals of numbers that were not 0 to an interval
-of their own:
+the others, and every cell is a union of cells of the next stage. The meaning of a symbol depends on whether all earlier
+symbols were 0, which Ω cannot express. Therefore the grid points shift the residuals of numbers that were not 0 to a
+separate interval:
 
     residual, in steps of the stage      −2 ── −1 ─────── 1 ── 2        4 ── 5 ── 6
     symbol                                 new ╵   still 0  ╵ new         low ╵ high
@@ -52,7 +52,7 @@ class Cells:
     def halves(cls, alphabet: int) -> "Cells":
         """A later stage: numbers that were 0 become −1, 0 or 1; others fall in the lower or upper half of their cell.
 
-        These are five symbols from S/2 − 2 on; the others are unused. alphabet: S, at least 6.
+        The five symbols from S/2 − 2 are used, the others are not. alphabet: S, at least 6.
         """
         unused, used = torch.zeros(alphabet), slice(zero_symbol(alphabet) - 1, zero_symbol(alphabet) + 4)
         cells = cls(unused.clone(), unused + _NEVER, unused.clone(), unused.clone())

@@ -2,9 +2,9 @@
 
     latent y ─ × gain(fineness) ─ round ─ × step(fineness) ─ y_hat
 
-The rate is that of y with uniform noise of one cell (Ballé, Laparra and Simoncelli 2017, "End-to-end Optimized Image
-Compression", ICLR), the distortion that of rounding, whose gradient is passed straight through: noise where the rate
-has to be smooth, rounding where the synthesis has to learn what it will be given (Guo et al. 2021, "Soft then Hard:
+The rate is the rate of y with uniform noise as wide as a cell (Ballé, Laparra and Simoncelli 2017, "End-to-end
+Optimized Image Compression", ICLR): the noise makes it smooth. The distortion is that of rounding, with a
+straight-through gradient: the synthesis learns from the values that it will decode (Guo et al. 2021, "Soft then Hard:
 Rethinking the Quantization in Neural Image Compression", ICML).
 """
 

@@ -1,8 +1,8 @@
-"""The parameters with which channels of Ω are scalar quantizers, each along one direction of the latent.
+"""The parameters that make the channels of Ω scalar quantizers, each along one direction of the latent.
 
     a[c, s] = gain[c]·slope[s]·(direction[c]·y) + bias[s]      table[c, s] = step[c]·point[s]·direction[c]
 
-The cells (`omega_quant.scalar_cells`) give slope, bias, point and grid of each symbol, in steps of 1.
+The cells (`omega_quant.scalar_cells`) determine slope, bias, point and grid of each symbol, in steps of 1.
 """
 
 import torch
@@ -32,13 +32,13 @@ def full_parameters(cells: Cells, gain: Tensor, step: Tensor, directions: Tensor
 
 
 def factored_parameters(cells: Cells, gain: Tensor, step: Tensor, directions: Tensor, rank: int) -> dict[str, Tensor]:
-    """Return `direction` and `table_direction` (C, r, D), `slope`, `table_point` and `grid` (C, S, r), and `bias`.
+    """Return the parameters of the factored form of Ω.
 
-    They are those of the factored form of Ω.
+    They are `direction` and `table_direction` (C, r, D), `slope`, `table_point` and `grid` (C, S, r), `bias` (C, S).
 
-    directions: (C or more, D), orthonormal: the first coordinate of channel c is along the one at c and is quantized;
-        the others, along those that follow it, have slopes of 0.
-    rank: r. All others as for `full_parameters`.
+    directions: (C or more, D), orthonormal. The first coordinate of channel c is along direction c and is quantized.
+        Its other coordinates are along the next directions, and have slopes of 0.
+    rank: r. The other arguments are those of `full_parameters`.
     """
     count = len(gain)
     along = torch.stack([directions.roll(-k, 0)[:count] for k in range(rank)], dim=1)

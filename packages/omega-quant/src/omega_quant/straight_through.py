@@ -10,7 +10,7 @@ T tables of code lengths for each channel, 1 or P.
     backward   as if the one-hot vector were softmax_s(−temperature·d)
 
 Arrays with a value for every symbol of every channel are computed block by block. A block has so few rows and
-channels that it fits the cache. The backward pass computes activations again, except for those that the forward pass
+channels that it fits the cache. The backward pass computes activations again, except those that the forward pass
 stored. Rows are sorted by their number of kept channels, so that each channel is computed only for rows that keep it.
 """
 
@@ -29,11 +29,11 @@ from omega_quant.block_plan import BlockPlan, is_kept, order_by_kept
 STORED_ACTIVATIONS = 6 << 20
 """The largest number of activations that the forward pass stores; the backward pass recomputes the others."""
 MANY_LATENT_CHANNELS = 128
-"""The number of latent channels from which on loading an activation is faster than computing it."""
+"""With at least this many latent channels, loading an activation is faster than computing it."""
 TABLE_BLOCK = 1 << 19
-"""The size of the part of a table whose rows are summed at once: it fits the cache."""
+"""Table rows are summed in blocks of this many values, so that a block fits the CPU cache."""
 ROWS_TRACED = 1 << 14
-"""The numbers of table rows that are summed at once for a row, in a program that torch.export makes."""
+"""In a traced program, up to this many values of table rows are summed at once for each row of the latent."""
 
 
 def one_hot_max(
@@ -54,11 +54,11 @@ def one_hot_max(
     temperature_C: the temperature of the softmax behind the straight-through gradient, above 0.
     table_CSD: the vector that each symbol adds to the dequantized latent.
     code_lengths_CTS: bits of each symbol, from one table for all positions (T = 1) or one for each (T = P).
-    kept_N: how many channels, the first ones, each sample keeps.
-    compiled: whether torch.compile fuses the elementwise operations, which pays on GPUs.
+    kept_N: the number of channels, the first ones, that each sample keeps.
+    compiled: whether torch.compile fuses the elementwise operations, which is faster on GPUs.
 
     Returns the dequantized latent (N, P, D), the bits of each sample (N,), and the symbols (N, C, P), which are 0 in
-    channels that are not kept. Latent and bits have gradients to all floating-point arguments.
+    channels that are not kept. Latent and bits have gradients for all floating-point arguments.
     """
     samples, positions, _ = z_NPD.shape
     channels = len(weight_CSD)
@@ -84,7 +84,7 @@ def nearest(z_RD: Tensor, weight_CSD: Tensor, bias_CS: Tensor) -> Tensor:
     if is_traced():
         return _nearest_to_zero(torch.tensordot(z_RD, weight_CSD, dims=([1], [2])) + bias_CS)
     plan = BlockPlan.of(z_RD, symbols, [len(z_RD)] * channels)
-    with torch.autocast(z_RD.device.type, enabled=False):  # sums of `_nearest` do not fit 16 bits
+    with torch.autocast(z_RD.device.type, enabled=False):  # 16 bits cannot represent the sums in `_nearest`
         return _nearest(plan, z_RD, weight_CSD, bias_CS)[0]
 
 
@@ -93,11 +93,11 @@ def _nearest(
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """The symbols (R, C), their distances (R, C), and the activations of the first blocks, up to `store` of them.
 
-    Rows that keep none of a block's channels have 0 and 1 there. If `compiled`, all distances are 1.
+    Symbols are 0 and distances 1 for rows that keep none of a block's channels. If `compiled`, all distances are 1.
 
     On a CPU, argmin takes several times as long as the sum of S, S + 1, … 2·S − 1 over the mask of the least distances.
-    It is S plus the symbol where one distance is the least, and where several are (or none, among NaN), it is outside
-    of these; these few are computed again. Numbers of 16 bits do not hold such sums, and a GPU would have to wait.
+    This sum is S plus the symbol if the minimum is unique. For equal minima or NaN, it is outside of S to 2·S − 1, and
+    the symbol is computed again. 16-bit numbers cannot represent such sums, and a GPU would have to synchronize.
     """
     symbols = plan.symbols
     by_sums = z_RD.device.type == "cpu" and z_RD.dtype.itemsize >= 4 and not compiled
@@ -140,9 +140,9 @@ def _nearest(
 def is_traced() -> bool:
     """Whether torch.compile, torch.export or torch.jit.trace records operations.
 
-    A division into blocks would fix the number of rows in what is recorded.
+    A division into blocks would fix the number of rows in the recorded program.
     """
-    return torch.compiler.is_compiling() or bool(torch._C._get_tracing_state())  # what `torch.jit.is_tracing` asks
+    return torch.compiler.is_compiling() or bool(torch._C._get_tracing_state())  # as in `torch.jit.is_tracing`
 
 
 @cache
@@ -158,12 +158,12 @@ def _nearest_to_zero(a_RCS: Tensor) -> Tensor:
 def _gradient_through_softmax(
     a_RCS: Tensor, g_one_hot_RCS: Tensor, scale_C1: Tensor, g_bits_NT: Tensor, lengths_TCS: Tensor
 ) -> Tensor:
-    """The gradient to −T·a through softmax(−T·|a|), with T the temperature, as one expression for torch.compile.
+    """The gradient for −T·a through softmax(−T·|a|) at temperature T, as one expression for torch.compile.
 
     a_RCS: a, or T·a.
-    g_one_hot_RCS: the gradient to the one-hot vectors through the table.
+    g_one_hot_RCS: the gradient for the one-hot vectors through the table.
     scale_C1: T for a, 1 for T·a.
-    g_bits_NT, lengths_TCS: the gradient to the bits and the code lengths, which add the gradient through the rate.
+    g_bits_NT, lengths_TCS: the gradient for the bits, and the code lengths, which add the gradient through the rate.
     """
     soft_RCS = torch.softmax(without_tail(-scale_C1 * a_RCS.abs(), dim=2), dim=2)
     g_RCS = g_one_hot_RCS + (g_bits_NT[:, :, None, None] * lengths_TCS).flatten(0, 1)
@@ -192,15 +192,15 @@ def _gradient_through_softmax_in_place(
     """
     torch.abs(a_RCS, out=logits_RCS)
     logits_RCS.neg_() if scale_C1 is None else logits_RCS.mul_(-scale_C1)
-    # the tail of the softmax would be subnormal numbers; at this height it adds nothing to its sum either
+    # the tail of the softmax would be subnormal; at this lower bound it is normal, and too small to change the sum
     torch.maximum(logits_RCS, largest_RC1 + LEAST_EXPONENT, out=logits_RCS)
     torch.softmax(logits_RCS, dim=2, out=soft_RCS)
     by_sample_NTCS = g_one_hot_RCS.view(-1, *lengths_TCS.shape)
     by_sample_NTCS.addcmul_(g_bits_NT[:, :, None, None], lengths_TCS)
-    g_logits_RCS = logits_RCS  # the logits are not needed any more
+    g_logits_RCS = logits_RCS  # the logits are no longer needed
     torch.ops.aten._softmax_backward_data.out(g_one_hot_RCS, soft_RCS, 2, soft_RCS.dtype, grad_input=g_logits_RCS)
     if any_is_zero:
-        sign_RCS = torch.sgn(a_RCS, out=g_one_hot_RCS)  # the gradient to the one-hot vectors is not needed any more
+        sign_RCS = torch.sgn(a_RCS, out=g_one_hot_RCS)  # the gradient for the one-hot vectors is no longer needed
         return g_logits_RCS.mul_(sign_RCS)
     # one operation instead of two: the gradient where the activation is above 0, and its negative elsewhere
     torch.ops.aten.leaky_relu_backward.grad_input(g_logits_RCS, a_RCS, -1.0, False, grad_input=g_logits_RCS)
@@ -210,14 +210,14 @@ def _gradient_through_softmax_in_place(
 def without_tail(logits: Tensor, dim: int) -> Tensor:
     """Shift logits in place so that the largest along `dim` is 0, and set those below LEAST_EXPONENT to −∞.
 
-    Otherwise the softmax at high temperatures is full of subnormal numbers, with which CPUs compute many times as long.
+    Otherwise the softmax at high temperatures has many subnormal numbers, which make CPUs many times slower.
     """
     logits.sub_(logits.amax(dim=dim, keepdim=True))
     return torch.threshold_(logits, LEAST_EXPONENT, float("-inf"))
 
 
 def _with_ones(z_RD: Tensor) -> Tensor:
-    """Rows with a 1 appended, so that the bias is one more weight: adding it would take another pass over memory."""
+    """Rows with a 1 appended, so that the bias is one more weight and needs no separate pass over memory."""
     return torch.cat([z_RD, z_RD.new_ones(len(z_RD), 1)], dim=1)
 
 
@@ -226,7 +226,7 @@ def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, row_counts: Sequence[int]
 
     table_CSD: a row for each symbol of each channel.
     symbols_RC: the symbols. Without `row_counts`, a negative one adds nothing.
-    row_counts: for each channel, how many rows, the first ones, keep it, in falling order; None for all.
+    row_counts: the number of rows, the first ones, that keep each channel, in falling order. Default: all rows.
     """
     if row_counts is None:
         table_CSD, symbols_RC = functional.pad(table_CSD, (0, 0, 1, 0)), symbols_RC + 1
@@ -251,7 +251,7 @@ def sum_of_rows(table_CSD: Tensor, symbols_RC: Tensor, row_counts: Sequence[int]
 
 
 def _sum_of_rows_traced(table_CSD: Tensor, symbols_RC: Tensor) -> Tensor:
-    """`sum_of_rows` in operations that every runtime has, for a number of rows that is not known yet."""
+    """`sum_of_rows` in operations that every runtime has, for any number of rows."""
     channels, symbols, dims = table_CSD.shape
     at_once = max(1, ROWS_TRACED // dims)
     summed_RD = table_CSD.new_zeros(symbols_RC.shape[0], dims)
@@ -267,7 +267,7 @@ def _number(symbols_RC: Tensor, symbols: int) -> Tensor:
 
 
 def number_of_length(symbols_RC: Tensor, tables: int, symbols: int) -> Tensor:
-    """The indices (R, C) of symbols in flattened code lengths (C, T, S), of which row r uses table r mod T.
+    """The indices (R, C) of symbols in flattened code lengths (C, T, S). Row r uses table r mod T.
 
     symbols_RC: the symbols.
     tables: T.
@@ -314,7 +314,7 @@ class _OneHotMax(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_latent_RD: Tensor, g_bits_R: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # once: under gradient checkpointing each access computes the forward pass again
+        saved = ctx.saved_tensors  # only once: with gradient checkpointing, each access repeats the forward pass
         inputs, of_forward = _Inputs(*saved[: len(_Inputs._fields)]), saved[len(_Inputs._fields) :]
         symbols_RC, kept_RC, least_RC, *stored = of_forward
         _, _, *through_softmax, of_table, of_lengths = ctx.needs_input_grad
@@ -333,7 +333,7 @@ class _OneHotMax(torch.autograd.Function):
 
 
 def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, kept: int, g_latent_RD: Tensor) -> Tensor:
-    """The gradient to the table (C, S, D): for each symbol, the sum of `g_latent_RD` over the rows that chose it.
+    """The gradient for the table (C, S, D): for each symbol, the sum of `g_latent_RD` over the rows that chose it.
 
     Rows are sorted by symbol first, so that each sum is written once.
 
@@ -342,18 +342,18 @@ def _table_gradient(table_CSD: Tensor, symbols_RC: Tensor, kept_RC: Tensor, kept
     channels, symbols, dims = table_CSD.shape
     number_RC = _number(symbols_RC, symbols).masked_fill_(~kept_RC, channels * symbols)
     count_K = torch.bincount(number_RC.flatten(), minlength=channels * symbols + 1)[:-1]
-    order = torch.argsort(number_RC.flatten().int(), stable=True)  # half as long to sort takes half the time
+    order = torch.argsort(number_RC.flatten().int(), stable=True)  # sorting 32-bit integers takes half the time
     row = order[:kept] // channels
     summed_KD = functional.embedding_bag(row, g_latent_RD, count_K.cumsum(0) - count_K, mode="sum")
     return summed_KD.view(channels, symbols, dims)
 
 
 def length_gradient(code_lengths_CTS: Tensor, symbols_RC: Tensor, kept_RC: Tensor, g_bits_R: Tensor) -> Tensor:
-    """The gradient to code lengths (C, T, S): for each, the sum of `g_bits_R` over the rows that it counts for.
+    """The gradient for code lengths (C, T, S): for each, the sum of `g_bits_R` over the rows that use it.
 
     code_lengths_CTS, symbols_RC: as in `one_hot_max`, for rows.
     kept_RC: whether each row keeps each channel.
-    g_bits_R: the gradient to the bits of each row.
+    g_bits_R: the gradient for the bits of each row.
     """
     _, tables, symbols = code_lengths_CTS.shape
     number_RC = number_of_length(symbols_RC, tables, symbols)
@@ -372,13 +372,13 @@ def _gradients(
     stored: Sequence[Tensor],
     compiled: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients to z, weight, bias and temperature.
+    """The gradients for z, weight, bias and temperature.
 
-    The gradients to T·W and T·b are computed first, T being the temperature. As T·a = z·T·W + T·b, the gradient to T
-    is then ⟨g_TW, W⟩ + ⟨g_Tb, b⟩, and those to W and b are T·g_TW and T·g_Tb.
+    The gradients for T·W and T·b are computed first, where T is the temperature. As T·a = z·T·W + T·b, that for T is
+    then ⟨g_TW, W⟩ + ⟨g_Tb, b⟩, and those for W and b are T·g_TW and T·g_Tb.
 
-    g_latent_RD, g_bits_R: the gradients to the dequantized latent and to the bits.
-    least_RC: the distances of the symbols, which only the way without `compiled` needs.
+    g_latent_RD, g_bits_R: the gradients for the dequantized latent and for the bits.
+    least_RC: the distances of the symbols, which are used only without `compiled`.
     stored: the activations of the first blocks.
     """
     z_RD, weight_CSD, bias_CS, temperature_C, table_CSD, code_lengths_CTS = inputs
@@ -392,7 +392,7 @@ def _gradients(
         g_affine_buffer = affine_buffer.new_empty(affine_buffer.shape[::-1]).T
     z_RE = _with_ones(z_RD)
     stored_blocks, largest_RC = iter(stored), least_RC * -temperature_C
-    on_cpu = z_RD.device.type == "cpu"  # a GPU would have to wait for what is 0
+    on_cpu = z_RD.device.type == "cpu"  # on a GPU, the check would synchronize with the host
     some_are_zero = not (on_cpu and bool(least_RC.all()))
     for part in plan:
         weight, bias = weight_CSD[part.channels], bias_CS[part.channels]
@@ -407,7 +407,7 @@ def _gradients(
         for rows in part.blocks:
             a, logits, soft, g_one_hot = part.views(buffers, rows)
             a_stored = next(stored_blocks, None)
-            scale: Tensor | None = None  # computed here, activations are scaled by the temperature already
+            scale: Tensor | None = None  # activations that are computed here include the temperature
             if a_stored is None:
                 torch.mm(z_RE[rows], affine.T, out=a)
             else:
@@ -433,7 +433,7 @@ def _gradients(
                 )
             if rows.stop > part.row_counts[-1]:
                 g_RCS.mul_(is_kept(part.row_counts, rows, g_RCS.device)[:, :, None])
-            g = g_RCS.flatten(1)  # the gradient to −T·a
+            g = g_RCS.flatten(1)  # the gradient for −T·a
             g_affine.addmm_(g.T, z_RE[rows], beta=1 if rows.start else 0, alpha=-1)
             g_z[rows].addmm_(g, scaled_weight, alpha=-1)
         g_weight_part, g_bias_part = g_affine[:, :-1].view(weight.shape), g_affine[:, -1].view(bias.shape)

@@ -2,8 +2,8 @@
 
     symbol(x) = argmin_s |slope[s]·x + bias[s]|        constant between thresholds: the cells of a channel
 
-A channel has few thresholds, fewer than symbols if some of these are never chosen, so that finding symbols takes a
-comparison for each instead of an activation for each symbol. Shapes as in `omega_quant.factored`.
+A channel has few thresholds, fewer than symbols if some symbols are never chosen. Finding symbols takes one comparison
+for each threshold instead of one activation for each symbol. Shapes are as in `omega_quant.factored`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 MOST_SYMBOLS = 64
-"""Symbols up to which thresholds are quicker than activations; to compute them takes memory for S³ numbers."""
+"""With more symbols, activations are faster than thresholds, whose computation takes memory for S³ numbers."""
 _AT_ONCE = 1 << 20  # numbers that are computed at once
 
 
@@ -22,10 +22,10 @@ _AT_ONCE = 1 << 20  # numbers that are computed at once
 class Thresholds:
     """The thresholds of C channels, and the symbols of the cells between them.
 
-    above: (C, B), rising; a coordinate is in cell i if it is above i of them. Infinite where a channel has fewer.
+    above: (C, B), the thresholds, rising. A coordinate above i of them is in cell i. Infinite if a channel has fewer.
     symbols: (C, B + 1), int64, the symbol of each cell.
-    spans: for each of the B thresholds the range of channels that have so many.
-    slope_CS, bias_CS: copies of what they were computed from.
+    spans: for each of the B thresholds, the range of channels from the first to the last that has so many.
+    slope_CS, bias_CS: copies of the slopes and biases from which the thresholds were computed.
     """
 
     above: Tensor
@@ -50,7 +50,7 @@ class Thresholds:
         for number in range(most):
             having = torch.nonzero(counts > number)[:, 0]
             spans.append(slice(int(having[0]), int(having[-1]) + 1))
-        # of two symbols that are equally near, the first one is chosen
+        # if two symbols are equally near, the first one is chosen
         included = of_cells[:, 1:] < of_cells[:, :-1]
         device = slope_CS.device
         return cls(
@@ -62,7 +62,7 @@ class Thresholds:
         )
 
     def are_of(self, slope_CS: Tensor, bias_CS: Tensor) -> bool:
-        """Whether they are those of these slopes and biases."""
+        """Whether the thresholds were computed from these slopes and biases."""
         pairs = (self.slope_CS, slope_CS), (self.bias_CS, bias_CS)
         return all(a.device == b.device and a.dtype == b.dtype and torch.equal(a, b) for a, b in pairs)
 
@@ -76,7 +76,7 @@ class Thresholds:
 
 
 def _cells(slope_CS: Tensor, bias_CS: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the nearest symbol changes, (C, N), infinite after the last one, and the symbols between, (C, N + 1)."""
+    """The thresholds (C, N), infinite after the last one of a channel, and the symbols (C, N + 1) between them."""
     symbols = slope_CS.shape[1]
     one, other = torch.triu_indices(symbols, symbols, offset=1)
     candidates = []
@@ -101,7 +101,7 @@ def _cells(slope_CS: Tensor, bias_CS: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _greatest_below(threshold: Tensor, included: Tensor, dtype: torch.dtype) -> Tensor:
-    """The greatest number of a type that is not above a threshold, or that is below it where it is included above."""
+    """The greatest number of a type that is at most the threshold, or below it if the cell above includes it."""
     rounded = threshold.to(dtype)
     too_large = torch.where(included, rounded.double() >= threshold, rounded.double() > threshold)
     less = torch.nextafter(rounded, rounded.new_tensor(-torch.inf))

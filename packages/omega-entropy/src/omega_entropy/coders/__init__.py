@@ -1,1 +1,1 @@
-"""The coder `torchac`. All others are in `omega_core.coders`, as the format specifies them."""
+"""The coder `torchac`. All others are in `omega_core.coders`, because the format specifies them."""

@@ -1,6 +1,6 @@
 """Arithmetic coding with torchac (Mentzer et al. 2019), the coder of the paper's research code.
 
-torchac is licensed under the GPL, version 3, and compiles itself when it is first imported. It is here
+torchac is licensed under the GPL, version 3, and compiles itself when it is first imported. It is included
 for comparison; `range` codes the same symbols many times faster.
 """
 
@@ -16,7 +16,7 @@ _BEYOND = 16  # bytes that are appended to a truncated stream, more than torchac
 
 
 class TorchacCoder(Coder):
-    """Arithmetic coding of whole streams: decoding a part of the symbols decodes all before it again."""
+    """Arithmetic coding of whole streams: decoding further symbols decodes all earlier ones again."""
 
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`. The lengths of prefixes are found by decoding."""
@@ -33,7 +33,6 @@ class TorchacCoder(Coder):
         return next(n for n in range(first, len(data) + 1) if len(_determined(cdf, data[:n])) == len(cdf))
 
     def decoder(self, data: bytes, *, complete: bool = False) -> Decoder:
-        """See `Coder.decoder`."""
         return _TorchacDecoder(data)
 
 
@@ -43,7 +42,6 @@ class _TorchacDecoder(Decoder):
         self.before: list[torch.Tensor] = []  # the cumulative counts of all symbols so far
 
     def decode(self, tables: Tables) -> Integers:
-        """See `Decoder.decode`."""
         cdf = _cdf(_counts(tables), tables)
         everything = torch.cat([*self.before, cdf])
         symbols = _determined(everything, self.data)[len(everything) - tables.size :]
@@ -52,7 +50,7 @@ class _TorchacDecoder(Decoder):
 
 
 def _determined(cdf: torch.Tensor, data: bytes) -> Integers:
-    """The first symbols that a stream has whatever bytes follow it."""
+    """The first symbols of a stream, as far as they do not depend on further bytes."""
     lowest, highest = (_decode(cdf, data + fill * _BEYOND) for fill in (b"\0", b"\xff"))
     return lowest[: len(lowest) if np.array_equal(lowest, highest) else int((lowest != highest).argmax())]
 

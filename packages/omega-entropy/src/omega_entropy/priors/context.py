@@ -1,15 +1,15 @@
 """Tables that depend on earlier symbols: conditional probabilities, from a small net whose arithmetic is exact.
 
-Where other symbols are unlikely, the next will be: a hyperprior (Ballé et al. 2018) sends side information for that; a
-channel-conditional prior (Minnen and Singh 2020, "Channel-wise Autoregressive Entropy Models for Learned Image
-Compression", ICIP) and one in the pattern of a checkerboard (He et al. 2021, "Checkerboard Context Model for Efficient
-Learned Image Compression", CVPR) have networks whose input is what was decoded. So it is here:
+If the neighborhood is busy (unlikely symbols), the next symbol will be too. Hyperpriors (Ballé et al. 2018) send side
+information for this. Channel-conditional priors (Minnen and Singh 2020, "Channel-wise Autoregressive Entropy Models for
+Learned Image Compression", ICIP) and checkerboard priors (He et al. 2021, "Checkerboard Context Model for Efficient
+Learned Image Compression", CVPR) predict it from decoded symbols. `context` does the latter:
 
-    earlier symbols ─net→ two scores for each symbol ─rounded→ the number of a table ─→ probabilities
+    earlier symbols ─net→ two scores for each symbol ─rounded→ the index of a table ─→ probabilities
 
-The net (`omega_entropy.priors.context_net`) is trained in the decoder and the prior phase, on symbols of files. Then
-its weights are rounded (`omega_entropy.priors.context_rounding`), so that every machine finds the same tables, and
-these are counted over the training set: how often each symbol followed where the net chose each.
+The network (`omega_entropy.priors.context_net`) is trained in the decoder and the prior phase, on symbols of files.
+Then its weights are rounded (`omega_entropy.priors.context_rounding`), so that every machine selects the same tables.
+Last, tables are counted over the training set: how often each symbol occurred where the network selected each table.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from omega_entropy.priors.symbol_counts import maximum, summed
 class ContextPrior(ConditionalPrior):
     """Probabilities given earlier channels and the other half of a checkerboard.
 
-    groups: the most groups of channels; each is coded given all earlier ones.
-    width: the features of the net at each position.
-    weight: as how many symbols the probabilities of the net itself count in each table.
-    marginal_share: of the rate in the relaxed phase of training, from 0 to 1, the part that is measured without
-        conditions (`omega_entropy.priors.latent_density`).
-    per_position, decay, smoothing: of the frequencies that are counted before the net is trained: see `StaticPrior`.
+    groups: the maximum number of groups of channels. Each group is coded given all earlier ones.
+    width: the number of features of the network at each position.
+    weight: pseudo-count, in symbols, of the network's own probabilities in each counted table.
+    marginal_share: the share, from 0 to 1, of the rate in the relaxed phase of training that is measured with
+        unconditional densities (`omega_entropy.priors.latent_density`).
+    per_position, decay, smoothing: see `StaticPrior`, for the frequencies that are used until the network is trained.
 
-    Without such a phase in training, it is frozen as `static` is. Raises ComponentError for options out of range.
+    Without a phase that trains the network, it is frozen like `static`. Raises ComponentError for options out of range.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ContextPrior(ConditionalPrior):
         self._counts = np.zeros((TABLES, alphabet))
 
     def follow(self, refinement: Refinement) -> None:
-        """See `Prior.follow`. The net has to be trained after that, unless it was for the same refinement."""
+        """See `Prior.follow`. The network has to be trained again if its groups or parents change."""
         known = self.net.parents.tolist(), self.net.bounds.tolist()
         self.net.follow(refinement)
         if known != (self.net.parents.tolist(), self.net.bounds.tolist()):
@@ -91,25 +91,25 @@ class ContextPrior(ConditionalPrior):
 
     @property
     def knows_channels(self) -> bool:
-        """See `Prior.knows_channels`: once the net is trained, or begins with a trained one."""
+        """See `Prior.knows_channels`. True once the training of the network has begun."""
         return bool(self.net.ready)
 
     def begin_with(self, frozen: FrozenPrior) -> bool:
-        """See `Prior.begin_with`: with the net of frozen tables, if it has the sizes of this one."""
+        """See `Prior.begin_with`. Uses the network of frozen tables if it has the sizes of this one."""
         if not isinstance(frozen, ContextTables) or not fits(self.net, frozen.net):
             return False
         unround(self.net, frozen)
         return True
 
     def channel_bits(self, symbols: Tensor) -> Tensor:
-        """See `Prior.channel_bits`: given earlier channels and half of the positions, once the net is trained."""
+        """See `Prior.channel_bits`. With a trained network, they depend on earlier groups and half of the positions."""
         if not self.net.ready:
             return super().channel_bits(symbols)
         bits: Tensor = self.net(symbols).bits.sum(dim=(2, 3))
         return bits
 
     def coding_order(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Prior.coding_order`: as the net tells before it is rounded, once it is trained."""
+        """See `Prior.coding_order`. With a trained network, it is that of the network before rounding."""
         if not self.net.ready:
             return super().coding_order(symbols)
         statistics: SymbolStatistics = self.net(symbols)
@@ -119,7 +119,7 @@ class ContextPrior(ConditionalPrior):
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
         """Count the symbols (B, C, h, w) of the kept (B,) channels, over all processes of torch.distributed.
 
-        While recounting, count them also for each table that the net tells, of pictures with all channels.
+        While recounting, also count symbols for each table that the network selects, in samples with all channels.
         """
         super().observe(symbols, kept)
         if not self.recounting:
@@ -128,14 +128,14 @@ class ContextPrior(ConditionalPrior):
         elif self._rounded is not None:
             fresh = np.zeros_like(self._counts)
             for picture in symbols[kept >= symbols.shape[1]].cpu().numpy():
-                for places, ranks in self._rounded.steps(picture):
+                for indices, ranks in self._rounded.steps(picture):
                     tables = self._rounded.order.tables[ranks]
-                    seen = tables * fresh.shape[1] + picture.reshape(-1)[places]
+                    seen = tables * fresh.shape[1] + picture.reshape(-1)[indices]
                     fresh += np.bincount(seen, minlength=fresh.size).reshape(fresh.shape)
             self._counts += summed(torch.from_numpy(fresh).to(symbols.device)).cpu().numpy()
 
     def _start(self, symbols: Tensor) -> None:
-        """Begin to train the net: from frequencies of symbols."""
+        """Initialize the network from the frequencies of symbols."""
         before, after = self.net.levels_of(symbols)
         seen = self.net.kinds(before) * self.net.alphabet + symbols
         of_kinds = torch.bincount(seen.flatten(), minlength=KINDS * self.net.alphabet)
@@ -145,9 +145,9 @@ class ContextPrior(ConditionalPrior):
         self.net.start(summed(of_kinds).view(KINDS, -1), summed(of_channels))
 
     def recount(self) -> None:
-        """Forget what was observed; from here on symbols are counted without decay, with the net as it is now.
+        """Clear the counts, and round the network. From now on, symbols are counted without decay.
 
-        The ranges of activations become those of all processes of torch.distributed, whose nets are then rounded alike.
+        Ranges of activations become the largest of all processes of torch.distributed, so that all round alike.
         """
         super().recount()
         maximum(self.net.ranges)
@@ -156,10 +156,10 @@ class ContextPrior(ConditionalPrior):
         self._counts[:] = 0
 
     def select_channels(self, order: Sequence[int]) -> None:
-        """Keep these channels, in this order. The net has to be trained again for them."""
+        """Keep these channels, in this order. The network has to be trained again for them."""
         super().select_channels(order)
         like = self.net.base
-        with torch.random.fork_rng(devices=[]):  # alike in all processes, and in a run that was resumed
+        with torch.random.fork_rng(devices=[]):  # the same in all processes and in resumed runs
             torch.manual_seed(0)
             self.net = ContextNet(
                 channels=len(order),
@@ -170,7 +170,7 @@ class ContextPrior(ConditionalPrior):
         self._rounded = None
 
     def freeze(self) -> FrozenPrior:
-        """The rounded net and the frequencies that were recounted; as `static` if the net was not trained."""
+        """The rounded network and the recounted tables; the tables of `static` if the network was not trained."""
         if self._rounded is None:
             return super().freeze()
         counts = self._counts + self.weight * probabilities(self.net).cpu().numpy()

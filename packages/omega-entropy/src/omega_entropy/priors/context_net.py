@@ -1,20 +1,20 @@
-"""The net of the prior `context`: what it is told by earlier symbols, as two scores for each symbol.
+"""The network of `context`: computes two scores for each symbol from already decoded ones.
 
-Channels are in groups, positions in the halves of a checkerboard. Symbols of a group and half are coded together, given
-all earlier groups and the other half of their own group:
+Channels are divided into groups, and positions into the halves of a checkerboard. The symbols of a group and half are
+coded together, given all earlier groups and, in the second half, the first half of the same group:
 
     first half    marks of earlier groups ─1×1, sum─(+ bias)─ ReLU ─(3×3 depthwise ─ 1×1 ─ ReLU, twice)─ z ─1×1─ scores
     second half   marks of the first half ─1×1─ 3×3 depthwise ─(+ z)─ ReLU ─ 1×1 ─ ReLU ─ 1×1 ─(+ 1×1 of z)─ scores
 
-What a symbol says is two marks: the sign of its number, and its size. Symbols that refine a number (`Refinement`),
-whose parent has a level other than 0, have none: they tell little, and can be coded later, when they are worth it.
-To the scores are added: a number for each channel; one for the kind of the symbol, which is what the channel's parent
-said there; and multiples of sums of levels and marks around it, of the parent and of the first half of the channel
-itself. A symbol then has the probability
+The inputs are two marks of each symbol: its signed number and its size. Symbols that refine a number (`Refinement`),
+because the level of their parent is not 0, have marks of 0. They carry little information about others, and can be
+coded later, when they are worth their bits. More terms are added to the scores: a bias of each channel; a bias of each
+kind of symbols, which depends on the level of the parent; multiples of sums of the parent's levels around the symbol
+and, in the second half, of the channel's own marks beside it. A symbol then has the probability
 
     softmax over s of (offset[kind, s] + first score · slope[kind, s] + second score · lean[kind, s])
 
-The layers are those whose arithmetic `omega_core.coding.net_arithmetic` repeats with integers.
+`omega_core.coding.net_arithmetic` computes the same layers with integers.
 """
 
 import math
@@ -38,31 +38,31 @@ from omega_core.coding.integer_net import (
 from omega_core.contracts.quantizer import Refinement
 
 RANGES = 7
-"""Activations of a group whose ranges are followed: before, between and after its layers."""
-OUTPUT_SCALE = 2.0  # of the scores of the net, whose last layers begin at 0
-_NATS_OF_UNUSED = 10.0  # of symbols that no symbol of its kind was when training began
-_SAMPLE = 97  # of how many activations one is looked at for their range
-_FORGET = 0.05  # of a range, in each step
+"""The number of activations of a group whose ranges are tracked: before, between and after its layers."""
+OUTPUT_SCALE = 2.0  # factor of the outputs of the last layers, whose weights start at 0
+_NATS_OF_UNUSED = 10.0  # cost in nats of symbols that were never seen with this kind when training began
+_SAMPLE = 97  # one in 97 activations is used to track ranges
+_FORGET = 0.05  # decay of a tracked range in each step
 
 
 def kinds_of(before: Tensor, is_root: Tensor) -> Tensor:
-    """Return the kinds of symbols from the levels of their parents, and whether they have none."""
+    """Return the kinds of symbols from the levels of their parents. is_root: whether they have no parent."""
     borders = torch.tensor(KIND_BORDERS, device=before.device)
     return torch.where(is_root, ROOT_KIND, torch.bucketize(before.contiguous(), borders, right=True))
 
 
 def first_half(height: int, width: int) -> Tensor:
-    """Whether each position (h, w) belongs to the half of the checkerboard that is coded first."""
+    """A mask (h, w) of the half of the checkerboard that is coded first."""
     return (torch.arange(height)[:, None] + torch.arange(width)) % 2 == 0
 
 
 def divide_channels(parents: Sequence[int], most: int) -> tuple[list[int], list[int]]:
-    """Divide channels into at most `most` groups, of which none has a channel and its parent.
+    """Divide channels into at most `most` groups. As far as possible, no group contains a channel and its parent.
 
-    parents: of each channel, or −1.
+    parents: the parent of each channel, or −1.
 
-    The first groups are small, as nothing is known before them. Returns where the groups begin and the last one ends,
-    and the parents, with −1 for those that are in the group of their child or after it.
+    The first groups are small, because little is known before them. Returns the first channel of each group and C, and
+    the parents, with −1 for parents that are not in an earlier group than their child.
     """
     channels = len(parents)
     size = channels / most
@@ -81,7 +81,7 @@ def divide_channels(parents: Sequence[int], most: int) -> tuple[list[int], list[
 
 
 class Group(nn.Module):
-    """The layers of one group of channels, between those that are of all channels."""
+    """The layers of one group of channels, between those for the marks and scores of all channels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -91,9 +91,9 @@ class Group(nn.Module):
 
 
 class SymbolStatistics(NamedTuple):
-    """What a net predicts of symbols; all are (B, C, h, w).
+    """The predictions of a network for symbols; all are (B, C, h, w).
 
-    bits: what each costs. kinds: see `kinds_of`. fresh: whether it does not refine a number. first, second: its scores.
+    bits: their costs. kinds: see `kinds_of`. fresh: whether they do not refine a number. first, second: their scores.
     """
 
     bits: Tensor
@@ -104,13 +104,13 @@ class SymbolStatistics(NamedTuple):
 
 
 class ContextNet(nn.Module):
-    """The net.
+    """The network, with the layers in the module docstring.
 
     channels, alphabet: C and S.
-    groups: the most groups of channels.
-    width: the features at each position.
+    groups: the maximum number of groups of channels.
+    width: the number of features at each position.
 
-    `follow` and `start` have to be called, in this order, before it is of use.
+    `follow` and `start` have to be called, in this order, before it is used.
     """
 
     parents: Tensor
@@ -147,7 +147,7 @@ class ContextNet(nn.Module):
 
     @torch.no_grad()
     def follow(self, refinement: Refinement) -> None:
-        """Take over how symbols refine each other, which decides on the groups of channels."""
+        """Set how symbols refine each other, which determines the groups of channels."""
         if len(refinement.parents) != self.channels or refinement.levels.shape != self.levels.shape:
             raise ValueError(f"a refinement of {self.channels} channels and {self.alphabet} symbols is needed")
         bounds, parents = divide_channels(refinement.parents, self.most_groups)
@@ -159,10 +159,10 @@ class ContextNet(nn.Module):
 
     @torch.no_grad()
     def start(self, of_kinds: Tensor, of_channels: Tensor) -> None:
-        """Begin with probabilities that fit the symbols of a batch.
+        """Initialize the parameters so that probabilities fit the symbols of a batch.
 
         of_kinds: (KINDS, S), how often each symbol has each kind.
-        of_channels: (C, 2), how many symbols of each channel leave the level at 0 and how many do not, where it was 0.
+        of_channels: (C, 2), where the level was 0: how many symbols of each channel leave it at 0, and how many do not.
         """
         some = of_channels.double() + torch.tensor([1.0, 0.3], dtype=torch.float64, device=of_channels.device)
         share = (some[:, 1] / some.sum(1)).clamp(1e-5, 0.6)
@@ -188,7 +188,7 @@ class ContextNet(nn.Module):
 
     @property
     def latest_groups(self) -> list[int]:
-        """The group with which the symbols of each channel are coded that refine: the last before that of a child."""
+        """For each channel, the group with which symbols that refine are coded: the last before a child's group."""
         bounds = self.group_bounds
         found = [len(bounds) - 2] * self.channels
         parents = self.parents.tolist()
@@ -200,13 +200,13 @@ class ContextNet(nn.Module):
 
     @property
     def group_bounds(self) -> list[int]:
-        """Where groups begin, and where the last one ends."""
+        """The first channel of each group, and C."""
         found = self.bounds.tolist()
         return found[: found.index(self.channels) + 1]
 
     @torch.no_grad()
     def levels_of(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the levels of the parents of symbols (B, C, h, w), and those after the symbols."""
+        """Return the levels (B, C, h, w) of the parents of symbols (B, C, h, w), and the levels after the symbols."""
         before, after = torch.zeros_like(symbols), torch.zeros_like(symbols)
         bounds = self.group_bounds
         for start, end in pairwise(bounds):
@@ -221,7 +221,7 @@ class ContextNet(nn.Module):
         return kinds_of(before, (self.parents < 0)[:, None, None])
 
     def forward(self, symbols: Tensor) -> SymbolStatistics:
-        """Return what symbols (B, C, h, w), int64, cost, and what the net predicts of them."""
+        """Return the costs of symbols (B, C, h, w), int64, and the predictions of the network for them."""
         before, _ = self.levels_of(symbols)
         of_symbols = torch.from_numpy(marks_of(self.levels.cpu().numpy())).to(self.base)
         marks = (of_symbols[symbols] * (before == 0)[..., None]).movedim(-1, 2)  # (B, C, 2, h, w)
@@ -240,8 +240,8 @@ class ContextNet(nn.Module):
         used = torch.nonzero(self.used[kind])[:, 0]
         offset, slope, lean = (each[kind, used, None] for each in (self.offset, self.slope, self.lean))
         logits = offset + first * slope + second * lean
-        place = torch.cumsum(self.used[kind], 0)[symbols] - 1
-        chosen = logits.gather(0, place.clamp_min(0)[None])[0]
+        index = torch.cumsum(self.used[kind], 0)[symbols] - 1
+        chosen = logits.gather(0, index.clamp_min(0)[None])[0]
         found = torch.logsumexp(logits, dim=0) - chosen
         return torch.where(self.used[kind][symbols], found, _NATS_OF_UNUSED)
 
@@ -278,7 +278,7 @@ class ContextNet(nn.Module):
         return torch.cat(parts, dim=1).movedim(2, 0) * OUTPUT_SCALE + local
 
     def _local(self, shown: Tensor, before: Tensor, in_first_half: Tensor) -> Tensor:
-        """What is added to the scores (2, B, C, h, w) without the net."""
+        """The terms of the scores (2, B, C, h, w) that do not depend on the layers."""
         sizes, signs = before.abs().clamp_max(LARGEST_MARK), before.clamp(-LARGEST_MARK, LARGEST_MARK)
         around = around_sum(torch.stack([sizes, signs]).float()) / 12
         beside = beside_sum(torch.stack([shown[:, :, 1], shown[:, :, 0]]).float()) / 8
@@ -292,7 +292,7 @@ class ContextNet(nn.Module):
 
     @torch.no_grad()
     def _track_range(self, group: int, number: int, activations: Tensor) -> None:
-        """Follow the range of activations in training, for their rounding to integers."""
+        """Track the range of activations in training, for rounding them to integers later."""
         if self.training:
             found = activations.detach().abs().flatten()[::_SAMPLE].amax().float()
             known = self.ranges[group, number]
@@ -300,13 +300,13 @@ class ContextNet(nn.Module):
 
 
 def _outputs(layer: nn.Conv2d, some: slice, z: Tensor) -> Tensor:
-    """Some outputs of a convolution of single positions."""
+    """Some outputs of a 1×1 convolution."""
     assert layer.bias is not None  # noqa: S101 (for mypy)
     return functional.conv2d(z, layer.weight[some], layer.bias[some])
 
 
 def around_sum(numbers: Tensor) -> Tensor:
-    """Twice the four neighbors and once those on the diagonals (…, h, w); 0 beyond the edge."""
+    """The sum of neighbors (…, h, w), twice the four direct and once the diagonal ones; 0 beyond the edge."""
     padded = functional.pad(numbers, (1, 1, 1, 1))
     pairs = padded[..., :-1, :] + padded[..., 1:, :]
     rows = pairs[..., :-1, :] + pairs[..., 1:, :]
@@ -315,6 +315,6 @@ def around_sum(numbers: Tensor) -> Tensor:
 
 
 def beside_sum(numbers: Tensor) -> Tensor:
-    """The sum of the four neighbors (…, h, w); 0 beyond the edge."""
+    """The sum of the four direct neighbors (…, h, w); 0 beyond the edge."""
     padded = functional.pad(numbers, (1, 1, 1, 1))
     return padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1] + padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]

@@ -1,4 +1,4 @@
-"""The order of the symbols of the prior `context`: first what is expected to reduce the error most for its bits."""
+"""The order of the symbols of `context`: those that are expected to reduce the error most per bit come first."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from omega_core.coding.symbol_order import SymbolOrder
 from omega_entropy.priors.context_net import ContextNet, SymbolStatistics, first_half
 from omega_entropy.priors.context_rounding import SCORE_BITS
 
-_WIDEST = 60.0  # octaves of slopes, up and down, within a step
-_MOST_CLASSES = 29  # of half an octave; with more, ranks would not fit 16 bits
-_HALF_GAIN = 1 / 12  # squared error that the half of a cell removes, in that of a number which becomes different from 0
+_WIDEST = 60.0  # limit of the absolute log2 of slopes
+_MOST_CLASSES = 29  # maximum number of classes, one for each half octave; with more, ranks would not fit 16 bits
+_HALF_GAIN = 1 / 12  # squared error that refining a number removes, relative to changing a number from 0 to 1
 
 
 @torch.no_grad()
 def probabilities(net: ContextNet) -> Tensor:
-    """The probabilities (TABLES, S), float64, that the net itself has in the middle of each table."""
+    """The probabilities (TABLES, S), float64, of the network itself for the scores in the middle of each table."""
     return log_odds_of_tables(*(each.double() for each in (net.offset, net.slope, net.lean))).softmax(dim=1)
 
 
 def log_odds_of_tables(offset: Tensor, slope: Tensor, lean: Tensor) -> Tensor:
-    """The logarithms (TABLES, S) of probabilities, but for a constant, in the middle of each table.
+    """The logarithms (TABLES, S) of probabilities, up to a constant, for the scores in the middle of each table.
 
     offset, slope, lean: (KINDS, S), of a `ContextNet`.
     """
@@ -43,7 +43,7 @@ def log_odds_of_tables(offset: Tensor, slope: Tensor, lean: Tensor) -> Tensor:
 
 
 def symbol_order(net: ContextNet) -> SymbolOrder:
-    """Return the order in which symbols are coded whose tables a net chooses."""
+    """Return the order of coding for symbols whose tables a network selects."""
     classes, slopes = (each.cpu().numpy() for each in _slopes(net))
     slopes = slopes[: classes.max() + 1]
     ranks = np.empty(slopes.size, np.int64)
@@ -53,28 +53,28 @@ def symbol_order(net: ContextNet) -> SymbolOrder:
 
 @torch.no_grad()
 def places_of(net: ContextNet, statistics: SymbolStatistics) -> Tensor:
-    """The places (B, C, h, w) in the order of coding, int64, of symbols of which a net says this.
+    """The indices (B, C, h, w), int64, of symbols in the order of coding, from the predictions of a network for them.
 
-    They are nearly those in files, for which the net is rounded, and where symbols with equal slopes are by table.
+    They are nearly those in files, for which the network is rounded, and symbols with equal slopes are sorted by table.
     """
     channels, height, width = statistics.kinds.shape[1:]
     classes, slopes = _slopes(net)
     octaves = (
         slopes.log2().clamp(-_WIDEST, _WIDEST).float().flatten()[classes[:, None, None] * TABLES + _tables(statistics)]
     )
-    # the step of each symbol, and within a step the falling order of slopes
+    # sort by step, and within a step by falling slope
     device = octaves.device
     bounds, latest = (torch.tensor(each, device=device) for each in (net.group_bounds, net.latest_groups))
     group = torch.bucketize(torch.arange(channels, device=device), bounds, right=True) - 1
     own, late = (2 * group)[:, None, None] + ~first_half(height, width).to(device), (2 * latest + 1)[:, None, None]
     key = torch.where(statistics.fresh, own, late) - octaves / (2.5 * _WIDEST)
     order = key.flatten(1).argsort(dim=1, stable=True)
-    places = torch.arange(order.shape[1], device=device).expand(order.shape)
-    return torch.empty_like(order).scatter(1, order, places).view(statistics.kinds.shape)
+    indices = torch.arange(order.shape[1], device=device).expand(order.shape)
+    return torch.empty_like(order).scatter(1, order, indices).view(statistics.kinds.shape)
 
 
 def _tables(statistics: SymbolStatistics) -> Tensor:
-    """The tables (B, C, h, w) that the scores of a net tell, as `NetArithmetic` finds them."""
+    """The tables (B, C, h, w) that the scores of a network select, as in `NetArithmetic`."""
     part = (statistics.first * 2.0 ** (SCORE_BITS - FIRST_BITS)).floor() + FIRST_BEFORE
     part = part.clamp(0, FIRST_PARTS - 1).long()
     middle = SECOND_PARTS // 2
@@ -85,16 +85,16 @@ def _tables(statistics: SymbolStatistics) -> Tensor:
 
 @torch.no_grad()
 def _slopes(net: ContextNet) -> tuple[Tensor, Tensor]:
-    """The class (C,) of each channel, and the squared error for each bit that symbols are expected to remove.
+    """The class (C,) of each channel, and the slopes (_MOST_CLASSES, TABLES) of symbols in each class and table.
 
-    The latter is of each class and table (_MOST_CLASSES, TABLES).
+    A slope is the squared error that a symbol is expected to remove, per bit.
     """
-    steps = (2 * net.sizes.clamp_min(1e-9).log2()).round().long()  # of half an octave
+    steps = (2 * net.sizes.clamp_min(1e-9).log2()).round().long()  # in half octaves
     classes = (steps.max() - steps).clamp_max(_MOST_CLASSES - 1)
     chances = probabilities(net)
     levels = net.levels[MOST_LEVEL].double()
     kind = torch.from_numpy(parts_of_tables()[0]).to(levels.device)
-    changes = (chances * levels.square()).sum(dim=1)  # a change of a number by 1 removes 1
+    changes = (chances * levels.square()).sum(dim=1)  # relative to changing a number from 0 to 1
     fresh = (kind == ZERO_KIND) | (kind == ROOT_KIND)
     bits = -(chances * chances.clamp_min(1e-300).log2()).sum(dim=1)
     of_table = torch.where(fresh, changes, _HALF_GAIN) / bits.clamp_min(1e-6)

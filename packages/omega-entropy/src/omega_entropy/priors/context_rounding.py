@@ -1,4 +1,4 @@
-"""Rounding of the net of `omega_entropy.priors.context_net` to the integers of `omega_core.coding.integer_net`."""
+"""Rounds the network of `omega_entropy.priors.context_net` to the integers of `omega_core.coding.integer_net`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from omega_core.coding.integer_net import LARGEST, LARGEST_MARK, LOCAL_BITS, MOS
 from omega_entropy.priors.context_net import OUTPUT_SCALE, ContextNet, Group
 
 SCORE_BITS = 6
-"""Bits of a score after its point."""
+"""The number of fractional bits of a score."""
 LAYERS = ("spatial", 1, ((0, 1), (2, 3), (5, 4))), ("mixing", 4, ((1, 2), (3, 4), (4, 6)))
-"""The layers of a group: their name, the place of the shifts of the first, and the activations before and after each,
-by their place in `ContextNet.ranges`."""
+"""The layers of a group: their name, the index of the first one in `shifts`, and the activations before and after each,
+by their index in `ContextNet.ranges`."""
 OUTPUTS = ("first", 4), ("second", 6)
-"""The layers of scores, and the activation before each."""
+"""The layers that compute scores, and the activation before each."""
 SCORE_UNIT = -SCORE_BITS - int(np.log2(OUTPUT_SCALE))
-"""The power of two of the unit of what these layers make."""
-_EXACT_BITS = 22  # of the sums that a unit may have: two less than float32 holds, as weights are rounded
+"""The unit of the outputs of these layers, as a power of two."""
+_EXACT_BITS = 22  # largest number of bits of a sum: float32 holds two more, as rounding may enlarge weights
 _FINE = 2.0 ** (SCORE_BITS + LOCAL_BITS)
 LOCAL_SCALES = {
     "base": 2.0**SCORE_BITS,
@@ -32,23 +32,23 @@ LOCAL_SCALES = {
     "around": _FINE / 12,
     "beside": _FINE / 8,
 }
-"""What is added to scores without the net, and what each is multiplied with before it is rounded."""
+"""The terms of scores that do not depend on the layers, and the factor of each before rounding."""
 
 
 _IN_ORDER = [(name, layer, *pairs[layer]) for layer in range(3) for name, _, pairs in LAYERS]
-"""The layers of a group, as (name, number, activation before, activation after), each after what it is given."""
+"""The layers of a group, as (name, number, activation before, activation after), in the order of computation."""
 
 
 @torch.no_grad()
 def rounded(net: ContextNet) -> IntegerNet:
-    """Return a net in integers.
+    """Return a network rounded to integers.
 
-    They are multiples of powers of two that follow from its weights and from the ranges of activations in training.
+    Their units are powers of two, which follow from the weights and from the ranges of activations in training.
     """
     bounds = net.group_bounds
     count, width = len(bounds) - 1, net.width
     ranges_of = net.ranges[:count].double().cpu()
-    units = _exponents(ranges_of)  # (G, RANGES), the power of two of each activation
+    units = _exponents(ranges_of)  # (G, RANGES), the unit of each activation, as a power of two
     of_group = [cast(Group, net.groups[g]) for g in range(count)]
     _coarsen(units, net, of_group)
     largest_bias = torch.stack([_double(group.bias).abs() for group in of_group]).amax(dim=0)
@@ -94,10 +94,10 @@ def rounded(net: ContextNet) -> IntegerNet:
 
 
 def _coarsen(units: Tensor, net: ContextNet, of_group: Sequence[Group]) -> None:
-    """Make units (G, RANGES) of activations as coarse as sums below 2²⁴ of them demand, in place.
+    """Make the units (G, RANGES) of activations so coarse that sums stay below 2²⁴, in place.
 
-    They are too fine where activations were 0 or nearly so in training, as those of the first group, which is told
-    nothing, may be.
+    Units are too fine if activations were almost 0 in training. This can happen in the first group, which has no
+    inputs.
     """
 
     def exact(reached: Tensor) -> Tensor:
@@ -124,10 +124,10 @@ def _flat(layer: nn.Module) -> Tensor:
 
 
 def _in_units(weight: Tensor, bias: Tensor, given: Tensor | int, made: Tensor | int) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights (R, N) and biases (R,) as integers, and the power of two (R,) that each row was multiplied by.
+    """Weights (R, N) and biases (R,) as integers, and the power of two (R,) by which each row was multiplied.
 
-    given, made: the powers of two of the units of the input and the output, which bound that power: biases have up to
-        20 bits, and sums are divided by up to 2^MOST_SHIFT.
+    given, made: the units of the input and the output, as powers of two. They limit the factors of the rows: biases
+        have up to 20 bits, and sums are divided by up to 2^MOST_SHIFT.
     """
     of_weight = torch.floor(torch.log2(LARGEST / weight.abs().amax(dim=1).clamp_min(1e-9)))
     of_bias = torch.floor(20 - torch.log2(bias.abs().clamp_min(1e-9))) + given
@@ -137,5 +137,5 @@ def _in_units(weight: Tensor, bias: Tensor, given: Tensor | int, made: Tensor | 
 
 
 def _exponents(ranges: Tensor) -> Tensor:
-    """Powers of two of which 127 reach the ranges of activations."""
+    """The smallest units, as powers of two, of which 127 cover the ranges of activations."""
     return torch.ceil(torch.log2(ranges.clamp_min(1e-6) / LARGEST)).clamp(-16, 16).long()

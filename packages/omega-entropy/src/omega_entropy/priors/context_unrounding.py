@@ -1,7 +1,7 @@
-"""The inverse of `omega_entropy.priors.context_rounding`: a net that can be trained from the integers of a model file.
+"""The inverse of `omega_entropy.priors.context_rounding`: makes a trainable network from the integers of a model file.
 
-Of the units of activations, the file has only what follows for the shifts; others would make the same net. Here they
-are about as training leaves them. The layer behind the scores is not in the file: it is fitted to the tables.
+The file contains shifts, but not the units of activations that they follow from. Different units can have the same
+shifts; here they are about as large as after training. The layer after the scores is fitted to the tables of the file.
 """
 
 from __future__ import annotations
@@ -22,26 +22,27 @@ from omega_entropy.priors.context_order import log_odds_of_tables
 from omega_entropy.priors.context_rounding import LAYERS, LOCAL_SCALES, OUTPUTS, SCORE_UNIT
 
 _UNIT = -4
-"""The power of two of the units of activations: 127 of them are about 8."""
+"""The unit of activations, as a power of two: 127 units are about 8."""
 _FIT_STEPS = 200
 
 
 def fits(net: ContextNet, integers: IntegerNet) -> bool:
-    """Whether a net has the sizes of one in integers."""
+    """Whether a network has the sizes of one in integers, and at least as many groups."""
     sizes = integers.channels, integers.alphabet, integers.bias.shape[1]
     return (net.channels, net.alphabet, net.width) == sizes and len(integers.bias) <= net.most_groups
 
 
 def unround(net: ContextNet, tables: ContextTables) -> None:
-    """Give a net the weights of one in integers, and the probabilities of its tables, in place.
+    """Set the weights and probabilities of a network from those of frozen tables that it `fits`, in place.
 
-    It `fits`, and is ready to be trained then.
+    It can then be trained.
     """
     integers = tables.net
     bounds = [*integers.bounds.tolist(), *[net.channels] * (net.most_groups - len(integers.bias))]
     count = len(integers.bias)
-    # what two layers share fixes the units of two activations but for a constant: that of the group with the coarsest
-    gathered, own = (int(integers.shifts[:, place, 0].argmax()) for place in (0, 7))
+    # All groups share `inputs` and `own`, so that the shifts fix the ratios of the units of activations 0 and 5 between
+    # groups. The coarsest unit of each is set to _UNIT.
+    gathered, own = (int(integers.shifts[:, index, 0].argmax()) for index in (0, 7))
     input_bits, own_bits = integers.shifts[gathered, 0] - _UNIT, integers.shifts[own, 7] - _UNIT
     units = np.full((count, RANGES), _UNIT)
     units[:, 0] = integers.shifts[:, 0, 0] - input_bits[0]
@@ -62,9 +63,9 @@ def unround(net: ContextNet, tables: ContextTables) -> None:
                     bits = integers.shifts[g, first_shift + layer] + of_layer[given] - of_layer[made]
                     _set_layer(getattr(group, name)[layer], weights[layer], biases[layer], bits, of_layer[given])
         of_channel = np.repeat(np.arange(count), 2 * np.diff(integers.bounds))
-        for place, (name, given) in enumerate(OUTPUTS):
+        for index, (name, given) in enumerate(OUTPUTS):
             unit = units[of_channel, given]
-            bits = integers.score_shifts[place] + unit - SCORE_UNIT
+            bits = integers.score_shifts[index] + unit - SCORE_UNIT
             _set_layer(getattr(net, name), getattr(integers, name), getattr(integers, f"{name}_bias"), bits, unit)
         for name, scale in LOCAL_SCALES.items():
             _set(getattr(net, name), getattr(integers, name) / scale)
@@ -77,13 +78,13 @@ def _set(tensor: Tensor, values: NDArray[Any]) -> None:
 
 
 def _set_layer(layer: nn.Module, weight: Integers, bias: Integers, bits: Integers, given: Integers | int) -> None:
-    """Set a convolution from integers: weights of 2^-bits of each output, biases of the unit `given` times that."""
+    """Set a convolution from integers. For each output, weights have the unit 2^-bits, biases 2^(given − bits)."""
     _set(cast(Tensor, layer.weight), weight.reshape(len(weight), -1) * 2.0 ** -bits[:, None])
     _set(cast(Tensor, layer.bias), bias * 2.0 ** (given - bits))
 
 
 def _fit_probabilities(net: ContextNet, chances: NDArray[np.float64]) -> None:
-    """Fit offsets, slopes and leans to the probabilities (TABLES, S) of tables: a convex problem."""
+    """Fit offsets, slopes and leans to the probabilities (TABLES, S) of tables. This is a convex problem."""
     wanted = torch.from_numpy(chances)
     parameters = [torch.zeros(KINDS, net.alphabet, dtype=torch.float64, requires_grad=True) for _ in range(3)]
     optimizer: Any = torch.optim.LBFGS(parameters, max_iter=_FIT_STEPS, line_search_fn="strong_wolfe")
@@ -99,6 +100,6 @@ def _fit_probabilities(net: ContextNet, chances: NDArray[np.float64]) -> None:
     with torch.no_grad():
         for parameter, fitted in zip((net.offset, net.slope, net.lean), parameters, strict=True):
             parameter.copy_(fitted)
-        # others have the least probability that a table can have
+        # unused symbols have the least probability that a table can have
         of_kind = torch.from_numpy(parts_of_tables()[0])
         net.used.copy_(torch.stack([(wanted[of_kind == kind] > 1 / TOTAL).any(dim=0) for kind in range(KINDS)]))

@@ -1,8 +1,8 @@
 """The factorized density of Ballé, Minnen, Singh, Hwang and Johnston, "Variational image compression with
 a scale hyperprior", ICLR 2018 (arXiv 1802.01436), section 6.1.
 
-For each channel a small network F of one number to one number, increasing by construction, gives the
-logit of a cumulative distribution; the likelihood of v is that of the interval v ± ½.
+For each channel, a small network F maps a number to the logit of a cumulative distribution. F increases by
+construction. The likelihood of v is the probability of the interval v ± ½.
 
 The density is used in training. Tables of relative frequencies have a lower rate: if symbols are counted at the end of
 the training, the frequencies, smoothed by the density, replace it.
@@ -34,8 +34,8 @@ class FactorizedPrior(Prior):
     """A learned density for each channel, of values after noise or rounding.
 
     channels, alphabet: C and S.
-    lowest: the value of symbol 0; the quantizer clamps to [lowest, lowest + S − 1], and the end symbols
-        carry the tails of the density, so that estimate and file agree.
+    lowest: the value of symbol 0. The quantizer clamps to [lowest, lowest + S − 1]. The first and last symbols contain
+        the tails of the density, so that estimated rates match files.
     latent_size: (h, w) if all pictures have one size, otherwise None.
     counted: whether the tables of a model are counted over the training set at the end; otherwise they are computed
         from the density.
@@ -80,13 +80,13 @@ class FactorizedPrior(Prior):
         lower, upper = self._logits(values_CN - 0.5), self._logits(values_CN + 0.5)
         lower = lower.masked_fill(values_CN <= self.lowest, -math.inf)
         upper = upper.masked_fill(values_CN >= self.highest, math.inf)
-        # the sign at which the sigmoids of both are precise
+        # the sign for which both sigmoids are precise
         side = torch.where((lower + upper).detach() > 0, -1.0, 1.0).to(values_CN.dtype)
         upper, lower = ((side * logits).clamp_min(LEAST_EXPONENT) for logits in (upper, lower))
         return (torch.sigmoid(upper) - torch.sigmoid(lower)).abs()
 
     def likelihood(self, values: Tensor) -> Tensor:
-        """The probability (B, C, h, w) of values, at least 1e-9; below, gradients that raise it pass through."""
+        """The probability (B, C, h, w) of values, at least 1e-9. Below, only gradients that raise it pass."""
         if self.recounting and not self.training:
             return self._counted_likelihood(values)
         values_CN = values.transpose(0, 1).reshape(values.shape[1], -1)
@@ -111,7 +111,7 @@ class FactorizedPrior(Prior):
         return self.seen.probabilities(SMOOTHING * density) if self.recounting else density
 
     def code_lengths(self, height: int, width: int) -> Tensor:
-        """The bits (C, 1 or h·w, S) of each symbol. Raises ValueError if those of another latent size were counted."""
+        """The bits (C, 1 or h·w, S) of each symbol. Raises ValueError if another latent size was counted."""
         lengths = -self.probabilities().clamp_min(LEAST).log2()
         if lengths.shape[1] not in (1, height * width):
             raise ValueError(f"the prior factorized has tables for {lengths.shape[1]} positions, not {height}×{width}")

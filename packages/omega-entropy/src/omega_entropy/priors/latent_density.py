@@ -1,8 +1,8 @@
 """The density of latents in the relaxed phase of training, which has no symbols.
 
-    −log2 P([y − Δ/2, y + Δ/2]),   P a mixture of three Laplacians for each channel, of mean m and log scale s
+    −log2 P([y − Δ/2, y + Δ/2]),   P a mixture of three Laplacians for each channel, with mean m and log scale s
 
-If it is conditional, m and s of a group of channels are predicted from the groups before it (channel-conditional:
+If it is conditional, m and s of a group of channels are predicted from the earlier groups (channel-conditional:
 Minnen and Singh 2020, "Channel-wise Autoregressive Entropy Models for Learned Image Compression", ICIP) and, for the
 second half of a checkerboard, from the first half of the same group (He et al. 2021, "Checkerboard Context Model for
 Efficient Learned Image Compression", CVPR):
@@ -12,8 +12,8 @@ Efficient Learned Image Compression", CVPR):
                 first half of this group ┘
 
 A decoder has all of these before it decodes a group. The tables of the prior `context`, which are selected by integer
-sums, approximate such conditional densities, but less exactly. So a share of the rate can be measured with marginal,
-unconditional densities: the analysis then learns latents whose channels depend less on each other.
+sums, approximate such conditional densities less exactly. Therefore a share of the rate can be measured with marginal,
+unconditional densities, from which the analysis learns latents whose channels depend less on each other.
 """
 
 from itertools import accumulate, pairwise
@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 from omega_core.layers import LEAST_EXPONENT, ConvBlock, near_zero
 
-_GROUPS = (8, 24, 48, 80, 96)  # relative sizes of the groups of channels, each conditional on those before
+_GROUPS = (8, 24, 48, 80, 96)  # relative sizes of the groups of channels, each conditional on the earlier ones
 _WIDTH = 128
 _HALF = 0.5  # scales latents to the standard deviation that the layers are initialized for
 _LARGEST = 4.0  # bound of the logarithm of the factor of a conditional scale
-_LEAST = 1e-9  # probability
+_LEAST = 1e-9  # smallest probability
 
 
 class LatentDensity(nn.Module):
@@ -50,7 +50,6 @@ class LatentDensity(nn.Module):
         self.conditionals = nn.ModuleList(_Conditional(first, end - first) for first, end in self.groups)
 
     def bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
-        """See `Prior.interval_bits`."""
         distance, log_scale = values, self.log_scale[:, :, None, None]
         if self.groups:
             mean, log_factor = self._predicted(known, fineness)
@@ -77,7 +76,7 @@ class LatentDensity(nn.Module):
 
 
 class _Conditional(nn.Module):
-    """Predicts means and log factors of a group of `channels` channels, G, from `given` channels before it."""
+    """Predicts means and log factors of a group of G = `channels` channels from the `given` channels before it."""
 
     def __init__(self, given: int, channels: int) -> None:
         super().__init__()

@@ -1,13 +1,12 @@
-"""A table for each context, which earlier symbols tell by linear regressions: conditional probabilities, counted only.
+"""Conditional probabilities without training: linear regressions on earlier symbols select the table of each symbol.
 
-    symbols before ─marks─ numbers ─weights─ two scores for each position ─thresholds─ context ─ row of the tables
+    earlier symbols ─marks─ numbers ─weights─ two scores for each position ─thresholds─ context ─ row of the tables
 
-The first score predicts how many bits a symbol costs, from the bits of others there and around; the second, where in
-its alphabet it lies, from where others lie. Those others are the symbols of earlier channels and, for the second half
-of a checkerboard, the four neighbors in the same channel. Scores are regressions on the training set, rounded to
-integers once, so that every machine finds the same contexts. In training the rate is that of tables without contexts.
-
-It needs no order among symbols and no training, which the prior `context` does.
+The first score predicts the bits of a symbol from the bits of earlier symbols at its position and around it. The second
+score predicts its index in the alphabet from theirs. The earlier symbols are those of earlier channels and, for the
+second half of a checkerboard, the four neighbors in the same channel. Scores are regressions on the training set,
+rounded to integers, so that every machine selects the same contexts. In training the rate is that of tables without
+contexts. Unlike the prior `context`, this prior needs no order among symbols and no training.
 """
 
 from __future__ import annotations
@@ -28,27 +27,27 @@ from omega_core.errors import ComponentError
 from omega_entropy.priors.conditional import ConditionalPrior
 from omega_entropy.priors.symbol_counts import is_distributed
 
-_MOST_SYMBOLS = 1 << 27  # that are remembered for counting; more pictures change little
-_MOST_NUMBERS = 1 << 25  # in a regression
-_UNIT = 1 << 14  # of the largest weight of a score
-_MOST_SCORE = ((1 << 31) - 1) // 24  # of 32 bits; marks count twelve times, and weights of others beside their own
-_BITS_UNIT = 16  # marks to a bit
-_RIDGE = 1e-3  # of the mean variance
-_AT_ONCE = 1 << 15  # positions
-_LEAST_GAIN = 1e-3  # of a channel's variance, below which a parent is not worth its time
+_MOST_SYMBOLS = 1 << 27  # maximum number of symbols that are stored for counting; more pictures change little
+_MOST_NUMBERS = 1 << 25  # maximum number of values in a regression
+_UNIT = 1 << 14  # the largest weight of a score as an integer
+_MOST_SCORE = ((1 << 31) - 1) // 24  # keeps scores in 32 bits: sums have up to 12 marks, and `own` adds as much
+_BITS_UNIT = 16  # units of a mark per bit
+_RIDGE = 1e-3  # added to variances, relative to their mean
+_AT_ONCE = 1 << 15  # positions that are processed at once
+_LEAST_GAIN = 1e-3  # smallest share of a channel's variance that a further parent has to explain
 Floats = NDArray[np.floating[Any]]
 
 
 class RegressionPrior(ConditionalPrior):
-    """Relative frequencies in each of several contexts, which are told by what earlier channels hold.
+    """Relative frequencies in each of levels × directions contexts, which earlier symbols select.
 
-    levels: how many contexts differ in how many bits a symbol probably costs.
-    directions: how many differ in where in its alphabet it probably lies.
-    parents: how many earlier channels tell the context of one.
-    weight: as how many symbols the frequencies without contexts count in each context.
-    marginal_share: of the rate in the relaxed phase of training, from 0 to 1, the part that is measured without
-        conditions (`omega_entropy.priors.latent_density`).
-    per_position, decay, smoothing: as `StaticPrior` has them.
+    levels: the number of contexts that differ in the expected bits of a symbol.
+    directions: the number of contexts that differ in the expected index of a symbol in its alphabet.
+    parents: the maximum number of earlier channels that determine the context of a channel.
+    weight: pseudo-count, in symbols, of the frequencies without contexts in each context.
+    marginal_share: the share, from 0 to 1, of the rate in the relaxed phase of training that is measured with
+        unconditional densities (`omega_entropy.priors.latent_density`).
+    per_position, decay, smoothing: see `StaticPrior`.
     """
 
     def __init__(
@@ -87,24 +86,24 @@ class RegressionPrior(ConditionalPrior):
         self._pictures: list[NDArray[np.int16]] = []
 
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
-        """Count the symbols (B, C, h, w) of kept (B,) channels, and when recounting remember pictures with all."""
+        """Count the symbols (B, C, h, w) of kept (B,) channels. While recounting, store samples with all channels."""
         super().observe(symbols, kept)
         if self.recounting and sum(each.size for each in self._pictures) < _MOST_SYMBOLS:
             whole = symbols[kept >= symbols.shape[1]]
             self._pictures += _of_all_processes(whole.to(torch.int16).cpu().numpy())
 
     def recount(self) -> None:
-        """Forget what was observed; from here on symbols are counted without decay, and remembered."""
+        """Clear the counts. From now on, symbols are counted without decay, and stored."""
         super().recount()
         self._pictures = []
 
     def select_channels(self, order: Sequence[int]) -> None:
-        """Keep these channels, in this order: their contexts will be told by the earlier ones among them."""
+        """Keep these channels, in this order. Their contexts will depend on the earlier ones among them."""
         super().select_channels(order)
         self._pictures = [each[:, list(order)] for each in self._pictures]
 
     def freeze(self) -> FrozenPrior:
-        """Contexts, and the frequencies in each of them; as `static` if nothing was recounted."""
+        """The contexts and the frequencies in each of them; the tables of `static` if nothing was recounted."""
         if not self._pictures:
             return super().freeze()
         plain = self.probabilities().cpu().numpy()
@@ -122,22 +121,22 @@ class RegressionPrior(ConditionalPrior):
 def _of_all_processes(pictures: NDArray[np.int16]) -> list[NDArray[np.int16]]:
     """Return pictures (B, C, h, w) of all processes of torch.distributed, in the order of the training set.
 
-    Each process has every so many of the pictures.
+    The pictures were distributed to the processes in turn.
     """
     gathered: list[Any] = [pictures]
     if is_distributed():
         gathered = [None] * torch.distributed.get_world_size()
         torch.distributed.all_gather_object(gathered, pictures)
-    in_turn = zip_longest(*gathered)  # the last ones of some processes are missing
+    in_turn = zip_longest(*gathered)  # some processes have one picture fewer
     return [picture[None] for each in in_turn for picture in each if picture is not None]
 
 
 def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: RegressionPrior) -> Scores:
-    """Scores for the symbols of some pictures (B, C, h, w), of which each has the probabilities (C, S)."""
+    """Fit scores to the symbols of pictures (B, C, h, w). probabilities: (C, S), those of all symbols."""
     channels = len(probabilities)
     bits = np.minimum(np.rint(-_BITS_UNIT * np.log2(probabilities)), 255)
-    places = np.arange(probabilities.shape[1]) - probabilities.argmax(1)[:, None]
-    marks = np.stack([bits, places]).astype(np.int64)
+    distances = np.arange(probabilities.shape[1]) - probabilities.argmax(1)[:, None]
+    marks = np.stack([bits, distances]).astype(np.int64)
     some = list(_some(pictures, _MOST_NUMBERS // (3 * channels)))
     parents = np.full((channels, 2, prior.parents), -1, np.int64)
     weights, own = np.zeros((len(marks), *parents.shape, 2), np.int64), np.zeros((len(marks), channels), np.int64)
@@ -162,7 +161,7 @@ def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: Re
 
 
 def _together(pictures: Sequence[NDArray[np.int16]]) -> Iterator[NDArray[np.int16]]:
-    """Pictures of one size, one after the other, as few large arrays: what is done for each costs more than it does."""
+    """Join successive pictures of one size to few large arrays, because each array has an overhead."""
     for _, alike in groupby(pictures, key=lambda each: each.shape[1:]):
         waiting, positions = list[NDArray[np.int16]](), 0
         for each in alike:
@@ -176,7 +175,7 @@ def _together(pictures: Sequence[NDArray[np.int16]]) -> Iterator[NDArray[np.int1
 
 
 def _some(pictures: Sequence[NDArray[np.int16]], most: int) -> Iterator[NDArray[np.int16]]:
-    """Every so many of the pictures, with about `most` positions."""
+    """Evenly spaced pictures, with about `most` positions."""
     positions = sum(each[:, 0].size for each in pictures)
     step = -(-positions // most)
     skip = 0
@@ -187,7 +186,7 @@ def _some(pictures: Sequence[NDArray[np.int16]], most: int) -> Iterator[NDArray[
 
 
 def _covariance(pictures: Sequence[NDArray[np.int16]], marks: Integers, stage: int) -> Floats:
-    """Of the marks of all channels there, around, and beside, (3·C, 3·C), at the positions of a stage, with a ridge."""
+    """The covariance (3·C, 3·C), with a ridge, of marks at the positions of a stage, around them and beside them."""
     channels = len(marks)
     at_C = np.arange(channels)[:, None, None, None]
     moments = np.zeros((3 * channels + 1, 3 * channels + 1))
@@ -205,11 +204,11 @@ def _covariance(pictures: Sequence[NDArray[np.int16]], marks: Integers, stage: i
 
 
 def _regress(covariances: Sequence[Floats], channel: int, stage: int, most: int) -> tuple[list[int], list[Floats]]:
-    """Earlier channels that together foretell the marks of a channel best, and the weights of a regression on them.
+    """The earlier channels that together predict the marks of a channel best, and the weights of a regression on them.
 
-    They are taken one by one, each time the one that explains most of what is left, for all marks together (orthogonal
-    matching pursuit), while that is worth it. Weights are of their marks there, of those around and, in the second
-    stage, of the channel's own beside.
+    Channels are added one by one, each time the one that explains most of the rest for all marks together (orthogonal
+    matching pursuit), until the gain is too small. The weights are those of their marks at the position, of their marks
+    around it and, in the second stage, of the channel's own marks beside it.
     """
     channels = len(covariances[0]) // 3
     chosen: list[int] = []
@@ -231,7 +230,7 @@ def _regress(covariances: Sequence[Floats], channel: int, stage: int, most: int)
 
 
 def _integers(weights: Floats, most: int) -> Integers:
-    """Weights as integers, the largest of which is `_UNIT`, or smaller where the sum of their sizes would be `most`."""
+    """Weights as integers. The largest is `_UNIT`, or less if the sum of absolute weights would exceed `most`."""
     sizes = np.abs(weights)
     if not sizes.any():
         return np.zeros(len(weights), np.int64)
@@ -242,17 +241,17 @@ def _integers(weights: Floats, most: int) -> Integers:
 def _frequencies(
     pictures: Sequence[NDArray[np.int16]], scores: Scores, channel: int, plain: Floats, weight: float
 ) -> Floats:
-    """Probabilities (columns·contexts, S) in each context of a channel, which has `plain` (columns, S) without.
+    """The probabilities (columns·contexts, S) in each context of a channel.
 
-    Columns are those of `RegressionTables.rows`.
+    plain: (columns, S), the probabilities without contexts. Columns are those of `RegressionTables.rows`.
     """
     columns, alphabet = plain.shape
     counts = np.zeros(columns * scores.contexts * alphabet)
     for each, stage in product(pictures, (0, 1)):
-        places = halves(each.shape[2:])[stage]
-        column = np.array([stage]) if columns == 2 else places
+        indices = halves(each.shape[2:])[stage]
+        column = np.array([stage]) if columns == 2 else indices
         rows = column * scores.contexts + scores.context(channel, stage, each)
-        found = rows * alphabet + each[:, channel].reshape(len(each), -1)[:, places]
+        found = rows * alphabet + each[:, channel].reshape(len(each), -1)[:, indices]
         counts += np.bincount(found.reshape(-1), minlength=len(counts))
     shared = counts.reshape(columns, -1, alphabet) + weight * plain[:, None]
     frequencies: Floats = (shared / shared.sum(2, keepdims=True)).reshape(-1, alphabet)

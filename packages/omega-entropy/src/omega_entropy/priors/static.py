@@ -1,8 +1,8 @@
 """Tables of relative frequencies, which are counted instead of trained.
 
-The static probabilities with the lowest rate for given symbols are their relative frequencies. So the prior has no
-parameters. During training it is a moving average of the frequencies; the rate depends on the latent through their
-logarithms. Before it is frozen, the symbols of the training set are counted again.
+The static probabilities with the lowest rate for given symbols are their relative frequencies. Therefore the prior has
+no parameters. During training it is a moving average of the frequencies, and the rate depends on the latent through
+their logarithms. Before it is frozen, the symbols of the training set are counted again.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class StaticPrior(Prior):
     ) -> None:
         super().__init__()
         if not 0 <= decay < 1:
-            raise ComponentError(f"the decay of the prior static is at least 0 and below 1, not {decay}.")
+            raise ComponentError(f"the decay of the prior static has to be at least 0 and below 1, not {decay}.")
         if not smoothing > 0:
             raise ComponentError(f"the prior static needs a smoothing above 0, not {smoothing}.")
         self.latent_size = latent_size if per_position else None
@@ -58,7 +58,7 @@ class StaticPrior(Prior):
         return self.seen.probabilities(self.smoothing)
 
     def code_lengths(self, height: int, width: int) -> Tensor:
-        """The bits (C, 1 or h·w, S) of each symbol. Raises ValueError if the latent size is fixed and another one."""
+        """The bits (C, 1 or h·w, S) of each symbol. Raises ValueError for other sizes than a fixed latent size."""
         if self.latent_size not in (None, (height, width)):
             raise ValueError(f"the prior static was made for latents of {self.latent_size}, not {(height, width)}")
         return -self.probabilities().log2()
@@ -83,7 +83,7 @@ class StaticPrior(Prior):
     def interval_bits(self, values: Tensor, half_width: Tensor, known: Tensor, fineness: Tensor) -> Tensor:
         """See `Prior.interval_bits`. Raises ValueError before `relax`."""
         if not isinstance(self.relaxation, LatentDensity):
-            raise ValueError("a prior has a density of latents after `relax`")
+            raise ValueError("the prior has no density of latents before `relax`")
         return self.relaxation.bits(values, half_width, known, fineness)
 
     def freeze(self) -> FrozenPrior:

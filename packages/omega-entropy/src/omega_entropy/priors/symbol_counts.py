@@ -24,12 +24,12 @@ class Counts(nn.Module):
         self.register_buffer("counts", torch.zeros(channels, positions, alphabet, dtype=torch.float64))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move counts between devices, but keep them float64 where a model gets another type: it would not hold them.
+        """Move counts between devices, but keep them in float64 if a model gets another type, so that they stay exact.
 
         MPS has no float64.
         """
         counts = self.counts
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch does not say
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch does not annotate it
         if self.counts.dtype != counts.dtype and self.counts.device.type != "mps":
             self.counts = counts.to(self.counts.device)
         return self
@@ -39,7 +39,7 @@ class Counts(nn.Module):
         """Count symbols, after multiplying the counts so far by `decay`.
 
         symbols: (B, C, h, w), int64.
-        kept: (B,), how many channels, the first ones, of each sample are counted.
+        kept: (B,), the number of channels, the first ones, of each sample that are counted.
 
         Raises ValueError for symbols of another latent size, if each position has its own counts.
         """
