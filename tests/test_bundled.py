@@ -67,7 +67,7 @@ def test_a_model_of_ours_is_small_whole_and_described(omega_here: Any, name: str
     found = registry().find_model(name)
     assert found.qualified_name == f"omega-cli/{name}"
     assert found.path().stat().st_size <= OURS[name] * 1_000_000
-    assert read_model(found.path()).fingerprint == found.model.fingerprint
+    assert read_model(found.path()).fingerprint == found.fingerprint
     card = (Path(__file__).parents[1] / "docs" / "models" / f"{name}.md").read_text("utf-8")
     assert omega_here("info", name).stdout.endswith(f"\n\n{card}")
     for said in ("What it is for", "What it is bad at", "How good it is", "How it was made", "MIT"):
@@ -251,8 +251,8 @@ def test_a_file_of_an_unknown_model_says_so(omega: Any, bundled: dict[str, str],
 
 def test_models_are_listed_and_described(omega: Any, bundled: dict[str, str]) -> None:
     rows = json.loads(omega("models", "--json", **bundled).stdout)
-    assert {"golden", *OURS} <= {row["model"] for row in rows if row["is"] == "model"}
-    assert {"mnist-omega-16", "compact-omega"} <= {row["model"] for row in rows if row["is"] == "recipe"}
+    assert {"golden", *OURS} <= {row["model"] for row in rows if row["type"] == "model"}
+    assert {"mnist-omega-16", "compact-omega"} <= {row["model"] for row in rows if row["type"] == "recipe"}
     facts = json.loads(omega("info", "golden", "--json", **bundled).stdout)
     assert facts["fingerprint"] == read_description(GOLDEN / "model.safetensors")[1]
     plugins = {row["plugin"]: row for row in json.loads(omega("plugins", "--json", **bundled).stdout)}

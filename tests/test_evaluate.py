@@ -126,7 +126,7 @@ def test_what_is_wrong_with_one_picture_is_an_error_and_the_others_are_measured(
 def test_two_sets_of_pictures_at_once_are_refused(evaluate: Run, images: Path, tmp_path: Path) -> None:
     done = evaluate("--images", images / "a.png")
     assert done.returncode == 2
-    assert "--images is one picture or one folder: put several into one folder." in done.stderr
+    assert "--images takes one picture or one folder: put several pictures into one folder." in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -288,7 +288,7 @@ def test_a_second_evaluation_does_not_encode_with_other_codecs_again(
     assert len(list((tmp_path / "cache" / "measurements").iterdir())) == 6
     seen.clear()
     second = evaluate()
-    assert "note: other codecs did not encode again 2 times, as the cache has what was measured: " in second.stderr
+    assert "note: 2 measurements of other codecs came from the cache: --no-cache repeats them." in second.stderr
     assert measured(tmp_path / "out") == rows
     assert len(seen) == 4 * settings  # of those that the gallery shows, the pixels are needed
     seen.clear()
@@ -323,7 +323,7 @@ def test_several_processes_make_codecs_of_their_own(evaluate: Run, tmp_path: Pat
         ),
         (
             ("--against", "webp", "--codec-option", "webp.method=9"),
-            "the option method of the codec webp is from 0 to 6, ",
+            "the option method of the codec webp has to be from 0 to 6, ",
         ),
         (
             ("--against", "webp", "--codec-option", "webp.speed=9"),
@@ -351,7 +351,7 @@ def test_codecs_and_options_that_cannot_be_are_one_line(
 def test_an_estimated_rate_that_a_search_does_not_give_is_refused(evaluate: Run, tmp_path: Path) -> None:
     done = evaluate("--effort", 1, "--rate", "estimated")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: a search by --effort gives no estimated rate: ")
+    assert done.stderr.startswith("error: --effort gives no estimated rate: ")
     assert not (tmp_path / "out").exists()
 
 

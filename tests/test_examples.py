@@ -182,7 +182,7 @@ def test_what_was_relaxed_for_some_minutes_codes_and_is_gone_on_from(tmp_path: P
     command = [*command[:-1], tmp_path / "further", "--init", tmp_path / "out" / "model.safetensors"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "arrays of model.safetensors taken" in (tmp_path / "further" / "train.log").read_text()
+    assert "arrays of model.safetensors loaded" in (tmp_path / "further" / "train.log").read_text()
 
 
 @pytest.mark.parametrize("colors", [1, 3])

@@ -74,7 +74,7 @@ def test_existing_targets(omega_here: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "a.omega").read_bytes() == b"old"
     well(omega_here(*command, "--overwrite"))
     assert (tmp_path / "out" / "a.omega").read_bytes() == FILE.read_bytes()
-    refused(omega_here(*command, "--overwrite", "--skip-existing"), "contradict")
+    refused(omega_here(*command, "--overwrite", "--skip-existing"), "exclude each other")
 
 
 def test_inputs(omega_here: Run, truncate: Truncate, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_inputs(omega_here: Run, truncate: Truncate, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "album/a.png exists already" in done.stderr.splitlines()[0]
     for options in ((), ("--overwrite",), ("--skip-existing",)):
-        refused(omega_here("compress", original, "-o", original, *model, *options), "is to be read")
+        refused(omega_here("compress", original, "-o", original, *model, *options), "is also an input")
     assert original.read_bytes() == before
     refused(truncate("album/a.omega", file="album/a.omega"), "exists already")
     well(truncate("album/a.omega", "--overwrite", file="album/a.omega"))
@@ -113,7 +113,10 @@ def test_the_argument_of_output(omega_here: Run, truncate: Truncate, tmp_path: P
     well(truncate("folder"))
     assert Path("folder/4-channels.omega").read_bytes() == SHORT
     before = names(tmp_path)
-    refused(omega_here("decompress", FILE, "-o", "one.jpg", *model), "one.jpg will be a .png file")
+    refused(
+        omega_here("decompress", FILE, "-o", "one.jpg", *model),
+        "decompress writes PNG: use one.png, or one.jpg/ for a folder.",
+    )
     refused(omega_here("compress", picture, FILE, "-o", "two.omega", *model), "two.omega is one file")
     refused(omega_here("compress", GOLDEN, "-o", "two.omega", *model), "two.omega is one file")
     assert names(tmp_path) == before
@@ -131,7 +134,7 @@ def test_standard_input_and_output(tmp_path: Path) -> None:
     )
     first, said = done.stdout[: len(SHORT)], done.stdout[len(SHORT) :]
     assert (done.returncode, first, done.stderr) == (0, SHORT, b"")
-    assert said.decode() == f"{FILE.stat().st_size} → {len(SHORT)} bytes\n"
+    assert said.decode() == f"{FILE.stat().st_size} → {len(SHORT)} bytes, in {tmp_path / '-'}\n"
     assert (tmp_path / "-").read_bytes() == SHORT
 
 

@@ -21,7 +21,7 @@ def test_a_bundled_model_is_trained_on_with_its_prior() -> None:
     """The net of the prior begins with the tables of the model, and the fitted quantizer with its channels."""
     task = CodecTask(load_recipe("compact-omega"))
     said = warm_start(task, "compact")
-    assert "the prior begins with its tables" in said
+    assert "the prior starts from its tables" in said
     assert "not initialized" not in said
     assert isinstance(task.prior, ContextPrior)
     order = task.quantizer.refinement().parents

@@ -186,7 +186,7 @@ def test_what_is_no_codec_of_components_by_name_is_refused(path: Path) -> None:
     with pytest.raises(ComponentError):
         save_model(codec, path, IMAGES)
     for wrapped in (torch.nn.Sequential(codec), None):
-        with pytest.raises(TypeError, match="no ImageCodec"):
+        with pytest.raises(TypeError, match="not an ImageCodec"):
             save_model(wrapped, path, IMAGES)  # type: ignore[arg-type]
     assert not path.exists()
 

@@ -118,8 +118,8 @@ def test_pictures_of_one_color_get_no_worse(model: Model) -> None:
 
 
 def test_large_pictures_are_searched_in_tiles(model: Model, painted: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(symbol_search, "_SIDE", 96)
-    monkeypatch.setattr(symbol_search, "_PIXELS", 96 * 96)
+    monkeypatch.setattr(symbol_search, "_TILE_SIDE", 96)
+    monkeypatch.setattr(symbol_search, "_PIXELS_AT_ONCE", 96 * 96)
     picture = painted(9, 150, 230)
     quick, searched = (model.compress(picture, bpp=0.3, effort=effort) for effort in (0, 2))
     assert quality(model, picture, searched) > quality(model, picture, quick) + 0.08
@@ -213,7 +213,7 @@ def test_the_command_takes_an_effort(omega_here: Any, painted: Painter, tmp_path
     for more, said in (
         (("--effort", 4), "the effort is a whole number from 0 to 3, not 4"),
         (("--effort", 1, "--model", "mnist-omega-16"), "no density of latents"),
-        (("--effort", 1, "--pack"), "leave out --effort or --pack"),
+        (("--effort", 1, "--pack"), "--effort does not work with --pack"),
     ):
         refused = omega_here(*common, "-o", tmp_path / "b.omega", *more)
         assert refused.returncode == 2

@@ -28,7 +28,7 @@ def test_a_folder_becomes_shards_that_can_be_trained_on(omega_here: Callable[...
     folder = photos.parent / "shards"
     done = omega_here("shards", photos, "--output", folder)
     assert done.returncode == 1
-    assert done.stdout == f"24 pictures, 1 failed in 1 shard in {folder}\n"
+    assert done.stdout == f"24 pictures, 1 failed, in 1 shard in {folder}\n"
     error, warning = done.stderr.splitlines()
     assert error.startswith(f"error: {photos / 'bad.png'}: this is not a picture that can be read")
     assert warning == "warning: left out: 3 files of another kind (.txt 2, without a suffix 1)."
@@ -47,7 +47,7 @@ def test_a_folder_becomes_shards_that_can_be_trained_on(omega_here: Callable[...
 
 def test_shards_go_into_a_folder_of_their_own(omega_here: Callable[..., Any], photos: Path) -> None:
     done = omega_here("shards", photos, "--output", photos)
-    assert (done.returncode, done.stderr) == (2, f"error: {photos} is there already; name another --output.\n")
+    assert (done.returncode, done.stderr) == (2, f"error: {photos} exists already; choose another --output.\n")
 
 
 def test_without_pictures_there_are_no_shards(omega_here: Callable[..., Any], photos: Path) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 import omega_core
 from omega_cli.options import LazyModel
 from omega_core.codec.model_file import read_description
-from omega_core.places import Url
+from omega_core.locations import Url
 from omega_core.plugins.registry import registry
 from omega_core.stores import Stored
 
@@ -33,7 +33,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 GOLDEN = Path(__file__).parent / "golden"
 MODEL = GOLDEN / "model.safetensors"
 MARK = read_description(MODEL)[1]
-COMPACT = registry().find_model("compact").model.fingerprint
+COMPACT = registry().find_model("compact").fingerprint
 NAMES = ["a.png", "a.bmp", "deeper/b.png", "deeper/ünï c.png"]
 TOP = Url("memory://bucket")
 
@@ -142,11 +142,11 @@ def test_an_input_in_a_store_is_never_replaced(memory: Any, omega_here: Run) -> 
     before = files(TOP)
     done = omega_here("compress", f"{TOP}/in/d.omega", "-o", f"{TOP}/in", "--model", MODEL, "--overwrite")
     assert done.returncode == 2
-    assert "it would replace memory://bucket/in/d.omega, which is to be read" in done.stderr
+    assert "it would replace memory://bucket/in/d.omega, which is also an input" in done.stderr
     done = omega_here("compress", f"{TOP}/in/d.omega", "-o", f"{TOP}/in/d.omega", "--model", MODEL, "--overwrite")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: memory://bucket/in/d.omega is to be read; write to another file.\n",
+        "error: memory://bucket/in/d.omega is also an input; write to another file.\n",
     )
     done = omega_here("compress", f"{TOP}/in", "-o", f"{TOP}/in/d.omega", "--pack", "--model", MODEL, "--overwrite")
     assert done.returncode == 2
@@ -259,7 +259,9 @@ def test_pictures_of_a_store_are_measured(memory: Any, folder: Path, omega_here:
         command = ["evaluate", "--images", source, "--model", model, "-o", folder / name, "--metrics", "psnr"]
         done = omega_here(*command, "--workers", "1")
         assert done.returncode == 0, done.stderr
-        outputs.append((done.stdout, sorted(path.name for path in (folder / name / "parts").rglob("*.csv"))))
+        table, _, report = done.stdout.partition("report: ")
+        assert report == f"{folder / name / 'report.html'}\n"
+        outputs.append((table, sorted(path.name for path in (folder / name / "parts").rglob("*.csv"))))
     assert outputs[0] == outputs[1]
     assert outputs[0][0].splitlines()[1].startswith("bucket")
 
@@ -273,7 +275,7 @@ def test_models_are_pinned_by_the_same_words_everywhere(memory: Any, folder: Pat
         for command in (("info",), ("models",), ("compress", folder / "in", "-o", folder / "out", "--model")):
             done = omega_here(*command, f"{name}#12345678")
             assert done.returncode == 2
-            assert f"has the fingerprint {MARK}, not 12345678, which it has to have." in done.stderr
+            assert f"has the fingerprint {MARK}, not 12345678 as required." in done.stderr
             assert len(done.stderr.splitlines()) == 1
     assert not (folder / "out").exists()
     fingerprint = omega_here("models", "compact").stdout.split()[-1]
@@ -348,7 +350,7 @@ def test_a_stand_in_for_the_hub_is_read_and_written(
     assert (done.returncode, done.stderr) == (
         2,
         f"error: cannot read the model {name}: No such file or directory. Name it {name}#{MARK[:8]} to use the copy"
-        " from before.\n",
+        " in the cache.\n",
     )
 
 
@@ -373,7 +375,7 @@ def test_what_is_to_be_on_this_machine_is_not_taken_for_a_folder_of_the_name_of_
     monkeypatch.chdir(folder)
     before = files(folder)
     done = omega_here(*command.format("s3://bucket/it").split())
-    refusal = "error: s3://bucket/it is a URL; here, only a path of this machine will do.\n"
+    refusal = "error: s3://bucket/it is a URL; only a path on this machine is accepted here.\n"
     assert (done.returncode, done.stderr) == (2, refusal)
     assert files(folder) == before
 

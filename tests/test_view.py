@@ -70,9 +70,9 @@ def view(start_omega: Any, tmp_path: Path) -> Iterator[Callable[..., tuple[Get, 
         said = []
         for line in output:
             said.append(line.strip())
-            if line.startswith("http://"):
+            if "http://" in line:
                 break
-        port = int(said[-1].partition("/ shows")[0].rpartition(":")[2])
+        port = int(said[-1].partition("/ – stop with Ctrl-C")[0].rpartition(":")[2])
 
         def get(path: str, host: str = "localhost") -> tuple[int, bytes]:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -110,7 +110,8 @@ def test_a_file_that_says_more_pixels_than_can_be_shown_is_a_problem_of_its_own(
 def test_all_that_a_page_needs_is_served_and_nothing_else(view: Any, photos: Path, runtime: Path) -> None:
     get, _, said = view(photos, "--model", EXPORTED, "--runtime", runtime)
     assert said[0] == f"error: {photos}/broken.omega: this is not an .omega file."
-    assert said[1].endswith("shows 2 pictures; Ctrl-C ends")
+    assert said[1].startswith("2 pictures at http://127.0.0.1:")
+    assert said[1].endswith("/ – stop with Ctrl-C")
     for name, content in decoder_files().items():
         assert get(f"/omega/{name}") == (200, content)
     for name in web_runtime.FILES:
@@ -154,7 +155,7 @@ def test_a_file_arrives_as_slowly_as_is_asked_for(view: Any, photos: Path, runti
 def test_where_browsers_cannot_decode_the_command_does(view: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     get, _, said = view(GOLDEN / "4-channels.omega", "--model", MODEL, PATH=str(tmp_path / "empty"))
-    assert said[0].startswith("warning: this command decodes, as browsers cannot: onnxruntime-web")
+    assert said[0].startswith("warning: this command decodes instead of the browser: onnxruntime-web")
     assert "npm, which is not installed" in json.loads(get("/pictures.json")[1])["whyNotHere"]
     data, model = (GOLDEN / "4-channels.omega").read_bytes(), omega_core.load_model(MODEL)
     for length in (len(data), len(data) - 6):
@@ -162,7 +163,7 @@ def test_where_browsers_cannot_decode_the_command_does(view: Any, tmp_path: Path
         wanted = model.decompress(data[:length], partial=True).convert("RGBA")
         assert (status, pixels) == (200, np.asarray(wanted).tobytes())
     status, message = get("/decoded/0?bytes=3")
-    assert (status, message) == (422, b"the file breaks off in its header. Nothing can be decoded.")
+    assert (status, message) == (422, b"the file is incomplete: it ends in its header. Nothing can be decoded.")
 
 
 def test_ctrl_c_ends_it_without_an_error(view: Any, photos: Path, runtime: Path) -> None:
@@ -180,7 +181,7 @@ def test_each_mistake_is_one_line(omega_here: Any, photos: Path, tmp_path: Path,
         for arguments, complaint in (
             ((tmp_path / "nothing",), f"there is no file or folder {tmp_path / 'nothing'}."),
             ((photos / "a.png",), f"{photos / 'a.png'}: this is not an .omega file."),
-            ((tmp_path / "empty",), "the folder has nothing in it"),
+            ((tmp_path / "empty",), "the folder contains no files"),
             ((photos, "--model", "none"), "there is no model 'none'"),
             ((photos, *given, "--port", port), f"port {port}: "),
             ((photos, *given, "--originals", tmp_path / "no"), "there is no folder"),
@@ -232,7 +233,7 @@ def test_npm_gets_onnxruntime_web_once_and_it_is_verified(
     contents = {name: name.encode() for name in web_runtime.FILES}
     (tmp_path / "package").write_bytes(package(contents))
     npm(f"pathlib.Path('it.tgz').write_bytes(pathlib.Path({str(tmp_path / 'package')!r}).read_bytes())")
-    with pytest.raises(omega_core.OmegaError, match=r"with another ort\.wasm\.min\.mjs than it has to have"):
+    with pytest.raises(omega_core.OmegaError, match=r"with an unexpected ort\.wasm\.min\.mjs"):
         web_runtime.runtime_folder()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     monkeypatch.setattr(web_runtime, "FILES", digests)
@@ -245,9 +246,12 @@ def test_npm_gets_onnxruntime_web_once_and_it_is_verified(
 @pytest.mark.parametrize(
     ("code", "complaint"),
     [
-        ("sys.exit('npm error network it is not there')", "npm cannot get onnxruntime-web@[0-9.]+: network it is not"),
-        ("sys.exit(7)", "npm cannot get onnxruntime-web@[0-9.]+: it ended with status 7"),
-        ("", "npm cannot get"),
+        (
+            "sys.exit('npm error network it is not there')",
+            "npm cannot download onnxruntime-web@[0-9.]+: network it is not",
+        ),
+        ("sys.exit(7)", "npm cannot download onnxruntime-web@[0-9.]+: it ended with status 7"),
+        ("", "npm cannot download"),
     ],
 )
 def test_where_npm_fails_it_is_said_why(code: str, complaint: str, npm: Callable[[str], None], tmp_path: Path) -> None:
@@ -264,7 +268,7 @@ def test_a_model_is_exported_once(
     monkeypatch.setenv("OMEGA_CACHE", str(tmp_path / "cache"))
     folder = exported_folder(MODEL)
     assert exported_folder(MODEL) == folder
-    assert capsys.readouterr().err.count("exporting the model for browsers, once") == 1
+    assert capsys.readouterr().err.count("exporting the model for browsers (first time only, about a minute)…") == 1
     assert omega_core.load_model(folder).fingerprint == omega_core.load_model(MODEL).fingerprint
 
 
@@ -279,4 +283,4 @@ def test_a_site_gets_all_files_in_one_folder(omega_here: Any, tmp_path: Path, ru
         *("model/coding.bin", "model/synthesis.onnx"),
     }
     again = omega_here("export-web", EXPORTED, "-o", target, "--runtime", runtime)
-    assert (again.returncode, again.stderr) == (2, f"error: {target} is there already; name another --output.\n")
+    assert (again.returncode, again.stderr) == (2, f"error: {target} exists already; choose another --output.\n")

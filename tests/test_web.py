@@ -16,7 +16,7 @@ import omega_core
 from omega_core import stores
 from omega_core.codec.model_file import read_description
 from omega_core.errors import ModelFileError, OmegaError
-from omega_core.places import Url
+from omega_core.locations import Url
 
 pytest.importorskip("aiohttp")
 fsspec = pytest.importorskip("fsspec")
@@ -118,8 +118,8 @@ FAILURES = {
     "403": "access is denied (403)",
     "404": "No such file or directory",
     "500": "the server answers 500 Internal Server Error",
-    "more": "the connection breaks off",
-    "broken": "the connection breaks off",
+    "more": "the connection was interrupted",
+    "broken": "the connection was interrupted",
     "silent": "the server does not answer",
 }
 
@@ -222,7 +222,7 @@ def test_pictures_are_compressed_and_each_that_fails_is_one_error(web: str, omeg
 def test_a_picture_that_breaks_off_is_one_error(kind: str, web: str, omega_here: Run, tmp_path: Path) -> None:
     done = omega_here("compress", f"{web}/{kind}/a.png", "-o", tmp_path, "--model", MODEL)
     assert done.returncode == 2
-    assert done.stderr == f"error: {web}/{kind}/a.png: the picture cannot be read: the connection breaks off.\n"
+    assert done.stderr == f"error: {web}/{kind}/a.png: the picture cannot be read: the connection was interrupted.\n"
     assert list(tmp_path.glob("*.omega")) == []
 
 
@@ -233,7 +233,7 @@ def test_a_file_is_decoded_and_one_that_ends_too_early_is_refused(web: str, omeg
     assert (tmp_path / "out" / "4-channels.png").exists()
     done = omega_here("decompress", f"{web}/short/2-channels.omega", "-o", tmp_path / "out", "--model", model)
     assert done.returncode == 2
-    assert f"error: {web}/short/2-channels.omega: the file breaks off" in done.stderr
+    assert f"error: {web}/short/2-channels.omega: the file is incomplete" in done.stderr
     assert not (tmp_path / "out" / "2-channels.png").exists()
 
 

@@ -69,7 +69,7 @@ def test_files_and_packs_are_described_and_shortened_to_bytes(path: Path) -> Non
     shorter = omega_core.truncate(data, max_bytes=len(data) - 1)
     assert len(shorter) < len(data)
     about = omega_core.describe(shorter)
-    assert about["stream bytes"] < whole["stream bytes"]
+    assert about["stream_bytes"] < whole["stream_bytes"]
     assert not about["complete"]
     for name in ("kind", "mode", "model", "coder"):
         assert about[name] == whole[name]

@@ -56,7 +56,7 @@ def test_pictures_are_encoded(model: omega_core.Model, name: str, coder: str | N
     data = model.compress(FILES / f"{name}.png", coder=coder)
     symbols = model.encode(FILES / f"{name}.png").symbols
     assert np.array_equal(model.decode(data)[0], symbols)
-    length = omega_core.describe(data)["stream bytes"]
+    length = omega_core.describe(data)["stream_bytes"]
     shorter = omega_core.truncate(data, max_bytes=len(data) - length // 2)
     assert (model.decode(shorter)[0] == -1).any()
     assert model.decompress(shorter).size == model.decompress(data[: -length // 2], partial=True).size

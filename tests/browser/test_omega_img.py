@@ -128,7 +128,7 @@ def test_a_download_ends_at_the_most_bytes(
     ("content", "complaint"),
     [
         (b"GIF89a", "not an .omega file"),
-        (b"", "breaks off in its header"),
+        (b"", "it ends in its header"),
         (None, "status 404"),
         (b"\xce\xa9\x21\x151234" + b"\x10" * 40, "of the model 31323334"),
     ],

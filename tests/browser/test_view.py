@@ -53,7 +53,7 @@ class Viewer:
     def decoded(self, name: str, length: int | None = None) -> Image.Image:
         """A picture of the first bytes of the stream of a file."""
         data = self.file(name)
-        start = len(data) - 4 - omega_core.describe(data)["stream bytes"]
+        start = len(data) - 4 - omega_core.describe(data)["stream_bytes"]
         whole = length is None or length == len(data) - 4 - start
         return omega_core.load_model(MODEL).decompress(data if whole else data[: start + length], partial=True)
 
