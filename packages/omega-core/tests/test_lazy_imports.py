@@ -34,6 +34,11 @@ def test_every_public_name_can_be_imported(package):
 
 
 @PACKAGES
+def test_a_package_lists_its_public_names(package):
+    assert {name for name in dir(package) if not name.startswith("__")} == set(package.__all__)
+
+
+@PACKAGES
 def test_a_name_that_is_not_there_is_named_with_its_module(package):
     with pytest.raises(AttributeError, match=rf"'{package.__name__}' has no attribute 'Nothing'"):
         _ = package.Nothing

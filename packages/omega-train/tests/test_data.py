@@ -110,6 +110,11 @@ def test_without_a_folder_mnist_goes_to_the_users_cache(
     assert (tmp_path / "omega" / "mnist" / f"{TRAINING}.gz").exists()
 
 
+def test_glyphs_take_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="draws its own pictures: leave out --data"):
+        GlyphsDataset(data=tmp_path)
+
+
 def test_glyphs_are_white_digits_on_black_and_always_the_same() -> None:
     pictures = glyphs(50, seed=1)
     assert pictures.shape == (50, 1, 28, 28)

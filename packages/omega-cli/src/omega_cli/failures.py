@@ -53,11 +53,10 @@ def is_memory(problem: BaseException) -> bool:
 
 
 def stops_all(problem: BaseException) -> bool:
-    """Whether an exception ends the run: a signal, or an output that cannot be written to, such as a full disk."""
-    if isinstance(problem, (Terminated, StoreError)):
-        return True
-    return isinstance(problem, OutputError) and any(
-        isinstance(each, OSError) and each.errno in _OF_THE_DEVICE for each in with_causes(problem)
+    """Whether an exception ends the run, because nothing can be written any more, as on a full disk."""
+    return isinstance(problem, StoreError) or (
+        isinstance(problem, OutputError)
+        and any(isinstance(each, OSError) and each.errno in _OF_THE_DEVICE for each in with_causes(problem))
     )
 
 

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from omega_core.architectures.mnist import MnistArchitecture
 from omega_core.architectures.openimages import OpenImagesArchitecture
 from omega_core.codec import image_codec
 from omega_core.codec.image_codec import ImageCodec
 from omega_core.contracts import Architecture, Prior, Quantized, Quantizer
-from omega_core.errors import ComponentError
+from omega_core.errors import ComponentError, ImageError
 from omega_core.testing.reference import ReferencePrior
 
 
@@ -126,6 +127,13 @@ def test_kept_channels_are_one_integer_for_each_image(codec, image, kept):
 def test_images_of_other_colors_are_not_encoded(codec, shape):
     with pytest.raises(ValueError, match=r"this codec takes \(B, 1, H, W\)"):
         codec.encode_symbols(torch.rand(shape))
+
+
+def test_images_of_another_size_than_the_only_one_are_not_encoded():
+    codec = ImageCodec(MnistArchitecture(latent_channels=4), Straight())
+    assert codec(torch.zeros(2, 1, 28, 28)).reconstruction.shape == (2, 1, 28, 28)
+    with pytest.raises(ImageError, match="28×28"):
+        codec(torch.zeros(2, 1, 32, 32))
 
 
 def test_all_channels_are_kept_where_no_number_is_given(codec, image):

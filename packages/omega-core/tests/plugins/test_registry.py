@@ -560,6 +560,7 @@ def test_models_that_come_with_distributions_are_listed_with_what_tells_them_apa
         for model in made
         for name in [f"omega-{model.file[:3]}"]
     ]
+    assert [repr(each.models[0]) for each in plugins] == ["<omega-one/mine: from one>", "<omega-two/mine: from two>"]
     monkeypatch.setattr("omega_core.plugins.registry.registry", lambda: Registry(plugins))
     assert [(each.name, each.qualified_name, each.summary, each.fingerprint) for each in list_models()] == [
         ("mine", "omega-one/mine", "from one", "a" * 64),
