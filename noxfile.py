@@ -324,13 +324,13 @@ def models(session: nox.Session) -> None:
     Later arguments are options of each `omega train`. A trial with `--steps 60` on a few pictures takes minutes.
 
     On a CPU core with AMX or AVX-512 it takes about 9 hours: 3½ for compact, 1 for compact-screen, 3 for compact-small,
-    1½ for those of digits. Each prints its progress. On a GPU, compact is trained on twenty times as many pixels, like
-    the bundled one: on an H200, the relaxed phase takes 20 minutes.
+    1½ for both models of digits. Each run prints its progress. With a GPU, compact is trained on twenty times as many
+    pixels, as in the first GPU run of the bundled model. On an H200, its relaxed phase takes 20 minutes.
     """
     install_all(session)
     folders = list(itertools.takewhile(lambda argument: not argument.startswith("-"), session.posargs))
     if len(folders) not in (1, 2):
-        session.error("name the folder of the photos, and that of MNIST unless it has to be downloaded")
+        session.error("pass the folder of the photos, and the folder of MNIST unless it should be downloaded")
     photos, *digits = folders
     more = session.posargs[len(folders) :]
     session.run("python", "docs/models/drawings.py", "runs/drawings", "400")

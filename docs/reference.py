@@ -68,7 +68,7 @@ def _kind(kind: str) -> str:
         lines.append(_contract(module, name))
     lines.append(f"### What the kit checks: `omega_core.testing.{kind.capitalize()}Contract`\n")
     subject = getattr(import_module(f"omega_core.testing.{kind}s"), f"{kind.capitalize()}Subject")
-    lines.append(f"Attributes of the class: {_text(subject)}\n")
+    lines.append(f"Attributes of the test class: {_text(subject)}\n")
     lines.append("| check | requirement |\n| --- | --- |")
     lines.append("\n".join(f"| `{check.name}` | {check.asks} |" for check in checks_of(kind)) + "\n")
     return "\n".join(lines)

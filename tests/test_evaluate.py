@@ -245,7 +245,7 @@ def test_codecs_are_measured_with_their_options_and_the_report_tells_them(evalua
     assert evaluate(*names).returncode == 0
     told = json.loads((tmp_path / "out" / "evaluation.json").read_bytes())["codecs"]
     assert told["webp"]["settings"][0] == 0
-    assert told["webp"]["made with"].endswith("method=6")
+    assert told["webp"]["made_with"].endswith("method=6")
     assert (tmp_path / "out" / "pictures" / "a.png" / "omega-train-avif-5.png").exists()
     before = sizes()
     options = ("--codec-option", "webp.method=0", "--codec-option", "avif.speed=10")
@@ -253,8 +253,8 @@ def test_codecs_are_measured_with_their_options_and_the_report_tells_them(evalua
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert evaluate(*names, *options, "--overwrite", "--skip-existing").returncode == 0
     told = json.loads((tmp_path / "out" / "evaluation.json").read_bytes())["codecs"]
-    assert told["webp"]["made with"].endswith("method=0")
-    assert told["omega-train-avif"]["made with"].endswith("subsampling=4:2:0, speed=10")
+    assert told["webp"]["made_with"].endswith("method=0")
+    assert told["omega-train-avif"]["made_with"].endswith("subsampling=4:2:0, speed=10")
     assert all(sizes()[name] != before[name] for name in before)
 
 

@@ -219,7 +219,7 @@ def read_pack(whole: bytes) -> list[tuple[File, list[str]]]:
     return [(file, [next(rest) for _ in file.shapes]) for file in files]
 
 
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ class ModelFile:
             return -(-height // self.block), -(-width // self.block)
         return max(2, -(-height // 16)), max(2, -(-width // 16))
 
-    def steps(self, symbols: NDArray[np.int64]) -> Iterator[tuple[Places, Places]]:
+    def steps(self, symbols: NDArray[np.int64]) -> Iterator[tuple[Indices, Indices]]:
         """The places of the symbols of each step of a picture, and the numbers of their tables."""
         if self.net:
             yield from self.with_net(symbols)
@@ -282,7 +282,7 @@ class ModelFile:
                 pictures[picture].reshape(-1)[place] = symbol
         return pictures
 
-    def with_contexts(self, picture: NDArray[np.int64]) -> Iterator[tuple[Places, Places]]:
+    def with_contexts(self, picture: NDArray[np.int64]) -> Iterator[tuple[Indices, Indices]]:
         _, height, width = picture.shape
         for c, stage in itertools.product(range(self.channels), (0, 1)):
             half = [(y, x) for y, x in np.ndindex(height, width) if (y + x) % 2 == stage]
@@ -317,7 +317,7 @@ class ModelFile:
         rows = self.rows[c]
         return int(rows[stage if len(rows) == 2 else y * width + x if len(rows) > 2 else 0] + context)
 
-    def with_net(self, picture: NDArray[np.int64]) -> Iterator[tuple[Places, Places]]:
+    def with_net(self, picture: NDArray[np.int64]) -> Iterator[tuple[Indices, Indices]]:
         net, (_, height, width) = self.net, picture.shape
         first = np.indices((height, width)).sum(0) % 2 == 0
         known, numbers = np.zeros_like(picture), np.zeros_like(picture)  # b and the numbers of tables of all symbols
@@ -325,14 +325,14 @@ class ModelFile:
 
         group = np.searchsorted(net["bounds"], np.arange(len(picture)), side="right")[:, None, None]
 
-        def refining(g: int) -> tuple[Places, Places]:
+        def refining(g: int) -> tuple[Indices, Indices]:
             refines = (known != 0) & (net["latest"] == g)[:, None, None]
             places = np.flatnonzero(refines)
             turn = (2 * group + ~first)[refines]
             places = places[np.argsort(turn, kind="stable")]
             return places, numbers.reshape(-1)[places]
 
-        def fresh(some: Places, half: NDArray[np.bool_]) -> tuple[Places, Places]:
+        def fresh(some: Indices, half: NDArray[np.bool_]) -> tuple[Indices, Indices]:
             own = np.zeros(picture.shape, bool)
             own[some] = half & (known[some] == 0)
             return np.flatnonzero(own), numbers[own]
@@ -388,12 +388,12 @@ class ModelFile:
         found: NDArray[np.int64] = np.einsum("fe,eyx->fyx", self.net["mixing"][g, layer], x)
         return found + self.net["mixing_bias"][g, layer][:, None, None]
 
-    def scored(self, name: str, half: int, some: Places, z: NDArray[np.int64]) -> NDArray[np.int64]:
+    def scored(self, name: str, half: int, some: Indices, z: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = np.stack([2 * some, 2 * some + 1], 1)
         summed = np.einsum("cjf,fyx->cjyx", self.net[name][rows], z) + self.net[f"{name}_bias"][rows][..., None, None]
         return halved(summed, self.net["score_shifts"][half][rows][..., None, None])
 
-    def chosen(self, some: Places, scores: NDArray[np.int64], kind: NDArray[np.int64]) -> NDArray[np.int64]:
+    def chosen(self, some: Indices, scores: NDArray[np.int64], kind: NDArray[np.int64]) -> NDArray[np.int64]:
         p = np.clip(scores[:, 0] // 16 + 32, 0, 39)
         q = np.clip((scores[:, 1] + 16) // 32, -12, 12)
         tables = 40 * kind + 960 * (kind > 3) + np.where(np.isin(kind, (3, 7)), 25 * p + q + 12, p)

@@ -15,12 +15,12 @@ Random = np.random.Generator
 Color = tuple[int, int, int]
 Kind = Callable[[Random, ImageDraw.ImageDraw, int, int], None]
 SIDES = (384, 640)
-WHITE = 0.8  # the share of white pictures among those of screens that are not dark
+WHITE = 0.8  # share of white pictures among the pictures for `screens` that are not dark
 VOWELS, CONSONANTS = "aeiou", "bcdfghklmnprstvw"
 
 
 def main(folder: Path, count: int, *, screens: bool = False) -> None:
-    """Draw `count` pictures into a folder. screens: whether they look like screens, on white and with tables."""
+    """Draw `count` pictures into a folder. screens: also draw tables and listings, and mostly on white."""
     folder.mkdir(parents=True, exist_ok=True)
     kinds: list[Kind] = [text_page, chart, window, shapes, *([table, listing] if screens else [])]
     for number in range(count):
@@ -178,13 +178,13 @@ def contrast(random: Random, draw: ImageDraw.ImageDraw) -> Color:
 
 
 def vivid(random: Random, ink: Color) -> Color:
-    """A color about as dark or as bright as that of text."""
+    """A color about as dark or as bright as the text."""
     red, green, blue = ((each + 2 * level) // 3 for each, level in zip(bright(random), ink, strict=True))
     return red, green, blue
 
 
 def mixed(random: Random, ink: Color) -> Color:
-    """A color between that of text and middle gray."""
+    """A color between the text color and middle gray."""
     share = random.random() * 0.5 + 0.2
     red, green, blue = (round(share * each + (1 - share) * 128) for each in ink)
     return red, green, blue

@@ -1,4 +1,4 @@
-"""What the tests in a browser share: Chromium, and the folder of onnxruntime-web."""
+"""Fixtures of the tests in a browser: Chromium, a site, and the folder of onnxruntime-web."""
 
 import io
 import os
@@ -50,12 +50,12 @@ def runtime() -> Path:
 
 @dataclass
 class Site:
-    """What is served on this machine, and to whom.
+    """A site on this machine, and the requests to it.
 
-    contents: by path.
-    parts: where the file of a path is cut, and what has to be set before each further part is sent.
+    contents: the contents, by path.
+    parts: by path, the ends of the first parts of a file, and for each an event; the next part is sent once it is set.
     asked: the paths of all requests.
-    broken: the paths of those whose client went away before the end.
+    broken: the paths of requests whose client disconnected before the end.
     """
 
     url: str = ""
@@ -65,7 +65,7 @@ class Site:
     broken: list[str] = field(default_factory=list)
 
     def has(self, address: str) -> bool:
-        """Whether an address is of this origin, or of none."""
+        """Whether a URL has this origin, or none."""
         return address.startswith((self.url, "data:", "blob:"))
 
 

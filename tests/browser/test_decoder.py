@@ -1,4 +1,4 @@
-"""The decoder in a real browser against Python's: symbols to the last one, and what it refuses."""
+"""The decoder in a real browser, compared with Python's: all symbols, and files that it refuses."""
 
 import base64
 import hashlib
@@ -61,7 +61,7 @@ load = cache(load_model)
 
 @pytest.fixture(scope="module")
 def decode(browser: Any, site: Any) -> Callable[[list[tuple[bytes, list[int]]]], Any]:
-    """Decodes files as they arrive up to each of some cuts; returns digests of symbols, sizes, and what is refused."""
+    """Decodes files that arrive up to each of several cuts; returns digests of symbols, sizes, and errors."""
     parts = load_parts(model_path("compact"), precision="float32")
     site.contents["/compact/coding.bin"] = CodingFile(
         fingerprint=parts.fingerprint,
@@ -83,13 +83,13 @@ def decode(browser: Any, site: Any) -> Callable[[list[tuple[bytes, list[int]]]],
 
 
 def digest_at(model: Model, data: bytes, cut: int) -> str:
-    """That of the symbols that Python decodes from the first bytes of a file."""
+    """The digest of the symbols that Python decodes from the first bytes of a file."""
     symbols = model._decode(OmegaFile.parse(data[:cut], partial=True))
     return hashlib.sha256(np.concatenate([each.reshape(-1) for each in symbols]).astype(np.int32).tobytes()).hexdigest()
 
 
 def cuts_of(data: bytes) -> list[int]:
-    """At shares of the stream, before the checksum, within it, and at the end."""
+    """Cuts at shares of the stream, within the checksum, and at the end."""
     length = OmegaFile.parse(data).header.length
     start = len(data) - length - 4
     return sorted({start + max(1, int(share * length)) for share in (0.01, 0.2, 0.7)} | {len(data) - 2, len(data)})
@@ -141,7 +141,7 @@ def test_damaged_files_are_refused_by_name_and_within_memory(
 
 
 def most_memory(browser: Any) -> int:
-    """The most bytes that a process with a page of the browser has taken."""
+    """The most memory, in bytes, that a process with a page of the browser has taken."""
     processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
     files = [Path(f"/proc/{each['id']}/status") for each in processes if each["type"] == "renderer"]
     lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]

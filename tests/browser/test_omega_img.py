@@ -1,4 +1,4 @@
-"""Pictures that sharpen while they arrive, in a browser: the element `<omega-img>` against what Python decodes."""
+"""The element `<omega-img>` in a browser, compared with the pictures that Python decodes."""
 
 import base64
 import io
@@ -40,7 +40,7 @@ PIXELS = """
 
 @pytest.fixture(scope="module")
 def page(browser: Any, site: Any) -> Any:
-    """The page with the element, which has loaded model and runtime after its first picture."""
+    """The page with the element. Its first picture loads the model and the runtime."""
     opened = browser.new_page()
     opened.problems = []
     opened.on("pageerror", lambda problem: opened.problems.append(str(problem)))
@@ -50,7 +50,7 @@ def page(browser: Any, site: Any) -> Any:
 
 @pytest.fixture
 def show(page: Any, site: Any) -> Callable[..., list[dict[str, Any]]]:
-    """Loads a file in the page, opened anew, by the element with some `data-` attributes, and returns its events."""
+    """Opens the page again, loads a file by the element with some `data-` attributes, and returns its events."""
 
     def run(src: str, content: bytes | None = None, **data: int) -> list[dict[str, Any]]:
         if content is not None:
@@ -130,7 +130,7 @@ def test_a_download_ends_at_the_most_bytes(
         (b"GIF89a", "not an .omega file"),
         (b"", "it ends in its header"),
         (None, "status 404"),
-        (b"\xce\xa9\x21\x151234" + b"\x10" * 40, "of the model 31323334"),
+        (b"\xce\xa9\x21\x151234" + b"\x10" * 40, "made with the model 31323334"),
     ],
 )
 def test_what_cannot_be_decoded_is_replaced(
@@ -176,8 +176,8 @@ def test_a_policy_may_forbid_styles_and_a_runtime_be_missing_at_first(
     site.contents["/wide.omega"] = omega_core.compress(painted(10, 30, 400), MODEL)
     name = "/omega/onnxruntime/ort.wasm.min.mjs"
     module = site.contents.pop(name)
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
     page.set_viewport_size({"width": 200, "height": 300})
     page.goto(f"{site.url}/strict.html")
     [failed] = page.evaluate(LOAD, ["wide.omega", {}])
@@ -185,7 +185,7 @@ def test_a_policy_may_forbid_styles_and_a_runtime_be_missing_at_first(
     site.contents[name] = module
     assert page.evaluate(LOAD, ["wide.omega?again", {}])[-1]["type"] == "load"
     assert page.evaluate("document.documentElement.scrollWidth") == 200
-    assert not [text for text in said if "Content Security Policy" in text or "Content-Security-Policy" in text]
+    assert not [text for text in messages if "Content Security Policy" in text or "Content-Security-Policy" in text]
 
 
 def test_no_other_origin_is_asked(show: Callable[..., Any]) -> None:
@@ -242,7 +242,7 @@ def test_the_example_of_a_site_shows_its_picture(painted: Callable[..., Image.Im
         "/photo.omega": omega_core.compress(painted(8, 90, 80), MODEL),
     }
     page.goto(f"{site.url}/example.html")
-    page.wait_for_function("document.querySelector('omega-img').complete && told.textContent")
-    done, of, whole, unit = page.inner_text("#told").split()
+    page.wait_for_function("document.querySelector('omega-img').complete && progress.textContent")
+    done, of, whole, unit = page.inner_text("#progress").split()
     assert (done, of, unit) == (whole, "of", "bytes")
     assert page.problems == []

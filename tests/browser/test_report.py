@@ -117,9 +117,9 @@ def test_the_text_beside_a_picture_is_that_of_its_file(browser: Any, report: Pat
     page = open_page(browser, report)
     rows = measurements.read_measurements(report.parent / "images.csv")
     first = rows[0]
-    said = page.text_content("output")
-    assert f"{first.codec} {first.setting}: {first.bytes} bytes" in said
-    assert f"PSNR {first.psnr:.2f} dB" in said
+    text = page.text_content("output")
+    assert f"{first.codec} {first.setting}: {first.bytes} bytes" in text
+    assert f"PSNR {first.psnr:.2f} dB" in text
     page.focus("#rate-slider")
     page.keyboard.press("End")
     last = [row for row in rows if row.codec == first.codec and row.image == first.image][-1]
@@ -177,11 +177,11 @@ def test_a_link_leads_to_picture_codec_and_rate(browser: Any, report: Path) -> N
     page.select_option("#codec", "webp")
     page.focus("#rate-slider")
     page.keyboard.press("End")
-    said, link = page.text_content("output"), page.get_attribute("#permalink", "href")
+    text, link = page.text_content("output"), page.get_attribute("#permalink", "href")
     other = open_page(browser, report)
     other.goto(report.as_uri() + link)
     assert (other.input_value("#picture"), other.input_value("#codec")) == ("b.png", "webp")
-    assert other.text_content("output") == said
+    assert other.text_content("output") == text
     assert other.problems == page.problems == []
     page.close(), other.close()
 
@@ -191,10 +191,10 @@ def test_zooming_keeps_what_is_in_the_middle(browser: Any, report: Path) -> None
     before = page.locator(".stage").bounding_box()["width"]
     page.select_option("#zoom", "4")
     assert page.locator(".stage").bounding_box()["width"] == pytest.approx(4 * before, rel=0.02)
-    place = page.evaluate(
+    middle = page.evaluate(
         "(e => (e.scrollLeft + e.clientWidth / 2) / e.scrollWidth)(document.querySelector('.scroll'))"
     )
-    assert place == pytest.approx(0.5, abs=0.02)
+    assert middle == pytest.approx(0.5, abs=0.02)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= WIDE["width"]
     page.close()
 

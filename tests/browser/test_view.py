@@ -42,7 +42,7 @@ FIRST_PIXELS = """
 
 @dataclass
 class Viewer:
-    """A folder with pictures of which there are files, and the address of the page that shows them."""
+    """A folder with pictures and their files, and the URL of the page that shows them."""
 
     folder: Path
     url: str
@@ -51,7 +51,7 @@ class Viewer:
         return (self.folder / f"{name}.omega").read_bytes()
 
     def decoded(self, name: str, length: int | None = None) -> Image.Image:
-        """A picture of the first bytes of the stream of a file."""
+        """The picture that the first bytes of the stream of a file decode to."""
         data = self.file(name)
         start = len(data) - 4 - omega_core.describe(data)["stream_bytes"]
         whole = length is None or length == len(data) - 4 - start
@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, painted: Callable[..., Imag
 
 @contextmanager
 def started(start_omega: Any, folder: Path, *arguments: object, **environment: str) -> Iterator[Viewer]:
-    """Starts the command. folder: with the originals of what is shown."""
+    """Starts the command. folder: the folder with the originals of the pictures that are shown."""
     process, output = start_omega("view", *arguments, "--model", MODEL, "--no-open", **environment)
     try:
         with output:
@@ -97,14 +97,14 @@ def viewer(start_omega: Any, folder: Path, runtime: Path) -> Iterator[Viewer]:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens the page, and checks in the end that nothing went wrong in it, and no request elsewhere."""
+    """Opens the page, and checks in the end that it had no errors and sent no requests to other sites."""
     pages = []
 
     def run(viewer: Viewer, viewport: dict[str, int] = WIDE, scheme: str = "light") -> Any:
         page = browser.new_page(viewport=viewport, color_scheme=scheme)
         page.problems = []
         page.on("pageerror", lambda problem: page.problems.append(str(problem)))
-        page.on("console", lambda said: page.problems.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
         page.on(
             "request",
             lambda asked: None if asked.url.startswith((viewer.url, "data:")) else page.problems.append(asked.url),
@@ -122,7 +122,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
 
 
 def until(page: Any, condition: str) -> None:
-    """Wait for a condition in JavaScript; the page forbids the evaluation with which playwright would wait in it."""
+    """Wait for a condition in JavaScript. The page forbids `eval`, with which playwright would wait."""
     end = time.monotonic() + 30
     while not page.evaluate(condition):
         assert time.monotonic() < end, (condition, page.inner_text("main"), page.evaluate("events"))
@@ -212,7 +212,7 @@ def test_a_damaged_file_is_one_message_and_the_next_is_shown(viewer: Viewer, ope
 
 
 def check_others(viewer: Viewer, page: Any) -> None:
-    """Of a file that breaks off, what is there is shown, once; of one that is not shown, nothing but why."""
+    """Check that an incomplete file is shown once, and for a file of another model only the reason."""
     page.get_by_text("u-cut-off.omega").last.click()
     until(page, "events.at(-1).type === 'load'")
     page.evaluate("events.length = 0")

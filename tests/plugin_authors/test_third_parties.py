@@ -52,7 +52,7 @@ def test_they_are_listed_beside_ours(omega: Any) -> None:
     assert {plugins[name]["status"] for name in ("omega-fsq", "omega-residual", "omega-rans", "omega-huffman")} == {
         "ok"
     }
-    assert plugins["omega-rans"]["made for"] == "omega-core <0.2,>=0.1"
+    assert plugins["omega-rans"]["made_for"] == "omega-core <0.2,>=0.1"
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)

@@ -1,4 +1,4 @@
-"""Our data sets, our trainer and our codecs do what is asked of anybody's."""
+"""Our datasets, our trainer and our codecs do what is asked of anybody's."""
 
 import io
 from importlib.util import find_spec

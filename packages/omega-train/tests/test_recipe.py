@@ -105,7 +105,7 @@ def test_another_component_takes_the_description_away() -> None:
         ({"schedule": "linear"}, "schedule is one of constant, cosine, not 'linear'"),
         ({"warmup": -1}, "warmup cannot be negative"),
         ({"gradient-clip": 0}, "gradient-clip has to be above 0"),
-        ({"ema": 1.0}, "ema is a share, at least 0 and below 1"),
+        ({"ema": 1.0}, "ema has to be at least 0 and below 1"),
         ({"decoder-share": -0.1}, "decoder-share is a share"),
         ({"rate-warmup": 1.0}, "rate-warmup is a share"),
         ({"quantizer-learning-rate": -1.0}, "quantizer-learning-rate cannot be negative"),

@@ -37,7 +37,7 @@ def compress(
         int | None,
         typer.Option(
             metavar="COUNT",
-            help="Keep this many channels, the most important ones; fewer give smaller files.",
+            help="Keep as many symbols as this many channels have; fewer give smaller files.",
         ),
     ] = None,
     fraction: Annotated[
@@ -51,7 +51,7 @@ def compress(
     max_bytes: Annotated[int | None, typer.Option(metavar="BYTES", help="Limit each file to this many bytes.")] = None,
     psnr: Annotated[
         float | None,
-        typer.Option(metavar="DB", help="Smallest file with at least this PSNR in dB: 30 is fair, 38 very good."),
+        typer.Option(metavar="DB", help="Smallest file with at least this PSNR in dB: 30 is fair, 36 good."),
     ] = None,
     quality: Annotated[str | None, typer.Option(hidden=True)] = None,
     effort: options.Effort = 0,

@@ -103,7 +103,7 @@ class Unpacking:
     """Pictures to decode from a file, or from one block of a pack.
 
     source: the file or pack.
-    block: the location of the block in the pack; None for a file.
+    block: the entry of the block in the index of the pack; None for a file.
     targets: the file to write for each picture, by its index in the block; 0 for the picture of a file.
     """
 

@@ -276,7 +276,7 @@ def _made_with(worker: EvaluateWorker) -> dict[str, Any]:
             for name, (m, coder) in worker.models.items()
         },
         "codecs": {
-            name: {"made with": codec().describe(), "settings": list(codec().settings)}
+            name: {"made_with": codec().describe(), "settings": list(codec().settings)}
             for name, codec in worker.against.items()
         },
         "channels": worker.channels,

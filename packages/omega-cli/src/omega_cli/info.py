@@ -127,7 +127,7 @@ def _about_model(path: Location) -> dict[str, Any]:
         "kind": "exported model" if path.is_dir() else "model",
         "about": values["text"],
         "fingerprint": fingerprint,
-        "channels_min": fewest,
+        "fewest_channels": fewest,
         "channels": description.channels,
         "symbols": values["alphabet"],
         "latent_channels": values["latent_channels"],
@@ -147,9 +147,9 @@ def _joined(facts: dict[str, Any]) -> dict[str, Any]:
     for name, value in facts.items():
         if name == "width":
             found["size"] = f"{value}×{facts['height']}"
-        elif name == "channels" and facts["channels_min"] < value:
-            found["channels"] = f"{facts['channels_min']} to {value}"
-        elif name not in ("height", "channels_min"):
+        elif name == "channels" and facts["fewest_channels"] < value:
+            found["channels"] = f"{facts['fewest_channels']} to {value}"
+        elif name not in ("height", "fewest_channels"):
             found[name] = value
     return found
 

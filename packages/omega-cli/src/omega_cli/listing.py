@@ -117,7 +117,7 @@ def list_plugins(as_json: AsJson = False) -> None:
             "plugin": plugin.distribution,
             "version": plugin.version,
             "module": plugin.module,
-            "made for": f"omega-core {core_range(plugin.distribution) or ''}".strip(),
+            "made_for": f"omega-core {core_range(plugin.distribution) or ''}".strip(),
             "status": _status(plugin),
             "components": [f"{c.kind} {c.name}" for c in plugin.components]
             + [f"model {m.name}" for m in plugin.models],
@@ -138,7 +138,7 @@ def _status(plugin: "Plugin") -> str:
 
 
 def print_table(rows: list[dict[str, str]]) -> None:
-    """Print rows with the same keys as a table whose head has the keys.
+    """Print rows with the same keys as a table whose head has the keys, with spaces for underscores.
 
     In a terminal, long text in the last column is wrapped, or moved below its row if little width is left for it.
     """
@@ -148,7 +148,7 @@ def print_table(rows: list[dict[str, str]]) -> None:
     start = sum(width + 2 for width in widths)
     room = _terminal_width() - start
     below = longest > _NARROW and room < _NARROW
-    head = dict(zip(rows[0], rows[0], strict=True))
+    head = {name: name.replace("_", " ") for name in rows[0]}
     for row in [head, *rows]:
         *cells, last = row.values()
         line = "".join(f"{cell:<{width}}  " for cell, width in zip(cells, widths, strict=True))

@@ -80,7 +80,7 @@ _COMMANDS: dict[str, dict[str, tuple[Callable[..., None], str]]] = {
         "view": (view, "Watch .omega files sharpen in a browser."),
     },
     "Models": {
-        "models": (models, "List the models, and the recipes that train others."),
+        "models": (models, "List the models; with --recipes, the recipes that train others."),
         "train": (train, "Train a model."),
         "evaluate": (evaluate, "Compare models with each other and with JPEG, AVIF, …"),
         "export": (export, "Write a model from a run that is still training."),

@@ -58,7 +58,7 @@ def models(
     if as_json:
         say_json(rows)
     elif names or recipes or counted:
-        print_table([{key.replace("_", " "): _cell(key, row[key]) for key in row if key != "summary"} for row in rows])
+        print_table([{key: _cell(key, row[key]) for key in row if key != "summary"} for row in rows])
     else:
         print_table([{"model": row["model"], **_in_short(row)} for row in rows])
 

@@ -92,7 +92,7 @@ ComponentOptions = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="Set an option that `omega list KIND NAME` shows. May be repeated."),
 ]
-SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Skip inputs whose output exists.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Keep output that exists, and skip its input.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output (default: error).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")]

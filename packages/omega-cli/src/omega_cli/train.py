@@ -64,7 +64,7 @@ def train(
         typer.Option(
             metavar="MODEL",
             autocompletion=completions.models,
-            help="Start from the weights of a model or run folder, wherever names and shapes match.",
+            help="Start from the weights of a model or run folder. Weights whose names or shapes differ are left out.",
         ),
     ] = None,
     architecture: Annotated[str | None, _component("architecture")] = None,
@@ -81,7 +81,7 @@ def train(
     latent_channels: Annotated[int | None, typer.Option(metavar="D", help="Number of latent channels.")] = None,
     channels: Annotated[
         str | None,
-        typer.Option(metavar="C|C_MIN:C", help="Number of coded channels, or the range of a model with many rates."),
+        typer.Option(metavar="C|C_MIN:C", help="Number of channels, or a range such as 0:16 for 1 to 16."),
     ] = None,
     alphabet: Annotated[int | None, typer.Option(metavar="S", help="Number of symbols of each channel.")] = None,
     lambda_: Annotated[

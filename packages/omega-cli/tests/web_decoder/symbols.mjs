@@ -2,9 +2,10 @@
  * Decodes the symbols of files as a browser would: `node symbols.mjs DECODER FOLDER`.
  *
  * DECODER: the folder with decoder.js.
- * FOLDER: has coding.bin and jobs.json, a list of { file, cuts, maxMemory? }: the bytes of `file` are pushed up to each of
- * `cuts`, and after each push the symbols of all pictures are appended to `file`.symbols, with 32 bits. results.json,
- * which is written, has for each job { header } or { error, own }: whether the error is an OmegaError, and its message.
+ * FOLDER: contains coding.bin and jobs.json, a list of { file, cuts, maxMemory? }. The bytes of `file` are pushed up to
+ * each of `cuts`. After each push, the symbols of all pictures are appended to `file`.symbols, with 32 bits. The alpha
+ * plane is written to `file`.alpha. results.json receives { header, whole, width, height, shown } for each job, or
+ * { error, own }: the message, and whether the error is an OmegaError.
  */
 
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -17,7 +18,7 @@ const { CodingModel } = await import(pathToFileURL(join(decoderFolder, "model.js
 const { OmegaDecoder, OmegaError, OmegaModel } = decoderModule;
 
 const coding = new CodingModel(new Uint8Array(readFileSync(join(folder, "coding.bin"))));
-/** Gray: what is wanted are symbols, and what picture() says of files. */
+/** A synthesis that returns gray: the tests compare symbols and errors. */
 const gray = async (symbols, channels, { height, width }) => {
   const stride = coding.blocks?.stride ?? coding.oneSize.image[0] / coding.oneSize.latent[0];
   return new Float32Array(coding.colors * height * stride * width * stride).fill(128);
@@ -44,7 +45,7 @@ for (const { file, cuts, maxMemory } of JSON.parse(readFileSync(join(folder, "jo
     results.push({ error: String(error), own: error instanceof OmegaError });
   }
 }
-// maxRSS would be that of the process that started this one, if it is larger
+// maxRSS would be the value of the parent process if that is larger
 const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : "";
 const kilobytes = Number(status.match(/VmHWM:\s+(\d+)/)?.[1] ?? 0);
 writeFileSync(join(folder, "results.json"), JSON.stringify({ results, kilobytes }));

@@ -25,7 +25,7 @@ class RecipeError(OmegaError):
 
 
 class DataError(OmegaError):
-    """A data set is missing, empty or damaged."""
+    """A dataset is missing, empty or damaged."""
 
 
 class ImageError(OmegaError):
@@ -85,7 +85,7 @@ class TrainingError(OmegaError):
 
 
 class FileFormatError(OmegaError):
-    """Bytes are not a complete `.omega` file or pack."""
+    """Bytes are not a whole `.omega` file or pack."""
 
 
 class DamagedFileError(FileFormatError):

@@ -29,7 +29,7 @@ class ConvBlock(nn.Module):
 
 
 def near_zero(layer: nn.Conv2d) -> nn.Conv2d:
-    """Scale the weights of a layer by 0.05 and set its bias to zero, in position, and return the layer."""
+    """Scale the weights of a layer by 0.05 and set its bias to zero, in place, and return the layer."""
     layer.weight.data.mul_(0.05)
     cast(Tensor, layer.bias).data.zero_()
     return layer

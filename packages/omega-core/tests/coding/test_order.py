@@ -173,7 +173,7 @@ def test_up_to_32_channels_are_all_counted():
     assert geometric_counts(32) == list(range(1, 33))
 
 
-def test_places_of_later_pictures_do_not_wrap_in_the_type_that_holds_those_of_one():
+def test_indices_of_later_pictures_do_not_wrap_in_the_type_that_holds_those_of_one():
     class Narrow(NoPrior):
         def steps(self, symbols):
             yield Step(np.arange(symbols.size, dtype=np.uint16), np.zeros(symbols.size, np.int64))

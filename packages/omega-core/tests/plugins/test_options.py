@@ -180,7 +180,7 @@ def test_a_former_name_of_an_option_works_and_warns() -> None:
         with pytest.warns(OmegaDeprecationWarning), pytest.raises(ComponentError, match=r"levels .* is given twice"):
             options.checked(both)
     with pytest.warns(
-        OmegaDeprecationWarning, match=r"steps is deprecated since omega-core 0\.3; use levels\."
+        OmegaDeprecationWarning, match=r"steps is deprecated since version 0\.3; use levels\."
     ) as type_name:
         assert Renamed(channels=1, steps=4).levels == 4  # type: ignore[call-arg]
     assert type_name[0].filename == __file__

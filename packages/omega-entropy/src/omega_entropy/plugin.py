@@ -14,7 +14,7 @@ def omega_register_priors() -> list[Component]:
         Component(
             name="context",
             target="omega_entropy.priors.context:ContextPrior",
-            summary="tables that a small integer network selects from earlier symbols: best for photographs",
+            summary="tables that a small integer network selects from earlier symbols: best for photos",
         ),
         Component(
             name="regression",

@@ -1,5 +1,7 @@
-"""Rounding, the quantizer of most learned codecs: Ballé, Minnen, Singh, Hwang and Johnston, "Variational
-image compression with a scale hyperprior", ICLR 2018 (arXiv 1802.01436).
+"""Rounding, the quantizer of most learned codecs.
+
+Ballé, Minnen, Singh, Hwang and Johnston, "Variational image compression with a scale hyperprior", ICLR 2018 (arXiv
+1802.01436).
 
     training    y + U(−½, ½), whose likelihood is the density of the noisy latent
     evaluation  round(y)

@@ -1,5 +1,7 @@
-"""One-hot max (Ω) quantization: Löhdefink, Sitzmann, Bär and Fingscheidt, "Adaptive Bitrate Quantization
-Scheme Without Codebook for Learned Image Compression", CVPR Workshops 2022.
+"""One-hot max (Ω) quantization.
+
+Löhdefink, Sitzmann, Bär and Fingscheidt, "Adaptive Bitrate Quantization Scheme Without Codebook for Learned Image
+Compression", CVPR Workshops 2022.
 
     latent y ─ReLU─1×1 conv─ a (S for each channel) ─argmin |a|─ symbol ─table─Σ over channels─ReLU─ y_hat
 
@@ -628,7 +630,7 @@ class OmegaQuantizer(Quantizer):
 
     @torch.no_grad()
     def reset_dead_symbols(self, counts: Tensor, seed: int) -> int:
-        """See `Quantizer.reset_dead_symbols`. Dead symbols become noisy copies of chosen ones and share positions.
+        """See `Quantizer.reset_dead_symbols`. Each dead symbol becomes a noisy copy of a chosen one.
 
         The copied symbols are drawn in proportion to `counts`, as in the splitting of Linde, Buzo and Gray 1980.
         """

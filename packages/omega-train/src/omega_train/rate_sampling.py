@@ -12,7 +12,7 @@ from omega_core.coding.order import even_counts
 from omega_train.data.batches import NOISE, RATE, Batch, draws
 from omega_train.recipe import Recipe
 
-_BALANCE = 0.35  # exponent that down-weights high rates, whose loss is larger
+_BALANCE = 0.35  # exponent of λ/(1 − λ), which down-weights high rates, whose loss is larger
 
 
 @dataclass

@@ -30,7 +30,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("epochs steps validate_every reset_dead_every", lambda x: x >= 1, "has to be at least 1, not {}"),
     ("draw_exponent learning_rate matrix_learning_rate gradient_clip", lambda x: x > 0, "has to be above 0, not {}"),
     ("quantizer_learning_rate weight_decay warmup", lambda x: x >= 0, "cannot be negative, but is {}"),
-    ("ema decoder_share rate_warmup", lambda x: 0 <= x < 1, "is a share, at least 0 and below 1, not {}"),
+    ("ema decoder_share rate_warmup", lambda x: 0 <= x < 1, "has to be at least 0 and below 1, not {}"),
     ("relaxed_share prior_share", lambda x: 0 <= x <= 1, "is a share from 0 to 1, not {}"),
     ("optimizer", lambda x: x in OPTIMIZERS, f"is one of {', '.join(OPTIMIZERS)}, not {{!r}}"),
     ("schedule", lambda x: x in SCHEDULES, f"is one of {', '.join(SCHEDULES)}, not {{!r}}"),

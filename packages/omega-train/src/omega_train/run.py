@@ -44,7 +44,7 @@ def train(
     """Train a recipe into a folder and return the path of the best model.
 
     recipe: the settings. folder: the run folder, which is created if it does not exist.
-    data: the folder of the pictures, for data sets that need one; or several folders, for data sets that take
+    data: the folder of the pictures, for datasets that need one; or several folders, for datasets that take
         several: a mapping of folders to their relative shares of the samples, or a sequence of folders. URLs for data
         sets that take them.
     resume: whether to continue the run in the folder.

@@ -38,7 +38,7 @@ class LightningTrainer:
     """Trains a recipe on the CPU or on GPUs.
 
     recipe: the recipe to train.
-    data: the folder of the pictures, or several with their shares of the samples, for data sets that take them.
+    data: the folder of the pictures, or several with their shares of the samples, for datasets that take them.
     accelerator, devices, nodes, precision: arguments of Lightning's Trainer. torchrun and srun start the processes and
         thereby determine devices and nodes.
     compiled: whether torch.compile compiles transforms and quantizer, which takes a minute or more.

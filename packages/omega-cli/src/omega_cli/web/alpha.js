@@ -1,14 +1,14 @@
-/** Alpha planes of the pictures of a file. */
+/** The alpha planes of the pictures in a file. */
 
 import { inflate } from "./bytes.js";
 
 /** @typedef {import("./container.js").Size} Size */
 
 /**
- * @param {Uint8Array<ArrayBuffer>} compressed one zlib stream, or nothing if all pictures are opaque
- * @param {Size[]} sizes of the pictures
- * @returns {Promise<Uint8Array[] | null>} the plane of each, row after row; null if all are opaque
- * @throws {import("./errors.js").OmegaError} if it is damaged
+ * @param {Uint8Array<ArrayBuffer>} compressed one zlib stream; empty if all pictures are opaque
+ * @param {Size[]} sizes the sizes of the pictures
+ * @returns {Promise<Uint8Array[] | null>} the plane of each picture, row after row; null if all are opaque
+ * @throws {import("./errors.js").OmegaError} if the stream is damaged
  */
 export async function alphaPlanes(compressed, sizes) {
   if (!compressed.length) return null;

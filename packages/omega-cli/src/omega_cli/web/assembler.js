@@ -1,4 +1,4 @@
-/** As much of an assembler for WebAssembly as the programs of kernel.js need. Instructions are lists of their bytes. */
+/** An assembler for the WebAssembly instructions that kernel.js uses. Code is a list of bytes. */
 
 export const I32 = 0x7f;
 export const V128 = 0x7b;
@@ -7,8 +7,8 @@ const EMPTY = 0x40;
 /** @typedef {number[]} Code */
 
 /**
- * @param {number} value of up to 32 bits
- * @returns {Code} LEB128, with a sign
+ * @param {number} value an integer of up to 32 bits
+ * @returns {Code} signed LEB128
  */
 function signed(value) {
   const low = value & 127;
@@ -18,12 +18,12 @@ function signed(value) {
 }
 
 /**
- * @param {number} value not negative
- * @returns {Code} LEB128
+ * @param {number} value an integer of 0 or more
+ * @returns {Code} unsigned LEB128
  */
 const unsigned = (value) => (value < 128 ? [value] : [(value & 127) | 128, ...unsigned(value >> 7)]);
 
-/** @param {number} operation @returns {Code} an instruction of vectors */
+/** @param {number} operation the opcode @returns {Code} a vector instruction */
 const vector = (operation) => [0xfd, ...unsigned(operation)];
 
 /** @param {number} variable @returns {Code} */
@@ -41,24 +41,24 @@ export const increase = (variable, amount) => set(variable, get(variable), amoun
 /** @param {Code} first @param {...Code} others @returns {Code} their sum */
 export const sum = (first, ...others) => [...first, ...others.flatMap((other) => [...other, 0x6a])];
 
-/** Do as often as a variable says, once at least, and count it down. @param {number} variable @param {...Code} body */
+/** Repeat code at least once, and count a variable down to 0. @param {number} variable @param {...Code} body */
 export const repeat = (variable, ...body) => [
   ...[0x03, EMPTY],
   ...body.flat(),
   ...[...get(variable), ...constant(1), 0x6b, 0x22, variable, 0x0d, 0, 0x0b],
 ];
 
-/** @param {Code} address @param {number} [offset] below 128 @returns {Code} the vector there */
+/** @param {Code} address @param {number} [offset] below 128 @returns {Code} the vector at this address */
 export const load = (address, offset = 0) => [...address, ...vector(0), 0, offset];
 
-/** @param {Code} address @returns {Code} four times the 32 bits there */
+/** @param {Code} address @returns {Code} a vector of four copies of the 32 bits at this address */
 export const loadRepeated = (address) => [...address, ...vector(9), 0, 0];
 
 /** @param {Code} address @param {number} offset below 128 @param {Code} value a vector */
 export const store = (address, offset, value) => [...address, ...value, ...vector(11), 0, offset];
 
 /**
- * @param {number} operation
+ * @param {number} operation the opcode
  * @returns {(...operands: Code[]) => Code} the operation on vectors
  */
 const operator = (operation) => (...operands) => [...operands.flat(), ...vector(operation)];
@@ -83,14 +83,14 @@ export const zeros = () => [...vector(12), ...Array(16).fill(0)];
 /**
  * @typedef {object} Program
  * @property {string} name
- * @property {number} parameters how many, of type I32
- * @property {[number, number][]} variables how many of which type; their numbers follow those of the parameters
+ * @property {number} parameters the number of parameters, of type I32
+ * @property {[number, number][]} variables counts and their types; variables are numbered after the parameters
  * @property {Code} code
  */
 
 /**
  * @param {Program[]} programs
- * @returns {Uint8Array<ArrayBuffer>} a module that imports `memory.all` and exports them
+ * @returns {Uint8Array<ArrayBuffer>} a module that imports `memory.all` and exports the programs
  */
 export function assembled(programs) {
   /** @param {Code[]} entries */

@@ -1,8 +1,8 @@
-/** Bytes read one after the other, checksums, and zlib. */
+/** A reader of bytes, checksums and zlib. */
 
 import { CutOffError, damaged } from "./errors.js";
 
-/** Reads numbers and bytes from the front. Its methods throw CutOffError where the bytes end. */
+/** Reads bytes and numbers one after the other. Its methods throw CutOffError at the end of the bytes. */
 export class Reader {
   /** @param {Uint8Array} data */
   constructor(data) {
@@ -27,7 +27,7 @@ export class Reader {
     return this.data.slice(this.at - count, this.at);
   }
 
-  /** @returns {number} a varint below 2²⁸, in as few bytes as it needs */
+  /** @returns {number} a varint below 2²⁸ @throws {OmegaError} if it is not canonical */
   varint() {
     let value = 0;
     for (let shift = 0; shift < 28; shift += 7) {
@@ -50,7 +50,7 @@ const CRC_OF_BYTE = Uint32Array.from({ length: 256 }, (_, byte) => {
 
 /**
  * @param {Uint8Array} data
- * @returns {number} the CRC-32 of zlib and PNG
+ * @returns {number} the CRC-32, as in zlib and PNG
  */
 export function crc32(data) {
   let crc = ~0;
@@ -61,9 +61,9 @@ export function crc32(data) {
 /**
  * Decompress one zlib stream of a known length.
  *
- * @param {Uint8Array<ArrayBuffer>} data with nothing after the stream
- * @param {number} length in bytes of what was compressed
- * @param {string} what it is, for the error
+ * @param {Uint8Array<ArrayBuffer>} data the stream, without further bytes
+ * @param {number} length the size of the decompressed data, in bytes
+ * @param {string} what a name for the data in error messages
  * @returns {Promise<Uint8Array>}
  */
 export async function inflate(data, length, what) {
@@ -72,7 +72,7 @@ export async function inflate(data, length, what) {
   const reader = new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      inflated.set(part.value, there); // throws RangeError where there is more
+      inflated.set(part.value, there); // throws RangeError if the data is longer
       there += part.value.length;
     }
   } catch {

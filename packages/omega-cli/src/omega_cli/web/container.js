@@ -1,4 +1,4 @@
-/** The `.omega` file around the stream of symbols, as FORMAT.md specifies it, read while it arrives. */
+/** An `.omega` file that is read while it arrives: its header and checksum, as FORMAT.md specifies them. */
 
 import { Reader, crc32 } from "./bytes.js";
 import { CutOffError, OmegaError, damaged } from "./errors.js";
@@ -16,27 +16,27 @@ const CHECKSUM_BYTES = 4;
 
 /** @typedef {"L" | "RGB" | "LA" | "RGBA"} Mode */
 
-/** @typedef {{ height: number, width: number }} Size of a picture in pixels, or of a latent in positions */
+/** @typedef {{ height: number, width: number }} Size the size of a picture in pixels, or of a latent in positions */
 
 /**
  * @typedef {object} Header
- * @property {string} fingerprint the first 8 hexadecimal digits of that of the model
- * @property {string} coder its qualified name
- * @property {Mode} mode of the pictures
- * @property {Size[]} sizes of the pictures
- * @property {number} length of the stream, in bytes
+ * @property {string} fingerprint the first 8 hexadecimal digits of the fingerprint of the model
+ * @property {string} coder the qualified name of the coder
+ * @property {Mode} mode the mode of the pictures
+ * @property {Size[]} sizes the sizes of the pictures
+ * @property {number} length the number of bytes of the stream
  * @property {boolean} complete whether the stream has all symbols
- * @property {number | null} tile the side of tiles, in pixels
- * @property {Uint8Array<ArrayBuffer> | null} alpha the planes as they are compressed; null in modes without
+ * @property {number | null} tile the side of the tiles, in pixels; null without tiles
+ * @property {Uint8Array<ArrayBuffer> | null} alpha the compressed alpha planes; null in modes without alpha
  * @property {number} start the offset of the stream in the file
  */
 
-/** A file of which more and more bytes are there. */
+/** A file that is parsed while it arrives. */
 export class ArrivingFile {
   #bytes = new Uint8Array(1 << 12);
   #there = 0;
 
-  /** @type {Header | null} null until all of it is there */
+  /** @type {Header | null} null until it has arrived completely */
   header = null;
 
   /**
@@ -55,7 +55,7 @@ export class ArrivingFile {
     if (this.header === null) this.header = this.#readHeader();
   }
 
-  /** Check what ends the file, if it is there. @throws {OmegaError} for another checksum, or bytes after the end */
+  /** Verify the checksum if it has arrived. @throws {OmegaError} if it does not match, or if bytes follow it */
   check() {
     if (this.header === null) return;
     const end = this.header.start + this.header.length;
@@ -66,14 +66,14 @@ export class ArrivingFile {
     if (crc32(this.#bytes.subarray(0, end)) !== found) throw damaged("its checksum does not match");
   }
 
-  /** The bytes of the stream that are there. */
+  /** The bytes of the stream that have arrived. */
   get stream() {
     if (this.header === null) return new Uint8Array();
     const { start, length } = this.header;
     return this.#bytes.subarray(start, Math.min(start + length, this.#there));
   }
 
-  /** Whether all bytes are there. */
+  /** Whether the file has arrived completely. */
   get whole() {
     return this.header !== null && this.#there === this.header.start + this.header.length + CHECKSUM_BYTES;
   }
@@ -82,20 +82,22 @@ export class ArrivingFile {
     try {
       return readHeader(new Reader(this.#bytes.subarray(0, this.#there)));
     } catch (problem) {
-      if (problem instanceof CutOffError) return null; // more of it has to arrive
+      if (problem instanceof CutOffError) return null; // the rest of the header has not arrived
       throw problem;
     }
   }
 }
 
 /**
- * @param {Reader} reader at the beginning of a file
+ * @param {Reader} reader a reader at the beginning of a file
  * @returns {Header}
- * @throws {OmegaError} for another format or a damaged header; CutOffError for one that breaks off
+ * @throws {OmegaError} for another format or a damaged header; CutOffError for an incomplete header
  */
 export function readHeader(reader) {
   const magic = [reader.byte(), reader.byte()];
-  if (magic[0] === 0xcf && magic[1] === 0x89) throw new OmegaError("this is a pack of pictures, which has to be unpacked.");
+  if (magic[0] === 0xcf && magic[1] === 0x89) {
+    throw new OmegaError("this is a pack of .omega files: `omega decompress` unpacks it.");
+  }
   if (magic[0] !== 0xce || magic[1] !== 0xa9) throw new OmegaError("this is not an .omega file.");
   const first = reader.byte();
   const version = first >> 4;
@@ -134,11 +136,11 @@ const contradiction = () => damaged("its header contradicts itself");
 
 /**
  * @param {Reader} reader
- * @param {number} number of the coder, or 0
- * @returns {string} its name
+ * @param {number} number the number of the coder; 0 if its name follows
+ * @returns {string} its qualified name
  */
 function readCoder(reader, number) {
-  if (number >= CODERS.length) throw new OmegaError(`this .omega file has coder number ${number}, unknown to this page.`);
+  if (number >= CODERS.length) throw new OmegaError(`this .omega file has coder number ${number}, which is unknown.`);
   if (number > 0) return CODERS[number];
   const name = new TextDecoder().decode(reader.bytes(reader.varint()));
   if (name.split("/").length !== 2 || CODERS.includes(name)) throw contradiction();
@@ -147,7 +149,7 @@ function readCoder(reader, number) {
 
 /**
  * @param {Reader} reader
- * @returns {Map<number, Uint8Array<ArrayBuffer>>} the bytes of the fields by number
+ * @returns {Map<number, Uint8Array<ArrayBuffer>>} the bytes of each field, by number
  */
 function readFields(reader) {
   const fields = new Map();
@@ -155,7 +157,7 @@ function readFields(reader) {
   for (let number = reader.byte(); number > 0; number = reader.byte()) {
     if (number <= last) throw damaged("fields of its header are out of order");
     if (![TILE, ALPHA, PICTURES].includes(number) && number < FIRST_OPTIONAL_FIELD) {
-      throw new OmegaError(`this .omega file has a field ${number} that this page does not know.`);
+      throw new OmegaError(`this .omega file has a field ${number}, which is unknown.`);
     }
     fields.set(number, reader.bytes(reader.varint()));
     last = number;
@@ -166,8 +168,8 @@ function readFields(reader) {
 
 /**
  * @param {Size} first
- * @param {Uint8Array | undefined} field of the other pictures
- * @returns {Size[]} none if the field is not what it has to be
+ * @param {Uint8Array | undefined} field the field with the sizes of the other pictures
+ * @returns {Size[]} the sizes of all pictures; empty if the field is invalid
  */
 function readSizes(first, field) {
   if (field === undefined) return [first];
@@ -183,19 +185,19 @@ function readSizes(first, field) {
 
 /**
  * @param {Uint8Array | undefined} field
- * @returns {number | null} the side of tiles
+ * @returns {number | null} the side of the tiles, in pixels; null without tiles
  */
 function readTile(field) {
   if (field === undefined) return null;
   const tile = within(field, (reader) => reader.varint());
-  if (tile < LEAST_TILE || tile > MOST_TILE) throw damaged(`it has tiles of ${tile} pixels`);
-  return tile;
+  if (tile >= LEAST_TILE && tile <= MOST_TILE) return tile;
+  throw damaged(`its tiles have ${tile}, not ${LEAST_TILE} to ${MOST_TILE} pixels`);
 }
 
 /**
  * @template T
  * @param {Uint8Array} field
- * @param {(reader: Reader) => T} read reads all of it
+ * @param {(reader: Reader) => T} read reads the field to its end
  * @returns {T}
  */
 function within(field, read) {

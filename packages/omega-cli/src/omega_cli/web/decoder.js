@@ -12,14 +12,14 @@
 
 import { alphaPlanes } from "./alpha.js";
 import { ArrivingFile } from "./container.js";
-import { CutOffError, OmegaError } from "./errors.js";
+import { CutOffError, OmegaError, damaged } from "./errors.js";
 import { SymbolDecoder } from "./symbols.js";
 import { positionsAtOnce, synthesized } from "./synthesis.js";
 
 export { OmegaError } from "./errors.js";
 export { OmegaModel } from "./onnx_model.js";
 
-/** The default limit on the bytes of memory that a file may take. */
+/** The default limit on the bytes that decoding a file may take. */
 export const MAX_MEMORY = 2 ** 30;
 const MOST_SIDE_WITHOUT_TILES = 2048;
 const BYTES_OF_PIXEL = 8; // RGBA, and alpha while it is decompressed
@@ -29,12 +29,12 @@ const BYTES_OF_SYMBOL = 2;
 /** @typedef {import("./container.js").Size} Size */
 
 /**
- * What `new ImageData(data, width, height)` takes.
+ * The arguments of `new ImageData(data, width, height)`.
  *
  * @typedef {{ width: number, height: number, data: Uint8ClampedArray<ArrayBuffer> }} Picture
  */
 
-/** Every method throws OmegaError, and nothing else, for what it cannot decode; then all later calls throw it again. */
+/** Decodes a file. Its methods throw only OmegaError; after an error, all later calls throw it again. */
 export class OmegaDecoder {
   #model;
   #maxMemory;
@@ -47,20 +47,20 @@ export class OmegaDecoder {
   #problem = null;
 
   /**
-   * @param {import("./onnx_model.js").OmegaModel} model that the file was made with
-   * @param {{ maxMemory?: number }} [options] the most bytes that decoding may take
+   * @param {import("./onnx_model.js").OmegaModel} model the model that the file was made with
+   * @param {{ maxMemory?: number }} [options] `maxMemory`: the most bytes that decoding may take
    */
   constructor(model, { maxMemory = MAX_MEMORY } = {}) {
     this.#model = model;
     this.#maxMemory = maxMemory;
   }
 
-  /** @returns {Header | null} null until all of it has arrived */
+  /** @returns {Header | null} the header; null until it has arrived completely */
   get header() {
     return this.#file.header;
   }
 
-  /** The bytes of the stream that have arrived. */
+  /** The number of bytes of the stream that have arrived. */
   get streamBytes() {
     return this.#file.stream.length;
   }
@@ -70,7 +70,7 @@ export class OmegaDecoder {
     return this.#file.whole;
   }
 
-  /** @returns {import("./symbols.js").Latent[]} the symbols of each picture so far; none before the header is there */
+  /** @returns {import("./symbols.js").Latent[]} the symbols of each picture so far; empty until the header arrives */
   get latents() {
     return this.#decoder?.latents ?? [];
   }
@@ -78,7 +78,7 @@ export class OmegaDecoder {
   /**
    * Decode the symbols that further bytes determine.
    *
-   * @param {Uint8Array} bytes the next ones, any number of them
+   * @param {Uint8Array} bytes the next bytes of the file, any number of them
    */
   push(bytes) {
     this.#guarded(() => {
@@ -91,7 +91,7 @@ export class OmegaDecoder {
     });
   }
 
-  /** Say that no more bytes follow. A file that breaks off in its stream is what has arrived of it. */
+  /** Declare that no more bytes follow. If the file ends within its stream, the bytes that have arrived are decoded. */
   end() {
     this.#guarded(() => {
       if (this.header === null) throw new CutOffError();
@@ -101,7 +101,7 @@ export class OmegaDecoder {
   /**
    * Synthesize a picture from the symbols so far.
    *
-   * @param {number} [index] which of the pictures of the file
+   * @param {number} [index] the index of the picture in the file
    * @returns {Promise<Picture>}
    */
   async picture(index = 0) {
@@ -127,28 +127,29 @@ export class OmegaDecoder {
   #started(header) {
     const { coding } = this.#model;
     if (!coding.fingerprint.startsWith(header.fingerprint)) {
-      throw new OmegaError(`the file is of the model ${header.fingerprint}, not of ${coding.fingerprint.slice(0, 8)}.`);
+      const own = coding.fingerprint.slice(0, 8);
+      throw new OmegaError(`this file was made with the model ${header.fingerprint}, not ${own}.`);
     }
     if (header.mode.startsWith("RGB") && coding.colors === 1) {
-      throw new OmegaError("the picture is RGB, the model is for gray.");
+      throw damaged("its mode is RGB, its model is for gray");
     }
     const longest = Math.max(...header.sizes.flatMap(({ height, width }) => [height, width]));
     if (coding.blocks && header.tile === null && longest > MOST_SIDE_WITHOUT_TILES) {
-      throw new OmegaError(`the file is damaged: a side of ${longest} pixels needs tiles.`);
+      throw damaged(`${longest} pixels a side need tiles`);
     }
-    if (!coding.blocks && header.tile !== null) throw new OmegaError("the file has tiles, the model cannot work in them.");
+    if (!coding.blocks && header.tile !== null) throw new OmegaError("the file has tiles, but its model takes none.");
     const sizes = header.sizes.map((size) => coding.latentSize(size));
     const needed = this.#memory(header, sizes);
     if (needed > this.#maxMemory) {
       const [most, own] = [this.#maxMemory, needed].map((bytes) => Math.ceil(bytes / 2 ** 20));
-      throw new OmegaError(`the picture may take ${own} MiB of memory, more than ${most}.`);
+      throw new OmegaError(`decoding the file may take ${own} MiB of memory, more than ${most}.`);
     }
     return new SymbolDecoder(coding, header.coder, sizes);
   }
 
   /**
    * @param {Header} header
-   * @param {Size[]} latents
+   * @param {Size[]} latents the sizes of the latents
    * @returns {number} an upper bound of the bytes that decoding takes
    */
   #memory(header, latents) {

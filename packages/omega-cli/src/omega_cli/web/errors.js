@@ -1,4 +1,4 @@
-/** What can be wrong with a file, a model or a browser, in a sentence for whoever looks at the picture. */
+/** A problem with a file, a model or a browser. Its message is written for the people who look at the picture. */
 export class OmegaError extends Error {
   name = "OmegaError";
 }
@@ -11,7 +11,7 @@ export class CutOffError extends OmegaError {
 }
 
 /**
- * @param {string} what of the file
+ * @param {string} what the damage, as a clause
  * @returns {OmegaError}
  */
 export const damaged = (what) => new OmegaError(`the file is damaged: ${what}. Get it again.`);

@@ -1,12 +1,12 @@
-/** Coders 3 and 4 of FORMAT.md: symbols of one width in bits, without probabilities. */
+/** Coders 3 and 4 of FORMAT.md: symbols with a fixed number of bits, without probabilities. */
 
 import { OmegaError } from "./errors.js";
 
-/** Decodes symbols of the same number of bits; see `RangeDecoder` for its methods. */
+/** Decodes symbols of ⌈log2 S⌉ bits. `RangeDecoder` documents the methods. */
 export class FixedDecoder {
   /** @type {Uint8Array} */
   #stream = new Uint8Array();
-  #done = 0; // bits
+  #done = 0; // number of decoded bits
 
   /** @param {number} alphabet S */
   constructor(alphabet) {
@@ -14,7 +14,7 @@ export class FixedDecoder {
     this.bits = 32 - Math.clz32(alphabet - 1);
   }
 
-  /** @param {Uint8Array} stream all bytes of it so far */
+  /** @param {Uint8Array} stream all bytes of the stream so far */
   extend(stream) {
     this.#stream = stream;
   }
@@ -23,14 +23,14 @@ export class FixedDecoder {
    * @param {ArrayLike<number>} tables (N,)
    * @param {number} first
    * @param {Int32Array} symbols (N,)
-   * @returns {number} the place after the last symbol that is there
+   * @returns {number} the index after the last symbol that the bytes contain
    */
   decode(tables, first, symbols) {
-    let place = first;
-    for (; place < tables.length && this.#done + this.bits <= 8 * this.#stream.length; place++) {
-      symbols[place] = checked(this.next(), this.alphabet);
+    let index = first;
+    for (; index < tables.length && this.#done + this.bits <= 8 * this.#stream.length; index++) {
+      symbols[index] = checked(this.next(), this.alphabet);
     }
-    return place;
+    return index;
   }
 
   /** @returns {number} the next symbol, most significant bit first */
@@ -59,6 +59,6 @@ export class RawDecoder extends FixedDecoder {
  * @returns {number} the symbol
  */
 function checked(symbol, alphabet) {
-  if (symbol >= alphabet) throw new OmegaError(`the stream is damaged: it has the symbol ${symbol} of ${alphabet}.`);
-  return symbol;
+  if (symbol < alphabet) return symbol;
+  throw new OmegaError(`the stream is damaged: the symbol ${symbol} does not fit an alphabet of ${alphabet}.`);
 }

@@ -1,18 +1,18 @@
 /**
- * The arithmetic of the net of a model, by WebAssembly with SIMD: products, convolutions and roundings of integers.
+ * The arithmetic of the net of a model, in WebAssembly with SIMD: products, convolutions and rounding of integers.
  *
- * The programs are small enough to be written here, instruction by instruction. Their names for shapes: P positions, R
- * rows and N columns of weights, F features, which are a multiple of 16.
+ * The programs are written here, instruction by instruction. Shapes: P positions, R rows and N columns of weights, F
+ * features, a multiple of 16.
  */
 
 import * as wasm from "./assembler.js";
 import { OmegaError } from "./errors.js";
 
-const ROWS = 16; // of a product are computed at once, in four vectors
+const ROWS = 16; // rows of a product that are computed at once, in four vectors
 const ALIGNMENT = 16;
 const PAGE = 1 << 16;
 const TAPS = 9;
-const [I16, I32] = [2, 4]; // bytes
+const [I16, I32] = [2, 4]; // sizes in bytes
 
 /**
  * Weights in the order in which the program reads them.
@@ -23,14 +23,14 @@ const [I16, I32] = [2, 4]; // bytes
  * @property {Int16Array} numbers (R / 16, N / 2, 16, 2)
  */
 
-/** @param {number} rows @returns {number} the rows of packed weights with so many rows */
+/** @param {number} rows R @returns {number} the number of rows of the packed weights */
 export const packedRows = (rows) => Math.ceil(rows / ROWS) * ROWS;
 
 /**
  * @param {number} rows
  * @param {number} depth even
- * @param {(row: number, column: number) => number} weight of up to 16 bits
- * @returns {PackedWeights} with zeros in the rows that are added
+ * @param {(row: number, column: number) => number} weight returns a weight, an integer of up to 16 bits
+ * @returns {PackedWeights} the weights, padded with rows of zeros
  */
 export function pack(rows, depth, weight) {
   const pairs = depth / 2;
@@ -44,7 +44,7 @@ export function pack(rows, depth, weight) {
   return { rows: packedRows(rows), depth, numbers };
 }
 
-/** Programs, and a memory of a fixed size, from which the arrays come that they compute with. */
+/** The programs, and a memory of fixed size that contains their arrays. */
 export class Kernel {
   #memory;
   #programs;
@@ -52,9 +52,9 @@ export class Kernel {
   #constants;
 
   /**
-   * @param {number} bytes of all arrays
-   * @param {number} constants bytes of the largest weights
-   * @throws {OmegaError} where WebAssembly lacks SIMD or is forbidden, or for lack of memory
+   * @param {number} bytes the size of all arrays, in bytes
+   * @param {number} constants the size of the largest weights, in bytes
+   * @throws {OmegaError} if WebAssembly lacks SIMD or is forbidden, or if there is not enough memory
    */
   constructor(bytes, constants) {
     try {
@@ -67,17 +67,17 @@ export class Kernel {
     this.#constants = this.int16(Math.ceil(constants / I16));
   }
 
-  /** @param {number} length @returns {Int16Array} zeros */
+  /** @param {number} length @returns {Int16Array} an array of zeros */
   int16(length) {
     return new Int16Array(this.#memory.buffer, this.#allocate(length * I16), length);
   }
 
-  /** @param {number} length @returns {Int32Array} zeros */
+  /** @param {number} length @returns {Int32Array} an array of zeros */
   int32(length) {
     return new Int32Array(this.#memory.buffer, this.#allocate(length * I32), length);
   }
 
-  /** @param {number} bytes @returns {number} where they begin */
+  /** @param {number} bytes @returns {number} their address */
   #allocate(bytes) {
     const start = this.#used;
     this.#used += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
@@ -87,9 +87,9 @@ export class Kernel {
   /**
    * sums[p, r] += Σ over n: weights[r, n] · numbers[p, n]
    *
-   * @param {Int32Array} sums (P, R), of this memory
+   * @param {Int32Array} sums (P, R), in this memory
    * @param {PackedWeights} weights
-   * @param {Int16Array} numbers (P, N), of this memory
+   * @param {Int16Array} numbers (P, N), in this memory
    */
   add(sums, { rows, depth, numbers: weights }, numbers) {
     const positions = sums.length / rows;
@@ -100,11 +100,11 @@ export class Kernel {
   }
 
   /**
-   * Convolve each of F features by itself with 3×3 weights.
+   * Compute the depthwise 3×3 convolution of F features.
    *
-   * @param {Int32Array} sums (h, w, F), of this memory
+   * @param {Int32Array} sums (h, w, F), in this memory
    * @param {Int16Array} weights (9, F)
-   * @param {Int16Array} features (h + 2, w + 2, F), of this memory
+   * @param {Int16Array} features (h + 2, w + 2, F), in this memory
    * @param {number} width w
    */
   convolve(sums, weights, features, width) {
@@ -119,14 +119,14 @@ export class Kernel {
   }
 
   /**
-   * numbers[p, f] = ⌊sums[p, f] · factors[f] + offsets[f]⌋, limited to least and most
+   * numbers[p, f] = ⌊sums[p, f] · factors[f] + offsets[f]⌋, limited to the range from `least` to `most`
    *
-   * @param {Int16Array} numbers (P, F), of this memory
-   * @param {Int32Array} sums (P, F), of this memory
+   * @param {Int16Array} numbers (P, F), in this memory
+   * @param {Int32Array} sums (P, F), in this memory
    * @param {{ factors: Float32Array, offsets: Float32Array }} rounding (F,)
    * @param {number} least
    * @param {number} most
-   * @param {{ length: number, gap: number }} [rows] of numbers, in positions: after each row, a gap is left as it is
+   * @param {{ length: number, gap: number }} [rows] positions in a row of `numbers`, and in the unwritten gap after it
    */
   round(numbers, sums, { factors, offsets }, least, most, rows) {
     const count = factors.length;
@@ -148,7 +148,7 @@ let programs;
 
 const compiled = () => (programs ??= new WebAssembly.Module(wasm.assembled([add(), convolve(), round()])));
 
-/** For each position and block of 16 rows: for each pair of columns, four products of four pairs. */
+/** The program `add`: for each position, block of 16 rows and pair of columns, it adds four products of four pairs. */
 function add() {
   const [sums, weights, numbers, positions, blocks, pairs] = [0, 1, 2, 3, 4, 5];
   const [weight, number, block, left, pair, results] = [6, 7, 8, 9, 10, 11];
@@ -184,11 +184,11 @@ function add() {
   return program("add", 6, 4, 5, code);
 }
 
-/** For each eight features: for each position of a row, nine products; the weights stay in registers. */
+/** The program `convolve`: for eight features at a time, at each position of a row, it adds nine products. */
 function convolve() {
   const [sums, weights, above, middle, below, width, step, blocks] = [0, 1, 2, 3, 4, 5, 6, 7];
-  const [place, left, top, center, bottom] = [8, 9, 10, 11, 12];
-  const [number, lower, upper, kernel] = [13, 14, 15, 16];
+  const [address, left, top, center, bottom] = [8, 9, 10, 11, 12];
+  const [number, lower, upper, kernel] = [13, 14, 15, 16]; // kernel: the first of nine variables with the weights
   const { get, set, load, increase, constant, repeat, sum } = wasm;
   const rows = [top, center, bottom];
   const taps = Array.from({ length: TAPS }, (_, tap) => {
@@ -204,19 +204,19 @@ function convolve() {
     set(lower, wasm.zeros()),
     set(upper, wasm.zeros()),
     ...taps,
-    wasm.store(get(place), 0, get(lower)),
-    wasm.store(get(place), 16, get(upper)),
-    increase(place, sum(get(step), get(step))),
+    wasm.store(get(address), 0, get(lower)),
+    wasm.store(get(address), 16, get(upper)),
+    increase(address, sum(get(step), get(step))),
     ...rows.map((row) => increase(row, get(step))),
   );
   const code = repeat(
     blocks,
-    set(place, get(weights)),
+    set(address, get(weights)),
     ...Array.from({ length: TAPS }, (_, tap) => [
-      ...set(kernel + tap, load(get(place))),
-      ...increase(place, get(step)),
+      ...set(kernel + tap, load(get(address))),
+      ...increase(address, get(step)),
     ]),
-    set(place, get(sums)),
+    set(address, get(sums)),
     set(left, get(width)),
     ...[above, middle, below].map((row, i) => [...set(rows[i], get(row)), ...increase(row, constant(16))]),
     overPositions,
@@ -226,7 +226,7 @@ function convolve() {
   return program("convolve", 8, 5, 12, code);
 }
 
-/** For each position: eight features at a time, in two vectors. */
+/** The program `round`: for each position, it rounds eight features at a time, in two vectors. */
 function round() {
   const [numbers, sums, factors, offsets, least, most, positions, blocks] = [0, 1, 2, 3, 4, 5, 6, 7];
   const [factor, added, block, lowest, highest] = [8, 9, 10, 11, 12];
@@ -259,9 +259,9 @@ function round() {
 
 /**
  * @param {string} name
- * @param {number} parameters how many
- * @param {number} integers how many variables
- * @param {number} vectors how many variables after these
+ * @param {number} parameters the number of parameters
+ * @param {number} integers the number of integer variables
+ * @param {number} vectors the number of vector variables, which follow the integers
  * @param {wasm.Code} code
  * @returns {wasm.Program}
  */

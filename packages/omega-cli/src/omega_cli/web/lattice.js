@@ -1,11 +1,11 @@
-/** The positions of a latent: the halves of its checkerboard, and the neighbors of each. */
+/** The positions of a latent: the halves of a checkerboard, and the neighbors of each position. */
 
 /**
  * @typedef {object} Lattice
  * @property {number} height h
  * @property {number} width w
- * @property {Int32Array} all positions, row after row
- * @property {Int32Array[]} halves the positions whose row and column have an even sum, and the others, in their order
+ * @property {Int32Array} all the positions, row after row
+ * @property {Int32Array[]} halves the positions whose row and column have an even sum, and the others, row after row
  */
 
 /**
@@ -27,11 +27,11 @@ export function lattice(height, width) {
 }
 
 /**
- * Sum the neighbors of every position: twice the four nearest, once those on the diagonals.
+ * Return the sum of neighbors of every position, twice the four direct and once the diagonal ones.
  *
  * @param {Int32Array} numbers (h·w,)
  * @param {Lattice} lattice
- * @param {boolean} repeatEdge whether the edge stands for what is beyond it, which otherwise is 0
+ * @param {boolean} repeatEdge whether numbers at the edge are repeated beyond it; otherwise, 0 is beyond it
  * @returns {Int32Array} (h·w,)
  */
 export function around(numbers, { height, width }, repeatEdge) {
@@ -60,7 +60,7 @@ export function around(numbers, { height, width }, repeatEdge) {
 /**
  * @param {number} position
  * @param {Lattice} lattice
- * @returns {number[]} the positions beside it, up to four
+ * @returns {number[]} its direct neighbors, up to four
  */
 export function besides(position, { height, width }) {
   const x = position % width;

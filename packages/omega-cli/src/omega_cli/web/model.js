@@ -24,8 +24,8 @@ const TYPES = {
  *
  * @typedef {object} Blocks
  * @property {number} stride the side, in pixels, of the block of a position
- * @property {number} smallest the least height and width of a latent
- * @property {number} synthesis_halo how many positions around it a block depends on
+ * @property {number} smallest the least height and width of a latent, in positions
+ * @property {number} synthesis_halo how many positions around it a block of pixels depends on
  */
 
 /**
@@ -40,7 +40,7 @@ const TYPES = {
  * @property {Record<string, { type: keyof typeof TYPES, shape: number[], offset: number }>} prior
  */
 
-/** What decoding the symbols of a model takes. */
+/** The contents of `coding.bin`, with which symbols are decoded. */
 export class CodingModel {
   /**
    * @param {Uint8Array} data the content of `coding.bin`
@@ -48,28 +48,28 @@ export class CodingModel {
    */
   constructor(data) {
     const header = readHeader(data);
-    /** 64 hexadecimal digits. */
+    /** The fingerprint of the model, 64 hexadecimal digits. */
     this.fingerprint = header.fingerprint;
-    /** C */
+    /** C, the number of channels. */
     this.channels = header.model.channels;
-    /** S */
+    /** S, the number of different symbols. */
     this.alphabet = header.model.alphabet;
     /** 1 for gray, 3 for RGB. */
     this.colors = header.colors;
     this.blocks = header.blocks;
     this.oneSize = header.one_size;
-    /** The bytes of memory that each position takes that is synthesized at once. */
+    /** The bytes of memory for each position that is synthesized at once. */
     this.transformed = header.transformed;
-    /** The file with the graph of the synthesis. */
+    /** The name, length and checksum of the file with the synthesis. */
     this.synthesis = header.synthesis;
     const start = HEADER_AT + new DataView(data.buffer, data.byteOffset).getUint32(12, true);
     this.prior = priorOf(new Arrays(header.prior, data.subarray(start, -4)), this.channels, this.alphabet);
   }
 
   /**
-   * @param {Size} size of a picture, in pixels
-   * @returns {Size} of its latent, in positions
-   * @throws {OmegaError} for one that the model does not take
+   * @param {Size} size the size of a picture, in pixels
+   * @returns {Size} the size of its latent, in positions
+   * @throws {OmegaError} for a size that the model does not take
    */
   latentSize({ height, width }) {
     if (this.blocks) {
@@ -85,8 +85,8 @@ export class CodingModel {
   }
 
   /**
-   * @param {Uint8Array} content of the file with the synthesis
-   * @throws {OmegaError} if it is another
+   * @param {Uint8Array} content the content of the file with the synthesis
+   * @throws {OmegaError} if it is the content of another file
    */
   checkSynthesis(content) {
     if (content.length !== this.synthesis.length || crc32(content) !== this.synthesis.crc32) {
@@ -104,14 +104,14 @@ export class Arrays {
 
   /**
    * @param {CodingHeader["prior"]} entries
-   * @param {Uint8Array} content from the first array on
+   * @param {Uint8Array} content the bytes of the file from the first array on
    */
   constructor(entries, content) {
     this.#entries = entries;
     this.#content = content;
   }
 
-  /** Whether there are none at all. */
+  /** Whether there are no arrays. */
   get none() {
     return Object.keys(this.#entries).length === 0;
   }
@@ -123,35 +123,35 @@ export class Arrays {
 
   /**
    * @param {string} name
-   * @param {(number | null)[]} shape that it has to have, null for any
-   * @returns {Int32Array} row after row
-   * @throws {OmegaError} if there is no such array
+   * @param {(number | null)[]} shape the required shape, with null for any length
+   * @returns {Int32Array} its numbers, row after row
+   * @throws {OmegaError} if it is missing or incomplete, or has another shape or type
    */
   get(name, shape) {
     const read = this.#read.get(name);
     if (read) return read;
     const entry = this.has(name) ? this.#entries[name] : null;
     const fits = entry?.shape.length === shape.length && shape.every((side, i) => [null, entry.shape[i]].includes(side));
-    if (!entry || !fits || !Object.hasOwn(TYPES, entry.type)) throw new OmegaError(`the model has no such array ${name}.`);
+    if (!entry || !fits || !Object.hasOwn(TYPES, entry.type)) throw new OmegaError(`the model has no valid array ${name}.`);
     const numbers = TYPES[entry.type];
     const count = entry.shape.reduce((product, side) => product * side, 1);
     const end = entry.offset + count * numbers.BYTES_PER_ELEMENT;
-    if (!(entry.offset >= 0 && end <= this.#content.length)) throw new OmegaError(`the model lacks its array ${name}.`);
+    if (!(entry.offset >= 0 && end <= this.#content.length)) throw new OmegaError(`the model's array ${name} is cut off.`);
     const found = Int32Array.from(new numbers(this.#content.slice(entry.offset, end).buffer));
     this.#read.set(name, found);
     return found;
   }
 
   /**
-   * @param {string} name of an array that was read
+   * @param {string} name the name of an array that was read
    * @param {number} least
    * @param {number} most
-   * @throws {OmegaError} if it has other numbers
+   * @throws {OmegaError} if a number is below `least` or above `most`
    */
   check(name, least, most) {
     const numbers = this.#read.get(name) ?? new Int32Array();
     if (!numbers.every((number) => number >= least && number <= most)) {
-      throw new OmegaError(`the model is damaged: ${name} has numbers that it cannot have.`);
+      throw new OmegaError(`the model is damaged: ${name} has numbers out of range.`);
     }
   }
 }

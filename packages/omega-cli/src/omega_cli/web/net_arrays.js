@@ -1,4 +1,4 @@
-/** The integers of the net of a model, checked, and in the order in which they are computed with. */
+/** The integers of the net of a model, checked and in the order in which the kernel reads them. */
 
 import { OmegaError } from "./errors.js";
 import { pack, packedRows } from "./kernel.js";
@@ -11,25 +11,25 @@ const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
 /** @typedef {import("./kernel.js").PackedWeights} PackedWeights */
 
 /**
- * How sums become features: x · factors[f] + offsets[f], rounded down. Factors are powers of two, offsets one half and the
- * bias times the factor: 32-bit floating-point numbers hold all of that exactly.
+ * The rounding of sums x to features ⌊x · factors[f] + offsets[f]⌋. A factor is a power of two, an offset is ½ plus the
+ * bias times the factor. 32-bit floating-point numbers hold both exactly.
  *
  * @typedef {{ factors: Float32Array, offsets: Float32Array }} Rounding
  */
 
 /**
- * Weights of a group of n channels. W features are padded to F with zeros.
+ * The weights of a group of n channels. W features are padded to F with zeros.
  *
  * @typedef {object} Group
  * @property {number} start the first channel
- * @property {number} end the last channel, and one more
+ * @property {number} end the channel after the last
  * @property {PackedWeights} inputs (W, 2n)
  * @property {PackedWeights} own (W, 2n)
- * @property {Int16Array[]} spatial (9, F), of three layers
- * @property {PackedWeights[]} mixing (W, W), of three layers
- * @property {PackedWeights[]} outputs (2n, W), of both halves
- * @property {Rounding[]} roundings (F,), of the inputs, three spatial and three mixing layers, and of `own`
- * @property {Rounding[]} scoreRoundings (2n,), padded, of both halves
+ * @property {Int16Array[]} spatial (9, F), for each of three layers
+ * @property {PackedWeights[]} mixing (W, W), for each of three layers
+ * @property {PackedWeights[]} outputs (2n, W), for each half
+ * @property {Rounding[]} roundings (F,), for the inputs, three spatial and three mixing layers, and `own`
+ * @property {Rounding[]} scoreRoundings (2n,), padded, for each half
  */
 
 /**
@@ -42,20 +42,20 @@ const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
  * @property {Int32Array} ranks (K, 2240)
  * @property {Int32Array} parents (C,)
  * @property {Int32Array} levels (63, S)
- * @property {Int32Array} latest (C,), the group with which the symbols of each channel are coded that refine
- * @property {Int32Array} signed (S,), the signed mark of each symbol that does not refine; the other is its size
+ * @property {Int32Array} latest (C,), the group with which the symbols of each channel that refine are coded
+ * @property {Int32Array} signed (S,), the signed mark of each symbol that does not refine; its size is the other mark
  * @property {Int32Array} base (C, 2)
  * @property {Int32Array} ofKind (C, 8)
  * @property {Int32Array} inSecond (C,)
  * @property {Int32Array} around (C, 2)
  * @property {Int32Array} beside (C, 2)
  * @property {Group[]} groups
- * @property {{ rows: number, columns: number, bytes: number }} widest the most rows and columns of the weights of
- *   scores and marks, and the most bytes of weights
+ * @property {{ rows: number, columns: number, bytes: number }} widest the most rows of the weights of scores, the
+ *   most columns of the weights of marks, and the most bytes of weights
  */
 
 /**
- * @param {import("./model.js").Arrays} arrays of the model
+ * @param {import("./model.js").Arrays} arrays the arrays of the model
  * @param {number} channels C
  * @param {number} alphabet S
  * @returns {NetArrays}
@@ -81,11 +81,11 @@ export function netArrays(arrays, channels, alphabet) {
       start < end &&
       own.every((parent) => parent >= -1 && parent < start && (parent < 0 || latest[parent] < index)) &&
       latest.subarray(start, end).every((group) => group >= index && group < count);
-    if (!isInOrder) throw new OmegaError("the model is damaged: its groups of channels do not follow each other.");
+    if (!isInOrder) throw new OmegaError("the model is damaged: its groups of channels are out of order.");
     groups.push(groupOf(arrays, { index, count, start, end, channels, width }));
   }
   if (bounds[0] !== 0 || bounds[bounds.length - 1] !== channels) {
-    throw new OmegaError("the model is damaged: its groups are not of all channels.");
+    throw new OmegaError("the model is damaged: its groups do not contain all channels.");
   }
   return {
     channels,
@@ -123,16 +123,16 @@ export function netArrays(arrays, channels, alphabet) {
 function groupOf(arrays, { index, count, start, end, channels, width }) {
   const stride = packedRows(width);
   const columns = 2 * (end - start);
-  /** The part of an array that has `size` numbers for each of the groups, or layers. @param {Int32Array} all */
-  const part = (all, /** @type {number} */ place, /** @type {number} */ size) => {
-    return all.subarray(place * size, (place + 1) * size);
+  /** Return the numbers of group or layer i, of which each has `size`. @param {Int32Array} all */
+  const part = (all, /** @type {number} */ i, /** @type {number} */ size) => {
+    return all.subarray(i * size, (i + 1) * size);
   };
-  /** @param {string} name of weights (W, 2·C) of marks */
+  /** @param {string} name the name of weights (W, 2·C) of marks */
   const ofMarks = (name) => {
     const weights = arrays.get(name, [width, 2 * channels]);
     return pack(width, columns, (row, column) => weights[2 * (row * channels + start) + column]);
   };
-  /** @param {string} name of weights (2·C, W) of features */
+  /** @param {string} name the name of weights (2·C, W) of features */
   const ofScores = (name) => {
     const weights = arrays.get(`net.${name}`, [2 * channels, width]);
     return pack(columns, stride, (row, column) => (column < width ? weights[(2 * start + row) * width + column] : 0));
@@ -161,7 +161,7 @@ function groupOf(arrays, { index, count, start, end, channels, width }) {
       return pack(width, stride, (row, column) => (column < width ? own[row * width + column] : 0));
     }),
     outputs: [ofScores("first"), ofScores("second")],
-    roundings: biases.map((bias, place) => rounding(part(shifts, index * ROUNDINGS + place, width), bias, stride)),
+    roundings: biases.map((bias, i) => rounding(part(shifts, index * ROUNDINGS + i, width), bias, stride)),
     scoreRoundings: ["first", "second"].map((name, half) => {
       const own = part(scoreShifts, half, 2 * channels).subarray(2 * start, 2 * end);
       const bias = arrays.get(`net.${name}_bias`, [2 * channels]).subarray(2 * start, 2 * end);
@@ -172,8 +172,8 @@ function groupOf(arrays, { index, count, start, end, channels, width }) {
 
 /**
  * @param {Group[]} groups
- * @param {(group: Group) => number} number of each
- * @returns {number} the largest
+ * @param {(group: Group) => number} number returns the number of a group
+ * @returns {number} the largest number
  */
 const most = (groups, number) => groups.reduce((largest, group) => Math.max(largest, number(group)), 0);
 
@@ -192,7 +192,7 @@ function transposed(kernels, stride) {
  * @param {Int32Array} shifts the powers of two by which sums are divided
  * @param {Int32Array} bias
  * @param {number} length
- * @returns {Rounding} with zeros at the end
+ * @returns {Rounding} the rounding, padded with zeros
  */
 function rounding(shifts, bias, length) {
   const [factors, offsets] = [new Float32Array(length), new Float32Array(length)];
@@ -204,11 +204,11 @@ function rounding(shifts, bias, length) {
 }
 
 /**
- * What symbols say that do not refine.
+ * Return the signed marks of symbols that do not refine.
  *
  * @param {Int32Array} levels (63, S)
  * @param {number} alphabet S
- * @returns {Int32Array} (S,), twice their levels, up to ±6
+ * @returns {Int32Array} (S,), twice their levels, limited to ±6
  */
 function signedMarks(levels, alphabet) {
   const own = levels.subarray(MOST_LEVEL * alphabet, (MOST_LEVEL + 1) * alphabet);

@@ -1,5 +1,5 @@
 /**
- * What the net of a model computes of one picture, group after group: features, and scores from features alone.
+ * The features of one picture, which the net of a model computes group after group, and the scores from features alone.
  *
  * Features and marks lie position after position. n channels in a group; F features; P positions of a half.
  */
@@ -8,7 +8,7 @@ import { Kernel } from "./kernel.js";
 
 const LARGEST = 127;
 const LEAST_16_BITS = -(1 << 15);
-/** The places of the roundings of a group; of those of layers, the first. */
+/** The indices of the roundings of a group; SPATIAL and MIXING are those of the first layer. */
 const [INPUTS, SPATIAL, MIXING, OWN] = [0, 1, 4, 7];
 
 /** @typedef {import("./lattice.js").Lattice} Lattice */
@@ -18,7 +18,7 @@ const [INPUTS, SPATIAL, MIXING, OWN] = [0, 1, 4, 7];
 
 /**
  * @param {NetArrays} net
- * @param {number} height of the latent
+ * @param {number} height the height of the latent
  * @param {number} width
  * @returns {number} the bytes of memory that `NetFeatures` takes
  */
@@ -35,7 +35,7 @@ export class NetFeatures {
   #net;
   #grid;
   #kernel;
-  #total; // (h·w, F), of the marks of earlier groups
+  #total; // (h·w, F), the weighted sum of the marks of earlier groups
   #sums; // (h·w, F)
   #features; // z, (h + 2, w + 2, F)
   #convolved; // (h·w, F)
@@ -67,10 +67,10 @@ export class NetFeatures {
   }
 
   /**
-   * Begin with a group: compute its features.
+   * Begin a group: compute its features.
    *
    * @param {Group} group
-   * @returns {Int16Array} the marks (h·w, 2n) of its symbols, all 0, which are to be written as soon as they are known
+   * @returns {Int16Array} the marks (h·w, 2n) of its symbols, all 0; they have to be written when symbols are decoded
    */
   begin(group) {
     this.#roundInto(this.#features, this.#total, group.roundings[INPUTS], 0);
@@ -84,7 +84,7 @@ export class NetFeatures {
   }
 
   /**
-   * @param {Group} group with which it has begun
+   * @param {Group} group the current group
    * @returns {Int32Array} its scores (P, 2n) at the positions of the first half
    */
   firstScores(group) {
@@ -92,7 +92,7 @@ export class NetFeatures {
   }
 
   /**
-   * @param {Group} group with which it has begun, and whose marks of the first half are written
+   * @param {Group} group the current group; its marks of the first half are written
    * @returns {Int32Array} its scores (P, 2n) at the positions of the second half
    */
   secondScores(group) {
@@ -117,7 +117,7 @@ export class NetFeatures {
     return scores;
   }
 
-  /** End with a group, all of whose marks are written. @param {Group} group */
+  /** End a group; all of its marks are written. @param {Group} group */
   end(group) {
     this.#kernel.add(this.#total, group.inputs, this.#marksOf(group));
   }
@@ -148,7 +148,7 @@ export class NetFeatures {
 
   /**
    * @param {Group} group
-   * @param {number} half whose weights count
+   * @param {number} half the half whose weights are used
    * @param {Int16Array} features (P, F)
    * @returns {Int32Array} a copy of the scores (P, 2n)
    */
@@ -164,15 +164,15 @@ export class NetFeatures {
   }
 
   /**
-   * @param {Int32Array} places positions (P,)
-   * @returns {Int16Array} the features (P, F) there
+   * @param {Int32Array} positions (P,)
+   * @returns {Int16Array} the features (P, F) at these positions
    */
-  #gather(places) {
+  #gather(positions) {
     const { stride } = this.#net;
     const { width } = this.#grid;
-    const found = this.#half.subarray(0, places.length * stride);
-    for (let i = 0; i < places.length; i++) {
-      const padded = places[i] + 2 * Math.floor(places[i] / width) + width + 3;
+    const found = this.#half.subarray(0, positions.length * stride);
+    for (let i = 0; i < positions.length; i++) {
+      const padded = positions[i] + 2 * Math.floor(positions[i] / width) + width + 3;
       found.set(this.#features.subarray(padded * stride, (padded + 1) * stride), i * stride);
     }
     return found;

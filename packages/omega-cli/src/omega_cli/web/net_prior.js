@@ -1,8 +1,8 @@
 /**
- * The prior with a net of integers: which table each symbol has, as FORMAT.md specifies it under "A net".
+ * The prior with a net of integers, which selects the table of each symbol as FORMAT.md specifies under "A net".
  *
- * Features and marks lie position after position, so that inner loops, and those of products, run over features. C
- * channels, n of them in a group; W features, F of them with padding; P positions of a list.
+ * Features and marks lie position after position, so that inner loops, also of products, run over features. C channels,
+ * n of them in a group; W features, F of them with padding; P positions of a list.
  */
 
 import { around, lattice } from "./lattice.js";
@@ -19,7 +19,7 @@ const [PARTS, PARTS_BELOW, LEANS, MOST_LEAN] = [40, 32, 25, 12];
 const TABLES = PARTS * (KINDS - 2 + 2 * LEANS);
 const LOCAL_BITS = 6;
 
-/** The numbers of parents, from level −31 on, whose sums are weighted: the size in the upper 16 bits, and the signed. */
+/** For each level of a parent, from −31 on: its size, in the upper 16 bits, plus the level, limited to ±6. */
 const OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
   const level = i - MOST_LEVEL;
   return (Math.min(LARGEST_MARK, Math.abs(level)) << 16) + Math.max(-LARGEST_MARK, Math.min(LARGEST_MARK, level));
@@ -35,14 +35,14 @@ const KIND_OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
 /** @typedef {import("./tables.js").Step} Step */
 
 /**
- * What is known of a group of channels when its symbols are decoded.
+ * The state of a group of channels while its symbols are decoded.
  *
  * @typedef {object} State
  * @property {Group} group
  * @property {Lattice} grid
  * @property {Int8Array} before (n, h·w), the levels of the parents of its channels; 0 without a parent
- * @property {Int32Array} local (n, 2, h·w), what is added to scores in both halves
- * @property {Int16Array} marks (h·w, 2n), of its symbols that are decoded; 0 of others
+ * @property {Int32Array} local (n, 2, h·w), the terms that are added to scores in both halves
+ * @property {Int16Array} marks (h·w, 2n), the marks of its decoded symbols; 0 for others
  */
 
 /** @implements {Prior} */
@@ -60,7 +60,7 @@ export class NetPrior {
   /** @param {number} height @param {number} width */
   bytes(height, width) {
     const { channels, widest } = this.#net;
-    const ofSymbols = 30 * (widest.columns / 2); // scores and what is added to them, places, tables and ranks
+    const ofSymbols = 30 * (widest.columns / 2); // scores and the terms added to them, indices, tables and ranks
     const ofChannel = 3; // the level of the parent, and the table of a symbol that refines
     return bytesOfFeatures(this.#net, height, width) + height * width * (ofChannel * channels + ofSymbols + 8);
   }
@@ -88,10 +88,10 @@ export class NetPrior {
   }
 
   /**
-   * The levels (n, h·w) of the parents of the channels of a group, 0 without a parent.
+   * Return the levels (n, h·w) of the parents of the channels of a group, 0 without a parent.
    *
    * @param {Group} group
-   * @param {Symbols} symbols (C, h·w), of which those of the parents are there
+   * @param {Symbols} symbols (C, h·w); those of the parents are decoded
    * @param {Int8Array} known (C, h·w), the levels of the parents of earlier groups; those of this group are added
    */
   #before({ start, end }, symbols, known) {
@@ -107,9 +107,9 @@ export class NetPrior {
   }
 
   /**
-   * The symbols that refine, and are coded with a group.
+   * Return the symbols that refine and are coded with a group.
    *
-   * @param {number} index of the group
+   * @param {number} index the index of the group
    * @param {Lattice} grid
    * @param {Int8Array} known (C, h·w)
    * @param {Uint16Array} waiting (C, h·w), their tables
@@ -118,26 +118,26 @@ export class NetPrior {
   #refining(index, grid, known, waiting) {
     const { classes, ranks: rankOf, latest, groups } = this.#net;
     const positions = grid.all.length;
-    const [places, tables, ranks] = /** @type {number[][]} */ ([[], [], []]);
+    const [indices, tables, ranks] = /** @type {number[][]} */ ([[], [], []]);
     for (const { start, end } of groups.slice(0, index + 1)) {
       const channels = [...latest.subarray(start, end).keys()].filter((i) => latest[start + i] === index);
       for (const half of grid.halves) {
         for (const channel of channels) {
           for (const position of half) {
-            const place = (start + channel) * positions + position;
-            if (known[place] === 0) continue;
-            places.push(place);
-            tables.push(waiting[place]);
-            ranks.push(rankOf[classes[start + channel] * TABLES + waiting[place]]);
+            const i = (start + channel) * positions + position;
+            if (known[i] === 0) continue;
+            indices.push(i);
+            tables.push(waiting[i]);
+            ranks.push(rankOf[classes[start + channel] * TABLES + waiting[i]]);
           }
         }
       }
     }
-    return { places: Int32Array.from(places), tables: Int32Array.from(tables), ranks: Int32Array.from(ranks) };
+    return { indices: Int32Array.from(indices), tables: Int32Array.from(tables), ranks: Int32Array.from(ranks) };
   }
 
   /**
-   * What is added to the scores (n, 2, h·w) of a group in both halves.
+   * Return the terms (n, 2, h·w) that are added to the scores of a group in both halves.
    *
    * @param {Group} group
    * @param {Int8Array} before (n, h·w)
@@ -172,7 +172,7 @@ export class NetPrior {
   }
 
   /**
-   * Add to scores (P, 2n) of the second half what the marks beside each position tell.
+   * Add the terms of the marks beside each position to the scores (P, 2n) of the second half.
    *
    * @param {State} state
    * @param {Int32Array} scores
@@ -196,7 +196,7 @@ export class NetPrior {
         if (down >= 0) sum += marks[down + column];
         if (left >= 0) sum += marks[left + column];
         if (right >= 0) sum += marks[right + column];
-        // the signed marks come first, and tell the second scores
+        // the signed marks come first, but determine the second scores
         const score = column ^ 1;
         scores[i * rows + score] += localPart(sum * weights[2 * start + score]);
         if (column & 1) scores[i * rows + score] += inSecond[start + (column >> 1)];
@@ -205,12 +205,12 @@ export class NetPrior {
   }
 
   /**
-   * The symbols of a group at the positions of a half, without those that refine.
+   * Return the symbols of a group at the positions of a half, without those that refine.
    *
    * @param {State} state
    * @param {number} half
    * @param {Int32Array} scores (P, 2n)
-   * @param {Uint16Array} waiting (C, h·w), where the tables of the others are written
+   * @param {Uint16Array} waiting (C, h·w), to which the tables of the others are written
    * @returns {Step}
    */
   #step({ group: { start, end }, grid, before, local }, half, scores, waiting) {
@@ -219,7 +219,7 @@ export class NetPrior {
     const positions = grid.all.length;
     const rows = scores.length / own.length;
     const count = (end - start) * own.length;
-    const [places, tables, ranks] = [new Int32Array(count), new Int32Array(count), new Int32Array(count)];
+    const [indices, tables, ranks] = [new Int32Array(count), new Int32Array(count), new Int32Array(count)];
     let found = 0;
     for (let channel = start; channel < end; channel++) {
       const column = 2 * (channel - start);
@@ -237,16 +237,16 @@ export class NetPrior {
         const second = scores[i * rows + column + 1] + local[(column + 1) * positions + position];
         const lean = Math.max(-MOST_LEAN, Math.min(MOST_LEAN, (second + 16) >> 5));
         const table = first + part * LEANS + lean + MOST_LEAN;
-        places[found] = channel * positions + position;
+        indices[found] = channel * positions + position;
         tables[found] = table;
         ranks[found++] = rankOf[classes[channel] * TABLES + table];
       }
     }
-    return { places: places.subarray(0, found), tables: tables.subarray(0, found), ranks: ranks.subarray(0, found) };
+    return { indices: indices.subarray(0, found), tables: tables.subarray(0, found), ranks: ranks.subarray(0, found) };
   }
 
   /**
-   * Write the marks of the symbols of a half, which are decoded; those that refine have none.
+   * Write the marks of the symbols of a half, which are decoded. Symbols that refine have none.
    *
    * @param {State} state
    * @param {number} half
@@ -269,7 +269,7 @@ export class NetPrior {
   }
 }
 
-/** @param {number} sum weighted, of neighbors @returns {number} what it adds to a score */
+/** @param {number} sum a weighted sum over neighbors @returns {number} its term of a score */
 const localPart = (sum) => (sum + (1 << (LOCAL_BITS - 1))) >> LOCAL_BITS;
 
 /** @param {Int32Array} a @param {Int32Array} b */
@@ -280,9 +280,9 @@ const after = (a, b) => {
   return both;
 };
 
-/** Two steps as one. @param {Step} a @param {Step} b @returns {Step} */
+/** Join two steps. @param {Step} a @param {Step} b @returns {Step} */
 const joined = (a, b) => ({
-  places: after(a.places, b.places),
+  indices: after(a.indices, b.indices),
   tables: after(a.tables, b.tables),
   ranks: after(a.ranks, b.ranks),
 });

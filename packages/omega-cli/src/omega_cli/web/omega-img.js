@@ -4,24 +4,24 @@
  *     <script type="module" src="omega/omega-img.js"></script>
  *     <omega-img src="photo.omega" alt="A harbour" width="768" height="512" data-fallback="photo.jpg"></omega-img>
  *
- * Attributes: `src`, `alt`, `width` and `height` as those of `<img>`; `data-max-bytes`, after so many bytes the download
- * is aborted; `data-max-memory`, the most MiB that decoding may take, 1024 if not given; `data-model`, the folder of the
- * exported model, by default `model/` beside this file; `data-runtime`, that of onnxruntime-web, by default
- * `onnxruntime/` beside this file; `data-fallback`, a picture for browsers that cannot decode, and for files that cannot
- * be decoded. An `<img>` inside the element serves as well, but is fetched in any case.
+ * Attributes: `src`, `alt`, `width` and `height` are the same as for `<img>`. `data-max-bytes` aborts the download
+ * after this many bytes. `data-max-memory` is the most memory that decoding may take, in MiB (default: 1024).
+ * `data-model` is the folder of the exported model (default: `model/` beside this file), `data-runtime` the folder of
+ * onnxruntime-web (default: `onnxruntime/` beside this file). `data-fallback` is a picture for browsers that cannot
+ * decode, and for files that cannot be decoded. An `<img>` inside the element works, too, but browsers always fetch it.
  *
- * Events: `omega-progress` for each picture, with `detail` { streamBytes, length, bytes, image }; then `load`; or `error`,
- * with a `message`. Nothing is requested from other origins than that of the page.
+ * Events: `omega-progress` for each picture, with `detail` { streamBytes, length, bytes, image }; then `load`; or
+ * `error`, with a `message`. Nothing is requested from other origins.
  */
 
-const STYLE = new CSSStyleSheet(); // a content security policy may forbid elements with styles
+const STYLE = new CSSStyleSheet(); // a content security policy may forbid `<style>` elements
 STYLE.replaceSync(`
   :host { display: inline-block; max-width: 100% }
   :host([hidden]) { display: none }
   canvas { display: block; max-width: 100%; height: auto }
   [hidden] { display: none }`);
 
-/** Attributes whose change has a picture decoded anew. */
+/** A change of one of these attributes restarts decoding. */
 const OF_DECODING = ["data-max-bytes", "data-max-memory", "data-model", "data-runtime"];
 
 /** @typedef {import("./worker.js").Reply} Reply */
@@ -33,13 +33,13 @@ let lastId = 0;
 /** @type {Map<number, (reply: Reply) => void>} */
 const receivers = new Map();
 
-/** @returns {Worker} the one that all elements of the page share */
+/** @returns {Worker} the worker that all elements of the page share */
 function theWorker() {
   if (sharedWorker) return sharedWorker;
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   worker.addEventListener("message", ({ data }) => receivers.get(data.id)?.(data));
   worker.addEventListener("error", () => {
-    sharedWorker = null; // the next picture begins with another
+    sharedWorker = null; // the next picture starts another worker
     for (const [id, receive] of receivers) receive({ type: "error", id, message: "the decoder cannot be started." });
   });
   sharedWorker = worker;
@@ -50,10 +50,10 @@ function theWorker() {
 const tell = (request) => theWorker().postMessage(request, request.type === "push" ? [request.bytes.buffer] : []);
 
 /**
- * @param {string} address relative to a base
+ * @param {string} address a URL, which may be relative to the base
  * @param {string | URL} base
  * @returns {URL}
- * @throws {Error} for another origin than that of the page
+ * @throws {Error} if its origin is not the origin of the page
  */
 function ownUrl(address, base) {
   const url = new URL(address, base);
@@ -84,22 +84,22 @@ export class OmegaImage extends HTMLElement {
     root.append(this.#canvas, this.#slot);
   }
 
-  /** Whether nothing more is to be done for the present `src`. */
+  /** Whether loading of the current `src` has ended. */
   get complete() {
     return this.#isComplete;
   }
 
-  /** In pixels; 0 before the first picture. */
+  /** The width in pixels; 0 before the first picture. */
   get naturalWidth() {
     return this.#isShown ? this.#canvas.width : 0;
   }
 
-  /** In pixels; 0 before the first picture. */
+  /** The height in pixels; 0 before the first picture. */
   get naturalHeight() {
     return this.#isShown ? this.#canvas.height : 0;
   }
 
-  /** The bytes of the file that have arrived. */
+  /** The number of bytes of the file that have arrived. */
   get bytes() {
     return this.#bytes;
   }
@@ -129,7 +129,7 @@ export class OmegaImage extends HTMLElement {
     else this.#schedule();
   }
 
-  /** Tell the name and the size of the picture. */
+  /** Apply the attributes that name the picture and set its size. */
   #describe() {
     const alt = this.getAttribute("alt");
     this.setAttribute("role", alt === "" ? "presentation" : "img");
@@ -187,7 +187,7 @@ export class OmegaImage extends HTMLElement {
   }
 
   /**
-   * Pass on the bytes of a file as they arrive.
+   * Fetch a file, and pass its bytes to the worker as they arrive.
    *
    * @param {URL} src
    * @param {number} id
@@ -195,7 +195,7 @@ export class OmegaImage extends HTMLElement {
    */
   async #fetch(src, id, download) {
     const response = await fetch(src, { signal: download.signal, mode: "same-origin" });
-    if (!response.ok || !response.body) throw new Error(`${src} cannot be had: status ${response.status}`);
+    if (!response.ok || !response.body) throw new Error(`cannot read ${src}: status ${response.status}`);
     const most = Number(this.getAttribute("data-max-bytes")) || Infinity;
     const reader = response.body.getReader();
     let problem = null;
@@ -207,9 +207,9 @@ export class OmegaImage extends HTMLElement {
       tell({ type: "push", id, bytes });
     }
     if (id !== this.#id || !receivers.has(id)) return;
-    tell({ type: "end", id }); // also where the connection broke: what has arrived is shown
+    tell({ type: "end", id }); // also if the connection was lost: the bytes that have arrived are shown
     download.abort();
-    if (problem) this.#announce(`the download of ${src} broke off: ${problem}`);
+    if (problem) this.#announce(`the download of ${src} was interrupted: ${problem}`);
   }
 
   /** @param {Reply} reply */
@@ -232,7 +232,7 @@ export class OmegaImage extends HTMLElement {
     }
   }
 
-  /** Show the fallback, unless a picture is there. @param {string} message */
+  /** Show the fallback, unless a picture is shown. @param {string} message */
   #fail(message) {
     receivers.delete(this.#id);
     this.#isComplete = true;
@@ -248,7 +248,7 @@ export class OmegaImage extends HTMLElement {
     this.#announce(message);
   }
 
-  /** @throws {Error} for a picture of another origin */
+  /** @throws {Error} if the fallback is of another origin */
   #showFallback() {
     const address = this.getAttribute("data-fallback");
     if (!address || this.children.length) return;

@@ -1,12 +1,12 @@
-/** A model with the synthesis that onnxruntime-web computes. */
+/** A model whose synthesis onnxruntime-web computes. */
 
 import { OmegaError } from "./errors.js";
 import { CodingModel } from "./model.js";
 
-const ONLY_ERRORS = 3; // of the levels of onnxruntime's log
+const ONLY_ERRORS = 3; // the log level of onnxruntime
 
 /**
- * What is used of the module `onnxruntime-web`.
+ * The part of the module `onnxruntime-web` that is used.
  *
  * @typedef {object} Runtime
  * @property {{ create(data: Uint8Array, options: object): Promise<any> }} InferenceSession
@@ -25,13 +25,13 @@ export class OmegaModel {
   }
 
   /**
-   * Fetch a model, and nothing beside it: `coding.bin` and the graph that it names.
+   * Fetch a model: only `coding.bin` and the graph that it names.
    *
-   * @param {string | URL} folder with a `/` at its end
+   * @param {string | URL} folder the URL of its folder, with a `/` at the end
    * @param {Runtime} runtime onnxruntime-web
-   * @param {RequestInit} [request] options of the requests
+   * @param {RequestInit} [request] the options of the requests
    * @returns {Promise<OmegaModel>}
-   * @throws {OmegaError} for a model that cannot be had or is damaged
+   * @throws {OmegaError} for a model that cannot be read or is damaged
    */
   static async load(folder, runtime, request) {
     const coding = readCoding(await fetched(new URL("coding.bin", folder), request));
@@ -78,7 +78,7 @@ function readCoding(data) {
 /**
  * @param {URL} url
  * @param {RequestInit} [request]
- * @returns {Promise<Uint8Array>} its content
+ * @returns {Promise<Uint8Array>} the content at the URL
  */
 async function fetched(url, request) {
   try {
@@ -86,6 +86,6 @@ async function fetched(url, request) {
     if (response.ok) return new Uint8Array(await response.arrayBuffer());
     throw new Error(`status ${response.status}`);
   } catch (problem) {
-    throw new OmegaError(`the model at ${url} cannot be had: ${problem}`);
+    throw new OmegaError(`cannot read the model ${url}: ${problem}`);
   }
 }

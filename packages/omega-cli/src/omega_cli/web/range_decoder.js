@@ -1,4 +1,4 @@
-/** Coder 1 of FORMAT.md: range coding with intervals of 24 bits and a state of 64. */
+/** Coder 1 of FORMAT.md: range coding with intervals of 24 bits and a state of 64 bits. */
 
 const PRECISION = 2 ** 24;
 const WORD = 2 ** 32;
@@ -6,11 +6,11 @@ const HALF = 2 ** 16;
 const WINDOW = 8;
 
 /**
- * The intervals of tables: symbol s of table t has those from t·(S + 1) + s to the next number.
+ * Return the bounds of intervals. Symbol s of table t has the interval from entry t·(S + 1) + s to the next one.
  *
- * @param {ArrayLike<number>} cumulative (T, S + 1), of 2¹⁶, which may be stored as 0
+ * @param {ArrayLike<number>} cumulative (T, S + 1), from 0 to 2¹⁶, which may be stored as 0
  * @param {number} alphabet S
- * @returns {Uint32Array} (T, S + 1), of 2²⁴
+ * @returns {Uint32Array} (T, S + 1), from 0 to 2²⁴
  */
 export function intervals(cumulative, alphabet) {
   const found = new Uint32Array(cumulative.length);
@@ -25,14 +25,14 @@ export function intervals(cumulative, alphabet) {
 /**
  * Decodes the symbols that the bytes of a stream so far determine.
  *
- * The state has 64 bits, as two halves that doubles hold: `width`, that of the interval of all symbols so far, and
- * `beyond`, how far the number that is the stream lies beyond its start, as if zeros followed the last byte.
+ * `width` is the width of the interval of all symbols so far. `beyond` is the distance of the stream, as a number that
+ * continues with zeros, from the start of the interval. Both have 64 bits, in two halves that doubles hold exactly.
  */
 export class RangeDecoder {
   /** @type {Uint8Array} */
   #stream = new Uint8Array();
   #length = 0;
-  #end = WINDOW; // of the bytes that are part of the state
+  #end = WINDOW; // end of the bytes that are part of the state
   #widthHigh = WORD - 1;
   #widthLow = WORD - 1;
   #beyondHigh = 0;
@@ -40,7 +40,7 @@ export class RangeDecoder {
   #ended = false;
 
   /**
-   * @param {Uint32Array} bounds of `intervals`
+   * @param {Uint32Array} bounds the result of `intervals`
    * @param {number} alphabet S
    */
   constructor(bounds, alphabet) {
@@ -49,8 +49,8 @@ export class RangeDecoder {
   }
 
   /**
-   * @param {Uint8Array} stream all bytes of it so far
-   * @param {boolean} ended whether they are all that it has; zeros follow
+   * @param {Uint8Array} stream all bytes of the stream so far
+   * @param {boolean} ended whether these are all bytes of the stream, which zeros follow
    */
   extend(stream, ended) {
     for (let at = this.#length; at < Math.min(stream.length, this.#end); at++) {
@@ -67,24 +67,24 @@ export class RangeDecoder {
   }
 
   /**
-   * Decode symbols, as many as are determined.
+   * Decode as many symbols as the bytes determine.
    *
-   * @param {ArrayLike<number>} tables (N,), of each symbol
-   * @param {number} first the place in `tables` of the first
-   * @param {Int32Array} symbols (N,), which are written from `first` on
-   * @returns {number} the place after the last that is determined
+   * @param {ArrayLike<number>} tables (N,), the table of each symbol
+   * @param {number} first the index of the first symbol to decode
+   * @param {Int32Array} symbols (N,), which are written from index `first` on
+   * @returns {number} the index after the last symbol that is determined
    */
   decode(tables, first, symbols) {
     const { bounds, alphabet } = this;
     let [widthHigh, widthLow] = [this.#widthHigh, this.#widthLow];
     let [beyondHigh, beyondLow] = [this.#beyondHigh, this.#beyondLow];
-    let place = first;
-    for (; place < tables.length; place++) {
+    let index = first;
+    for (; index < tables.length; index++) {
       const unknown = this.#ended ? 0 : Math.max(0, this.#end - this.#length);
       if (unknown >= WINDOW) break;
       const unit = widthHigh * 256 + Math.floor(widthLow / PRECISION);
-      const start = tables[place] * (alphabet + 1);
-      // the share is rounded, so the symbol may be the one before or after: exact products tell
+      const start = tables[index] * (alphabet + 1);
+      // the share is rounded, so the symbol may be off by one: exact products decide
       let symbol = this.#search(start, (beyondHigh * WORD + beyondLow) / unit);
       let [restHigh, restLow] = [0, 0];
       while (symbol < alphabet) {
@@ -100,14 +100,14 @@ export class RangeDecoder {
         if (isBelowProduct(restHigh, restLow)) break;
         symbol++;
       }
-      if (symbol === alphabet) break; // no encoder writes that
+      if (symbol === alphabet) break; // no encoder writes this
       // the largest number that begins with these bytes has to be in the interval, too
       if (unknown > 0) {
         const low = restLow + (unknown < 4 ? 256 ** unknown - 1 : WORD - 1);
         const high = restHigh + (unknown > 4 ? 256 ** (unknown - 4) - 1 : 0);
         if (!(low < WORD ? isBelowProduct(high, low) : isBelowProduct(high + 1, low - WORD))) break;
       }
-      symbols[place] = symbol;
+      symbols[index] = symbol;
       if (productHigh > 0) {
         [widthHigh, widthLow, beyondHigh, beyondLow] = [productHigh, productLow, restHigh, restLow];
       } else {
@@ -116,11 +116,11 @@ export class RangeDecoder {
     }
     [this.#widthHigh, this.#widthLow] = [widthHigh, widthLow];
     [this.#beyondHigh, this.#beyondLow] = [beyondHigh, beyondLow];
-    return place;
+    return index;
   }
 
   /**
-   * @param {number} start of the intervals of a table
+   * @param {number} start the index of the intervals of a table
    * @param {number} share
    * @returns {number} the last symbol whose interval does not begin beyond the share
    */
@@ -134,7 +134,7 @@ export class RangeDecoder {
     return low;
   }
 
-  /** @returns {number} the next four bytes of the stream, with zeros for those that are not there */
+  /** @returns {number} the next four bytes of the stream, with zeros for missing ones */
   #nextWord() {
     let word = 0;
     for (let at = this.#end; at < this.#end + 4; at++) word = word * 256 + (at < this.#length ? this.#stream[at] : 0);
@@ -143,12 +143,12 @@ export class RangeDecoder {
   }
 }
 
-// the result of `multiply`, of up to 64 bits; as variables, for arrays would be made for each symbol
+// the result of `multiply`, of up to 64 bits; variables avoid a new array for each symbol
 let [productHigh, productLow] = [0, 0];
 
 /**
- * @param {number} unit of up to 40 bits
- * @param {number} factor of up to 24 bits, or 2²⁴
+ * @param {number} unit an integer of up to 40 bits
+ * @param {number} factor an integer of up to 24 bits, or 2²⁴
  */
 function multiply(unit, factor) {
   const unitHigh = Math.floor(unit / HALF);

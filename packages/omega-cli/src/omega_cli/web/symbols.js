@@ -4,7 +4,7 @@ import { OmegaError } from "./errors.js";
 import { FixedDecoder, RawDecoder } from "./fixed_decoder.js";
 import { RangeDecoder } from "./range_decoder.js";
 
-/** What stands for a symbol that is not decoded. */
+/** The value of a symbol that is not decoded. */
 export const MISSING = -1;
 
 /** @typedef {import("./container.js").Size} Size */
@@ -15,7 +15,7 @@ export const MISSING = -1;
  * The symbols of one picture.
  *
  * @typedef {object} Latent
- * @property {Size} size in positions
+ * @property {Size} size its height and width, in positions
  * @property {Symbols} symbols (C, h, w), with MISSING for those that are not decoded
  */
 
@@ -23,9 +23,9 @@ export const MISSING = -1;
  * Symbols of all pictures that are coded at once, in the order of coding.
  *
  * @typedef {object} CodingStep
- * @property {Int32Array} places (N,), in the symbols of all pictures, one after the other
- * @property {Int32Array} tables (N,)
- * @property {Int32Array} symbols (N,), room for them
+ * @property {Int32Array} indices (N,), their indices among the symbols of all pictures, one picture after the other
+ * @property {Int32Array} tables (N,), the table of each symbol
+ * @property {Int32Array} symbols (N,), to which decoded symbols are written
  */
 
 /** Decodes the symbols of all pictures of a file. */
@@ -34,14 +34,14 @@ export class SymbolDecoder {
   #decoder;
   /** @type {CodingStep | null} */
   #step = null;
-  #done = 0; // of the step
+  #done = 0; // decoded symbols of the step
   #ended = false;
   #flat;
 
   /**
    * @param {CodingModel} model
-   * @param {string} coder of the file
-   * @param {Size[]} sizes of the latents, in positions
+   * @param {string} coder the qualified name of the coder
+   * @param {Size[]} sizes the sizes of the latents, in positions
    */
   constructor(model, coder, sizes) {
     const lengths = sizes.map(({ height, width }) => model.channels * height * width);
@@ -61,9 +61,9 @@ export class SymbolDecoder {
   /**
    * Decode the symbols that the bytes so far determine.
    *
-   * @param {Uint8Array} stream all bytes of it so far
-   * @param {boolean} complete whether they have all symbols
-   * @throws {OmegaError} if such a stream lacks symbols
+   * @param {Uint8Array} stream all bytes of the stream so far
+   * @param {boolean} complete whether they contain all symbols
+   * @throws {OmegaError} for damaged bytes, or if a complete stream lacks symbols
    */
   decode(stream, complete) {
     this.#decoder.extend(stream, complete);
@@ -75,11 +75,11 @@ export class SymbolDecoder {
         this.#done = 0;
         continue;
       }
-      const { places, tables, symbols } = this.#step;
+      const { indices, tables, symbols } = this.#step;
       const end = this.#decoder.decode(tables, this.#done, symbols);
-      for (let i = this.#done; i < end; i++) this.#flat[places[i]] = symbols[i];
+      for (let i = this.#done; i < end; i++) this.#flat[indices[i]] = symbols[i];
       this.#done = end;
-      if (end < places.length) {
+      if (end < indices.length) {
         if (complete) throw new OmegaError("the stream is damaged: it lacks symbols.");
         return;
       }
@@ -100,7 +100,7 @@ function decoderOf(coder, { prior, alphabet }) {
   if (coder === "omega-entropy/range" && prior.bounds.length) return new RangeDecoder(prior.bounds, alphabet);
   if (coder === "omega-entropy/fixed") return new FixedDecoder(alphabet);
   if (coder === "omega-entropy/raw") return new RawDecoder(alphabet);
-  throw new OmegaError(`the coder ${coder} of the file is not one that this page and the model have.`);
+  throw new OmegaError(`the file needs the coder ${coder}, which this page or the model does not support.`);
 }
 
 /**
@@ -123,28 +123,28 @@ function* codingSteps(prior, latents) {
 }
 
 /**
- * Sort symbols by their ranks; those of one rank stay in their order.
+ * Sort symbols by their ranks. Symbols of one rank keep their order.
  *
- * @param {import("./tables.js").Step[]} parts of each picture
- * @param {number[]} starts where the symbols of each picture begin
- * @param {number} ranks how many there are
+ * @param {import("./tables.js").Step[]} parts the step of each picture
+ * @param {number[]} starts the index of the first symbol of each picture
+ * @param {number} ranks the number of ranks
  * @returns {CodingStep}
  */
 function inOrder(parts, starts, ranks) {
-  const ends = new Int32Array(ranks + 1); // of each rank, and of those before it
+  const ends = new Int32Array(ranks + 1); // once summed, the number of symbols of all lower ranks
   let count = 0;
   for (const part of parts) {
     for (let i = 0; i < part.ranks.length; i++) ends[part.ranks[i] + 1]++;
     count += part.ranks.length;
   }
   for (let rank = 0; rank < ranks; rank++) ends[rank + 1] += ends[rank];
-  const [places, tables] = [new Int32Array(count), new Int32Array(count)];
+  const [indices, tables] = [new Int32Array(count), new Int32Array(count)];
   parts.forEach((part, picture) => {
     for (let i = 0; i < part.ranks.length; i++) {
-      const place = ends[part.ranks[i]]++;
-      places[place] = starts[picture] + part.places[i];
-      tables[place] = part.tables[i];
+      const index = ends[part.ranks[i]]++;
+      indices[index] = starts[picture] + part.indices[i];
+      tables[index] = part.tables[i];
     }
   });
-  return { places, tables, symbols: new Int32Array(count) };
+  return { indices, tables, symbols: new Int32Array(count) };
 }

@@ -1,8 +1,8 @@
-/** From symbols to pixels: runs `synthesis.onnx` on a whole latent, or tile by tile. */
+/** The synthesis of pixels from symbols: runs `synthesis.onnx` on a whole latent, or tile by tile. */
 
 import { MISSING } from "./symbols.js";
 
-/** The longest side, in positions, of what is synthesized at once: it bounds the memory that large pictures take. */
+/** The longest side, in positions, of a tile without its halo: it bounds the memory that large pictures take. */
 const MOST_POSITIONS = 64;
 
 /** @typedef {import("./container.js").Size} Size */
@@ -10,9 +10,9 @@ const MOST_POSITIONS = 64;
 /** @typedef {import("./symbols.js").Latent} Latent */
 
 /**
- * Computes the graph: symbols (C, h, w), with MISSING ones, to levels (colors, H, W) of whole blocks, 0 to 255.
+ * Computes levels (colors, H, W) of whole blocks, from 0 to 255, from symbols (C, h, w), which may be MISSING.
  *
- * `known`: how many symbols the whole picture has, divided by its positions.
+ * `known`: the number of known symbols of the whole picture, divided by the number of its positions.
  *
  * @callback Graph
  * @param {Int32Array} symbols
@@ -30,7 +30,7 @@ const MOST_POSITIONS = 64;
 
 /**
  * @param {CodingModel} model
- * @param {Size} size of the latent
+ * @param {Size} size the size of the latent
  * @param {number | null} tile the side of the tiles of the file, in pixels
  * @returns {number} the most positions that are synthesized at once
  */
@@ -43,8 +43,8 @@ export function positionsAtOnce({ blocks }, { height, width }, tile) {
  * @param {CodingModel} model
  * @param {Graph} graph
  * @param {Latent} latent
- * @param {Size} picture in pixels
- * @param {{ tile: number | null, isGray: boolean }} header of the file
+ * @param {Size} picture the size of the picture, in pixels
+ * @param {{ tile: number | null, isGray: boolean }} header from the header of the file
  * @returns {Promise<Uint8ClampedArray<ArrayBuffer>>} RGBA, opaque
  */
 export async function synthesized(model, graph, latent, picture, { tile, isGray }) {
@@ -80,7 +80,7 @@ export async function synthesized(model, graph, latent, picture, { tile, isGray 
 /**
  * @param {import("./model.js").Blocks | null} blocks
  * @param {number | null} tile
- * @returns {number} in positions
+ * @returns {number} the longest side of a piece, in positions
  */
 function longestPiece(blocks, tile) {
   return blocks ? Math.max(1, Math.min(MOST_POSITIONS, Math.floor((tile ?? Infinity) / blocks.stride))) : Infinity;
@@ -88,7 +88,7 @@ function longestPiece(blocks, tile) {
 
 /**
  * @param {CodingModel} model
- * @param {Size} size of the latent
+ * @param {Size} size the size of the latent
  * @param {number | null} tile
  * @returns {[Span[], Span[]]} the pieces down and across
  */
@@ -101,9 +101,9 @@ function spansOf({ blocks }, size, tile) {
 /**
  * Divide an axis into pieces of nearly equal length.
  *
- * @param {number} length of the axis
- * @param {number} most of a piece
- * @param {number} halo on each side
+ * @param {number} length the length of the axis
+ * @param {number} most the greatest length of a piece
+ * @param {number} halo the halo on each side
  * @returns {Span[]}
  */
 function spans(length, most, halo) {
@@ -124,18 +124,18 @@ function spans(length, most, halo) {
 function cut({ symbols, size }, channels, down, across) {
   const width = across.last - across.first;
   const found = new Int32Array(channels * (down.last - down.first) * width);
-  let place = 0;
+  let index = 0;
   for (let channel = 0; channel < channels; channel++) {
-    for (let y = down.first; y < down.last; y++, place += width) {
+    for (let y = down.first; y < down.last; y++, index += width) {
       const row = (channel * size.height + y) * size.width;
-      found.set(symbols.subarray(row + across.first, row + across.last), place);
+      found.set(symbols.subarray(row + across.first, row + across.last), index);
     }
   }
   return found;
 }
 
 /**
- * Pixels of a picture, and where they lie in the levels of a tile.
+ * A range [start, stop) of pixels along an axis of a picture; `within` is the index of the first in its tile.
  *
  * @typedef {{ start: number, stop: number, within: number }} Pixels
  */
@@ -143,8 +143,8 @@ function cut({ symbols, size }, channels, down, across) {
 /**
  * @param {Span} span
  * @param {number} stride
- * @param {number} margin before the picture
- * @param {number} length of the picture
+ * @param {number} margin the pixels before the picture
+ * @param {number} length the pixels of the picture
  * @returns {Pixels}
  */
 function inside({ first, start, stop }, stride, margin, length) {
@@ -153,8 +153,8 @@ function inside({ first, start, stop }, stride, margin, length) {
 }
 
 /**
- * @param {Uint8ClampedArray} pixels RGBA, which rounds what is written
- * @param {number} width of the picture
+ * @param {Uint8ClampedArray} pixels RGBA; the array rounds values
+ * @param {number} width the width of the picture
  * @param {{ levels: Float32Array, width: number, colors: number }} planes
  * @param {Pixels} rows
  * @param {Pixels} columns

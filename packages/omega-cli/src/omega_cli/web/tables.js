@@ -1,4 +1,4 @@
-/** Priors without a net: which table each symbol has, as FORMAT.md specifies it under "Tables" and "Contexts". */
+/** Priors without a net, which select the table of each symbol as FORMAT.md specifies under "Tables" and "Contexts". */
 
 import { around, besides, lattice } from "./lattice.js";
 import { intervals } from "./range_decoder.js";
@@ -10,21 +10,21 @@ import { intervals } from "./range_decoder.js";
  * The symbols of one picture whose tables are known at once.
  *
  * @typedef {object} Step
- * @property {Int32Array} places (N,), in the symbols (C, h, w) of the picture
- * @property {Int32Array} tables (N,), of each symbol
- * @property {Int32Array} ranks (N,), that decide on the order of coding, those of equal rank in this order
+ * @property {Int32Array} indices (N,), their indices among the symbols (C, h, w) of the picture
+ * @property {Int32Array} tables (N,), the table of each symbol
+ * @property {Int32Array} ranks (N,), which determine the order of coding; symbols of one rank are coded in this order
  */
 
 /**
- * Tells the tables of symbols. `steps` yields the steps in which the symbols (C, h, w) of a picture are coded; those of
- * the steps so far have to be there when the next one is asked for.
+ * Selects the tables of symbols. `steps` yields the steps in which the symbols (C, h, w) of a picture are coded. The
+ * symbols of the steps so far have to be decoded when the next step is requested.
  *
  * @typedef {object} Prior
  * @property {number} alphabet S
- * @property {number} ranks how many there are
- * @property {Uint32Array} bounds of all tables: see `intervals`
+ * @property {number} ranks the number of ranks
+ * @property {Uint32Array} bounds the intervals of all tables: see `intervals`
  * @property {(symbols: Symbols, height: number, width: number) => Generator<Step>} steps
- * @property {(height: number, width: number) => number} bytes of memory that the steps of a picture take
+ * @property {(height: number, width: number) => number} bytes returns the memory for the steps of a picture, in bytes
  */
 
 /** Tables that depend on the channel, or on channel and position. @implements {Prior} */
@@ -33,7 +33,7 @@ export class StaticPrior {
   #channels;
 
   /**
-   * @param {Arrays} arrays of the model
+   * @param {Arrays} arrays the arrays of the model
    * @param {number} channels C
    * @param {number} alphabet S
    */
@@ -56,19 +56,19 @@ export class StaticPrior {
   *steps(symbols, height, width) {
     const positions = height * width;
     const perChannel = this.#rows.length / this.#channels;
-    const rows = Int32Array.from({ length: symbols.length }, (_, place) => {
-      const channel = Math.floor(place / positions);
-      return this.#rows[perChannel === 1 ? channel : channel * perChannel + (place % positions)];
+    const rows = Int32Array.from({ length: symbols.length }, (_, index) => {
+      const channel = Math.floor(index / positions);
+      return this.#rows[perChannel === 1 ? channel : channel * perChannel + (index % positions)];
     });
-    const places = Int32Array.from({ length: symbols.length }, (_, place) => place);
+    const indices = Int32Array.from({ length: symbols.length }, (_, index) => index);
     const atOnce = this.#rise(perChannel) ? symbols.length : positions;
     for (let first = 0; first < symbols.length; first += atOnce) {
       const tables = rows.subarray(first, first + atOnce);
-      yield { places: places.subarray(first, first + atOnce), tables, ranks: tables };
+      yield { indices: indices.subarray(first, first + atOnce), tables, ranks: tables };
     }
   }
 
-  /** @param {number} perChannel @returns {boolean} whether each channel has higher tables than the one before */
+  /** @param {number} perChannel @returns {boolean} whether each channel has higher tables than the channel before */
   #rise(perChannel) {
     let highest = -1;
     for (let first = 0; first < this.#rows.length; first += perChannel) {
@@ -80,7 +80,7 @@ export class StaticPrior {
   }
 }
 
-/** No tables: symbols of the coders that need none, all in one step. @implements {Prior} */
+/** The prior of symbols without probabilities: one step with all symbols. @implements {Prior} */
 export class NoPrior {
   ranks = 1;
   bounds = new Uint32Array();
@@ -101,7 +101,7 @@ export class NoPrior {
   /** @param {Symbols} symbols @returns {Generator<Step>} */
   *steps(symbols) {
     const none = new Int32Array(symbols.length);
-    yield { places: Int32Array.from({ length: symbols.length }, (_, place) => place), tables: none, ranks: none };
+    yield { indices: Int32Array.from({ length: symbols.length }, (_, index) => index), tables: none, ranks: none };
   }
 }
 
@@ -118,7 +118,7 @@ export class RegressionPrior {
   #thresholds;
 
   /**
-   * @param {Arrays} arrays of the model
+   * @param {Arrays} arrays the arrays of the model
    * @param {number} channels C
    * @param {number} alphabet S
    */
@@ -159,7 +159,7 @@ export class RegressionPrior {
           const row = perChannel === 1 ? 0 : perChannel === 2 ? stage : half[i];
           return this.#rows[channel * perChannel + row] + context;
         });
-        yield { places: half.map((position) => channel * positions + position), tables, ranks: tables };
+        yield { indices: half.map((position) => channel * positions + position), tables, ranks: tables };
       }
     }
   }
@@ -193,7 +193,7 @@ export class RegressionPrior {
    * @param {import("./lattice.js").Lattice} grid
    * @param {number} channel
    * @param {number} stage
-   * @returns {Int32Array} the score of every position; those of the other stage mean nothing
+   * @returns {Int32Array} the score of every position; undefined at those of the other stage
    */
   #score(m, symbols, grid, channel, stage) {
     const { height, width } = grid;

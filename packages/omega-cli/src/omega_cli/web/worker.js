@@ -1,14 +1,14 @@
 /**
  * A web worker that decodes pictures while they arrive, one synthesis at a time.
  *
- * Messages to it (`Request`), for each picture under a number of its own, `id`: `open`, then any number of `push`, then
- * `end`; or `close` at any time. Messages from it (`Reply`): `picture` each time that enough has arrived for a better
- * one, and with `last` true for the last of them, after which nothing follows; or `error`.
+ * It receives messages (`Request`) with the `id` of a picture: `open`, then any number of `push`, then `end`; or
+ * `close` at any time. It sends messages (`Reply`): `picture` each time that enough bytes for a better picture have
+ * arrived, or `error`. Nothing follows a `picture` with `last` true.
  */
 
 import { OmegaDecoder, OmegaError, OmegaModel } from "./decoder.js";
 
-/** The share of a stream that has to be there for the first picture, and the growth for each better one. */
+/** The share of a stream that the first picture needs, and the growth of the stream for each better picture. */
 const [FIRST_SHARE, GROWTH] = [0.04, 1.5];
 const MOST_THREADS = 4;
 
@@ -17,24 +17,24 @@ const MOST_THREADS = 4;
  *   | { type: "push", id: number, bytes: Uint8Array }
  *   | { type: "end", id: number }
  *   | { type: "close", id: number }} Request
- * `model` and `runtime` are the URLs of the folders of an exported model and of onnxruntime-web; `maxMemory` is that of
- * OmegaDecoder.
+ * `model` and `runtime` are the URLs of the folders of an exported model and of onnxruntime-web; `maxMemory` is an
+ * option of OmegaDecoder.
  */
 
 /**
  * @typedef {import("./decoder.js").Picture & { type: "picture", id: number, streamBytes: number, length: number,
  *   whole: boolean, last: boolean }} PictureReply
- * `streamBytes` of `length` bytes of the stream are decoded; all of the file if `whole`.
+ * `streamBytes` of the `length` bytes of the stream are decoded; `whole` is true if the file has arrived completely.
  *
  * @typedef {PictureReply | { type: "error", id: number, message: string }} Reply
  */
 
 /**
  * @typedef {object} Arrival
- * @property {OmegaDecoder | null} decoder null until the model is there
- * @property {Uint8Array[]} waiting for the model
+ * @property {OmegaDecoder | null} decoder null until the model is loaded
+ * @property {Uint8Array[]} waiting the bytes that arrived before the model
  * @property {boolean} ended whether no more bytes follow
- * @property {number} shown the bytes of the stream in the last picture; −1 before the first
+ * @property {number} shown the number of bytes of the stream in the last picture; −1 before the first
  */
 
 /** @type {Map<number, Arrival>} */
@@ -42,7 +42,7 @@ const arrivals = new Map();
 /** @type {Map<string, Promise<OmegaModel>>} */
 const models = new Map();
 let isWorking = false;
-/** How often onnxruntime-web could not be loaded. */
+/** The number of failed attempts to load onnxruntime-web. */
 let failures = 0;
 
 addEventListener("message", async ({ data }) => {
@@ -66,7 +66,7 @@ async function open({ id, model, runtime, maxMemory }) {
   const key = `${model} ${runtime}`;
   if (!models.has(key)) models.set(key, load(model, runtime));
   const loaded = await /** @type {Promise<OmegaModel>} */ (models.get(key)).catch((problem) => {
-    models.delete(key); // it may be there the next time
+    models.delete(key); // the next attempt may succeed
     throw problem;
   });
   arrival.decoder = new OmegaDecoder(loaded, { maxMemory });
@@ -78,7 +78,7 @@ async function open({ id, model, runtime, maxMemory }) {
 /** @param {{ type: "push", id: number, bytes: Uint8Array } | { type: "end", id: number }} request */
 function arrived(request) {
   const arrival = arrivals.get(request.id);
-  if (arrival === undefined) return; // closed, or refused
+  if (arrival === undefined) return; // closed or failed
   if (request.type === "end") {
     arrival.ended = true;
     arrival.decoder?.end();
@@ -89,12 +89,12 @@ function arrived(request) {
   }
 }
 
-/** Synthesize pictures as long as there are better ones; what arrives meanwhile is decoded between two of them. */
+/** Synthesize pictures as long as there are better ones. Between two, bytes that arrived meanwhile are decoded. */
 async function work() {
   if (isWorking) return;
   isWorking = true;
   for (;;) {
-    await new Promise((resolve) => setTimeout(resolve)); // the messages that are there come first
+    await new Promise((resolve) => setTimeout(resolve)); // waiting messages come first
     const next = better();
     if (!next) break;
     const [id, arrival, decoder] = next;
@@ -107,7 +107,7 @@ async function work() {
   isWorking = false;
 }
 
-/** @returns {[number, Arrival, OmegaDecoder] | undefined} a picture of which enough has arrived for a better one */
+/** @returns {[number, Arrival, OmegaDecoder] | undefined} a picture that can be shown better than before */
 function better() {
   for (const [id, arrival] of arrivals) {
     const { decoder, ended, shown } = arrival;
@@ -147,11 +147,11 @@ function reply(message, transferred = []) {
  * @returns {Promise<OmegaModel>}
  */
 async function load(model, runtime) {
-  // browsers remember that an address could not be imported: another query is another address
+  // browsers remember URLs that could not be imported; another query makes another URL
   const address = new URL(`ort.wasm.min.mjs${failures ? `?attempt=${failures}` : ""}`, runtime);
   const ort = await import(address.href).catch((problem) => {
     failures++;
-    throw new OmegaError(`onnxruntime-web at ${runtime} cannot be had: ${problem}`);
+    throw new OmegaError(`cannot load onnxruntime-web at ${runtime}: ${problem}`);
   });
   ort.env.wasm.wasmPaths = runtime;
   ort.env.wasm.numThreads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;

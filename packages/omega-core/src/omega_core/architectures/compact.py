@@ -38,7 +38,7 @@ class CompactArchitecture(LocalArchitecture):
         latent ─scales─ ─cosines, shuffle 16, unlap──────────────────────────────────────┐
                  └─ 1×1 ─ 256 ─4 blocks─ 1×1 ─shuffle 4─ 80 ─3 blocks─ 3×3 ─shuffle 4───(+)─ image
 
-    The coefficients are those that have the greatest variance in photographs, in that order. The analysis does not
+    The coefficients are those that have the greatest variance in photos, in that order. The analysis does not
     depend on the rate. The synthesis depends on how finely its latent was quantized (`fineness`): it scales each
     channel of the latent, as coarsely quantized values are best moved toward their mean, and shifts the features.
 

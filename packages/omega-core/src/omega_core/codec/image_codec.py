@@ -68,8 +68,8 @@ class ImageCodec(nn.Module):
     prior: gives the bits of symbols; None for symbols without probabilities, or if no bits are needed.
 
     Calling it is the forward pass of a training step in the joint phase; `relaxed` and `with_frozen_symbols` are those
-    of the other phases. `encode_symbols` and `decode_symbols` code files, without gradients. Names in its `state_dict`
-    begin with "architecture.", "quantizer." and "prior.".
+    of the relaxed and the decoder phase. `encode_symbols` and `decode_symbols` code files, without gradients. Names in
+    its `state_dict` begin with "architecture.", "quantizer." and "prior.".
 
     Raises ComponentError if the prior does not fit the quantizer, or has tables for another size of latents.
     """
@@ -377,9 +377,8 @@ class ImageCodec(nn.Module):
         tile: the side, in pixels, of the tiles of a `LocalArchitecture`; None for whole images.
         dtype: the type of the symbols. Most take a quarter of the memory in `symbol_type`.
 
-        The size has to be one of the architecture (`Architecture.latent_size`); it is checked for files, not here.
-        Raises ModelFileError for tiles of an architecture that is not local, ValueError for images of another shape and
-        for tiles without pixels.
+        Raises ImageError for a size that the architecture refuses, ModelFileError for tiles of an architecture that is
+        not local, ValueError for images of another shape and for tiles without pixels.
         """
         return self._analyzed(image, tile, self._symbols, dtype)
 

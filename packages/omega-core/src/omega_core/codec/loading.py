@@ -128,7 +128,7 @@ def compress(
     picture: one picture, or several, in any of the forms that `Model.compress` takes: a path or URL, bytes, an open
         file, a Pillow image, an array, a tensor, a batch.
     model: a loaded model or a `ModelChoice`, which saves loading it for each call; or the name, path or URL of a model.
-        Default: the choice between the models for photographs and for screens, as in `omega compress`.
+        Default: the choice between the models for photos and for screens, as in `omega compress`.
     options: channels, fraction, bpp, max_bytes or psnr, coder, and effort, as `Model.compress` takes them.
 
     Raises ModelFileError if the model cannot be loaded, and otherwise as `Model.compress` does.
@@ -158,7 +158,7 @@ def decompress(source: Source, model: AnyModel = None, *, partial: bool = False)
     source: the bytes of the file, its path or URL, or an open binary file.
     model: the model that the file was made with: loaded, or its name, path or URL. Default: the bundled model with the
         fingerprint in the file.
-    partial: whether to accept a truncated file, and decode the symbols that it has.
+    partial: whether to decode what has arrived of an incomplete file, instead of raising CutOffError.
 
     Raises WrongModelError if no bundled model fits, ModelFileError if the model cannot be loaded, and otherwise as
     `Model.decompress` does.

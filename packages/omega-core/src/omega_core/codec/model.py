@@ -54,7 +54,8 @@ Item = TypeVar("Item")
 TILE_SIZE = 1024
 """The side, in pixels, of the tiles of pictures with a longer side."""
 TILE_SIZES = range(256, 2049)
-"""Accepted sides of tiles, in pixels. A picture with a longer side has to be coded in tiles, which bound the memory."""
+"""Accepted sides of tiles, in pixels. A picture with a longer side has to be coded in overlapping tiles, so that its
+memory is bounded."""
 
 EFFORTS = (0, 1, 4, 16)
 """The number of steps of the search for better symbols, by effort (0 to 3)."""
@@ -319,7 +320,7 @@ class Model(PictureEncoder):
         """Decompress an `.omega` file to a Pillow image.
 
         source: the bytes of the file, its path, or an open binary file.
-        partial: whether to accept a truncated file, and decode the symbols that it has.
+        partial: whether to decode what has arrived of an incomplete file, instead of raising CutOffError.
 
         Raises FileFormatError for damaged bytes, WrongModelError for a file of another model, CoderError for a file
         that has too many pixels, NotEnoughMemoryError for one that may take more than `max_memory`, ImageError for a

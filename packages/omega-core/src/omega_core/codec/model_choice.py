@@ -19,14 +19,14 @@ from omega_core.images.reading import PictureLike
 
 _BLOCK_SIDE = 8  # side of the blocks that are examined, in pixels
 _ROW_STEP = 4  # every fourth row of blocks, or of pixels, is examined
-_MAX_FEW_VALUES = 16  # maximum number of different values that counts as few; any photograph has more
-_FLAT_BLOCK_SHARE = 0.15  # share of one-color blocks in 2 % of photographs and nearly all screenshots and drawings
+_MAX_FEW_VALUES = 16  # maximum number of different values that counts as few; every photo has more
+_FLAT_BLOCK_SHARE = 0.15  # share of one-color blocks in 2 % of photos and nearly all screenshots and drawings
 
 _log = logging.getLogger(__name__)
 
 
 class ModelChoice(PictureEncoder):
-    """Encodes pictures with a model for photographs or, if it is better, with a model for screens.
+    """Encodes pictures with a model for photos or, if it is better, with a model for screens.
 
     A picture is encoded with both models if many of its blocks have a single color, as in screenshots and drawings, if
     it has few different values, as dithered pictures do, or if the first model's whole file is below the wanted rate.
@@ -125,7 +125,7 @@ def looks_drawn(pixels: Pixels) -> bool:
 def _has_few_values(pixels: Pixels) -> bool:
     """Whether a picture (colors, H, W) has few different values."""
     seen = np.zeros(256, bool)
-    for row in range(0, pixels.shape[1], _ROW_STEP):  # the first row suffices for most photographs
+    for row in range(0, pixels.shape[1], _ROW_STEP):  # the first row suffices for most photos
         seen[pixels[:, row]] = True
         if np.count_nonzero(seen) > _MAX_FEW_VALUES:
             return False

@@ -349,6 +349,6 @@ def _floats(array: NDArray[Any]) -> Floats:
 
 
 def _round_down(summed: Floats, least: int) -> Floats:
-    """Round sums down and clip them to [least, 127], in index."""
+    """Round sums down and clip them to [least, 127], in place."""
     np.floor(summed, out=summed)
     return np.clip(summed, least, LARGEST, out=summed)

@@ -89,8 +89,11 @@ class LocalArchitecture(Architecture):
     smallest: int = 1
     """The minimum height and width of a latent, in positions."""
     analysis_halo: int
+    """The positions around a block whose pixels its latent may depend on."""
     refine_halo: int = 0
+    """The positions around a feature whose latents it may depend on."""
     render_halo: int
+    """The positions around a block whose features its pixels may depend on."""
 
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the number of blocks in each direction, incomplete ones included, but at least `smallest`."""

@@ -70,9 +70,9 @@ class Coder(ABC):
 
         The arguments are those of `encode`.
 
-        Returns (data, lengths). All streams whose symbols begin with these begin with data; data may lack up to 64 of
-        their common bytes. The first `lengths[i]` bytes of data are the fewest that determine the first `ends[i]`
-        symbols. Lengths beyond the end of data are left out.
+        Returns (data, lengths). data is a common beginning of all streams whose symbols begin with these, at most 64
+        bytes shorter than the longest one. The first `lengths[i]` bytes of data are the fewest that determine the first
+        `ends[i]` symbols. Lengths beyond the end of data are left out.
 
         Raises CoderError as `encode` does.
         """

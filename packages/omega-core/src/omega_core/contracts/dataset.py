@@ -19,7 +19,7 @@ class Images(Protocol):
 
 
 class Dataset(ABC):
-    """A data set, split for training. Made as `Class(data=folder or None, seed=…, **options)`.
+    """A dataset, split for training. Made as `Class(data=folder or None, seed=…, **options)`.
 
     Raises DataError if pictures are missing or damaged.
     """

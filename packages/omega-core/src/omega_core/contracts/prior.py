@@ -75,7 +75,7 @@ class Prior(nn.Module, ABC):
 
     @property
     def knows_channels(self) -> bool:
-        """True if it has learned parameters per channel, so that channels must not be reordered."""
+        """True if it has learned parameters per channel. Fitting the quantizer then leaves channels in their order."""
         return False
 
     def begin_with(self, frozen: FrozenPrior) -> bool:

@@ -161,23 +161,23 @@ class Quantizer(nn.Module, ABC):
     def set_fineness(self, fineness: Tensor) -> None:
         """Store what `fineness` is to return for 0 to C kept channels, (C + 1,). Does nothing unless overridden."""
 
-    def rate(self, levels: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
-        """Return the bits (B,) of the kept channels of real-valued symbols, such as levels.
+    def rate(self, values: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
+        """Return the bits (B,) of the kept channels of real-valued symbols, such as values.
 
-        Code lengths are linearly interpolated between integers, which gives a gradient to `levels`. For symbols
+        Code lengths are linearly interpolated between integers, which gives a gradient to `values`. For symbols
         without an order see `expected_rate`.
 
-        levels: (B, C, h, w), from 0 to S − 1.
+        values: (B, C, h, w), from 0 to S − 1.
         prior: gives the code lengths.
         kept: (B,), the number of kept channels of each sample; all C if None.
         """
-        flat_CPB = levels.flatten(2).permute(1, 2, 0)
-        lengths = prior.code_lengths(levels.shape[2], levels.shape[3]).to(levels.dtype)
+        flat_CPB = values.flatten(2).permute(1, 2, 0)
+        lengths = prior.code_lengths(values.shape[2], values.shape[3]).to(values.dtype)
         lengths_CPS = lengths.expand(-1, flat_CPB.shape[1], -1)
         below = flat_CPB.detach().floor().clamp(0, self.alphabet - 2).long()
         share = flat_CPB - below
         bits_CPB = lengths_CPS.gather(2, below) * (1 - share) + lengths_CPS.gather(2, below + 1) * share
-        return (bits_CPB.sum(dim=1).T * self.mask(kept, levels)[:, :, 0, 0]).sum(dim=1)
+        return (bits_CPB.sum(dim=1).T * self.mask(kept, values)[:, :, 0, 0]).sum(dim=1)
 
     def expected_rate(self, chances: Tensor, prior: "Prior", kept: Tensor | None = None) -> Tensor:
         """Return the bits (B,) of the kept channels of symbols without an order, such as indices of a codebook.

@@ -10,14 +10,14 @@ from omega_core.format.packs import Pack, parse
 def describe(source: Source) -> dict[str, Any]:
     """Describe an `.omega` file or a pack, as a dictionary for JSON.
 
-    source: a complete file or pack: its bytes, path, URL or open file.
+    source: a whole file or pack: its bytes, path, URL or open file.
 
     Both have `kind` ("file" or "pack"), `mode`, `model` (the first 8 hexadecimal digits of its fingerprint), `coder`,
     `complete` (False if it was truncated), `bytes`, `stream_bytes` and `bpp`. A file also has `width` and `height`, in
     pixels, and, if they apply, `pictures`, `tiles` (their side in pixels), `alpha_bytes` and `profile_bytes`. A pack
     also has `pictures`, `blocks` and `names`.
 
-    Raises FileFormatError if the bytes are neither, or are damaged or truncated, OmegaError if they cannot be read.
+    Raises FileFormatError if the bytes are neither, or are damaged or incomplete, OmegaError if they cannot be read.
     """
     data = bytes_of(source)
     whole = parse(data)

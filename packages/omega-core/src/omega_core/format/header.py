@@ -140,7 +140,7 @@ class Header:
 
         reader: a reader at the beginning of the file.
 
-        Raises FileFormatError for another format or a later version, CutOffError for a truncated header,
+        Raises FileFormatError for another format or a later version, CutOffError for an incomplete header,
         DamagedFileError for a damaged one.
         """
         first_bytes = reader.read_up_to(len(MAGIC))

@@ -44,7 +44,7 @@ class Block:
         """Read the bytes of the block.
 
         file: the pack, open for reading.
-        partial: return fewer bytes if the pack is truncated, instead of raising CutOffError.
+        partial: return fewer bytes if the pack is incomplete, instead of raising CutOffError.
         """
         file.seek(self.start)
         data = file.read(self.size)
@@ -60,7 +60,7 @@ def read_index(file: BinaryIO) -> list[Block]:
 
     file: the pack, open for reading, at its beginning.
 
-    Raises FileFormatError if the file is not a pack, or its index is damaged or truncated.
+    Raises FileFormatError if the file is not a pack, or its index is damaged or incomplete.
     """
     return _index(Reader(file))
 
@@ -160,7 +160,7 @@ class Pack:
 
     @classmethod
     def parse(cls, data: bytes) -> "Pack":
-        """Parse the bytes of a pack. Raises FileFormatError if they are damaged or truncated."""
+        """Parse the bytes of a pack. Raises FileFormatError if they are damaged or incomplete."""
         file = BytesIO(data)
         blocks = read_index(file)
         if blocks[-1].start + blocks[-1].size < len(data):
@@ -215,7 +215,7 @@ class Pack:
 
 
 def parse(data: bytes) -> OmegaFile | Pack:
-    """Parse the bytes of a file or a pack. Raises FileFormatError if they are neither, or damaged or truncated."""
+    """Parse the bytes of a file or a pack. Raises FileFormatError if they are neither, or damaged or incomplete."""
     return Pack.parse(data) if is_pack(data) else OmegaFile.parse(data)
 
 

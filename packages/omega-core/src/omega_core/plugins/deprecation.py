@@ -44,6 +44,6 @@ def renamed_arguments(target: Any) -> Mapping[str, tuple[str, str]]:
 
 
 def warn_of(old: str, new: str, since: str, *, stacklevel: int) -> None:
-    """Warn (OmegaDeprecationWarning) that `old` is replaced by `new` since a version of omega-core."""
-    message = f"{old} is deprecated since omega-core {since}; use {new}."
+    """Warn (OmegaDeprecationWarning) that `old` is replaced by `new` since a version of its distribution."""
+    message = f"{old} is deprecated since version {since}; use {new}."
     warnings.warn(message, OmegaDeprecationWarning, stacklevel=stacklevel + 1)

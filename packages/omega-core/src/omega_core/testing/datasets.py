@@ -14,7 +14,7 @@ from omega_core.testing.checking import Checks, Subject, Unclaimed, expect
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSubject(Subject):
-    """A data set to check.
+    """A dataset to check.
 
     data: the folder of its pictures, if it needs one.
     """
@@ -23,7 +23,7 @@ class DatasetSubject(Subject):
     data: Path | None = None
 
     def make(self, seed: int = 0) -> Dataset:
-        """Return a new data set."""
+        """Return a new dataset."""
         return self.made_with(data=self.data, seed=seed)
 
 
@@ -71,7 +71,7 @@ def random_choices_follow_the_seed(subject: DatasetSubject) -> None:
 def the_same_seed_makes_the_same(subject: DatasetSubject) -> None:
     """Two instances with the same seed have the same pictures in the same order, whatever numpy's global state."""
     one = subject.make(5)
-    np.random.seed(99)  # noqa: NPY002 (a data set that ignores its seed would use this)
+    np.random.seed(99)  # noqa: NPY002 (a dataset that ignores its seed would use this)
     other = subject.make(5)
     for (part, before), (_, after) in zip(_parts(one), _parts(other), strict=True):
         expect(len(before) == len(after), f"{part} has {len(before)} pictures, then {len(after)}")
@@ -99,7 +99,7 @@ def survives_the_way_to_workers(subject: DatasetSubject) -> None:
 
 @checks.add
 def missing_pictures_are_named(subject: DatasetSubject) -> None:
-    """A data set that needs a folder raises an OmegaError, such as DataError, if the folder is missing."""
+    """A dataset that needs a folder raises an OmegaError, such as DataError, if the folder is missing."""
     if subject.data is None:
         raise Unclaimed("it does not claim to need a folder")
     for nowhere in (None, subject.data / "not-there"):

@@ -94,7 +94,7 @@ class CoderContract(_Contract, kind="coder"):
 
 
 class DatasetContract(_Contract, kind="dataset"):
-    """Tests of the contract of data sets: derive from it, and set `name` and, if it needs a folder, `data`."""
+    """Tests of the contract of datasets: derive from it, and set `name` and, if it needs a folder, `data`."""
 
 
 class TrainerContract(_Contract, kind="trainer"):

@@ -917,7 +917,7 @@ class ByTheProcess(SoundCoder):
         return data + hash("salt").to_bytes(8, "little", signed=True), [*lengths[:-1], lengths[-1] + 8]
 
 
-# data sets
+# datasets
 
 
 @fault("has_pictures_of_both_kinds", "dataset")

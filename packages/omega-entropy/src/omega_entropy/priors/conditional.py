@@ -27,5 +27,5 @@ class ConditionalPrior(StaticPrior):
         self.weight, self.marginal_share = weight, marginal_share
 
     def relax(self, latent_channels: int) -> None:
-        """See `Prior.relax`. Densities are conditional, like tables."""
+        """See `Prior.relax`. Like tables, densities depend on earlier channels and half of the positions."""
         self.relaxation = LatentDensity(latent_channels, conditional=True, marginal_share=self.marginal_share)

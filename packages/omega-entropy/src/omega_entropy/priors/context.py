@@ -28,7 +28,7 @@ from omega_core.contracts.quantizer import Refinement
 from omega_core.errors import ComponentError
 from omega_entropy.priors.conditional import ConditionalPrior
 from omega_entropy.priors.context_net import ContextNet, SymbolStatistics
-from omega_entropy.priors.context_order import places_of, probabilities, symbol_order
+from omega_entropy.priors.context_order import indices_of, probabilities, symbol_order
 from omega_entropy.priors.context_rounding import rounded
 from omega_entropy.priors.context_unrounding import fits, unround
 from omega_entropy.priors.symbol_counts import maximum, summed
@@ -91,7 +91,7 @@ class ContextPrior(ConditionalPrior):
 
     @property
     def knows_channels(self) -> bool:
-        """See `Prior.knows_channels`. True once the training of the network has begun."""
+        """See `Prior.knows_channels`. True once the network has begun to train, or with a trained one."""
         return bool(self.net.ready)
 
     def begin_with(self, frozen: FrozenPrior) -> bool:
@@ -113,7 +113,7 @@ class ContextPrior(ConditionalPrior):
         if not self.net.ready:
             return super().coding_order(symbols)
         statistics: SymbolStatistics = self.net(symbols)
-        return statistics.bits, places_of(self.net, statistics)
+        return statistics.bits, indices_of(self.net, statistics)
 
     @torch.no_grad()
     def observe(self, symbols: Tensor, kept: Tensor) -> None:

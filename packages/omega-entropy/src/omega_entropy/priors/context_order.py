@@ -52,7 +52,7 @@ def symbol_order(net: ContextNet) -> SymbolOrder:
 
 
 @torch.no_grad()
-def places_of(net: ContextNet, statistics: SymbolStatistics) -> Tensor:
+def indices_of(net: ContextNet, statistics: SymbolStatistics) -> Tensor:
     """The indices (B, C, h, w), int64, of symbols in the order of coding, from the predictions of a network for them.
 
     They are nearly those in files, for which the network is rounded, and symbols with equal slopes are sorted by table.

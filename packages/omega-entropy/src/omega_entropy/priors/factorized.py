@@ -1,5 +1,7 @@
-"""The factorized density of Ballé, Minnen, Singh, Hwang and Johnston, "Variational image compression with
-a scale hyperprior", ICLR 2018 (arXiv 1802.01436), section 6.1.
+"""The prior `factorized`: a density for each channel.
+
+Ballé, Minnen, Singh, Hwang and Johnston, "Variational image compression with a scale hyperprior", ICLR 2018 (arXiv
+1802.01436), section 6.1.
 
 For each channel, a small network F maps a number to the logit of a cumulative distribution. F increases by
 construction. The likelihood of v is the probability of the interval v ± ½.

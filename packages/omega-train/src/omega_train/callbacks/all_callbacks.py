@@ -36,7 +36,7 @@ def run_callbacks(
     counted: int | None,
     changed_data: bool,
 ) -> list[Callback]:
-    """The callbacks of a run that trains a task on a data set, in the order of their calls.
+    """The callbacks of a run that trains a task on a dataset, in the order of their calls.
 
     folder: the run folder. epoch: the number of steps in an epoch. workers: the number of processes that read pictures.
     save_minutes: see `Checkpoints`. time_limit: see `RunLength`. counted: see `Finish`.

@@ -23,7 +23,7 @@ class Progress(RunCallback):
 
     Lightning's progress bars count epochs, and outside of a terminal they print nothing or too much.
 
-    throughput: measures the images per second. notes: lines about the data set, logged when training begins.
+    throughput: measures the images per second. notes: lines about the dataset, logged when training begins.
     """
 
     def __init__(self, throughput: Throughput, notes: Sequence[str] = ()) -> None:

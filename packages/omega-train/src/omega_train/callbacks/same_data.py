@@ -20,7 +20,7 @@ class SameData(Callback):
 
     The order of samples then stays the same, and validation losses are of the same pictures.
 
-    dataset: the data set of the run.
+    dataset: the dataset of the run.
     changed: whether different pictures are logged instead of raising an error. If validation pictures differ, the best
         validation loss is then reset.
     best: the best model of the run.

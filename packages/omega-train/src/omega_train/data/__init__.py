@@ -1,1 +1,1 @@
-"""Training data: data sets, batches, and the processes that read pictures."""
+"""Training data: datasets, batches, and the processes that read pictures."""

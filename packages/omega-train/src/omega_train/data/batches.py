@@ -27,7 +27,7 @@ _ORDER, RATE, NOISE, _PICTURE = range(4)  # purposes of random numbers
 class Batch:
     """The input of a training step.
 
-    pixels: (B, colors, H, W), uint8. samples: (B,), int64, their indices in the data set. step: the step, from 0.
+    pixels: (B, colors, H, W), uint8. samples: (B,), int64, their indices in the dataset. step: the step, from 0.
     remarks: warnings about pictures that could not be read.
     """
 
@@ -60,12 +60,12 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 
     Each epoch has another order, and leaves out the samples that do not fill a batch.
 
-    size: the number of samples of the data set. batch: the number of samples of a batch in each process.
+    size: the number of samples of the dataset. batch: the number of samples of a batch in each process.
     seed: the seed of the order. first: the first step.
     process, processes: the index of this process, and the number of processes; together they have the batches of one
         process with a batch `processes` times as large.
 
-    Raises RecipeError if that batch is larger than the data set.
+    Raises RecipeError if that batch is larger than the dataset.
     """
 
     def __init__(self, *, size: int, batch: int, seed: int, first: int, process: int = 0, processes: int = 1) -> None:
@@ -86,7 +86,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 
 
 class BatchedImages(Dataset[Batch]):
-    """Images as a torch data set of batches, for a DataLoader. seed: the seed of the augmentation."""
+    """Images as a torch dataset of batches, for a DataLoader. seed: the seed of the augmentation."""
 
     def __init__(self, images: Images, seed: int) -> None:
         self.images, self.seed = images, seed

@@ -13,12 +13,12 @@ Share = tuple[str | PathLike[str], float]
 Data = str | PathLike[str] | Sequence[str | PathLike[str] | Share] | Mapping[Path | str, float]
 """One folder, or several: a mapping of folders to shares, or a sequence of folders or (folder, share).
 
-For data sets that take URLs, a folder may be a URL, which is a string with `://`.
+For datasets that take URLs, a folder may be a URL, which is a string with `://`.
 """
 
 
 def several(data: Data | None) -> Path | str | dict[Path | str, float] | None:
-    """Normalize folders for data sets: one to its path, several to a mapping of paths to shares. URLs stay strings.
+    """Normalize folders for datasets: one to its path, several to a mapping of paths to shares. URLs stay strings.
 
     data: a folder, or several with relative shares, 1 by default; None stays None.
 

@@ -23,7 +23,7 @@ class Identified(Protocol):
 
 
 def identity(images: Images) -> tuple[Tensor, list[str]]:
-    """Identify the pictures of a data set, in the order of its samples.
+    """Identify the pictures of a dataset, in the order of its samples.
 
     If `images` have no method `identity`, at most 32 evenly spaced ones are read.
 

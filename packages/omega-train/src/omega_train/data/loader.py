@@ -56,12 +56,12 @@ class TrainingData(LightningDataModule):
 def batches_of(dataset: Dataset, recipe: Recipe, steps: int, first: int = 0) -> Iterator[Batch]:
     """The training batches of a single process; for trainers other than `lightning`.
 
-    dataset: the data set with the training images.
+    dataset: the dataset with the training images.
     recipe: its batch size and seed determine the batches.
     steps: the number of batches.
     first: the step of the first batch.
 
-    Raises RecipeError if a batch is larger than the data set, DataError if no picture can be read.
+    Raises RecipeError if a batch is larger than the dataset, DataError if no picture can be read.
     """
     sampler = StepSampler(size=len(dataset.train), batch=recipe.batch_size, seed=recipe.seed, first=first)
     pictures = BatchedImages(dataset.train, recipe.seed)

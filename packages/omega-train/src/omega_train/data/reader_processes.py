@@ -14,9 +14,9 @@ from omega_train.job_environment import local_processes, stop_signals
 
 
 def reader(dataset: Dataset[Any], batches: Iterable[Any], workers: int, *, pinned: bool = False) -> Any:
-    """A DataLoader that yields batches as the data set returns them.
+    """A DataLoader that yields batches as the dataset returns them.
 
-    dataset: a data set with `__getitems__`. batches: the keys of each batch. workers: the number of reading processes;
+    dataset: a dataset with `__getitems__`. batches: the keys of each batch. workers: the number of reading processes;
     0 reads in this process. pinned: whether batches are copied into pinned memory.
     """
     return DataLoader(

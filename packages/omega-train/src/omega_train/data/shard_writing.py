@@ -1,4 +1,4 @@
-"""Writing of shards: tar files of pictures, each with an index, for the data set `shards` and readers of WebDataset."""
+"""Writing of shards: tar files of pictures, each with an index, for the dataset `shards` and readers of WebDataset."""
 
 import io
 import re

@@ -33,22 +33,22 @@ class FiniteScalarQuantizer(Quantizer):
 
     def forward(self, latent: Tensor, prior: Prior | None = None, kept: Tensor | None = None) -> Quantized:
         with torch.autocast(latent.device.type, enabled=False):
-            place = self._place(latent)
-            place = place + (place.round() - place).detach()
-            mask = self.mask(kept, place)
-            bits = place.new_zeros(len(place)) if prior is None else self.rate(place, prior, kept)
-            return Quantized(self.out(self._code(place) * mask), bits, place.detach().round().long())
+            level = self._level(latent)
+            level = level + (level.round() - level).detach()
+            mask = self.mask(kept, level)
+            bits = level.new_zeros(len(level)) if prior is None else self.rate(level, prior, kept)
+            return Quantized(self.out(self._code(level) * mask), bits, level.detach().round().long())
 
     def symbols(self, latent: Tensor) -> Tensor:
         with torch.autocast(latent.device.type, enabled=False):
-            return self._place(latent).round().long()
+            return self._level(latent).round().long()
 
     def latent(self, symbols: Tensor) -> Tensor:
         code = self._code(symbols.to(self.out.weight.dtype)) * (symbols >= 0)
         restored: Tensor = self.out(pad(code, (0, 0, 0, 0, 0, self.channels - code.shape[1])))
         return restored
 
-    def _place(self, latent: Tensor) -> Tensor:
+    def _level(self, latent: Tensor) -> Tensor:
         """f of equation 1, before rounding, moved so that levels are 0 to L − 1."""
         half = (self.alphabet - 1) * (1 - _INSIDE) / 2
         offset = 0.0 if self.alphabet % 2 else 0.5
@@ -56,5 +56,5 @@ class FiniteScalarQuantizer(Quantizer):
         bounded = torch.tanh(self.into(latent.to(self.into.weight.dtype)) + shift) * half - offset
         return (bounded + self.alphabet // 2).clamp(0, self.alphabet - 1)
 
-    def _code(self, place: Tensor) -> Tensor:
-        return (place - self.alphabet // 2) / (self.alphabet // 2)
+    def _code(self, level: Tensor) -> Tensor:
+        return (level - self.alphabet // 2) / (self.alphabet // 2)

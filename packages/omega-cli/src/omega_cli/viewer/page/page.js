@@ -1,11 +1,11 @@
-/** The page of `omega view`: pictures as they arrive, and as they are after any number of bytes. */
+/** The page of `omega view`. It shows pictures while they arrive, and after any number of bytes. */
 
 import "./omega/omega-img.js";
 import "./server-img.js";
 
-/** The most bytes of decoded pictures that are kept, so that the slider finds them at once. */
+/** The maximum size of the cache of decoded pictures, in bytes. The slider shows cached pictures at once. */
 const MOST_KEPT = 2 ** 28;
-/** The most MiB that decoding a file may take, as for `omega decompress`. */
+/** The most memory that decoding a file may take, in MiB; the same as for `omega decompress`. */
 const MAX_MEMORY = 4096;
 /** Pictures with shorter sides, in pixels, are enlarged. */
 const SMALL_SIDE = 200;
@@ -16,16 +16,16 @@ const [stage, message, cut] = ["stage", "message", "cut"].map(at);
 const speeds = Array.from(document.getElementsByName("speed"), (input) => /** @type {HTMLInputElement} */ (input));
 
 /**
- * @typedef {object} Facts of a file
+ * @typedef {object} Facts the facts about a file
  * @property {string} name
  * @property {number} bytes
- * @property {number} start where the stream begins
- * @property {number} length of the stream, in bytes
+ * @property {number} start the offset of the stream in the file
+ * @property {number} length the number of bytes of the stream
  * @property {number} width
  * @property {number} height
  * @property {number} pixels
- * @property {boolean} original whether it is there
- * @property {string} [model] its folder
+ * @property {boolean} original whether the original was found
+ * @property {string} [model] the URL of the folder of its model
  * @property {string} [problem] why the picture cannot be shown
  */
 
@@ -35,15 +35,15 @@ const picture = /** @type {any} */ (document.createElement(whyNotHere ? "server-
 const comparison = new Worker(new URL("psnr.js", import.meta.url), { type: "module" });
 
 let current = 0;
-/** The bytes of the stream that the slider asks for; null while the file arrives. @type {number | null} */
+/** The bytes of the stream that the slider selects; null while the file arrives. @type {number | null} */
 let wanted = null;
 let isDecoding = false;
 let requests = 0;
-/** What was shown of the current file, by the bytes of the stream. @type {Map<number, { image: ImageData, psnr?: number }>} */
+/** The cached pictures of the current file, by the bytes of the stream. @type {Map<number, { image: ImageData, psnr?: number }>} */
 const kept = new Map();
 
-/** @param {number} value @param {number} [digits] after the point */
-const told = (value, digits = 0) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+/** @param {number} value @param {number} [digits] digits after the point */
+const formatted = (value, digits = 0) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 /** Show another file. @param {number} index */
 function select(index) {
@@ -67,7 +67,7 @@ function select(index) {
   play();
 }
 
-/** Have the file arrive. */
+/** Load the file at the selected speed. */
 function play() {
   wanted = null;
   const { width, height, problem } = pictures[current];
@@ -79,13 +79,13 @@ function play() {
   if (problem === undefined) requestAnimationFrame(follow);
 }
 
-/** @param {string} query @param {number} [length] the bytes of the stream to load; all if not given */
+/** @param {string} query @param {number} [length] the bytes of the stream to load. Default: all */
 function load(query, length) {
   const { start, problem } = pictures[current];
   say(problem ?? "", problem !== undefined);
   isDecoding = problem === undefined;
   if (problem !== undefined) {
-    picture.removeAttribute("src"); // what still arrives is of another file
+    picture.removeAttribute("src"); // bytes that still arrive belong to another file
     return;
   }
   if (length === undefined || length === pictures[current].length) delete picture.dataset.maxBytes;
@@ -95,14 +95,14 @@ function load(query, length) {
   setTimeout(() => isDecoding && !kept.size && request === requests && say("decoding …"), 400);
 }
 
-/** Tell the bytes while they arrive. */
+/** Show the number of bytes while they arrive. */
 function follow() {
   if (wanted !== null) return;
   tellBytes(Math.max(0, Math.min(picture.bytes - pictures[current].start, pictures[current].length)));
   if (isDecoding) requestAnimationFrame(follow);
 }
 
-/** Show the picture of the first bytes of the stream, if it is known, or the next coarser one until it is. */
+/** Show the picture of the first bytes of the stream; until it is cached, show the next coarser one. */
 function showCut() {
   if (wanted === null) return;
   const known = [...kept.keys()].sort((a, b) => a - b);
@@ -114,7 +114,7 @@ function showCut() {
   if (nearest !== wanted && !isDecoding) load("", wanted);
 }
 
-/** Tell and keep a picture that is shown. @param {CustomEvent} event */
+/** Cache a picture that is shown, and display its quality. @param {CustomEvent} event */
 function received({ detail: { streamBytes, image } }) {
   if (!kept.has(streamBytes)) {
     const bytes = image.data.length;
@@ -135,24 +135,24 @@ comparison.addEventListener("message", ({ data: { index, streamBytes, psnr } }) 
   if (shownBytes === streamBytes) tellQuality(streamBytes);
 });
 
-/** The bytes of the stream in the picture that is shown. @type {number | undefined} */
+/** The number of bytes of the stream in the picture that is shown. @type {number | undefined} */
 let shownBytes;
 
 /** @param {number | undefined} streamBytes */
 function tellQuality(streamBytes) {
   shownBytes = streamBytes;
   const { psnr } = (streamBytes !== undefined && kept.get(streamBytes)) || {};
-  at("quality").textContent = psnr === undefined ? "–" : psnr === Infinity ? "∞ dB" : `${told(psnr, 2)} dB`;
+  at("quality").textContent = psnr === undefined ? "–" : psnr === Infinity ? "∞ dB" : `${formatted(psnr, 2)} dB`;
 }
 
 /** @param {number} streamBytes */
 function tellBytes(streamBytes) {
   const { bytes, start, length, pixels } = pictures[current];
   const there = streamBytes < length ? start + streamBytes : bytes;
-  at("bytes").innerHTML = `${told(there)} <small>of ${told(bytes)}</small>`;
-  at("rate").textContent = told((8 * there) / pixels, 3);
+  at("bytes").innerHTML = `${formatted(there)} <small>of ${formatted(bytes)}</small>`;
+  at("rate").textContent = formatted((8 * there) / pixels, 3);
   if (wanted === null) cut.value = Math.round((100 * streamBytes) / Math.max(1, length));
-  cut.setAttribute("aria-valuetext", `${told(there)} of ${told(bytes)} bytes`);
+  cut.setAttribute("aria-valuetext", `${formatted(there)} of ${formatted(bytes)} bytes`);
 }
 
 /** @param {string} text @param {boolean} [isProblem] */
@@ -161,7 +161,7 @@ function say(text, isProblem = false) {
   message.classList.toggle("problem", isProblem);
 }
 
-/** What follows the last picture. */
+/** Finish after the last picture. */
 function ended() {
   isDecoding = false;
   if (wanted === null) tellBytes(Math.min(picture.bytes - pictures[current].start, pictures[current].length));
@@ -178,7 +178,7 @@ speeds.forEach((input) => input.addEventListener("change", play));
 at("again").addEventListener("click", play);
 cut.addEventListener("input", () => {
   const { length } = pictures[current];
-  wanted = Math.max(Math.min(1, length), Math.round((length * cut.valueAsNumber) / 100)); // of no bytes, there is none
+  wanted = Math.max(Math.min(1, length), Math.round((length * cut.valueAsNumber) / 100)); // a picture needs a byte
   tellBytes(wanted);
   showCut();
 });
@@ -204,7 +204,7 @@ if (pictures.length > 1) {
     const button = document.createElement("button");
     const [label, size] = [document.createElement("span"), document.createElement("small")];
     label.textContent = button.title = name;
-    size.textContent = bytes < 1e5 ? `${told(bytes / 1e3, 1)} kB` : `${told(bytes / 1e3)} kB`;
+    size.textContent = bytes < 1e5 ? `${formatted(bytes / 1e3, 1)} kB` : `${formatted(bytes / 1e3)} kB`;
     button.append(label, size);
     button.addEventListener("click", () => {
       select(i);

@@ -1,4 +1,4 @@
-/** A worker that compares decoded pictures with their original, of which the server has the pixels. */
+/** A worker that computes the PSNR of decoded pictures. The server provides the pixels of their originals. */
 
 /** @type {{ index: number, planes: Promise<Uint8Array | null> } | null} */
 let last = null;
@@ -9,7 +9,7 @@ addEventListener("message", async ({ data: { index, streamBytes, data } }) => {
   if (planes) postMessage({ index, streamBytes, psnr: psnr(planes, data) });
 });
 
-/** @param {number} index @returns {Promise<Uint8Array | null>} (colors, H, W); null if it is not that of the picture */
+/** @param {number} index @returns {Promise<Uint8Array | null>} (colors, H, W); null without a matching original */
 async function original(index) {
   const response = await fetch(new URL(`originals/${index}`, import.meta.url)).catch(() => null);
   return response?.ok ? new Uint8Array(await response.arrayBuffer()) : null;
@@ -18,12 +18,12 @@ async function original(index) {
 /**
  * @param {Uint8Array} planes (colors, H, W)
  * @param {Uint8ClampedArray} decoded RGBA
- * @returns {number} in dB; infinite for equal pictures
+ * @returns {number} the PSNR in dB; Infinity for equal pictures
  */
 function psnr(planes, decoded) {
   let sum = 0;
-  for (let place = 0, color = 0; place < planes.length; color++) {
-    for (let i = color; i < decoded.length; i += 4, place++) sum += (planes[place] - decoded[i]) ** 2;
+  for (let index = 0, color = 0; index < planes.length; color++) {
+    for (let i = color; i < decoded.length; i += 4, index++) sum += (planes[index] - decoded[i]) ** 2;
   }
   return sum ? 10 * Math.log10((255 ** 2 * planes.length) / sum) : Infinity;
 }

@@ -1,10 +1,10 @@
 /**
- * The element `<server-img>`: as `<omega-img>`, for browsers that lack what decoding needs. The command decodes.
+ * The element `<server-img>`, a substitute for `<omega-img>` if browsers cannot decode. The server decodes.
  *
- * `facts` has to be those of the file in `src`, an address in `pictures/`.
+ * `facts` has to be set to the facts about the file in `src`, a URL in `pictures/`.
  */
 
-/** As worker.js has them: the share of a stream for the first picture, and the growth for each better one. */
+/** The same as in worker.js: the share of a stream for the first picture, and the growth for each better one. */
 const [FIRST_SHARE, GROWTH] = [0.04, 1.5];
 
 class ServerImage extends HTMLElement {
@@ -49,7 +49,7 @@ class ServerImage extends HTMLElement {
     this.#canvas.getContext("2d")?.putImageData(image, 0, 0);
   }
 
-  /** Count the bytes of the file, and show what the server decodes of them. @param {AbortSignal} signal */
+  /** Count the arriving bytes, and show the pictures that the server decodes from them. @param {AbortSignal} signal */
   async #load(signal) {
     const { start, length } = this.facts;
     const src = this.getAttribute("src") ?? "";
@@ -66,7 +66,7 @@ class ServerImage extends HTMLElement {
       if (this.bytes >= due && this.bytes < Math.min(most, start + length) && !decoding) {
         due = start + GROWTH * (this.bytes - start);
         decoding = this.#show(src, signal).finally(() => (decoding = null));
-        decoding.catch(() => {}); // the last picture tells what is wrong
+        decoding.catch(() => {}); // the last picture reports the error
       }
     }
     await decoding?.catch(() => {});
@@ -87,7 +87,7 @@ class ServerImage extends HTMLElement {
   }
 }
 
-/** @param {string} address @param {AbortSignal} signal @returns {Promise<Response>} @throws {Error} with what is wrong */
+/** @param {string} address @param {AbortSignal} signal @returns {Promise<Response>} @throws {Error} if it fails */
 async function answer(address, signal) {
   const response = await fetch(address, { signal });
   if (!response.ok) throw new Error(await response.text());
