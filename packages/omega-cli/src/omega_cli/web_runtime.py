@@ -55,8 +55,8 @@ def _fetch(folder: Path) -> None:
             raise OmegaError(f"npm cannot download {PACKAGE}: {problem}.") from problem
         archives = list(Path(temporary).glob("*.tgz"))
         if done.returncode or not archives:
-            said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}."]
-            raise OmegaError(f"npm cannot download {PACKAGE}: {said[0].removeprefix('npm error ')}")
+            lines = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}."]
+            raise OmegaError(f"npm cannot download {PACKAGE}: {lines[0].removeprefix('npm error ')}")
         contents = _verified(archives[0])
     with suppress(TargetExistsError), whole_folder(folder) as unfinished:  # another process may have been faster
         for name, content in contents.items():

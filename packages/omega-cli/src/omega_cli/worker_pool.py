@@ -49,7 +49,7 @@ def carry_out(
 
     Raises OutputError if no more results can be written, and ClusterError if the cluster cannot do the jobs.
     """
-    said: set[str] = set()
+    shown_remarks: set[str] = set()
     with Progress(len(jobs), unit, quiet=quiet) as progress:
         try:
             for done in _results(worker, jobs, processes, cluster):
@@ -59,9 +59,9 @@ def carry_out(
                 for trace in done.traces if "--debug" in sys.argv else ():
                     say(trace, err=True)
                 for remark in done.remarks:
-                    if remark not in said:
+                    if remark not in shown_remarks:
                         say_warning(remark)
-                        said.add(remark)
+                        shown_remarks.add(remark)
                 if done.pictures:
                     _log.info(printable(done.line))
                 progress.advance()

@@ -210,8 +210,8 @@ def reason_of(problem: BaseException) -> tuple[int, str]:
     cause = problem.__cause__
     if isinstance(problem, FileNotFoundError) and (isinstance(cause, OSError) or _is_of_a_library(cause)):
         problem = cause  # for HTTP, fsspec raises it for any failure
-    said = problem.strerror if isinstance(problem, OSError) and str(problem).startswith("[Errno") else problem
-    text = " ".join(str(said).split()).rstrip(".") or type(problem).__name__
+    described = problem.strerror if isinstance(problem, OSError) and str(problem).startswith("[Errno") else problem
+    text = " ".join(str(described).split()).rstrip(".") or type(problem).__name__
     response = getattr(problem, "response", None)
     error = response.get("Error", {}) if isinstance(response, dict) else {}  # from botocore
     status = _status(problem, response)

@@ -145,3 +145,9 @@ def test_bytes_after_the_end_take_no_memory(model, picture):
     assert tracemalloc.get_traced_memory()[0] < 1 << 16
     tracemalloc.stop()
     assert decoder.complete
+
+
+@pytest.mark.parametrize("growth", [0.9, 0, -1, float("nan")])
+def test_a_growth_below_1_is_refused(model, growth):
+    with pytest.raises(ValueError, match="growth has to be 1 or more"):
+        ProgressiveDecoder(model, growth=growth)

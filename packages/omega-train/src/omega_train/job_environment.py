@@ -34,9 +34,9 @@ def local_processes() -> int | None:
     if launch_size() == 1:
         return None
     by_torchrun = "WORLD_SIZE" in os.environ
-    told = os.environ.get("LOCAL_WORLD_SIZE" if by_torchrun else "SLURM_NTASKS_PER_NODE", "")
-    if told.isdecimal():
-        return int(told)
+    count = os.environ.get("LOCAL_WORLD_SIZE" if by_torchrun else "SLURM_NTASKS_PER_NODE", "")
+    if count.isdecimal():
+        return int(count)
     nodes = "" if by_torchrun else os.environ.get("SLURM_STEP_NUM_NODES", "")
     return launch_size() // int(nodes) if nodes.isdecimal() else None
 

@@ -67,7 +67,7 @@ def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most
     if rank() == 0:
         log.info(f"model {export(task, path)[:8]} written to {path}")
         _check_written(task, path, images)
-    return "; ".join(said for said in (fitted, sorted_by_gain) if said)
+    return "; ".join(part for part in (fitted, sorted_by_gain) if part)
 
 
 def _check_written(task: CodecTask, path: Path, images: Images) -> None:

@@ -118,8 +118,8 @@ def _relaxed(task: CodecTask, latent: Tensor, finenesses: Sequence[float]) -> It
     """Yield a latent (B, D, h, w) as the relaxed quantizer restores it at each fineness, one by one to save memory."""
     kept = torch.full((len(latent),), task.quantizer.channels, device=latent.device)
     for fineness in finenesses:
-        told = torch.full((len(latent),), fineness, device=latent.device)
-        yield task.quantizer.relaxed(latent, task.prior, kept, told).latent
+        finenesses_B = torch.full((len(latent),), fineness, device=latent.device)
+        yield task.quantizer.relaxed(latent, task.prior, kept, finenesses_B).latent
 
 
 def _joint_counts(symbols: Tensor, modes: Tensor, alphabet: int) -> Tensor:

@@ -44,15 +44,15 @@ def warm_start(task: CodecTask, source: str | PathLike[str]) -> str:
         if name in own and name not in fitting
     ]
     unknown = [f"{name} {tuple(given[name].shape)}" for name in given if name not in own]
-    said = [f"init: {len(fitting)} of {len(given)} arrays of {Path(source).name} loaded"]
-    said += [f"left out because their shapes differ: {_listed(others)}"] if others else []
-    said += [f"left out because this recipe has no such names: {_listed(unknown)}"] if unknown else []
-    said += ["the prior starts from its tables"] if prior_taken else []
+    parts = [f"init: {len(fitting)} of {len(given)} arrays of {Path(source).name} loaded"]
+    parts += [f"left out because their shapes differ: {_listed(others)}"] if others else []
+    parts += [f"left out because this recipe has no such names: {_listed(unknown)}"] if unknown else []
+    parts += ["the prior starts from its tables"] if prior_taken else []
     fresh = [name for name in own if name not in fitting and not (prior_taken and name.startswith(_PRIOR))]
-    said += [f"not initialized from it: {_listed(fresh)}"] if fresh else []
+    parts += [f"not initialized from it: {_listed(fresh)}"] if fresh else []
     if task.prior is not None and file is not None and not prior_taken:
-        said.append("the prior starts from scratch: files are larger until it is trained")
-    return "; ".join(said)
+        parts.append("the prior starts from scratch: files are larger until it is trained")
+    return "; ".join(parts)
 
 
 def _of_run(folder: Path) -> dict[str, Tensor]:

@@ -25,12 +25,12 @@ _FIXED = 64 << 20
 
 def default_max_memory() -> int:
     """Return the default limit in bytes. Raises OmegaError if the environment variable is not a number above 0."""
-    told = os.environ.get(VARIABLE)
-    if told is None:
+    given = os.environ.get(VARIABLE)
+    if given is None:
         return MAX_MEMORY
-    if not re.fullmatch("0*[1-9][0-9]{,17}", told):  # few enough digits that Python converts them
-        raise OmegaError(f"{VARIABLE} has to be a number of MiB, 1 or more, not {told!r}.")
-    return int(told) << 20
+    if not re.fullmatch("0*[1-9][0-9]{,17}", given):  # few enough digits that Python converts them
+        raise OmegaError(f"{VARIABLE} has to be a number of MiB, 1 or more, not {given!r}.")
+    return int(given) << 20
 
 
 @dataclass(frozen=True)

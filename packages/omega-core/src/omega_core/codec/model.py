@@ -100,10 +100,12 @@ class Model(PictureEncoder):
         self.tile_size = TILE_SIZE
 
     def __repr__(self) -> str:
-        told = self.description
-        parts = (told.architecture, told.quantizer, told.prior)
+        described = self.description
+        parts = (described.architecture, described.quantizer, described.prior)
         names = ", ".join(choice.name for choice in parts if choice is not None)
-        rates = f"{told.channels_min + 1} to {told.channels}" if told.adaptive else f"{told.channels}"
+        rates = (
+            f"{described.channels_min + 1} to {described.channels}" if described.adaptive else f"{described.channels}"
+        )
         colors = "gray" if self.codec.colors == 1 else "RGB"
         return f"<Model {self.fingerprint[:8]}: {names}; {rates} channels; {colors}>"
 

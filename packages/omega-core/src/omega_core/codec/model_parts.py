@@ -88,20 +88,20 @@ def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Pre
     chosen = device_of(device)
     if precision is not None and precision not in get_args(Precision):
         raise OmegaError(f"there is no precision {precision!r}; use one of {', '.join(get_args(Precision))}.")
-    said = f"the model {path} does not fit its components, which may have changed since"
-    return parts_of(read_model(path), said, device=chosen, precision=precision)
+    complaint = f"the model {path} does not fit its components, which may have changed since"
+    return parts_of(read_model(path), complaint, device=chosen, precision=precision)
 
 
 @torch.inference_mode(False)  # callers may be in inference mode, but the search for better symbols needs gradients
 def parts_of(
-    file: ModelFile, said: str, *, device: torch.device | None = None, precision: Precision | None = None
+    file: ModelFile, complaint: str, *, device: torch.device | None = None, precision: Precision | None = None
 ) -> ModelParts:
     """Return the parts of a model. device, precision: as for `load_model`, but device None is the CPU.
 
-    Raises ComponentError, and ModelFileError if its arrays do not fit its components; `said` begins its message.
+    Raises ComponentError, and ModelFileError if its arrays do not fit its components; `complaint` begins its message.
     """
     arrays = _by_part(file.arrays)
-    with _fitting(said):
+    with _fitting(complaint):
         architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
         quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
         architecture.to(architecture.precision if precision is None else getattr(torch, precision))
@@ -159,15 +159,15 @@ def load_codec(name_or_path: str | PathLike[str] | Url, *, device: str | torch.d
 
 
 @contextmanager
-def _fitting(said: str) -> Iterator[None]:
-    """Raise ModelFileError if arrays do not fit components. said: begins its message, with what does not fit what."""
+def _fitting(complaint: str) -> Iterator[None]:
+    """Raise ModelFileError if arrays do not fit components. complaint: the beginning of its message."""
     try:
         yield
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError) as problem:
         reason = " ".join((str(problem).strip() or type(problem).__name__).split())
         if len(reason) > _LONGEST:
             reason = f"{reason[:_LONGEST]} …"
-        raise ModelFileError(f"{said}: {reason}") from problem
+        raise ModelFileError(f"{complaint}: {reason}") from problem
 
 
 def _filled(kind: str, description: Description, arrays: Arrays) -> nn.Module:

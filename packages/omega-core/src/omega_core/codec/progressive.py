@@ -23,10 +23,12 @@ class ProgressiveDecoder:
     model: the model that the file was made with: loaded, or its name, path or URL. Default: the bundled model with the
         fingerprint in the file.
     growth: the factor by which the stream has to grow before another picture is computed, as this takes longer than
-        decoding its symbols; 1 for a picture after each piece.
+        decoding its symbols; 1 for a picture after each piece. Raises ValueError for less.
     """
 
     def __init__(self, model: AnyModel = None, *, growth: float = GROWTH) -> None:
+        if not growth >= 1:
+            raise ValueError(f"growth has to be 1 or more, not {growth}")
         self._model, self._growth = model, growth
         self._data = bytearray()  # the file, so far
         self._start = self._end = 0  # offsets of the stream in the file

@@ -228,9 +228,9 @@ class NetArithmetic:
         own = self._sum_of_marks(self._own, start, end, first.of(marks))
         own *= self._own_factors[group]
         own += 0.5
-        told = np.zeros_like(z)
-        told[first.indices] = _round_down(own, -LARGEST)
-        added = second.rows(self._convolved(group, 2, told, size))
+        both_halves = np.zeros_like(z)
+        both_halves[first.indices] = _round_down(own, -LARGEST)
+        added = second.rows(self._convolved(group, 2, both_halves, size))
         np.floor(added, out=added)
         added += second.rows(z)
         u = self._mixed(group, 2, np.clip(added, 0, LARGEST, out=added))

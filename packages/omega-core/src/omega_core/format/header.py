@@ -126,8 +126,10 @@ class Header:
             yield _PROFILE, self.profile
         first, *others = self.sizes
         if others:
-            told = b"" if {*others} == {first} else b"".join(varint(height) + varint(width) for height, width in others)
-            yield _PICTURES, bytes([len(self.sizes)]) + told
+            sides = (
+                b"" if {*others} == {first} else b"".join(varint(height) + varint(width) for height, width in others)
+            )
+            yield _PICTURES, bytes([len(self.sizes)]) + sides
 
     @classmethod
     def parse(cls, data: bytes) -> "Header":

@@ -58,8 +58,8 @@ def _of_gamma(info: dict[str | tuple[int, int], Any], *, gray: bool) -> tuple[by
     """Return profile and remark for the chunks gAMA and cHRM; a missing one has the values of sRGB."""
     encoding = info.get("gamma", _SRGB_GAMMA)
     numbers = info.get("chromaticity")
-    told = SRGB if numbers is None else Primaries(*zip(numbers[::2], numbers[1::2], strict=True))
-    alike = bool(np.allclose(told, SRGB, atol=_TOLERANCE))
+    own_primaries = SRGB if numbers is None else Primaries(*zip(numbers[::2], numbers[1::2], strict=True))
+    alike = bool(np.allclose(own_primaries, SRGB, atol=_TOLERANCE))
     is_srgb_gamma = abs(encoding - _SRGB_GAMMA) <= _TOLERANCE
     if is_srgb_gamma and (alike or gray):
         return b"", ""
@@ -67,7 +67,7 @@ def _of_gamma(info: dict[str | tuple[int, int], Any], *, gray: bool) -> tuple[by
         if not encoding > 0:
             raise ValueError("a gamma is above 0")
         gamma = None if is_srgb_gamma else 1 / encoding
-        return matrix_profile(SRGB if gray else told, gamma, gray=gray), ""
+        return matrix_profile(SRGB if gray else own_primaries, gamma, gray=gray), ""
     except ValueError:
         return b"", "its gamma or primaries are invalid: its colors are treated as sRGB."
 

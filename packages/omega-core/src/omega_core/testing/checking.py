@@ -78,10 +78,10 @@ class Check(Generic[AnySubject]):
         except Unclaimed:
             raise
         except Exception as problem:  # a component may raise anything
-            told = isinstance(problem, _Seen)
-            seen = str(problem) if told else f"{type(problem).__name__}: {problem}"
+            is_finding = isinstance(problem, _Seen)
+            seen = str(problem) if is_finding else f"{type(problem).__name__}: {problem}"
             asked = f"{subject.kind} {subject.name}, {self.name}. The contract requires: {self.asks}"
-            raise ContractError(f"{asked} Found: {seen}") from (None if told else problem)
+            raise ContractError(f"{asked} Found: {seen}") from (None if is_finding else problem)
 
 
 class Checks(Generic[AnySubject]):

@@ -175,9 +175,11 @@ def conditional_tables_pay(subject: PriorSubject) -> None:
     for each in symbols.numpy():
         indices, tables = _in_order(frozen, each)
         costs.append(tables.bits(each.reshape(-1)[indices]))
-    said = float(subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum()) / len(symbols)
+    estimate = float(subject.lengths(prior).gather(2, symbols.flatten(2).permute(1, 2, 0)).sum()) / len(symbols)
     cost = float(np.mean(costs))
-    expect(cost < said + 0.01 * symbols[0].numel(), f"a picture costs {cost:.2f} bits, by code lengths {said:.2f}")
+    expect(
+        cost < estimate + 0.01 * symbols[0].numel(), f"a picture costs {cost:.2f} bits, by code lengths {estimate:.2f}"
+    )
 
 
 @checks.add

@@ -52,8 +52,8 @@ class Finish(Callback):
             task.load_state_dict(self.best.weights)
         elif self.average and self.average.steps:
             self.average.replace()
-        said = complete(task, self.model, self.dataset.train, self.workers, self.counted)
-        if said:
+        result = complete(task, self.model, self.dataset.train, self.workers, self.counted)
+        if result:
             found = validate(task, self.dataset.validation, self.workers)
             self.metrics.add_validation(found, "model", trainer.global_step)
-            self.progress.say(f"{said}; validation loss {found.loss:.5f}; {curve(found.scores)}")
+            self.progress.say(f"{result}; validation loss {found.loss:.5f}; {curve(found.scores)}")

@@ -51,8 +51,8 @@ class PhaseChange(Callback):
         if begins and phase is Phase.PRIOR:
             self.best.forget()
         if relaxed_ends:
-            said = fit_quantizer(task, self.images, self.workers)
+            result = fit_quantizer(task, self.images, self.workers)
             if self.average:
                 self.average.restart()
             self.best.forget()
-            self.progress.report(step, said)
+            self.progress.report(step, result)

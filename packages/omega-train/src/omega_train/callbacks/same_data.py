@@ -50,15 +50,16 @@ class SameData(Callback):
             found.append("the shares of its folders differ")
         if not any(found):
             return
-        said = "; ".join(each for each in found if each)
+        differences = "; ".join(each for each in found if each)
         if not self.changed:
             raise TrainingError(
-                f"this run had other pictures: {said}. Resume it with the same data, folders in the same order and with"
-                " the same shares; or accept these with --trainer-option changed-data=true; or start another run."
+                f"this run had other pictures: {differences}. Resume it with the same data, folders in the same order"
+                " and with the same shares; or accept these with --trainer-option changed-data=true; or start another"
+                " run."
             )
         self._forget = bool(found[1])
         if rank() == 0:
-            log.warning(f"the run continues with other pictures than before: {said}")
+            log.warning(f"the run continues with other pictures than before: {differences}")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reset the best loss, measured on other pictures, after all callbacks have loaded their state."""
