@@ -87,7 +87,7 @@ def model_paths(name: str | None, pictures: Iterable[ServedPicture]) -> dict[str
     given = model_path(name)
     own = fingerprint_of(given)
     return {
-        mark: given if own.startswith(mark) else f"this file was made with the model {mark}, not with {own[:8]}."
+        mark: given if own.startswith(mark) else f"this file was made with the model {mark}, not {own[:8]}."
         for mark in marks
     }
 
