@@ -18,7 +18,7 @@ from omega_core.contracts.quantizer import Quantizer
 from omega_quant import OmegaQuantizer
 
 RECIPES = {"Ω": "openimages-omega-480", "integer": "openimages-integer-480"}
-MOST_MEMORY = 900.0  # MiB
+MAX_MEMORY = 900.0  # MiB
 
 
 class Watch:
@@ -73,7 +73,7 @@ def rows() -> Iterator[Row]:
             file.write_bytes(data)
             for way in ("compress", "decompress"):
                 memory = float(in_a_process("photo", way, str(path), str(file)))
-                yield Row(f"memory to {way} 768×512, {kind}", "900 MiB", memory, MOST_MEMORY, 1.0, "MiB")
+                yield Row(f"memory to {way} 768×512, {kind}", "900 MiB", memory, MAX_MEMORY, 1.0, "MiB")
 
 
 def symbols_over_product(quantizer: Quantizer) -> Row:

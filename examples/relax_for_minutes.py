@@ -39,7 +39,7 @@ from omega_train.data.folder_shares import folder_and_share
 from omega_train.optimizers import quick_precision
 
 GPU_SHARE = 0.2  # share of the free memory that photos take; the trainer allows up to a quarter
-MOST_BYTES = 16 << 20  # the size of a model above which a warning is printed
+MAX_BYTES = 16 << 20  # the size of a model above which a warning is printed
 
 
 def relaxed(name: str, device: torch.device, batch_size: int | None, seed: int | None) -> Recipe:
@@ -120,8 +120,8 @@ def main() -> None:
     }
     (asked.output / "speed.json").write_text(json.dumps(speed, indent=2) + "\n")
     print(json.dumps(speed))
-    if size > MOST_BYTES:
-        print(f"the model has {size / 2**20:.0f} MiB, more than {MOST_BYTES >> 20} MiB", file=sys.stderr)
+    if size > MAX_BYTES:
+        print(f"the model has {size / 2**20:.0f} MiB, more than {MAX_BYTES >> 20} MiB", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ def test_plugins_says_what_is_wrong_with_each(omega: Any, crowded: dict[str, str
     assert "returned 3 instead of a Component" in rows["plugin-3"]["status"]
     assert "use lower case letters, digits and hyphens" in rows["plugin-4"]["status"]
     assert rows["plugin-10"]["status"].startswith("made for omega-core <0.1, not for 0.")
-    assert rows["plugin-10"]["made for"] == "omega-core <0.1"
+    assert rows["plugin-10"]["made_for"] == "omega-core <0.1"
     assert rows["plugin-11"]["status"] == "ok"
     assert rows["plugin-10"]["components"] == ["quantizer q10"]  # it may work nonetheless
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from omega_train.evaluation import measurements
 from omega_train.evaluation.codecs.pillow import JpegCodec, WebpCodec
-from omega_train.evaluation.gallery import MOST_SETTINGS, Coded, gallery_picture
+from omega_train.evaluation.gallery import MAX_SETTINGS, Coded, gallery_picture
 from omega_train.evaluation.report import write_report
 
 pytestmark = pytest.mark.browser
@@ -108,7 +108,7 @@ def test_the_slider_changes_the_picture_at_once(browser: Any, report: Path) -> N
            }"""
     )
     assert taken[0] < 50
-    assert taken[1] == taken[2] + 1 == min(MOST_SETTINGS, len(JpegCodec.settings))
+    assert taken[1] == taken[2] + 1 == min(MAX_SETTINGS, len(JpegCodec.settings))
     assert page.problems == []
     page.close()
 

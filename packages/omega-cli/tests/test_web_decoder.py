@@ -29,7 +29,7 @@ from omega_core.plugins.registry import registry
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs node")
 SCRIPT = Path(__file__).parent / "web_decoder" / "symbols.mjs"
-MOST_BYTES = 30_000
+MAX_BYTES = 30_000
 MEMORY = 1 << 28
 COMPACT = registry().find_model("compact").fingerprint
 
@@ -266,7 +266,7 @@ def test_a_picture_that_would_take_too_much_memory_is_refused_before_it_does(dec
 
 
 def test_the_decoder_is_small() -> None:
-    assert sum(len(gzip.compress(content)) for content in decoder_files().values()) < MOST_BYTES
+    assert sum(len(gzip.compress(content)) for content in decoder_files().values()) < MAX_BYTES
 
 
 def test_what_is_served_has_no_comments() -> None:

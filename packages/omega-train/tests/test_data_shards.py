@@ -143,7 +143,7 @@ def test_folders_named_train_and_validation_are_the_parts(shards: Path) -> None:
 def test_no_more_than_a_thousand_pictures_validate_unless_they_are_chosen_by_hand(
     shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omega_train.data.shards._MOST_VALIDATION", 7)
+    monkeypatch.setattr("omega_train.data.shards._MAX_VALIDATION", 7)
     assert len(ShardsDataset(data=shards, crop=16, validation=0.5).validation) == 7
     (shards / "train").mkdir()
     (shards / "photos-000.tar").rename(shards / "train" / "a.tar")

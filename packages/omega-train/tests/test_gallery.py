@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omega_train.evaluation.gallery import MOST_BYTES, MOST_SETTINGS, Coded, gallery_picture, thinned
+from omega_train.evaluation.gallery import MAX_BYTES, MAX_SETTINGS, Coded, gallery_picture, thinned
 from omega_train.evaluation.measurements import Decoded, Measurement
 
 
 def test_a_long_series_is_thinned_evenly_with_both_ends() -> None:
     assert thinned([1, 2, 3]) == [1, 2, 3]
     kept = thinned(list(range(32)))
-    assert (len(kept), kept[0], kept[-1]) == (MOST_SETTINGS, 0, 31)
+    assert (len(kept), kept[0], kept[-1]) == (MAX_SETTINGS, 0, 31)
     assert max(np.diff(kept)) - min(np.diff(kept)) <= 1
 
 
@@ -55,11 +55,11 @@ def test_small_pictures_are_shown_as_they_are(colors: int) -> None:
 def test_a_picture_takes_a_limited_number_of_bytes() -> None:
     noise = np.random.default_rng(2).integers(0, 256, (3, 600, 800), dtype=np.uint8)
     page = gallery_picture("a.png", noise, [coded("mine", noise, 32, 0.1), coded("jpeg", noise, 12, None)])
-    assert len(json.dumps(page)) < 1.01 * MOST_BYTES
-    assert all(2 <= len(each["versions"]) < MOST_SETTINGS for each in page["codecs"])
+    assert len(json.dumps(page)) < 1.01 * MAX_BYTES
+    assert all(2 <= len(each["versions"]) < MAX_SETTINGS for each in page["codecs"])
     smooth = np.broadcast_to(np.arange(400, dtype=np.uint8), (3, 300, 400))
     page = gallery_picture("a.png", smooth, [coded("mine", smooth // 2, 32, 0.1)])
-    assert len(page["codecs"][0]["versions"]) == MOST_SETTINGS
+    assert len(page["codecs"][0]["versions"]) == MAX_SETTINGS
 
 
 def test_of_a_large_picture_the_middle_is_shown() -> None:

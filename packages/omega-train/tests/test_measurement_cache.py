@@ -11,7 +11,7 @@ from omega_core.contracts import Codec
 from omega_core.images.pictures import Pixels
 from omega_core.plugins.registry import build
 from omega_train.evaluation import measurement_cache
-from omega_train.evaluation.measurement_cache import LEAST_PIXELS, CachedMeasurements
+from omega_train.evaluation.measurement_cache import MIN_PIXELS, CachedMeasurements
 from omega_train.evaluation.measurements import measure, through_codec
 
 
@@ -90,7 +90,7 @@ def test_codecs_that_do_not_describe_themselves_fully_and_small_pictures_are_not
     made.cacheable = False
     assert kept(made, picture()).find("jpeg", "a.png") is None
     assert kept(codec(), picture(side=255)).find("jpeg", "a.png") is None
-    assert 255**2 < LEAST_PIXELS <= 256**2
+    assert 255**2 < MIN_PIXELS <= 256**2
     assert not cache.exists()
 
 

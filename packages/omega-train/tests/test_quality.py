@@ -14,7 +14,7 @@ from omega_core.errors import ComponentError
 from omega_core.images.pictures import Pixels
 from omega_core.images.reading import read_picture
 from omega_train.evaluation.codecs.pillow import JpegCodec
-from omega_train.evaluation.quality import LEAST_SIDE, qualities
+from omega_train.evaluation.quality import MIN_SIDE, qualities
 
 PHOTOS = Path(__file__).parents[4] / "shared" / "data" / "photos" / "test"
 
@@ -89,7 +89,7 @@ def test_a_metric_without_its_package_says_what_to_install(monkeypatch: pytest.M
 @pytest.mark.parametrize("metric", ["ssim", "ms_ssim"])
 @pytest.mark.parametrize("missing", [0, 1])
 def test_a_metric_is_left_out_where_its_window_does_not_fit(metric: str, missing: int) -> None:
-    side = LEAST_SIDE[metric] - missing
+    side = MIN_SIDE[metric] - missing
     pixels = np.random.default_rng(0).integers(0, 256, (1, side, side + 9), dtype=np.uint8)
     [quality] = qualities(pixels, [pixels])
     assert (getattr(quality, metric) is None) == bool(missing)

@@ -100,7 +100,11 @@ for _group, _commands in _COMMANDS.items():
 
 
 def run() -> None:
-    """Run the command line and exit: 0 for success, 2 for errors that the user can correct, 1 for other errors."""
+    """Run the command line and exit.
+
+    The status is 0 for success, 2 for errors that the user can correct, 1 for other errors, and 128 + n after signal n:
+    130 after Ctrl-C, 141 if nobody reads the output.
+    """
     # set before torch is imported: its threads otherwise spin while they wait, which slows them on a busy machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
@@ -118,37 +122,35 @@ def run() -> None:
         _refuse_empty(arguments)
         with printed_logs():
             status = app(args=arguments, prog_name="omega", standalone_mode=False)
+        if status == 130:  # typer turns Ctrl-C into this status
+            _report(KeyboardInterrupt())
         if sys.stdout is not None:
             sys.stdout.flush()
-    except (
-        OmegaError,
-        UsageError,
-        KeyboardInterrupt,
-        typer.Abort,
-        *_OF_SURROUNDINGS,
-        SystemExit,
-        Terminated,
-    ) as problem:
+    except Terminated as ended:
+        status = ended.status
+    except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort, *_OF_SURROUNDINGS, SystemExit) as problem:
         if standard_streams.is_broken_pipe(problem):
             standard_streams.discard_output()
-            sys.exit(_BROKEN_PIPE)
-        if isinstance(problem, SystemExit):
+            status = _BROKEN_PIPE
+        elif isinstance(problem, SystemExit):
             raise
-        if isinstance(problem, Terminated):
-            sys.exit(problem.status)
-        if debug:
-            traceback.print_exc()
-        if isinstance(problem, OSError) and problem.filename is not None:
-            problem = OmegaError(f"cannot reach {problem.filename}: {problem.strerror or problem}.")
-        elif isinstance(problem, OSError):
-            standard_streams.discard_output()
-            problem = OmegaError(f"cannot write to standard output: {problem.strerror or problem}.")
-        elif isinstance(problem, _OF_SURROUNDINGS) and not isinstance(problem, OmegaError):
-            problem = OmegaError(f"not enough memory, or a damaged installation: {problem or 'out of memory'}.")
-        status = _report(problem)
-    if status == 130:  # typer turns Ctrl-C into this status
-        _report(KeyboardInterrupt())
+        else:
+            if debug:
+                traceback.print_exc()
+            status = _report(_explained(problem))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _explained(problem: BaseException) -> BaseException:
+    """The problem, or an OmegaError that explains it if it comes from the surroundings of the command."""
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return OmegaError(f"cannot reach {problem.filename}: {problem.strerror or problem}.")
+    if isinstance(problem, OSError):
+        standard_streams.discard_output()
+        return OmegaError(f"cannot write to standard output: {problem.strerror or problem}.")
+    if isinstance(problem, _OF_SURROUNDINGS) and not isinstance(problem, OmegaError):
+        return OmegaError(f"not enough memory, or a damaged installation: {problem or 'out of memory'}.")
+    return problem
 
 
 def _refuse_empty(arguments: list[str]) -> None:

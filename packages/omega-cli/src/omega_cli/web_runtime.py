@@ -20,7 +20,7 @@ FILES = {
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
 """The files of the package that browsers need: names in its folder `dist`, and SHA-256."""
-_MOST_SECONDS = 600
+_MAX_SECONDS = 600
 
 
 def runtime_folder(given: Path | None = None) -> Path:
@@ -49,7 +49,7 @@ def _fetch(folder: Path) -> None:
         command = [npm, "pack", PACKAGE, "--ignore-scripts", "--fetch-retries=1", "--loglevel=error"]
         try:
             done = subprocess.run(  # noqa: S603 (npm from the user's PATH)
-                command, cwd=temporary, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_MOST_SECONDS
+                command, cwd=temporary, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_MAX_SECONDS
             )
         except (OSError, subprocess.TimeoutExpired) as problem:
             raise OmegaError(f"npm cannot download {PACKAGE}: {problem}.") from problem

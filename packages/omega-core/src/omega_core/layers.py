@@ -4,7 +4,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-LEAST_EXPONENT = -50.0
+MIN_EXPONENT = -50.0
 """The smallest x for which densities and softmaxes compute e^x. It is far below the rounding error of float64, and
 products with it are normal numbers. Below −87, e^x is subnormal in float32, which makes CPUs many times slower."""
 

@@ -123,7 +123,7 @@ def test_the_stream_does_not_depend_on_how_many_probabilities_are_looked_up_at_o
     ends = list(range(tables.size + 1))
     data, lengths = coder.encode(symbols, tables, ends)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(range_coder, "_MOST_NUMBERS", 2 * options["alphabet"])
+        patch.setattr(range_coder, "_MAX_NUMBERS", 2 * options["alphabet"])
         assert coder.encode(symbols, tables, ends) == (data, lengths)
         assert np.array_equal(coder.decoder(data, complete=True).decode(tables), symbols)
 

@@ -708,7 +708,7 @@ def test_symbols_that_the_first_batch_lacked_can_be_learned():
 
 
 def test_ranks_are_numbers_that_float32_holds(frozen, monkeypatch):
-    monkeypatch.setattr(symbol_order, "_MOST_RANKS", frozen.order.ranks.size - 1)
+    monkeypatch.setattr(symbol_order, "_MAX_RANKS", frozen.order.ranks.size - 1)
     with pytest.raises(ValueError, match=r"at most .* ranks"):
         ContextTables.from_arrays(frozen.arrays())
 

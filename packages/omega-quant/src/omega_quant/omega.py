@@ -26,7 +26,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from omega_core.coding.tables import MISSING
-from omega_core.contracts.quantizer import MOST_LEVEL, Quantized, Quantizer, Refinement
+from omega_core.contracts.quantizer import MAX_LEVEL, Quantized, Quantizer, Refinement
 from omega_core.errors import ComponentError
 from omega_quant.factored import factored_nearest, factored_one_hot_max, sum_along_axes, sum_of_points
 from omega_quant.nested_numbers import cells_of_latents, children, parents, refined, zero_symbol
@@ -34,7 +34,7 @@ from omega_quant.scalar_cells import Cells
 from omega_quant.scalar_relaxation import ScalarRelaxation, rounded
 from omega_quant.scalar_start import factored_parameters, full_parameters, scalar_directions
 from omega_quant.straight_through import is_traced, nearest, one_hot_max, sum_of_rows
-from omega_quant.thresholds import MOST_SYMBOLS, Thresholds
+from omega_quant.thresholds import MAX_SYMBOLS, Thresholds
 
 if TYPE_CHECKING:
     from omega_core.contracts.prior import Prior
@@ -505,7 +505,7 @@ class OmegaQuantizer(Quantizer):
         A position then costs 2·C·D products. With several stages it costs none if each direction is a unit vector along
         one latent, because indexing replaces the matrix products.
         """
-        few = self.rank == 1 and self.alphabet <= MOST_SYMBOLS
+        few = self.rank == 1 and self.alphabet <= MAX_SYMBOLS
         return few and like.device.type == "cpu" and not is_traced()
 
     def _thresholds_of(self, number: int, members: Tensor | slice) -> Thresholds:
@@ -614,14 +614,14 @@ class OmegaQuantizer(Quantizer):
             return super().refinement()
         zero = zero_symbol(self.alphabet)
         digit = torch.arange(self.alphabet) - zero
-        before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
-        numbers = refined(before, digit).clamp(-MOST_LEVEL, MOST_LEVEL)
+        before = torch.arange(-MAX_LEVEL, MAX_LEVEL + 1)[:, None]
+        numbers = refined(before, digit).clamp(-MAX_LEVEL, MAX_LEVEL)
         if self.rank is None:
             sizes = (self.table[:, zero + 1] - self.table[:, zero]).square().sum(dim=1)
         else:
             sizes = torch.einsum("ck,ckd->cd", self._from_0_to_1(), self.table_direction).square().sum(dim=1)
         if not self.dead_zone:
-            numbers = digit.clamp(-MOST_LEVEL, MOST_LEVEL).repeat(len(before), 1)
+            numbers = digit.clamp(-MAX_LEVEL, MAX_LEVEL).repeat(len(before), 1)
             return Refinement([-1] * self.channels, numbers, sizes.tolist())
         return Refinement(self._parents(), numbers, sizes.tolist())
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from omega_core.layers import LEAST_EXPONENT
+from omega_core.layers import MIN_EXPONENT
 from omega_quant.block_plan import BlockPlan, is_kept, order_by_kept
 
 STORED_ACTIVATIONS = 6 << 20
@@ -193,7 +193,7 @@ def _gradient_through_softmax_in_place(
     torch.abs(a_RCS, out=logits_RCS)
     logits_RCS.neg_() if scale_C1 is None else logits_RCS.mul_(-scale_C1)
     # the tail of the softmax would be subnormal; at this lower bound it is normal, and too small to change the sum
-    torch.maximum(logits_RCS, largest_RC1 + LEAST_EXPONENT, out=logits_RCS)
+    torch.maximum(logits_RCS, largest_RC1 + MIN_EXPONENT, out=logits_RCS)
     torch.softmax(logits_RCS, dim=2, out=soft_RCS)
     by_sample_NTCS = g_one_hot_RCS.view(-1, *lengths_TCS.shape)
     by_sample_NTCS.addcmul_(g_bits_NT[:, :, None, None], lengths_TCS)
@@ -208,12 +208,12 @@ def _gradient_through_softmax_in_place(
 
 
 def without_tail(logits: Tensor, dim: int) -> Tensor:
-    """Shift logits in place so that the largest along `dim` is 0, and set those below LEAST_EXPONENT to −∞.
+    """Shift logits in place so that the largest along `dim` is 0, and set those below MIN_EXPONENT to −∞.
 
     Otherwise the softmax at high temperatures has many subnormal numbers, which make CPUs many times slower.
     """
     logits.sub_(logits.amax(dim=dim, keepdim=True))
-    return torch.threshold_(logits, LEAST_EXPONENT, float("-inf"))
+    return torch.threshold_(logits, MIN_EXPONENT, float("-inf"))
 
 
 def _with_ones(z_RD: Tensor) -> Tensor:

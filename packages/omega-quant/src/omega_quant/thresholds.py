@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MOST_SYMBOLS = 64
+MAX_SYMBOLS = 64
 """With more symbols, activations are faster than thresholds, whose computation takes memory for S³ numbers."""
 _AT_ONCE = 1 << 20  # numbers that are computed at once
 

@@ -16,7 +16,7 @@ from omega_train.recipe import Recipe
 
 MATRIX_LEARNING_RATE = 0.01
 """The default learning rate of Muon."""
-LEAST_INPUTS = 32
+MIN_INPUTS = 32
 """The minimum number of inputs of a weight that Muon trains: matrices with few singular values gain little from it."""
 
 _MOMENTUM = 0.95
@@ -72,7 +72,7 @@ def matrices_of(model: nn.Module) -> Iterator[str]:
         else:
             continue
         name = f"{prefix}.weight"
-        if groups == 1 and min(inputs, module.weight[0].numel()) >= LEAST_INPUTS and not name.startswith("quantizer."):
+        if groups == 1 and min(inputs, module.weight[0].numel()) >= MIN_INPUTS and not name.startswith("quantizer."):
             yield name
 
 

@@ -9,9 +9,9 @@ const CODERS = ["", "omega-entropy/range", "omega-entropy/torchac", "omega-entro
 const MODES = ["L", "RGB", "LA", "RGBA"];
 const [TILE, ALPHA, PICTURES] = [1, 2, 3];
 const FIRST_OPTIONAL_FIELD = 128;
-const MOST_PICTURES = 64;
+const MAX_PICTURES = 64;
 const SMALL_SIDE = 256;
-const [LEAST_TILE, MOST_TILE] = [256, 2048];
+const [MIN_TILE, MAX_TILE] = [256, 2048];
 const CHECKSUM_BYTES = 4;
 
 /** @typedef {"L" | "RGB" | "LA" | "RGBA"} Mode */
@@ -175,7 +175,7 @@ function readSizes(first, field) {
   if (field === undefined) return [first];
   return within(field, (reader) => {
     const count = reader.byte();
-    if (count < 2 || count > MOST_PICTURES) return [];
+    if (count < 2 || count > MAX_PICTURES) return [];
     if (field.length === 1) return Array(count).fill(first);
     const sizes = [first];
     while (sizes.length < count) sizes.push({ height: reader.varint(), width: reader.varint() });
@@ -190,8 +190,8 @@ function readSizes(first, field) {
 function readTile(field) {
   if (field === undefined) return null;
   const tile = within(field, (reader) => reader.varint());
-  if (tile >= LEAST_TILE && tile <= MOST_TILE) return tile;
-  throw damaged(`its tiles have ${tile}, not ${LEAST_TILE} to ${MOST_TILE} pixels`);
+  if (tile >= MIN_TILE && tile <= MAX_TILE) return tile;
+  throw damaged(`its tiles have ${tile}, not ${MIN_TILE} to ${MAX_TILE} pixels`);
 }
 
 /**

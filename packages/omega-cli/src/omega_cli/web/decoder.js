@@ -21,7 +21,7 @@ export { OmegaModel } from "./onnx_model.js";
 
 /** The default limit on the bytes that decoding a file may take. */
 export const MAX_MEMORY = 2 ** 30;
-const MOST_SIDE_WITHOUT_TILES = 2048;
+const MAX_SIDE_WITHOUT_TILES = 2048;
 const BYTES_OF_PIXEL = 8; // RGBA, and alpha while it is decompressed
 const BYTES_OF_SYMBOL = 2;
 
@@ -134,7 +134,7 @@ export class OmegaDecoder {
       throw damaged("its mode is RGB, its model is for gray");
     }
     const longest = Math.max(...header.sizes.flatMap(({ height, width }) => [height, width]));
-    if (coding.blocks && header.tile === null && longest > MOST_SIDE_WITHOUT_TILES) {
+    if (coding.blocks && header.tile === null && longest > MAX_SIDE_WITHOUT_TILES) {
       throw damaged(`${longest} pixels a side need tiles`);
     }
     if (!coding.blocks && header.tile !== null) throw new OmegaError("the file has tiles, but its model takes none.");

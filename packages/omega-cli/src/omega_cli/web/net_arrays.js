@@ -5,7 +5,7 @@ import { pack, packedRows } from "./kernel.js";
 
 const KINDS = 8;
 const TABLES = 40 * (KINDS - 2 + 2 * 25);
-const MOST_LEVEL = 31;
+const MAX_LEVEL = 31;
 const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
 
 /** @typedef {import("./kernel.js").PackedWeights} PackedWeights */
@@ -68,8 +68,8 @@ export function netArrays(arrays, channels, alphabet) {
   arrays.check("ranks", 0, ranks.length - 1);
   const classes = arrays.get("classes", [channels]);
   arrays.check("classes", 0, ranks.length / TABLES - 1);
-  const levels = arrays.get("net.levels", [2 * MOST_LEVEL + 1, alphabet]);
-  arrays.check("net.levels", -MOST_LEVEL, MOST_LEVEL);
+  const levels = arrays.get("net.levels", [2 * MAX_LEVEL + 1, alphabet]);
+  arrays.check("net.levels", -MAX_LEVEL, MAX_LEVEL);
   const parents = arrays.get("net.parents", [channels]);
   const latest = arrays.get("latest", [channels]);
   const groups = [];
@@ -211,6 +211,6 @@ function rounding(shifts, bias, length) {
  * @returns {Int32Array} (S,), twice their levels, limited to ±6
  */
 function signedMarks(levels, alphabet) {
-  const own = levels.subarray(MOST_LEVEL * alphabet, (MOST_LEVEL + 1) * alphabet);
+  const own = levels.subarray(MAX_LEVEL * alphabet, (MAX_LEVEL + 1) * alphabet);
   return own.map((level) => 2 * Math.max(-3, Math.min(3, level)));
 }

@@ -9,23 +9,23 @@ import { around, lattice } from "./lattice.js";
 import { NetFeatures, bytesOfFeatures } from "./net_features.js";
 import { intervals } from "./range_decoder.js";
 
-const MOST_LEVEL = 31;
-const LEVELS = 2 * MOST_LEVEL + 1;
+const MAX_LEVEL = 31;
+const LEVELS = 2 * MAX_LEVEL + 1;
 const KINDS = 8;
 const [ZERO_KIND, ROOT_KIND] = [3, 7];
 const KIND_BORDERS = [-3, -1, 0, 1, 2, 4];
 const LARGEST_MARK = 6;
-const [PARTS, PARTS_BELOW, LEANS, MOST_LEAN] = [40, 32, 25, 12];
+const [PARTS, PARTS_BELOW, LEANS, MAX_LEAN] = [40, 32, 25, 12];
 const TABLES = PARTS * (KINDS - 2 + 2 * LEANS);
 const LOCAL_BITS = 6;
 
 /** For each level of a parent, from −31 on: its size, in the upper 16 bits, plus the level, limited to ±6. */
 const OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
-  const level = i - MOST_LEVEL;
+  const level = i - MAX_LEVEL;
   return (Math.min(LARGEST_MARK, Math.abs(level)) << 16) + Math.max(-LARGEST_MARK, Math.min(LARGEST_MARK, level));
 });
 const KIND_OF_PARENT = Int32Array.from({ length: LEVELS }, (_, i) => {
-  return KIND_BORDERS.filter((border) => i - MOST_LEVEL >= border).length;
+  return KIND_BORDERS.filter((border) => i - MAX_LEVEL >= border).length;
 });
 
 /** @typedef {import("./lattice.js").Lattice} Lattice */
@@ -100,7 +100,7 @@ export class NetPrior {
     for (let channel = start; channel < end; channel++) {
       if (parents[channel] < 0) continue;
       for (let own = channel * positions, of = parents[channel] * positions, i = 0; i < positions; i++, own++, of++) {
-        known[own] = levels[(known[of] + MOST_LEVEL) * this.alphabet + symbols[of]];
+        known[own] = levels[(known[of] + MAX_LEVEL) * this.alphabet + symbols[of]];
       }
     }
     return known.subarray(start * positions, end * positions);
@@ -158,10 +158,10 @@ export class NetPrior {
       }
       const own = before.subarray((channel - start) * positions, (channel - start + 1) * positions);
       const numbers = new Int32Array(positions);
-      for (let position = 0; position < positions; position++) numbers[position] = OF_PARENT[own[position] + MOST_LEVEL];
+      for (let position = 0; position < positions; position++) numbers[position] = OF_PARENT[own[position] + MAX_LEVEL];
       const sums = around(numbers, grid, false);
       for (let position = 0; position < positions; position++) {
-        const kind = KIND_OF_PARENT[own[position] + MOST_LEVEL];
+        const kind = KIND_OF_PARENT[own[position] + MAX_LEVEL];
         const sumOfSigned = (sums[position] << 16) >> 16;
         const sumOfSizes = (sums[position] - sumOfSigned) >> 16;
         local[first + position] = size + ofKind[KINDS * channel + kind] + localPart(sumOfSizes * ofSize);
@@ -226,7 +226,7 @@ export class NetPrior {
       const isRoot = parents[channel] < 0;
       for (let i = 0; i < own.length; i++) {
         const position = own[i];
-        const kind = isRoot ? ROOT_KIND : KIND_OF_PARENT[before[(channel - start) * positions + position] + MOST_LEVEL];
+        const kind = isRoot ? ROOT_KIND : KIND_OF_PARENT[before[(channel - start) * positions + position] + MAX_LEVEL];
         const score = scores[i * rows + column] + local[column * positions + position];
         const part = Math.max(0, Math.min(PARTS - 1, (score >> 4) + PARTS_BELOW));
         const first = PARTS * (kind + (kind > ZERO_KIND ? LEANS - 1 : 0));
@@ -235,8 +235,8 @@ export class NetPrior {
           continue;
         }
         const second = scores[i * rows + column + 1] + local[(column + 1) * positions + position];
-        const lean = Math.max(-MOST_LEAN, Math.min(MOST_LEAN, (second + 16) >> 5));
-        const table = first + part * LEANS + lean + MOST_LEAN;
+        const lean = Math.max(-MAX_LEAN, Math.min(MAX_LEAN, (second + 16) >> 5));
+        const table = first + part * LEANS + lean + MAX_LEAN;
         indices[found] = channel * positions + position;
         tables[found] = table;
         ranks[found++] = rankOf[classes[channel] * TABLES + table];

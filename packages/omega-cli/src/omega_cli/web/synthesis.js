@@ -3,7 +3,7 @@
 import { MISSING } from "./symbols.js";
 
 /** The longest side, in positions, of a tile without its halo: it bounds the memory that large pictures take. */
-const MOST_POSITIONS = 64;
+const MAX_POSITIONS = 64;
 
 /** @typedef {import("./container.js").Size} Size */
 /** @typedef {import("./model.js").CodingModel} CodingModel */
@@ -83,7 +83,7 @@ export async function synthesized(model, graph, latent, picture, { tile, isGray 
  * @returns {number} the longest side of a piece, in positions
  */
 function longestPiece(blocks, tile) {
-  return blocks ? Math.max(1, Math.min(MOST_POSITIONS, Math.floor((tile ?? Infinity) / blocks.stride))) : Infinity;
+  return blocks ? Math.max(1, Math.min(MAX_POSITIONS, Math.floor((tile ?? Infinity) / blocks.stride))) : Infinity;
 }
 
 /**

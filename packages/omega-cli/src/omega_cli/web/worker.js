@@ -10,7 +10,7 @@ import { OmegaDecoder, OmegaError, OmegaModel } from "./decoder.js";
 
 /** The share of a stream that the first picture needs, and the growth of the stream for each better picture. */
 const [FIRST_SHARE, GROWTH] = [0.04, 1.5];
-const MOST_THREADS = 4;
+const MAX_THREADS = 4;
 
 /**
  * @typedef {{ type: "open", id: number, model: string, runtime: string, maxMemory?: number }
@@ -154,6 +154,6 @@ async function load(model, runtime) {
     throw new OmegaError(`cannot load onnxruntime-web at ${runtime}: ${problem}`);
   });
   ort.env.wasm.wasmPaths = runtime;
-  ort.env.wasm.numThreads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
+  ort.env.wasm.numThreads = crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency) : 1;
   return OmegaModel.load(model, ort, { mode: "same-origin" });
 }

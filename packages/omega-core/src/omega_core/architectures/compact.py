@@ -24,7 +24,7 @@ from omega_core.layers import ConvBlock, interpolated, near_zero
 _DETAIL = 4  # side of a pixel of the detail, in pixels of the image
 _WIDEST = 3.0  # maximum standard deviation of a latent channel at the start, with a gain
 _HALF = 0.5  # scales latents to the standard deviation that suits the layers
-_MOST_BLOCKS = 256  # maximum number of blocks of a net: a forged model file could have any number
+_MAX_BLOCKS = 256  # maximum number of blocks of a net: a forged model file could have any number
 _FINENESSES = 8  # number of finenesses between which the scales of the synthesis are interpolated
 
 
@@ -102,9 +102,9 @@ class CompactArchitecture(LocalArchitecture):
             raise ComponentError(f"nets are on 'both' sides, in the 'synthesis' or 'none', not {nets!r}.")
         if min(width, synthesis_width, detail_width) < 1:
             raise ComponentError(f"nets have at least 1 channel, not {width}, {synthesis_width} and {detail_width}.")
-        if not all(0 <= blocks <= _MOST_BLOCKS for blocks in (depth, synthesis_depth, detail_depth)):
+        if not all(0 <= blocks <= _MAX_BLOCKS for blocks in (depth, synthesis_depth, detail_depth)):
             given = f"{depth}, {synthesis_depth} and {detail_depth}"
-            raise ComponentError(f"nets have 0 to {_MOST_BLOCKS} blocks, not {given}.")
+            raise ComponentError(f"nets have 0 to {_MAX_BLOCKS} blocks, not {given}.")
         self.latent_channels, self.stride, self.origin = latent_channels, block, origin
         # each block and the last convolution reach one position or pixel further, the lapped transform one position
         per_position = block // _DETAIL

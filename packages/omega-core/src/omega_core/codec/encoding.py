@@ -26,7 +26,7 @@ from omega_core.images.pictures import Picture
 _SPARE_SYMBOLS = 1 << 12  # encoded after the wanted channels, so that bytes of these hardly ever depend on later ones
 _SPARE_BITS = 256  # encoded after the wanted bytes, for the same reason
 _SHORTER = 0.15  # share of the bits that a shorter file lacks, by which the search measures the value of a bit
-_FEWEST_BITS = 16  # bits of the shortest file that is considered for a PSNR
+_MIN_BITS = 16  # bits of the shortest file that is considered for a PSNR
 
 
 @dataclass(frozen=True)
@@ -230,6 +230,6 @@ def _known_until(coded: CodedSymbols, end: float, most: int | None = None) -> Kn
 def _growing_in_bits(coded: CodedSymbols, growth: float = 1.01) -> list[int]:
     """Rising numbers of symbols up to all, each with `growth` times the bits of the one before."""
     bits = coded.bits_until()
-    steps = np.arange(1, 1 + int(np.log(max(bits[-1] / _FEWEST_BITS, 1)) / np.log(growth)))
+    steps = np.arange(1, 1 + int(np.log(max(bits[-1] / _MIN_BITS, 1)) / np.log(growth)))
     found = np.searchsorted(bits, bits[-1] * growth ** -steps[::-1], side="right")
     return [*np.unique(found[(found > 0) & (found < len(bits))]).tolist(), len(bits)]

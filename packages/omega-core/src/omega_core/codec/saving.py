@@ -21,7 +21,7 @@ from omega_core.locations import local_path
 from omega_core.plugins.registry import registry, resolve
 
 _PACKAGES = ("omega-core", "torch")
-_LEAST_BYTES = 4  # minimum size of floating-point numbers that count symbols, in bytes
+_MIN_BYTES = 4  # minimum size of floating-point numbers that count symbols, in bytes
 _COMPARED = 4  # number of images on which a codec and its model file are compared
 _ROUNDED = 0.02  # share of symbols that may differ, as products may be rounded in another order
 
@@ -123,7 +123,7 @@ def _count(codec: ImageCodec, prior: Prior, batches: Iterable[Any]) -> Tensor:
     Raises TrainingError without images, ComponentError if the prior does not fit the symbols.
     """
     for tensor in (*prior.parameters(), *prior.buffers()):  # 16-bit numbers cannot hold the counts
-        if tensor.is_floating_point() and tensor.dtype.itemsize < _LEAST_BYTES:
+        if tensor.is_floating_point() and tensor.dtype.itemsize < _MIN_BYTES:
             tensor.data = tensor.data.float()
     prior.recount()
     first: Tensor | None = None

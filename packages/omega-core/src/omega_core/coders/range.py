@@ -22,7 +22,7 @@ from omega_core.errors import CoderError
 
 _WORD = 4  # bytes of a word of constriction's output
 _STATE = 8  # bytes of the state of its encoder
-_MOST_NUMBERS = 1 << 20  # probabilities that are looked up at once
+_MAX_NUMBERS = 1 << 20  # probabilities that are looked up at once
 _SHORT_RUN = 12  # symbols of one table; for fewer, one model per symbol is faster than one call per run
 _EACH = constriction.stream.model.Categorical(perfect=False)
 State = tuple[int, tuple[int, int]]
@@ -153,7 +153,7 @@ def _states(symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[Any, lis
     models, wanted = _models(tables), set(ends)
     encoder = constriction.stream.queue.RangeEncoder()
     # constriction takes 32-bit symbols; those of a large picture are converted part by part
-    whole = symbols.astype(np.int32, copy=False) if symbols.size <= _MOST_NUMBERS else None
+    whole = symbols.astype(np.int32, copy=False) if symbols.size <= _MAX_NUMBERS else None
     states = {0: encoder.pos()}
     for bounds, chosen, probabilities in _ranges(tables, models, ends):
         for (start, stop), model, own in zip(pairwise(bounds), chosen, probabilities, strict=True):
@@ -208,7 +208,7 @@ def _ranges(
     Several short runs together have a family of models, with the probabilities of each symbol. Both have the same
     intervals.
     """
-    at_once, all_ends = max(1, _MOST_NUMBERS // tables.alphabet), np.array(ends, np.int64)
+    at_once, all_ends = max(1, _MAX_NUMBERS // tables.alphabet), np.array(ends, np.int64)
     for first in range(0, tables.size, at_once):
         some = tables.part(first, first + at_once)
         within = all_ends[(all_ends > first) & (all_ends < first + some.size)] - first

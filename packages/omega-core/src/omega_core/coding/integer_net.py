@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from omega_core.coding.tables import Arrays, Integers
 
-MOST_LEVEL = 31
+MAX_LEVEL = 31
 """The largest level; larger numbers also have this level."""
 KIND_BORDERS = (-3, -1, 0, 1, 2, 4)
 """The kind of a symbol with a parent of level k is the number of these borders that k reaches."""
@@ -28,7 +28,7 @@ LARGEST = 127
 """The largest weight and activation."""
 LOCAL_BITS = 6
 """Fractional bits of the weights of neighbors, in addition to those of a score."""
-MOST_SHIFT = 20
+MAX_SHIFT = 20
 """Sums are divided by at most 2 to the power of twice this."""
 _EXACT = 1 << 24  # float32 holds all smaller integers exactly
 
@@ -107,7 +107,7 @@ def marks_of(levels: Integers) -> Integers:
 
     The first mark is twice the level, limited to ±6; the second is its absolute value.
     """
-    signed = 2 * np.clip(levels[MOST_LEVEL], -LARGEST_MARK // 2, LARGEST_MARK // 2)
+    signed = 2 * np.clip(levels[MAX_LEVEL], -LARGEST_MARK // 2, LARGEST_MARK // 2)
     return np.stack([signed, np.abs(signed)], axis=1)
 
 
@@ -118,7 +118,7 @@ def _check(net: IntegerNet) -> None:
     shapes = {
         "bounds": (groups + 1,),
         "parents": (channels,),
-        "levels": (2 * MOST_LEVEL + 1, net.levels.shape[-1]),
+        "levels": (2 * MAX_LEVEL + 1, net.levels.shape[-1]),
         "inputs": (width, 2 * channels),
         "own": (width, 2 * channels),
         "spatial": (groups, 3, width, 3, 3),
@@ -146,13 +146,13 @@ def _check(net: IntegerNet) -> None:
     own_group = np.repeat(np.arange(groups), sizes)
     if (net.parents < -1).any() or (net.parents >= net.bounds[own_group]).any():
         raise ValueError("the parent of a channel is in an earlier group")
-    if np.abs(net.levels).max() > MOST_LEVEL:
-        raise ValueError(f"levels are up to ±{MOST_LEVEL}")
+    if np.abs(net.levels).max() > MAX_LEVEL:
+        raise ValueError(f"levels are up to ±{MAX_LEVEL}")
     for name in ("inputs", "own", "spatial", "mixing", "first", "second"):
         if np.abs(getattr(net, name)).max(initial=0) > LARGEST:
             raise ValueError(f"{name} of a context net are up to ±{LARGEST}")
-    if max(np.abs(net.shifts).max(), np.abs(net.score_shifts).max()) > 2 * MOST_SHIFT:
-        raise ValueError(f"sums of a context net are divided by up to 2^{2 * MOST_SHIFT}")
+    if max(np.abs(net.shifts).max(), np.abs(net.score_shifts).max()) > 2 * MAX_SHIFT:
+        raise ValueError(f"sums of a context net are divided by up to 2^{2 * MAX_SHIFT}")
     _check_sums(net)
 
 

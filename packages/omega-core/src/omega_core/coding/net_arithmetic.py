@@ -20,7 +20,7 @@ from omega_core.coding.integer_net import (
     LARGEST,
     LARGEST_MARK,
     LOCAL_BITS,
-    MOST_LEVEL,
+    MAX_LEVEL,
     ROOT_KIND,
     ZERO_KIND,
     IntegerNet,
@@ -74,7 +74,7 @@ class NetArithmetic:
         self._parents, self._is_root = np.maximum(net.parents, 0), net.parents < 0
         self._levels = net.levels.astype(np.int8).reshape(-1)
         self._marks = marks_of(net.levels).T.astype(np.int8)
-        levels = np.arange(-MOST_LEVEL, MOST_LEVEL + 1)
+        levels = np.arange(-MAX_LEVEL, MAX_LEVEL + 1)
         self._kinds = np.searchsorted(KIND_BORDERS, levels, side="right").astype(np.int8)
         factors = 2.0**-net.shifts
         gathering, spatial, mixing, own = factors[:, 0], factors[:, 1:4], factors[:, 4:7], factors[:, 7]
@@ -108,7 +108,7 @@ class NetArithmetic:
         for group, (start, end) in enumerate(pairwise(self._bounds)):
             self._write_levels(known, symbols, start, end)
             before = known[start:end]
-            kinds = self._kinds.take(before + MOST_LEVEL)
+            kinds = self._kinds.take(before + MAX_LEVEL)
             kinds[self._is_root[start:end]] = ROOT_KIND
             z = self._features(group, total, (height, width))
             scores = self._scores(0, start, end, z).reshape(end - start, 2, height, width)
@@ -182,7 +182,7 @@ class NetArithmetic:
         for _, channels in _blocks(start, end, known[0].size):
             parents = self._parents[channels]
             # where the entries of each level begin
-            index = np.add(known[parents], MOST_LEVEL, dtype=np.int32) * self._alphabet
+            index = np.add(known[parents], MAX_LEVEL, dtype=np.int32) * self._alphabet
             index += symbols[parents]
             levels = self._levels.take(index)
             levels[self._is_root[channels]] = 0

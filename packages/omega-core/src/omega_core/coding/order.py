@@ -13,7 +13,7 @@ import numpy as np
 from omega_core.coding.tables import MISSING, FrozenPrior, Symbols, Tables, index_type
 
 MAX_COUNTS = 32
-_GEOMETRIC, _LEAST_SHARE = 24, 1 / 40
+_GEOMETRIC, _MIN_SHARE = 24, 1 / 40
 _AT_ONCE = 1 << 20  # symbols that are processed at once
 
 
@@ -145,6 +145,6 @@ def geometric_counts(channels: int) -> list[int]:
     """
     if channels <= MAX_COUNTS:
         return list(range(1, channels + 1))
-    shares = np.geomspace(_LEAST_SHARE, 1, _GEOMETRIC)
+    shares = np.geomspace(_MIN_SHARE, 1, _GEOMETRIC)
     counts: list[int] = np.unique(np.maximum(1, np.round(channels * shares)).astype(int)).tolist()
     return counts

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from omega_core.coding.integer_net import IntegerNet, small
 from omega_core.coding.tables import Arrays, Integers, Symbols, index_type
 
-_MOST_RANKS = 1 << 24  # float32 holds all indices of ranks
+_MAX_RANKS = 1 << 24  # float32 holds all indices of ranks
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class SymbolOrder:
     def __post_init__(self) -> None:
         if self.ranks.ndim != 2 or not np.array_equal(np.sort(self.ranks.reshape(-1)), np.arange(self.ranks.size)):
             raise ValueError("the ranks of tables are not a permutation (K, T)")
-        if self.ranks.size > _MOST_RANKS:
-            raise ValueError(f"there are at most {_MOST_RANKS} ranks, not {self.ranks.size}")
+        if self.ranks.size > _MAX_RANKS:
+            raise ValueError(f"there are at most {_MAX_RANKS} ranks, not {self.ranks.size}")
         if self.classes.shape != self.latest.shape or self.classes.ndim != 1:
             raise ValueError("every channel has a class and a last group")
         if self.classes.min() < 0 or self.classes.max() >= len(self.ranks):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from omega_core.coding.integer_net import MOST_LEVEL as MOST_LEVEL
+from omega_core.coding.integer_net import MAX_LEVEL as MAX_LEVEL
 from omega_core.coding.tables import MAX_ALPHABET
 from omega_core.errors import ComponentError
 
@@ -214,8 +214,8 @@ class Quantizer(nn.Module, ABC):
 
         Unless overridden, symbols are numbers that refine nothing: symbol s stands for the number s + `lowest`.
         """
-        numbers = (torch.arange(min(self.alphabet, MAX_ALPHABET)) + self.lowest).clamp(-MOST_LEVEL, MOST_LEVEL)
-        levels = numbers.repeat(2 * MOST_LEVEL + 1, 1)
+        numbers = (torch.arange(min(self.alphabet, MAX_ALPHABET)) + self.lowest).clamp(-MAX_LEVEL, MAX_LEVEL)
+        levels = numbers.repeat(2 * MAX_LEVEL + 1, 1)
         return Refinement([-1] * self.channels, levels, [1.0] * self.channels)
 
     def select_channels(self, order: Sequence[int]) -> None:

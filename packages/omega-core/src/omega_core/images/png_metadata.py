@@ -15,8 +15,8 @@ _BESIDES = 12  # bytes of a chunk besides its payload: length, kind and checksum
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _WITH_ORIENTATION = (b"Raw profile type exif", b"XML:com.adobe.xmp")
 """The keywords of the texts in which Pillow looks for an orientation."""
-_MOST_TEXT = 1 << 20  # bytes, the limit of Pillow
-_LONGEST_NAME = 80  # bytes of the name of a profile or keyword, with the zero byte
+_MAX_TEXT = 1 << 20  # bytes, the limit of Pillow
+_MAX_NAME = 80  # bytes of the name of a profile or keyword, with the zero byte
 
 
 class _Chunk(NamedTuple):
@@ -36,7 +36,7 @@ def reduced(file: BinaryIO) -> tuple[BinaryIO, dict[str, bytes]]:
     left_out, oriented, colors, before_pixels = list[_Chunk](), set[bytes](), dict[str, bytes](), True
     for chunk in _chunks(file):
         if chunk.kind in _TEXTS:
-            keyword = _payload(file, chunk, _LONGEST_NAME).split(b"\0")[0]
+            keyword = _payload(file, chunk, _MAX_NAME).split(b"\0")[0]
             if keyword in _WITH_ORIENTATION and keyword not in oriented and _is_small_text(file, chunk):
                 oriented.add(keyword)
             else:
@@ -81,7 +81,7 @@ def _payload(file: BinaryIO, chunk: _Chunk, most: int | None = None) -> bytes:
 
 def _is_small_text(file: BinaryIO, chunk: _Chunk) -> bool:
     """Whether a text is within the limit of Pillow."""
-    if chunk.length > _MOST_TEXT:
+    if chunk.length > _MAX_TEXT:
         return False
     rest = _payload(file, chunk).partition(b"\0")[2]
     if chunk.kind == b"tEXt":
@@ -91,7 +91,7 @@ def _is_small_text(file: BinaryIO, chunk: _Chunk) -> bool:
         if rest[:1] != b"\1":
             return True
         packed = rest[2:].split(b"\0", 2)[-1]
-    return _inflated(packed, _MOST_TEXT - 1) is not None
+    return _inflated(packed, _MAX_TEXT - 1) is not None
 
 
 def _inflated(packed: bytes, most: int) -> bytes | None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
 FORMAT = "OMEGA"
-_LEAST_SHARE = 1 / 8  # minimum share of the stream that a draft decodes
-_LEAST_BYTES = 1000  # minimum number of bytes of the stream, which take no time to decode
+_MIN_SHARE = 1 / 8  # minimum share of the stream that a draft decodes
+_MIN_BYTES = 1000  # minimum number of bytes of the stream, which take no time to decode
 
 
 def accept(prefix: bytes) -> bool | str:
@@ -80,8 +80,8 @@ class OmegaImageFile(ImageFile.ImageFile):
         """
         if self._header is None or size is None:
             return None
-        share = max(_LEAST_SHARE, min(size[0] / self.width, size[1] / self.height))
-        self._length = min(self._header.length, max(_LEAST_BYTES, math.ceil(share * self._header.length)))
+        share = max(_MIN_SHARE, min(size[0] / self.width, size[1] / self.height))
+        self._length = min(self._header.length, max(_MIN_BYTES, math.ceil(share * self._header.length)))
         return (self.mode, (0, 0, *self.size)) if self._length < self._header.length else None
 
     def load(self) -> "PixelAccess | None":

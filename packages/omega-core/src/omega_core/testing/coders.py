@@ -18,7 +18,7 @@ from omega_core.errors import CoderError
 from omega_core.testing import common
 from omega_core.testing.checking import Checks, Subject, expect, need, raises
 
-_LONGEST_TAIL = 64  # maximum number of bytes at the end of a stream that depend on later symbols
+_MAX_TAIL = 64  # maximum number of bytes at the end of a stream that depend on later symbols
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ def starts_are_those_of_all_streams(subject: CoderSubject) -> None:
             known = [length for length in lengths[: len(ends)] if length <= len(start)]
             expect(list(settled) == known, f"{what}: the lengths are {settled}, not {known}")
             if not len(further):
-                expect(len(data) - len(start) <= _LONGEST_TAIL, f"{what}: only {len(start)} of {len(data)} bytes")
+                expect(len(data) - len(start) <= _MAX_TAIL, f"{what}: only {len(start)} of {len(data)} bytes")
 
 
 @checks.add

@@ -13,7 +13,7 @@ from omega_core.coding.order import SymbolArrays, in_order
 from omega_core.coding.tables import MISSING, TOTAL, Integers, Symbols, Tables, symbol_type
 from omega_core.contracts import implements
 from omega_core.contracts.prior import FrozenPrior, Prior
-from omega_core.contracts.quantizer import MOST_LEVEL, Refinement
+from omega_core.contracts.quantizer import MAX_LEVEL, Refinement
 from omega_core.testing import modules
 from omega_core.testing.checking import Checks, expect, need
 from omega_core.testing.modules import ModuleSubject, Outputs, expect_derivative, expect_gradients, seeded
@@ -60,9 +60,9 @@ class PriorSubject(ModuleSubject):
     def following(self, seed: int = 0) -> Prior:
         """Return a new prior after `follow` of a refinement in which the parent of each channel is the previous one."""
         prior: Prior = super().made(seed)
-        before = torch.arange(-MOST_LEVEL, MOST_LEVEL + 1)[:, None]
+        before = torch.arange(-MAX_LEVEL, MAX_LEVEL + 1)[:, None]
         number = torch.arange(self.alphabet) + self.lowest
-        levels = torch.where(before == 0, number, 2 * before + number % 2).clamp(-MOST_LEVEL, MOST_LEVEL)
+        levels = torch.where(before == 0, number, 2 * before + number % 2).clamp(-MAX_LEVEL, MAX_LEVEL)
         with torch.device("cpu"):
             prior.follow(Refinement(range(-1, self.channels - 1), levels, [1.0] * self.channels))
         return prior

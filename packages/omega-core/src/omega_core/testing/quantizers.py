@@ -8,7 +8,7 @@ from torch import Tensor
 
 from omega_core.coding.tables import MAX_ALPHABET
 from omega_core.contracts import implements
-from omega_core.contracts.quantizer import MOST_LEVEL, Quantized, Quantizer
+from omega_core.contracts.quantizer import MAX_LEVEL, Quantized, Quantizer
 from omega_core.errors import ComponentError
 from omega_core.testing import modules
 from omega_core.testing.checking import Checks, Unclaimed, expect, need
@@ -181,11 +181,11 @@ def refinement_tells_levels(subject: QuantizerSubject) -> None:
     """`refinement` returns a parent for each channel (an earlier channel, or −1) and a level for each symbol."""
     made = subject.made()
     found = made.refinement()
-    rows, most = 2 * MOST_LEVEL + 1, min(made.alphabet, MAX_ALPHABET)
+    rows, most = 2 * MAX_LEVEL + 1, min(made.alphabet, MAX_ALPHABET)
     expect(len(found.parents) == len(found.sizes) == subject.channels, "it does not have all channels")
     expect(all(-1 <= each < subject.channels for each in found.parents), f"parents are {found.parents}")
     expect(found.levels.shape == (rows, most), f"levels are {tuple(found.levels.shape)}, not {(rows, most)}")
-    expect(int(found.levels.abs().max()) <= MOST_LEVEL, f"levels are up to {int(found.levels.abs().max())}")
+    expect(int(found.levels.abs().max()) <= MAX_LEVEL, f"levels are up to {int(found.levels.abs().max())}")
     expect(all(size >= 0 for size in found.sizes), "a size of levels is below 0")
 
 

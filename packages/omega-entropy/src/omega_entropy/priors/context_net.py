@@ -30,7 +30,7 @@ from omega_core.coding.integer_net import (
     KIND_BORDERS,
     KINDS,
     LARGEST_MARK,
-    MOST_LEVEL,
+    MAX_LEVEL,
     ROOT_KIND,
     ZERO_KIND,
     marks_of,
@@ -126,7 +126,7 @@ class ContextNet(nn.Module):
         self.channels, self.alphabet, self.most_groups, self.width = channels, alphabet, groups, width
         self.register_buffer("parents", torch.full((channels,), -1))
         self.register_buffer("bounds", torch.full((groups + 1,), channels))
-        self.register_buffer("levels", torch.zeros(2 * MOST_LEVEL + 1, alphabet, dtype=torch.int64))
+        self.register_buffer("levels", torch.zeros(2 * MAX_LEVEL + 1, alphabet, dtype=torch.int64))
         self.register_buffer("sizes", torch.ones(channels, dtype=torch.float64))
         self.register_buffer("ranges", torch.zeros(groups, RANGES))
         self.register_buffer("used", torch.ones(KINDS, alphabet, dtype=torch.bool))
@@ -169,7 +169,7 @@ class ContextNet(nn.Module):
         self.base[:, 0] = (share / 2 / (1 - share)).log().float()
         shares = of_kinds.double() + 0.01
         log_shares = (shares / shares.sum(1, keepdim=True)).log().float()
-        levels = self.levels[MOST_LEVEL].float()
+        levels = self.levels[MAX_LEVEL].float()
         used = of_kinds > 0
         used[~used.any(dim=1)] = True  # later batches may have symbols of these kinds
         self.used.copy_(used)
@@ -179,7 +179,7 @@ class ContextNet(nn.Module):
             self.slope[kind], self.lean[kind] = levels.abs().sqrt(), levels.sign()
             self.offset[kind] = torch.where(used[kind], -2 * (levels.abs() - 1).clamp_min(0), log_shares[kind])
         before = torch.tensor([-4, -2, -1, 0, 1, 2, 4])  # a level of each kind
-        after = self.levels[before.to(self.levels.device) + MOST_LEVEL].cpu()
+        after = self.levels[before.to(self.levels.device) + MAX_LEVEL].cpu()
         farther = torch.where(after.abs() > 2 * before.abs()[:, None], 1.0, -1.0).to(self.offset)
         for kind in range(ROOT_KIND):
             if kind != ZERO_KIND:
@@ -212,7 +212,7 @@ class ContextNet(nn.Module):
         for start, end in pairwise(bounds):
             parents = self.parents[start:end]
             before[:, start:end] = after[:, parents.clamp_min(0)] * (parents >= 0)[:, None, None]
-            index = (before[:, start:end] + MOST_LEVEL) * self.alphabet + symbols[:, start:end]
+            index = (before[:, start:end] + MAX_LEVEL) * self.alphabet + symbols[:, start:end]
             after[:, start:end] = self.levels.flatten()[index]
         return before, after
 

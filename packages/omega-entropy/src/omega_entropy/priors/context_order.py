@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omega_core.coding.integer_net import MOST_LEVEL, ROOT_KIND, ZERO_KIND
+from omega_core.coding.integer_net import MAX_LEVEL, ROOT_KIND, ZERO_KIND
 from omega_core.coding.net_arithmetic import (
     FIRST_BEFORE,
     FIRST_BITS,
@@ -21,7 +21,7 @@ from omega_entropy.priors.context_net import ContextNet, SymbolStatistics, first
 from omega_entropy.priors.context_rounding import SCORE_BITS
 
 _WIDEST = 60.0  # limit of the absolute log2 of slopes
-_MOST_CLASSES = 29  # maximum number of classes, one for each half octave; with more, ranks would not fit 16 bits
+_MAX_CLASSES = 29  # maximum number of classes, one for each half octave; with more, ranks would not fit 16 bits
 _HALF_GAIN = 1 / 12  # squared error that refining a number removes, relative to changing a number from 0 to 1
 
 
@@ -85,18 +85,18 @@ def _tables(statistics: SymbolStatistics) -> Tensor:
 
 @torch.no_grad()
 def _slopes(net: ContextNet) -> tuple[Tensor, Tensor]:
-    """The class (C,) of each channel, and the slopes (_MOST_CLASSES, TABLES) of symbols in each class and table.
+    """The class (C,) of each channel, and the slopes (_MAX_CLASSES, TABLES) of symbols in each class and table.
 
     A slope is the squared error that a symbol is expected to remove, per bit.
     """
     steps = (2 * net.sizes.clamp_min(1e-9).log2()).round().long()  # in half octaves
-    classes = (steps.max() - steps).clamp_max(_MOST_CLASSES - 1)
+    classes = (steps.max() - steps).clamp_max(_MAX_CLASSES - 1)
     chances = probabilities(net)
-    levels = net.levels[MOST_LEVEL].double()
+    levels = net.levels[MAX_LEVEL].double()
     kind = torch.from_numpy(parts_of_tables()[0]).to(levels.device)
     changes = (chances * levels.square()).sum(dim=1)  # relative to changing a number from 0 to 1
     fresh = (kind == ZERO_KIND) | (kind == ROOT_KIND)
     bits = -(chances * chances.clamp_min(1e-300).log2()).sum(dim=1)
     of_table = torch.where(fresh, changes, _HALF_GAIN) / bits.clamp_min(1e-6)
-    of_class = 2.0 ** ((steps.max() - torch.arange(_MOST_CLASSES, device=levels.device)).double() / 2)
+    of_class = 2.0 ** ((steps.max() - torch.arange(_MAX_CLASSES, device=levels.device)).double() / 2)
     return classes, of_class[:, None] * of_table

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from omega_core.coding.integer_net import LARGEST, LARGEST_MARK, LOCAL_BITS, MOST_SHIFT, IntegerNet
+from omega_core.coding.integer_net import LARGEST, LARGEST_MARK, LOCAL_BITS, MAX_SHIFT, IntegerNet
 from omega_entropy.priors.context_net import OUTPUT_SCALE, ContextNet, Group
 
 SCORE_BITS = 6
@@ -127,11 +127,11 @@ def _in_units(weight: Tensor, bias: Tensor, given: Tensor | int, made: Tensor | 
     """Weights (R, N) and biases (R,) as integers, and the power of two (R,) by which each row was multiplied.
 
     given, made: the units of the input and the output, as powers of two. They limit the factors of the rows: biases
-        have up to 20 bits, and sums are divided by up to 2^MOST_SHIFT.
+        have up to 20 bits, and sums are divided by up to 2^MAX_SHIFT.
     """
     of_weight = torch.floor(torch.log2(LARGEST / weight.abs().amax(dim=1).clamp_min(1e-9)))
     of_bias = torch.floor(20 - torch.log2(bias.abs().clamp_min(1e-9))) + given
-    most = torch.as_tensor(MOST_SHIFT + given - made)
+    most = torch.as_tensor(MAX_SHIFT + given - made)
     bits = torch.minimum(torch.minimum(of_weight, of_bias), most)
     return torch.round(weight * 2.0 ** bits[:, None]), torch.round(bias * 2.0 ** (bits - given)), bits.long()
 

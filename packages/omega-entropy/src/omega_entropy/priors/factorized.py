@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from omega_core.coding.tables import FrozenTables
 from omega_core.contracts.prior import Prior
-from omega_core.layers import LEAST_EXPONENT
+from omega_core.layers import MIN_EXPONENT
 from omega_entropy.priors.symbol_counts import Counts
 
 FILTERS = (1, 3, 3, 3, 1)
@@ -84,7 +84,7 @@ class FactorizedPrior(Prior):
         upper = upper.masked_fill(values_CN >= self.highest, math.inf)
         # the sign for which both sigmoids are precise
         side = torch.where((lower + upper).detach() > 0, -1.0, 1.0).to(values_CN.dtype)
-        upper, lower = ((side * logits).clamp_min(LEAST_EXPONENT) for logits in (upper, lower))
+        upper, lower = ((side * logits).clamp_min(MIN_EXPONENT) for logits in (upper, lower))
         return (torch.sigmoid(upper) - torch.sigmoid(lower)).abs()
 
     def likelihood(self, values: Tensor) -> Tensor:

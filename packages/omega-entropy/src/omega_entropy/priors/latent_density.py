@@ -22,7 +22,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from omega_core.layers import LEAST_EXPONENT, ConvBlock, near_zero
+from omega_core.layers import MIN_EXPONENT, ConvBlock, near_zero
 
 _GROUPS = (8, 24, 48, 80, 96)  # relative sizes of the groups of channels, each conditional on the earlier ones
 _WIDTH = 128
@@ -128,5 +128,5 @@ def _interval_bits(distance: Tensor, half_width: Tensor, log_scales: Tensor, mix
 
 
 def _laplace_cdf(t: Tensor) -> Tensor:
-    tail = 0.5 * torch.exp((-t.abs()).clamp_min(LEAST_EXPONENT))
+    tail = 0.5 * torch.exp((-t.abs()).clamp_min(MIN_EXPONENT))
     return torch.where(t >= 0, 1 - tail, tail)

@@ -27,14 +27,14 @@ from omega_core.errors import ComponentError
 from omega_entropy.priors.conditional import ConditionalPrior
 from omega_entropy.priors.symbol_counts import is_distributed
 
-_MOST_SYMBOLS = 1 << 27  # maximum number of symbols that are stored for counting; more pictures change little
-_MOST_NUMBERS = 1 << 25  # maximum number of values in a regression
+_MAX_SYMBOLS = 1 << 27  # maximum number of symbols that are stored for counting; more pictures change little
+_MAX_NUMBERS = 1 << 25  # maximum number of values in a regression
 _UNIT = 1 << 14  # the largest weight of a score as an integer
-_MOST_SCORE = ((1 << 31) - 1) // 24  # keeps scores in 32 bits: sums have up to 12 marks, and `own` adds as much
+_MAX_SCORE = ((1 << 31) - 1) // 24  # keeps scores in 32 bits: sums have up to 12 marks, and `own` adds as much
 _BITS_UNIT = 16  # units of a mark per bit
 _RIDGE = 1e-3  # added to variances, relative to their mean
 _AT_ONCE = 1 << 15  # positions that are processed at once
-_LEAST_GAIN = 1e-3  # smallest share of a channel's variance that a further parent has to explain
+_MIN_GAIN = 1e-3  # smallest share of a channel's variance that a further parent has to explain
 Floats = NDArray[np.floating[Any]]
 
 
@@ -88,7 +88,7 @@ class RegressionPrior(ConditionalPrior):
     def observe(self, symbols: Tensor, kept: Tensor) -> None:
         """Count the symbols (B, C, h, w) of kept (B,) channels. While recounting, store samples with all channels."""
         super().observe(symbols, kept)
-        if self.recounting and sum(each.size for each in self._pictures) < _MOST_SYMBOLS:
+        if self.recounting and sum(each.size for each in self._pictures) < _MAX_SYMBOLS:
             whole = symbols[kept >= symbols.shape[1]]
             self._pictures += _of_all_processes(whole.to(torch.int16).cpu().numpy())
 
@@ -137,7 +137,7 @@ def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: Re
     bits = np.minimum(np.rint(-_BITS_UNIT * np.log2(probabilities)), 255)
     distances = np.arange(probabilities.shape[1]) - probabilities.argmax(1)[:, None]
     marks = np.stack([bits, distances]).astype(np.int64)
-    some = list(_some(pictures, _MOST_NUMBERS // (3 * channels)))
+    some = list(_some(pictures, _MAX_NUMBERS // (3 * channels)))
     parents = np.full((channels, 2, prior.parents), -1, np.int64)
     weights, own = np.zeros((len(marks), *parents.shape, 2), np.int64), np.zeros((len(marks), channels), np.int64)
     for stage in (0, 1):
@@ -146,7 +146,7 @@ def _fit(pictures: Sequence[NDArray[np.int16]], probabilities: Floats, prior: Re
             chosen, solutions = _regress(covariances, c, stage, prior.parents)
             parents[c, stage, : len(chosen)] = chosen
             for score, solution in enumerate(solutions):
-                whole = _integers(solution, most=_MOST_SCORE // max(1, np.abs(marks).max()))
+                whole = _integers(solution, most=_MAX_SCORE // max(1, np.abs(marks).max()))
                 weights[score, c, stage, : len(chosen)] = whole[: 2 * len(chosen)].reshape(2, -1).T
                 own[score, c] += whole[2 * len(chosen) :].sum()
     scores = Scores(marks, parents, weights, own, tuple(np.zeros((channels, 2, 0), np.int64) for _ in marks))
@@ -224,7 +224,7 @@ def _regress(covariances: Sequence[Floats], channel: int, stage: int, most: int)
             explained = (left**2 / each.diagonal()).reshape(3, channels)[:2, :channel].sum(0)
             gain += explained / each[channel, channel]
         gain[chosen] = 0
-        if gain.max() < _LEAST_GAIN:
+        if gain.max() < _MIN_GAIN:
             return chosen, solutions
         chosen.append(int(gain.argmax()))
 

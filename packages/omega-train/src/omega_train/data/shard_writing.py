@@ -8,7 +8,7 @@ from types import TracebackType
 
 from omega_train.data.shard_index import Member, index_of, index_text
 
-_MOST_CHARACTERS = 60  # maximum number of characters of a picture's name in a member; a header has room for 100
+_MAX_CHARACTERS = 60  # maximum number of characters of a picture's name in a member; a header has room for 100
 
 
 class ShardWriter:
@@ -57,4 +57,4 @@ class ShardWriter:
 
 def _name(number: int, source: PurePath) -> str:
     """The name of a picture in a shard: unique, with one dot, at which all readers split it into key and suffix."""
-    return f"{number:08}-{re.sub(r'[^A-Za-z0-9_-]', '_', source.stem)[:_MOST_CHARACTERS]}{source.suffix.lower()}"
+    return f"{number:08}-{re.sub(r'[^A-Za-z0-9_-]', '_', source.stem)[:_MAX_CHARACTERS]}{source.suffix.lower()}"

@@ -20,7 +20,7 @@ from omega_train.data.photos import Crops, PhotoImages, check_validation_share, 
 from omega_train.data.remote_files import find_shards, has_folders, read_parts, sizes_of
 from omega_train.data.shard_index import ShardPictures, joined, pictures_of
 
-_MOST_VALIDATION = 1000
+_MAX_VALIDATION = 1000
 _PART = 4096  # number of bytes at the beginning, in the middle and at the end of a shard that identify it
 
 
@@ -175,7 +175,7 @@ def _parts(
         )
         return train, kept
     everything = pictures_of(find_shards(location), skip_unreadable, notes)
-    chosen = split(len(everything), seed, validation, most=_MOST_VALIDATION)
+    chosen = split(len(everything), seed, validation, most=_MAX_VALIDATION)
     if not len(chosen[0]):
         raise DataError(f"there are too few pictures in {masked(location)} for training and validation.")
     train, kept = (everything.take(part) for part in chosen)

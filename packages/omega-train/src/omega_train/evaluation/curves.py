@@ -12,7 +12,7 @@ from omega_train.evaluation.measurements import Point, finite
 RATES = {"file": "bpp", "stream": "stream_bpp", "estimated": "estimated_bpp"}
 """The column of each kind of rate: whole files, their entropy-coded streams, or estimates from probability tables."""
 METHODS = ("pchip", "akima")
-LEAST_POINTS = 4
+MIN_POINTS = 4
 """The minimum number of points of a curve that can be interpolated."""
 
 
@@ -91,8 +91,8 @@ def difference(curve: Curve, anchor: Curve, rate: str, method: str) -> Differenc
     ours, theirs = curve.front(), anchor.front()
     overlap = _overlap(ours, theirs)
     reason = ""
-    if min(len(ours.rates), len(theirs.rates)) < LEAST_POINTS:
-        reason = f"fewer than {LEAST_POINTS} points"
+    if min(len(ours.rates), len(theirs.rates)) < MIN_POINTS:
+        reason = f"fewer than {MIN_POINTS} points"
     elif overlap <= 0:
         reason = "no overlap"
     found: list[float | None] = [None, None]

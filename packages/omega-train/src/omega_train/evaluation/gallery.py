@@ -14,13 +14,13 @@ from omega_core.images.pictures import Pixels
 from omega_core.images.writing import to_pillow
 from omega_train.evaluation.measurements import Decoded, Measurement
 
-MOST_SETTINGS = 10
+MAX_SETTINGS = 10
 """The maximum number of settings of a codec for a picture: enough for a smooth slider."""
-MOST_BPP = 2.0
+MAX_BPP = 2.0
 """Files of higher rates are left out, because they look like the original."""
-MOST_BYTES = 1_500_000
+MAX_BYTES = 1_500_000
 """The maximum number of bytes of a picture in the page, for all codecs together."""
-MOST_SIDES = (768, 1024)
+MAX_SIDES = (768, 1024)
 """The maximum numbers of rows and columns that are shown: larger pictures are cropped to their middle."""
 _LOSSLESS_PIXELS = 1 << 16  # maximum number of pixels of a picture that is shown without loss
 _SHOWN_BY_BROWSERS = {"jpeg", "webp", "avif"}
@@ -43,10 +43,10 @@ def gallery_picture(image: str, original: Pixels, coded: Sequence[Coded]) -> dic
 
     image: the name of the picture. original: its pixels. coded: the decoded files of each codec.
 
-    Small pictures are shown without loss, others as WebP of high quality. If this takes more than MOST_BYTES, the
+    Small pictures are shown without loss, others as WebP of high quality. If this takes more than MAX_BYTES, the
     quality is reduced, then the number of settings. Measurements are of the decoded pixels, not of the WebP.
     """
-    rows, columns = (_middle(side, most) for side, most in zip(original.shape[1:], MOST_SIDES, strict=True))
+    rows, columns = (_middle(side, most) for side, most in zip(original.shape[1:], MAX_SIDES, strict=True))
     whole = (rows, columns) == (slice(0, original.shape[1]), slice(0, original.shape[2]))
     part = None if whole else (rows, columns)
     indices = [_worth_showing(each.measurements) for each in coded]
@@ -62,7 +62,7 @@ def gallery_picture(image: str, original: Pixels, coded: Sequence[Coded]) -> dic
 
     page: dict[str, Any] = {}
     *tries, last = _tries(original[:, rows, columns])
-    for quality, most in chain((each for each in tries if expected(*each) <= MOST_BYTES), [last]):
+    for quality, most in chain((each for each in tries if expected(*each) <= MAX_BYTES), [last]):
         page = {
             "image": image,
             "width": columns.stop - columns.start,
@@ -80,18 +80,18 @@ def gallery_picture(image: str, original: Pixels, coded: Sequence[Coded]) -> dic
                 for codec, each in enumerate(coded)
             ],
         }
-        if _size(page) <= MOST_BYTES:
+        if _size(page) <= MAX_BYTES:
             break
     return page
 
 
 def _worth_showing(measurements: Sequence[Measurement]) -> list[int]:
-    """The indices of the files up to MOST_BPP, or of all files if there is none."""
-    low = [index for index, row in enumerate(measurements) if row.bpp <= MOST_BPP]
+    """The indices of the files up to MAX_BPP, or of all files if there is none."""
+    low = [index for index, row in enumerate(measurements) if row.bpp <= MAX_BPP]
     return low or list(range(len(measurements)))
 
 
-def thinned(settings: Sequence[Any], most: int = MOST_SETTINGS) -> list[Any]:
+def thinned(settings: Sequence[Any], most: int = MAX_SETTINGS) -> list[Any]:
     """Return at most `most` settings, evenly spaced, with the first and the last."""
     if len(settings) <= most:
         return list(settings)
@@ -107,9 +107,9 @@ def _middle(side: int, most: int) -> slice:
 def _tries(pixels: Pixels) -> Iterator[tuple[int | None, int]]:
     """Qualities of WebP (None for lossless) and numbers of settings, from the best to the smallest."""
     if pixels[0].size <= _LOSSLESS_PIXELS:
-        yield None, MOST_SETTINGS
-    yield 92, MOST_SETTINGS
-    for most in (MOST_SETTINGS, 7, 5, 3, 2):
+        yield None, MAX_SETTINGS
+    yield 92, MAX_SETTINGS
+    for most in (MAX_SETTINGS, 7, 5, 3, 2):
         yield 85, most
         yield 75, most
 

@@ -20,7 +20,7 @@ from omega_core.images.pictures import Pixels
 from omega_train.evaluation.measurements import Measurement, read_measurements, write_table
 from omega_train.evaluation.perceptual import PACKAGES
 
-LEAST_PIXELS = 1 << 16
+MIN_PIXELS = 1 << 16
 """The minimum number of pixels of a cached picture: smaller ones come in thousands and are encoded quickly."""
 _MEASURES = ("omega-core", "omega-train", "numpy", "pillow", "torch")
 _MEASURING = 1  # version of the measuring code; to be raised when its results change
@@ -38,7 +38,7 @@ class CachedMeasurements:
 
     def __init__(self, codec: Codec, pixels: Pixels, metrics: Collection[str]) -> None:
         self.settings = list(codec.settings)
-        self._path = _path(codec, pixels, metrics) if codec.cacheable and pixels[0].size >= LEAST_PIXELS else None
+        self._path = _path(codec, pixels, metrics) if codec.cacheable and pixels[0].size >= MIN_PIXELS else None
 
     def find(self, codec: str, image: str) -> list[Measurement] | None:
         """Return the measurements; None if there are none.

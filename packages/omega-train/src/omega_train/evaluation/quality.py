@@ -24,7 +24,7 @@ WINDOW = 11
 """The side of SSIM's Gaussian window (σ 1.5), in pixels."""
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """The weights of the scales of MS-SSIM, the finest first: Wang, Simoncelli and Bovik 2003, §4."""
-LEAST_SIDE = {
+MIN_SIDE = {
     "ssim": WINDOW,
     "ms_ssim": (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1,
     "psnr_hvs_m": BLOCK,
@@ -59,7 +59,7 @@ def qualities(original: Pixels, decoded: Sequence[Pixels], metrics: Collection[s
     Raises ComponentError if the package of a metric is not installed.
     """
     side, at_once = min(original.shape[1:]), max(1, _AT_ONCE // original[0].size)
-    wanted = [metric for metric in LEAST_SIDE if metric in metrics and side >= LEAST_SIDE[metric]]
+    wanted = [metric for metric in MIN_SIDE if metric in metrics and side >= MIN_SIDE[metric]]
     pyramid = _pyramid(original, len(WEIGHTS) if "ms_ssim" in wanted else int("ssim" in wanted))
     similar = list[tuple[float | None, float | None]]()
     for first in range(0, len(decoded), at_once):

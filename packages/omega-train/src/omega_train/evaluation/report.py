@@ -23,7 +23,7 @@ from omega_core.errors import OutputError
 from omega_core.file_io import write_whole
 from omega_train.evaluation.curves import RATES, Curve, curves, differences
 from omega_train.evaluation.measurements import Measurement, Point, summarize, too_small, write_table
-from omega_train.evaluation.quality import DEFAULT_METRICS, LEAST_SIDE, METRICS
+from omega_train.evaluation.quality import DEFAULT_METRICS, METRICS, MIN_SIDE
 
 FILES = ("images.csv", "summary.csv", "bd.csv", "evaluation.json", "report.html")
 PARTS = "parts"
@@ -115,7 +115,7 @@ def write_report(
     text = _json(made_with)
     write_whole(folder / "evaluation.json", text)
     for metric in too_small(points, metrics):
-        side = LEAST_SIDE[metric]
+        side = MIN_SIDE[metric]
         remarks.append(f"{metric} is left out: all pictures have to be at least {side} pixels high and wide.")
     found = {
         metric: [*curves(points, metric, rate), *curves(published, metric, rate, published=True)]

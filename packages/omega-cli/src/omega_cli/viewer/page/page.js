@@ -4,7 +4,7 @@ import "./omega/omega-img.js";
 import "./server-img.js";
 
 /** The maximum size of the cache of decoded pictures, in bytes. The slider shows cached pictures at once. */
-const MOST_KEPT = 2 ** 28;
+const MAX_KEPT = 2 ** 28;
 /** The most memory that decoding a file may take, in MiB; the same as for `omega decompress`. */
 const MAX_MEMORY = 4096;
 /** Pictures with shorter sides, in pixels, are enlarged. */
@@ -118,7 +118,7 @@ function showCut() {
 function received({ detail: { streamBytes, image } }) {
   if (!kept.has(streamBytes)) {
     const bytes = image.data.length;
-    for (const first of kept.keys()) if ((kept.size + 1) * bytes > MOST_KEPT) kept.delete(first);
+    for (const first of kept.keys()) if ((kept.size + 1) * bytes > MAX_KEPT) kept.delete(first);
     kept.set(streamBytes, { image });
     if (pictures[current].original) comparison.postMessage({ index: current, streamBytes, data: image.data });
   }

@@ -28,9 +28,9 @@ from omega_core.images.pictures import Pixels
 from omega_core.locations import local_path
 
 ANALYSIS, SYNTHESIS = "analysis.onnx", "synthesis.onnx"
-MOST_LEVELS, MEAN_LEVELS = 2, 0.1
+MAX_LEVELS, MEAN_LEVELS = 2, 0.1
 """Accepted differences between pixels decoded by onnxruntime and torch, maximum and mean, in levels from 0 to 255."""
-MOST_SYMBOLS = 0.001
+MAX_SYMBOLS = 0.001
 """Accepted share of symbols that differ. Some do if a value lies on the border of two symbols, as between devices."""
 _SIDES = (83, 300)  # height and width of the picture for the check: several tiles and incomplete blocks
 _TILE = 256
@@ -86,10 +86,10 @@ def export_onnx(name_or_path: str | PathLike[str], folder: str | PathLike[str]) 
         )
         exported = OnnxCodec(contents, graphs.__getitem__)
         most, mean, symbols = _differences(exported, exact.codec)
-        if most > MOST_LEVELS or mean > MEAN_LEVELS or symbols > MOST_SYMBOLS:
+        if most > MAX_LEVELS or mean > MEAN_LEVELS or symbols > MAX_SYMBOLS:
             raise ModelFileError(
                 f"the exported model differs from torch's by up to {most} levels, {mean:.3f} on average, and in"
-                f" {symbols:.2%} of its symbols, more than {MOST_LEVELS}, {MEAN_LEVELS} and {MOST_SYMBOLS:.1%}."
+                f" {symbols:.2%} of its symbols, more than {MAX_LEVELS}, {MEAN_LEVELS} and {MAX_SYMBOLS:.1%}."
             )
         files = {**graphs, CODING: contents.to_bytes()}
         for name, data in files.items():

@@ -23,7 +23,7 @@ OPSET = 18
 """The version of the operators. onnxruntime-web also has all of them, for both WebAssembly and WebGPU."""
 _BATCH = 2
 _FEW = 64  # weights with fewer numbers are not worth a conversion
-_MOST_FOLDED = 1 << 26  # maximum size of a precomputed constant, in numbers
+_MAX_FOLDED = 1 << 26  # maximum size of a precomputed constant, in numbers
 
 
 class Analysis(nn.Module):
@@ -131,7 +131,7 @@ def _compact(model: ir.Model) -> bytes:
 
     Weights that 16 bits hold exactly are stored in 16 bits, and converted when a session begins.
     """
-    optimizer.optimize_ir(model, input_size_limit=_MOST_FOLDED, output_size_limit=_MOST_FOLDED)
+    optimizer.optimize_ir(model, input_size_limit=_MAX_FOLDED, output_size_limit=_MAX_FOLDED)
     ClearMetadataAndDocStringPass()(model)  # metadata contains paths of Python files on this machine
     graph = model.graph
     for name, value in list(graph.initializers.items()):

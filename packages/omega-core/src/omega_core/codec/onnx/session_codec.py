@@ -18,7 +18,7 @@ from omega_core.errors import ImageError, ModelFileError, NotEnoughMemoryError
 from omega_core.images.pictures import Pixels
 
 Floats = NDArray[np.float32]
-_MOST_THREADS = 1 << 10  # more than any machine has, and small enough for an integer of onnxruntime
+_MAX_THREADS = 1 << 10  # more than any machine has, and small enough for an integer of onnxruntime
 _ONLY_ERRORS = 3  # log level of onnxruntime
 
 
@@ -134,7 +134,7 @@ def session_of(content: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    options.intra_op_num_threads = min(int(threads), _MOST_THREADS) if threads.isdecimal() else 0
+    options.intra_op_num_threads = min(int(threads), _MAX_THREADS) if threads.isdecimal() else 0
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
