@@ -603,8 +603,7 @@ def test_processes_that_read_do_not_outlive_what_interrupts_their_start(
         with pytest.raises(KeyboardInterrupt if problem == "signal" else OSError):
             start_reading(reader(images, [[(0, 0)]] * 4, 2), running)
     assert len(running) == (problem == "signal")
-    for each in running:
-        stop_reading(each)
+    stop_reading(running)
     for child in active_children():
         child.join(20)
         assert not child.is_alive()

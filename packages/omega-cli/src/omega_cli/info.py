@@ -122,12 +122,11 @@ def description_of(path: Location) -> "tuple[Description, str]":
 def _about_model(path: Location) -> dict[str, Any]:
     description, fingerprint = description_of(path)
     values = asdict(description)
-    fewest = description.channels_min + 1 if description.adaptive else description.channels
     return {
         "kind": "exported model" if path.is_dir() else "model",
         "about": values["text"],
         "fingerprint": fingerprint,
-        "fewest_channels": fewest,
+        "fewest_channels": description.fewest_channels,
         "channels": description.channels,
         "symbols": values["alphabet"],
         "latent_channels": values["latent_channels"],

@@ -172,8 +172,7 @@ def batches(task: CodecTask, images: Images, *, most: int | None = None, workers
                 warnings.warn(remark, OmegaWarning, stacklevel=2)
             yield _floats(task, batch.pixels)
     finally:
-        for each in started:
-            stop_reading(each)
+        stop_reading(started)
 
 
 def _floats(task: CodecTask, pixels: Tensor) -> Tensor:

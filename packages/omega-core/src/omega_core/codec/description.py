@@ -49,6 +49,11 @@ class Description:
         """Whether it was trained for several channel counts."""
         return self.channels_min < self.channels
 
+    @property
+    def fewest_channels(self) -> int:
+        """The smallest number of channels that it was trained for."""
+        return self.channels_min + 1 if self.adaptive else self.channels
+
     @classmethod
     def from_json(cls, text: str) -> "Description":
         """Parse a description. Raises TypeError or ValueError if the text is not one."""

@@ -104,7 +104,7 @@ class Model(PictureEncoder):
         parts = (described.architecture, described.quantizer, described.prior)
         names = ", ".join(choice.name for choice in parts if choice is not None)
         rates = (
-            f"{described.channels_min + 1} to {described.channels}" if described.adaptive else f"{described.channels}"
+            f"{described.fewest_channels} to {described.channels}" if described.adaptive else f"{described.channels}"
         )
         colors = "gray" if self.codec.colors == 1 else "RGB"
         return f"<Model {self.fingerprint[:8]}: {names}; {rates} channels; {colors}>"
@@ -304,8 +304,8 @@ class Model(PictureEncoder):
             )
         if exact is not None:
             self._check_channels(exact)
-        if exact is not None and self.description.adaptive and exact <= self.description.channels_min:
-            least = self.description.channels_min + 1
+        least = self.description.fewest_channels
+        if exact is not None and exact < least:
             warnings.warn(f"{exact} channels: this model was trained for {least} and more.", OmegaWarning, stacklevel=3)
 
     def _check_channels(self, count: int) -> None:

@@ -48,9 +48,7 @@ class TrainingData(LightningDataModule):
 
     def close(self) -> None:
         """End the reading processes."""
-        for iterator in self.reading:
-            stop_reading(iterator)
-        self.reading.clear()
+        stop_reading(self.reading)
 
 
 def batches_of(dataset: Dataset, recipe: Recipe, steps: int, first: int = 0) -> Iterator[Batch]:

@@ -48,10 +48,15 @@ def start_reading(loader: DataLoader[Any], started: list[Any]) -> Iterator[Any]:
     return iterator
 
 
-def stop_reading(iterator: Iterator[Any]) -> None:
-    """End the workers of an iterator, because they ignore the signal with which Python would end them."""
-    if hasattr(iterator, "_shutdown_workers"):
-        iterator._shutdown_workers()
+def stop_reading(started: list[Any]) -> None:
+    """Stop the workers of iterators from `start_reading`, and empty the list of these.
+
+    Workers ignore the signal with which Python would stop them.
+    """
+    for iterator in started:
+        if hasattr(iterator, "_shutdown_workers"):
+            iterator._shutdown_workers()
+    started.clear()
 
 
 def reading_workers(device: torch.device) -> int:
