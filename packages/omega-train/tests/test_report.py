@@ -78,3 +78,15 @@ def test_long_names_leave_room_for_the_plot(tmp_path: Path) -> None:
     drawn = (tmp_path / "psnr.svg").read_text("utf-8")
     assert all(f"down-run-{number}" in drawn for number in range(2))
     assert names[0] not in drawn
+
+
+def test_plots_leave_the_settings_of_matplotlib_as_they_are(tmp_path: Path) -> None:
+    """In a notebook, plots of the user's would otherwise no longer be shown, nor their formulas."""
+    matplotlib = pytest.importorskip("matplotlib", reason="needs the extra evaluation")
+    from omega_train.evaluation.curves import Curve
+    from omega_train.evaluation.plots import rate_distortion
+
+    rate_distortion([Curve("a $name", "psnr", (0.1, 0.2), (20.0, 22.0))], tmp_path / "psnr", rate="file")
+    for setting in ("text.parse_math", "svg.hashsalt"):
+        assert matplotlib.rcParams[setting] == matplotlib.rcParamsDefault[setting]
+    assert "a $name" in (tmp_path / "psnr.svg").read_text("utf-8")

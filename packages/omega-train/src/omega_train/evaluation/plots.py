@@ -3,22 +3,18 @@
 Only this module imports matplotlib, an optional dependency.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("Agg")  # a backend without a screen, which has to be set before pyplot is imported
-
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from omega_core.file_io import replacing
 from omega_train.evaluation.curves import Curve
 from omega_train.evaluation.measurements import Point
-
-mpl.rcParams["text.parse_math"] = False  # names of models may contain dollar signs
 
 LABELS = {
     "psnr": "PSNR in dB",
@@ -47,21 +43,21 @@ def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str) -> None:
 
     Raises OutputError.
     """
-    figure, axes = pyplot.subplots(figsize=(7.5, 5), layout="constrained")
     ours = 0
     ends: list[tuple[float, float, str]] = []
-    for curve in curves:
-        if curve.published:
-            style: dict[str, Any] = {"color": "#555555", "linestyle": "none", "marker": "+x1234"[len(ends) % 6]}
-        else:
-            style, ours = _STYLES[ours % len(_STYLES)], ours + 1
-        axes.plot(curve.rates, curve.values, markersize=4, linewidth=1.2, label=_short(curve.name), **style)
-        ends.append((curve.rates[-1], curve.values[-1], _short(curve.name)))
-    _name(axes, ends)
-    axes.set_xlabel(f"bits per pixel of the {rate}")
-    axes.set_ylabel(LABELS[curves[0].metric])
-    axes.grid(alpha=0.25)
-    _save(figure, path)
+    with _saved_figure(path) as figure:
+        axes: Any = figure.subplots()
+        for curve in curves:
+            if curve.published:
+                style: dict[str, Any] = {"color": "#555555", "linestyle": "none", "marker": "+x1234"[len(ends) % 6]}
+            else:
+                style, ours = _STYLES[ours % len(_STYLES)], ours + 1
+            axes.plot(curve.rates, curve.values, markersize=4, linewidth=1.2, label=_short(curve.name), **style)
+            ends.append((curve.rates[-1], curve.values[-1], _short(curve.name)))
+        _name(axes, ends)
+        axes.set_xlabel(f"bits per pixel of the {rate}")
+        axes.set_ylabel(LABELS[curves[0].metric])
+        axes.grid(alpha=0.25)
 
 
 def _name(axes: Any, ends: Sequence[tuple[float, float, str]]) -> None:
@@ -92,16 +88,16 @@ def channels(points: Sequence[Point], path: Path, *, title: str) -> None:
         (point.psnr - before.psnr) / max(point.stream_bpp - before.stream_bpp, 1e-9)
         for before, point in pairwise(ordered)
     ]
-    figure, (above, below) = pyplot.subplots(2, figsize=(7.5, 5), sharex=True, layout="constrained")
     width = 0.8 * min((b - a for a, b in pairwise(counts)), default=1)
-    above.bar(counts, added, width, color="#555555")
-    above.set_ylabel("added bpp")
-    below.bar(counts[1:], gained, width, color="#0b62a4")
-    below.axhline(0, color="black", linewidth=0.6)
-    below.set_ylabel("PSNR gain\nin dB per bpp")
-    below.set_xlabel("channels")
-    above.set_title(title)
-    _save(figure, path)
+    with _saved_figure(path) as figure:
+        above, below = figure.subplots(2, sharex=True)
+        above.bar(counts, added, width, color="#555555")
+        above.set_ylabel("added bpp")
+        below.bar(counts[1:], gained, width, color="#0b62a4")
+        below.axhline(0, color="black", linewidth=0.6)
+        below.set_ylabel("PSNR gain\nin dB per bpp")
+        below.set_xlabel("channels")
+        above.set_title(title)
 
 
 def _short(name: str) -> str:
@@ -110,9 +106,15 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
-def _save(figure: Any, path: Path) -> None:
-    mpl.rcParams["svg.hashsalt"] = "omega"  # the same numbers give the same file
-    for ending, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 150})):
-        with replacing(path.with_name(path.name + ending)) as temporary:
-            figure.savefig(temporary, format=ending[1:], **options)
-    pyplot.close(figure)
+@contextmanager
+def _saved_figure(path: Path) -> Iterator[Figure]:
+    """Create a figure, and save it at the end. The caller's settings and backend of matplotlib stay as they are."""
+    formats: tuple[tuple[str, dict[str, Any]], ...] = ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 150}))
+    # names of models may contain dollar signs; and the same numbers give the same file
+    with mpl.rc_context({"text.parse_math": False, "svg.hashsalt": "omega"}):
+        figure = Figure(figsize=(7.5, 5), layout="constrained")
+        yield figure
+        for ending, options in formats:
+            with replacing(path.with_name(path.name + ending)) as temporary:
+                figure.savefig(temporary, format=ending[1:], **options)
+            figure.set_layout_engine("none")  # both formats have the layout of the first
