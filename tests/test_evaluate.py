@@ -254,7 +254,7 @@ def test_codecs_are_measured_with_their_options_and_the_report_tells_them(evalua
     assert evaluate(*names, *options, "--overwrite", "--skip-existing").returncode == 0
     told = json.loads((tmp_path / "out" / "evaluation.json").read_bytes())["codecs"]
     assert told["webp"]["made_with"].endswith("method=0")
-    assert told["omega-train-avif"]["made_with"].endswith("subsampling=4:2:0, speed=10")
+    assert told["omega-train-avif"]["made_with"].endswith("subsampling=4:2:0, speed=10, tune=default")
     assert all(sizes()[name] != before[name] for name in before)
 
 

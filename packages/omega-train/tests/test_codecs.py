@@ -80,6 +80,7 @@ def test_more_bytes_are_a_better_picture(name: str) -> None:
         ("avif", {"speed": 10}),
         ("avif", {"subsampling": "4:4:4"}),
         ("avif", {"subsampling": "4:2:2"}),
+        ("avif", {"tune": "psnr"}),
         ("jxl", {"effort": 1}),
     ],
 )
