@@ -57,6 +57,10 @@ def test_drawn_pictures_have_many_blocks_of_one_color(drawn, photo):
     assert not looks_drawn(np.full((3, 7, 100), 7, np.uint8)), "it has no whole block"
     third = np.concatenate([photo, photo, np.zeros_like(photo)])
     assert looks_drawn(third[None])
+    half = np.broadcast_to(np.arange(48) < 24, (32, 48))
+    assert not looks_drawn(np.where(half, photo, 0)[None], half), "blocks of one color, but invisible"
+    assert looks_drawn(np.where(half, drawn, photo)[None], half)
+    assert looks_drawn(photo[None], np.zeros((32, 48), bool)), "no visible values are few"
     colors = np.stack([drawn, photo, drawn])
     assert not looks_drawn(colors), "a block of one color has it in all three"
 

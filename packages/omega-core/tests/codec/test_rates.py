@@ -111,8 +111,8 @@ def test_a_fraction_is_of_the_channels(model, picture):
 def test_a_quality_is_reached_by_decoding_few_pictures(model, picture, monkeypatch, wanted):
     decoded = []
 
-    def quality(original, pixels):
-        decoded.append(psnr(original, pixels))
+    def quality(*pictures):
+        decoded.append(psnr(*pictures))
         return decoded[-1]
 
     monkeypatch.setattr("omega_core.codec.encoding.psnr", quality)
@@ -123,6 +123,19 @@ def test_a_quality_is_reached_by_decoding_few_pictures(model, picture, monkeypat
     assert reached >= wanted
     shorter = truncate(data, max_bytes=int(len(data) * 0.985))
     assert psnr(pixels, model.decompress_picture(shorter).pixels) < wanted
+
+
+def test_a_quality_is_that_of_visible_pixels(model):
+    noise = np.random.default_rng(3).integers(0, 256, (32, 48), np.uint8)
+    alpha = np.zeros_like(noise)
+    alpha[8:24, 8:40] = 255
+    visible = alpha > 0
+    data = model.compress(np.stack([np.where(visible, noise, 9), alpha], axis=2), psnr=12.0)
+    assert data == model.compress(np.stack([noise, alpha], axis=2), psnr=12.0), "invisible colors take no bits"
+    found = model.decompress_picture(data).pixels
+    assert 12.0 <= psnr(noise[None], found, visible) < 13.0
+    shorter = model.decompress_picture(truncate(data, max_bytes=int(len(data) * 0.98))).pixels
+    assert psnr(noise[None], shorter, visible) < 12.0
 
 
 def test_a_quality_that_is_not_reached_warns_and_keeps_the_whole_file(model, picture, monkeypatch):

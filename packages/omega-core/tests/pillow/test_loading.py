@@ -162,7 +162,7 @@ def test_the_limits_of_an_added_model_hold(data, tmp_path):
 
 @pytest.mark.parametrize("shape", [(9, 7), (9, 7, 2), (9, 7, 3), (9, 7, 4)])
 def test_all_modes_come_back(through, noise_picture, shape):
-    pixels = noise_picture(*shape)
+    pixels = noise_picture(*shape) | np.uint8(1)  # all pixels are visible
     image = through(Image.fromarray(pixels))
     assert image.mode == {(): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}[shape[2:]]
     assert np.array_equal(np.asarray(image), pixels)

@@ -119,7 +119,7 @@ class RateEncoder:
     files: the codec.
     coder: the coder of the file.
     header: the header of the file; the length of its stream is replaced.
-    picture: the picture, as it was read.
+    picture: the picture, without invisible colors.
     rate: the number of channels, size or quality of the file.
     """
 
@@ -189,10 +189,10 @@ class RateEncoder:
         The bytes are found by bisection, to one percent, as the PSNR hardly ever falls with more bytes.
         """
         coded, header = encoded.coded, encoded.whole.header
-        maker = PictureMaker(self.files, header)
+        maker, visible = PictureMaker(self.files, header), self.picture.visible
 
         def quality(symbols: Symbols) -> float:
-            return psnr(self.picture.pixels, maker.picture(symbols).pixels)
+            return psnr(self.picture.pixels, maker.picture(symbols).pixels, visible)
 
         ends = _growing_in_bits(coded)
         reached = of_all = quality(coded.first(ends[-1])[0])

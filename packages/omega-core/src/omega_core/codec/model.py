@@ -41,6 +41,7 @@ from omega_core.format.limits import MAX_PICTURES, MAX_SHARED_PIXELS
 from omega_core.format.rate_control import Rate
 from omega_core.format.streaming import StreamingFile
 from omega_core.images.alpha_and_profile import compress_planes, compress_profile
+from omega_core.images.invisible import without_invisible_colors
 from omega_core.images.pictures import MAX_PIXELS, Picture, check_size
 from omega_core.images.reading import PictureLike, read_picture
 from omega_core.locations import Url, location_of
@@ -168,17 +169,20 @@ class Model(PictureEncoder):
         return encoded.whole.truncated(encoded.lengths[channels or self.channels])
 
     def read(self, picture: PictureLike | Picture) -> Picture:
-        """Return a `Picture`; read it unless it is one. Raises ImageError, also for more than `max_pixels`."""
-        if not isinstance(picture, Picture):
-            try:
-                return read_picture(picture, max_pixels=self.max_pixels)
-            except ImageError as problem:
-                if not isinstance(picture, (str, PathLike, Url)):
-                    raise
-                raise ImageError(f"{location_of(picture)}: {problem}") from problem
-        height, width = picture.size
-        check_size(width, height, self.max_pixels)
-        return picture
+        """Return a `Picture` without invisible colors; read it unless it is one.
+
+        Raises ImageError, also for more than `max_pixels`.
+        """
+        if isinstance(picture, Picture):
+            height, width = picture.size
+            check_size(width, height, self.max_pixels)
+            return without_invisible_colors(picture)
+        try:
+            return without_invisible_colors(read_picture(picture, max_pixels=self.max_pixels))
+        except ImageError as problem:
+            if not isinstance(picture, (str, PathLike, Url)):
+                raise
+            raise ImageError(f"{location_of(picture)}: {problem}") from problem
 
     def _encode(self, pictures: Sequence[Picture], coder: str | None, counts: Sequence[int]) -> Encoded:
         """Encode all channels of pictures. counts: rising numbers of channels, for `Encoded.lengths`."""

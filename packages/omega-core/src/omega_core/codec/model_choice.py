@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from omega_core.codec.model import Model, warn_if_missed
 from omega_core.codec.picture_encoder import PictureEncoder
@@ -71,7 +72,7 @@ class ModelChoice(PictureEncoder):
         read = self.photos.read(picture)
         file, reached = self.photos.encode_towards(read, rate, coder=coder, effort=effort)
         of_any_model = rate.channels is None and rate.fraction is None
-        if of_any_model and (looks_drawn(read.pixels) or _ends_below(rate, file, reached)):
+        if of_any_model and (looks_drawn(read.pixels, read.visible) or _ends_below(rate, file, reached)):
             limit = Rate(max_bytes=len(file.to_bytes())) if rate == Rate() else rate
             better = self._better_for_screens(read, limit, file, reached, coder, name)
             file, reached = better or (file, reached)
@@ -102,31 +103,36 @@ class ModelChoice(PictureEncoder):
 
 def _quality(model: Model, file: OmegaFile, picture: Picture) -> float:
     """The PSNR of a file of a picture, in dB."""
-    return psnr(picture.pixels, model.decompress_picture(file.to_bytes()).pixels)
+    return psnr(picture.pixels, model.decompress_picture(file.to_bytes()).pixels, picture.visible)
 
 
-def looks_drawn(pixels: Pixels) -> bool:
+def looks_drawn(pixels: Pixels, visible: NDArray[np.bool_] | None = None) -> bool:
     """Whether much of a picture (colors, H, W) consists of blocks of a single color, or it has few different values.
 
     Screenshots and drawings have such blocks, dithered pictures few values.
+
+    visible: (H, W): whether a pixel counts; None if all do.
     """
     colors, height, width = pixels.shape
     rows, across = height // _BLOCK_SIDE, width // _BLOCK_SIDE
     if not rows or not across:
         return False
-    if _has_few_values(pixels):
+    if _has_few_values(pixels, visible):
         return True
     whole = pixels[:, : rows * _BLOCK_SIDE, : across * _BLOCK_SIDE]
     blocks = whole.reshape(colors, rows, _BLOCK_SIDE, across, _BLOCK_SIDE)[:, ::_ROW_STEP]
     flat = (blocks.max(axis=(2, 4)) == blocks.min(axis=(2, 4))).all(axis=0)
-    return float(flat.mean()) >= _FLAT_BLOCK_SHARE
+    if visible is not None:
+        seen = visible[: rows * _BLOCK_SIDE, : across * _BLOCK_SIDE]
+        flat = flat[seen.reshape(rows, _BLOCK_SIDE, across, _BLOCK_SIDE)[::_ROW_STEP].any(axis=(1, 3))]
+    return flat.size > 0 and float(flat.mean()) >= _FLAT_BLOCK_SHARE
 
 
-def _has_few_values(pixels: Pixels) -> bool:
-    """Whether a picture (colors, H, W) has few different values."""
+def _has_few_values(pixels: Pixels, visible: NDArray[np.bool_] | None) -> bool:
+    """Whether the visible pixels of a picture (colors, H, W) have few different values."""
     seen = np.zeros(256, bool)
     for row in range(0, pixels.shape[1], _ROW_STEP):  # the first row suffices for most photos
-        seen[pixels[:, row]] = True
+        seen[pixels[:, row] if visible is None else pixels[:, row, visible[row]]] = True
         if np.count_nonzero(seen) > _MAX_FEW_VALUES:
             return False
     return True

@@ -46,6 +46,11 @@ class Picture:
         """(H, W) in pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]
 
+    @property
+    def visible(self) -> NDArray[np.bool_] | None:
+        """(H, W): whether a pixel is not fully transparent; None if no pixel is."""
+        return None if self.alpha is None or self.alpha.all() else self.alpha > 0
+
     def to_array(self) -> NDArray[np.uint8]:
         """Return an array of uint8: (H, W) of gray, (H, W, 3) of RGB; with alpha (H, W, 2) or (H, W, 4)."""
         planes = self.pixels if self.alpha is None else np.concatenate([self.pixels, self.alpha[None]])

@@ -18,12 +18,16 @@ async function original(index) {
 /**
  * @param {Uint8Array} planes (colors, H, W)
  * @param {Uint8ClampedArray} decoded RGBA
- * @returns {number} the PSNR in dB; Infinity for equal pictures
+ * @returns {number} the PSNR of the visible pixels in dB; Infinity if they are equal
  */
 function psnr(planes, decoded) {
-  let sum = 0;
+  let sum = 0, count = 0;
   for (let index = 0, color = 0; index < planes.length; color++) {
-    for (let i = color; i < decoded.length; i += 4, index++) sum += (planes[index] - decoded[i]) ** 2;
+    for (let i = 0; i < decoded.length; i += 4, index++) {
+      if (decoded[i + 3] === 0) continue; // the colors of invisible pixels are not kept
+      sum += (planes[index] - decoded[i + color]) ** 2;
+      count++;
+    }
   }
-  return sum ? 10 * Math.log10((255 ** 2 * planes.length) / sum) : Infinity;
+  return sum ? 10 * Math.log10((255 ** 2 * count) / sum) : Infinity;
 }
