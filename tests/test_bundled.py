@@ -1,7 +1,9 @@
 """Models that come with a distribution are found by name, and by the files that they made."""
 
+import copy
 import io
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -73,6 +75,15 @@ def test_a_model_of_ours_is_small_whole_and_described(omega_here: Any, name: str
     for said in ("What it is for", "What it is bad at", "How good it is", "How it was made", "MIT"):
         assert said in card
     assert f"--model {name}" in card or name == "compact"
+
+
+@pytest.mark.parametrize("copied", [lambda model: pickle.loads(pickle.dumps(model)), copy.deepcopy])
+def test_a_model_is_pickled_and_copied_also_after_it_was_used(copied: Any) -> None:
+    model, picture = load_model("compact"), np.arange(96 * 64, dtype=np.uint8).reshape(64, 96)
+    files = [model.compress(picture, bpp=0.5, effort=effort) for effort in (0, 1)]
+    again = copied(model)
+    assert [again.compress(picture, bpp=0.5, effort=effort) for effort in (0, 1)] == files
+    assert again.decompress(files[0]).tobytes() == model.decompress(files[0]).tobytes()
 
 
 @pytest.mark.parametrize("name", OURS)

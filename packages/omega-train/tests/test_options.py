@@ -213,6 +213,23 @@ def test_channels_that_are_not_worth_their_bits_are_dropped_and_the_rest_sorted(
     assert before.loss < worse.loss
 
 
+def test_channels_stay_in_the_order_that_a_prior_was_trained_for(tiny: Make, batch: Batch) -> None:
+    """`ContextPrior.select_channels` would discard its network."""
+    torch.manual_seed(0)
+    task = CodecTask(tiny(alphabet=16, prior="context"))
+    with torch.no_grad():
+        task.quantizer.table[0] = 0.0  # the first channel takes bits for nothing
+    pictures = Pictures(batch)
+    recount(task, pictures)
+    image = batch.pixels / 255
+    task.prior.recounting = False
+    task.prior.observe(task.codec.encode_symbols(image), task.all_channels(image))
+    assert task.prior.knows_channels
+    state = {name: values.clone() for name, values in task.state_dict().items()}
+    assert "in the order that the prior context was trained for" in sort_channels(task, pictures)
+    assert all(torch.equal(values, state[name]) for name, values in task.state_dict().items())
+
+
 def test_weights_of_half_precision_take_half_and_have_tables_of_their_own_symbols(
     tiny: Make, batch: Batch, tmp_path: Path
 ) -> None:

@@ -431,6 +431,13 @@ def test_a_phase_that_no_steps_are_left_for_is_named(phased: Make, tmp_path: Pat
     assert not (tmp_path / "run" / "last.ckpt").exists()
 
 
+def test_a_decoder_phase_without_steps_is_named_where_no_relaxed_phase_is(phased: Make) -> None:
+    recipe = phased(relaxed_share=0.0, decoder_share=0.1)
+    with pytest.raises(RecipeError, match=r"4 steps are too few for the decoder phase, whose share is 0\.1: use 5"):
+        Phases.of(recipe, 4)
+    assert Phases.of(recipe, 5).at(4) is Phase.DECODER
+
+
 def test_a_quantizer_without_a_relaxed_phase_takes_its_steps_as_always(phased: Make, tmp_path: Path) -> None:
     recipe = phased(quantizer="integer", prior="factorized", channels=4, quantizer_options={}, prior_options={})
     path = train(recipe, tmp_path / "run", **CPU)

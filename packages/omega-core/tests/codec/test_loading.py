@@ -1,4 +1,5 @@
 import io
+import os
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 
 import omega_core
 import omega_core.codec.loading
+from omega_core.codec import loading
 from omega_core.codec.loading import load_model
 from omega_core.errors import (
     CutOffError,
@@ -58,6 +60,22 @@ def test_a_picture_is_the_same_file_however_it_is_given(path, gray, tmp_path):
 def test_the_model_is_given_by_path_or_loaded(path, gray):
     model = load_model(path)
     assert omega_core.compress(gray, str(path)) == omega_core.compress(gray, model) == model.compress(gray)
+
+
+def test_a_model_given_by_path_is_loaded_once_until_its_file_or_a_limit_changes(model_file, gray, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(loading, "load_model", lambda path, **limits: loaded.append(path) or load_model(path, **limits))
+    path = model_file(block=2)
+    files = [omega_core.compress(gray, given) for given in (path, str(path), path)]
+    assert omega_core.decompress(files[0], path).size == omega_core.decompress_picture(files[0], path).size[::-1]
+    assert [each.size for each in omega_core.decode_progressively(files[0], path)][-1] == (gray.shape[1], gray.shape[0])
+    assert len(loaded) == 1
+    monkeypatch.setenv("OMEGA_MAX_MEMORY", "1000")
+    assert omega_core.compress(gray, path) == files[0]
+    assert len(loaded) == 2
+    os.utime(model_file(block=4), ns=(1, 1))
+    assert omega_core.compress(gray, path) != files[0]
+    assert len(loaded) == 3
 
 
 def test_options_of_compress_are_those_of_the_model(path, gray):

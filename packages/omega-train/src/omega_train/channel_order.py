@@ -46,7 +46,7 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     """Sort the channels of a task by the distortion that each removes per bit, and drop those not worth their rate.
 
     A channel is worth its rate if λ_max·ΔMSE > (1 − λ_max)·Δbpp. The order of training is kept unless another order
-    has a lower loss.
+    has a lower loss, or if the prior was trained for it (`Prior.knows_channels`).
 
     task: changed in place. images: the training images, of which up to 64 are measured; several processes share them.
     workers: the number of processes that read the images; 0 reads them in this process.
@@ -54,6 +54,8 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     Returns text for the log about the result.
     """
     recipe, everything = task.recipe, list(range(task.quantizer.channels))
+    if task.prior is not None and task.prior.knows_channels:
+        return f"all {len(everything)} channels stay, in the order that the prior {recipe.prior} was trained for"
     was_training = task.training
     task.eval()
     before = _curve(task, images, everything, len(everything), workers)

@@ -64,11 +64,7 @@ class Phases:
             Phase.DECODER: (recipe.decoder_share, self.prior_from - self.decoder_from),
             Phase.PRIOR: (recipe.prior_share, self.steps - self.prior_from),
         }
-        return [
-            (phase, share)
-            for phase, (share, length) in lengths.items()
-            if (recipe.relaxed_share or phase is Phase.PRIOR) and share and not length
-        ]
+        return [(phase, share) for phase, (share, length) in lengths.items() if share and not length]
 
     def at(self, step: int) -> Phase:
         """The phase of a step, which counts from 0."""

@@ -44,8 +44,7 @@ class CodecTask(LightningModule):
     """(C + 1,), bits per pixel of the first 0 to C channels, measured when the quantizer is fitted; 0 until then.
     Empty if the recipe has no relaxed phase."""
     fitted: bool
-    """Whether the quantizer is fitted, or needs no fit because the recipe has no relaxed phase. A Python bool, because
-    reading a tensor would synchronize the GPU every step."""
+    """Whether the quantizer is fitted, or needs no fit because the recipe has no relaxed phase."""
     steps: int
     """The total number of training steps."""
 

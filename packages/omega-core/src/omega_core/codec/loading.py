@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
 from PIL import Image
 
 from omega_core.codec.file_codec import FileCodec
+from omega_core.codec.memory import default_max_memory
 from omega_core.codec.model import GROWTH, Model
 from omega_core.codec.model_choice import ModelChoice
 from omega_core.codec.model_names import installed_model, model_path
@@ -39,6 +41,8 @@ DEFAULT_MODEL = "compact"
 SCREEN_MODEL = "omega-cli/compact-screen"
 AnyModel = Model | str | PathLike[str] | Url | None
 """A loaded model, or its name, path or URL; None for the default or, in decoding, for the model of the file."""
+
+_MAX_KEPT = 4  # maximum number of models that `load_model_once` keeps
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +89,22 @@ def load_model(
     return model
 
 
+def load_model_once(name_or_path: str | PathLike[str] | Url, *, max_pixels: int = MAX_PIXELS) -> Model:
+    """Load a model on the CPU as `load_model` does, or return it if it is among the last four that were used here.
+
+    A file that has changed is loaded again. Callers share the model and must not change it.
+    """
+    path = model_path(name_or_path)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return _load_once(path.absolute(), changed, max_pixels, default_max_memory())
+
+
+@lru_cache(maxsize=_MAX_KEPT)
+def _load_once(path: Path, changed: int, max_pixels: int, max_memory: int) -> Model:  # noqa: ARG001
+    """Load the model of a file. changed: the modification time, in ns."""
+    return load_model(path, max_pixels=max_pixels, max_memory=max_memory)
+
+
 def default_model() -> str:
     """Return the qualified name of the default model of `compress`, which is not mistaken for a file.
 
@@ -127,13 +147,13 @@ def compress(
 
     picture: one picture, or several, in any of the forms that `Model.compress` takes: a path or URL, bytes, an open
         file, a Pillow image, an array, a tensor, a batch.
-    model: a loaded model or a `ModelChoice`, which saves loading it for each call; or the name, path or URL of a model.
-        Default: the choice between the models for photos and for screens, as in `omega compress`.
+    model: a loaded model or a `ModelChoice`; or the name, path or URL of a model, which is loaded at the first call and
+        kept. Default: the choice between the models for photos and for screens, as in `omega compress`.
     options: channels, fraction, bpp, max_bytes or psnr, coder, and effort, as `Model.compress` takes them.
 
     Raises ModelFileError if the model cannot be loaded, and otherwise as `Model.compress` does.
     """
-    files: bytes | list[bytes] = encoder_for(model, load_model).compress(cast(Any, picture), **options)
+    files: bytes | list[bytes] = encoder_for(model, load_model_once).compress(cast(Any, picture), **options)
     return files
 
 
@@ -156,8 +176,8 @@ def decompress(source: Source, model: AnyModel = None, *, partial: bool = False)
     """Decompress an `.omega` file to a Pillow image.
 
     source: the bytes of the file, its path or URL, or an open binary file.
-    model: the model that the file was made with: loaded, or its name, path or URL. Default: the bundled model with the
-        fingerprint in the file.
+    model: the model that the file was made with: loaded, or its name, path or URL, in which case it is loaded at the
+        first call and kept. Default: the bundled model with the fingerprint in the file.
     partial: whether to decode what has arrived of an incomplete file, instead of raising CutOffError.
 
     Raises WrongModelError if no bundled model fits, ModelFileError if the model cannot be loaded, and otherwise as
@@ -195,4 +215,4 @@ def model_for(model: AnyModel, prefix: bytes) -> Model:
     """
     if isinstance(model, Model):
         return model
-    return load_model(installed_model(prefix) if model is None else model)
+    return load_model_once(installed_model(prefix) if model is None else model)

@@ -157,6 +157,10 @@ class FrozenPrior(Protocol):
         """As in `Tables`."""
         return {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the cache: coders keep objects there that cannot be pickled or copied."""
+        return {name: value for name, value in vars(self).items() if name != "cache"}
+
     @property
     def alphabet(self) -> int:
         """S, the number of different symbols."""

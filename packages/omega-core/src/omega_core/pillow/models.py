@@ -1,8 +1,6 @@
 """The models with which Pillow encodes and decodes. Each is loaded when it is first used, and stays in memory."""
 
 import sys
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omega_core.format.header import FINGERPRINT
@@ -13,7 +11,6 @@ if TYPE_CHECKING:
     from omega_core.codec.model import Model
     from omega_core.locations import Url
 
-_KEPT = 4  # maximum number of models loaded here that stay in memory
 _added: dict[bytes, "Model"] = {}
 
 
@@ -39,23 +36,11 @@ def decoding_model(prefix: bytes) -> "Model":
 
     if prefix in _added:
         return _added[prefix]
-    return _of_file(installed_model(prefix, "Give its file to omega_core.pillow.add_model."))
+    return model_by_name(installed_model(prefix, "Give its file to omega_core.pillow.add_model."))
 
 
 def model_by_name(name: "str | PathLike[str] | Url") -> "Model":
     """Return a model by its name, path or URL. Raises ModelFileError or ComponentError if it cannot be loaded."""
-    from omega_core.codec.model_names import model_path
+    from omega_core.codec.loading import load_model_once
 
-    return _of_file(model_path(name))
-
-
-def _of_file(path: Path) -> "Model":
-    return _loaded(path.absolute(), path.stat().st_mtime_ns if path.exists() else 0)
-
-
-@lru_cache(maxsize=_KEPT)
-def _loaded(path: Path, changed: int) -> "Model":  # noqa: ARG001 (a changed file is loaded again)
-    """Load the model of a file; changed: its modification time, in ns."""
-    from omega_core.codec.loading import load_model
-
-    return load_model(path, max_pixels=sys.maxsize)  # Pillow applies its own limit when it opens a file
+    return load_model_once(name, max_pixels=sys.maxsize)  # Pillow applies its own limit when it opens a file
