@@ -41,7 +41,7 @@ WITH_TORCHAC = "packages/omega-entropy/tests"
 """The folder of the tests with the mark `torchac`: collecting all other tests takes longer than running these."""
 TYPES = ("mypy", "nox", "types-tqdm")
 ORACLES = ("pytorch-msssim", "scikit-image")
-METRICS = ("psnr-hvsm", "ssimulacra2")
+METRICS = ("psnr-hvsm; sys_platform != 'darwin'", "ssimulacra2")
 """The requirements of the extra of omega-train for perceptual metrics."""
 CODECS = ("pillow-heif", "pillow-jxl-plugin")
 """The requirements of the extras of omega-train for baseline codecs."""

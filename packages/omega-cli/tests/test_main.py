@@ -1,5 +1,6 @@
 """What holds for all commands: help, warnings and messages."""
 
+import errno
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import warnings
 import pytest
 
 from omega_cli import main
+from omega_cli.standard_streams import is_broken_pipe
 from omega_core.errors import OmegaWarning
 
 FILES = ("compress", "decompress", "truncate", "info", "view")
@@ -20,6 +22,23 @@ def omega(*arguments: str, columns: int = 80) -> subprocess.CompletedProcess[str
     environment = {**os.environ, "COLUMNS": str(columns)}
     command = [sys.executable, "-m", "omega_cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def test_a_torch_that_cannot_be_loaded_is_named() -> None:
+    """Windows raises this without the name of a file."""
+    problem = OSError(22, 'The specified module could not be found. Error loading "c10.dll" or one it depends on.')
+    said = str(main._explained(problem))
+    assert said.startswith("PyTorch cannot be loaded: The specified module could not be found.")
+    assert said.endswith("or free memory.")
+
+
+@pytest.mark.parametrize("platform", ["win32", "linux"])
+def test_a_closed_pipe_is_recognized(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    assert is_broken_pipe(OSError(errno.EPIPE, "Broken pipe"))
+    assert is_broken_pipe(OSError(errno.EINVAL, "Invalid argument")) == (platform == "win32")
+    assert not is_broken_pipe(OSError(errno.EINVAL, "Invalid argument", "a.png"))
+    assert not is_broken_pipe(OSError(errno.ENOSPC, "No space left on device"))
 
 
 def test_help_lists_the_commands_in_groups_with_whole_sentences() -> None:

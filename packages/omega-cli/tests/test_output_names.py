@@ -26,6 +26,16 @@ def test_outputs_have_the_names_of_their_files() -> None:
     }
 
 
+def test_on_windows_names_that_it_does_not_allow_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = candidates(PurePath("shot 12:30.png"), ".omega")
+    assert kept[0] == "shot 12:30.omega"
+    monkeypatch.setattr("sys.platform", "win32")
+    for name in ("shot 12:30.png", "nul.png"):
+        found = candidates(PurePath(name), ".omega")
+        assert found == candidates(PurePath(name), ".omega", for_pack=True) != [name.replace("png", "omega")]
+        assert not {":"} & set("".join(found))
+
+
 def test_files_of_one_stem_keep_their_suffixes() -> None:
     assert names("a.jpg", "a.png", "b.png") == {"a.jpg": "a.jpg.omega", "a.png": "a.png.omega", "b.png": "b.omega"}
 

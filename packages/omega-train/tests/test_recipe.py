@@ -212,5 +212,6 @@ def test_a_recipe_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text("steps = 7\n", "utf-8")
     plain = load_recipe(str(path))
-    path.write_text("steps = 7\n", "utf-8-sig")
-    assert load_recipe(str(path)) == plain
+    for encoding in ("utf-8-sig", "utf-16"):  # PowerShell redirects output in the latter
+        path.write_text("steps = 7\n", encoding, newline="\r\n")
+        assert load_recipe(str(path)) == plain

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from omega_core.codec.model_file import read_model
 from omega_core.errors import OutputError, RecipeError, TrainingError
@@ -32,6 +33,39 @@ with claimed(Path(sys.argv[1]), resume=False):
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+class LockOfWindows(FileLock):
+    """A lock whose file disappears when it is released, and cannot be deleted before."""
+
+    def release(self, force: bool = False) -> None:
+        held = self.is_locked
+        super().release(force)
+        if held:
+            Path(self.lock_file).unlink()
+
+
+def stopped_run(folder: Path, content: str | None) -> None:
+    with claimed(folder, resume=False):
+        if content is not None:
+            (folder / content).touch()
+        raise RecipeError("there is no such data")
+
+
+@pytest.mark.parametrize("content", [None, "metrics.csv"])
+def test_on_windows_an_error_is_reported_and_only_an_unused_folder_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    monkeypatch.setattr("omega_train.run_folder.FileLock", LockOfWindows)
+    monkeypatch.setattr("sys.platform", "win32")
+    folder = tmp_path / "above" / "run"
+    with pytest.raises(RecipeError):
+        stopped_run(folder, content)
+    if content is None:
+        assert not folder.parent.exists()
+    else:
+        with claimed(folder, resume=False):  # it is known as the folder of a run that stopped early
+            assert (folder / content).exists()
 
 
 def test_a_folder_in_which_a_run_goes_on_is_refused_until_that_process_is_killed(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def models_by_name(paths: Sequence[str], max_pixels: int | None, device: str, qu
     ]
     long = [as_text(Path(str(location.parent / location.stem).replace("://", "/"))) for location in locations]
     names = [
-        name if short.count(name) == 1 else other.strip("/").replace("/", "-")
+        name if short.count(name) == 1 else other.strip("/").replace(":", "").replace("/", "-")
         for name, other in zip(short, long, strict=True)
     ]
     return {name: LazyModel(path, max_pixels, device, quiet=quiet) for name, path in zip(names, paths, strict=True)}

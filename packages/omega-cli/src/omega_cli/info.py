@@ -58,7 +58,7 @@ def _named(given: Location) -> Location:
     from omega_core.plugins.registry import registry
 
     if split_fingerprint(given)[1]:
-        return model_path(given)
+        return model_path(given if isinstance(given, Url) else given.as_posix())
     if isinstance(given, Url) or given.exists() or given.suffix in (".omega", ".safetensors"):
         return given
     return model_path(given) if registry().models(given.as_posix()) else given

@@ -41,7 +41,7 @@ from omega_core.processes import raise_from_handler
 # the class of click, or of the copy of click in newer versions of typer
 UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
 
-_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 _BROKEN_PIPE = 128 + 13  # the exit status that shells report for SIGPIPE
 
 _OF_SURROUNDINGS = (OSError, MemoryError, ImportError)  # full disk, out of memory (also while torch is loaded)
@@ -121,7 +121,8 @@ def run() -> None:
     try:
         _refuse_empty(arguments)
         with printed_logs():
-            status = app(args=arguments, prog_name="omega", standalone_mode=False)
+            sys.argv[1:] = arguments  # given as `args`, patterns would not be expanded on Windows, nor by its shells
+            status = app(prog_name="omega", standalone_mode=False)
         if status == 130:  # typer turns Ctrl-C into this status
             _report(KeyboardInterrupt())
         if sys.stdout is not None:
@@ -145,6 +146,9 @@ def _explained(problem: BaseException) -> BaseException:
     """The problem, or an OmegaError that explains it if it comes from the surroundings of the command."""
     if isinstance(problem, OSError) and problem.filename is not None:
         return OmegaError(f"cannot reach {problem.filename}: {problem.strerror or problem}.")
+    if isinstance(problem, OSError) and "Error loading" in str(problem.strerror):  # by torch, on Windows
+        advice = "Install the Microsoft Visual C++ Redistributable, or free memory"
+        return OmegaError(f"PyTorch cannot be loaded: {str(problem.strerror).rstrip('.')}. {advice}.")
     if isinstance(problem, OSError):
         standard_streams.discard_output()
         return OmegaError(f"cannot write to standard output: {problem.strerror or problem}.")

@@ -57,7 +57,7 @@ Device = Annotated[
         metavar="DEVICE",
         envvar="OMEGA_DEVICE",
         autocompletion=completions.devices,
-        help="PyTorch device, such as cpu or cuda; auto uses a GPU if there is one.",
+        help="PyTorch device, such as cpu or cuda; auto uses an NVIDIA GPU if there is one.",
     ),
 ]
 Coder = Annotated[
@@ -145,7 +145,7 @@ class LazyModel:
     name: a path or URL, or the name of a bundled model. None selects the default model for encoding, and for decoding
         the model that the file names. Once loaded here, other processes accept only a model with this fingerprint.
     max_pixels: the largest number of pixels of a picture; None is `omega_core.images.pictures.MAX_PIXELS`.
-    device: the name of a PyTorch device; "auto" is a GPU if there is one.
+    device: the name of a PyTorch device; "auto" is an NVIDIA GPU if there is one.
     max_memory: the most MiB that decoding a file may take; None is the default of `omega_core.codec.model.Model` in
         this process, which other processes use as well.
     quiet: whether to hide the progress of downloads.

@@ -1,5 +1,6 @@
 """Names of output files: each output gets its own name, independent of the order of inputs."""
 
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -61,11 +62,12 @@ def candidates(relative: PurePath, suffix: str, *, for_pack: bool = False) -> li
     relative: the path of the file in its folder, such as `d/a.jpg`.
     suffix: the suffix of the output, such as `.omega`. The names are then `d/a.omega`, `d/a.jpg.omega` and
         `d/a.jpg~0c5b3f2e.omega`.
-    for_pack: whether to escape characters and names that some operating system does not allow.
+    for_pack: whether to escape characters and names that some operating system does not allow, as on Windows always.
     """
     folder = relative.as_posix().removesuffix(relative.name)
     paths = [folder + name for name in (relative.stem, relative.name, marked(relative.name, relative.as_posix()))]
-    parts = [(portable(path) if for_pack else path).rpartition("/") for path in paths]
+    escaped = for_pack or sys.platform == "win32"
+    parts = [(portable(path) if escaped else path).rpartition("/") for path in paths]
     most = MAX_PART_BYTES - len(suffix)
     return [f"{folder}{slash}{shortened(name, most)}{suffix}" for folder, slash, name in parts]
 

@@ -33,7 +33,9 @@ def prepare() -> None:
         sys.stderr = _StandardError(sys.stderr.detach(), encoding, line_buffering=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            # redirected on Windows, the encoding would be that of the system, which lacks most characters
+            utf8 = sys.platform == "win32" and not stream.isatty() and "PYTHONIOENCODING" not in os.environ
+            stream.reconfigure(encoding="utf-8" if utf8 else None, errors="replace")
 
 
 class _StandardError(io.TextIOWrapper):
@@ -51,7 +53,12 @@ class _StandardError(io.TextIOWrapper):
 
 def is_broken_pipe(problem: BaseException) -> bool:
     """Whether an error is caused by a pipe that its reader has closed."""
-    return any(isinstance(each, OSError) and each.errno == errno.EPIPE for each in with_causes(problem))
+    return any(isinstance(each, OSError) and _is_of_pipe(each) for each in with_causes(problem))
+
+
+def _is_of_pipe(problem: OSError) -> bool:
+    of_windows = sys.platform == "win32" and problem.errno == errno.EINVAL and problem.filename is None
+    return problem.errno == errno.EPIPE or of_windows
 
 
 def discard_output() -> None:

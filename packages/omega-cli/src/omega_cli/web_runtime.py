@@ -49,7 +49,13 @@ def _fetch(folder: Path) -> None:
         command = [npm, "pack", PACKAGE, "--ignore-scripts", "--fetch-retries=1", "--loglevel=error"]
         try:
             done = subprocess.run(  # noqa: S603 (npm from the user's PATH)
-                command, cwd=temporary, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_MAX_SECONDS
+                command,
+                cwd=temporary,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=_MAX_SECONDS,
             )
         except (OSError, subprocess.TimeoutExpired) as problem:
             raise OmegaError(f"npm cannot download {PACKAGE}: {problem}.") from problem

@@ -99,6 +99,10 @@ def _results(
             yield do_job(worker, job)
 
 
+_INTERRUPTIBLE = 0.5 if sys.platform == "win32" else None
+"""The longest wait in seconds: Ctrl-C does not interrupt a wait on Windows."""
+
+
 def _elsewhere(slots: Sequence[Slot], jobs: Iterable[Task]) -> Iterator[Done]:
     """Yield results from several slots, in the order of completion."""
     from concurrent.futures import FIRST_COMPLETED, wait
@@ -112,7 +116,7 @@ def _elsewhere(slots: Sequence[Slot], jobs: Iterable[Task]) -> Iterator[Done]:
             busy[slot.submit(job)] = slot, job
         if not busy:
             break
-        for future in wait(busy, return_when=FIRST_COMPLETED).done:
+        for future in wait(busy, _INTERRUPTIBLE, FIRST_COMPLETED).done:
             slot, job = busy.pop(future)
             free.append(slot)
             done = slot.result(future)

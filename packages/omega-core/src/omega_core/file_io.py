@@ -5,8 +5,10 @@ import io
 import os
 import shutil
 import stat
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
@@ -103,7 +105,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         if fill:
             _move_all(temporary, target)
         else:
-            temporary.rename(target)
+            _retrying(lambda: temporary.rename(target))
         _sync_folder(where)
 
 
@@ -288,7 +290,7 @@ def _set_owner_and_mode(path: Path, like: os.stat_result | None, mode: int) -> N
 def _rename(temporary: Path, path: Path, overwrite: bool) -> None:
     """Rename the temporary file; without `overwrite`, only one of two processes succeeds. Raises OSError."""
     if overwrite:
-        temporary.replace(path)
+        _retrying(lambda: temporary.replace(path))
         return
     try:
         path.hardlink_to(temporary)  # unlike a rename, this fails if the name exists
@@ -298,6 +300,18 @@ def _rename(temporary: Path, path: Path, overwrite: bool) -> None:
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
         temporary.rename(path)
+
+
+def _retrying(rename: Callable[[], object]) -> None:
+    """Rename a file or folder. On Windows, try again for some seconds while another process has it open."""
+    for pause in (0.05, 0.1, 0.2, 0.5, 1.0, 2.0) if sys.platform == "win32" else ():
+        try:
+            rename()
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    rename()
 
 
 def _sync_folder(folder: Path) -> None:

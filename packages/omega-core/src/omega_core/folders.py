@@ -65,13 +65,13 @@ def search_folder(folder: Path, wanted: Callable[[Path], bool]) -> FolderContent
         else:
             (linked if file.source.is_symlink() else found.files).append(file)
     known = {file.identity for file in found.files}
-    for file in sorted(linked, key=lambda file: file.relative):
+    for file in sorted(linked, key=lambda file: file.relative.parts):
         if file.identity in known:
             found.left_out[file.source] = ("link to a file taken anyway", "")
         else:
             found.files.append(file)
             known.add(file.identity)
-    found.files.sort(key=lambda file: file.relative)
+    found.files.sort(key=lambda file: file.relative.parts)
     return found
 
 

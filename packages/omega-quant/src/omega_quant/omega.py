@@ -578,7 +578,8 @@ class OmegaQuantizer(Quantizer):
         refines = self.grid[:, zero_symbol(self.alphabet) + 2, 0] > 0  # true only for cells of `Cells.halves`
         if refines.tolist() != [parent >= 0 for parent in self._parents()]:
             raise ComponentError("the quantizer omega has no cells, because channels are missing that others refine.")
-        steps_C = (1 / self.slope[:, zero_symbol(self.alphabet) + 1, 0].double()).float()
+        slopes_C = self.slope[:, zero_symbol(self.alphabet) + 1, 0].cpu().double()  # not all devices have float64
+        steps_C = (1 / slopes_C).float().to(self.slope.device)
         members = [members for _, members in self._members()]
         return cells_of_latents(symbols, members, axis_C, steps_C, self.latent_channels, self.alphabet)
 

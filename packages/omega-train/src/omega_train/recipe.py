@@ -3,6 +3,7 @@
 A recipe is validated when it is created; the rest of the package relies on that.
 """
 
+import codecs
 import difflib
 import math
 import re
@@ -259,7 +260,9 @@ def _read(name_or_path: str) -> tuple[str, str]:
     path = Path(name_or_path)
     if path.suffix == ".toml" or path.exists():
         try:
-            return path.read_text("utf-8-sig"), str(path)
+            data = path.read_bytes()
+            utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell 5 redirects output
+            return data.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n"), str(path)
         except (OSError, UnicodeDecodeError) as problem:
             raise RecipeError(f"cannot read the recipe {path}: {problem}.") from problem
     near = difflib.get_close_matches(name_or_path, shipped, n=1)

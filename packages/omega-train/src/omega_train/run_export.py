@@ -55,7 +55,7 @@ def export_run(
         try:
             task.load_state_dict(weights_of(checkpoint))
             task.to(device)
-        except (RuntimeError, AssertionError) as problem:  # torch raises these for a device that does not exist
+        except (RuntimeError, AssertionError, TypeError) as problem:  # no such device, or one without float64
             reason = str(problem).splitlines()[0]
             raise TrainingError(f"cannot make a model of {folder} on the device {device}: {reason}") from problem
         with torch.no_grad():

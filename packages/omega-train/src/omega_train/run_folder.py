@@ -1,5 +1,6 @@
 """The folder of a run, into which one run at a time writes."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,10 +49,15 @@ def claimed(folder: Path, *, resume: bool) -> Iterator[None]:
             part.unlink(missing_ok=True)
         yield
     finally:
-        if made and [path.name for path in folder.iterdir()] == [LOCK]:
-            (folder / LOCK).unlink()
+        unused = made and [path.name for path in folder.iterdir()] == [LOCK]
+        if sys.platform == "win32":  # an open file cannot be deleted there, and `release` deletes this one
+            lock.release()
+        if unused:
+            (folder / LOCK).unlink(missing_ok=True)
             for path in made:
                 path.rmdir()
+        elif sys.platform == "win32":
+            (folder / LOCK).touch()  # marks the folder of a run, also if it stopped before its first checkpoint
         lock.release()
 
 

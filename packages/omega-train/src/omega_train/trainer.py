@@ -1,6 +1,7 @@
 """Training with PyTorch Lightning."""
 
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -184,6 +185,8 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         logging.getLogger(name).setLevel(logging.WARNING)
     if accelerator == "auto" and torch.backends.mps.is_available():
         accelerator = "cpu"  # Apple's GPUs have no float64, which priors need
+    if sys.platform == "win32" and devices == "auto":
+        devices = "1"  # several GPUs need NCCL, which torch has on Linux only
     settings: dict[str, Any] = {
         "accelerator": accelerator,
         "devices": devices,
@@ -206,6 +209,8 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
             trainer = Trainer(**settings, strategy=strategy)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, UserWarning) as problem:
         raise TrainingError(f"cannot train with these settings: {str(problem).splitlines()[0]}") from problem
+    if trainer.strategy.root_device.type == "mps":
+        raise TrainingError("Apple's GPUs have no float64, which priors need: use --accelerator cpu.")
     return trainer
 
 

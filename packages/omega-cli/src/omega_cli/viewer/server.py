@@ -1,5 +1,6 @@
 """The server of `omega view`. It serves the page, the decoder, and files at the speed that the page requests."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    allow_reuse_address = sys.platform != "win32"  # two servers could share a port there
 
     def __init__(self, site: Site, port: int) -> None:
         self.site = site

@@ -10,7 +10,7 @@ from omega_core.errors import DeviceError
 def device_of(name: str | torch.device) -> torch.device:
     """Return a device of this machine, after a small computation on it has succeeded.
 
-    name: in torch's notation, such as "cpu", "cuda", "cuda:1" or "mps"; "auto" is CUDA's default GPU, or the CPU if
+    name: in torch's notation, such as "cpu", "cuda", "cuda:1" or "mps"; "auto" is the default NVIDIA GPU, or the CPU if
         there is no GPU.
 
     Raises DeviceError if the device is not available.
@@ -23,7 +23,7 @@ def device_of(name: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as problem:  # the type depends on the device
         reason = str(problem).strip().splitlines()[0]
         raise DeviceError(
-            f"the device {name} is not available ({reason}). Use cpu, or auto for a GPU if there is one."
+            f"the device {name} is not available ({reason}). Use cpu, or auto for an NVIDIA GPU if there is one."
         ) from problem
     return device
 

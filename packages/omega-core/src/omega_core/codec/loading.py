@@ -60,7 +60,7 @@ def load_model(
     name_or_path: the path or URL of a `.safetensors` file, as `omega train` writes it; the name of a bundled model; or
         a folder that `omega export-onnx` wrote, which runs in onnxruntime, without torch, on the CPU in float32. Append
         `#` and the beginning of a fingerprint to accept only the model with this fingerprint.
-    device: the device to compute on, such as "cuda"; "auto" for a GPU if there is one.
+    device: the device to compute on, such as "cuda"; "auto" for an NVIDIA GPU if there is one.
     precision: the precision of the transforms. Default: that of the architecture. A file has the same symbols in any
         precision and on any device; pixels in float32 and float64 differ by one level at most.
     max_pixels: maximum number of pixels of a picture.

@@ -25,7 +25,7 @@ from omega_core.coding.tables import MISSING, Arrays, NoPrior
 from omega_core.contracts.architecture import Architecture
 from omega_core.contracts.prior import FrozenPrior, Prior
 from omega_core.contracts.quantizer import Quantizer
-from omega_core.errors import ComponentError, ModelFileError, OmegaError
+from omega_core.errors import ComponentError, DeviceError, ModelFileError, OmegaError
 from omega_core.locations import Url
 from omega_core.plugins.registry import build, resolve
 
@@ -88,6 +88,8 @@ def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Pre
     chosen = device_of(device)
     if precision is not None and precision not in get_args(Precision):
         raise OmegaError(f"there is no precision {precision!r}; use one of {', '.join(get_args(Precision))}.")
+    if chosen.type == "mps" and precision == "float64":
+        raise DeviceError("the device mps has no float64: use float32, or another device.")
     complaint = f"the model {path} does not fit its components, which may have changed since"
     return parts_of(read_model(path), complaint, device=chosen, precision=precision)
 
@@ -104,7 +106,8 @@ def parts_of(
     with _fitting(complaint):
         architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
         quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
-        architecture.to(architecture.precision if precision is None else getattr(torch, precision))
+        standard = torch.float32 if device is not None and device.type == "mps" else architecture.precision
+        architecture.to(standard if precision is None else getattr(torch, precision))
         quantizer.to(torch.float32 if precision is None else getattr(torch, precision))
         prior: FrozenPrior = NoPrior()
         if file.description.prior is not None:

@@ -119,7 +119,7 @@ class SymbolSearch:
         for rows in _rows(*latent.shape[2:]):
             decoded = self.codec.quantizer.latent(symbols[:, :, rows].to(self.codec.device, torch.int64))
             difference = decoded.float() - latent[:, :, rows].to(decoded.device, torch.float32)
-            error += difference.square().sum(dtype=torch.float64).item()
+            error += difference.square().cpu().sum(dtype=torch.float64).item()  # not all devices have float64
         return error
 
     def _curvature(self, symbols: Tensor, shape: Sequence[int], fineness: Tensor) -> float:

@@ -27,16 +27,16 @@ class Throughput(RunCallback):
         self._since = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._begun, self._since = trainer.global_step, (trainer.global_step, time.monotonic())
+        self._begun, self._since = trainer.global_step, (trainer.global_step, time.perf_counter())
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self._since is None:
-            self._since = trainer.global_step, time.monotonic()
+            self._since = trainer.global_step, time.perf_counter()
 
     def after_step(self, trainer: Trainer, task: CodecTask, batch: Batch) -> None:
         assert self._since is not None  # noqa: S101 (set before each step)
         step, began = self._since
         images = (trainer.global_step - step) * task.recipe.batch_size * trainer.world_size
-        self.images_per_second = images / (time.monotonic() - began)
+        self.images_per_second = images / (time.perf_counter() - began)
         if trainer.global_step == self._begun + UNTIMED:
             self.pause()

@@ -51,7 +51,7 @@ class ShardWriter:
         """Close the current shard, and write its index."""
         if self._tar is not None:
             self._tar.close()
-            Path(index_of(str(self._tar.name))).write_text(index_text(self._members), "utf-8")
+            Path(index_of(str(self._tar.name))).write_text(index_text(self._members), "utf-8", newline="\n")
         self._tar, self._members = None, []
 
 
