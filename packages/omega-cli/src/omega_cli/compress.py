@@ -37,7 +37,7 @@ def compress(
         int | None,
         typer.Option(
             metavar="COUNT",
-            help="Keep as many symbols as this many channels have; fewer give smaller files.",
+            help="Keep the symbols of this many channels, the most important first; fewer give smaller files.",
         ),
     ] = None,
     fraction: Annotated[
