@@ -204,7 +204,7 @@ def test_errors_are_those_of_a_model(models, drawn):
 def test_compress_chooses_where_no_model_is_named(models, drawn, photo, monkeypatch):
     coarse, fine = models
     by_name = {"photos": coarse, "screens": fine}
-    monkeypatch.setattr(loading, "load_model", by_name.__getitem__)
+    monkeypatch.setattr(loading, "load_model_once", by_name.__getitem__)
     monkeypatch.setattr(loading, "default_model", lambda: "photos")
     monkeypatch.setattr(loading, "screen_model", lambda: "screens")
     found = omega_core.compress([photo, drawn], max_bytes=700)
