@@ -5,17 +5,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from omega_cli.failures import Terminated
 from omega_cli.jobs import Done, Problem
-from omega_cli.worker_pool import carry_out, process_count
+from omega_cli.worker_pool import _elsewhere, carry_out, process_count
 from omega_core.errors import OutputError
 
 HERE = Path(__file__).parent
@@ -127,6 +128,36 @@ def test_a_process_that_is_killed_costs_its_job_alone_and_is_replaced(
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 2
     assert all("killed, perhaps because memory ran out" in line for line in said)
+
+
+class SlotOfOneCore:
+    """A slot of a cluster with one core, which one of the slots holds until it ends."""
+
+    holder: "SlotOfOneCore | None" = None
+    waiting: "list[Future[Done]]"
+
+    def submit(self, job: object) -> "Future[Done]":
+        future = Future[Done]()
+        SlotOfOneCore.holder = SlotOfOneCore.holder or self
+        if SlotOfOneCore.holder is self:
+            future.set_result(Done(1))
+        else:
+            SlotOfOneCore.waiting.append(future)
+        return future
+
+    def result(self, future: "Future[Done]") -> Done:
+        return future.result()
+
+    def end(self) -> None:
+        if SlotOfOneCore.holder is self:
+            while SlotOfOneCore.waiting:
+                SlotOfOneCore.waiting.pop().set_result(Done(1))
+
+
+def test_slots_without_a_job_end_while_others_wait_for_their_core() -> None:
+    SlotOfOneCore.holder, SlotOfOneCore.waiting = None, []
+    done = list(_elsewhere([SlotOfOneCore() for _ in range(3)], cast(Any, range(7))))
+    assert [each.pictures for each in done] == [1] * 7
 
 
 IMPORTS_ONCE = """

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,9 +19,10 @@ from omega_core.codec.model_file import read_model
 from omega_core.errors import TrainingError
 from omega_core.processes import launch_rank, launch_size, share
 from omega_train import train
+from omega_train.callbacks.signals import Interrupted, StoppedAtOnce, StopSignals
 from omega_train.job_environment import local_processes, requeue, stop_signals
 from omega_train.recipe import Recipe, load_recipe
-from omega_train.trainer import lightning_trainer
+from omega_train.trainer import LightningTrainer, lightning_trainer
 
 SCRIPT = Path(__file__).with_name("together.py")
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -171,6 +174,78 @@ def test_processes_that_others_start_say_how_many_devices_there_are(
     assert local_processes() == 3
     with pytest.raises(TrainingError, match="6 processes were started, 3 on each machine: leave out --devices"):
         lightning_trainer(tiny(), accelerator="cpu", devices="2", nodes=1, precision="32-true")
+
+
+def test_processes_that_would_each_train_alone_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., Recipe]
+) -> None:
+    """Some managers of clusters set these variables, but not LOCAL_WORLD_SIZE."""
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match="2 processes were started, but not as torchrun or srun start them"):
+        lightning_trainer(tiny(), accelerator="cpu", devices="auto", nodes=1, precision="32-true")
+
+
+@pytest.mark.parametrize("name", ["batch", "interactive"])
+def test_processes_of_srun_are_recognized_in_any_job(
+    monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., Recipe], name: str
+) -> None:
+    for variable, value in {
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NUM_NODES": "1",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": "1",
+        "SLURM_LOCALID": "1",
+        "SLURM_NODEID": "0",
+        "SLURM_JOB_ID": "41",
+        "SLURM_JOB_NAME": name,
+        "SLURM_NTASKS_PER_NODE": "2",
+        "SLURM_JOB_NODELIST": "here",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    made = lightning_trainer(tiny(), accelerator="cpu", devices="auto", nodes=1, precision="32-true")
+    assert (made.world_size, made.global_rank) == (2, 1)
+    assert made.strategy.launcher is None or not made.strategy.launcher.is_interactive_compatible
+    assert made.strategy.cluster_environment.creates_processes_externally
+
+
+def test_a_repeated_sigterm_counts_once_and_a_later_one_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals, now = StopSignals(), [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    signals._on_signal(signal.SIGTERM, None)
+    signals._on_signal(signal.SIGTERM, None)
+    assert signals.received == signal.SIGTERM
+    now[0] += 3
+    with pytest.raises(StoppedAtOnce):
+        signals._on_signal(signal.SIGTERM, None)
+    signals = StopSignals()
+    signals._on_signal(signal.SIGINT, None)
+    with pytest.raises(StoppedAtOnce):
+        signals._on_signal(signal.SIGINT, None)
+
+
+def test_a_signal_that_another_process_receives_at_the_end_stops_all(
+    monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("omega_train.callbacks.signals.all_reduce_max", lambda *_: [float(signal.SIGTERM)])
+    with pytest.raises(Interrupted, match="stopped at once by SIGTERM") as caught:
+        train(tiny(), tmp_path / "run", accelerator="cpu", devices="1")
+    assert caught.value.status == 128 + signal.SIGTERM
+    assert (tmp_path / "run" / "last.ckpt").exists()
+
+
+def test_after_an_error_the_processes_that_lightning_started_are_killed(
+    monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    made = LightningTrainer(recipe=tiny(), accelerator="cpu", devices="1")
+    killed, left = [], []
+    monkeypatch.setattr(made.trainer.strategy, "_launcher", SimpleNamespace(kill=killed.append))
+    monkeypatch.setattr("omega_train.trainer.leave", lambda: left.append(True))
+    message = "[../gloo/pair.cc:525] Connection closed by peer [127.0.0.1]:1234"
+    monkeypatch.setattr(made.trainer, "fit", Mock(side_effect=RuntimeError(message)))
+    with pytest.raises(TrainingError, match="another process of this run has ended"):
+        made.train(tmp_path)
+    assert (killed, left) == ([signal.SIGKILL], [True])
 
 
 def test_a_job_whose_time_is_up_is_put_back_into_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

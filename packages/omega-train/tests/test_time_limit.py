@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from omega_core.errors import TrainingError
 from omega_train import time_limit, train, trainer
@@ -48,6 +49,16 @@ def test_there_are_as_many_steps_as_there_is_time_for(clock: Clock) -> None:
     planned = done(TimeLimit(100.0), clock, lambda step: 10.0 if step == 1 else 0.5)
     assert planned[2 * UNTIMED :] == [181] * (182 - 2 * UNTIMED)
     assert clock.now == pytest.approx(100, abs=0.5)
+
+
+def test_processes_take_the_earliest_end_of_all(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock.now = 30.0
+    timing = TimeLimit(100.0)
+    timing.agree(torch.device("cpu"))
+    assert timing.end == 100.0
+    monkeypatch.setattr(time_limit, "all_reduce_max", lambda values, _: [max(*values, -50.0)])
+    timing.agree(torch.device("cpu"))
+    assert timing.end == 80.0, "another process has 50 seconds left"
 
 
 def test_where_steps_come_to_take_longer_there_are_fewer_of_them(clock: Clock) -> None:

@@ -116,6 +116,8 @@ def _elsewhere(slots: Sequence[Slot], jobs: Iterable[Task]) -> Iterator[Done]:
             busy[slot.submit(job)] = slot, job
         if not busy:
             break
+        for slot in free:  # no job is left for them: in a cluster, others may wait for their CPU
+            slot.end()
         for future in wait(busy, _INTERRUPTIBLE, FIRST_COMPLETED).done:
             slot, job = busy.pop(future)
             free.append(slot)

@@ -49,4 +49,10 @@ def shutdown() -> None:
     """Leave the group once all processes are done: the end of the first process may abort the others."""
     if is_distributed():
         distributed.barrier()
+        leave()
+
+
+def leave() -> None:
+    """Leave the group without waiting, after an error. Other processes that wait for this one raise an error, too."""
+    if is_distributed():
         distributed.destroy_process_group()

@@ -41,6 +41,11 @@ def local_processes() -> int | None:
     return launch_size() // int(nodes) if nodes.isdecimal() else None
 
 
+def is_started_by_srun() -> bool:
+    """Whether srun started this process and others, and not torchrun in a SLURM job."""
+    return launch_size() > 1 and "WORLD_SIZE" not in os.environ
+
+
 def _job() -> str:
     """The number of the SLURM job, or of the task of an array; "" outside of SLURM."""
     return os.environ.get("SLURM_JOB_ID", "")

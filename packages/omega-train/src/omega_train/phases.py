@@ -39,7 +39,11 @@ class Phases:
 
     @classmethod
     def of(cls, recipe: Recipe, steps: int) -> "Phases":
-        """The phases of a recipe in a run of `steps` steps. Raises RecipeError if a phase of it has no steps."""
+        """The phases of a recipe in a run of `steps` steps.
+
+        Raises RecipeError if a phase of it has no steps. A decoder phase without a relaxed one may have none, because
+        it only refines what the joint phase trains: so a trial can have any number of steps.
+        """
         phases = cls._planned(recipe, steps)
         for phase, share in phases._without_steps(recipe):
             enough = next(more for more in count(steps + 1) if not cls._planned(recipe, more)._without_steps(recipe))
@@ -58,13 +62,17 @@ class Phases:
         )
 
     def _without_steps(self, recipe: Recipe) -> list[tuple[Phase, float]]:
-        """The phases of a recipe that have no steps, with their shares."""
+        """The phases of a recipe that have no steps but need some, with their shares."""
         lengths = {
             Phase.RELAXED: (recipe.relaxed_share, self.joint_from),
             Phase.DECODER: (recipe.decoder_share, self.prior_from - self.decoder_from),
             Phase.PRIOR: (recipe.prior_share, self.steps - self.prior_from),
         }
-        return [(phase, share) for phase, (share, length) in lengths.items() if share and not length]
+        return [
+            (phase, share)
+            for phase, (share, length) in lengths.items()
+            if (recipe.relaxed_share or phase is Phase.PRIOR) and share and not length
+        ]
 
     def at(self, step: int) -> Phase:
         """The phase of a step, which counts from 0."""

@@ -2,6 +2,10 @@
 
 import time
 
+import torch
+
+from omega_train.distributed import all_reduce_max
+
 UNTIMED = 5
 """The number of first steps that are not timed: compilation and the allocation of memory slow them down."""
 _LEAST = 5  # minimum number of steps over which a speed is measured
@@ -18,6 +22,15 @@ class TimeLimit:
         self.end = end
         self.first, self.planned = 0, _FAR
         self.since: tuple[int, float] | None = None
+
+    def agree(self, device: torch.device) -> None:
+        """Take the earliest end of all processes of a run, which start one after the other. All have to call this.
+
+        device: the device of the process.
+        """
+        now = time.monotonic()
+        [late] = all_reduce_max([now - self.end], device)
+        self.end = now - late
 
     def start(self, step: int) -> int:
         """Begin at a step, from 0; return the planned number of steps as `steps` does, but at least one more step."""

@@ -1,6 +1,8 @@
 """Training with PyTorch Lightning."""
 
 import logging
+import re
+import signal
 import sys
 import time
 import warnings
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
@@ -23,8 +26,8 @@ from omega_train.callbacks.signals import StoppedAtOnce
 from omega_train.data.batches import steps_per_epoch
 from omega_train.data.loader import TrainingData
 from omega_train.data.reader_processes import reading_workers
-from omega_train.distributed import shutdown
-from omega_train.job_environment import local_processes
+from omega_train.distributed import leave, shutdown
+from omega_train.job_environment import is_started_by_srun, local_processes
 from omega_train.log import log, progress_log
 from omega_train.phases import Phases
 from omega_train.recipe import Recipe
@@ -128,7 +131,8 @@ class LightningTrainer:
             progress_log.info(self.started)
         if self.compiled:
             self.task.codec.compile_parts()
-        workers = reading_workers(self.trainer.strategy.root_device) if self.workers is None else self.workers
+        device, processes = self.trainer.strategy.root_device, self.trainer.num_devices
+        workers = reading_workers(device, processes) if self.workers is None else self.workers
         self.trainer.callbacks = run_callbacks(  # type: ignore[attr-defined]
             self.task,
             self.dataset,
@@ -148,12 +152,22 @@ class LightningTrainer:
             with _without_advice(), kept_signal_handlers(), _short_errors(), closing(data):
                 self.trainer.fit(self.task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
                 shutdown()
-        except StoppedAtOnce as stop:
-            raise stop.interrupted from None
+        except BaseException as problem:
+            self._end_other_processes()
+            if isinstance(problem, StoppedAtOnce):
+                raise problem.interrupted from None
+            raise
         model = folder / "model.safetensors"
         if not model.exists():
             raise TrainingError(f"the run is already at step {self.trainer.global_step}; give it more steps or epochs.")
         return model
+
+    def _end_other_processes(self) -> None:
+        """Kill the processes that Lightning started, which would wait for this one, and leave the process group."""
+        launcher = self.trainer.strategy.launcher
+        if launcher is not None:
+            launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
+        leave()
 
     def _setting(self, workers: int) -> str:
         """A line for the log about the setup of the run. workers: the number of processes that read pictures."""
@@ -171,7 +185,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         raise TrainingError(
             f"distances and rates need float32, which the precision {precision} excludes: use bf16-mixed."
         )
-    local = local_processes()
+    plugins, local = [], local_processes()
     if local is not None:
         if devices not in ("auto", str(local)) or nodes not in (1, launch_size() // local):
             raise TrainingError(
@@ -179,6 +193,8 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
                 " which differ from that."
             )
         devices, nodes = str(local), launch_size() // local
+        if is_started_by_srun():  # Lightning would not recognize it in an interactive job
+            plugins = [SLURMEnvironment(auto_requeue=False)]
     elif nodes > 1:
         raise TrainingError(f"{nodes} machines need torchrun or srun, which start the processes on each machine.")
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -196,6 +212,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         "max_epochs": -1,  # a run ends after its steps: see `omega_train.callbacks.run_length`
         "limit_val_batches": 0,
         "use_distributed_sampler": False,
+        "plugins": plugins,
         **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
     }
     try:
@@ -203,12 +220,16 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
             warnings.filterwarnings("error", ".*not supported.*")  # otherwise Lightning would use another precision
             trainer = Trainer(**settings)
         if trainer.num_devices * trainer.num_nodes > 1:
-            # some parameters have no gradients: the analysis in the decoder phase, transforms in the prior phase, and
-            # the quantizer's own in the relaxed phase
-            strategy = DDPStrategy(find_unused_parameters=any(recipe.phase_shares))
+            # some parameters have no gradients: the analysis in the decoder phase, transforms in the prior phase, the
+            # quantizer's own in the relaxed phase, and those of components that use them only in some steps
+            strategy = DDPStrategy(find_unused_parameters=True)
             trainer = Trainer(**settings, strategy=strategy)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError, UserWarning) as problem:
         raise TrainingError(f"cannot train with these settings: {str(problem).splitlines()[0]}") from problem
+    if launch_size() not in (1, trainer.world_size):
+        raise TrainingError(
+            f"{launch_size()} processes were started, but not as torchrun or srun start them: each would train alone."
+        )
     if trainer.strategy.root_device.type == "mps":
         raise TrainingError("Apple's GPUs have no float64, which priors need: use --accelerator cpu.")
     return trainer
@@ -228,6 +249,8 @@ def _short_errors() -> Iterator[None]:
             raise TrainingError(
                 "a process that reads pictures was killed, perhaps because memory ran out; start fewer --workers."
             ) from problem
+        if isinstance(problem, RuntimeError) and re.search(r"closed by peer|reset by peer|NCCL error", str(problem)):
+            raise TrainingError("another process of this run has ended: its error is reported above.") from problem
         if isinstance(problem, RuntimeError) and "DefaultCPUAllocator" in str(problem):
             raise TrainingError("there is too little memory for this; set a smaller batch-size.") from problem
         if not type(problem).__module__.startswith(("torch._dynamo", "torch._inductor")):
@@ -241,6 +264,7 @@ def _without_advice() -> Iterator[None]:
     """Ignore warnings of Lightning and torch that users cannot act on."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view")  # 1×1 weights, channels last
+        warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")  # in some steps, there are some
         warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # torch.compile
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)` is deprecated.*")
         yield

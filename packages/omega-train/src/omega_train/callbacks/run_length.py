@@ -29,6 +29,7 @@ class RunLength(RunCallback):
         """Set schedules to the length of this run, which may differ from the checkpoint's; stop if no step is left."""
         task = cast(CodecTask, pl_module)
         if self.time_limit is not None:
+            self.time_limit.agree(trainer.strategy.root_device)
             task.steps = self.time_limit.start(trainer.global_step)
         for config in trainer.lr_scheduler_configs:
             follow_schedule(cast(LambdaLR, config.scheduler))

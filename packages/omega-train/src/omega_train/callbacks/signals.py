@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -11,9 +12,13 @@ from omega_core.errors import TrainingError
 from omega_core.processes import raise_from_handler
 from omega_train.callbacks.base import RunCallback
 from omega_train.data.batches import Batch
-from omega_train.distributed import rank
+from omega_train.distributed import all_reduce_max, rank
 from omega_train.job_environment import requeue, stop_signals
 from omega_train.task import CodecTask
+
+_REPEATED = 2.0
+"""Seconds within which a second SIGTERM counts as the first one: who sends it to all processes of a job sends it to
+torchrun, too, which passes it on."""
 
 
 class Interrupted(TrainingError):
@@ -46,6 +51,7 @@ class StopSignals(RunCallback):
 
     def __init__(self) -> None:
         self.received = self.agreed = 0
+        self._since = 0.0
         self._finishing = False
         self._handlers: dict[int, Any] = {}
 
@@ -58,15 +64,17 @@ class StopSignals(RunCallback):
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._finishing and number == getattr(signal, "SIGUSR1", None) and rank() > 0:
             return  # the first process requeues the job, which ends this one
+        if number == self.received == signal.SIGTERM and time.monotonic() < self._since + _REPEATED:
+            return
         if self.received or self._finishing:
-            self._stop_at_once(number)
-        self.received = number
+            self._stop_at_once(number, requeue(number) if self._finishing and rank() == 0 else "")
+        self.received, self._since = number, time.monotonic()
 
-    def _stop_at_once(self, number: int) -> None:
+    def _stop_at_once(self, number: int, again: str) -> None:
+        """Raise StoppedAtOnce. again: a sentence about the requeued job, or ""."""
         for ours in self._handlers:
             signal.signal(ours, signal.SIG_IGN)
         name = signal.Signals(number).name
-        again = requeue(number) if self._finishing and rank() == 0 else ""
         message = f"stopped at once by {name}; --resume continues from the last checkpoint, if any.{again}"
         raise_from_handler(StoppedAtOnce(Interrupted(message, number)))
 
@@ -84,8 +92,11 @@ class StopSignals(RunCallback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let signals stop the run at once from now on, because the checkpoint of the last step is written."""
         self._finishing = True
-        if self.received:
-            self._stop_at_once(self.received)
+        [number] = all_reduce_max([self.received], trainer.strategy.root_device)
+        if number:  # of any process: the others would wait for it
+            again = requeue(int(number)) if trainer.is_global_zero else ""
+            trainer.strategy.barrier()  # see `after_step`
+            self._stop_at_once(int(number), again)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restore the signal handlers."""

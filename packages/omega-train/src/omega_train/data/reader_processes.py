@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from omega_core.processes import deferred_signals
-from omega_train.job_environment import local_processes, stop_signals
+from omega_train.job_environment import stop_signals
 
 
 def reader(dataset: Dataset[Any], batches: Iterable[Any], workers: int, *, pinned: bool = False) -> Any:
@@ -59,14 +59,17 @@ def stop_reading(started: list[Any]) -> None:
     started.clear()
 
 
-def reading_workers(device: torch.device) -> int:
-    """The default number of reading processes for training on a device: 0 for the CPU, whose cores training uses."""
+def reading_workers(device: torch.device, processes: int) -> int:
+    """The default number of reading processes for training on a device: 0 for the CPU, whose cores training uses.
+
+    processes: the number of training processes on this machine, which share its cores.
+    """
     if device.type == "cpu":
         return 0
     everyone = os.cpu_count() or 1
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everyone
-    if mine == everyone:  # the training processes share the cores
-        mine //= local_processes() or torch.cuda.device_count() or 1
+    if mine == everyone:  # otherwise, srun gave each process cores of its own
+        mine //= processes
     return max(1, min(8, mine - 1))
 
 
