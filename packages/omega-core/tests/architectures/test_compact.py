@@ -19,10 +19,14 @@ OPTIONS = {
 }
 
 
+WIDTHS = {"width": 32, "synthesis_width": 24, "detail_width": 16}
+"""Narrow nets, which behave as wide ones but take a fraction of the time."""
+
+
 @pytest.fixture(scope="module", params=OPTIONS.values(), ids=OPTIONS)
 def compact(request):
     torch.manual_seed(0)
-    return CompactArchitecture(latent_channels=12, **request.param).double().eval()
+    return CompactArchitecture(latent_channels=12, **WIDTHS, **request.param).double().eval()
 
 
 @pytest.mark.parametrize("transform", ["analysis", "synthesis"])
@@ -61,7 +65,7 @@ def test_padding_repeats_the_edges_and_leaves_the_image_in_the_middle(compact):
     [
         ("analysis", 3, "analysis_halo", "stride", 1),
         ("refine", 12, "refine_halo", 1, 1),
-        ("render", 256 + 12, "render_halo", 1, "stride"),
+        ("render", WIDTHS["synthesis_width"] + 12, "render_halo", 1, "stride"),
     ],
 )
 def test_outputs_depend_on_what_is_within_the_halo_and_on_no_more(compact, transform, channels, halo, into, out_of):

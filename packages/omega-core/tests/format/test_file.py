@@ -29,10 +29,12 @@ def test_a_file_that_was_written_is_read_the_same(file):
 @HANDWRITTEN
 def test_every_changed_byte_is_noticed(data, file):
     for i in range(len(data)):
-        for value in range(256):
-            if value != data[i]:
-                with pytest.raises(FileFormatError):
-                    OmegaFile.parse(data[:i] + bytes([value]) + data[i + 1 :])
+        for value in {*range(256)} - {data[i]}:
+            try:  # pytest.raises would take most of the time
+                OmegaFile.parse(data[:i] + bytes([value]) + data[i + 1 :])
+            except FileFormatError:
+                continue
+            pytest.fail(f"byte {i} may be {value}, too")
 
 
 @given(any_files(), st.data())
