@@ -29,7 +29,7 @@ CONTRACTS = {
     "coder": ("Coder", "Decoder"),
     "dataset": ("Dataset", "Images"),
     "trainer": ("Trainer",),
-    "codec": ("Codec",),
+    "codec": ("BaselineCodec",),
 }
 
 FUNCTIONS = {

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import omega_core
-from omega_core.contracts.codec import Codec
+from omega_core.contracts.codec import BaselineCodec
 from omega_core.errors import OmegaError
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Pixels
@@ -64,7 +64,7 @@ def panel(name: str, photo: Pixels, decoded: Pixels, size: int) -> Panel:
     return f"{name}: {said}" if name else said, to_pillow(decoded)
 
 
-def closest(codec: Codec, photo: Pixels, most: int) -> tuple[Pixels, int]:
+def closest(codec: BaselineCodec, photo: Pixels, most: int) -> tuple[Pixels, int]:
     """A decoded photo and its bytes, at the best quality of a codec within `most` bytes, or at its worst if none is."""
     low, high = 0, 100
     while low < high:

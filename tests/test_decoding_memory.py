@@ -24,7 +24,7 @@ model = load_model(name)
 size = model.codec.architecture.latent_size(side, side)
 symbols = np.random.default_rng(0).integers(0, 2, (model.channels, *size))
 coder = "omega-entropy/fixed"
-coded = model.files.coded([symbols])
+coded = model.file_codec.coded([symbols])
 stream, [length] = coded.encode(_coder(coder), [symbols.size])
 header = Header(
     fingerprint=bytes.fromhex(model.fingerprint)[:4], coder=coder, mode="RGB", sizes=((side, side),), length=length,
@@ -59,7 +59,7 @@ def test_decoding_takes_no_more_memory_than_was_foretold_nor_far_less(model, sid
 
 
 def test_steps_with_more_symbols_take_more_memory():
-    prior = load_model("compact-small").files.prior
+    prior = load_model("compact-small").file_codec.prior
     sizes = np.diff(prior.net.bounds)
     early = replace(prior, order=replace(prior.order, latest=np.repeat(np.arange(len(sizes)), sizes)))
     assert early.coding_memory + 5 < prior.coding_memory < 90

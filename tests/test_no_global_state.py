@@ -73,7 +73,7 @@ def fail_to_read():
 
 
 def code_symbols():
-    prior = omega_core.load_model("mnist-omega-16").files.prior
+    prior = omega_core.load_model("mnist-omega-16").file_codec.prior
     tables = in_order(prior, SymbolArrays.of([np.zeros((16, 3, 3), np.int64)]))[1]
     symbols = np.zeros(tables.size, np.int64)
     coder = resolve("coder", "range")()

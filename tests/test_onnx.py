@@ -45,7 +45,7 @@ with open(sys.argv[2], "rb") as file:
 found = []
 for picture, files in cases:
     decoded = [model.decode(data, partial=True) for data in files]
-    pictures = [PictureMaker(model.files, parsed.header).picture(symbols) for symbols, parsed in decoded]
+    pictures = [PictureMaker(model.file_codec, parsed.header).picture(symbols) for symbols, parsed in decoded]
     found.append((model.compress(picture), [symbols for symbols, _ in decoded], pictures))
 with open(sys.argv[3], "wb") as file:
     pickle.dump(found, file)
@@ -96,7 +96,7 @@ def test_files_have_the_symbols_and_pixels_that_torch_decodes(exported: Path, pa
         assert differ[-1].sum() <= max(2, 1e-4 * differ[-1].size)
         for (right, parsed), own, picture in zip(wanted, symbols, pictures, strict=True):
             assert np.array_equal(own, right)
-            expected = PictureMaker(torchs.files, parsed.header).picture(right)
+            expected = PictureMaker(torchs.file_codec, parsed.header).picture(right)
             assert (picture.mode, picture.size) == (expected.mode, expected.size)
             assert np.abs(picture.pixels.astype(int) - expected.pixels).max() <= 2
             assert picture.alpha is None or np.array_equal(picture.alpha, expected.alpha)

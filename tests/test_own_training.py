@@ -142,7 +142,7 @@ def test_a_prior_follows_the_quantizer_that_is_loaded() -> None:
         codec, model = load_codec(name), load_model(name)
         refinement = codec.quantizer.refinement()
         net: Any = codec.prior.net  # type: ignore[union-attr]
-        prior: Any = model.files.prior
+        prior: Any = model.file_codec.prior
         assert net.sizes.tolist() == pytest.approx(refinement.sizes)
         assert net.parents.tolist() == prior.net.parents.tolist()
 
@@ -160,7 +160,7 @@ def test_the_bundled_model_trains_further_with_its_prior_and_its_density() -> No
     symbols = codec.encode_symbols(image)
     assert torch.equal(symbols, model.codec.encode_symbols(image))
     bits = float(codec.channel_bits(symbols).sum().detach())
-    assert bits == pytest.approx(model.files.coded([symbols[0].numpy()]).bits_until()[-1], rel=0.03)
+    assert bits == pytest.approx(model.file_codec.coded([symbols[0].numpy()]).bits_until()[-1], rel=0.03)
     relaxed = codec.relaxed(image, torch.tensor([codec.channels]), torch.tensor([0.5]))
     assert 0.3 < float(relaxed.bits.detach()) / bits < 3
     restored = codec.with_frozen_symbols(image).reconstruction.detach()

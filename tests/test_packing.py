@@ -191,7 +191,7 @@ def test_a_pack_has_as_many_channels_as_asked_for(
     assert len(unpacked(file)) == 15
     for block, names in Pack.parse(file.read_bytes()).blocks:
         sizes = [loaded.codec.architecture.latent_size(*size) for size in block.header.sizes]
-        found = loaded.files.decode(block.stream, RangeCoder(), sizes, complete=False)
+        found = loaded.file_codec.decode(block.stream, RangeCoder(), sizes, complete=False)
         for symbols, name in zip(found, names, strict=True):
             assert np.array_equal(symbols[:3], loaded.encode(mixed / f"{name}.png").symbols[:3])
 

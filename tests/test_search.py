@@ -149,7 +149,7 @@ def test_an_empty_middle_of_a_picture_does_not_tell_what_errors_are_worth(model:
     curvatures = []
     for middle in (slice(0), slice(192, 448)):
         pixels[middle, middle] = 0
-        symbols = torch.from_numpy(model.files.symbols(model.read(Image.fromarray(pixels)).pixels))[None]
+        symbols = torch.from_numpy(model.file_codec.symbols(model.read(Image.fromarray(pixels)).pixels))[None]
         curvatures.append(model._search._curvature(symbols, (1, 3, 640, 640), torch.ones(1)))
     assert 0.6 < curvatures[0] / curvatures[1] < 1.6
 

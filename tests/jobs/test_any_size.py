@@ -191,7 +191,7 @@ def test_tiles_do_not_show(untrained: Callable[..., Path]) -> None:
     symbols, parsed = model.decode(data)
     assert parsed.header.tile == 256
     tiled = np.asarray(model.decompress(data)).astype(int)
-    whole = model.files.pixels(symbols, 1024, 1024).transpose(1, 2, 0)
-    assert np.mean(symbols != model.files.symbols(read_picture(photo(1024, 1024)).pixels)) <= 0.001
+    whole = model.file_codec.pixels(symbols, 1024, 1024).transpose(1, 2, 0)
+    assert np.mean(symbols != model.file_codec.symbols(read_picture(photo(1024, 1024)).pixels)) <= 0.001
     assert whole.std() > 5
     assert np.mean(np.abs(tiled - whole) <= 1) >= 0.999

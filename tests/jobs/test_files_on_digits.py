@@ -30,7 +30,7 @@ model = omega_core.load_model(sys.argv[1])
 found = {}
 for path in sorted(Path(sys.argv[2]).glob("*.omega")):
     symbols, parsed = model.decode(path.read_bytes())
-    pixels = model.files.pixels(symbols, *parsed.header.sizes[0])
+    pixels = model.file_codec.pixels(symbols, *parsed.header.sizes[0])
     first = symbols[: int(path.stem.partition("-")[2])]
     found[path.name] = [hashlib.sha256(values.tobytes()).hexdigest() for values in (first, pixels)]
 print(json.dumps(found))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from omega_core.contracts import Codec
+from omega_core.contracts import BaselineCodec
 from omega_core.errors import ComponentError, FileFormatError, ImageError
 from omega_core.images.metrics import psnr
 from omega_core.images.pictures import Pixels
@@ -29,15 +29,15 @@ def soft_and_noisy(seed: int, height: int = 120, width: int = 160) -> Pixels:
     return (soft + random.normal(0, 6, soft.shape)).clip(0, 255).astype(np.uint8).transpose(2, 0, 1)
 
 
-def codec(name: str, **options: Any) -> Codec:
+def codec(name: str, **options: Any) -> BaselineCodec:
     """Skips where an optional library is missing."""
     if name in ("jxl", "heic"):
         pytest.importorskip({"jxl": "pillow_jxl", "heic": "pillow_heif"}[name], reason=f"needs the extra {name}")
-    made: Codec = build("codec", name, options)
+    made: BaselineCodec = build("codec", name, options)
     return made
 
 
-def decoded(codec: Codec, pixels: Pixels, setting: int) -> Pixels:
+def decoded(codec: BaselineCodec, pixels: Pixels, setting: int) -> Pixels:
     return codec.decode(codec.encode(pixels, setting), len(pixels))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from omega_core.codec.loading import load_model
 from omega_core.codec.model import Model
-from omega_core.contracts import Codec
+from omega_core.contracts import BaselineCodec
 from omega_core.errors import ImageError
 from omega_core.format.file import OmegaFile
 from omega_core.images.metrics import psnr
@@ -119,7 +119,7 @@ def test_quality_is_that_of_the_pixels_not_of_what_a_codec_claims(digit: Pixels)
     assert row.ssim == pytest.approx(1)
 
 
-class HalfCodec(Codec):
+class HalfCodec(BaselineCodec):
     """The highest bits of each byte."""
 
     settings = (1, 4)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from omega_core.contracts import Codec
+from omega_core.contracts import BaselineCodec
 from omega_core.images.pictures import Pixels
 from omega_core.plugins.registry import build
 from omega_train.evaluation import measurement_cache
@@ -25,13 +25,13 @@ def picture(seed: int = 0, colors: int = 3, side: int = 256) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (colors, side, side), np.uint8)
 
 
-def codec(name: str = "jpeg", **options: Any) -> Codec:
-    made: Codec = build("codec", name, options)
+def codec(name: str = "jpeg", **options: Any) -> BaselineCodec:
+    made: BaselineCodec = build("codec", name, options)
     made.settings = made.settings[2:4]
     return made
 
 
-def kept(made: Codec, pixels: Pixels, metrics: tuple[str, ...] = ("psnr",)) -> CachedMeasurements:
+def kept(made: BaselineCodec, pixels: Pixels, metrics: tuple[str, ...] = ("psnr",)) -> CachedMeasurements:
     cached = CachedMeasurements(made, pixels, metrics)
     cached.keep(measure("a codec", "a.png", pixels, list(through_codec(made, pixels)), metrics))
     return cached

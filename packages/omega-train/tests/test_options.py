@@ -251,7 +251,7 @@ def test_weights_of_half_precision_take_half_and_have_tables_of_their_own_symbol
     assert torch.equal(written, task.quantizer.table_bias)  # with which the prior was counted
     assert written[0] > 0
     model = omega_core.load_model(paths[1])
-    symbols = np.stack([model.files.symbols(pixels) for pixels in batch.pixels.numpy()])
+    symbols = np.stack([model.file_codec.symbols(pixels) for pixels in batch.pixels.numpy()])
     counts = (symbols.reshape(len(symbols), -1, 1) == np.arange(16)).sum(0) + 1
     found = np.diff(arrays["prior.cumulative"][arrays["prior.rows"].reshape(-1)]) / 2**16
     np.testing.assert_allclose(found, counts / counts.sum(1, keepdims=True), atol=1e-4)
@@ -272,7 +272,7 @@ def test_stages_that_lost_a_channel_have_tables_of_what_they_then_hold(
     assert task.quantizer.stage.tolist().count(0) < 4
     arrays = read_model(path).arrays
     model = omega_core.load_model(path)
-    symbols = np.stack([model.files.symbols(pixels) for pixels in batch.pixels.numpy()])
+    symbols = np.stack([model.file_codec.symbols(pixels) for pixels in batch.pixels.numpy()])
     counts = (symbols.reshape(*symbols.shape[:2], -1, 1) == np.arange(16)).sum(0) + 1
     found = np.diff(arrays["prior.cumulative"][arrays["prior.rows"].reshape(-1)]) / 2**16
     expected = (counts / counts.sum(2, keepdims=True)).reshape(found.shape)

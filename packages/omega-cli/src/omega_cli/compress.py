@@ -202,8 +202,8 @@ def _pack(
         blocks += done.made or []
     if blocks:
         pack = Pack(tuple(sorted(blocks, key=lambda block: block[1])))
-        budget = worker.files.rate.budget(pack.pixels)
+        budget = worker.compressor.rate.budget(pack.pixels)
         whole = pack if budget is None else pack.truncated(length_within(pack, budget))
         data = whole.to_bytes()
-        write_output(target, data, worker.files.existing)
+        write_output(target, data, worker.compressor.existing)
         account.bytes_out = len(data)

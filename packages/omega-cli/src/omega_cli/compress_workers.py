@@ -90,25 +90,25 @@ class Group:
 class PackWorker:
     """Encodes pictures to blocks of a pack. `Done.made` has the blocks with the names of their pictures."""
 
-    files: CompressWorker
+    compressor: CompressWorker
     output: Location
 
     @property
     def imports(self) -> tuple[str, ...]:
         """See `Worker`."""
-        return self.files.imports
+        return self.compressor.imports
 
     def __call__(self, group: Group) -> Done:
         """Encode a group: one block for each combination of mode and profile, or several if it is large."""
         from omega_core.format.limits import MAX_SHARED_PIXELS
 
-        model, done = self.files.model(), Done(made=[])
+        model, done = self.compressor.model(), Done(made=[])
         blocks: dict[tuple[str, bytes], list[Sized]] = {}
         for job in group.jobs:
             try:
                 size = job.source.stat().st_size
-                picture = self.files.read(job.source)
-                model.files.check(picture.pixels)
+                picture = self.compressor.read(job.source)
+                model.file_codec.check(picture.pixels)
             except Exception as problem:
                 done.fail(job.names, problem)
             else:
@@ -120,10 +120,12 @@ class PackWorker:
 
     def _encode(self, part: "list[Sized]", done: Done) -> None:
         """Add a block of pictures to `made`, or one block for each picture if they cannot be encoded together."""
-        model = self.files.model()
-        exact = self.files.rate.whole_channels(model.channels)
+        model = self.compressor.model()
+        exact = self.compressor.rate.whole_channels(model.channels)
         try:
-            file = model.encode_together([picture for _, picture, _ in part], channels=exact, coder=self.files.coder)
+            file = model.encode_together(
+                [picture for _, picture, _ in part], channels=exact, coder=self.compressor.coder
+            )
         except Exception as problem:
             if len(part) == 1:
                 done.fail(part[0][0].names, problem)

@@ -348,7 +348,7 @@ def _worth(jobs: list[Measuring]) -> int:
 
 def _on_gpu(model: "Model") -> bool:
     """Whether a model runs on a device other than the CPU, which several processes would have to share."""
-    device = getattr(model.files.codec, "device", None)  # runtimes other than torch have no device
+    device = getattr(model.file_codec.codec, "device", None)  # runtimes other than torch have no device
     return device is not None and device.type != "cpu"
 
 

@@ -15,7 +15,7 @@ from omega_core.errors import ComponentError
 
 if TYPE_CHECKING:
     from omega_core.codec.model import Model
-    from omega_core.contracts import Codec
+    from omega_core.contracts import BaselineCodec
 
 MODELS = (
     "A model name (see `omega models`), a .safetensors file or URL, or a folder written by `omega export-onnx`. Append"
@@ -228,12 +228,12 @@ class LazyCodec:
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:
         self.name, self.options = name, options
-        self._made: Codec | None = None
+        self._made: BaselineCodec | None = None
 
     def __reduce__(self) -> tuple[type["LazyCodec"], tuple[str, dict[str, Any]]]:
         return LazyCodec, (self.name, self.options)
 
-    def __call__(self) -> "Codec":
+    def __call__(self) -> "BaselineCodec":
         """The codec. Raises ComponentError if it cannot be made."""
         if self._made is None:
             from omega_core.plugins.registry import build

@@ -32,20 +32,32 @@ def test_a_file_is_decoded_and_made_with_as_much_memory_as_it_needs_and_not_with
         lambda: small.decompress_all(data),
         lambda: small.decompress_each([data]),
         lambda: small.decode(data),
-        lambda: next(small.decompress_progressively(data)),
     ):
         with pytest.raises(NotEnoughMemoryError) as caught:
             ask()
         assert (caught.value.needed, caught.value.allowed) == (needed, needed - 1)
 
 
+def test_pictures_that_are_made_while_decoding_goes_on_need_memory_for_both(limited, picture):
+    model, with_memory = limited
+    data = model.compress(picture)
+    alone, needed = (model.memory.needed([(16, 24)], None, growing=growing) for growing in (False, True))
+    assert alone < needed
+    assert list(with_memory(needed).decompress_progressively(data))
+    with pytest.raises(NotEnoughMemoryError) as caught:
+        next(with_memory(needed - 1).decompress_progressively(data))
+    assert (caught.value.needed, caught.value.allowed) == (needed, needed - 1)
+
+
 def test_a_claim_of_much_memory_is_refused_before_any_is_taken(model, picture, monkeypatch):
     data = forged(model.compress(picture), sizes=((9000, 9000),))
     known = model.memory.needed([(9000, 9000)], None)
-    monkeypatch.setattr(type(model.files), "decode", lambda *_, **__: pytest.fail("it was decoded"))
+    monkeypatch.setattr(type(model.file_codec), "decode", lambda *_, **__: pytest.fail("it was decoded"))
+    assert model.max_memory == MAX_MEMORY
+    model.max_memory = 1 << 30
     with pytest.raises(NotEnoughMemoryError) as caught:
         model.decompress(data)
-    assert caught.value.needed == known > caught.value.allowed == MAX_MEMORY
+    assert caught.value.needed == known > caught.value.allowed == 1 << 30
 
 
 def test_the_environment_can_have_another_default(monkeypatch):

@@ -55,7 +55,7 @@ def test_compressing_twice_gives_the_same_file(model, picture):
 
 def test_bits_of_symbols_are_those_of_the_frozen_tables(model, picture):
     coded = model.encode(picture).coded
-    counts = np.diff(model.files.prior.cumulative)
+    counts = np.diff(model.file_codec.prior.cumulative)
     rows = np.repeat(np.arange(64), 6)
     assert coded.bits_until()[-1] == pytest.approx(-np.log2(counts[rows, coded.symbols] / 2**16).sum())
 

@@ -36,7 +36,7 @@ def test_a_loaded_model_has_the_weights_of_its_file(model_file):
 
 def test_a_model_without_a_prior_has_no_tables(model_file, noise_picture):
     model = load_model(model_file(prior=None))
-    assert model.files.coded([model.files.symbols(noise_picture(1, 4, 4))]).bits_until()[-1] == 32 * 16
+    assert model.file_codec.coded([model.file_codec.symbols(noise_picture(1, 4, 4))]).bits_until()[-1] == 32 * 16
 
 
 @pytest.mark.parametrize("kind", ["architecture", "quantizer", "prior"])
@@ -164,7 +164,7 @@ def test_a_picture_may_be_encoded_in_any_precision_and_decoded_in_another(weight
     for one in models:
         data = one.compress(picture)
         for other in models:
-            assert (other.decode(data)[0] == one.files.symbols(picture[None])).all()
+            assert (other.decode(data)[0] == one.file_codec.symbols(picture[None])).all()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_any_number_of_channels_decodes_to_what_those_channels_make(model, pictu
     symbols, parsed = model.decode(data)
     assert parsed.header.length == 2 * channels * 2 * 3
     assert parsed.header.complete == (channels == 64)
-    assert (symbols == prefix(model.files.symbols(picture[None]), channels)).all()
+    assert (symbols == prefix(model.file_codec.symbols(picture[None]), channels)).all()
     expected = np.asarray(model.reconstruct(picture, channels=channels))
     assert (np.asarray(model.decompress(data)) == expected).all()
 
@@ -52,7 +52,7 @@ def test_one_encoding_has_the_files_of_many_channel_counts(model, picture):
 
 def test_a_file_truncated_to_any_number_of_bytes_has_the_symbols_that_they_determine(model, picture):
     whole = OmegaFile.parse(model.compress(picture))
-    symbols = model.files.symbols(picture[None])
+    symbols = model.file_codec.symbols(picture[None])
     for length in range(len(whole.stream) + 1):
         found, parsed = model.decode(whole.truncated(length).to_bytes())
         known = symbols.reshape(-1).copy()

@@ -34,7 +34,7 @@ def test_each_of_several_pictures_is_what_it_would_be_alone(model, several, chan
     alone = [model.decompress(model.compress(each.to_pillow(), channels=channels)) for each in several]
     assert arrays_of(model.decompress_all(data)) == arrays_of(alone)
     symbols, _ = model.decode(data)
-    assert (symbols[:channels] == model.files.symbols(several[0].pixels)[:channels]).all()
+    assert (symbols[:channels] == model.file_codec.symbols(several[0].pixels)[:channels]).all()
     assert (symbols[channels:] == MISSING).all()
 
 
@@ -118,7 +118,7 @@ def test_a_file_of_several_pictures_is_not_one_picture(model, several):
 def test_a_file_of_several_pictures_is_refused_before_it_is_decoded(model, model_file, several, monkeypatch):
     data = model.encode_together(several).to_bytes()
     other = load_model(model_file(block=8, channels_min=2, name="other"))
-    monkeypatch.setattr(type(model.files), "decode", lambda *_, **__: pytest.fail("it was decoded"))
+    monkeypatch.setattr(type(model.file_codec), "decode", lambda *_, **__: pytest.fail("it was decoded"))
     with pytest.raises(ImageError, match="this file has 3 pictures, not one"):
         model.decompress(data)
     with pytest.raises(WrongModelError):

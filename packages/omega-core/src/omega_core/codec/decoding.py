@@ -14,14 +14,14 @@ from omega_core.images.pictures import Picture, Pixels
 class PictureMaker:
     """Turns the symbols of a file into pictures. Alpha and profile are decompressed once.
 
-    files: the codec of the model.
+    file_codec: the codec of the model.
     header: the header of the file.
 
     Raises DamagedFileError if alpha or profile cannot be decompressed.
     """
 
-    def __init__(self, files: FileCodec, header: Header) -> None:
-        self.files, self.tile, self.sizes = files, header.tile, header.sizes
+    def __init__(self, file_codec: FileCodec, header: Header) -> None:
+        self.file_codec, self.tile, self.sizes = file_codec, header.tile, header.sizes
         self.colors = 3 if "RGB" in header.mode else 1
         self.planes = [] if header.alpha is None else decompress_planes(header.alpha, self.sizes)
         self.profile = decompress_profile(header.profile) if header.profile else b""
@@ -32,7 +32,7 @@ class PictureMaker:
         symbols: the symbols (C, h, w) of each; some may be MISSING.
         """
         sizes = [size for size, _ in zip(cycle(self.sizes), symbols, strict=False)]
-        return self.completed(self.files.pixels_of_all(symbols, sizes, tile=self.tile, colors=self.colors))
+        return self.completed(self.file_codec.pixels_of_all(symbols, sizes, tile=self.tile, colors=self.colors))
 
     def picture(self, symbols: Symbols) -> Picture:
         """Return the first picture of the file; symbols: (C, h, w), some may be MISSING."""
@@ -47,7 +47,7 @@ class PictureMaker:
 class GrowingPicture:
     """Decodes a file of one picture while its bytes arrive, and each symbol only once.
 
-    files: the codec of the model.
+    file_codec: the codec of the model.
     header: the header of the file.
     coder: the coder of the file.
     size: (h, w) of the symbols.
@@ -55,9 +55,9 @@ class GrowingPicture:
     Raises DamagedFileError as `PictureMaker` does.
     """
 
-    def __init__(self, files: FileCodec, header: Header, coder: Coder, size: tuple[int, int]) -> None:
-        self.maker = PictureMaker(files, header)
-        self.decoder = SymbolDecoder(files, coder, [size])
+    def __init__(self, file_codec: FileCodec, header: Header, coder: Coder, size: tuple[int, int]) -> None:
+        self.maker = PictureMaker(file_codec, header)
+        self.decoder = SymbolDecoder(file_codec, coder, [size])
         self.length = 0
         """The number of bytes of the stream that are decoded."""
 

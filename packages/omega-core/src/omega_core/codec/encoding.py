@@ -116,14 +116,14 @@ class KnownSymbols(NamedTuple):
 class RateEncoder:
     """Encodes a picture for a file of one rate.
 
-    files: the codec.
+    file_codec: the codec.
     coder: the coder of the file.
     header: the header of the file; the length of its stream is replaced.
     picture: the picture, without invisible colors.
     rate: the number of channels, size or quality of the file.
     """
 
-    files: FileCodec
+    file_codec: FileCodec
     coder: Coder
     header: Header
     picture: Picture
@@ -153,13 +153,13 @@ class RateEncoder:
             smallest = OmegaFile(replace(self.header, length=1, complete=False), b"\0")
             length_within(smallest, self._budget)  # raises if it is too large
             stream_bytes = 1 + self._budget - smallest.truncated_size(1)
-        coded = self.files.coded([symbols], self._enough(symbols))
+        coded = self.file_codec.coded([symbols], self._enough(symbols))
         return _known_until(coded, 8 * stream_bytes, None if self._channels is None else coded.end_of(self._channels))
 
     @property
     def _channels(self) -> int | None:
         """The number of channels whose symbols the file has, if it does not depend on the picture."""
-        return self.rate.whole_channels(self.files.codec.channels)
+        return self.rate.whole_channels(self.file_codec.codec.channels)
 
     @cached_property
     def _budget(self) -> int | None:
@@ -170,13 +170,13 @@ class RateEncoder:
         """How many of the symbols (C, h, w) are encoded at first: at least those of the file; None for all."""
         if self._budget is not None:
             return Enough(bits=8.0 * self._budget + _SPARE_BITS)
-        if self._channels is None or self._channels == self.files.codec.channels:
+        if self._channels is None or self._channels == self.file_codec.codec.channels:
             return None
         return Enough(symbols=self._channels * symbols[0].size + _SPARE_SYMBOLS)
 
     def _cut(self, symbols: Symbols, enough: Enough | None) -> Cut:
         counts = [] if self._channels is None else [self._channels]
-        encoded = Encoded.of(self.files.coded([symbols], enough), self.coder, self.header, counts)
+        encoded = Encoded.of(self.file_codec.coded([symbols], enough), self.coder, self.header, counts)
         if self._budget is not None:
             return Cut(encoded, length_within(encoded.whole, self._budget))
         if self.rate.psnr is not None:
@@ -189,7 +189,7 @@ class RateEncoder:
         The bytes are found by bisection, to one percent, as the PSNR hardly ever falls with more bytes.
         """
         coded, header = encoded.coded, encoded.whole.header
-        maker, visible = PictureMaker(self.files, header), self.picture.visible
+        maker, visible = PictureMaker(self.file_codec, header), self.picture.visible
 
         def quality(symbols: Symbols) -> float:
             return psnr(self.picture.pixels, maker.picture(symbols).pixels, visible)
@@ -206,9 +206,9 @@ class RateEncoder:
                 below = middle
         _, lengths = coded.encode(self.coder, ends)
         while index < len(ends) - 1:  # the last byte may determine more symbols, with which the PSNR is lower
-            sizes = [self.files.codec.latent_size(*self.picture.size)]
+            sizes = [self.file_codec.codec.latent_size(*self.picture.size)]
             stream = encoded.whole.stream[: lengths[index]]
-            [symbols] = self.files.decode(stream, self.coder, sizes, complete=False)
+            [symbols] = self.file_codec.decode(stream, self.coder, sizes, complete=False)
             reached = quality(symbols)
             if reached >= wanted:
                 break

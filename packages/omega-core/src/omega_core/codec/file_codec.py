@@ -193,14 +193,14 @@ class CodedSymbols:
 class SymbolDecoder:
     """Decodes a stream while its bytes arrive, each symbol once.
 
-    files: the codec.
+    file_codec: the codec.
     coder: the coder of the stream.
     sizes: (h, w) of the symbols of each picture.
     """
 
-    def __init__(self, files: FileCodec, coder: Coder, sizes: Sequence[tuple[int, int]]) -> None:
-        self._arrays = SymbolArrays(files.codec.channels, sizes, symbol_type(files.codec.alphabet))
-        self._steps = files.steps(self._arrays)
+    def __init__(self, file_codec: FileCodec, coder: Coder, sizes: Sequence[tuple[int, int]]) -> None:
+        self._arrays = SymbolArrays(file_codec.codec.channels, sizes, symbol_type(file_codec.codec.alphabet))
+        self._steps = file_codec.steps(self._arrays)
         self._coder, self._decoder = coder, coder.decoder(b"")
         self._step: CodingStep | None = None
         self._done = 0  # decoded symbols of the step

@@ -75,16 +75,16 @@ def load_model(
     if is_exported(path):
         if precision is not None:
             raise ModelFileError(f"{path} is for onnxruntime, which computes in float32 only: leave out the precision.")
-        files, contents = load_exported(path, device=device)
+        file_codec, contents = load_exported(path, device=device)
         where, description, fingerprint = "onnxruntime", contents.description, contents.fingerprint
     else:
         require("a .safetensors model", *TORCH)
         from omega_core.codec.model_parts import load_parts
 
         parts = load_parts(path, device=device, precision=precision)
-        files, search = FileCodec(parts.codec, parts.prior), parts.search
+        file_codec, search = FileCodec(parts.codec, parts.prior), parts.search
         where, description, fingerprint = str(parts.codec.device), parts.description, parts.fingerprint
-    model = Model(files, description, fingerprint, max_pixels=max_pixels, max_memory=max_memory, search=search)
+    model = Model(file_codec, description, fingerprint, max_pixels=max_pixels, max_memory=max_memory, search=search)
     _log.info("%s: %s on %s, loaded in %.2f s", printable(str(path)), model, where, time.monotonic() - began)
     return model
 

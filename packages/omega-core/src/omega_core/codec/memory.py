@@ -48,11 +48,12 @@ class DecodingMemory:
     kept: float
     coding: int = FrozenPrior.coding_memory
 
-    def needed(self, sizes: Sequence[tuple[int, int]], tile: int | None) -> int:
+    def needed(self, sizes: Sequence[tuple[int, int]], tile: int | None, *, growing: bool = False) -> int:
         """Return an upper bound of the bytes that decoding a file takes.
 
         sizes: (H, W) of its pictures, in pixels.
         tile: the side of its tiles, in pixels; None without tiles.
+        growing: whether pictures are made while entropy decoding goes on, which then keeps its memory.
 
         Raises ImageError for a size that the architecture does not take.
         """
@@ -65,12 +66,14 @@ class DecodingMemory:
             at_once = min(at_once, self.codec.positions_at_once(tile))
         pixels = sum(height * width for height, width in sizes)
         symbols = positions * self.codec.channels
-        symbol = 2 * np.dtype(symbol_type(self.codec.alphabet)).itemsize + self.coding
-        return int(_FIXED + symbols * symbol + pixels * _PIXEL + positions * self.kept + at_once * self.transformed)
+        held = symbols * 2 * np.dtype(symbol_type(self.codec.alphabet)).itemsize
+        coding = symbols * self.coding
+        making = pixels * _PIXEL + positions * self.kept + at_once * self.transformed
+        return int(_FIXED + held + (coding + making if growing else max(coding, making)))
 
-    def check(self, sizes: Sequence[tuple[int, int]], tile: int | None, allowed: int) -> None:
-        """Raise NotEnoughMemoryError if decoding may take more than `allowed` bytes. sizes, tile: as for `needed`."""
-        needed = self.needed(sizes, tile)
+    def check(self, sizes: Sequence[tuple[int, int]], tile: int | None, allowed: int, *, growing: bool = False) -> None:
+        """Raise NotEnoughMemoryError if decoding may take more than `allowed` bytes. Others are as for `needed`."""
+        needed = self.needed(sizes, tile, growing=growing)
         if needed > allowed:
             raise NotEnoughMemoryError(
                 f"decoding the file may take {needed >> 20} MiB of memory, more than {allowed >> 20};"

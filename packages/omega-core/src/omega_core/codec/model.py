@@ -69,7 +69,7 @@ _FIRST_BYTES = 100  # bytes of the stream that have to arrive before the first p
 class Model(PictureEncoder):
     """A trained architecture, quantizer and frozen prior, for use without gradients. `load_model` returns it.
 
-    files: codes pictures for files with the model's components.
+    file_codec: codes pictures for files with the model's components.
     description: the description in the model file.
     fingerprint: the fingerprint of the model, 64 hexadecimal digits.
     max_pixels: maximum number of pixels of a picture; larger pictures are refused before memory is allocated.
@@ -78,13 +78,13 @@ class Model(PictureEncoder):
     search: creates the search for better symbols when it is first needed, and raises ComponentError if the model does
         not support it; None for a runtime without a search.
 
-    codec: the `codec` of `files`, which transforms pictures: an `ImageCodec`, or another runtime.
+    codec: the `codec` of `file_codec`, which transforms pictures: an `ImageCodec`, or another runtime.
     tile_size: the side, in pixels, of the tiles of larger pictures, if the architecture is local.
     """
 
     def __init__(
         self,
-        files: FileCodec,
+        file_codec: FileCodec,
         description: Description,
         fingerprint: str,
         *,
@@ -92,7 +92,7 @@ class Model(PictureEncoder):
         max_memory: int | None = None,
         search: Callable[[], SymbolSearch] | None = None,
     ) -> None:
-        self.files, self.codec = files, files.codec
+        self.file_codec, self.codec = file_codec, file_codec.codec
         self._make_search = search
         self.description = description
         self.fingerprint = fingerprint
@@ -118,7 +118,7 @@ class Model(PictureEncoder):
     @cached_property
     def memory(self) -> DecodingMemory:
         """The memory that decoding takes."""
-        return replace(self.codec.decoding_memory(), coding=self.files.prior.coding_memory)
+        return replace(self.codec.decoding_memory(), coding=self.file_codec.prior.coding_memory)
 
     @property
     def _most_pixels(self) -> int:
@@ -187,8 +187,8 @@ class Model(PictureEncoder):
     def _encode(self, pictures: Sequence[Picture], coder: str | None, counts: Sequence[int]) -> Encoded:
         """Encode all channels of pictures. counts: rising numbers of channels, for `Encoded.lengths`."""
         header = self._header(pictures, coder)
-        symbols = self.files.symbols_of_all([picture.pixels for picture in pictures], tile=header.tile)
-        return Encoded.of(self.files.coded(symbols), _coder(header.coder), header, counts)
+        symbols = self.file_codec.symbols_of_all([picture.pixels for picture in pictures], tile=header.tile)
+        return Encoded.of(self.file_codec.coded(symbols), _coder(header.coder), header, counts)
 
     def _header(self, pictures: Sequence[Picture], coder: str | None) -> Header:
         """Return the header of a file with these pictures, with 0 as the length of its stream.
@@ -198,7 +198,7 @@ class Model(PictureEncoder):
         """
         first, shapes = pictures[0], [picture.size for picture in pictures]
         for picture in pictures:
-            self.files.check(picture.pixels)
+            self.file_codec.check(picture.pixels)
         if self.tile_size not in TILE_SIZES:
             raise ImageError(f"tiles have {TILE_SIZES[0]} to {TILE_SIZES[-1]} pixels a side, not {self.tile_size}.")
         tile = self.tile_size if self.codec.takes_tiles and max(map(max, shapes)) > self.tile_size else None
@@ -254,9 +254,9 @@ class Model(PictureEncoder):
         """
         read = self.read(picture)
         header = self._header([read], coder)
-        encoder = RateEncoder(self.files, _coder(header.coder), header, read, rate)
+        encoder = RateEncoder(self.file_codec, _coder(header.coder), header, read, rate)
         if not effort:
-            cut = encoder.cut(self.files.symbols(read.pixels, tile=header.tile))
+            cut = encoder.cut(self.file_codec.symbols(read.pixels, tile=header.tile))
             return cut.file, cut.psnr
         symbols, file, reached = self._searched(encoder, EFFORTS[effort])
         cut = encoder.cut(symbols)
@@ -348,7 +348,7 @@ class Model(PictureEncoder):
 
     def _decompressed(self, file: OmegaFile) -> list[Picture]:
         symbols = self._decode(file)
-        return PictureMaker(self.files, file.header).pictures(symbols)
+        return PictureMaker(self.file_codec, file.header).pictures(symbols)
 
     def decompress_each(self, files: Sequence[bytes]) -> list[Picture]:
         """Decompress several files; pictures of one size go through the synthesis in batches.
@@ -365,9 +365,11 @@ class Model(PictureEncoder):
         found: dict[int, Picture] = {}
         for (_, tile), indices in groups.items():
             symbols = [self._decode(parsed[index])[0] for index in indices]
-            makers = [PictureMaker(self.files, parsed[index].header) for index in indices]  # after headers are checked
+            makers = [
+                PictureMaker(self.file_codec, parsed[index].header) for index in indices
+            ]  # after headers are checked
             sizes = [maker.sizes[0] for maker in makers]
-            pixels = self.files.pixels_of_all(symbols, sizes, tile=tile, colors=makers[0].colors)
+            pixels = self.file_codec.pixels_of_all(symbols, sizes, tile=tile, colors=makers[0].colors)
             for index, maker, own in zip(indices, makers, pixels, strict=True):
                 [found[index]] = maker.completed([own])
         return [found[index] for index in range(len(files))]
@@ -417,8 +419,8 @@ class Model(PictureEncoder):
 
         header: the header of the file.
         """
-        [size] = _single(self._checked(header))
-        return GrowingPicture(self.files, header, _coder(header.coder), size)
+        [size] = _single(self._checked(header, growing=True))
+        return GrowingPicture(self.file_codec, header, _coder(header.coder), size)
 
     def decode(self, source: Source, *, partial: bool = False) -> tuple[Symbols, OmegaFile]:
         """Decode the symbols (C, h, w) of the first picture of a file, and return them with the parsed file.
@@ -433,10 +435,13 @@ class Model(PictureEncoder):
     def _decode(self, file: OmegaFile) -> list[Symbols]:
         """Decode the symbols (C, h, w) of each picture."""
         sizes, header = self._checked(file.header), file.header
-        return self.files.decode(file.stream, _coder(header.coder), sizes, complete=header.complete)
+        return self.file_codec.decode(file.stream, _coder(header.coder), sizes, complete=header.complete)
 
-    def _checked(self, header: Header) -> list[tuple[int, int]]:
-        """Check a header before memory is allocated, and return (h, w) of the symbols of each picture."""
+    def _checked(self, header: Header, *, growing: bool = False) -> list[tuple[int, int]]:
+        """Check a header before memory is allocated, and return (h, w) of the symbols of each picture.
+
+        growing: as for `DecodingMemory.needed`.
+        """
         if header.fingerprint != bytes.fromhex(self.fingerprint)[:FINGERPRINT]:
             raise WrongModelError(
                 f"this file was made with the model {header.fingerprint.hex()}, not {self.fingerprint[:8]}."
@@ -467,7 +472,7 @@ class Model(PictureEncoder):
         if "RGB" in header.mode and self.codec.colors != 3:
             raise DamagedFileError("the file is damaged: its mode is RGB, its model is for gray. Get it again.")
         latent_sizes = [self.codec.latent_size(*shape) for shape in shapes]
-        self.memory.check(shapes, header.tile, self.max_memory)
+        self.memory.check(shapes, header.tile, self.max_memory, growing=growing)
         return latent_sizes
 
     def reconstruct(self, picture: PictureLike | Picture, *, channels: int | None = None) -> Image.Image:
@@ -485,7 +490,7 @@ class Model(PictureEncoder):
         count = rate.whole_channels(self.channels) or self.channels
         encoded = self.encode(picture, counts=[count])
         [symbols] = encoded.coded.first(encoded.coded.end_of(count))
-        return PictureMaker(self.files, encoded.whole.header).picture(symbols).to_pillow()
+        return PictureMaker(self.file_codec, encoded.whole.header).picture(symbols).to_pillow()
 
     def _coder_name(self, name: str | None) -> str:
         wanted = name or self.description.coder

@@ -8,7 +8,7 @@ from omega_core.lazy import lazily
 if TYPE_CHECKING:
     from omega_core.contracts.architecture import Architecture as Architecture
     from omega_core.contracts.architecture import LocalArchitecture as LocalArchitecture
-    from omega_core.contracts.codec import Codec as Codec
+    from omega_core.contracts.codec import BaselineCodec as BaselineCodec
     from omega_core.contracts.coder import Coder as Coder
     from omega_core.contracts.dataset import Dataset as Dataset
     from omega_core.contracts.dataset import Images as Images

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Codec(ABC):
+class BaselineCodec(ABC):
     """A codec, such as JPEG, that `omega evaluate --against` compares with models.
 
     Made as `Class(**options)`. The constructor raises an error if the codec cannot work on this machine, for example

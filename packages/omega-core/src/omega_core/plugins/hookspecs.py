@@ -53,7 +53,7 @@ def omega_register_trainers() -> Iterable[Component]:  # type: ignore[empty-body
 
 @hookspec
 def omega_register_codecs() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Codecs: other codecs that `omega evaluate` compares models with (`omega_core.contracts.Codec`)."""
+    """Codecs: other codecs that `omega evaluate` compares models with (`omega_core.contracts.BaselineCodec`)."""
 
 
 @hookspec

@@ -1,4 +1,4 @@
-"""Checks of codecs to compare with (`omega_core.contracts.Codec`)."""
+"""Checks of codecs to compare with (`omega_core.contracts.BaselineCodec`)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from omega_core.contracts.codec import Codec
+from omega_core.contracts.codec import BaselineCodec
 from omega_core.errors import ImageError
 from omega_core.testing import common
 from omega_core.testing.checking import Checks, Subject, Unclaimed, expect
@@ -21,7 +21,7 @@ class CodecSubject(Subject):
 
     kind: str = "codec"
 
-    def make(self) -> Codec:
+    def make(self) -> BaselineCodec:
         """Return a new codec."""
         return self.made_with()
 
@@ -146,12 +146,12 @@ def _picture(colors: int, height: int, width: int, noise: float = 12) -> NDArray
     return (np.stack(waves) + random.normal(0, noise, (colors, height, width))).clip(0, 255).astype(np.uint8)
 
 
-def _ends(codec: Codec) -> list[int]:
+def _ends(codec: BaselineCodec) -> list[int]:
     """Return the smallest and the largest setting."""
     return sorted({min(codec.settings), max(codec.settings)})
 
 
-def _held(codec: Codec) -> tuple[int, int, int]:
+def _held(codec: BaselineCodec) -> tuple[int, int, int]:
     """Return the shape of the largest picture that it encodes, RGB if possible. Raises ImageError if there is none."""
     for colors, (height, width) in ((colors, size) for colors in (3, 1) for size in reversed(SIZES)):
         try:
@@ -162,7 +162,7 @@ def _held(codec: Codec) -> tuple[int, int, int]:
     raise ImageError("it refused pictures of all sizes.")
 
 
-def _coded(codec: Codec) -> Iterator[tuple[NDArray[np.uint8], int, bytes, NDArray[np.uint8]]]:
+def _coded(codec: BaselineCodec) -> Iterator[tuple[NDArray[np.uint8], int, bytes, NDArray[np.uint8]]]:
     """Yield pictures, each with a setting, its file, and the picture that was decoded from the file."""
     for colors in (1, 3):
         pixels = _picture(colors, *SIZES[-1])

@@ -13,7 +13,7 @@ from omega_core.codec.model_file import Choice, Description, write_model
 from omega_core.coding.tables import FrozenTables
 from omega_core.contracts import (
     Architecture,
-    Codec,
+    BaselineCodec,
     Coder,
     Dataset,
     FrozenPrior,
@@ -318,7 +318,7 @@ class SoundTrainer:
         return self.write(folder / "model.safetensors", self.recipe.seed)
 
 
-class SoundCodec(Codec):
+class SoundCodec(BaselineCodec):
     """The highest bits of each byte, after the shape.
 
     step: how many levels are one, at the setting 1.

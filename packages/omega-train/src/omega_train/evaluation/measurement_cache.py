@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from omega_core.cache import cache_folder
-from omega_core.contracts.codec import Codec
+from omega_core.contracts.codec import BaselineCodec
 from omega_core.errors import OutputError
 from omega_core.images.pictures import Pixels
 from omega_train.evaluation.measurements import Measurement, read_measurements, write_table
@@ -31,12 +31,12 @@ class CachedMeasurements:
 
     codec: the codec. pixels: the picture (colors, H, W), uint8. metrics: the metrics that are measured.
 
-    The key consists of the content of the picture, the class of the codec, `Codec.describe`, the settings, the metrics,
-    and the versions of the measuring packages, but not of names. Measurements of small pictures, and of codecs that are
-    not `Codec.cacheable`, are not kept.
+    The key consists of the content of the picture, the class of the codec, `BaselineCodec.describe`, the settings, the
+    metrics, and the versions of the measuring packages, but not of names. Measurements of small pictures, and of codecs
+    that are not `BaselineCodec.cacheable`, are not kept.
     """
 
-    def __init__(self, codec: Codec, pixels: Pixels, metrics: Collection[str]) -> None:
+    def __init__(self, codec: BaselineCodec, pixels: Pixels, metrics: Collection[str]) -> None:
         self.settings = list(codec.settings)
         self._path = _path(codec, pixels, metrics) if codec.cacheable and pixels[0].size >= MIN_PIXELS else None
 
@@ -62,7 +62,7 @@ class CachedMeasurements:
                 write_table(self._path, [replace(each, codec="", image="") for each in measurements])
 
 
-def _path(codec: Codec, pixels: Pixels, metrics: Collection[str]) -> Path | None:
+def _path(codec: BaselineCodec, pixels: Pixels, metrics: Collection[str]) -> Path | None:
     """The path of the measurements of a picture; None if there is no cache folder, or a version is unknown."""
     measures = [*_MEASURES, *(PACKAGES[metric] for metric in metrics if metric in PACKAGES)]
     try:

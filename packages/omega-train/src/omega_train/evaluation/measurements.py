@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from omega_core.codec.model import Model
-from omega_core.contracts.codec import Codec
+from omega_core.contracts.codec import BaselineCodec
 from omega_core.errors import ImageError
 from omega_core.file_io import write_whole
 from omega_core.format.rate_control import Rate
@@ -111,7 +111,7 @@ def through_model(
         yield Decoded(n, encoded.file(n), picture.pixels, length, estimated)
 
 
-def through_codec(codec: Codec, pixels: Pixels) -> Iterator[Decoded]:
+def through_codec(codec: BaselineCodec, pixels: Pixels) -> Iterator[Decoded]:
     """Encode a picture with a baseline codec at all its settings, and decode the files. Raises ImageError."""
     for setting in codec.settings:
         data = codec.encode(pixels.copy(), setting)  # a codec may work in place, and other codecs need the original

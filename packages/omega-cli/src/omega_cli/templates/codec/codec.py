@@ -7,11 +7,11 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from omega_core.contracts import Codec
+from omega_core.contracts import BaselineCodec
 from omega_core.errors import ComponentError, ImageError
 
 
-class __CLASS__(Codec):
+class __CLASS__(BaselineCodec):
     """The highest bits of each byte, compressed with zlib. The setting is the number of bits.
 
     level: zlib's level, from 1 (fast) to 9 (small).
@@ -25,19 +25,19 @@ class __CLASS__(Codec):
         self.level = level
 
     def encode(self, pixels: NDArray[np.uint8], setting: int) -> bytes:
-        """See `Codec.encode`. The file starts with the number of bits, the height and the width."""
+        """See `BaselineCodec.encode`. The file starts with the number of bits, the height and the width."""
         if max(pixels.shape) > 65535:
             raise ImageError("the codec __NAME__ supports pictures of at most 65535 pixels on each side.")
         header = np.array([setting, *pixels.shape[1:]], "<u2").tobytes()
         return header + zlib.compress((pixels >> (8 - setting)).tobytes(), self.level)
 
     def decode(self, data: bytes, colors: int) -> NDArray[np.uint8]:
-        """See `Codec.decode`. The dropped bits are replaced by the middle of their range."""
+        """See `BaselineCodec.decode`. The dropped bits are replaced by the middle of their range."""
         setting, height, width = np.frombuffer(data[:6], "<u2").tolist()
         levels = np.frombuffer(zlib.decompress(data[6:]), np.uint8).reshape(colors, height, width)
         decoded: NDArray[np.uint8] = (levels << (8 - setting)) + np.uint8(1 << (7 - setting))
         return decoded
 
     def describe(self) -> str:
-        """See `Codec.describe`."""
+        """See `BaselineCodec.describe`."""
         return f"zlib {zlib.ZLIB_RUNTIME_VERSION}, level={self.level}"

@@ -1,1 +1,1 @@
-"""Baseline codecs (`omega_core.contracts.Codec`) of Pillow and of optional libraries."""
+"""Baseline codecs (`omega_core.contracts.BaselineCodec`) of Pillow and of optional libraries."""

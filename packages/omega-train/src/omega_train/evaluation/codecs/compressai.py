@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from omega_core.contracts.codec import Codec
+from omega_core.contracts.codec import BaselineCodec
 from omega_core.errors import ComponentError, FileFormatError, ImageError
 from omega_core.format.binary import Reader, varint
 from omega_core.images.pictures import Pixels
@@ -20,7 +20,7 @@ _SIDE = 64
 """Sides are padded to multiples of this number, which the strides of all these models divide."""
 
 
-class CompressaiCodec(Codec):
+class CompressaiCodec(BaselineCodec):
     """A model of CompressAI's zoo on the CPU, with its qualities 1 to 8 (cheng2020: 1 to 6), all loaded at once.
 
     Weights are downloaded once, by torch.hub. A file has these varints: setting, height and width, height and width of

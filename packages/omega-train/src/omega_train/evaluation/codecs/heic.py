@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from omega_core.contracts.codec import Codec
+from omega_core.contracts.codec import BaselineCodec
 from omega_core.errors import ComponentError, ImageError
 from omega_core.images.pictures import Pixels
 from omega_core.images.writing import to_pillow
@@ -16,7 +16,7 @@ from omega_train.evaluation.codecs.options import library
 _PARAMETERS = {"preset": "slow", "tune": "psnr"}
 
 
-class HeicCodec(Codec):
+class HeicCodec(BaselineCodec):
     """HEVC still pictures by x265 with the preset slow, tuned for PSNR; 4:4:4, or gray without chroma."""
 
     cacheable = True

@@ -7,14 +7,14 @@ import numpy as np
 import PIL
 from PIL import Image, features
 
-from omega_core.contracts.codec import Codec
+from omega_core.contracts.codec import BaselineCodec
 from omega_core.errors import ComponentError, ImageError
 from omega_core.images.pictures import Pixels
 from omega_core.images.writing import to_pillow
 from omega_train.evaluation.codecs.options import check_range
 
 
-class PillowCodec(Codec):
+class PillowCodec(BaselineCodec):
     """A format that Pillow writes and reads.
 
     options: arguments of `Image.save`, except those for the setting.
