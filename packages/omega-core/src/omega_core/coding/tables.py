@@ -6,10 +6,11 @@ So probabilities become integers once, when a model is exported, and are part of
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,8 +144,8 @@ class Step:
     rows: Symbols
 
 
-class FrozenPrior(Protocol):
-    """A prior after training: integers only, which are the same on every machine. A base class."""
+class FrozenPrior(ABC):
+    """The base class of priors after training: integers only, which are the same on every machine."""
 
     cumulative: Integers | None
     """(T, S+1), the tables of all symbols, as in `Tables`; None for symbols without probabilities."""
@@ -166,6 +167,7 @@ class FrozenPrior(Protocol):
         """S, the number of different symbols."""
         return 1 << 32 if self.cumulative is None else self.cumulative.shape[1] - 1
 
+    @abstractmethod
     def steps(self, symbols: Symbols) -> Iterator[Step]:
         """Yield the steps in which the symbols of a picture are coded; each symbol is in one of them.
 
@@ -178,6 +180,7 @@ class FrozenPrior(Protocol):
         Raises ValueError for symbols of another shape than the prior is for.
         """
 
+    @abstractmethod
     def arrays(self) -> Arrays:
         """Return the arrays that a model file stores, by name."""
 

@@ -26,7 +26,8 @@ def plugin_imports_without_torch(subject: Subject) -> None:
 @checks.add
 def target_is_of_its_kind(subject: Subject) -> None:
     """The target can be imported and derives from the contract of its kind. A trainer only needs the method `train`."""
-    target, contract = subject.target(), getattr(contracts, subject.kind.capitalize())
+    name = "BaselineCodec" if subject.kind == "codec" else subject.kind.capitalize()
+    target, contract = subject.target(), getattr(contracts, name)
     expect(inspect.isclass(target), f"{target!r} is not a class")
     if subject.kind == "trainer":
         expect(callable(getattr(target, "train", None)), f"{target.__name__} has no method train")
