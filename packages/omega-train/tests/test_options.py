@@ -221,9 +221,7 @@ def test_channels_stay_in_the_order_that_a_prior_was_trained_for(tiny: Make, bat
         task.quantizer.table[0] = 0.0  # the first channel takes bits for nothing
     pictures = Pictures(batch)
     recount(task, pictures)
-    image = batch.pixels / 255
-    task.prior.recounting = False
-    task.prior.observe(task.codec.encode_symbols(image), task.all_channels(image))
+    task.prior.train().channel_bits(task.codec.encode_symbols(batch.pixels / 255))
     assert task.prior.knows_channels
     state = {name: values.clone() for name, values in task.state_dict().items()}
     assert "in the order that the prior context was trained for" in sort_channels(task, pictures)

@@ -117,10 +117,27 @@ def test_channel_bits_tell_what_coding_costs(trained, frozen):
 
 
 def test_until_it_is_trained_channel_bits_are_those_of_frequencies():
-    prior = untrained()
+    prior = untrained().train()
     prior.follow(refinement())
     plain = StaticPrior(channels=C, alphabet=S)
-    assert torch.equal(prior.channel_bits(pictures(2)), plain.channel_bits(pictures(2)))
+    with torch.no_grad():
+        assert torch.equal(prior.channel_bits(pictures(2)), plain.channel_bits(pictures(2)))
+    assert torch.equal(prior.eval().channel_bits(pictures(2)), plain.channel_bits(pictures(2)))
+    assert not prior.knows_channels
+
+
+def test_what_a_joint_phase_observes_does_not_start_the_net():
+    """At first, a quantizer that is trained has few symbols; others would then be thought impossible."""
+    prior = untrained().train()
+    prior.follow(refinement())
+    prior.observe(pictures(0).clamp(MIDDLE, MIDDLE + 1), torch.full((40,), C))
+    assert not prior.knows_channels
+    bits = prior.channel_bits(pictures(0)).sum()
+    assert prior.knows_channels
+    with torch.no_grad():
+        frequencies = untrained()
+        frequencies.observe(pictures(0), torch.full((40,), C))
+        assert bits < 1.3 * frequencies.channel_bits(pictures(0)).sum()
 
 
 def test_channel_bits_do_not_depend_on_later_groups(trained):
@@ -149,7 +166,7 @@ def test_symbols_have_the_places_that_they_have_in_files(trained, frozen):
 
 
 def test_until_it_is_trained_one_channel_is_coded_after_the_other():
-    prior = untrained()
+    prior = untrained().eval()
     prior.follow(refinement())
     bits, places = prior.coding_order(pictures(2, batch=2))
     assert torch.equal(places[1].flatten(), torch.arange(places[1].numel()))
@@ -480,7 +497,7 @@ def test_without_a_decoder_phase_it_is_frozen_as_static():
 def test_the_net_is_trained_anew_for_another_refinement_only():
     prior = untrained()
     prior.follow(refinement())
-    prior.observe(pictures(0), torch.full((40,), C))
+    prior.channel_bits(pictures(0))
     assert prior.net.ready
     prior.follow(refinement())
     assert prior.net.ready
@@ -491,7 +508,8 @@ def test_the_net_is_trained_anew_for_another_refinement_only():
 def test_selected_channels_have_a_net_that_is_to_be_trained():
     prior = untrained()
     prior.follow(refinement())
-    prior.observe(pictures(0), torch.full((40,), C))
+    prior.channel_bits(pictures(0))
+    assert prior.knows_channels
     prior.select_channels([3, 0, 1])
     assert (prior.net.channels, bool(prior.net.ready)) == (3, False)
     prior.recount()
@@ -630,7 +648,7 @@ def test_training_goes_on_from_the_tables_of_a_model(trained):
     frozen, seen = trained.freeze(), pictures(7)
     prior = untrained(width=16)
     prior.follow(refinement())
-    fresh = prior.channel_bits(seen).sum()
+    fresh = prior.eval().channel_bits(seen).sum()
     assert not prior.knows_channels
     assert prior.begin_with(frozen)
     assert prior.knows_channels
@@ -716,7 +734,7 @@ def test_ranks_are_numbers_that_float32_holds(frozen, monkeypatch):
 def test_a_net_that_began_but_was_not_trained_is_frozen_as_static():
     prior, plain = untrained(), StaticPrior(channels=C, alphabet=S)
     prior.follow(refinement())
-    prior.observe(pictures(1), torch.full((40,), C))
+    prior._start(pictures(1))
     assert prior.net.ready
     arrays = shown(prior, pictures(0)).freeze().arrays()
     assert same(arrays, shown(plain, pictures(0)).freeze().arrays())

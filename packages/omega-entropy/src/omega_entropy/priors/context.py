@@ -44,7 +44,7 @@ class ContextPrior(ConditionalPrior):
         unconditional densities (`omega_entropy.priors.latent_density`).
     per_position, decay, smoothing: see `StaticPrior`, for the frequencies that are used until the network is trained.
 
-    Without a phase that trains the network, it is frozen like `static`. Raises ComponentError for options out of range.
+    In a joint phase, the rate is that of `static`. Without a phase that trains the network, it is frozen like `static`. Raises ComponentError for options out of range.
     """
 
     def __init__(
@@ -91,7 +91,11 @@ class ContextPrior(ConditionalPrior):
 
     @property
     def knows_channels(self) -> bool:
-        """See `Prior.knows_channels`. True once the network has begun to train, or with a trained one."""
+        """See `Prior.knows_channels`. True once the network has begun to train, or with a trained one.
+
+        It begins when its bits are asked for in training mode with gradients: in the decoder or the prior phase. Before
+        that, the quantizer may still change which symbols there are.
+        """
         return bool(self.net.ready)
 
     def begin_with(self, frozen: FrozenPrior) -> bool:
@@ -103,14 +107,14 @@ class ContextPrior(ConditionalPrior):
 
     def channel_bits(self, symbols: Tensor) -> Tensor:
         """See `Prior.channel_bits`. With a trained network, they depend on earlier groups and half of the positions."""
-        if not self.net.ready:
+        if not self._has_begun(symbols):
             return super().channel_bits(symbols)
         bits: Tensor = self.net(symbols).bits.sum(dim=(2, 3))
         return bits
 
     def coding_order(self, symbols: Tensor) -> tuple[Tensor, Tensor]:
         """See `Prior.coding_order`. With a trained network, it is that of the network before rounding."""
-        if not self.net.ready:
+        if not self._has_begun(symbols):
             return super().coding_order(symbols)
         statistics: SymbolStatistics = self.net(symbols)
         return statistics.bits, indices_of(self.net, statistics)
@@ -122,10 +126,7 @@ class ContextPrior(ConditionalPrior):
         While recounting, also count symbols for each table that the network selects, in samples with all channels.
         """
         super().observe(symbols, kept)
-        if not self.recounting:
-            if not self.net.ready:
-                self._start(symbols)
-        elif self._rounded is not None:
+        if self.recounting and self._rounded is not None:
             fresh = np.zeros_like(self._counts)
             for picture in symbols[kept >= symbols.shape[1]].cpu().numpy():
                 for indices, ranks in self._rounded.steps(picture):
@@ -134,8 +135,15 @@ class ContextPrior(ConditionalPrior):
                     fresh += np.bincount(seen, minlength=fresh.size).reshape(fresh.shape)
             self._counts += summed(torch.from_numpy(fresh).to(symbols.device)).cpu().numpy()
 
+    def _has_begun(self, symbols: Tensor) -> bool:
+        """Whether the network is trained; the first step of training that asks starts it with its symbols."""
+        if not self.net.ready and self.training and torch.is_grad_enabled():
+            self._start(symbols)
+        return bool(self.net.ready)
+
+    @torch.no_grad()
     def _start(self, symbols: Tensor) -> None:
-        """Initialize the network from the frequencies of symbols."""
+        """Initialize the network from the frequencies of symbols (B, C, h, w), over all processes."""
         before, after = self.net.levels_of(symbols)
         seen = self.net.kinds(before) * self.net.alphabet + symbols
         of_kinds = torch.bincount(seen.flatten(), minlength=KINDS * self.net.alphabet)
