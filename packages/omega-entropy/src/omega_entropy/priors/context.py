@@ -44,7 +44,8 @@ class ContextPrior(ConditionalPrior):
         unconditional densities (`omega_entropy.priors.latent_density`).
     per_position, decay, smoothing: see `StaticPrior`, for the frequencies that are used until the network is trained.
 
-    In a joint phase, the rate is that of `static`. Without a phase that trains the network, it is frozen like `static`. Raises ComponentError for options out of range.
+    In a joint phase, the rate is that of `static`. Without a phase that trains the network, it is frozen like `static`.
+    Raises ComponentError for options out of range.
     """
 
     def __init__(
