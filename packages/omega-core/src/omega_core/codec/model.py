@@ -365,9 +365,8 @@ class Model(PictureEncoder):
         found: dict[int, Picture] = {}
         for (_, tile), indices in groups.items():
             symbols = [self._decode(parsed[index])[0] for index in indices]
-            makers = [
-                PictureMaker(self.file_codec, parsed[index].header) for index in indices
-            ]  # after headers are checked
+            headers = [parsed[index].header for index in indices]
+            makers = [PictureMaker(self.file_codec, header) for header in headers]  # once headers are checked
             sizes = [maker.sizes[0] for maker in makers]
             pixels = self.file_codec.pixels_of_all(symbols, sizes, tile=tile, colors=makers[0].colors)
             for index, maker, own in zip(indices, makers, pixels, strict=True):

@@ -12,7 +12,7 @@ Mask = NDArray[np.bool_]
 def without_invisible_colors(picture: Picture) -> Picture:
     """Return the picture with colors at pixels of alpha 0 that continue the visible ones smoothly.
 
-    A picture without such pixels is returned as it is, as is one that has been through this function.
+    A picture without such pixels is returned as it is. A second call changes nothing.
     """
     visible = picture.visible
     if visible is None:
