@@ -167,6 +167,22 @@ def test_the_slider_shows_the_picture_of_the_first_bytes(viewer: Viewer, open_pa
         until(page, near)  # a coarser picture, which is shown meanwhile, may have nearly the same PSNR
 
 
+def test_the_quality_is_that_of_visible_pixels(
+    start_omega: Any, tmp_path: Path, painted: Callable[..., Image.Image], runtime: Path, open_page: Any
+) -> None:
+    pixels = np.array(painted(0, 60, 90).convert("RGBA"))
+    pixels[:30, :, :] = [0, 255, 0, 0]
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    data = omega_core.compress(pixels, MODEL)
+    (tmp_path / "half.omega").write_bytes(data)
+    decoded = np.asarray(omega_core.decompress(data, MODEL))
+    wanted, all_of_them = (psnr(*(each[rows, :, :3].transpose(2, 0, 1) for each in (pixels, decoded)))
+                           for rows in (slice(30, None), slice(None)))  # fmt: skip
+    assert wanted > all_of_them + 1
+    with started(start_omega, tmp_path, tmp_path, "--runtime", runtime) as viewer:
+        until_psnr(open_page(viewer), wanted)
+
+
 def test_all_is_done_by_keyboard(viewer: Viewer, open_page: Any) -> None:
     page = open_page(viewer)
     page.keyboard.press("ArrowDown")
