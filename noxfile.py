@@ -273,16 +273,16 @@ def build_site(session: nox.Session, *arguments: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Run all benchmarks, or some: `-- omega coding`. `--save` stores a new baseline. Needs a C++ compiler."""
-    install_all(session, *CODECS)
+    install_all(session, *CODECS, onnx=True)
     install_torchac(session)
     session.run("python", "benchmarks", *session.posargs)
 
 
 @nox.session
 def growth(session: nox.Session) -> None:
-    """Plot how time and memory grow with pixels, channels and symbols, into growth.svg."""
+    """Plot how time and memory grow with pixels, channels and symbols, into benchmarks/growth.svg or another file."""
     install_all(session, "matplotlib")
-    session.run("python", "benchmarks/growth.py", *session.posargs or ["growth.svg"])
+    session.run("python", "benchmarks/growth.py", *session.posargs or ["benchmarks/growth.svg"])
 
 
 @nox.session

@@ -7,10 +7,11 @@ new baseline.
 
 import argparse
 import importlib
-import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from baseline import Baseline, Machine, Ratios
 from measure import Row
 
 NAMES = ("omega", "training", "photo", "coding", "start", "codecs")
@@ -20,7 +21,7 @@ BASELINE = Path(__file__).with_name("baseline.json")
 TOLERANCE = 1.3
 
 
-def verdict(row: Row, before: dict[str, float]) -> str:
+def failure(row: Row, before: Mapping[str, float]) -> str:
     """The reason why a row fails, or ""."""
     if row.limit is not None and row.ratio > row.limit:
         return "above its limit"
@@ -29,28 +30,46 @@ def verdict(row: Row, before: dict[str, float]) -> str:
     return ""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure, and compare with the stored baseline.")
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="the benchmarks to run. Default: all")
-    parser.add_argument("--save", action="store_true", help="store the ratios as the new baseline")
-    asked = parser.parse_args()
-    before = json.loads(BASELINE.read_text("utf-8")) if BASELINE.exists() else {}
+def line(row: Row, before: Mapping[str, float]) -> str:
+    """The line of a row in the table."""
+    limit = "" if row.limit is None else f"{row.limit:.3f}"
+    known = f"{before[row.name]:.3f}" if row.name in before else ""
+    remark = failure(row, before) or ("" if known else "no baseline")
+    return f"  {row.what:56}{row.measured:>12}{row.over:>22}{row.ratio:>8.3f}{limit:>7}{known:>8}  {remark}"
+
+
+def main(arguments: list[str], path: Path = BASELINE) -> int:
+    """Measure, and compare with the baseline in a file. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Measure, and compare with the stored baseline.")
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(NAMES)}. Default: all")
+    parser.add_argument("--save", action="store_true", help="store the ratios as the new baseline of these benchmarks")
+    asked = parser.parse_args(arguments)
+    names = asked.names or list(NAMES)
+    if unknown := [name for name in names if name not in NAMES]:
+        parser.error(f"there is no benchmark {', '.join(unknown)}, only {', '.join(NAMES)}")
+    before, machine = Baseline.load(path), Machine.this()
+    if asked.save and not before.can_replace(names, machine):
+        parser.error(
+            f"the baseline was measured on another machine ({before.machine}; this one: {machine}), and one baseline"
+            " has the ratios of one machine: save all benchmarks, without names"
+        )
+    print(f"this machine: {machine}\nbaseline:     {before.machine or 'none'}\n")
     print(f"{'':58}{'':>12}{'over':>22}{'ratio':>8}{'limit':>7}{'before':>8}")
-    failed = 0
-    for name in asked.names or NAMES:
+    failed, found = False, dict[str, Ratios]()
+    for name in names:
+        stored, ratios = before.ratios(name), dict[str, float]()
+        known = before.benchmarks.get(name)
+        print(f"{name}, baseline: {f'torch {known.torch}, {known.date}' if known else 'none'}", flush=True)
         for row in importlib.import_module(MODULES.get(name, name)).rows():
-            wrong = verdict(row, before)
-            failed += bool(wrong)
-            value = f"{row.value:.3f} s" if row.unit == "s" else f"{row.value:.0f} {row.unit}"
-            limit = "" if row.limit is None else f"{row.limit:.3f}"
-            known = f"{before[row.name]:.3f}" if row.name in before else ""
-            print(f"{row.what:58}{value:>12}{row.over:>22}{row.ratio:>8.3f}{limit:>7}{known:>8}  {wrong}", flush=True)
-            if asked.save:
-                before[row.name] = round(row.ratio, 4)
+            print(line(row, stored), flush=True)
+            failed |= failure(row, stored) != ""
+            ratios[row.name] = round(row.ratio, 4)
+        found[name] = Ratios.measured_now(ratios)
     if asked.save:
-        BASELINE.write_text(json.dumps(before, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return min(failed, 1) and not asked.save
+        kept = {name: ratios for name, ratios in before.benchmarks.items() if name in NAMES}
+        Baseline(machine, {**kept, **found}).save(path)
+    return int(failed and not asked.save)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

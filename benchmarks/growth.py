@@ -1,5 +1,8 @@
 """How time and memory grow with pixels, channels and symbols, as a table and a plot: linear or better.
 
+Pixels are varied with the bundled `compact`. Channels and symbols are varied with untrained models of its recipe. These
+have one table for each channel, so their entropy coding is faster: see models.py.
+
 python growth.py [PLOT.svg]
 """
 
@@ -9,16 +12,20 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 import omega_core
 from measure import in_a_process, peak_memory
-from models import photo, untrained
+from pictures import photo
 
-RECIPE = "compact-omega"
+BUNDLED, RECIPE = "compact", "compact-omega"
 MEGAPIXELS = (0.1, 0.4, 1.6, 6.4, 25.0)
+"""Decoding more than 33 megapixels would exceed the default limit on memory."""
 CHANNELS = (60, 120, 240, 480, 960)
 ALPHABETS = (16, 64, 256, 1024)
-SIDE = (768, 512)
-"""The size of the picture for different numbers of channels and symbols."""
+SIDES = (768, 512)
+"""The width and height of the picture for different numbers of channels and symbols."""
+WARM_UP = (64, 64)
 
 
 def sides(megapixels: float) -> tuple[int, int]:
@@ -27,41 +34,51 @@ def sides(megapixels: float) -> tuple[int, int]:
     return round(1.5 * height), height
 
 
-def measured(model: Path, width: int, height: int) -> dict[str, float]:
-    """Seconds and MiB for encoding and decoding a picture, each in its own process, after a small picture."""
-    arguments = str(model), str(width), str(height)
-    coded = json.loads(in_a_process("growth", "encode", *arguments))
-    return {**coded, **json.loads(in_a_process("growth", "decode", *arguments))}
+def measured(model: str, folder: Path, width: int, height: int) -> dict[str, float]:
+    """Seconds and MiB for encoding and decoding a picture, each in its own process, after a small picture.
+
+    model: the name or path of the model.
+    folder: where the picture and its file are written.
+    """
+    pixels, file = folder / "picture.npy", folder / "picture.omega"
+    np.save(pixels, np.asarray(photo(width, height)))
+    values = dict[str, float]()
+    for way in ("encode", "decode"):
+        values |= json.loads(in_a_process("growth", way, model, str(pixels), str(file)))
+    return values
 
 
-def one(way: str, path: str, width: int, height: int) -> dict[str, float]:
-    """Measure one picture in this process. way: "encode" or "decode"."""
-    model, file = omega_core.load_model(path), Path(path).with_suffix(f".{width}.omega")
-    small = model.compress(photo(64, 64))
-    model.decompress(small)
-    picture = photo(width, height) if way == "encode" else None
+def one(way: str, name: str, pixels: Path, file: Path) -> dict[str, float]:
+    """Measure one picture in this process.
+
+    way: "encode" writes the file of the pixels, "decode" reads it.
+    name: the name or path of the model.
+    """
+    model = omega_core.load_model(name)
+    model.decompress(model.compress(photo(*WARM_UP)))
+    source = np.load(pixels) if way == "encode" else file.read_bytes()
     start = time.perf_counter()
-    if picture is not None:
-        data = model.compress(picture)
-    else:
-        model.decompress(file.read_bytes())
+    result = model.compress(source) if way == "encode" else model.decompress(source)
     taken = time.perf_counter() - start
-    if picture is not None:
-        file.write_bytes(data)
+    if isinstance(result, bytes):
+        file.write_bytes(result)
     return {f"{way} s": taken, f"{way} MiB": peak_memory()}
 
 
 def main(plot: Path | None) -> None:
+    from models import untrained  # not above, because the processes in which memory is measured need no omega-train
+
     series: dict[str, dict[float, dict[str, float]]] = {"megapixels": {}, "channels C": {}, "symbols S": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for megapixels in MEGAPIXELS:
-            series["megapixels"][megapixels] = measured(untrained(folder, RECIPE), *sides(megapixels))
+            series["megapixels"][megapixels] = measured(BUNDLED, folder, *sides(megapixels))
         for channels in CHANNELS:
             model = untrained(folder, RECIPE, channels=f"0:{channels}")
-            series["channels C"][channels] = measured(model, *SIDE)
+            series["channels C"][channels] = measured(str(model), folder, *SIDES)
         for alphabet in ALPHABETS:
-            series["symbols S"][alphabet] = measured(untrained(folder, RECIPE, alphabet=alphabet), *SIDE)
+            model = untrained(folder, RECIPE, alphabet=alphabet)
+            series["symbols S"][alphabet] = measured(str(model), folder, *SIDES)
     for name, points in series.items():
         print(f"{name:>12}{''.join(f'{column:>12}' for column in points[min(points)])}")
         for at, values in points.items():
@@ -96,6 +113,7 @@ def draw(series: dict[str, dict[float, dict[str, float]]], path: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in ("encode", "decode"):
-        print(json.dumps(one(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))))
+        way, name, pixels, file = sys.argv[1:]
+        print(json.dumps(one(way, name, Path(pixels), Path(file))))
     else:
         main(Path(sys.argv[1]) if sys.argv[1:] else None)

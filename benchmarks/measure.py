@@ -34,6 +34,11 @@ class Row:
         return self.value / self.yardstick
 
     @property
+    def measured(self) -> str:
+        """The value with its unit."""
+        return f"{self.value:.0f} MiB" if self.unit == "MiB" else f"{self.value:.3f} {self.unit}"
+
+    @property
     def name(self) -> str:
         """The key in the baseline."""
         return f"{self.what} / {self.over}"
@@ -73,9 +78,7 @@ def in_a_process(module: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def commands(
-    *several: list[str], rounds: int = 9, environments: Sequence[dict[str, str] | None] | None = None
-) -> list[float]:
+def commands(*several: list[str], environments: Sequence[dict[str, str] | None] | None = None) -> list[float]:
     """The median time of each of several commands, which take turns, in seconds.
 
     Python caches byte code, as it does by default: otherwise every command would compile our code again.
@@ -88,4 +91,4 @@ def commands(
         return lambda: subprocess.run(command, check=True, env=own, stdout=silent, stderr=silent)
 
     each = zip(several, environments or [None] * len(several), strict=True)
-    return times(*(running(*one) for one in each), rounds=rounds, least=0)
+    return times(*(running(*one) for one in each), rounds=9, least=0)

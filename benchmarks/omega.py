@@ -1,6 +1,7 @@
 """Ω with its prior, forward and backward, relative to its dense definition and to its matrix products alone.
 
-The factored form is relative to the matrix products of that form, and to the full form.
+The factored form is relative to the matrix products of that form, and to the full form. The quantizer of `compact`,
+which has this form, eight stages and dead zones, is relative to the matrix products without stages.
 """
 
 import sys
@@ -9,6 +10,7 @@ from functools import partial
 
 import torch
 
+import omega_core
 from measure import Row, in_a_process, peak_memory, times
 from omega_quant import OmegaQuantizer
 from omega_quant.dense_reference import dense_one_hot_max
@@ -24,7 +26,6 @@ SIZES = {
 TEMPERATURE = 100.0
 """The quantizer's default, at which most of a softmax is smaller than the smallest normal number."""
 RANK = 1
-STAGES = (96, 224, 256)
 WAYS = {"dense": dense_one_hot_max, "blocked": one_hot_max}
 
 
@@ -94,7 +95,7 @@ def factored_products(given: list[torch.Tensor]) -> None:
 
 
 def factored_rows() -> Iterator[Row]:
-    """The factored form: a step of the largest size, and the symbols of 768×512 in three stages."""
+    """The factored form: a step of the largest size, and the symbols of 768×512 in the stages of `compact`."""
     name, (size, _) = list(SIZES.items())[-1]
     full = inputs(*size)
     given = factors(full)
@@ -107,12 +108,14 @@ def factored_rows() -> Iterator[Row]:
     yield Row(f"Ω of rank {RANK}, {name}", "products", ours, bare, 4.0)
     yield Row(f"Ω of rank {RANK}, {name}", "flushed", ours, without, 1.1)
     yield Row(f"Ω of rank {RANK}, {name}", "full form", ours, other, 0.5)
-    quantizer = OmegaQuantizer(
-        channels=sum(STAGES), latent_channels=256, alphabet=16, start="scalar", rank=RANK, stages=STAGES
-    )
-    latent = torch.randn(1, 256, 32, 48)
+    codec = omega_core.load_model("compact").codec
+    assert isinstance(codec, omega_core.ImageCodec)
+    quantizer = codec.quantizer
+    assert isinstance(quantizer, OmegaQuantizer)
+    latent = torch.randn(1, quantizer.latent_channels, 32, 48)
     z, direction, slope = latent.flatten(2)[0], quantizer.direction.detach()[:, 0], quantizer.slope.detach()
-    subtracted = sum(STAGES[:-1])
+    stages = quantizer.stage_count
+    subtracted = int((quantizer.stage < stages - 1).sum())
     with torch.inference_mode():
 
         def bare_symbols() -> None:
@@ -126,8 +129,8 @@ def factored_rows() -> Iterator[Row]:
             lambda: quantizer.latent(symbols),
             lambda: (z.T @ direction.T) @ direction,
         )
-    yield Row(f"symbols of 768×512, Ω of rank {RANK}, 3 stages", "products", found, bare, 3.0)
-    yield Row(f"latent of 768×512, Ω of rank {RANK}, 3 stages", "products", looked_up, product, 2.0)
+    yield Row(f"symbols of 768×512, compact, {stages} stages", "products", found, bare, 3.0)
+    yield Row(f"latent of 768×512, compact, {stages} stages", "products", looked_up, product, 2.0)
 
 
 def rows() -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""The time that the command takes to start, relative to a bare typer program and to importing torch."""
+"""The time that the command takes to start, relative to a bare typer program, to itself and to importing torch."""
 
 import os
 import subprocess
@@ -11,8 +11,10 @@ from PIL import Image
 
 import omega_core
 from measure import Row, commands
-from models import photo, untrained
+from models import untrained
+from pictures import photo
 
+OMEGA = str(Path(sys.executable).with_name("omega"))
 BARE = """
 import typer
 from typing import Annotated
@@ -57,41 +59,55 @@ def crowded(folder: Path) -> Path:
     return site
 
 
+def exported(folder: Path) -> str:
+    """The path of `compact`, exported for onnxruntime."""
+    path = str(folder / "exported")
+    subprocess.run([OMEGA, "export-onnx", "compact", "--output", path], check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
 def rows() -> Iterator[Row]:
-    omega = str(Path(sys.executable).with_name("omega"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "bare.py").write_text(BARE)
-        ours, theirs = commands([omega, "--help"], [sys.executable, str(folder / "bare.py"), "--help"])
-        yield Row("omega --help", "bare typer program", ours, theirs, 1.3)
-        words = {"_OMEGA_COMPLETE": "complete_bash", "COMP_WORDS": "omega compress --model c", "COMP_CWORD": "3"}
-        ours, theirs = commands([omega], [omega, "--help"], environments=[{**os.environ, **words}, None])
-        yield Row("completion of a model's name", "omega --help", ours, theirs, 2)
-        crowd = {**os.environ, "PYTHONPATH": str(crowded(folder))}
-        ours, theirs = commands([omega, "--help"], [omega, "--help"], environments=[crowd, None])
-        yield Row("omega --help with 50 plugins, 5 broken", "without them", ours, theirs, 1.1)
-        [ours] = commands([omega, "list"], environments=[crowd])
-        yield Row("omega list with 50 plugins, 5 broken", "half a second", ours, 0.5, 1.0)
-        model = untrained(folder, "mnist-omega-8")
-        Image.effect_noise((28, 28), 80).save(folder / "digit.png")
-        compress = [
-            omega,
-            "compress",
-            str(folder / "digit.png"),
-            "--model",
-            str(model),
-            "--output",
-            name,
-            "--overwrite",
-        ]
-        ours, theirs = commands(compress, [sys.executable, "-c", "import torch"])
-        yield Row("omega compress, one picture of 28×28", "import torch", ours, theirs, 1.3)
-        exported, file = folder / "exported", folder / "photo.omega"
-        subprocess.run(
-            [omega, "export-onnx", "compact", "--output", str(exported)], check=True, stdout=subprocess.DEVNULL
-        )
-        file.write_bytes(omega_core.compress(photo(90, 60), "compact"))
-        ours, theirs = commands(
-            [sys.executable, "-c", DECODE, str(exported), str(file)], [sys.executable, "-c", "import torch"]
-        )
-        yield Row("decoding 90×60 with an exported model", "import torch", ours, theirs, 1.0)
+        yield from rows_without_torch(folder)
+        yield from rows_with_pictures(folder)
+
+
+def rows_without_torch(folder: Path) -> Iterator[Row]:
+    """Commands that import no torch, with and without plugins."""
+    (folder / "bare.py").write_text(BARE)
+    words = {"_OMEGA_COMPLETE": "complete_bash", "COMP_WORDS": "omega compress --model c", "COMP_CWORD": "3"}
+    completing, crowd = {**os.environ, **words}, {**os.environ, "PYTHONPATH": str(crowded(folder))}
+    helping, listing = [OMEGA, "--help"], [OMEGA, "list"]
+    shown, bare, completed, shown_in_crowd, listed, listed_in_crowd = commands(
+        helping,
+        [sys.executable, str(folder / "bare.py"), "--help"],
+        [OMEGA],
+        helping,
+        listing,
+        listing,
+        environments=[None, None, completing, crowd, None, crowd],
+    )
+    yield Row("omega --help", "bare typer program", shown, bare, 1.3)
+    yield Row("completion of a model's name", "omega --help", completed, shown, 2)
+    yield Row("omega --help with 50 plugins, 5 broken", "without them", shown_in_crowd, shown, 1.1)
+    yield Row("omega list with 50 plugins, 5 broken", "without them", listed_in_crowd, listed, 3)
+
+
+def rows_with_pictures(folder: Path) -> Iterator[Row]:
+    """Commands for one small picture."""
+    Image.effect_noise((28, 28), 80).save(folder / "digit.png")
+    photo(90, 60).save(folder / "photo.png")
+    model, other = untrained(folder, "mnist-omega-8"), exported(folder)
+    output = ["--output", str(folder), "--overwrite"]
+    file = folder / "known.omega"
+    file.write_bytes(omega_core.compress(folder / "photo.png", "compact"))
+    torch, digit, defaults, decoded = commands(
+        [sys.executable, "-c", "import torch"],
+        [OMEGA, "compress", str(folder / "digit.png"), "--model", str(model), *output],
+        [OMEGA, "compress", str(folder / "photo.png"), *output],
+        [sys.executable, "-c", DECODE, other, str(file)],
+    )
+    yield Row("omega compress, one picture of 28×28", "import torch", digit, torch, 1.3)
+    yield Row("omega compress, one photo of 90×60, no options", "import torch", defaults, torch, 1.7)
+    yield Row("decoding 90×60 with an exported model", "import torch", decoded, torch, 1.0)
