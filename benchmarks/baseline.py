@@ -50,7 +50,7 @@ class Ratios:
 
 @dataclass
 class Baseline:
-    """Stored ratios by the name of the benchmark, all of one machine; None if nothing is stored."""
+    """Stored ratios by the name of the benchmark, all of one machine. machine: None if nothing is stored."""
 
     machine: Machine | None = None
     benchmarks: dict[str, Ratios] = field(default_factory=dict)

@@ -2,8 +2,8 @@
 
 Every codec runs in its own process, once before it is measured. Codecs whose library is not installed are left out.
 AVIF has speed 6, JPEG XL effort 7, HEIC the preset slow. Their settings are those whose files of 768×512 are nearest to
-half a bit per pixel; HEIC has none between 0.47 and 0.54. The rows `bits per pixel` show what files have. With AVIF, it
-depends on the number of cores. Files of `compact (whole)` have all of its symbols, as without a given rate.
+half a bit per pixel; HEIC has none between 0.47 and 0.54. The rows `bits per pixel` show what files have. The size of
+AVIF files depends on the number of cores. Files of `compact (whole)` have all of its symbols, as without a given rate.
 
 With one thread, a process may use only one core, because most of these libraries have no limit on threads. WebP is
 measured before and after the others, and its lower times count, because a machine may become slower in between.

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,17 @@ def test_a_model_is_pickled_and_copied_also_after_it_was_used(copied: Any) -> No
     again = copied(model)
     assert [again.compress(picture, bpp=0.5, effort=effort) for effort in (0, 1)] == files
     assert again.decompress(files[0]).tobytes() == model.decompress(files[0]).tobytes()
+
+
+def test_threads_share_the_models_that_are_kept() -> None:
+    """`omega_core.compress` and `decompress` keep the models that are named."""
+    noise = [np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8) for seed in range(4)]
+    pictures = [each.repeat(12, 0).repeat(12, 1) for each in noise]
+    files = [omega_core.compress(picture, "compact", bpp=0.5) for picture in pictures]
+    decoded = [omega_core.decompress(data).tobytes() for data in files]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda each: omega_core.compress(each, "compact", bpp=0.5), 3 * pictures)) == 3 * files
+        assert list(pool.map(lambda data: omega_core.decompress(data).tobytes(), 3 * files)) == 3 * decoded
 
 
 @pytest.mark.parametrize("name", OURS)

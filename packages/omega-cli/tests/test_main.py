@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import warnings
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,12 +25,20 @@ def omega(*arguments: str, columns: int = 80) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-def test_a_torch_that_cannot_be_loaded_is_named() -> None:
+def test_a_torch_that_cannot_be_loaded_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Windows raises this without the name of a file."""
     problem = OSError(22, 'The specified module could not be found. Error loading "c10.dll" or one it depends on.')
-    said = str(main._explained(problem))
-    assert said.startswith("PyTorch cannot be loaded: The specified module could not be found.")
-    assert said.endswith("or free memory.")
+    monkeypatch.setattr(main, "app", Mock(side_effect=problem))
+    monkeypatch.setattr("sys.argv", ["omega", "models"])
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(SystemExit) as left:
+        main.run()
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert "PyTorch cannot be loaded: The specified module could not be found." in said
+    assert said.endswith("or free memory.\n")
 
 
 @pytest.mark.parametrize("platform", ["win32", "linux"])

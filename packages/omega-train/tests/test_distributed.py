@@ -186,6 +186,16 @@ def test_processes_that_would_each_train_alone_are_refused(
         lightning_trainer(tiny(), accelerator="cpu", devices="auto", nodes=1, precision="32-true")
 
 
+def test_settings_of_slurm_that_lightning_refuses_are_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., Recipe]
+) -> None:
+    for variable in ("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"):
+        monkeypatch.setenv(variable, "2")
+    monkeypatch.setenv("SLURM_STEP_NUM_NODES", "1")
+    with pytest.raises(TrainingError, match="cannot train with these settings: You set `--ntasks=2`"):
+        lightning_trainer(tiny(), accelerator="cpu", devices="auto", nodes=1, precision="32-true")
+
+
 @pytest.mark.parametrize("name", ["batch", "interactive"])
 def test_processes_of_srun_are_recognized_in_any_job(
     monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., Recipe], name: str
@@ -238,14 +248,17 @@ def test_after_an_error_the_processes_that_lightning_started_are_killed(
     monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     made = LightningTrainer(recipe=tiny(), accelerator="cpu", devices="1")
-    killed, left = [], []
-    monkeypatch.setattr(made.trainer.strategy, "_launcher", SimpleNamespace(kill=killed.append))
+    left = list[bool]()
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+    processes = [child]
+    monkeypatch.setattr(made.trainer.strategy, "_launcher", SimpleNamespace(procs=processes))
     monkeypatch.setattr("omega_train.trainer.leave", lambda: left.append(True))
     message = "[../gloo/pair.cc:525] Connection closed by peer [127.0.0.1]:1234"
     monkeypatch.setattr(made.trainer, "fit", Mock(side_effect=RuntimeError(message)))
     with pytest.raises(TrainingError, match="another process of this run has ended"):
         made.train(tmp_path)
-    assert (killed, left) == ([signal.SIGKILL], [True])
+    assert (child.returncode, left) == (-signal.SIGKILL, [True])
+    assert processes == [], "which Lightning watches, to kill this process if one of them fails"
 
 
 def test_a_job_whose_time_is_up_is_put_back_into_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

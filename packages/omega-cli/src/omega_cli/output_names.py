@@ -62,7 +62,8 @@ def candidates(relative: PurePath, suffix: str, *, for_pack: bool = False) -> li
     relative: the path of the file in its folder, such as `d/a.jpg`.
     suffix: the suffix of the output, such as `.omega`. The names are then `d/a.omega`, `d/a.jpg.omega` and
         `d/a.jpg~0c5b3f2e.omega`.
-    for_pack: whether to escape characters and names that some operating system does not allow, as on Windows always.
+    for_pack: whether to escape characters and names that some operating system does not allow; on Windows, they are
+        always escaped.
     """
     folder = relative.as_posix().removesuffix(relative.name)
     paths = [folder + name for name in (relative.stem, relative.name, marked(relative.name, relative.as_posix()))]

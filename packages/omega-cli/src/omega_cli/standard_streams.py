@@ -57,8 +57,9 @@ def is_broken_pipe(problem: BaseException) -> bool:
 
 
 def _is_of_pipe(problem: OSError) -> bool:
-    of_windows = sys.platform == "win32" and problem.errno == errno.EINVAL and problem.filename is None
-    return problem.errno == errno.EPIPE or of_windows
+    if sys.platform == "win32" and problem.errno == errno.EINVAL:  # errors of libraries have a number of Windows, too
+        return problem.filename is None and getattr(problem, "winerror", None) is None
+    return problem.errno == errno.EPIPE
 
 
 def discard_output() -> None:

@@ -28,8 +28,9 @@ def test_visible_colors_stay_and_the_others_do_not_matter(picture, size, colors)
     assert np.array_equal(found.alpha, given.alpha)
     assert found.profile == given.profile
     other = Picture(np.where(given.visible, given.pixels, 255 - given.pixels), given.alpha)
-    for each in (other, found):
+    for each in (other, Picture(found.pixels, found.alpha)):
         assert np.array_equal(without_invisible_colors(each).pixels, found.pixels)
+    assert without_invisible_colors(found) is found
 
 
 def test_invisible_pixels_continue_the_visible_ones_smoothly():

@@ -46,7 +46,7 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     """Sort the channels of a task by the distortion that each removes per bit, and drop those not worth their rate.
 
     A channel is worth its rate if λ_max·ΔMSE > (1 − λ_max)·Δbpp. The order of training is kept unless another order
-    has a lower loss, or if the prior was trained for it (`Prior.knows_channels`).
+    has a lower loss. If the prior was trained for this order (`Prior.knows_channels`), all channels are kept in it.
 
     task: changed in place. images: the training images, of which up to 64 are measured; several processes share them.
     workers: the number of processes that read the images; 0 reads them in this process.

@@ -49,15 +49,13 @@ def claimed(folder: Path, *, resume: bool) -> Iterator[None]:
             part.unlink(missing_ok=True)
         yield
     finally:
-        unused = made and [path.name for path in folder.iterdir()] == [LOCK]
         if sys.platform == "win32":  # an open file cannot be deleted there, and `release` deletes this one
             lock.release()
-        if unused:
-            (folder / LOCK).unlink(missing_ok=True)
+            (folder / LOCK).touch()  # marks the folder of a run, also if it stopped before its first checkpoint
+        if made and [path.name for path in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()
             for path in made:
                 path.rmdir()
-        elif sys.platform == "win32":
-            (folder / LOCK).touch()  # marks the folder of a run, also if it stopped before its first checkpoint
         lock.release()
 
 

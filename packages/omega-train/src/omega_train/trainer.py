@@ -2,7 +2,7 @@
 
 import logging
 import re
-import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -164,9 +164,12 @@ class LightningTrainer:
 
     def _end_other_processes(self) -> None:
         """Kill the processes that Lightning started, which would wait for this one, and leave the process group."""
-        launcher = self.trainer.strategy.launcher
-        if launcher is not None:
-            launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
+        processes: list[subprocess.Popen[bytes]] = getattr(self.trainer.strategy.launcher, "procs", [])
+        children = list(processes)
+        processes.clear()  # Lightning would otherwise kill this process, too, because they failed
+        for child in children:
+            child.kill()
+            child.wait()
         leave()
 
     def _setting(self, workers: int) -> str:
@@ -185,7 +188,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         raise TrainingError(
             f"distances and rates need float32, which the precision {precision} excludes: use bf16-mixed."
         )
-    plugins, local = [], local_processes()
+    environment, local = None, local_processes()
     if local is not None:
         if devices not in ("auto", str(local)) or nodes not in (1, launch_size() // local):
             raise TrainingError(
@@ -194,7 +197,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
             )
         devices, nodes = str(local), launch_size() // local
         if is_started_by_srun():  # Lightning would not recognize it in an interactive job
-            plugins = [SLURMEnvironment(auto_requeue=False)]
+            environment = SLURMEnvironment
     elif nodes > 1:
         raise TrainingError(f"{nodes} machines need torchrun or srun, which start the processes on each machine.")
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -212,12 +215,12 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         "max_epochs": -1,  # a run ends after its steps: see `omega_train.callbacks.run_length`
         "limit_val_batches": 0,
         "use_distributed_sampler": False,
-        "plugins": plugins,
         **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False),
     }
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", ".*not supported.*")  # otherwise Lightning would use another precision
+            settings["plugins"] = [] if environment is None else [environment(auto_requeue=False)]
             trainer = Trainer(**settings)
         if trainer.num_devices * trainer.num_nodes > 1:
             # some parameters have no gradients: the analysis in the decoder phase, transforms in the prior phase, the
@@ -249,8 +252,10 @@ def _short_errors() -> Iterator[None]:
             raise TrainingError(
                 "a process that reads pictures was killed, perhaps because memory ran out; start fewer --workers."
             ) from problem
-        if isinstance(problem, RuntimeError) and re.search(r"closed by peer|reset by peer|NCCL error", str(problem)):
-            raise TrainingError("another process of this run has ended: its error is reported above.") from problem
+        if isinstance(problem, RuntimeError) and re.search(
+            r"(closed|reset) by peer|remote process exited", str(problem)
+        ):
+            raise TrainingError("another process of this run has ended: see its error.") from problem
         if isinstance(problem, RuntimeError) and "DefaultCPUAllocator" in str(problem):
             raise TrainingError("there is too little memory for this; set a smaller batch-size.") from problem
         if not type(problem).__module__.startswith(("torch._dynamo", "torch._inductor")):

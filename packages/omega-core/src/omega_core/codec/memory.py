@@ -72,7 +72,10 @@ class DecodingMemory:
         return int(_FIXED + held + (coding + making if growing else max(coding, making)))
 
     def check(self, sizes: Sequence[tuple[int, int]], tile: int | None, allowed: int, *, growing: bool = False) -> None:
-        """Raise NotEnoughMemoryError if decoding may take more than `allowed` bytes. Others are as for `needed`."""
+        """Raise NotEnoughMemoryError if decoding may take more than `allowed` bytes.
+
+        The other arguments are those of `needed`.
+        """
         needed = self.needed(sizes, tile, growing=growing)
         if needed > allowed:
             raise NotEnoughMemoryError(

@@ -119,7 +119,10 @@ class SymbolSearch:
         for rows in _rows(*latent.shape[2:]):
             decoded = self.codec.quantizer.latent(symbols[:, :, rows].to(self.codec.device, torch.int64))
             difference = decoded.float() - latent[:, :, rows].to(decoded.device, torch.float32)
-            error += difference.square().cpu().sum(dtype=torch.float64).item()  # not all devices have float64
+            squares = difference.square()
+            if squares.device.type == "mps":  # which has no float64
+                squares = squares.cpu()
+            error += squares.sum(dtype=torch.float64).item()
         return error
 
     def _curvature(self, symbols: Tensor, shape: Sequence[int], fineness: Tensor) -> float:

@@ -1,5 +1,7 @@
 """Colors of invisible pixels: nobody sees them, so they are replaced by colors that take few bits."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,13 +14,13 @@ Mask = NDArray[np.bool_]
 def without_invisible_colors(picture: Picture) -> Picture:
     """Return the picture with colors at pixels of alpha 0 that continue the visible ones smoothly.
 
-    A picture without such pixels is returned as it is. A second call changes nothing.
+    A picture without such pixels is returned as it is, as is the result of an earlier call.
     """
-    visible = picture.visible
+    visible = None if picture.filled else picture.visible
     if visible is None:
         return picture
     pixels = np.stack([_filled(plane, visible) for plane in picture.pixels])
-    return Picture(pixels, picture.alpha, picture.profile)
+    return replace(picture, pixels=pixels, filled=True)
 
 
 def _filled(plane: NDArray[np.uint8], visible: Mask) -> NDArray[np.uint8]:

@@ -30,11 +30,13 @@ class Picture:
     pixels: (1, H, W) for gray or (3, H, W) for RGB.
     alpha: (H, W), uint8: the alpha plane, 0 transparent to 255 opaque; None without one.
     profile: its ICC profile; b"" without one.
+    filled: whether the colors of invisible pixels were replaced (`without_invisible_colors`).
     """
 
     pixels: Pixels
     alpha: Plane | None = None
     profile: bytes = b""
+    filled: bool = False
 
     @property
     def mode(self) -> str:
@@ -48,7 +50,7 @@ class Picture:
 
     @property
     def visible(self) -> NDArray[np.bool_] | None:
-        """(H, W): whether a pixel is not fully transparent; None if no pixel is."""
+        """(H, W): whether a pixel is visible, that is, has an alpha above 0; None if all pixels are visible."""
         return None if self.alpha is None or self.alpha.all() else self.alpha > 0
 
     def to_array(self) -> NDArray[np.uint8]:

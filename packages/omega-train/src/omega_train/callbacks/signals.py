@@ -17,8 +17,8 @@ from omega_train.job_environment import requeue, stop_signals
 from omega_train.task import CodecTask
 
 _REPEATED = 2.0
-"""Seconds within which a second SIGTERM counts as the first one: who sends it to all processes of a job sends it to
-torchrun, too, which passes it on."""
+"""Seconds within which a second SIGTERM counts as the first one. A SIGTERM to all processes of a job arrives twice:
+directly, and passed on by torchrun."""
 
 
 class Interrupted(TrainingError):
@@ -91,8 +91,9 @@ class StopSignals(RunCallback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let signals stop the run at once from now on, because the checkpoint of the last step is written."""
-        self._finishing = True
         [number] = all_reduce_max([self.received], trainer.strategy.root_device)
+        self._finishing = True
+        number = number or self.received
         if number:  # of any process: the others would wait for it
             again = requeue(int(number)) if trainer.is_global_zero else ""
             trainer.strategy.barrier()  # see `after_step`
