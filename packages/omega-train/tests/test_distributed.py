@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 import omega_core
 from omega_core.codec.model_file import read_model
@@ -28,6 +29,12 @@ SCRIPT = Path(__file__).with_name("together.py")
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 VARIANTS = ("omega", "integer", "muon", "phases")
 """Runs that `together.py` knows; each of its processes trains them all, as it takes longer to start than a run does."""
+
+
+@pytest.fixture(autouse=True)
+def rank_of_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restores the rank that Lightning keeps for the whole process: only rank 0 warns."""
+    monkeypatch.setattr(rank_zero_only, "rank", rank_zero_only.rank)
 
 
 def run(
