@@ -30,6 +30,7 @@ def test_a_torch_that_cannot_be_loaded_is_named(
 ) -> None:
     """Windows raises this without the name of a file."""
     problem = OSError(22, 'The specified module could not be found. Error loading "c10.dll" or one it depends on.')
+    problem.winerror = 126  # type: ignore[attr-defined]  # as errors of Windows have there
     monkeypatch.setattr(main, "app", Mock(side_effect=problem))
     monkeypatch.setattr("sys.argv", ["omega", "models"])
     monkeypatch.setattr("sys.platform", "win32")

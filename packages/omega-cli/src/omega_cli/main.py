@@ -130,7 +130,7 @@ def run() -> None:
     except Terminated as ended:
         status = ended.status
     except (OmegaError, UsageError, KeyboardInterrupt, typer.Abort, *_OF_SURROUNDINGS, SystemExit) as problem:
-        if standard_streams.is_broken_pipe(problem) and not _is_of_torch(problem):
+        if standard_streams.is_broken_pipe(problem):
             standard_streams.discard_output()
             status = _BROKEN_PIPE
         elif isinstance(problem, SystemExit):
@@ -142,16 +142,11 @@ def run() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _is_of_torch(problem: BaseException) -> bool:
-    """Whether torch could not load its libraries, which it reports in this way on Windows."""
-    return isinstance(problem, OSError) and "Error loading" in str(problem.strerror)
-
-
 def _explained(problem: BaseException) -> BaseException:
     """The problem, or an OmegaError that explains it if it comes from the surroundings of the command."""
     if isinstance(problem, OSError) and problem.filename is not None:
         return OmegaError(f"cannot reach {problem.filename}: {problem.strerror or problem}.")
-    if isinstance(problem, OSError) and _is_of_torch(problem):
+    if isinstance(problem, OSError) and "Error loading" in str(problem.strerror):  # by torch, on Windows
         advice = "Install the Microsoft Visual C++ Redistributable, or free memory"
         return OmegaError(f"PyTorch cannot be loaded: {str(problem.strerror).rstrip('.')}. {advice}.")
     if isinstance(problem, OSError):

@@ -188,7 +188,7 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
         raise TrainingError(
             f"distances and rates need float32, which the precision {precision} excludes: use bf16-mixed."
         )
-    environment, local = None, local_processes()
+    local = local_processes()
     if local is not None:
         if devices not in ("auto", str(local)) or nodes not in (1, launch_size() // local):
             raise TrainingError(
@@ -196,8 +196,6 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
                 " which differ from that."
             )
         devices, nodes = str(local), launch_size() // local
-        if is_started_by_srun():  # Lightning would not recognize it in an interactive job
-            environment = SLURMEnvironment
     elif nodes > 1:
         raise TrainingError(f"{nodes} machines need torchrun or srun, which start the processes on each machine.")
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -220,7 +218,8 @@ def lightning_trainer(recipe: Recipe, *, accelerator: str, devices: str, nodes: 
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", ".*not supported.*")  # otherwise Lightning would use another precision
-            settings["plugins"] = [] if environment is None else [environment(auto_requeue=False)]
+            if local is not None and is_started_by_srun():  # Lightning would not recognize it in an interactive job
+                settings["plugins"] = [SLURMEnvironment(auto_requeue=False)]
             trainer = Trainer(**settings)
         if trainer.num_devices * trainer.num_nodes > 1:
             # some parameters have no gradients: the analysis in the decoder phase, transforms in the prior phase, the

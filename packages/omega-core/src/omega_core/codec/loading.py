@@ -100,8 +100,8 @@ def load_model_once(name_or_path: str | PathLike[str] | Url, *, max_pixels: int 
 
 
 @lru_cache(maxsize=_MAX_KEPT)
-def _load_once(path: Path, changed: int, max_pixels: int, max_memory: int) -> Model:  # noqa: ARG001
-    """Load the model of a file. changed: the modification time, in ns."""
+def _load_once(path: Path, changed: int, max_pixels: int, max_memory: int) -> Model:  # noqa: ARG001 (a key of the cache)
+    """Load the model of a file. changed: its modification time, in ns; a changed file is loaded again."""
     return load_model(path, max_pixels=max_pixels, max_memory=max_memory)
 
 
