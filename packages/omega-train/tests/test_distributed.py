@@ -55,7 +55,8 @@ def all_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
     """The folders of the same runs in one process and in two with half the batch each, and what the two printed."""
     folder, said = tmp_path_factory.mktemp("together"), ""
     for name, batch, together in (("one", 16, False), ("two", 8, True)):
-        status, said = run(folder / name, *VARIANTS, batch=batch, together=together)
+        names = (*VARIANTS, "other-pictures") if together else VARIANTS
+        status, said = run(folder / name, *names, batch=batch, together=together)
         assert status == 0, said
     return folder / "one", folder / "two", said
 
@@ -107,6 +108,13 @@ def test_what_two_processes_measure_and_count_is_what_one_does(runs: tuple[Path,
     for name, array in tables[0].items():
         # of 2**16 counts of a channel; other rounding may put a picture's symbol next to where it was
         assert np.abs(array.astype(np.int64) - tables[1][name].astype(np.int64)).max() < 2**16 / 50, name
+
+
+def test_processes_that_find_different_pictures_do_not_train(all_runs: tuple[Path, Path, str]) -> None:
+    _, folder, said = all_runs
+    each = "process 1 of this run found 82 training pictures and process 0 81, or not the same ones"
+    assert said.count(each) == 2
+    assert not (folder / "other-pictures" / "last.ckpt").exists()
 
 
 def test_the_first_process_alone_writes(all_runs: tuple[Path, Path, str]) -> None:

@@ -3,7 +3,8 @@
 Arguments: the folder of the runs, the batch of each process, the number of steps, the names of the runs with commas
 between them (keys of `VARIANTS`), the step at which the second process kills itself, or -1, and what devices to ask
 for. A run that is there already is resumed. Writes the gradient of the first step to `gradient.pt` in each run folder,
-and the pictures that each process saw to `seen-RANK.pt`.
+and the pictures that each process saw to `seen-RANK.pt`. The second process has one more picture in the run
+`other-pictures`; the error of that is logged.
 """
 
 import logging
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import distributed
 
+from omega_core.errors import TrainingError
 from omega_core.processes import launch_rank
 from omega_train import optimizers, train, validation
 from omega_train.callbacks import metrics
@@ -36,6 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "phases": {
         **RELAXED, "channels": 10, "alphabet": 16, "quantizer_options": {**STAGES, "relaxed_steps": [0.5, 0.05]}
     },
+    "other-pictures": {},
 }  # fmt: skip
 
 
@@ -51,7 +54,12 @@ def main() -> None:
     for number, name in enumerate(names.split(",")):
         if number:
             distributed.init_process_group = partial(init_with_own_store, Path(folder, f"store-{number}"))
-        train_one(Path(folder, name), int(batch), int(steps), VARIANTS[name], int(killed), devices)
+        try:
+            train_one(Path(folder, name), int(batch), int(steps), VARIANTS[name], int(killed), devices)
+        except TrainingError as problem:
+            if name != "other-pictures":
+                raise
+            logging.getLogger("omega_train").error(problem)
 
 
 def init_with_own_store(path: Path, *arguments: Any, **settings: Any) -> None:
@@ -84,7 +92,7 @@ def train_one(folder: Path, batch_size: int, steps: int, settings: dict[str, Any
         batch_size=batch_size,
         steps=steps,
         **{**common, **settings},
-        dataset_options={"training": 81, "validation": 21},
+        dataset_options={"training": 81 + (launch_rank() if folder.name == "other-pictures" else 0), "validation": 21},
     )
     resume = (folder / "last.ckpt").exists()
     train(recipe, folder, resume=resume, accelerator="cpu", devices=devices)

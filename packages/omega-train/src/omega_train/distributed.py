@@ -5,6 +5,7 @@ rank of a process before there is a group.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -43,6 +44,18 @@ def all_reduce_max(values: Sequence[float], device: torch.device) -> list[float]
     distributed.all_reduce(shared, distributed.ReduceOp.MAX)
     found: list[float] = shared.tolist()
     return found
+
+
+def gathered(value: Any) -> list[Any]:
+    """The values of all processes, in the order of their ranks. All processes have to call this.
+
+    value: an object that can be pickled.
+    """
+    if not is_distributed():
+        return [value]
+    values: list[Any] = [None] * world_size()
+    distributed.all_gather_object(values, value)
+    return values
 
 
 def shutdown() -> None:

@@ -1,4 +1,4 @@
-"""The check that a run is resumed with the same data."""
+"""The check that the processes of a run have the same data, and that it is resumed with the same."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,20 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from omega_core.contracts.dataset import Dataset
 from omega_core.errors import TrainingError
 from omega_train.callbacks.best import BestModel
-from omega_train.data.identity import identity
+from omega_train.data.identity import digest, identity
 from omega_train.data.picture_files import some
-from omega_train.distributed import rank, world_size
+from omega_train.distributed import gathered, rank, world_size
 from omega_train.log import log
+
+KINDS = {"train": "training", "validation": "validation"}
 
 
 class SameData(Callback):
-    """Checks that a resumed run has the same pictures, shares of folders and number of processes: see `identity`.
+    """Checks that all processes, and a resumed run, have the same pictures: see `identity`.
 
-    The order of samples then stays the same, and validation losses are of the same pictures.
+    The order of samples then stays the same, and validation losses are of the same pictures. Processes with different
+    numbers of pictures would wait for each other forever. A resumed run also needs the same shares of folders and
+    number of processes.
 
     dataset: the dataset of the run.
     changed: whether different pictures are logged instead of raising an error. If validation pictures differ, the best
@@ -28,9 +32,10 @@ class SameData(Callback):
 
     def __init__(self, dataset: Dataset, *, changed: bool, best: BestModel) -> None:
         self.changed, self.best = changed, best
-        self.parts, self.names = {}, {}
+        self.parts, self.names, self.counts = {}, {}, {}
         for part, images in (("train", dataset.train), ("validation", dataset.validation)):
             self.parts[part], self.names[part] = identity(images)
+            self.counts[part] = len(images)
         self.shares: list[int] = list(getattr(getattr(dataset.train, "mixture", None), "samples", ()))
         self._forget = False
 
@@ -62,14 +67,26 @@ class SameData(Callback):
             log.warning(f"the run continues with other pictures than before: {differences}")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reset the best loss, measured on other pictures, after all callbacks have loaded their state."""
+        """Compare the data of the processes. Raises TrainingError in all of them if those of two differ.
+
+        All callbacks have loaded their state before: the best loss is reset if it was measured on other pictures.
+        """
+        found = gathered({part: (self.counts[part], digest(self.parts[part].numpy().tobytes())) for part in KINDS})
+        for process, theirs in enumerate(found):
+            for part, kind in KINDS.items():
+                if theirs[part] != found[0][part]:
+                    raise TrainingError(
+                        f"process {process} of this run found {theirs[part][0]} {kind} pictures and process 0"
+                        f" {found[0][part][0]}, or not the same ones: all processes need the same files, in the same"
+                        " order, which do not change while they start."
+                    )
         if self._forget:
             self.best.loss = math.inf
 
     def _difference(self, part: str, before: Sequence[int]) -> str:
         """A description of how the pictures of a part differ from those before; "" if they are the same."""
         now = self.parts[part].tolist()
-        kind = {"train": "training", "validation": "validation"}[part]
+        kind = KINDS[part]
         if len(before) != len(now):
             known = set(before)
             new = [name for name, each in zip(self.names[part], now, strict=True) if each not in known]
