@@ -103,6 +103,30 @@ def random_net(seed):
 # what it is for
 
 
+def test_its_parameters_and_multiplications_are_those_of_its_net(frozen, monkeypatch):
+    """parameters: as many numbers as a model file stores, less those of the order and the 0 that begins each table"""
+    done = []
+    product, convolved = net_arithmetic.product, net_arithmetic.convolved
+
+    def counted_product(left, right, *more):
+        done.append(left.size * right.shape[1])
+        return product(left, right, *more)
+
+    def counted_convolution(weights, bias, numbers):
+        done.append(weights[0].size * numbers.size)
+        return convolved(weights, bias, numbers)
+
+    monkeypatch.setattr(net_arithmetic, "product", counted_product)
+    monkeypatch.setattr(net_arithmetic, "convolved", counted_convolution)
+    symbols = pictures(9)[0].numpy()
+    for _ in frozen.steps(symbols):
+        pass
+    assert sum(done) == frozen.multiplications * symbols[0].size
+    arrays = {name: array.size for name, array in frozen.arrays().items()}
+    stored = sum(size for name, size in arrays.items() if name.startswith("net.")) + arrays["tables"]
+    assert frozen.parameters == stored - TABLES
+
+
 def test_pictures_that_were_not_counted_cost_less_than_with_tables_of_channels(frozen):
     plain = shown(StaticPrior(channels=C, alphabet=S), pictures(0), pictures(1)).freeze()
     costs = [np.mean([cost(each, symbols) for symbols in pictures(9).numpy()]) for each in (frozen, plain)]

@@ -19,9 +19,9 @@ class Cost:
     """The cost of one part of a codec.
 
     part: "analysis", "quantizer", "prior" or "synthesis".
-    parameters: the number of parameters; of a prior, the number of probabilities in its tables.
-    kmac_per_pixel: thousands of multiply-accumulate operations per pixel of the picture, as torch's matrix products
-        and convolutions need them. Table lookups count as none.
+    parameters: the number of parameters; of a prior, the number of probabilities in its tables and of its weights.
+    kmac_per_pixel: thousands of multiply-accumulate operations per pixel of the picture, in matrix products and
+        convolutions. Table lookups count as none.
     """
 
     part: str
@@ -33,7 +33,7 @@ def costs(codec: ImageCodec, prior: FrozenPrior | None = None, size: tuple[int, 
     """Return the costs of analysis, quantizer (`symbols` and `latent`), prior and synthesis.
 
     codec: a codec in evaluation mode.
-    prior: the frozen prior of a model. Default: the prior of the codec.
+    prior: the frozen prior of a model. Default: the prior of the codec, with its tables of the joint phase alone.
     size: (H, W) of the picture to count for. Default: the fixed size of the architecture, or SIZE.
 
     Raises ImageError for a size that the architecture does not take.
@@ -53,19 +53,14 @@ def costs(codec: ImageCodec, prior: FrozenPrior | None = None, size: tuple[int, 
             function(*given)
         return float(counter.get_total_flops()) / 2 / 1000 / pixels
 
-    ways = {
-        "analysis": counted(codec.analyze, image),
-        "quantizer": counted(quantizer.symbols, latent) + counted(quantizer.latent, symbols),
-        "prior": 0.0,
-        "synthesis": counted(codec.synthesize, latent.to(like), height, width, image.new_ones(1)),
-    }
-    numbers = {
-        "analysis": _used(codec, image),
-        "quantizer": _size(quantizer),
-        "prior": _entries(prior or codec.prior, h, w),
-    }
-    numbers["synthesis"] = _size(architecture) - numbers["analysis"]
-    return [Cost(part, numbers[part], kmac) for part, kmac in ways.items()]
+    synthesis = counted(codec.synthesize, latent.to(like), height, width, image.new_ones(1))
+    used = _used(codec, image)
+    return [
+        Cost("analysis", used, counted(codec.analyze, image)),
+        Cost("quantizer", _size(quantizer), counted(quantizer.symbols, latent) + counted(quantizer.latent, symbols)),
+        Cost("prior", *_cost_of_prior(prior or codec.prior, h, w, pixels)),
+        Cost("synthesis", _size(architecture) - used, synthesis),
+    ]
 
 
 def _size(module: nn.Module) -> int:
@@ -87,9 +82,8 @@ def _used(codec: ImageCodec, image: torch.Tensor) -> int:
     return sum(parameter.numel() for module in called for parameter in module.parameters(recurse=False))
 
 
-def _entries(prior: nn.Module | FrozenPrior | None, h: int, w: int) -> int:
-    """The number of probabilities in the tables of a prior."""
-    if isinstance(prior, Prior):
-        return prior.code_lengths(h, w).numel()
-    cumulative = {} if prior is None or isinstance(prior, nn.Module) else prior.arrays()
-    return cumulative["cumulative"][:, 1:].size if "cumulative" in cumulative else 0
+def _cost_of_prior(prior: Prior | FrozenPrior | None, h: int, w: int, pixels: int) -> tuple[int, float]:
+    """The parameters of a prior, and its thousands of operations per pixel. h, w: the size of the latent."""
+    if isinstance(prior, FrozenPrior):
+        return prior.parameters, prior.multiplications * h * w / pixels / 1000
+    return (0 if prior is None else prior.code_lengths(h, w).numel()), 0.0

@@ -51,6 +51,20 @@ class ContextTables(FrozenPrior):
         step = halves + np.bincount(self.order.latest[refining], minlength=len(halves))
         return ceil(float(90 * halves.max() + 46 * step.max() + 9 * refining.sum()) / self.net.channels)
 
+    @property
+    def parameters(self) -> int:
+        """See `FrozenPrior`."""
+        return self.tables[:, 1:].size + sum(array.size for array in self.net.arrays().values())
+
+    @property
+    def multiplications(self) -> float:  # type: ignore[override]
+        """See `FrozenPrior`. Those of matrix products and convolutions, not those that scale and round their sums."""
+        channels, (groups, width) = 2 * self.net.channels, self.net.bias.shape
+        # for all positions: inputs, scores, and the layers of each group except the last mixing
+        everywhere = 2 * channels * width + groups * (3 * 9 * width + 2 * width**2)
+        in_half = 2 * channels * width + groups * width**2  # marks of the first half, scores of the second
+        return float(everywhere + in_half / 2)
+
     @cached_property
     def _arithmetic(self) -> NetArithmetic:
         return NetArithmetic(self.net, self.order)

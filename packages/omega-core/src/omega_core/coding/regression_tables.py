@@ -149,6 +149,11 @@ class RegressionTables(FrozenPrior):
         if self.scores.marks.shape[1:] != (len(self.rows), self.cumulative.shape[1] - 1):
             raise ValueError("marks are not for these channels and symbols")
 
+    @property
+    def parameters(self) -> int:
+        """See `FrozenPrior`."""
+        return super().parameters + self.scores.weights.size + self.scores.own.size
+
     def steps(self, symbols: Symbols) -> Iterator[Step]:
         """Yield two steps for each channel, one for each color of a checkerboard."""
         channels, *size = symbols.shape

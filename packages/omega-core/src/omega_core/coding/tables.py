@@ -152,6 +152,8 @@ class FrozenPrior(ABC):
     coding_memory: int = 4 * 8
     """Maximum number of bytes that decoding takes for each symbol of a picture, besides the symbol itself: the symbol
     as the coder returns it, its index, its row and the start of its run, as one step may have all symbols."""
+    multiplications: float = 0.0
+    """The number of multiplications for each position of the latent. Table lookups count as none."""
 
     @cached_property
     def cache(self) -> dict[str, Any]:
@@ -166,6 +168,11 @@ class FrozenPrior(ABC):
     def alphabet(self) -> int:
         """S, the number of different symbols."""
         return 1 << 32 if self.cumulative is None else self.cumulative.shape[1] - 1
+
+    @property
+    def parameters(self) -> int:
+        """The number of probabilities in the tables, and of weights."""
+        return 0 if self.cumulative is None else self.cumulative[:, 1:].size
 
     @abstractmethod
     def steps(self, symbols: Symbols) -> Iterator[Step]:
