@@ -8,6 +8,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterable
+from itertools import permutations
 from pathlib import Path
 
 import grimp
@@ -24,17 +25,13 @@ def drawn(page: str) -> str:
     """
     graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True)
 
-    def block(found: re.Match[str]) -> str:
+    def diagram(found: re.Match[str]) -> str:
         package = found["package"]
-        edges = _of_packages(graph) if package == "all" else _within(graph, package)
-        nodes = (
-            sorted(PACKAGES)
-            if package == "all"
-            else sorted(name.removeprefix(f"{package}.") for name in graph.find_children(package))
-        )
-        return f"<!-- imports of {package} -->\n```mermaid\n{_mermaid(nodes, _reduced(edges))}\n```"
+        nodes = sorted(PACKAGES if package == "all" else graph.find_children(package))
+        text = _mermaid(nodes, _reduced(_imports(graph, nodes))).replace(f"{package}.", "")
+        return f"<!-- imports of {package} -->\n```mermaid\n{text}\n```"
 
-    page = re.sub(r"<!-- imports of (?P<package>\w+) -->\n```mermaid\n.*?```", block, page, flags=re.DOTALL)
+    page = re.sub(r"<!-- imports of (?P<package>\w+) -->\n```mermaid\n.*?```", diagram, page, flags=re.DOTALL)
     return re.sub(
         r"<!-- modules of (?P<package>\w+) -->\n(\|.*\n)*",
         lambda found: f"<!-- modules of {found['package']} -->\n{_table(found['package'])}",
@@ -54,24 +51,12 @@ def _table(package: str) -> str:
     return "".join(["| module | contents |\n", "| --- | --- |\n", *rows])
 
 
-def _of_packages(graph: grimp.ImportGraph) -> set[tuple[str, str]]:
-    """The pairs (importer, imported) of packages."""
+def _imports(graph: grimp.ImportGraph, nodes: Iterable[str]) -> set[tuple[str, str]]:
+    """The pairs (importer, imported) of packages, folders or modules."""
     return {
         (one, other)
-        for one in PACKAGES
-        for other in PACKAGES
-        if one != other and graph.find_shortest_chains(one, other, as_packages=True)
-    }
-
-
-def _within(graph: grimp.ImportGraph, package: str) -> set[tuple[str, str]]:
-    """The pairs (importer, imported) of the modules and folders directly in a package."""
-    children = graph.find_children(package)
-    return {
-        (one.removeprefix(f"{package}."), other.removeprefix(f"{package}."))
-        for one in children
-        for other in children
-        if one != other and graph.direct_import_exists(importer=one, imported=other, as_packages=True)
+        for one, other in permutations(nodes, 2)
+        if graph.direct_import_exists(importer=one, imported=other, as_packages=True)
     }
 
 

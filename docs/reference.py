@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import cached_property
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import omega_train
 from omega_core.coding import tables
 from omega_core.plugins import hookspecs
 from omega_core.plugins.components import KINDS, BundledModel, Component
 from omega_core.plugins.options import GIVEN
 from omega_core.testing import checks_of
+from omega_train import Recipe
 
 PAGE = Path(__file__).parent / "reference.md"
 CONTRACTS = {
@@ -37,7 +38,7 @@ FUNCTIONS = {
     "omega_core.contracts.coder": ("check_symbols",),
     "omega_core.plugins.deprecation": ("renamed",),
     "omega_core.testing": ("failures",),
-    "omega_train": ("CodecTask", "batches_of", "save"),
+    "omega_train": ("CodecTask", "batches_of", "save", "CodecTask.training_step"),
 }
 """Functions for authors of plugins, by the module from which they are imported."""
 
@@ -64,8 +65,7 @@ def _kind(kind: str) -> str:
         f"{made}\n",
     ]
     module = import_module(f"omega_core.contracts.{kind}")
-    for name in CONTRACTS[kind]:
-        lines.append(_contract(module, name))
+    lines += [_contract(module, name) for name in CONTRACTS[kind]]
     lines.append(f"### What the kit checks: `omega_core.testing.{kind.capitalize()}Contract`\n")
     subject = getattr(import_module(f"omega_core.testing.{kind}s"), f"{kind.capitalize()}Subject")
     lines.append(f"Attributes of the test class: {_text(subject)}\n")
@@ -88,11 +88,8 @@ def _helpers() -> str:
     lines += [_contract(tables, name) for name in ("Tables", "Step", "FrozenTables")]
     for module, names in FUNCTIONS.items():
         lines.append(f"### `{module}`\n")
-        lines += [_method(name, getattr(import_module(module), name)) for name in names]
-        lines.append("")
-    lines.insert(-1, _method("CodecTask.training_step", omega_train.CodecTask.training_step))
-    recipe = omega_train.Recipe
-    lines.append(f"### Settings of recipes: `omega_train.Recipe`\n\n{_text(recipe)}\n")
+        lines += [*(_method(name, attrgetter(name)(import_module(module))) for name in names), ""]
+    lines.append(f"### Settings of recipes: `omega_train.Recipe`\n\n{_text(Recipe)}\n")
     return "\n".join(lines)
 
 
@@ -101,16 +98,15 @@ def _contract(module: ModuleType, name: str) -> str:
     lines = [f"### `{module.__name__}.{name}`\n", _text(contract), ""]
     if not is_dataclass(contract):
         lines += [f"- `{attribute}`" + (f": {told}" if told else "") for attribute, told in _attributes(contract)]
-    for method, function in vars(contract).items():
-        if isinstance(function, property | cached_property) and _is_public(method, function):
-            lines.append(f"- `{method}`: {_text(function)}")
-        elif inspect.isroutine(getattr(function, "__func__", function)) and _is_public(method, function):
-            lines.append(_method(method, getattr(function, "__func__", function)))
+    for member, defined in vars(contract).items():
+        function = getattr(defined, "__func__", defined)  # of a class method
+        if member.startswith("_") or not inspect.getdoc(defined):
+            continue
+        if isinstance(function, property | cached_property):
+            lines.append(f"- `{member}`: {_text(function)}")
+        elif inspect.isroutine(function):
+            lines.append(_method(member, function))
     return "\n".join(lines) + "\n"
-
-
-def _is_public(name: str, function: object) -> bool:
-    return not name.startswith("_") and bool(inspect.getdoc(function))
 
 
 def _method(name: str, function: object) -> str:

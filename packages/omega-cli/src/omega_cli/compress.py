@@ -124,7 +124,6 @@ def compress(
     loaded().check_rate(rate)
     loaded().check_coder(coder)
     loaded().check_effort(effort)
-    drop_alpha, drop_icc = alpha is Keep.drop, icc is Keep.drop
     other = screen_model() if model is None and not pack else None
     worker = CompressWorker(
         loaded,
@@ -132,8 +131,8 @@ def compress(
         coder,
         rate,
         effort,
-        drop_alpha=drop_alpha,
-        drop_icc=drop_icc,
+        drop_alpha=alpha is Keep.drop,
+        drop_icc=icc is Keep.drop,
         existing=existing,
     )
     if pack:

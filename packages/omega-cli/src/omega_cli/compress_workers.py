@@ -55,9 +55,8 @@ class CompressWorker:
     def __call__(self, job: Job) -> Done:
         """Encode one picture and write its file."""
         source = standard_input().read() if job.source == STANDARD_INPUT else job.source
-        size = (
-            len(source) if isinstance(source, bytes) else source.stat().st_size
-        )  # read first, as the source may be deleted meanwhile
+        # read first, as the source may be deleted meanwhile
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
         picture, name = self.read(source), str(job.source)
         file = self._encoder().encode_at_rate(picture, self.rate, coder=self.coder, effort=self.effort, name=name)
         data = file.to_bytes()
@@ -146,11 +145,11 @@ def _within(together: "list[Sized]", most: int) -> "list[list[Sized]]":
     """Split pictures into parts of at most `most` pixels."""
     parts: list[list[Sized]] = []
     room = 0
-    for job, picture, size in together:
-        pixels = picture.size[0] * picture.size[1]
+    for sized in together:
+        pixels = sized[1].pixels[0].size
         if pixels > room:
             parts.append([])
             room = most
-        parts[-1].append((job, picture, size))
+        parts[-1].append(sized)
         room -= pixels
     return parts

@@ -194,13 +194,7 @@ def evaluate_on(
     The arguments are the parsed options of the command `evaluate`.
 
     counts: numbers of channels to measure; `Model.channel_counts` if empty.
-    effort: encoding effort of the models, from 0 to 3; above 0, a separate file is encoded for each number of channels.
-    codecs: names of baseline codecs.
-    codec_options: their options, such as "webp.method=4".
-    metrics: psnr, ssim, ms_ssim, psnr_hvs_m, ssimulacra2; the first three if empty.
-    cache: whether to read measurements of baseline codecs from the cache.
-    overwrite: whether the report of another evaluation in the folder may be replaced.
-    overlays: CSV or JSON files of published points.
+    metrics: psnr, ssim and ms_ssim if empty.
     together: whether to share the pictures with the other processes of a launch by torchrun or srun.
     cluster: the cluster that measures the pictures; None for local processes.
 
@@ -295,7 +289,7 @@ def _jobs(images: Location, output: Path, made_with: dict[str, Any], account: Ac
     from omega_train.evaluation.report import PARTS
 
     parts = output / PARTS / sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
-    found = list(find_files([images], is_picture_file, account))
+    found = find_files([images], is_picture_file, account)
     shown = {number * len(found) // SHOWN for number in range(SHOWN)}  # evenly spaced
     jobs = []
     for index, file in enumerate(found):

@@ -122,21 +122,15 @@ def description_of(path: Location) -> "tuple[Description, str]":
 def _about_model(path: Location) -> dict[str, Any]:
     description, fingerprint = description_of(path)
     values = asdict(description)
+    components = ("architecture", "quantizer", "prior", "coder")
     return {
         "kind": "exported model" if path.is_dir() else "model",
-        "about": values["text"],
+        "about": description.text,
         "fingerprint": fingerprint,
         "fewest_channels": description.fewest_channels,
         "channels": description.channels,
-        "symbols": values["alphabet"],
-        "latent_channels": values["latent_channels"],
-        "architecture": values["architecture"],
-        "quantizer": values["quantizer"],
-        "prior": values["prior"],
-        "coder": values["coder"],
-        "recipe": values["recipe"],
-        "versions": values["versions"],
-        "card": values["card"],
+        "symbols": description.alphabet,
+        **{name: values[name] for name in ("latent_channels", *components, "recipe", "versions", "card")},
     }
 
 

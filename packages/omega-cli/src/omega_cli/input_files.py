@@ -27,9 +27,7 @@ STANDARD_INPUT = Path("-")
 def input_location(text: str) -> Location:
     """Parse an argument as a path or URL. `-` is standard input, `./-` is a file."""
     location = location_of(text)
-    return (
-        location.absolute() if isinstance(location, Path) and location == STANDARD_INPUT and text != "-" else location
-    )
+    return STANDARD_INPUT.absolute() if location == STANDARD_INPUT and text != "-" else location
 
 
 def input_argument(

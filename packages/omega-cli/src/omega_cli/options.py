@@ -183,13 +183,13 @@ class LazyModel:
     def __call__(self) -> "Model":
         """The model to encode with. Raises OmegaError if it cannot be loaded."""
         if b"" not in self._loaded:
-            from omega_core.codec.loading import default_model, load_model
+            from omega_core.codec.loading import default_model
             from omega_core.codec.model_names import model_path, split_fingerprint
 
             name = self.name or default_model()
             with arrival(quiet=self.quiet) as watch:
                 path = model_path(name, watch=watch)
-            self._loaded[b""] = loaded = load_model(path, device=self.device, **self._limits())
+            self._loaded[b""] = loaded = self._load(path)
             bare = str(split_fingerprint(name)[0])
             self._taken = f"{path.absolute() if path == Path(bare) else bare}#{loaded.fingerprint}"
         return self._loaded[b""]
@@ -199,11 +199,9 @@ class LazyModel:
         if self.name is not None:
             return self()
         if mark not in self._loaded:
-            from omega_core.codec.loading import load_model
             from omega_core.codec.model_names import installed_model
 
-            path = installed_model(mark, "Name its file with --model.")
-            self._loaded[mark] = load_model(path, device=self.device, **self._limits())
+            self._loaded[mark] = self._load(installed_model(mark, "Name its file with --model."))
         return self._loaded[mark]
 
     def check_device(self) -> None:
@@ -212,11 +210,12 @@ class LazyModel:
 
         device_of(self.device)
 
-    def _limits(self) -> dict[str, Any]:
+    def _load(self, path: Path) -> "Model":
+        from omega_core.codec.loading import load_model
         from omega_core.images.pictures import MAX_PIXELS
 
         memory = None if self.max_memory is None else self.max_memory << 20
-        return {"max_pixels": self.max_pixels or MAX_PIXELS, "max_memory": memory}
+        return load_model(path, device=self.device, max_pixels=self.max_pixels or MAX_PIXELS, max_memory=memory)
 
 
 class LazyCodec:

@@ -109,9 +109,7 @@ def sum_of_points(
     return summed_RD
 
 
-def sum_along_axes(
-    axis_C: Tensor, latents: int, point_CS: Tensor, symbols_CR: Tensor, row_CR: Tensor | int = 0
-) -> Tensor:
+def sum_along_axes(axis_C: Tensor, latents: int, point_CS: Tensor, symbols_CR: Tensor, row_CR: Tensor | int) -> Tensor:
     """`sum_of_points`, transposed to (D, R), for directions that are unit vectors along one latent each.
 
     axis_C: the latent that each channel is along. latents: D.

@@ -616,15 +616,13 @@ class OmegaQuantizer(Quantizer):
         zero = zero_symbol(self.alphabet)
         digit = torch.arange(self.alphabet) - zero
         before = torch.arange(-MAX_LEVEL, MAX_LEVEL + 1)[:, None]
-        numbers = refined(before, digit).clamp(-MAX_LEVEL, MAX_LEVEL)
+        numbers = refined(before, digit) if self.dead_zone else digit.repeat(len(before), 1)
+        parents = self._parents() if self.dead_zone else [-1] * self.channels
         if self.rank is None:
             sizes = (self.table[:, zero + 1] - self.table[:, zero]).square().sum(dim=1)
         else:
             sizes = torch.einsum("ck,ckd->cd", self._from_0_to_1(), self.table_direction).square().sum(dim=1)
-        if not self.dead_zone:
-            numbers = digit.clamp(-MAX_LEVEL, MAX_LEVEL).repeat(len(before), 1)
-            return Refinement([-1] * self.channels, numbers, sizes.tolist())
-        return Refinement(self._parents(), numbers, sizes.tolist())
+        return Refinement(parents, numbers.clamp(-MAX_LEVEL, MAX_LEVEL), sizes.tolist())
 
     def _parents(self) -> list[int]:
         return parents(self.stage.tolist(), self._latents())

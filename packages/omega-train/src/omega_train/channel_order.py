@@ -13,7 +13,7 @@ from omega_core.contracts.dataset import Images
 from omega_train.distributed import all_reduce_sum
 from omega_train.rate_sampling import rates_at
 from omega_train.recipe import Recipe
-from omega_train.task import CodecTask
+from omega_train.task import CodecTask, in_evaluation_mode
 from omega_train.validation import batches
 
 PICTURES = 64  # maximum number of pictures that are measured
@@ -41,7 +41,7 @@ class Curve:
         return float(np.mean(lambda_ * mse + (1 - lambda_) * bpp))
 
 
-@torch.no_grad()
+@in_evaluation_mode
 def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     """Sort the channels of a task by the distortion that each removes per bit, and drop those not worth their rate.
 
@@ -56,8 +56,6 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
     recipe, everything = task.recipe, list(range(task.quantizer.channels))
     if task.prior is not None and task.prior.knows_channels:
         return f"all {len(everything)} channels stay, in the order that the prior {recipe.prior} was trained for"
-    was_training = task.training
-    task.eval()
     before = _curve(task, images, everything, len(everything), workers)
     gains, costs = -np.diff(before.mse), np.diff(before.bpp)
     ranked = sorted(everything, key=lambda c: -float(gains[c]) / max(float(costs[c]), 1e-9))
@@ -75,7 +73,6 @@ def sort_channels(task: CodecTask, images: Images, workers: int = 0) -> str:
         task.quantizer.select_channels(best)
         if task.prior is not None:
             task.prior.select_channels(best)
-    task.train(was_training)
     if best == everything:
         return f"all {len(everything)} channels stay, in the order of training"
     return (

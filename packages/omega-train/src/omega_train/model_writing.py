@@ -12,7 +12,7 @@ from omega_train.channel_order import sort_channels
 from omega_train.distributed import rank
 from omega_train.log import log
 from omega_train.quantizer_fitting import fit_quantizer
-from omega_train.task import CodecTask
+from omega_train.task import CodecTask, in_evaluation_mode
 from omega_train.validation import batches, recount
 
 _PACKAGES = ("omega-quant", "omega-entropy", "omega-train")
@@ -70,20 +70,17 @@ def complete(task: CodecTask, path: Path, images: Images, workers: int = 0, most
     return "; ".join(part for part in (fitted, sorted_by_gain) if part)
 
 
+@in_evaluation_mode
 def _check_written(task: CodecTask, path: Path, images: Images) -> None:
     """Check that a model file computes the same as the task; remove it otherwise. Raises the errors of `check_same`."""
     some = next(batches(task, images, most=1, workers=0), None)
     if some is None:
         return
-    was_training = task.training
-    task.eval()
     try:
         check_same(task.codec, load_parts(path, device=task.device, precision="float32").codec, some)
     except ComponentError:
         path.unlink()
         raise
-    finally:
-        task.train(was_training)
 
 
 def describe(task: CodecTask) -> Description:

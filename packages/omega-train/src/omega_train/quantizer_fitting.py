@@ -21,7 +21,7 @@ from torch import Tensor
 from omega_core.contracts.dataset import Images
 from omega_core.errors import TrainingError
 from omega_train.distributed import all_reduce_sum
-from omega_train.task import CodecTask, symbol_counts
+from omega_train.task import CodecTask, in_evaluation_mode, symbol_counts
 from omega_train.validation import FINENESSES, batches
 
 PICTURES = 48  # maximum number of pictures that are measured
@@ -30,7 +30,7 @@ _AHEAD = 60  # distance in channels: see `parents_first`
 Floats = NDArray[np.float64]
 
 
-@torch.no_grad()
+@in_evaluation_mode
 def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
     """End the relaxed phase of a task: fit its quantizer, order its channels, measure its prefixes.
 
@@ -41,8 +41,6 @@ def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
 
     Returns text for the log about the result.
     """
-    was_training = task.training
-    task.eval()
     task.quantizer.fit()
     found = _measure(task, images, workers)
     order = np.arange(len(found.bits))
@@ -61,7 +59,6 @@ def fit_quantizer(task: CodecTask, images: Images, workers: int = 0) -> str:
     errors = found.error - np.concatenate([[0.0], found.gains[order].cumsum()])
     task.set_prefix_rates(torch.from_numpy(rates))
     task.quantizer.set_fineness(torch.from_numpy(_fineness_of(errors, found.relaxed_errors)).float().to(task.device))
-    task.train(was_training)
     moved = int((order != np.arange(len(order))).sum())
     return f"quantizer fitted: {len(order)} channels, {rates[-1]:.3f} bpp in total, {moved} channels moved"
 

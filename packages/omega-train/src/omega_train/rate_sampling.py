@@ -85,7 +85,6 @@ def shares(recipe: Recipe) -> tuple[list[int], NDArray[np.float64], NDArray[np.f
     span = recipe.channels - recipe.channels_min
     if span == 0:
         return [recipe.channels], np.ones(1), np.ones(1)
-    ends = even_counts(recipe.channels)
-    counts = [n for n in ends if n > recipe.channels_min]
+    counts = [n for n in even_counts(recipe.channels) if n > recipe.channels_min]
     f = (np.array(counts) - recipe.channels_min) / span
     return counts, f, np.diff(f ** (1 / recipe.draw_exponent), prepend=0.0)

@@ -265,12 +265,10 @@ def _read(name_or_path: str) -> tuple[str, str]:
             return data.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n"), str(path)
         except (OSError, UnicodeDecodeError) as problem:
             raise RecipeError(f"cannot read the recipe {path}: {problem}.") from problem
-    near = difflib.get_close_matches(name_or_path, shipped, n=1)
-    if near:
+    advice = f"Recipes: {', '.join(shipped)}; or give the path of a .toml file."
+    if near := difflib.get_close_matches(name_or_path, shipped, n=1):
         advice = f"Did you mean {near[0]!r}? `omega models --recipes` lists all."
-        raise RecipeError(f"there is no recipe {name_or_path!r}. {advice}")
-    names = ", ".join(shipped)
-    raise RecipeError(f"there is no recipe {name_or_path!r}. Recipes: {names}; or give the path of a .toml file.")
+    raise RecipeError(f"there is no recipe {name_or_path!r}. {advice}")
 
 
 def _parse(values: dict[str, Any], source: str) -> Recipe:
@@ -296,15 +294,12 @@ def _parse(values: dict[str, Any], source: str) -> Recipe:
 def _range(key: str, value: object) -> tuple[Any, Any]:
     """Parse 16 or "0:16" into minimum and maximum."""
     number = int if key == "channels" else float
-    parts = str(value).split(":")
+    least, colon, most = str(value).partition(":")
     try:
-        least, most = (number(parts[0]), number(parts[-1])) if len(parts) < 3 and value is not True else (None, None)
-    except ValueError:
-        least = most = None
-    if least is None:
+        return number(least), number(most if colon else least)
+    except ValueError as problem:
         example = "16 or 0:16" if key == "channels" else "0.95 or 0.95:0.999"
-        raise RecipeError(f"{key} has to be a number or a range, such as {example}, not {value!r}.")
-    return least, most
+        raise RecipeError(f"{key} has to be a number or a range, such as {example}, not {value!r}.") from problem
 
 
 def _typed(key: str, value: Any, kind: Any, source: str) -> Any:

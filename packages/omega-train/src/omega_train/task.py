@@ -7,8 +7,9 @@ The phase of a step determines which parts are trained and how the quantizer is 
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -27,6 +28,8 @@ from omega_train.optimizers import build_optimizer
 from omega_train.phases import Phase, Phases
 from omega_train.rate_sampling import Rates, balanced_rates, draw_rates, draw_shares, noise_seeds
 from omega_train.recipe import Recipe
+
+_Measure = TypeVar("_Measure", bound=Callable[..., Any])
 
 
 class CodecTask(LightningModule):
@@ -244,6 +247,22 @@ class CodecTask(LightningModule):
             return rising
         done = min(1.0, (step - first) / max(1, end - first))
         return rising * (0.5 + 0.5 * math.cos(math.pi * done))
+
+
+def in_evaluation_mode(measure: _Measure) -> _Measure:
+    """Decorate a function of a task: it computes no gradients, and the task is in evaluation mode meanwhile."""
+
+    @wraps(measure)
+    def measured(task: CodecTask, *others: Any, **named: Any) -> Any:
+        was_training = task.training
+        task.eval()
+        try:
+            with torch.no_grad():
+                return measure(task, *others, **named)
+        finally:
+            task.train(was_training)
+
+    return cast(_Measure, measured)
 
 
 def symbol_counts(symbols: Tensor, kept: Tensor, alphabet: int) -> Tensor:

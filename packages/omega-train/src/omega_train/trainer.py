@@ -36,6 +36,13 @@ from omega_train.time_limit import TimeLimit
 from omega_train.warm_start import warm_start
 
 _DATA_ERROR = f"{DataError.__module__}.{DataError.__qualname__}"
+_ADVICE = {
+    "DataLoader worker": "a process that reads pictures was killed, perhaps because memory ran out; start fewer"
+    " --workers.",
+    "(closed|reset) by peer|remote process exited": "another process of this run has ended: see its error.",
+    "DefaultCPUAllocator": "there is too little memory for this; set a smaller batch-size.",
+}
+"""What a RuntimeError of torch means, by a pattern of its message."""
 
 
 class LightningTrainer:
@@ -247,16 +254,9 @@ def _short_errors() -> Iterator[None]:
     except DataError as problem:  # reading processes put their traceback into the message
         raise DataError(str(problem).strip().splitlines()[-1].removeprefix(f"{_DATA_ERROR}: ")) from problem
     except Exception as problem:  # the classes differ between versions of torch
-        if isinstance(problem, RuntimeError) and "DataLoader worker" in str(problem):
-            raise TrainingError(
-                "a process that reads pictures was killed, perhaps because memory ran out; start fewer --workers."
-            ) from problem
-        if isinstance(problem, RuntimeError) and re.search(
-            r"(closed|reset) by peer|remote process exited", str(problem)
-        ):
-            raise TrainingError("another process of this run has ended: see its error.") from problem
-        if isinstance(problem, RuntimeError) and "DefaultCPUAllocator" in str(problem):
-            raise TrainingError("there is too little memory for this; set a smaller batch-size.") from problem
+        for pattern, advice in _ADVICE.items():
+            if isinstance(problem, RuntimeError) and re.search(pattern, str(problem)):
+                raise TrainingError(advice) from problem
         if not type(problem).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
         reason = " ".join(str(problem).split())[:300]

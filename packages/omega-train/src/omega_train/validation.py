@@ -20,7 +20,7 @@ from omega_train.data.batches import BatchedImages
 from omega_train.data.reader_processes import reader, start_reading, stop_reading
 from omega_train.distributed import all_reduce_sum, rank, world_size
 from omega_train.rate_sampling import Rates, rates_at, shares
-from omega_train.task import CodecTask, symbol_counts
+from omega_train.task import CodecTask, in_evaluation_mode, symbol_counts
 
 FINENESSES = 8  # the number of finenesses at which the relaxed phase is scored
 BATCH_PIXELS = 500 * 28 * 28  # maximum number of pixels of a batch
@@ -60,16 +60,14 @@ class Validation:
     dead_channels: float
 
 
-@torch.no_grad()
+@in_evaluation_mode
 def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
     """Score a task.
 
-    task: in evaluation mode during this call. images: the validation images, which several processes share.
+    images: the validation images, which several processes share.
     workers: the number of processes that read the images for each; 0 reads them in this process.
     """
     counts, rates, weights = _points(task)
-    was_training = task.training
-    task.eval()
     totals = torch.zeros(len(counts), 3, dtype=torch.float64, device=task.device)
     counted = task.fitted and task.quantizer.needs_prior  # whether there are symbols of an alphabet
     chosen = torch.zeros(
@@ -85,7 +83,6 @@ def validate(task: CodecTask, images: Images, workers: int = 0) -> Validation:
         totals += _sums(task, image, symbols, counts)
         if counted:
             chosen += symbol_counts(symbols, task.all_channels(image), task.quantizer.alphabet)
-    task.train(was_training)
     means = all_reduce_sum(totals) / len(images)
     used = all_reduce_sum(chosen) > 0
     scores = _scores(counts, rates, means)
@@ -188,7 +185,7 @@ def _parts(images: Images, most: int | None, process: int) -> list[range]:
     return [mine[start : start + size] for start in range(0, len(mine), size)]
 
 
-@torch.no_grad()
+@in_evaluation_mode
 def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None = None) -> None:
     """Count a prior from scratch over images, each once; priors that do not count are unchanged.
 
@@ -197,8 +194,6 @@ def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None 
     """
     if task.prior is None or not task.prior.observes:
         return
-    was_training = task.training
-    task.eval()
     task.prior.recount()
     for image in batches(task, images, most=most, workers=workers):
         task.prior.observe(task.codec.encode_symbols(image), task.all_channels(image))
@@ -206,4 +201,3 @@ def recount(task: CodecTask, images: Images, workers: int = 0, most: int | None 
     if rank() and len(_parts(images, most, rank())) < len(_parts(images, most, 0)):
         image = _floats(task, torch.from_numpy(images.load(0, 0)[None]))
         task.prior.observe(task.codec.encode_symbols(image)[:0], task.all_channels(image)[:0])
-    task.train(was_training)

@@ -76,12 +76,11 @@ def cluster_of(
         return None
     if streams:
         raise OmegaError("standard input, standard output and previews do not work on a cluster: leave out --executor.")
-    if find_spec(_PACKAGES[executor]) is None:
-        package = _PACKAGES[executor]
+    package, variable = _PACKAGES[executor], _VARIABLES[executor]
+    if find_spec(package) is None:
         raise MissingExtraError(
             f"--executor {executor} needs the package {package}: install omega-cli with its extra {executor}."
         )
-    variable = _VARIABLES[executor]
     address = address or os.environ.get(variable)
     if not address:
         raise OmegaError(f"--executor {executor} needs --executor-address, or {variable} in the environment.")

@@ -15,9 +15,8 @@ from omega_cli.logs import collected_logs, shown
 
 # warnings, logs and the current folder are shared by all threads of a process, and models are not thread-safe
 _alone = threading.Lock()
-_unpickled = lru_cache(maxsize=2)(
-    pickle.loads
-)  # pickles come from clients of the cluster, which may run any code here anyway
+# pickles come from clients of the cluster, which may run any code here anyway
+_unpickled = lru_cache(maxsize=2)(pickle.loads)
 
 
 class RemoteWorker:

@@ -44,9 +44,8 @@ class ServedPicture:
             "name": self.name,
             "bytes": size,
             "start": self.start,
-            "length": max(
-                0, min(self.header.length, size - self.start)
-            ),  # shorter than in the header if the file is cut off
+            # shorter than in the header if the file is cut off
+            "length": max(0, min(self.header.length, size - self.start)),
             "width": width,
             "height": height,
             "pixels": self.header.pixels,

@@ -93,9 +93,7 @@ export class OmegaDecoder {
 
   /** Declare that no more bytes follow. If the file ends within its stream, the bytes that have arrived are decoded. */
   end() {
-    this.#guarded(() => {
-      if (this.header === null) throw new CutOffError();
-    });
+    this.#guarded(() => this.header ?? raise(new CutOffError()));
   }
 
   /**

@@ -26,9 +26,14 @@ export class FixedDecoder {
    * @returns {number} the index after the last symbol that the bytes contain
    */
   decode(tables, first, symbols) {
+    const { alphabet, bits } = this;
     let index = first;
-    for (; index < tables.length && this.#done + this.bits <= 8 * this.#stream.length; index++) {
-      symbols[index] = checked(this.next(), this.alphabet);
+    for (; index < tables.length && this.#done + bits <= 8 * this.#stream.length; index++) {
+      const symbol = this.next();
+      if (symbol >= alphabet) {
+        throw new OmegaError(`the stream is damaged: the symbol ${symbol} does not fit an alphabet of ${alphabet}.`);
+      }
+      symbols[index] = symbol;
     }
     return index;
   }
@@ -51,14 +56,4 @@ export class RawDecoder extends FixedDecoder {
     const swapped = super.next();
     return (((swapped & 255) << 24) | ((swapped & 0xff00) << 8) | ((swapped >>> 8) & 0xff00) | (swapped >>> 24)) >>> 0;
   }
-}
-
-/**
- * @param {number} symbol
- * @param {number} alphabet
- * @returns {number} the symbol
- */
-function checked(symbol, alphabet) {
-  if (symbol < alphabet) return symbol;
-  throw new OmegaError(`the stream is damaged: the symbol ${symbol} does not fit an alphabet of ${alphabet}.`);
 }

@@ -63,7 +63,8 @@ const [LAYERS, TAPS, ROUNDINGS] = [3, 9, 8];
  */
 export function netArrays(arrays, channels, alphabet) {
   const bounds = arrays.get("net.bounds", [null]);
-  const width = arrays.get("net.bias", [bounds.length - 1, null]).length / (bounds.length - 1);
+  const count = bounds.length - 1;
+  const width = arrays.get("net.bias", [count, null]).length / count;
   const ranks = arrays.get("ranks", [null, TABLES]);
   arrays.check("ranks", 0, ranks.length - 1);
   const classes = arrays.get("classes", [channels]);
@@ -73,7 +74,6 @@ export function netArrays(arrays, channels, alphabet) {
   const parents = arrays.get("net.parents", [channels]);
   const latest = arrays.get("latest", [channels]);
   const groups = [];
-  const count = bounds.length - 1;
   for (let index = 0; index < count; index++) {
     const [start, end] = [bounds[index], bounds[index + 1]];
     const own = parents.subarray(start, end);
@@ -84,7 +84,7 @@ export function netArrays(arrays, channels, alphabet) {
     if (!isInOrder) throw new OmegaError("the model is damaged: its groups of channels are out of order.");
     groups.push(groupOf(arrays, { index, count, start, end, channels, width }));
   }
-  if (bounds[0] !== 0 || bounds[bounds.length - 1] !== channels) {
+  if (bounds[0] !== 0 || bounds[count] !== channels) {
     throw new OmegaError("the model is damaged: its groups do not contain all channels.");
   }
   return {

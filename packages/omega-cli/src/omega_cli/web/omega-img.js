@@ -139,8 +139,7 @@ export class OmegaImage extends HTMLElement {
     const { style } = this.#canvas;
     style.width = width > 0 ? `${width}px` : "";
     style.aspectRatio = width > 0 && height > 0 ? `${width} / ${height}` : "";
-    if (height > 0 && !(width > 0)) style.height = `${height}px`;
-    else style.height = "";
+    style.height = height > 0 && !(width > 0) ? `${height}px` : "";
   }
 
   /** Load once after all attributes are set. */
@@ -170,9 +169,8 @@ export class OmegaImage extends HTMLElement {
     try {
       const base = document.baseURI;
       const src = ownUrl(this.getAttribute("src") ?? "", base);
-      const [model, runtime] = ["model", "runtime"].map((name) => {
+      const [model, runtime] = Object.entries({ model: "model/", runtime: "onnxruntime/" }).map(([name, folder]) => {
         const address = this.getAttribute(`data-${name}`);
-        const folder = name === "model" ? "model/" : "onnxruntime/";
         return (address ? ownUrl(address.replace(/\/?$/, "/"), base) : ownUrl(folder, import.meta.url)).href;
       });
       receivers.set(id, (reply) => this.#receive(reply));

@@ -32,10 +32,9 @@ export const MISSING = -1;
 export class SymbolDecoder {
   #steps;
   #decoder;
-  /** @type {CodingStep | null} */
-  #step = null;
+  /** @type {CodingStep | undefined} */
+  #step;
   #done = 0; // decoded symbols of the step
-  #ended = false;
   #flat;
 
   /**
@@ -67,14 +66,9 @@ export class SymbolDecoder {
    */
   decode(stream, complete) {
     this.#decoder.extend(stream, complete);
-    while (!this.#ended) {
-      if (this.#step === null) {
-        const next = this.#steps.next();
-        this.#ended = next.done === true;
-        this.#step = next.done ? null : next.value;
-        this.#done = 0;
-        continue;
-      }
+    for (;;) {
+      this.#step ??= this.#steps.next().value;
+      if (!this.#step) return; // all symbols are decoded
       const { indices, tables, symbols } = this.#step;
       const end = this.#decoder.decode(tables, this.#done, symbols);
       for (let i = this.#done; i < end; i++) this.#flat[indices[i]] = symbols[i];
@@ -83,7 +77,8 @@ export class SymbolDecoder {
         if (complete) throw new OmegaError("the stream is damaged: it lacks symbols.");
         return;
       }
-      this.#step = null;
+      this.#step = undefined;
+      this.#done = 0;
     }
   }
 }

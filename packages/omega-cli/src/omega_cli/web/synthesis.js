@@ -59,13 +59,13 @@ export async function synthesized(model, graph, latent, picture, { tile, isGray 
     paint(pixels, picture.width, { levels, width: picture.width, colors: model.colors }, rows, columns, isGray);
     return pixels;
   }
-  const { stride } = model.blocks;
+  const { stride, synthesis_halo: halo } = model.blocks;
+  const most = longestPiece(model.blocks, tile);
   // the picture is in the middle of its blocks
   const top = Math.floor((size.height * stride - picture.height) / 2);
   const left = Math.floor((size.width * stride - picture.width) / 2);
-  const [spansDown, spansAcross] = spansOf(model, size, tile);
-  for (const down of spansDown) {
-    for (const across of spansAcross) {
+  for (const down of spans(size.height, most, halo)) {
+    for (const across of spans(size.width, most, halo)) {
       const part = { height: down.last - down.first, width: across.last - across.first };
       const levels = await graph(cut(latent, model.channels, down, across), model.channels, part, known);
       const planes = { levels, width: part.width * stride, colors: model.colors };
@@ -84,18 +84,6 @@ export async function synthesized(model, graph, latent, picture, { tile, isGray 
  */
 function longestPiece(blocks, tile) {
   return blocks ? Math.max(1, Math.min(MAX_POSITIONS, Math.floor((tile ?? Infinity) / blocks.stride))) : Infinity;
-}
-
-/**
- * @param {CodingModel} model
- * @param {Size} size the size of the latent
- * @param {number | null} tile
- * @returns {[Span[], Span[]]} the pieces down and across
- */
-function spansOf({ blocks }, size, tile) {
-  const most = longestPiece(blocks, tile);
-  const halo = blocks?.synthesis_halo ?? 0;
-  return [spans(size.height, most, halo), spans(size.width, most, halo)];
 }
 
 /**

@@ -11,6 +11,7 @@ from omega_core.contracts.architecture import LocalArchitecture, Margins
 from omega_core.errors import ComponentError
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+_EPSILON = 1e-3  # is added to the variances of channel norm
 
 
 class OpenImagesArchitecture(LocalArchitecture):
@@ -94,9 +95,8 @@ class ChannelNorm(nn.Module):
     From HiFiC (Mentzer et al. 2020, appendix A.1). x: (B, C, H, W).
     """
 
-    def __init__(self, channels: int, eps: float = 1e-3) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
@@ -105,7 +105,7 @@ class ChannelNorm(nn.Module):
         channels = x.shape[1]
         share = (channels - 1) / channels
         weight, bias = self.weight.flatten() * share**0.5, self.bias.flatten()
-        last = functional.layer_norm(x.permute(0, 2, 3, 1), (channels,), weight, bias, self.eps * share)
+        last = functional.layer_norm(x.permute(0, 2, 3, 1), (channels,), weight, bias, _EPSILON * share)
         return last.permute(0, 3, 1, 2)
 
 

@@ -27,6 +27,7 @@ _SPARE_SYMBOLS = 1 << 12  # encoded after the wanted channels, so that bytes of 
 _SPARE_BITS = 256  # encoded after the wanted bytes, for the same reason
 _SHORTER = 0.15  # share of the bits that a shorter file lacks, by which the search measures the value of a bit
 _MIN_BITS = 16  # bits of the shortest file that is considered for a PSNR
+_GROWTH = 1.01  # factor between the bits of files that are considered for a PSNR
 
 
 @dataclass(frozen=True)
@@ -227,9 +228,9 @@ def _known_until(coded: CodedSymbols, end: float, most: int | None = None) -> Kn
     return KnownSymbols(symbols, before, less)
 
 
-def _growing_in_bits(coded: CodedSymbols, growth: float = 1.01) -> list[int]:
-    """Rising numbers of symbols up to all, each with `growth` times the bits of the one before."""
+def _growing_in_bits(coded: CodedSymbols) -> list[int]:
+    """Rising numbers of symbols up to all, each with `_GROWTH` times the bits of the one before."""
     bits = coded.bits_until()
-    steps = np.arange(1, 1 + int(np.log(max(bits[-1] / _MIN_BITS, 1)) / np.log(growth)))
-    found = np.searchsorted(bits, bits[-1] * growth ** -steps[::-1], side="right")
+    steps = np.arange(1, 1 + int(np.log(max(bits[-1] / _MIN_BITS, 1)) / np.log(_GROWTH)))
+    found = np.searchsorted(bits, bits[-1] * _GROWTH ** -steps[::-1], side="right")
     return [*np.unique(found[(found > 0) & (found < len(bits))]).tolist(), len(bits)]

@@ -123,19 +123,11 @@ class ImageCodec(nn.Module):
         Raises ComponentError if a component is unknown, refuses its options or does not fit the others.
         """
         latent_channels, channels, alphabet = map(index, (latent_channels, channels, alphabet))  # to Python's integers
-        transforms: Architecture = build(
-            "architecture", architecture, architecture_options or {}, latent_channels=latent_channels
+        sizes: dict[str, Any] = {"latent_channels": latent_channels, "channels": channels, "alphabet": alphabet}
+        transforms: Architecture = _built(
+            Architecture, architecture, architecture_options, ("colors", "image_size"), latent_channels=latent_channels
         )
-        _check_kind("architecture", architecture, transforms, Architecture, ("colors", "image_size"))
-        made: Quantizer = build(
-            "quantizer",
-            quantizer,
-            quantizer_options or {},
-            latent_channels=latent_channels,
-            channels=channels,
-            alphabet=alphabet,
-        )
-        _check_kind("quantizer", quantizer, made, Quantizer, ("channels", "alphabet"))
+        made: Quantizer = _built(Quantizer, quantizer, quantizer_options, ("channels", "alphabet"), **sizes)
         probabilities: Prior | None = None
         if prior in _NO_PRIOR and made.needs_prior:
             raise ComponentError(
@@ -145,26 +137,23 @@ class ImageCodec(nn.Module):
             registry().find("prior", prior)  # a misspelled name is an error even if the prior is not made
         if made.needs_prior:
             size = transforms.image_size
-            probabilities = build(
-                "prior",
+            probabilities = _built(
+                Prior,
                 prior,
-                prior_options or {},
+                prior_options,
                 channels=channels,
                 alphabet=made.alphabet,
                 lowest=made.lowest,
                 latent_size=size and transforms.latent_size(*size),
             )
-            _check_kind("prior", prior, probabilities, Prior, ())
         codec = cls(transforms, made, probabilities)
         codec.made_of = Description(
             architecture=_choice("architecture", architecture, architecture_options),
             quantizer=_choice("quantizer", quantizer, quantizer_options),
             prior=_choice("prior", prior, prior_options) if made.needs_prior else None,
             coder="range",
-            latent_channels=latent_channels,
-            channels=channels,
-            alphabet=alphabet,
             channels_min=0,
+            **sizes,
         )
         return codec
 
@@ -561,13 +550,18 @@ def _choice(kind: str, name: str, options: Mapping[str, Any] | None) -> Choice:
     return Choice(name=registry().find(kind, name).qualified_name, options=dict(options or {}))
 
 
-def _check_kind(kind: str, name: str, made: object, contract: type, needed: Sequence[str]) -> None:
-    """Raise ComponentError if a component does not derive from its contract, or lacks attributes that it needs."""
+def _built(
+    contract: type, name: str, options: Mapping[str, Any] | None, needed: Sequence[str] = (), **sizes: Any
+) -> Any:
+    """Make a component. Raises ComponentError if it does not derive from its contract, or lacks attributes it needs."""
+    kind = contract.__name__.lower()
+    made = build(kind, name, options or {}, **sizes)
     if not isinstance(made, contract):
         derives = f"does not derive from omega_core.contracts.{contract.__name__}"
         raise ComponentError(f"the {kind} {name!r} is a {type(made).__name__}, which {derives}.")
     if lacking := [each for each in needed if not hasattr(made, each)]:
         raise ComponentError(f"the {kind} {name!r} has no {' and no '.join(lacking)}, which its class has to set.")
+    return made
 
 
 def _local(architecture: Architecture) -> LocalArchitecture:

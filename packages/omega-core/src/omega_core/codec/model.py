@@ -306,17 +306,14 @@ class Model(PictureEncoder):
                 " of channels have others.",
                 channels=[self.channels],
             )
-        if exact is not None:
-            self._check_channels(exact)
-        least = self.description.fewest_channels
-        if exact is not None and exact < least:
-            warnings.warn(f"{exact} channels: this model was trained for {least} and more.", OmegaWarning, stacklevel=3)
-
-    def _check_channels(self, count: int) -> None:
-        """Raise RateError for a number of channels that the model lacks."""
-        if not 1 <= count <= self.channels:
+        if exact is None:
+            return
+        if not 1 <= exact <= self.channels:
             possible = range(1, self.channels + 1)
-            raise RateError(f"{count} channels: this model has 1 to {self.channels}.", channels=possible)
+            raise RateError(f"{exact} channels: this model has 1 to {self.channels}.", channels=possible)
+        least = self.description.fewest_channels
+        if exact < least:
+            warnings.warn(f"{exact} channels: this model was trained for {least} and more.", OmegaWarning, stacklevel=3)
 
     def check_coder(self, coder: str | None) -> None:
         """Raise ComponentError for a coder that is not installed or cannot be imported. coder: its name, or None."""
@@ -484,9 +481,8 @@ class Model(PictureEncoder):
 
         Raises as `compress` does.
         """
-        rate = Rate(channels=channels)
-        self.check_rate(rate)
-        count = rate.whole_channels(self.channels) or self.channels
+        self.check_rate(Rate(channels=channels))
+        count = channels or self.channels
         encoded = self.encode(picture, counts=[count])
         [symbols] = encoded.coded.first(encoded.coded.end_of(count))
         return PictureMaker(self.file_codec, encoded.whole.header).picture(symbols).to_pillow()

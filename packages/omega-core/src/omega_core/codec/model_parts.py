@@ -95,10 +95,8 @@ def load_parts(path: Path, *, device: str | torch.device = "cpu", precision: Pre
 
 
 @torch.inference_mode(False)  # callers may be in inference mode, but the search for better symbols needs gradients
-def parts_of(
-    file: ModelFile, complaint: str, *, device: torch.device | None = None, precision: Precision | None = None
-) -> ModelParts:
-    """Return the parts of a model. device, precision: as for `load_model`, but device None is the CPU.
+def parts_of(file: ModelFile, complaint: str, *, device: torch.device, precision: Precision | None) -> ModelParts:
+    """Return the parts of a model. device, precision: as for `load_model`.
 
     Raises ComponentError, and ModelFileError if its arrays do not fit its components; `complaint` begins its message.
     """
@@ -106,7 +104,7 @@ def parts_of(
     with _fitting(complaint):
         architecture = cast(Architecture, _filled("architecture", file.description, arrays.get("architecture", {})))
         quantizer = cast(Quantizer, _filled("quantizer", file.description, arrays.get("quantizer", {})))
-        standard = torch.float32 if device is not None and device.type == "mps" else architecture.precision
+        standard = torch.float32 if device.type == "mps" else architecture.precision
         architecture.to(standard if precision is None else getattr(torch, precision))
         quantizer.to(torch.float32 if precision is None else getattr(torch, precision))
         prior: FrozenPrior = NoPrior()

@@ -33,27 +33,25 @@ class Rate:
     psnr: float | None = None
 
     def __post_init__(self) -> None:
-        given = [entry.name.replace("_", "-") for entry in fields(self) if getattr(self, entry.name) is not None]
+        given = {entry.name.replace("_", "-"): getattr(self, entry.name) for entry in fields(self)}
+        given = {name: value for name, value in given.items() if value is not None}
         if len(given) > 1:
             raise RateError(f"give only one of {' and '.join(given)}.")
-        for name in given:
-            value, kind = getattr(self, name.replace("-", "_")), Integral if name == "channels" else Real
+        for name, value in given.items():
+            kind = Integral if name == "channels" else Real
             if not isinstance(value, kind):
                 raise RateError(f"{name} is a {'whole ' if kind is Integral else ''}number, not {value!r}.")
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise RateError(f"fraction is above 0 and at most 1, not {self.fraction}.")
-        for name in ("bpp", "max_bytes", "psnr"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise RateError(f"{name.replace('_', '-')} is a finite number above 0, not {value}.")
+        for name in given.keys() & {"bpp", "max-bytes", "psnr"}:
+            if not 0 < given[name] < math.inf:
+                raise RateError(f"{name} is a finite number above 0, not {given[name]}.")
 
     def whole_channels(self, of: int) -> int | None:
         """Return the number of channels, out of `of`, if it does not depend on the picture; otherwise None."""
         if self.fraction is not None:
             return max(1, round(self.fraction * of))
-        if self.channels is None and self == Rate():
-            return of
-        return self.channels
+        return of if self == Rate() else self.channels
 
     def budget(self, pixels: int) -> int | None:
         """Return the maximum size of a file with `pixels` pixels, in bytes; None without a limit on its size."""

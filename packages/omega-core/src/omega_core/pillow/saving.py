@@ -1,6 +1,7 @@
 """Saving of Pillow images as `.omega` files."""
 
 import os
+from dataclasses import fields
 from os import PathLike
 from types import NoneType
 from typing import IO
@@ -11,8 +12,6 @@ from omega_core.errors import ComponentError, ModelFileError, OmegaError, RateEr
 from omega_core.format.rate_control import Rate
 from omega_core.locations import Url
 from omega_core.pillow.models import model_by_name
-
-_RATES = ("channels", "fraction", "bpp", "max_bytes", "psnr")
 
 
 def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
@@ -34,7 +33,7 @@ def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         image = image.copy()
         image.info["icc_profile"] = options["icc_profile"] or None
     try:
-        rate = Rate(**{name: options.get(name) for name in _RATES})
+        rate = Rate(**{limit.name: options.get(limit.name) for limit in fields(Rate)})
         name = os.fsdecode(filename) or "the picture"
         coder, effort = options.get("coder"), options.get("effort") or 0
         if not isinstance(coder, (str, NoneType)):

@@ -56,19 +56,11 @@ class Option:
 
         Raises ValueError for a value of another type.
         """
-        for hint in _alternatives(self.type):
-            found, taken = _coerce(hint, value)
-            if found:
-                return taken
-        raise ValueError(f"has to be {type_name(self.type)}, not {value!r}")
+        return _converted(self.type, value, _coerce)
 
     def parsed(self, text: str) -> Any:
         """Parse a string from a command line. Raises ValueError if it does not fit the type."""
-        for hint in _alternatives(self.type):
-            found, value = _parse_text(hint, text)
-            if found:
-                return value
-        raise ValueError(f"has to be {type_name(self.type)}, not {text!r}")
+        return _converted(self.type, text, _parse_text)
 
 
 class Options:
@@ -145,10 +137,14 @@ class Options:
         if self.takes_any:
             return Option(name, Any, NO_DEFAULT, "")
         keys = [option.key for option in self.known.values()]
-        near = difflib.get_close_matches(key, keys, n=1)
-        guess = f" Did you mean {near[0]!r}?" if near else ""
-        available = ", ".join(keys) or "none"
-        raise ComponentError(f"the {self.kind} {self.name!r} has no option {key!r}.{guess} Its options: {available}.")
+        hint, available = guess(key, keys), ", ".join(keys) or "none"
+        raise ComponentError(f"the {self.kind} {self.name!r} has no option {key!r}.{hint} Its options: {available}.")
+
+
+def guess(name: str, known: Sequence[str]) -> str:
+    """Return a sentence for messages with the most similar of known names; "" if none is similar."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def type_name(hint: Any) -> str:
@@ -179,19 +175,35 @@ def _alternatives(hint: Any) -> list[Any]:
     return sorted(members, key=lambda each: order.index(each) if each in order else len(order) + (each is str))
 
 
+def _converted(hint: Any, value: Any, convert: Callable[[Any, Any], tuple[bool, Any]]) -> Any:
+    """Convert a value to the first alternative of a type that it fits. Raises ValueError if it fits none.
+
+    convert: `_coerce` or `_parse_text`.
+    """
+    for each in _alternatives(hint):
+        found, converted = convert(each, value)
+        if found:
+            return converted
+    raise ValueError(f"has to be {type_name(hint)}, not {value!r}")
+
+
+def _converted_items(
+    hint: Any, values: Iterable[Any], convert: Callable[[Any, Any], tuple[bool, Any]]
+) -> tuple[bool, Any]:
+    """Whether values fit the items of a sequence, and the sequence; convert: as for `_converted`."""
+    try:
+        items = [_converted(_item(hint), value, convert) for value in values]
+    except ValueError:
+        return False, None
+    return True, tuple(items) if typing.get_origin(hint) is tuple else items
+
+
 def _coerce(hint: Any, value: Any) -> tuple[bool, Any]:
     """Whether a value fits a type, and the value converted to the type."""
     if typing.get_origin(hint) is Literal:
         return value in typing.get_args(hint), value
     if _is_sequence(hint):
-        if not isinstance(value, (list, tuple)):
-            return False, None
-        option = Option("", _item(hint), NO_DEFAULT, "")
-        try:
-            items = [option.checked(item) for item in value]
-        except ValueError:
-            return False, None
-        return True, tuple(items) if typing.get_origin(hint) is tuple else items
+        return _converted_items(hint, value, _coerce) if isinstance(value, (list, tuple)) else (False, None)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return _finite(value)
     if hint is type(None):
@@ -204,19 +216,12 @@ def _coerce(hint: Any, value: Any) -> tuple[bool, Any]:
 def _parse_text(hint: Any, text: str) -> tuple[bool, Any]:
     """Whether a string can be parsed as a type, and the value."""
     if hint is Any:
-        return True, next(
-            value for each in (bool, int, float, str) for found, value in [_parse_text(each, text)] if found
-        )
+        return True, _converted(bool | int | float | str, text, _parse_text)
     if typing.get_origin(hint) is Literal:
         same = [value for value in typing.get_args(hint) if str(value) == text]
         return bool(same), same[0] if same else None
     if _is_sequence(hint):
-        option = Option("", _item(hint), NO_DEFAULT, "")
-        try:
-            items = [option.parsed(part.strip()) for part in text.split(",") if part.strip()]
-        except ValueError:
-            return False, None
-        return True, tuple(items) if typing.get_origin(hint) is tuple else items
+        return _converted_items(hint, filter(None, map(str.strip, text.split(","))), _parse_text)
     if hint is type(None):
         return text.lower() == "none", None
     if hint is bool:

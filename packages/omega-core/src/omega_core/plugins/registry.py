@@ -4,7 +4,6 @@ Omega's own packages use the same entry points as other plugins. The environment
 plugins that are loaded: if empty, to Omega's own; otherwise to those in its comma-separated list of distributions.
 """
 
-import difflib
 import inspect
 import logging
 import os
@@ -25,7 +24,7 @@ import pluggy
 from omega_core.errors import ComponentError, MissingExtraError, ModelFileError, OmegaError
 from omega_core.plugins import hookspecs
 from omega_core.plugins.components import KINDS, BundledModel, Component
-from omega_core.plugins.options import Options
+from omega_core.plugins.options import Options, guess
 
 _log = logging.getLogger(__name__)
 
@@ -125,9 +124,8 @@ class Registry:
         Raises ComponentError for an unknown kind.
         """
         if kind not in (None, *KINDS):
-            near = difflib.get_close_matches(kind or "", KINDS, n=1)
-            guess = f" Did you mean {near[0]!r}?" if near else ""
-            raise ComponentError(f"there is no kind of component {kind!r}.{guess} The kinds are {', '.join(KINDS)}.")
+            hint = guess(kind or "", KINDS)
+            raise ComponentError(f"there is no kind of component {kind!r}.{hint} The kinds are {', '.join(KINDS)}.")
         found = [c for plugin in self.plugins for c in plugin.components if kind in (None, c.kind)]
         return sorted(found, key=lambda c: (KINDS.index(c.kind), c.component.name, c.distribution))
 
@@ -164,10 +162,8 @@ class Registry:
         raise error(self._unknown(kind, name, available))
 
     def _unknown(self, kind: str, name: str, available: Sequence[Registered | RegisteredModel]) -> str:
-        message = f"there is no {kind} {name!r}."
         names = [c.name for c in available]
-        if near := difflib.get_close_matches(name, [*names, *(c.qualified_name for c in available)], n=1):
-            message += f" Did you mean {near[0]!r}?"
+        message = f"there is no {kind} {name!r}.{guess(name, [*names, *(c.qualified_name for c in available)])}"
         message += f" Available: {', '.join(sorted(set(names))) or 'none'}."
         distribution = name.partition("/")[0]
         if "/" in name and distribution not in {plugin.distribution for plugin in self.plugins}:

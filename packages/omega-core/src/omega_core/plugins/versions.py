@@ -4,6 +4,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 CORE = "omega-core"
@@ -25,6 +26,6 @@ def core_range(distribution: str) -> str | None:
 def out_of_range(distribution: str) -> str:
     """Return why a distribution does not support the installed omega-core; "" if it does."""
     wanted, here = core_range(distribution), version(CORE)
-    if not wanted or Requirement(f"{CORE}{wanted}").specifier.contains(here, prereleases=True):
+    if not wanted or SpecifierSet(wanted).contains(here, prereleases=True):
         return ""
     return f"made for {CORE} {wanted}, not for {here}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +154,7 @@ def _ends(codec: BaselineCodec) -> list[int]:
 
 def _held(codec: BaselineCodec) -> tuple[int, int, int]:
     """Return the shape of the largest picture that it encodes, RGB if possible. Raises ImageError if there is none."""
-    for colors, (height, width) in ((colors, size) for colors in (3, 1) for size in reversed(SIZES)):
+    for colors, (height, width) in product((3, 1), reversed(SIZES)):
         try:
             codec.encode(_picture(colors, height, width), codec.settings[0])
         except ImageError:

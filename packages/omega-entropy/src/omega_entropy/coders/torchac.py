@@ -21,7 +21,7 @@ class TorchacCoder(Coder):
     def encode(self, symbols: Symbols, tables: Tables, ends: list[int]) -> tuple[bytes, list[int]]:
         """See `Coder.encode`. The lengths of prefixes are found by decoding."""
         check_symbols(symbols, tables)
-        cdf = _cdf(_counts(tables), tables)
+        cdf = _cdf(tables)
         data = _encode(cdf, symbols) + bytes(_BEYOND) if symbols.size else b""
         lengths = [self._determining(data, cdf[:end], symbols[:end]) for end in ends]
         return data[: lengths[-1]], lengths
@@ -42,7 +42,7 @@ class _TorchacDecoder(Decoder):
         self.before: list[torch.Tensor] = []  # the cumulative counts of all symbols so far
 
     def decode(self, tables: Tables) -> Integers:
-        cdf = _cdf(_counts(tables), tables)
+        cdf = _cdf(tables)
         everything = torch.cat([*self.before, cdf])
         symbols = _determined(everything, self.data)[len(everything) - tables.size :]
         self.before.append(cdf[: len(symbols)])
@@ -55,15 +55,11 @@ def _determined(cdf: torch.Tensor, data: bytes) -> Integers:
     return lowest[: len(lowest) if np.array_equal(lowest, highest) else int((lowest != highest).argmax())]
 
 
-def _counts(tables: Tables) -> Integers:
+def _cdf(tables: Tables) -> torch.Tensor:
+    """Cumulative counts (symbols, S + 1) in the format of torchac: 16 bits, with 0 for 2¹⁶."""
     if tables.cumulative is None:
         raise CoderError("the coder torchac needs probabilities, and this model has none; use the coder raw.")
-    return tables.cumulative
-
-
-def _cdf(cumulative: Integers, tables: Tables) -> torch.Tensor:
-    """Cumulative counts (symbols, S + 1) in the format of torchac: 16 bits, with 0 for 2¹⁶."""
-    return torch.from_numpy(cumulative.astype(np.uint16).view(np.int16)[tables.rows])
+    return torch.from_numpy(tables.cumulative.astype(np.uint16).view(np.int16)[tables.rows])
 
 
 def _encode(cdf: torch.Tensor, symbols: Symbols) -> bytes:

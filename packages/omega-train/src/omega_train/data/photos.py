@@ -255,15 +255,10 @@ def _cropped(pixels: Pixels, cut: Cut, crop: int) -> Pixels:
     else:
         taken = _resampled(pixels, cut, crop)
     if cut.gray:
-        taken = _brightness(taken)
+        taken = np.broadcast_to(np.asarray(to_pillow(taken).convert("L")), taken.shape)
     if cut.mirrored:
         taken = taken[:, :, ::-1]
     return np.array(np.rot90(taken, cut.turns, (1, 2)), order="C")  # a copy, never a view of a held picture
-
-
-def _brightness(pixels: Pixels) -> Pixels:
-    """Pixels (3, H, W) with the brightness in all three colors."""
-    return np.broadcast_to(np.asarray(to_pillow(pixels).convert("L")), pixels.shape)
 
 
 def _resampled(pixels: Pixels, cut: Cut, crop: int) -> Pixels:

@@ -4,7 +4,6 @@ import io
 import re
 import tarfile
 from pathlib import Path, PurePath
-from types import TracebackType
 
 from omega_train.data.shard_index import Member, index_of, index_text
 
@@ -29,9 +28,7 @@ class ShardWriter:
     def __enter__(self) -> "ShardWriter":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._finish()
 
     def add(self, source: PurePath, data: bytes) -> None:

@@ -3,11 +3,12 @@
 The deltas need the optional package `bjontegaard`.
 """
 
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from omega_train.evaluation.measurements import Point, finite
+from omega_train.evaluation.measurements import Point
 
 RATES = {"file": "bpp", "stream": "stream_bpp", "estimated": "estimated_bpp"}
 """The column of each kind of rate: whole files, their entropy-coded streams, or estimates from probability tables."""
@@ -52,7 +53,7 @@ def curves(points: Iterable[Point], metric: str, rate: str = "file", *, publishe
         pair = getattr(point, RATES[rate]), getattr(point, metric)
         if rate == "estimated" and pair[0] is None:
             pair = point.bpp, pair[1]  # baseline codecs have no estimated rate
-        if finite(pair):
+        if all(number is not None and math.isfinite(number) for number in pair):  # equal pictures have no finite PSNR
             groups.setdefault(point.codec, []).append(pair)
     return [
         Curve(name, metric, tuple(rate for rate, _ in group), tuple(value for _, value in group), published)

@@ -210,8 +210,3 @@ def too_small(points: Iterable[Point], metrics: Collection[str]) -> list[str]:
     """Return the metrics that some point lacks because pictures are too small for them."""
     missing = {metric for point in points for metric in metrics if getattr(point, metric) is None}
     return [metric for metric in METRICS if metric in missing]
-
-
-def finite(values: Iterable[float | None]) -> bool:
-    """Whether all values are finite; the PSNR of equal pictures is not."""
-    return all(value is not None and math.isfinite(value) for value in values)

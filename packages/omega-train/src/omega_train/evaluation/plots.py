@@ -63,10 +63,9 @@ def rate_distortion(curves: Sequence[Curve], path: Path, *, rate: str) -> None:
 def _name(axes: Any, ends: Sequence[tuple[float, float, str]]) -> None:
     """Write names to the right of the axes, level with the last points of curves but without overlap."""
     low, high = axes.get_ylim()
-    step, last = (high - low) / 22, float("inf")
+    step, at = (high - low) / 22, float("inf")
     for x, y, name in sorted(ends, key=lambda end: -end[1]):
-        at = min(y, last - step)
-        last = at
+        at = min(y, at - step)
         axes.annotate(
             name,
             (x, y),

@@ -123,9 +123,8 @@ function received({ detail: { streamBytes, image } }) {
     if (pictures[current].original) comparison.postMessage({ index: current, streamBytes, data: image.data });
   }
   say("");
-  if (wanted === null) tellQuality(streamBytes);
-  else if (wanted !== streamBytes) showCut();
-  else tellQuality(wanted);
+  if (wanted === null || wanted === streamBytes) tellQuality(streamBytes);
+  else showCut();
 }
 
 comparison.addEventListener("message", ({ data: { index, streamBytes, psnr } }) => {

@@ -21,7 +21,8 @@ from omega_core.errors import ModelFileError
 
 OPSET = 18
 """The version of the operators. onnxruntime-web also has all of them, for both WebAssembly and WebGPU."""
-_BATCH = 2
+_BATCH = 2  # pictures of an example
+_ANY_BATCH = Dim("batch", min=1)
 _FEW = 64  # weights with fewer numbers are not worth a conversion
 _MAX_FOLDED = 1 << 26  # maximum size of a precomputed constant, in numbers
 
@@ -65,7 +66,7 @@ def analysis_graph(codec: ImageCodec) -> bytes:
     height, width = codec.image_size or (h * _stride(codec), w * _stride(codec))
     levels = torch.zeros(_BATCH, codec.colors, height, width)
     dims = {axis: _stride(codec) * side for axis, side in sides.items()}
-    return _graph("analysis", Analysis(codec), {"levels": levels}, {"levels": {0: _batch(), **dims}}, "symbols")
+    return _graph("analysis", Analysis(codec), {"levels": levels}, {"levels": {0: _ANY_BATCH, **dims}}, "symbols")
 
 
 def synthesis_graph(codec: ImageCodec) -> bytes:
@@ -73,8 +74,8 @@ def synthesis_graph(codec: ImageCodec) -> bytes:
     h, w, sides = _latent(codec)
     symbols = torch.zeros(_BATCH, codec.channels, h, w, dtype=torch.int32)
     given = {"symbols": symbols, "known": torch.full((_BATCH,), float(codec.channels))}
-    batch = _batch()
-    return _graph("synthesis", Synthesis(codec), given, {"symbols": {0: batch, **sides}, "known": {0: batch}}, "levels")
+    dims = {"symbols": {0: _ANY_BATCH, **sides}, "known": {0: _ANY_BATCH}}
+    return _graph("synthesis", Synthesis(codec), given, dims, "levels")
 
 
 def _latent(codec: ImageCodec) -> tuple[int, int, dict[int, Dim]]:
@@ -87,10 +88,6 @@ def _latent(codec: ImageCodec) -> tuple[int, int, dict[int, Dim]]:
 
 def _stride(codec: ImageCodec) -> int:
     return codec.architecture.stride if isinstance(codec.architecture, LocalArchitecture) else 1
-
-
-def _batch() -> Dim:
-    return Dim("batch", min=1)
 
 
 def _graph(

@@ -5,13 +5,12 @@ pillow-heif is licensed under BSD. Its wheels contain x265, and so are licensed 
 
 import io
 
-import numpy as np
-
 from omega_core.contracts.codec import BaselineCodec
 from omega_core.errors import ComponentError, ImageError
 from omega_core.images.pictures import Pixels
 from omega_core.images.writing import to_pillow
 from omega_train.evaluation.codecs.options import library
+from omega_train.evaluation.codecs.pillow import pixels_of
 
 _PARAMETERS = {"preset": "slow", "tune": "psnr"}
 
@@ -37,9 +36,7 @@ class HeicCodec(BaselineCodec):
         return buffer.getvalue()
 
     def decode(self, data: bytes, colors: int) -> Pixels:
-        image = self.heif.open_heif(io.BytesIO(data)).to_pillow()
-        decoded = np.asarray(image.convert("L" if colors == 1 else "RGB"))
-        return decoded.reshape(*decoded.shape[:2], colors).transpose(2, 0, 1)
+        return pixels_of(self.heif.open_heif(io.BytesIO(data)).to_pillow(), colors)
 
     def describe(self) -> str:
         found = self.heif.libheif_info()

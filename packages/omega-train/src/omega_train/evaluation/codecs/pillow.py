@@ -51,8 +51,7 @@ class PillowCodec(BaselineCodec):
 
     def decode(self, data: bytes, colors: int) -> Pixels:
         with Image.open(io.BytesIO(data), formats=[self.format]) as image:
-            decoded = np.asarray(image.convert("L" if colors == 1 else "RGB"))
-        return decoded.reshape(*decoded.shape[:2], colors).transpose(2, 0, 1)
+            return pixels_of(image, colors)
 
     def library(self) -> str:
         """Return the library behind Pillow with its version, such as "libwebp 1.6.0"."""
@@ -61,6 +60,11 @@ class PillowCodec(BaselineCodec):
     def describe(self) -> str:
         options = "".join(f", {name}={value}" for name, value in self.options.items())
         return f"{self.library()} with Pillow {PIL.__version__}{options}"
+
+
+def pixels_of(image: Image.Image, colors: int) -> Pixels:
+    """The pixels (colors, H, W) of a decoded image, which is converted to 1 or 3 colors."""
+    return np.atleast_3d(np.asarray(image.convert("L" if colors == 1 else "RGB"))).transpose(2, 0, 1)
 
 
 class JpegCodec(PillowCodec):
