@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 from collections.abc import Iterable
@@ -12,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+
+from omega_core.processes import available_cores
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Machine:
     @classmethod
     def this(cls) -> Machine:
         """The machine that runs this process, with the cores that the process may use."""
-        return cls(f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}", _cores())
+        return cls(f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}", available_cores())
 
     def __str__(self) -> str:
         return f"{self.processor or 'unknown processor'}, {self.cores} cores"
@@ -84,8 +85,3 @@ def _processor() -> str:
     if information.exists() and (named := re.search(r"^model name\s*:\s*(.+)$", information.read_text("utf-8"), re.M)):
         return named[1]
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -299,7 +299,7 @@ def test_who_needs_no_more_need_not_wait_for_all(fake: ModuleType) -> None:
 def test_there_are_as_many_processes_as_asked_for_or_as_pay(
     monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int, worth: int | None, cores: int, count: int
 ) -> None:
-    monkeypatch.setattr("omega_cli.worker_pool._cores", lambda: cores)
+    monkeypatch.setattr("omega_cli.worker_pool.available_cores", lambda: cores)
     assert process_count(asked, jobs, worth) == count
 
 

@@ -4,7 +4,6 @@ Modules that start processes are imported where they are used, because most comm
 """
 
 import logging
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,6 +16,7 @@ from omega_cli.logs import log_again
 from omega_cli.messages import many, say, say_error, say_warning
 from omega_cli.progress import Progress
 from omega_core.names import printable
+from omega_core.processes import available_cores
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -80,7 +80,7 @@ def process_count(asked: int | None, jobs: int, worth: int | None = None) -> int
     worth: the number of processes that save more time than their start takes; one per 256 jobs if None.
     """
     worth = jobs // 256 if worth is None else worth
-    return max(1, min(jobs, asked if asked is not None else min(_cores(), worth)))
+    return max(1, min(jobs, asked if asked is not None else min(available_cores(), worth)))
 
 
 def _results(
@@ -92,7 +92,7 @@ def _results(
     elif processes > 1 and jobs:
         from omega_cli.executors.local import local_slots
 
-        with local_slots(worker, processes, max(1, _cores() // processes)) as slots:
+        with local_slots(worker, processes, max(1, available_cores() // processes)) as slots:
             yield from _elsewhere(slots, jobs)
     else:
         for job in jobs:
@@ -145,8 +145,3 @@ def _one_by_one(slot: Slot, jobs: Iterable[Task]) -> Iterator[Done]:
         elif done.exhausted:
             slot.end()
         yield done
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The rank of this process among those that torchrun, srun or Lightning launched, and its signal handlers.
+"""The cores of this process, its rank among those that torchrun, srun or Lightning launched, and its signal handlers.
 
 Rank and number of processes are read from the environment. No process group of torch is needed; if there is one, it has
 its own ranks.
@@ -16,6 +16,11 @@ from typing import Any, NoReturn, TypeVar
 Item = TypeVar("Item")
 
 _AGAIN_AFTER = 0.01  # seconds
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def launch_size() -> int:

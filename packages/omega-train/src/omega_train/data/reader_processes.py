@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from omega_core.processes import deferred_signals
+from omega_core.processes import available_cores, deferred_signals
 from omega_train.job_environment import stop_signals
 
 
@@ -66,9 +66,8 @@ def reading_workers(device: torch.device, processes: int) -> int:
     """
     if device.type == "cpu":
         return 0
-    everyone = os.cpu_count() or 1
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everyone
-    if mine == everyone:  # otherwise, srun gave each process cores of its own
+    mine = available_cores()
+    if mine == os.cpu_count():  # otherwise, srun gave each process cores of its own
         mine //= processes
     return max(1, min(8, mine - 1))
 
