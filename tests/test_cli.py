@@ -355,6 +355,23 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert process.returncode == 141
 
 
+def test_the_command_starts_as_many_threads_as_its_container_has_cores() -> None:
+    code = """if True:
+        import os, sys
+        import omega_cli.main as main
+        main.thread_limit = lambda: 3
+        sys.argv = ["omega", "--version"]
+        try:
+            main.run()
+        finally:
+            print(os.environ["OMP_NUM_THREADS"])
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    for given, threads in (({}, "3"), ({"OMP_NUM_THREADS": "5"}, "5")):
+        started = subprocess.run([sys.executable, "-c", code], env=environment | given, capture_output=True, text=True)
+        assert started.stdout.split()[-1] == threads, started.stderr
+
+
 def test_an_option_of_the_wrong_type_is_named(omega: Run, tmp_path: Path) -> None:
     recipe = tmp_path / "mine.toml"
     recipe.write_text('dataset = "glyphs"\nsteps = 1\n[quantizer-options]\ntemperature = "hot"\n')

@@ -36,7 +36,7 @@ from omega_cli.train import train
 from omega_cli.truncate import truncate
 from omega_cli.view import view
 from omega_core.errors import OmegaError, OmegaWarning
-from omega_core.processes import raise_from_handler
+from omega_core.processes import raise_from_handler, thread_limit
 
 # the class of click, or of the copy of click in newer versions of typer
 UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
@@ -107,6 +107,8 @@ def run() -> None:
     """
     # set before torch is imported: its threads otherwise spin while they wait, which slows them on a busy machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if threads := thread_limit():
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     global _command

@@ -4,23 +4,49 @@ Rank and number of processes are read from the environment. No process group of 
 its own ranks.
 """
 
+import math
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 Item = TypeVar("Item")
 
 _AGAIN_AFTER = 0.01  # seconds
+_CONTROL_GROUP = Path("/sys/fs/cgroup")  # of this process, if it runs in a container
+_QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))  # files of control groups 2 and 1
+
+
+def bound_cores() -> int:
+    """Return the number of cores that this process is bound to; without an affinity mask, those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process may use: in a container, its quota of CPU time may allow fewer."""
+    return thread_limit() or bound_cores()
+
+
+def thread_limit() -> int:
+    """Return the number of threads that the quota of a container allows, or 0 if there is no quota that is exceeded.
+
+    Libraries start a thread for each core to which the process is bound. A container with `--cpus 2` then stops all of
+    its threads most of the time.
+    """
+    for names in _QUOTAS:
+        try:
+            quota, period = " ".join((_CONTROL_GROUP / name).read_text("ascii") for name in names).split()
+        except (OSError, ValueError):
+            continue
+        if quota.isdecimal():  # otherwise "max" or "-1"
+            cores = math.ceil(int(quota) / int(period))
+            return cores if cores < bound_cores() else 0
+    return 0
 
 
 def launch_size() -> int:

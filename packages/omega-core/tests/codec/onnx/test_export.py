@@ -11,6 +11,7 @@ import omega_core
 from omega_core.architectures.compact import CompactArchitecture
 from omega_core.codec.loading import load_model
 from omega_core.codec.model_file import Choice, read_model, write_model
+from omega_core.codec.onnx import session_codec
 from omega_core.codec.onnx.session_codec import session_of
 from omega_core.contracts import Architecture, LocalArchitecture
 from omega_core.contracts.quantizer import Quantizer
@@ -379,9 +380,10 @@ def test_what_onnxruntime_cannot_compute_is_an_error_of_ours(smooth, monkeypatch
         codec.pixels_of(np.zeros((1, 12, 3, 4), np.int64), 6, 8)
 
 
-def test_as_many_threads_compute_as_the_environment_says(folder, monkeypatch):
+def test_as_many_threads_compute_as_the_environment_or_a_container_says(folder, monkeypatch):
     content = (folder / "synthesis.onnx").read_bytes()
-    for said, threads in (("1", 1), ("3", 3), ("2,1", 0), ("", 0)):
+    monkeypatch.setattr(session_codec, "thread_limit", lambda: 2)
+    for said, threads in (("1", 1), ("3", 3), ("2,1", 2), ("", 2)):
         monkeypatch.setenv("OMP_NUM_THREADS", said)
         assert session_of(content).get_session_options().intra_op_num_threads == threads
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from omega_core.processes import available_cores, deferred_signals
+from omega_core.processes import available_cores, bound_cores, deferred_signals
 from omega_train.job_environment import stop_signals
 
 
@@ -67,7 +67,7 @@ def reading_workers(device: torch.device, processes: int) -> int:
     if device.type == "cpu":
         return 0
     mine = available_cores()
-    if mine == os.cpu_count():  # otherwise, srun gave each process cores of its own
+    if bound_cores() == os.cpu_count():  # otherwise, srun gave each process cores of its own
         mine //= processes
     return max(1, min(8, mine - 1))
 

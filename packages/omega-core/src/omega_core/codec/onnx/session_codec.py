@@ -16,6 +16,7 @@ from omega_core.codec.tiling import Grid, positions
 from omega_core.coding.tables import MISSING, Symbols, symbol_type
 from omega_core.errors import ImageError, ModelFileError, NotEnoughMemoryError
 from omega_core.images.pictures import Pixels
+from omega_core.processes import thread_limit
 
 Floats = NDArray[np.float32]
 _MAX_THREADS = 1 << 10  # more than any machine has, and small enough for an integer of onnxruntime
@@ -127,14 +128,15 @@ class OnnxCodec:
 def session_of(content: bytes) -> Any:
     """Return a session of onnxruntime for an ONNX file. Raises ModelFileError for a file that it cannot read.
 
-    It uses OMP_NUM_THREADS threads, or one per core if the variable is not set; they do not spin while they wait.
+    It uses OMP_NUM_THREADS threads, or one per available core if the variable is not set; they do not spin while they
+    wait.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_ERRORS
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    options.intra_op_num_threads = min(int(threads), _MAX_THREADS) if threads.isdecimal() else 0
+    options.intra_op_num_threads = min(int(threads), _MAX_THREADS) if threads.isdecimal() else thread_limit()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
