@@ -122,9 +122,22 @@ def start_omega() -> Callable[..., tuple[Started, TextIO]]:
 
 PRELOADED = [
     "omega_cli.executors.before_imports",
-    *("PIL.Image", "torch", "lightning.pytorch"),
+    *("PIL.Image", "torch", "lightning.pytorch", "torch.utils.tensorboard", "einops._torch_specific", "filelock"),
+    *("pydantic", "typer._adapters", "importlib.readers"),  # of each command
+    *("s3fs", "torch.profiler._cupti_monitor"),  # which Lightning imports when it trains
     *("omega_cli.main", "omega_core.codec.model_parts", "omega_core.coders.range", "omega_train.trainer"),
+    *(f"omega_{name}.plugin" for name in ("cli", "core", "entropy", "quant", "train")),
+    *("omega_core.codec.loading", "omega_core.codec.picture_encoder", "omega_core.codec.model"),
+    *("omega_core.format.packs", "omega_core.format.streaming"),
+    *("omega_core.architectures.compact", "omega_core.architectures.mnist", "omega_quant.omega"),
+    *("omega_entropy.priors.context", "omega_entropy.priors.static"),
+    *("omega_train.run", "omega_train.data.folder", "omega_train.data.glyphs"),
+    *(f"omega_train.evaluation.{name}" for name in ("gallery", "measurement_cache", "measurements", "report")),
 ]
+"""What is imported once, before the forks that are the commands: nearly all that they import, as that takes most time.
+
+What is not installed is left out. Tests of what a command imports start a Python of their own.
+"""
 
 
 _HERE = """
@@ -180,7 +193,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     from omega_core.plugins.registry import build
 
     def write(
-        architecture: str = "openimages", *, channels: int = 8, symbols: int = 16, latent: int = 8, **options: int
+        architecture: str = "openimages", *, channels: int = 8, symbols: int = 16, latent: int = 8, **options: object
     ) -> Path:
         torch.manual_seed(0)
         parts = {

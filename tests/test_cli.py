@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -210,22 +211,36 @@ def test_a_file_of_another_model_is_refused(omega: Run, recipe: Any, tmp_path: P
     ],
     ids=lambda arguments: " ".join([arguments[0], *(word for word in arguments[6:] if word.startswith("--"))]),
 )
-def test_a_full_disk_is_one_error_and_leaves_nothing(arguments: list[str], tmp_path: Path) -> None:
+def test_a_full_disk_is_one_error_and_leaves_nothing(
+    arguments: list[str], omega_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A limit on the size of files stands for a disk that fills up in the middle of one."""
-    limit = 5 if "--workers" not in arguments else 40  # with room for a semaphore, which is a file too
+    resource = pytest.importorskip("resource")
     (tmp_path / "pictures").mkdir()
     for number in range(4):
         Image.new("L", (28, 28), number).save(tmp_path / "pictures" / f"{number}.png")
-    code = f"""
+    arguments = [argument.replace("GOLDEN", str(GOLDEN)) for argument in arguments]
+    if "--workers" in arguments:  # which inherit the limit; there is room for a semaphore, which is a file too
+        code = f"""
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))
 from omega_cli.main import run
-sys.argv = ["omega", *{[argument.replace("GOLDEN", str(GOLDEN)) for argument in arguments]!r}]
+sys.argv = ["omega", *{arguments!r}]
 run()
 """
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
+        python = [sys.executable, "-B", "-c", code]
+        done = subprocess.run(python, capture_output=True, text=True, cwd=tmp_path)
+    else:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5, before[1]))
+        try:
+            done = omega_here(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
     assert "cannot write" in complaint(done)
     assert list((tmp_path / "out").iterdir()) == []
     assert not (tmp_path / "none").exists()

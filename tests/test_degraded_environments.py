@@ -73,11 +73,9 @@ def test_a_reader_that_leaves_ends_a_command_as_it_ends_others(tmp_path: Path, o
 @pytest.mark.parametrize(
     "settings",
     [
-        {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"HOME": None},
-        {"HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"},
-        {"TMPDIR": "/nonexistent"},
+        {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "HOME": None},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TMPDIR": "/nonexistent"}
+        | {"HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"},
     ],
     ids=str,
 )

@@ -2,10 +2,12 @@
 
 import importlib
 import json
+import logging
 import re
+import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,19 @@ echo "$@"
 """
 
 
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Runs a script in this process, which has imported torch already."""
+    before = logging.getLogger("omega_train").level  # which a script sets
+
+    def run(script: Path, *arguments: object) -> None:
+        monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
+        runpy.run_path(str(script), run_name="__main__")
+
+    yield run
+    logging.getLogger("omega_train").setLevel(before)
+
+
 @pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).relaxed_share])
 def test_minutes_of_relaxed_training_are_for_every_recipe_with_a_relaxed_phase(
     monkeypatch: pytest.MonkeyPatch, name: str
@@ -129,7 +144,12 @@ def drawn_mnist(tmp_path: Path) -> Path:
 
 @pytest.mark.job
 def test_the_figures_are_drawn_from_models_that_are_given_and_from_ones_it_trains(
-    drawn_mnist: Path, untrained: Callable[..., Path], tmp_path: Path
+    drawn_mnist: Path,
+    untrained: Callable[..., Path],
+    run_here: Callable[..., None],
+    omega: Callable[..., subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     for name in recipe_names():  # all but one are there
         if name.startswith("mnist") and name != "mnist-integer-8":
@@ -141,9 +161,15 @@ def test_the_figures_are_drawn_from_models_that_are_given_and_from_ones_it_train
     points = [f"0,{c},.95,.999,testing,{n},{10 + n},{n / 40}" for c in (8, 16, 77) for n in (1, 2, 3, 4, 5)]
     published.write_text("\n".join([columns, *points, "0,16,.95,.999,training,1,50,.1"]))
     given = ["--mnist", drawn_mnist, "--models", tmp_path / "models", "--published", published]
-    command = [sys.executable, FIGURES, "--output", tmp_path / "figures", *given, "--steps", "2", "--images", "3"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+
+    def run_command(command: list[str], *, check: bool) -> None:
+        assert command[:3] == [sys.executable, "-m", "omega_cli"]
+        done = omega(*command[3:])
+        assert check
+        assert done.returncode == 0, done.stderr
+
+    monkeypatch.setattr(subprocess, "run", run_command)
+    run_here(FIGURES, "--output", tmp_path / "figures", *given, "--steps", "2", "--images", "3")
     assert (tmp_path / "figures" / "runs" / "mnist-integer-8" / "model.safetensors").exists()
     for figure, curves in (("mnist-lambda", 1), ("mnist-quantizers", 2)):
         folder = tmp_path / "figures" / figure
@@ -155,15 +181,18 @@ def test_the_figures_are_drawn_from_models_that_are_given_and_from_ones_it_train
 
 
 @pytest.mark.job
-def test_what_was_relaxed_for_some_minutes_codes_and_is_gone_on_from(tmp_path: Path) -> None:
+def test_what_was_relaxed_for_some_minutes_codes_and_is_gone_on_from(
+    run_here: Callable[..., None], tmp_path: Path
+) -> None:
     (tmp_path / "small.toml").write_text(PHASES)
     for folder in ("some", "more"):
         (tmp_path / folder).mkdir()
         for number in range(4):
             coarse = np.random.default_rng(number).integers(0, 256, (6, 7, 3), np.uint8)
             Image.fromarray(coarse).resize((112, 96)).save(tmp_path / folder / f"{number}.png")
-    given = ["--data", tmp_path / "some", "--data", f"{tmp_path / 'more'}=0.5", "--batch-size", "3", "--after", "2"]
-    command = [sys.executable, RELAX, tmp_path / "small.toml", *given, "--minutes", "0.1", "--output", tmp_path / "out"]
+    given = [tmp_path / "small.toml", "--data", tmp_path / "some", "--data", f"{tmp_path / 'more'}=0.5"]
+    given += ["--batch-size", "3", "--output"]
+    command = [sys.executable, RELAX, *given, tmp_path / "out", "--minutes", "0.1", "--after", "2"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "quantizer fitted: 24 channels" in done.stderr
@@ -179,9 +208,8 @@ def test_what_was_relaxed_for_some_minutes_codes_and_is_gone_on_from(tmp_path: P
     said = warm_start(CodecTask(load_recipe(str(tmp_path / "small.toml"))), tmp_path / "out" / "model.safetensors")
     assert "left out" not in said
     assert "relaxation" not in said, "that of quantizer and prior was taken, too"
-    command = [*command[:-1], tmp_path / "further", "--init", tmp_path / "out" / "model.safetensors"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    begun = ("--init", tmp_path / "out" / "model.safetensors")
+    run_here(RELAX, *given, tmp_path / "further", "--minutes", "0.05", "--after", "1", *begun)
     assert "arrays of model.safetensors loaded" in (tmp_path / "further" / "train.log").read_text()
 
 
@@ -208,14 +236,18 @@ def test_the_contact_sheet_of_the_demo_has_every_picture_at_its_place(
 
 @pytest.mark.parametrize(("against", "panels"), [([], (1, 3)), (["--against", "webp,avif"], (2, 4))])
 def test_a_photo_is_shown_at_rates_of_one_file(
-    painted: Callable[..., Image.Image], tmp_path: Path, against: list[str], panels: tuple[int, int]
+    painted: Callable[..., Image.Image],
+    run_here: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    against: list[str],
+    panels: tuple[int, int],
 ) -> None:
     painted(3, 60, 90).save(tmp_path / "photo.png")
-    command = [sys.executable, PHOTO, tmp_path / "made", tmp_path / "photo.png", "--bpp", ".3,inf", *against]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_here(PHOTO, tmp_path / "made", tmp_path / "photo.png", "--bpp", ".3,inf", *against)
+    said = capsys.readouterr().out
     whole = len((tmp_path / "made" / "photo.omega").read_bytes())
-    rows = [re.fullmatch(r" *(\d+) +([\d.]+) +([\d.]+) dB", line) for line in done.stdout.splitlines()]
+    rows = [re.fullmatch(r" *(\d+) +([\d.]+) +([\d.]+) dB", line) for line in said.splitlines()]
     found = [(int(row[1]), float(row[2]), float(row[3])) for row in rows if row]
     assert [row[0] for row in found] == [int(0.3 * 60 * 90 / 8), whole]
     assert [row[1] for row in found] == pytest.approx([8 * row[0] / 60 / 90 for row in found], abs=1e-3)

@@ -111,7 +111,8 @@ def test_a_codec_of_ones_own_draws_random_numbers_and_changes_nothing_else():
 
 def test_a_training_run_restores_what_it_sets(tmp_path):
     def run(name):
-        recipe = load_recipe("glyphs-omega-8", {"steps": 2, "validate-every": 2})
+        data = {"training": 512, "validation": 64}
+        recipe = load_recipe("glyphs-omega-8", {"steps": 2, "validate-every": 2, "dataset-options": data})
         train(recipe, tmp_path / name)
 
     run("first")

@@ -48,7 +48,8 @@ def pictures(shared_mnist: Path | None) -> NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that was trained a little, on drawn digits."""
-    return train(load_recipe("glyphs-omega-8", {"steps": 30}), tmp_path_factory.mktemp("run"))
+    few = {"steps": 30, "batch-size": 128, "dataset-options": {"training": 1024, "validation": 64}}
+    return train(load_recipe("glyphs-omega-8", few), tmp_path_factory.mktemp("run"))
 
 
 @pytest.mark.job

@@ -54,7 +54,8 @@ def test_a_new_codec_is_measured(author: Any) -> None:
 
 
 def test_a_model_with_a_new_quantizer_makes_files(author: Any, tmp_path: Path) -> None:
-    author("omega train glyphs-omega-8 --quantizer my-quantizer --steps 20 --output quantizer")
+    fewer = "--batch-size 64 --dataset-option training=512 --dataset-option validation=64"
+    author(f"omega train glyphs-omega-8 --quantizer my-quantizer --steps 20 {fewer} --output quantizer")
     author(f"omega compress digits --output {tmp_path}/files --model quantizer/model.safetensors")
     author(f"omega decompress {tmp_path}/files --output {tmp_path}/out --model quantizer/model.safetensors")
     with Image.open(tmp_path / "out" / "a.png") as picture:

@@ -52,12 +52,16 @@ def run(
 
 @pytest.fixture(scope="module")
 def all_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """The folders of the same runs in one process and in two with half the batch each, and what the two printed."""
-    folder, said = tmp_path_factory.mktemp("together"), ""
-    for name, batch, together in (("one", 16, False), ("two", 8, True)):
-        names = (*VARIANTS, "other-pictures") if together else VARIANTS
-        status, said = run(folder / name, *names, batch=batch, together=together)
-        assert status == 0, said
+    """The folders of the same runs in one process and in two with half the batch each, and what the two printed.
+
+    After these runs, the two processes begin others that end with errors: for the last, the second is killed.
+    """
+    folder = tmp_path_factory.mktemp("together")
+    status, said = run(folder / "one", *VARIANTS, batch=16, together=False)
+    assert status == 0, said
+    status, said = run(folder / "two", *VARIANTS, "other-pictures", "killed", batch=8, together=True, killed=6)
+    assert status != 0, said
+    assert all((folder / "two" / name / "seen-1.pt").exists() for name in VARIANTS), said
     return folder / "one", folder / "two", said
 
 
@@ -119,7 +123,7 @@ def test_processes_that_find_different_pictures_do_not_train(all_runs: tuple[Pat
 
 def test_the_first_process_alone_writes(all_runs: tuple[Path, Path, str]) -> None:
     _, folder, said = all_runs
-    assert said.count("step 0 of 8") == len(VARIANTS)
+    assert said.count("step 0 of 8") == len((*VARIANTS, "killed"))
     for name in VARIANTS:
         assert (folder / name / "train.log").read_text().count("step 0 of 8") == 1
 
@@ -135,19 +139,19 @@ def test_processes_that_lightning_starts_do_what_those_of_torchrun_do(runs: tupl
         torch.testing.assert_close(tensor, two[name], msg=name)
 
 
-@pytest.mark.parametrize("runs", ["omega"], indirect=True)
 def test_a_killed_process_ends_the_job_with_an_error_and_two_go_on_with_what_two_began(
-    runs: tuple[Path, Path], tmp_path: Path
+    all_runs: tuple[Path, Path, str],
 ) -> None:
-    folder = tmp_path / "omega"
-    status, _ = run(tmp_path, "omega", batch=8, together=True, killed=6)
-    assert status != 0
+    _, runs, _ = all_runs
+    folder = runs / "killed"
+    assert not (folder / "seen-0.pt").exists()
     recipe = load_recipe(str(folder / "recipe.toml"))
     with pytest.raises(TrainingError, match="this run had 2 processes and has 1 now"):
         train(recipe, folder, resume=True, accelerator="cpu", devices="1")
-    status, said = run(tmp_path, "omega", batch=8, together=True)
+    status, said = run(runs, "killed", batch=8, together=True)
     assert status == 0, said
-    once, resumed = (torch.load(path / "last.ckpt", weights_only=True)["state_dict"] for path in (runs[1], folder))
+    paths = (runs / "omega" / "last.ckpt", folder / "last.ckpt")
+    once, resumed = (torch.load(path, weights_only=True)["state_dict"] for path in paths)
     for name, tensor in once.items():
         assert torch.equal(tensor, resumed[name]), name
 

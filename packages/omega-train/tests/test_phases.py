@@ -29,7 +29,7 @@ CPU = {"accelerator": "cpu", "devices": "1"}
 Make = Callable[..., Recipe]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def phased(tiny: Make) -> Make:
     """A recipe with a relaxed and a decoder phase."""
 
@@ -56,6 +56,12 @@ def phased(tiny: Make) -> Make:
         return tiny(**{**values, **settings})
 
     return make
+
+
+@pytest.fixture(scope="module")
+def model(phased: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of a run of that recipe, in its folder."""
+    return train(phased(), tmp_path_factory.mktemp("phased") / "run", **CPU)
 
 
 def images(count: int = 12) -> ArrayImages:
@@ -111,20 +117,17 @@ def test_a_prior_step_trains_the_prior_alone_on_all_symbols_of_files(phased: Mak
     assert loss == pytest.approx(float(bits), rel=1e-5)
 
 
-def test_the_prior_of_a_model_is_adapted_to_other_pictures(phased: Make, tmp_path: Path) -> None:
+def test_the_prior_of_a_model_is_adapted_to_other_pictures(phased: Make, model: Path, tmp_path: Path) -> None:
     """Files have fewer bytes, and the pixels that they had."""
-    path = train(phased(), tmp_path / "run", **CPU)
     shares = {"prior_share": 1.0, "relaxed_share": 0.0, "decoder_share": 0.0}
     recipe = phased(**shares, steps=30, learning_rate=0.01, dataset_options={"training": 40, "validation": 20})
-    adapted = train(recipe, tmp_path / "adapted", init=str(path), **CPU)
-    before, after = load_model(path), load_model(adapted)
+    adapted = train(recipe, tmp_path / "adapted", init=str(model), **CPU)
+    before, after = load_model(model), load_model(adapted)
     pixels = glyphs(8, seed=3)[:, 0]
-    sizes = [sum(len(model.compress(each)) for each in pixels) for model in (before, after)]
+    sizes = [sum(len(one.compress(each)) for each in pixels) for one in (before, after)]
     assert sizes[1] < 0.99 * sizes[0]
     for each in pixels:
-        np.testing.assert_array_equal(
-            *(model.decompress_picture(model.compress(each)).pixels for model in (before, after))
-        )
+        np.testing.assert_array_equal(*(one.decompress_picture(one.compress(each)).pixels for one in (before, after)))
 
 
 def test_prior_steps_go_on_from_the_average(phased: Make, tmp_path: Path) -> None:
@@ -284,22 +287,20 @@ def test_prefixes_are_validated_in_the_order_of_coding(phased: Make, monkeypatch
     assert (last.psnr, last.bpp) == pytest.approx((others[-1].psnr, others[-1].bpp))
 
 
-def test_a_run_in_phases_ends_with_a_model_that_codes(phased: Make, tmp_path: Path) -> None:
-    path = train(phased(), tmp_path / "run", **CPU)
-    log = (tmp_path / "run" / "train.log").read_text()
+def test_a_run_in_phases_ends_with_a_model_that_codes(model: Path) -> None:
+    log = (model.parent / "train.log").read_text()
     assert "step 6 of 12: quantizer fitted: 10 channels" in log
-    model = load_model(path)
+    loaded = load_model(model)
     picture = images().pixels[0, 0]
-    assert model.decompress(model.compress(picture)).size == (28, 28)
-    assert model.compress(picture, channels=2) == model.encode(picture).file(2)
+    assert loaded.decompress(loaded.compress(picture)).size == (28, 28)
+    assert loaded.compress(picture, channels=2) == loaded.encode(picture).file(2)
 
 
-def test_a_model_keeps_what_further_training_needs(phased: Make, tmp_path: Path) -> None:
-    path = train(phased(), tmp_path / "run", **CPU)
-    arrays = read_model(path).arrays
+def test_a_model_keeps_what_further_training_needs(phased: Make, model: Path, tmp_path: Path) -> None:
+    arrays = read_model(model).arrays
     wanted = {"relaxation.quantizer.log_gain", "relaxation.prior.log_scale"}
     assert wanted <= set(arrays)
-    train(phased(learning_rate=1e-9, seed=3, steps=4), tmp_path / "further", init=path, **CPU)
+    train(phased(learning_rate=1e-9, seed=3, steps=4), tmp_path / "further", init=model, **CPU)
     again = torch.load(tmp_path / "further" / "last.ckpt", weights_only=True)["state_dict"]
     gain = arrays["relaxation.quantizer.log_gain"]
     np.testing.assert_allclose(again["codec.quantizer.relaxation.log_gain"].numpy(), gain, atol=1e-6)

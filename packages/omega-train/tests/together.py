@@ -1,10 +1,10 @@
 """One of several processes that train small recipes together; started by the tests, under torchrun or alone.
 
 Arguments: the folder of the runs, the batch of each process, the number of steps, the names of the runs with commas
-between them (keys of `VARIANTS`), the step at which the second process kills itself, or -1, and what devices to ask
-for. A run that is there already is resumed. Writes the gradient of the first step to `gradient.pt` in each run folder,
-and the pictures that each process saw to `seen-RANK.pt`. The second process has one more picture in the run
-`other-pictures`; the error of that is logged.
+between them (keys of `VARIANTS`), the step at which the second process kills itself in the run `killed`, or -1, and
+what devices to ask for. A run that is there already is resumed. Writes the gradient of the first step to `gradient.pt`
+in each run folder, and the pictures that each process saw to `seen-RANK.pt`. The second process has one more picture in
+the run `other-pictures`; the error of that is logged.
 """
 
 import logging
@@ -39,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         **RELAXED, "channels": 10, "alphabet": 16, "quantizer_options": {**STAGES, "relaxed_steps": [0.5, 0.05]}
     },
     "other-pictures": {},
+    "killed": OMEGA,
 }  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def train_one(folder: Path, batch_size: int, steps: int, settings: dict[str, Any
     seen: list[tuple[int, list[int]]] = []
 
     def training_step(task: CodecTask, batch: Batch, index: int) -> torch.Tensor:
-        if batch.step == killed and launch_rank() == 1:
+        if folder.name == "killed" and batch.step == killed and launch_rank() == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         seen.append((batch.step, batch.samples.tolist()))
         return TRAINING_STEP(task, batch, index)

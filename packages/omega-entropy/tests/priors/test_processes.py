@@ -18,23 +18,36 @@ import numpy as np
 import torch
 from torch import distributed
 
-folder, rank, processes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+folder, rank, names = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+
+def load(name):
+    return torch.load(f"{folder}/{name}.pt", weights_only=False)
+
+def count(name, rank, processes):
+    pictures = torch.from_numpy(np.load(folder + "/pictures.npy"))[rank::processes]
+    prior = load(name)
+    prior.recount()
+    at_once = 8 // processes
+    for first in range(0, 24 // processes, at_once):  # of 21 pictures, two processes have 11 and 10
+        some = pictures[first : first + at_once]
+        prior.observe(some, torch.full((len(some),), pictures.shape[1]))
+    if rank == 0:
+        np.savez(f"{folder}/{name}-of-{processes}.npz", **prior.freeze().arrays())
+
 torch.set_num_threads(1)
-if processes > 1:
-    store = distributed.FileStore(folder + "/store", processes)
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=processes)
-pictures = torch.from_numpy(np.load(folder + "/pictures.npy"))[rank::processes]
-prior = torch.load(folder + "/prior.pt", weights_only=False)
-prior.recount()
-at_once = 8 // processes
-for first in range(0, 24 // processes, at_once):  # of 21 pictures, two processes have 11 and 10
-    some = pictures[first : first + at_once]
-    prior.observe(some, torch.full((len(some),), pictures.shape[1]))
 if rank == 0:
-    np.savez(folder + f"/of-{processes}.npz", **prior.freeze().arrays())
-if processes > 1:
-    distributed.destroy_process_group()
+    for name in names:
+        count(name, 0, 1)
+distributed.init_process_group("gloo", store=distributed.FileStore(folder + "/store", 2), rank=rank, world_size=2)
+for name in names:
+    count(name, rank, 2)
+prior = load("context").train()
+prior.channel_bits(torch.full((2, 3, 6, 5), 7 * rank))  # as in the last step, each process sees its own pictures
+prior.recount()
+torch.save(prior.net.ranges, folder + f"/ranges-{rank}.pt")
+distributed.destroy_process_group()
 """
+"""One of two processes, of which the first also does alone what both do. Starting them takes most of the time."""
 
 
 def context():
@@ -49,51 +62,36 @@ def context():
         return prior.eval()
 
 
-@pytest.mark.parametrize(
-    "prior",
-    [
-        pytest.param(lambda: StaticPrior(channels=C, alphabet=S), id="static"),
-        pytest.param(lambda: RegressionPrior(channels=C, alphabet=S, parents=2), id="regression"),
-        pytest.param(context, id="context"),
-    ],
-)
-def test_two_processes_count_what_one_does(prior, tmp_path):
+PRIORS = {
+    "static": lambda: StaticPrior(channels=C, alphabet=S),
+    "regression": lambda: RegressionPrior(channels=C, alphabet=S, parents=2),
+    "context": context,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder in which the processes leave their results."""
+    folder = tmp_path_factory.mktemp("processes")
     drawn = np.random.default_rng(3).integers(0, 4, (21, C, 6, 5))
-    np.save(tmp_path / "pictures.npy", drawn + np.roll(drawn, 1, axis=1))  # channels tell something about each other
-    torch.save(prior(), tmp_path / "prior.pt")
-    for processes in (1, 2):
-        started = [
-            subprocess.Popen([sys.executable, "-c", SHARE, str(tmp_path), str(rank), str(processes)])
-            for rank in range(processes)
-        ]
-        assert [each.wait(timeout=120) for each in started] == [0] * processes
-    one, two = (dict(np.load(tmp_path / f"of-{processes}.npz")) for processes in (1, 2))
+    np.save(folder / "pictures.npy", drawn + np.roll(drawn, 1, axis=1))  # channels tell something about each other
+    for name, make in PRIORS.items():
+        torch.save(make(), folder / f"{name}.pt")
+    started = [subprocess.Popen([sys.executable, "-c", SHARE, str(folder), str(rank), *PRIORS]) for rank in range(2)]
+    assert [each.wait(timeout=120) for each in started] == [0, 0]
+    return folder
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_two_processes_count_what_one_does(prior, folder):
+    one, two = (dict(np.load(folder / f"{prior}-of-{processes}.npz")) for processes in (1, 2))
     assert one.keys() == two.keys()
     assert all(np.array_equal(one[name], two[name]) for name in one)
-    if isinstance(prior(), ContextPrior):
+    if prior == "context":
         assert "tables" in one  # and not the tables of `static`
 
 
-TRAINED = """
-import sys
-import torch
-from torch import distributed
-
-folder, rank = sys.argv[1], int(sys.argv[2])
-torch.set_num_threads(1)
-distributed.init_process_group("gloo", store=distributed.FileStore(folder + "/store", 2), rank=rank, world_size=2)
-prior = torch.load(folder + "/prior.pt", weights_only=False).train()
-prior.channel_bits(torch.full((2, 3, 6, 5), 7 * rank))  # as in the last step, each process sees its own pictures
-prior.recount()
-torch.save(prior.net.ranges, folder + f"/ranges-{rank}.pt")
-distributed.destroy_process_group()
-"""
-
-
-def test_processes_that_saw_different_pictures_round_the_net_alike(tmp_path):
-    torch.save(context(), tmp_path / "prior.pt")
-    started = [subprocess.Popen([sys.executable, "-c", TRAINED, str(tmp_path), str(rank)]) for rank in range(2)]
-    assert [each.wait(timeout=120) for each in started] == [0, 0]
-    first, second = (torch.load(tmp_path / f"ranges-{rank}.pt") for rank in range(2))
+def test_processes_that_saw_different_pictures_round_the_net_alike(folder):
+    first, second = (torch.load(folder / f"ranges-{rank}.pt") for rank in range(2))
     assert first.any()
     assert torch.equal(first, second)
