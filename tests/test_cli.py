@@ -215,7 +215,8 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(
     arguments: list[str], omega_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A limit on the size of files stands for a disk that fills up in the middle of one."""
-    resource = pytest.importorskip("resource")
+    import resource  # which Windows lacks
+
     (tmp_path / "pictures").mkdir()
     for number in range(4):
         Image.new("L", (28, 28), number).save(tmp_path / "pictures" / f"{number}.png")

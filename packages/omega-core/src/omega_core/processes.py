@@ -33,10 +33,10 @@ def available_cores() -> int:
 
 
 def thread_limit() -> int:
-    """Return the number of threads that the quota of a container allows, or 0 if there is no quota that is exceeded.
+    """Return the number of threads that the CPU quota of a container allows; 0 if it allows one for each bound core.
 
-    Libraries start a thread for each core to which the process is bound. A container with `--cpus 2` then stops all of
-    its threads most of the time.
+    Libraries start a thread for each core to which the process is bound. A container with a quota of two of 64 cores
+    then stops them most of the time.
     """
     for names in _QUOTAS:
         try:

@@ -4,7 +4,6 @@ A recipe is validated when it is created; the rest of the package relies on that
 """
 
 import codecs
-import difflib
 import math
 import re
 import tomllib
@@ -19,6 +18,7 @@ import tomli_w
 from omega_core.codec.description import MAX_CHANNELS
 from omega_core.errors import RecipeError
 from omega_core.plugins.components import KINDS
+from omega_core.plugins.options import guess
 from omega_core.plugins.registry import registry
 
 SCHEDULES = ("constant", "cosine")
@@ -265,10 +265,11 @@ def _read(name_or_path: str) -> tuple[str, str]:
             return data.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n"), str(path)
         except (OSError, UnicodeDecodeError) as problem:
             raise RecipeError(f"cannot read the recipe {path}: {problem}.") from problem
+    hint = guess(name_or_path, shipped)
     advice = f"Recipes: {', '.join(shipped)}; or give the path of a .toml file."
-    if near := difflib.get_close_matches(name_or_path, shipped, n=1):
-        advice = f"Did you mean {near[0]!r}? `omega models --recipes` lists all."
-    raise RecipeError(f"there is no recipe {name_or_path!r}. {advice}")
+    if hint:
+        advice = "`omega models --recipes` lists all."
+    raise RecipeError(f"there is no recipe {name_or_path!r}.{hint} {advice}")
 
 
 def _parse(values: dict[str, Any], source: str) -> Recipe:
@@ -279,10 +280,8 @@ def _parse(values: dict[str, Any], source: str) -> Recipe:
         del known[hidden]
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            guess = f" Did you mean {near[0]!r}?" if near else ""
-            settings_known = ", ".join(known)
-            raise RecipeError(f"{source}: unknown setting {key!r}.{guess} Settings: {settings_known}.")
+            hint = guess(key, list(known))
+            raise RecipeError(f"{source}: unknown setting {key!r}.{hint} Settings: {', '.join(known)}.")
         if key in ("channels", "lambda"):
             settings[f"{key}_min"], most = _range(key, value)
             settings["channels" if key == "channels" else "lambda_max"] = most

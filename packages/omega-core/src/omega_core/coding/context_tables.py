@@ -57,7 +57,7 @@ class ContextTables(FrozenPrior):
         return self.tables[:, 1:].size + sum(array.size for array in self.net.arrays().values())
 
     @property
-    def multiplications(self) -> float:  # type: ignore[override]
+    def multiplications(self) -> float:
         """See `FrozenPrior`. Those of matrix products and convolutions, not those that scale and round their sums."""
         channels, (groups, width) = 2 * self.net.channels, self.net.bias.shape
         # for all positions: inputs, scores, and the layers of each group except the last mixing

@@ -152,8 +152,6 @@ class FrozenPrior(ABC):
     coding_memory: int = 4 * 8
     """Maximum number of bytes that decoding takes for each symbol of a picture, besides the symbol itself: the symbol
     as the coder returns it, its index, its row and the start of its run, as one step may have all symbols."""
-    multiplications: float = 0.0
-    """The number of multiplications for each position of the latent. Table lookups count as none."""
 
     @cached_property
     def cache(self) -> dict[str, Any]:
@@ -173,6 +171,11 @@ class FrozenPrior(ABC):
     def parameters(self) -> int:
         """The number of probabilities in the tables, and of weights."""
         return 0 if self.cumulative is None else self.cumulative[:, 1:].size
+
+    @property
+    def multiplications(self) -> float:
+        """The number of multiplications for each position of the latent. Table lookups count as none."""
+        return 0.0
 
     @abstractmethod
     def steps(self, symbols: Symbols) -> Iterator[Step]:
